@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from callpath.errors import RemoteProtocolError
-from callpath.wire.document import Document, Json, Part, parse_json, read
+from callpath.wire.document import Document, Json, Part, parse_json, read, write
 from callpath.wire.ids import CallControlId, LegId, SessionId
 
 
@@ -211,4 +211,4 @@ def parse_errors(body: bytes) -> list[ApiError]:
 
 def encode_errors(*errors: ApiError) -> bytes:
     """Telnyx's error document."""
-    return msgspec.json.encode({"errors": [msgspec.to_builtins(error) for error in errors]}, order="deterministic")
+    return msgspec.json.encode({"errors": [write(error) for error in errors]})

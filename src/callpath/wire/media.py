@@ -16,7 +16,7 @@ from callpath.errors import RemoteProtocolError
 from callpath.wire.document import Document, Json, Part, difference, merge, parse_json
 from callpath.wire.ids import CallControlId, SessionId, StreamId
 
-AUTH_TOKEN_HEADER = "x-telnyx-streaming-auth-token"  # noqa: S105 (a header's name)
+AUTH_TOKEN_HEADER = "x-telnyx-streaming-auth-token"
 """Carries `stream_auth_token` on the upgrade request, and again inside `connected`. Second-hand, not documented."""
 
 FRAME_BYTES_MAX = 1 << 20

@@ -275,7 +275,11 @@ def parse_webhook(body: bytes) -> Webhook | Version1Webhook:
 
     Raises RemoteProtocolError (`not_json`, `wrong_shape`) when it is no event of a call: the text says what is missing.
     """
-    document = parse_json(body, "webhook")
+    return read_webhook(parse_json(body, "webhook"))
+
+
+def read_webhook(document: Json) -> Webhook | Version1Webhook:
+    """The same for a document that is parsed already (a stored one). Raises RemoteProtocolError (`wrong_shape`)."""
     data = document.get("data")
     if data is None and isinstance(document.get("event_type"), str) and isinstance(document.get("payload"), dict):
         return Version1Webhook(event_type=document["event_type"])
