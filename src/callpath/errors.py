@@ -57,7 +57,8 @@ class ControlError(CallpathError):
     """Call Control refused a command, or could not be reached.
 
     `status` is the HTTP status (None when no answer came), `code` Telnyx's own code as text ("90018"),
-    `retryable` says whether the identical command may be sent again with the same command_id.
+    `retryable` says whether the identical command may be sent again with the same command_id; `attempts` and
+    `latency_ms` cover all tries that were made.
     """
 
     def __init__(
@@ -78,6 +79,8 @@ class ControlError(CallpathError):
         self.code = code
         self.detail = detail
         self.retryable = retryable
+        self.attempts = 1
+        self.latency_ms = 0.0
 
 
 class StoreError(CallpathError):

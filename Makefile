@@ -1,0 +1,57 @@
+# Two commands set everything up on a fresh machine: `make demo` and `make test`.
+# Each makes .venv once and then only when pyproject.toml has changed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check serve bench lab docs format clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo    one phone call the whole way, with no account and no phone"
+	@echo "make test    all tests"
+	@echo "make check   format, lint, types, import contract, dependencies"
+	@echo "make serve   the call server with the echo handler (settings from .env)"
+	@echo "make bench   speed, side by side with others"
+	@echo "make lab     the doctor against real software that was set wrong on purpose"
+
+$(READY): pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "make: no $(PYTHON); give one with PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "make: callpath needs Python 3.11 or newer; give one with PYTHON=python3.12"; exit 1; }
+	@test -d $(VENV) || { echo "Setting up $(VENV), once …"; $(PYTHON) -m venv $(VENV); }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[codecs]' --group dev
+	@touch $@
+
+demo: $(READY)
+	@$(BIN)/callpath demo
+
+test: $(READY)
+	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered -m 'not lab'
+
+check: $(READY)
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/deptry src
+
+serve: $(READY)
+	@$(BIN)/callpath serve
+
+bench: $(READY)
+	@$(BIN)/python bench/media.py
+
+lab: $(READY)
+	@tests/lab/install.sh
+	@$(BIN)/python -m tests.lab
+
+format: $(READY)
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache callpath-data

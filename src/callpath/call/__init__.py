@@ -1,0 +1,8 @@
+"""One call: what is legal, what is remembered. Pure: texts, entries and `now` go in; texts, events, commands come out.
+
+session   the state of a call, folded from its timeline, and the commands that follow   (start here)
+leg       one party's side; no transition goes backwards
+stream    one audio WebSocket, sans I/O
+playout   audio on its way to the ear: pacing, marks, clear
+address   the two URLs of a call server
+"""

@@ -1,0 +1,150 @@
+"""Audio on its way to the ear: paced on absolute deadlines with a bounded lead, marks, clear. Pure.
+
+Telnyx queues what it gets and plays it in real time. So we keep a small lead over there (it bridges a stalled network)
+and everything else here, where a barge-in can still take it back. What was heard is known by arithmetic: all that was
+sent, less the lead that is left.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+LEAD_MS_MAX = 200.0
+"""How far playout may run ahead of the ear. More survives a stalled network; less makes barge-in crisper, since what
+Telnyx already holds must be cleared over there."""
+
+UNDERRUN_MS_MIN, UNDERRUN_MS_MAX = 20.0, 500.0
+"""A dry spell of this length counts as an underrun. Chosen: less than a frame is not heard as a gap; pauses between
+sentences, which are meant, are longer than half a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """What a clear did, in ms of audio since the last clear."""
+
+    heard_ms: float
+    dropped_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    payload: bytes
+    duration_ms: float
+
+
+class Playout:
+    """One direction of one stream. Frames and marks go out in the order in which they were added."""
+
+    def __init__(self, lead_ms_max: float = LEAD_MS_MAX) -> None:
+        self.frames_sent = 0
+        self.underruns = 0
+        """How often the ear ran dry although more audio came within the same utterance."""
+
+        self._lead_ms_max = lead_ms_max
+        self._queue: deque[_Frame | str] = deque()
+        self._queued_ms = 0.0
+        self._sent_ms = 0.0
+        self._ear_ends_at_ms = 0.0
+        self._heard_before_clear_ms = 0.0
+        self._marks_out: deque[str] = deque()
+        self._marks_cleared: list[str] = []
+
+    # --- in ----------------------------------------------------------------------------------------------------------
+
+    def add(self, payload: bytes, duration_ms: float) -> None:
+        """Queue one frame."""
+        self._queue.append(_Frame(payload, duration_ms))
+        self._queued_ms += duration_ms
+
+    def add_mark(self, name: str) -> None:
+        """Queue a mark: it comes back when all audio added before it was heard."""
+        self._queue.append(name)
+
+    def clear(self, now_ms: float) -> Cleared:
+        """Forget everything that was not heard yet. The caller must also send Telnyx a clear.
+
+        Marks that are queued over there come back at once; they are remembered as not heard.
+        """
+        lead_ms = self.lead_ms(now_ms)
+        heard_ms = self._sent_ms - lead_ms - self._heard_before_clear_ms
+        dropped_ms = lead_ms + self._queued_ms
+        self._marks_cleared += self._marks_out
+        self._marks_out.clear()
+        self._queue.clear()
+        self._queued_ms = 0.0
+        self._sent_ms -= lead_ms
+        self._ear_ends_at_ms = now_ms
+        self._heard_before_clear_ms = self._sent_ms
+        return Cleared(heard_ms=heard_ms, dropped_ms=dropped_ms)
+
+    def take_back_mark(self, name: str) -> bool:
+        """A mark came back: True if its audio was heard, False if a clear had thrown it away."""
+        if name in self._marks_cleared:
+            self._marks_cleared.remove(name)
+            return False
+        if name in self._marks_out:
+            self._marks_out.remove(name)
+        return True
+
+    # --- out ---------------------------------------------------------------------------------------------------------
+
+    def take_due(self, now_ms: float) -> list[bytes | str]:
+        """Payloads and marks (their names) to send now, in order."""
+        due: list[bytes | str] = []
+        while self._queue:
+            head = self._queue[0]
+            if isinstance(head, str):
+                self._marks_out.append(head)
+                due.append(head)
+            elif self._ear_ends_at_ms - now_ms + head.duration_ms <= self._lead_ms_max:
+                if self._ear_ends_at_ms < now_ms:
+                    self._count_underrun(now_ms)
+                    self._ear_ends_at_ms = now_ms
+                self._ear_ends_at_ms += head.duration_ms
+                self._sent_ms += head.duration_ms
+                self._queued_ms -= head.duration_ms
+                self.frames_sent += 1
+                due.append(head.payload)
+            else:
+                break
+            self._queue.popleft()
+        return due
+
+    def next_due_at_ms(self) -> float | None:
+        """When `take_due` will have something again; None while nothing is queued."""
+        if not self._queue:
+            return None
+        head = self._queue[0]
+        if isinstance(head, str):
+            return 0.0
+        return self._ear_ends_at_ms + head.duration_ms - self._lead_ms_max
+
+    # --- reading -----------------------------------------------------------------------------------------------------
+
+    def lead_ms(self, now_ms: float) -> float:
+        """Audio that was sent and not yet heard."""
+        return max(0.0, self._ear_ends_at_ms - now_ms)
+
+    def played_ms(self, now_ms: float) -> float:
+        """Audio heard since the stream began."""
+        return self._sent_ms - self.lead_ms(now_ms)
+
+    def unheard_ms(self, now_ms: float) -> float:
+        """Audio that is still to be heard: queued here, or sent and not played yet."""
+        return self._queued_ms + self.lead_ms(now_ms)
+
+    @property
+    def ends_at_ms(self) -> float:
+        """When the ear will have heard all that was sent."""
+        return self._ear_ends_at_ms
+
+    @property
+    def queued_ms(self) -> float:
+        """Audio that waits here."""
+        return self._queued_ms
+
+    def _count_underrun(self, now_ms: float) -> None:
+        dry_ms = now_ms - self._ear_ends_at_ms
+        if UNDERRUN_MS_MIN <= dry_ms < UNDERRUN_MS_MAX and self.frames_sent:
+            self.underruns += 1

@@ -1,0 +1,309 @@
+"""One audio WebSocket, sans I/O: texts and `now_ms` go in, events and texts come out.
+
+In:  text → wire.media → jitter buffer by chunk → codec → events (`AudioReceived`, `MarkReturned`, …)
+Out: play(pcm) → framer (ptime) → codec → Playout → texts_to_send(now_ms)
+
+`next_send_at_ms()` says when to come back if nothing arrives before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from callpath.audio.codec import Decoder, open_decoder, open_encoder
+from callpath.audio.framer import Framer
+from callpath.audio.jitter import Gap, JitterBuffer, Payload
+from callpath.audio.pcm import Pcm
+from callpath.call.playout import Cleared, Playout
+from callpath.errors import AudioError, RemoteProtocolError
+from callpath.wire.media import (
+    Clear,
+    Connected,
+    Dtmf,
+    Error,
+    Mark,
+    Media,
+    Message,
+    Start,
+    Stop,
+    encode_media,
+    encode_message,
+    parse_message,
+)
+
+PTIME_MS = 20
+"""Milliseconds of audio in a frame of ours. Telnyx takes 20 ms to 30 s a message; the phone leg carries 20."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOpened:
+    """The start frame came."""
+
+    start: Start
+
+
+@dataclass(frozen=True, slots=True)
+class AudioReceived:
+    """Audio of the party, in order, at the decoder's rate. `concealed_ms` of it stand in for lost frames."""
+
+    pcm: Pcm
+    track: str = "inbound"
+    concealed_ms: float = 0.0
+    payload_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DtmfPressed:
+    """A key was pressed."""
+
+    digit: str
+
+
+@dataclass(frozen=True, slots=True)
+class MarkHandedBack:
+    """A mark came back; `heard` is False if a clear had thrown its audio away."""
+
+    name: str
+    heard: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorReported:
+    """Telnyx could not use what we sent."""
+
+    error: Error
+
+
+@dataclass(frozen=True, slots=True)
+class FrameSkipped:
+    """A frame that could not be used: `reason` is a fixed slug, `detail` says what was wrong."""
+
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamClosed:
+    """Nothing more will come. `by_stop_frame` is False when the socket went away without one."""
+
+    by_stop_frame: bool
+
+
+StreamEvent = StreamOpened | AudioReceived | DtmfPressed | MarkHandedBack | ErrorReported | FrameSkipped | StreamClosed
+
+
+@dataclass(slots=True)
+class StreamCounts:
+    """What went through, as plain numbers. What the jitter buffer counts is added by `MediaStream.counts`."""
+
+    frames_in: int = 0
+    frames_outbound_track: int = 0
+    frames_skipped: int = 0
+    lost: int = 0
+    late: int = 0
+    duplicated: int = 0
+    reordered: int = 0
+
+
+class MediaStream:
+    """Our side of one stream. Feed it texts, drain its texts; it never blocks and reads no clock.
+
+    `play_encoding` and `play_rate_hz` are what we asked for in streaming_start; what comes in is what the start frame
+    says. `track` is the one that becomes audio; frames of the other are counted and dropped, since they are our own
+    playout coming back.
+    """
+
+    def __init__(self, *, play_encoding: str = "PCMU", play_rate_hz: int = 8000, track: str = "inbound") -> None:
+        self.start: Start | None = None
+        self.closed = False
+        self.playout = Playout()
+        self._encoder = open_encoder(play_encoding, play_rate_hz)
+        self._framer = Framer(self._encoder.sample_rate_hz * PTIME_MS // 1000)
+        self._decoder: Decoder | None = None
+        self._track = track
+        self._jitter = JitterBuffer()
+        self._counts = StreamCounts()
+        self._clear_pending = False
+        self._frame_bytes = 0
+
+    # --- what the party says -----------------------------------------------------------------------------------------
+
+    def receive_text(self, text: str, now_ms: float) -> list[StreamEvent]:
+        """Take one text from the socket. Never raises: what cannot be used comes back as FrameSkipped."""
+        try:
+            message = parse_message(text)
+        except RemoteProtocolError as error:
+            return [self.skip(error.reason, str(error))]
+        if isinstance(message, Media):
+            return self._receive_media(message, now_ms)
+        return self._receive_control(message)
+
+    def receive_eof(self) -> list[StreamEvent]:
+        """The socket is gone. Returns what was still waiting, and StreamClosed unless a stop frame came before."""
+        if self.closed:
+            return []
+        events = self._arrived(self._jitter.flush())
+        self.closed = True
+        return [*events, StreamClosed(by_stop_frame=False)]
+
+    def due_events(self, now_ms: float) -> list[StreamEvent]:
+        """Audio that waited for a missing chunk and waits no longer. Call it when `next_event_at_ms` has come."""
+        return self._arrived(self._jitter.due(now_ms))
+
+    def next_event_at_ms(self) -> float | None:
+        """When a missing chunk will be given up; None while nothing waits."""
+        return self._jitter.next_due_ms()
+
+    def skip(self, reason: str, detail: str) -> FrameSkipped:
+        """Count a frame that cannot be used (the shell calls it for binary ones)."""
+        self._counts.frames_skipped += 1
+        return FrameSkipped(reason, detail)
+
+    def _receive_media(self, media: Media, now_ms: float) -> list[StreamEvent]:
+        if self._decoder is None:
+            return [self.skip("media_before_start", "audio came before the start frame, so its encoding is unknown")]
+        if media.track != self._track:
+            self._counts.frames_outbound_track += 1
+            return []
+        self._counts.frames_in += 1
+        return self._arrived(self._jitter.push(media.chunk, media.payload, now_ms))
+
+    def _arrived(self, arrivals: list[Payload | Gap]) -> list[StreamEvent]:
+        events: list[StreamEvent] = []
+        decoder = self._decoder
+        for arrival in arrivals:
+            if decoder is None:
+                break
+            if isinstance(arrival, Gap):
+                missing_ms = float(arrival.count * PTIME_MS)
+                events.append(AudioReceived(decoder.conceal(missing_ms), self._track, concealed_ms=missing_ms))
+                continue
+            try:
+                pcm = decoder.decode(arrival.payload)
+            except AudioError as error:
+                events.append(self.skip("undecodable", str(error)))
+            else:
+                events.append(AudioReceived(pcm, self._track, payload_bytes=len(arrival.payload)))
+        return events
+
+    def _receive_control(self, message: Message) -> list[StreamEvent]:
+        match message:
+            case Connected():
+                return []
+            case Start():
+                return [self._open(message)]
+            case Dtmf():
+                return [DtmfPressed(message.digit)]
+            case Mark():
+                return [MarkHandedBack(message.name, heard=self.playout.take_back_mark(message.name))]
+            case Error():
+                return [ErrorReported(message)]
+            case Stop():
+                events = self._arrived(self._jitter.flush())
+                self.closed = True
+                return [*events, StreamClosed(by_stop_frame=True)]
+            case _:
+                return [self.skip("unknown_event", f"a frame of the unknown kind {message_kind(message)!r} came")]
+
+    def _open(self, start: Start) -> StreamEvent:
+        media_format = start.media_format
+        try:
+            self._decoder = open_decoder(media_format.encoding, media_format.sample_rate)
+        except AudioError as error:
+            return self.skip("undecodable", str(error))
+        self.start = start
+        return StreamOpened(start)
+
+    @property
+    def received_rate_hz(self) -> int:
+        """Sampling rate of the audio in `AudioReceived`."""
+        assert self._decoder is not None, "no start frame yet"
+        return self._decoder.sample_rate_hz
+
+    # --- what the party hears ----------------------------------------------------------------------------------------
+
+    @property
+    def play_rate_hz(self) -> int:
+        """Sampling rate that `play` takes."""
+        return self._encoder.sample_rate_hz
+
+    @property
+    def frame_bytes(self) -> int:
+        """Length of the payload that was queued last."""
+        return self._frame_bytes
+
+    def play(self, pcm: Pcm) -> None:
+        """Queue audio of any length. A piece shorter than a frame waits for more; if none comes it is padded."""
+        for frame in self._framer.push(pcm):
+            self._add(frame)
+
+    def mark(self, name: str) -> None:
+        """Ask to be told when everything played so far was heard."""
+        self._flush_tail()
+        self.playout.add_mark(name)
+
+    def clear(self, now_ms: float) -> Cleared:
+        """Stop playing at once and forget the rest: the caller speaks."""
+        self._framer.clear()
+        self._clear_pending = True
+        return self.playout.clear(now_ms)
+
+    def texts_to_send(self, now_ms: float) -> list[str]:
+        """What to write to the socket now, in order."""
+        if self.start is None or self.closed:
+            return []
+        if self._framer.pending_samples and self._tail_is_due(now_ms):
+            self._flush_tail()
+        texts = [
+            encode_message(Mark(name=item)) if isinstance(item, str) else encode_media(item)
+            for item in self.playout.take_due(now_ms)
+        ]
+        if self._clear_pending:
+            self._clear_pending = False
+            texts.insert(0, encode_message(Clear()))
+        return texts
+
+    def unheard_ms(self, now_ms: float) -> float:
+        """Audio that is still to be heard, a last piece of a frame included."""
+        tail_ms = self._framer.pending_samples * 1000 / self._encoder.sample_rate_hz
+        return self.playout.unheard_ms(now_ms) + tail_ms
+
+    def next_send_at_ms(self) -> float | None:
+        """When `texts_to_send` will have something again; None while there is nothing to say."""
+        if self.start is None or self.closed:
+            return None
+        due = self.playout.next_due_at_ms()
+        if due is None and self._framer.pending_samples:
+            return self.playout.ends_at_ms - PTIME_MS
+        return due
+
+    def _tail_is_due(self, now_ms: float) -> bool:
+        """Less than a frame is left to hear: the rest will not come in time, so it goes out padded with silence."""
+        return self.playout.queued_ms == 0 and self.playout.lead_ms(now_ms) <= PTIME_MS
+
+    def _flush_tail(self) -> None:
+        tail = self._framer.flush()
+        if tail is not None:
+            self._add(tail)
+
+    def _add(self, frame: Pcm) -> None:
+        payload = self._encoder.encode(frame)
+        self._frame_bytes = len(payload)
+        self.playout.add(payload, PTIME_MS)
+
+    # --- reading -----------------------------------------------------------------------------------------------------
+
+    @property
+    def counts(self) -> StreamCounts:
+        """What came in so far."""
+        jitter = self._jitter.counts
+        self._counts.lost = jitter.lost
+        self._counts.late = jitter.late
+        self._counts.duplicated = jitter.duplicated
+        self._counts.reordered = jitter.reordered
+        return self._counts
+
+
+def message_kind(message: Message) -> str:
+    """The event name of a frame."""
+    return getattr(message, "event", type(message).__name__.lower())

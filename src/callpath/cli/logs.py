@@ -1,0 +1,51 @@
+"""How the server logs: one JSON object a line for machines, one readable line for people; always on stdout.
+
+Keys are `message`, `level`, `timestamp`, `event_name` and the call's ids: what Railway and others parse. Nothing goes to
+stderr, which such hosts mark as an error.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+
+
+def set_up_logging(log_format: str) -> None:
+    """Configure structlog. `auto` is text on a terminal and JSON elsewhere."""
+    as_text = log_format == "text" or (log_format == "auto" and sys.stdout.isatty())
+    processors: list[Any] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    if as_text:
+        processors += [_only_ids_that_help, structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), pad_event_to=60)]
+    else:
+        processors += [
+            structlog.processors.format_exc_info,
+            structlog.processors.EventRenamer("message"),
+            _message_first,
+            structlog.processors.JSONRenderer(),
+        ]
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        cache_logger_on_first_use=True,
+    )
+
+
+def _message_first(_logger: Any, _method: str, event: Any) -> Any:
+    return {key: event.pop(key) for key in ("timestamp", "level", "message", "event_name") if key in event} | event
+
+
+def _only_ids_that_help(_logger: Any, _method: str, event: Any) -> Any:
+    """On a terminal the beginning of the session id is enough to tell calls apart."""
+    session = event.pop("call_session_id", None)
+    event.pop("call_leg_id", None)
+    event.pop("event_name", None)
+    if session:
+        event["call"] = session[:8]
+    return event

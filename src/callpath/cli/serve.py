@@ -1,0 +1,86 @@
+"""`callpath serve [echo|record|tone|module:app]`: run the call server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from callpath.cli.environment import clear_errors, load_settings
+
+if TYPE_CHECKING:
+    from callpath.server.handler import App
+
+HEADER_S_MAX = 10
+KEEP_ALIVE_S = 95
+"""Longer than any proxy's idle time (Heroku 90 s, Railway 60 s), so that it never closes under a proxy's request."""
+
+
+def serve(
+    handler: str = typer.Argument("echo", help="echo, record, tone, or module:app with your own App."),
+    host: str | None = typer.Option(None, help="Address to listen on (HOST)."),
+    port: str | None = typer.Option(None, help="Port to listen on (PORT)."),
+    public_url: str | None = typer.Option(None, help="Where the world reaches this server (PUBLIC_URL)."),
+) -> None:
+    """Run the call server: webhook, audio WebSocket, Call Control."""
+    with clear_errors():
+        settings, _ = load_settings({"HOST": host, "PORT": port, "PUBLIC_URL": public_url})
+
+        import uvicorn
+
+        from callpath.call.address import audio_url, webhook_url
+        from callpath.cli.logs import set_up_logging
+        from callpath.server.app import create_asgi
+        from callpath.wire.ids import SessionId
+        from callpath.wire.media import FRAME_BYTES_MAX
+
+        app = load_app(handler)
+        asgi = create_asgi(app, settings)
+        set_up_logging(settings.log_format)
+        typer.echo(f"callpath serves {app.name} on {settings.host}:{settings.port}", err=True)
+        typer.echo(f"  webhook URL (for the Call Control application): {webhook_url(settings.public_url)}", err=True)
+        example = audio_url(settings.public_url, SessionId("SESSION")).replace("SESSION", "{call_session_id}")
+        typer.echo(f"  audio URL (sent to Telnyx by itself):           {example}", err=True)
+        uvicorn.run(
+            asgi,
+            host=settings.host,
+            port=settings.port,
+            ws="websockets-sansio",
+            ws_max_size=FRAME_BYTES_MAX,
+            ws_per_message_deflate=False,
+            ws_ping_interval=20.0,
+            ws_ping_timeout=20.0,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+        )
+
+
+def load_app(name: str) -> App:
+    """The App called `name`: a built-in one, or `module:attribute` found from the working directory.
+
+    Raises ConfigError, saying what was found instead.
+    """
+    import importlib
+    import sys
+
+    from callpath.errors import ConfigError
+    from callpath.server.builtin import BUILTIN
+    from callpath.server.handler import App
+
+    if name in BUILTIN:
+        return BUILTIN[name]()
+    hint = f"Give {', '.join(BUILTIN)}, or module:app where app = callpath.App()"
+    module_name, _, attribute = name.partition(":")
+    if not attribute:
+        raise ConfigError("the handler", f"{name!r} is neither built in nor module:app", hint)
+    sys.path.insert(0, "")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise ConfigError("the handler", f"cannot be imported: {error}", hint) from error
+    found = getattr(module, attribute, None)
+    if not isinstance(found, App):
+        raise ConfigError("the handler", f"{name} is {type(found).__name__}, not a callpath.App", hint)
+    return found

@@ -1,0 +1,151 @@
+"""`callpath simulate`: a stand-in Telnyx that runs on; `callpath simulate call`: one inbound call, and how it went."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from callpath.cli.environment import Exit, clear_errors
+from callpath.errors import ConfigError
+
+if TYPE_CHECKING:
+    from callpath.simulator.simulator import Simulator
+
+app = typer.Typer(help="A stand-in Telnyx on this machine.", rich_markup_mode=None)
+
+PORT = 8099
+DEVELOPMENT_API_KEY = "KEYcallpath-development-only"
+DEVELOPMENT_SEED = b"callpath-development-only-key-01".hex()
+"""Fixed, so that a server set up once fits every later run. Whoever has this text can sign for it, so no server that
+the world can reach may trust it."""
+
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Loopback port of the API; 0 takes a free one.")]
+ApiKey = Annotated[str, typer.Option(help="The key that the API accepts.")]
+Seed = Annotated[str, typer.Option(help="64 hex digits: the key that signs webhooks. The default is public.")]
+
+
+@app.callback(invoke_without_command=True)
+def simulate(
+    context: typer.Context,
+    port: Port = PORT,
+    api_key: ApiKey = DEVELOPMENT_API_KEY,
+    private_key_seed: Seed = DEVELOPMENT_SEED,
+    webhook: Annotated[str | None, typer.Option(help="Where events go, unless a dial names its own URL.")] = None,
+) -> None:
+    """Run a stand-in Telnyx until Ctrl-C: its API takes commands and dials, its callee picks up and says hello."""
+    if context.invoked_subcommand is None:
+        with clear_errors():
+            asyncio.run(_serve(_simulator(webhook, port, api_key, private_key_seed)))
+
+
+@app.command("call")
+def call(
+    webhook: Annotated[str, typer.Option(help="The program's webhook URL.")],
+    from_: Annotated[str, typer.Option("--from", help="Who calls.")] = "+15555550123",
+    to: Annotated[str, typer.Option(help="The number called.")] = "+15555550199",
+    say: Annotated[Path | None, typer.Option(help="A WAV that the caller says; else a short sentence.")] = None,
+    dtmf: Annotated[str, typer.Option(help="Keys pressed once the stream is open.")] = "",
+    hangup_after: Annotated[float, typer.Option(min=0, help="Seconds from the open stream to the hang-up.")] = 6.0,
+    answer_within: Annotated[float, typer.Option(min=0, help="Seconds to wait for the stream to open.")] = 10.0,
+    record: Annotated[Path | None, typer.Option(help="Stereo WAV: left the caller, right what he heard.")] = None,
+    fault: Annotated[list[str] | None, typer.Option(help="NAME or NAME=VALUE: connects_elsewhere=/wrong")] = None,
+    seed: Annotated[int, typer.Option(help="Decides every chance in the faults.")] = 0,
+    port: Port = PORT,
+    api_key: ApiKey = DEVELOPMENT_API_KEY,
+    private_key_seed: Seed = DEVELOPMENT_SEED,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Place one inbound call and report how far it came. Exit code 0 only if every stage was reached."""
+    with clear_errors():
+        telnyx = _simulator(webhook, port, api_key, private_key_seed, seed)
+        spoken = {"from_": from_, "to": to, "say": say, "faults": fault or []}
+        report = asyncio.run(_place(telnyx, spoken, dtmf, 1000 * answer_within, 1000 * hangup_after, record))
+    if as_json:
+        typer.echo(json.dumps(report, indent=2))
+    else:
+        _print(report)
+    if report["failure"] is not None:
+        raise typer.Exit(Exit.PROBLEM)
+
+
+def _simulator(webhook: str | None, port: int, api_key: str, private_key_seed: str, seed: int = 0) -> Simulator:
+    from callpath.simulator.simulator import Simulator
+    from callpath.wire.signature import PrivateKey
+
+    try:
+        key = PrivateKey.from_private_bytes(bytes.fromhex(private_key_seed))
+    except ValueError:
+        raise ConfigError("--private-key-seed", "is not 64 hex digits", "Make one: openssl rand -hex 32") from None
+    if private_key_seed == DEVELOPMENT_SEED:
+        warning = "# DEVELOPMENT ONLY: everybody knows this signing key. For a server that the world can reach, use"
+        typer.secho(f"{warning} --private-key-seed.", err=True, fg="yellow")
+    return Simulator(webhook, port=port, api_key=api_key, private_key=key, seed=seed)
+
+
+def _print_settings(telnyx: Simulator) -> None:
+    """On stderr, since stdout is for the report."""
+    typer.echo("# Give these to the program under test:", err=True)
+    typer.echo(f"TELNYX_API_BASE={telnyx.api_base}", err=True)
+    typer.echo(f"TELNYX_API_KEY={telnyx.api_key}", err=True)
+    typer.echo(f"TELNYX_PUBLIC_KEY={telnyx.public_key}", err=True)
+    typer.echo(f"TELNYX_CONNECTION_ID={telnyx.options.connection_id}", err=True)
+
+
+async def _serve(telnyx: Simulator) -> None:
+    from callpath.simulator.simulator import Callee, hello_wav
+
+    async with telnyx:
+        telnyx.callee = Callee(say=hello_wav())
+        _print_settings(telnyx)
+        typer.echo("Serving until Ctrl-C.", err=True)
+        await asyncio.Event().wait()
+
+
+async def _place(
+    telnyx: Simulator,
+    spoken: dict[str, Any],
+    dtmf: str,
+    answer_ms: float,
+    talk_ms: float,
+    record: Path | None,
+) -> dict[str, Any]:
+    from callpath.clock import SystemClock
+    from callpath.simulator.caller import CallFailed
+    from callpath.simulator.simulator import hello_wav
+
+    async with telnyx:
+        _print_settings(telnyx)
+        caller = await telnyx.call(**{**spoken, "say": spoken["say"] or hello_wav()})
+        try:
+            await caller.stream_started(answer_ms)
+            await caller.press(dtmf)
+            await SystemClock().sleep_ms(talk_ms)
+            failure = caller.failure
+        except CallFailed as error:
+            failure = str(error)
+        await caller.hangup()
+        await caller.ended()
+        if record is not None:
+            caller.write_recording(record)
+        return caller.report() | {"failure": failure, "recording": None if record is None else str(record)}
+
+
+def _print(report: dict[str, Any]) -> None:
+    for webhook in report["webhooks"]:
+        answers = ", ".join(str(status or "no answer") for status in webhook["answers"]) or "under way"
+        typer.echo(f"{webhook['at_ms']:7} ms  webhook {webhook['event']:20} {answers}")
+    for command in report["commands"]:
+        codes = ", ".join(command["codes"])
+        typer.echo(f"{command['at_ms']:7} ms  command {command['name']:20} {command['status']} {codes}")
+    stream = report["stream"]
+    if stream["opened_at_ms"] is not None:
+        typer.echo(f"{stream['opened_at_ms']:7} ms  stream open")
+        typer.echo(f"{stream['frames_out']:7} frames to the server, {stream['frames_in']} from it")
+        typer.echo(f"{stream['heard_ms']:7} ms of audio heard")
+    if report["recording"] is not None:
+        typer.echo(f"Recording: {report['recording']}")
+    typer.echo(report["failure"] or "Every stage was reached.")

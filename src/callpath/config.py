@@ -1,0 +1,189 @@
+"""All settings, in one frozen dataclass. Only cli/ reads the environment and files; everyone else is handed this.
+
+To add a setting: one field here, with the names it may have, what it does, and its default. `callpath config`, the docs
+and the error texts follow from it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, get_type_hints
+from urllib.parse import urlsplit
+
+import msgspec
+
+from callpath.errors import ConfigError
+
+TokenPlace = Literal["header", "path", "off"]
+
+
+def _setting(*names: str, default: Any, does: str, secret: bool = False) -> Any:
+    """A field that users may set. `names` are tried in order; the first is the one that errors and docs use."""
+    return field(default=default, metadata={"names": names, "does": does, "secret": secret})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a callpath server can be told. Build it with `read_settings`, or directly in tests."""
+
+    telnyx_api_key: str = _setting(
+        "TELNYX_API_KEY", default="", does="API v2 key that commands are sent with", secret=True
+    )
+    telnyx_public_key: str = _setting(
+        "TELNYX_PUBLIC_KEY", default="", does="public key that webhooks are verified with (base64, DER base64 or PEM)"
+    )
+    telnyx_api_base: str = _setting(
+        "TELNYX_API_BASE", default="https://api.telnyx.com/v2", does="where Call Control is; a stand-in's URL in tests"
+    )
+    public_url: str = _setting(
+        "PUBLIC_URL", default="", does="where the world reaches this server; the audio URL is built from it"
+    )
+    host: str = _setting("HOST", default="0.0.0.0", does="address to listen on")  # noqa: S104 (hosts demand it)
+    port: int = _setting("PORT", default=8000, does="port to listen on")
+    data_dir: Path = _setting(
+        "CALLPATH_DATA_DIR",
+        "RAILWAY_VOLUME_MOUNT_PATH",
+        default=Path("callpath-data"),
+        does="where the call log and recordings are kept",
+    )
+    database_url: str = _setting(
+        "DATABASE_URL", default="", does="call log; sqlite:///FILE, or empty for callpath.db in the data directory"
+    )
+    secret: str = _setting(
+        "CALLPATH_SECRET",
+        default="",
+        does="what the calls' audio tokens are made from; empty: derived from TELNYX_API_KEY",
+        secret=True,
+    )
+    stream_with_answer: bool = _setting(
+        "CALLPATH_STREAM_WITH_ANSWER",
+        default=False,
+        does="ask for the stream within `answer` instead of a streaming_start of its own (token then in the path)",
+    )
+    stream_token: TokenPlace = _setting(
+        "CALLPATH_STREAM_TOKEN",
+        default="header",
+        does="where Telnyx shows the call's token: header (stream_auth_token), path (part of the URL), off",
+    )
+    stream_track: Literal["inbound_track", "outbound_track", "both_tracks"] = _setting(
+        "CALLPATH_STREAM_TRACK", default="inbound_track", does="which audio Telnyx sends us"
+    )
+    stream_codec: Literal["PCMU", "PCMA", "G722", "OPUS", "AMR-WB", "L16", "default"] = _setting(
+        "CALLPATH_STREAM_CODEC", default="PCMU", does="encoding we ask Telnyx to send; `default` is the phone leg's"
+    )
+    play_codec: Literal["PCMU", "PCMA", "G722", "OPUS", "L16"] = _setting(
+        "CALLPATH_PLAY_CODEC", default="PCMU", does="encoding of the audio that we send"
+    )
+    play_rate_hz: Literal[8000, 16000, 24000, 48000] = _setting(
+        "CALLPATH_PLAY_RATE_HZ", default=8000, does="sampling rate of the audio that we send"
+    )
+    target_legs: Literal["self", "both", "opposite"] = _setting(
+        "CALLPATH_TARGET_LEGS", default="self", does="who hears what we play; self is the leg that streams"
+    )
+    reconnect_ms: int = _setting(
+        "CALLPATH_RECONNECT_MS", default=10_000, does="how long a handler waits for a lost audio socket to come back"
+    )
+    log_format: Literal["auto", "json", "text"] = _setting(
+        "CALLPATH_LOG_FORMAT", default="auto", does="json for machines, text for people; auto: text on a terminal"
+    )
+
+    def log_url(self) -> str:
+        """The call log's URL, with the default filled in."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'callpath.db'}"
+
+
+_PLATFORM_URLS = (
+    ("RAILWAY_PUBLIC_DOMAIN", "https://{}"),
+    ("RENDER_EXTERNAL_URL", "{}"),
+    ("FLY_APP_NAME", "https://{}.fly.dev"),
+)
+"""What hosts tell us of our own address, used when PUBLIC_URL is not set."""
+
+
+def read_settings(values: Mapping[str, str]) -> tuple[Settings, dict[str, str]]:
+    """Settings from named texts, and for each field the name it came from ("default" where none).
+
+    Raises ConfigError, naming the first wrong one and showing a right value.
+    """
+    found: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    kinds = get_type_hints(Settings)
+    for item in fields(Settings):
+        name = next((name for name in item.metadata["names"] if values.get(name)), None)
+        origins[item.name] = name or "default"
+        if name is None:
+            continue
+        text = values[name]
+        _refuse_stray_characters(name, text)
+        try:
+            found[item.name] = Path(text) if kinds[item.name] is Path else _convert(text, kinds[item.name])
+        except msgspec.ValidationError as error:
+            hint = f"{item.metadata['does'].capitalize()}; for example {name}={item.default}"
+            raise ConfigError(name, f"is {text!r}: {error}", hint) from None
+    if "public_url" not in found:
+        for name, form in _PLATFORM_URLS:
+            if values.get(name):
+                found["public_url"], origins["public_url"] = form.format(values[name]), name
+                break
+    if found.get("public_url"):
+        found["public_url"] = checked_public_url(found["public_url"], origins["public_url"])
+    return Settings(**found), origins
+
+
+def checked_public_url(url: str, setting: str = "PUBLIC_URL") -> str:
+    """`url` without a trailing slash. Raises ConfigError unless it is https, or http on this very machine."""
+    example = "Right is, for example, PUBLIC_URL=https://calls.example.com"
+    parts = urlsplit(url)
+    if parts.scheme not in ("https", "http") or not parts.hostname:
+        raise ConfigError(setting, f"is {url!r}, not a full https:// URL", example)
+    if parts.query or parts.fragment or parts.username:
+        raise ConfigError(setting, "has a query, a fragment or a user name", example)
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise ConfigError(
+            setting,
+            f"is http on the public host {parts.hostname}: Telnyx's audio socket needs TLS (wss://)",
+            f"Right is PUBLIC_URL=https://{parts.netloc}",
+        )
+    return url.rstrip("/")
+
+
+def require_public_url(settings: Settings) -> None:
+    """Raises ConfigError when no public URL is known: without one no audio URL can be built."""
+    if not settings.public_url:
+        raise ConfigError(
+            "PUBLIC_URL",
+            "is missing: the audio URL that Telnyx connects to is built from it",
+            "Set it to this server's public address, for example PUBLIC_URL=https://calls.example.com",
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` names this very machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _refuse_stray_characters(name: str, text: str) -> None:
+    """A newline or blank that came along with a pasted value breaks headers and URLs far from here."""
+    if "-----BEGIN" in text:
+        return
+    for position, character in enumerate(text):
+        if character.isspace() or not character.isprintable() or character in "\"'\u200b\ufeff":
+            raise ConfigError(
+                name,
+                f"has a stray {character!r} at position {position + 1} of {len(text)}",
+                "Paste the bare value again, without quotes, blanks or line ends",
+            )
+
+
+def _convert(text: str, kind: Any) -> Any:
+    if kind is bool:
+        text = {"1": "true", "yes": "true", "on": "true", "0": "false", "no": "false", "off": "false"}.get(
+            text.lower(), text.lower()
+        )
+    return msgspec.convert(int(text) if kind is not str and text.isdigit() else text, kind, strict=False)

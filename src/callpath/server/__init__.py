@@ -1,0 +1,9 @@
+"""The call server: two routes, one runner, one coroutine per call.
+
+webhooks  POST /api/calls/webhook: verify, store, answer 200, then work        (start here)
+media     wss …/api/calls/{call_session_id}/audio: admit, then carry frames    (or here)
+runner    one actor per call: folds its timeline, sends what follows, runs the handler
+handler   what an application writes, and the Call it is given
+builtin   handlers that can be run by name: echo, record, tone
+app       puts these together as an ASGI application
+"""

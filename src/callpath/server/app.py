@@ -1,0 +1,154 @@
+"""Puts the server together: one ASGI application with the webhook route, the audio route and the health pages.
+
+    asgi = create_asgi(app, settings)        # then: uvicorn.run(asgi), or mount it in a larger application
+
+Mounted in another application, its lifespan must be entered by that one: `async with asgi.router.lifespan_context(asgi)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from callpath import __version__
+from callpath.call.address import AUDIO_PATH, AUDIO_PATH_WITH_TOKEN, WEBHOOK_PATH
+from callpath.call.plan import StreamPlan
+from callpath.clock import Clock, SystemClock
+from callpath.config import Settings, require_public_url
+from callpath.control import Control
+from callpath.errors import ConfigError
+from callpath.server.handler import App
+from callpath.server.media import AudioEndpoint
+from callpath.server.runner import CallRunner
+from callpath.server.tokens import CallTokens
+from callpath.server.webhooks import WebhookEndpoint
+from callpath.store.sql import open_call_log
+from callpath.wire.signature import load_public_key
+
+ANSWERED_BY_HEADER = "x-callpath"
+"""On every answer of ours, refusals too: it tells "callpath said this" from "a proxy said this"."""
+
+
+def create_asgi(app: App, settings: Settings, clock: Clock | None = None) -> ASGIApp:
+    """The ASGI application of a call server.
+
+    Raises ConfigError when something is missing without which no call could work.
+    """
+    if app.handler is None:
+        raise ConfigError("the App", "has no handler", "Decorate one coroutine with @app.call")
+    require_public_url(settings)
+    if not settings.telnyx_api_key:
+        hint = "Copy an API v2 key from the Telnyx portal, for example TELNYX_API_KEY=KEY0123…"
+        raise ConfigError("TELNYX_API_KEY", "is missing: calls cannot be answered without it", hint)
+    if not settings.telnyx_public_key:
+        hint = "Copy it from the Telnyx portal, Keys & Credentials, Public Key"
+        raise ConfigError("TELNYX_PUBLIC_KEY", "is missing: webhooks could not be told from forged ones", hint)
+    public_key = load_public_key(settings.telnyx_public_key)
+    clock = clock or SystemClock()
+
+    @asynccontextmanager
+    async def lifespan(asgi: Starlette) -> AsyncIterator[None]:
+        async with (
+            open_call_log(settings.log_url()) as log,
+            Control(api_base=settings.telnyx_api_base, api_key=settings.telnyx_api_key, clock=clock) as control,
+        ):
+            runner = CallRunner(
+                app=app,
+                log=log,
+                control=control,
+                plan=stream_plan(settings),
+                tokens=_tokens(settings),
+                clock=clock,
+                data_dir=settings.data_dir,
+                reconnect_ms=settings.reconnect_ms,
+            )
+            asgi.state.runner = runner
+            asgi.state.webhooks = WebhookEndpoint(runner=runner, log=log, key=public_key, clock=clock)
+            asgi.state.audio = AudioEndpoint(runner=runner, clock=clock)
+            async with runner.running():
+                yield
+
+    async def webhook(request: Request) -> Response:
+        endpoint: WebhookEndpoint = request.app.state.webhooks
+        return await endpoint(request)
+
+    asgi = Starlette(
+        lifespan=lifespan,
+        routes=[
+            Route(WEBHOOK_PATH, webhook, methods=["POST"]),
+            WebSocketRoute(AUDIO_PATH, _AudioRoute()),
+            WebSocketRoute(AUDIO_PATH_WITH_TOKEN, _AudioRoute()),
+            Route("/healthz", _healthz),
+            Route("/readyz", _readyz),
+            Route("/version", _version),
+        ],
+    )
+    asgi.add_middleware(_AnsweredBy)
+    return asgi
+
+
+def stream_plan(settings: Settings) -> StreamPlan:
+    """How the settings want streams to be asked for."""
+    return StreamPlan(
+        public_url=settings.public_url,
+        with_answer=settings.stream_with_answer,
+        token_in_path=settings.stream_token == "path"
+        or (settings.stream_with_answer and settings.stream_token != "off"),
+        track=settings.stream_track,
+        codec=settings.stream_codec,
+        play_codec=settings.play_codec,
+        play_rate_hz=settings.play_rate_hz,
+        target_legs=settings.target_legs,
+    )
+
+
+def _tokens(settings: Settings) -> CallTokens | None:
+    if settings.stream_token == "off":
+        return None
+    return CallTokens(settings.secret or settings.telnyx_api_key)
+
+
+class _AudioRoute:
+    """Finds the endpoint that the lifespan made."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        endpoint: AudioEndpoint = scope["app"].state.audio
+        await endpoint(scope, receive, send)
+
+
+async def _healthz(_request: Request) -> Response:
+    """The process answers. Never touches the store: a slow disk is no reason to kill live calls."""
+    return PlainTextResponse("ok\n")
+
+
+async def _readyz(request: Request) -> Response:
+    runner: CallRunner | None = getattr(request.app.state, "runner", None)
+    if runner is None or not runner.ready:
+        return JSONResponse({"ready": False, "reasons": ["starting or stopping"]}, status_code=503)
+    return JSONResponse({"ready": True, "calls": len(runner.calls)})
+
+
+async def _version(_request: Request) -> Response:
+    return JSONResponse({"callpath": __version__})
+
+
+class _AnsweredBy:
+    """Puts our header on every answer, a refused or accepted upgrade included."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_header(message: Message) -> None:
+            if message["type"] in ("http.response.start", "websocket.accept", "websocket.http.response.start"):
+                ours = (ANSWERED_BY_HEADER.encode(), __version__.encode())
+                message["headers"] = [*message.get("headers", []), ours]
+            await send(message)
+
+        await self._app(scope, receive, send_with_header)

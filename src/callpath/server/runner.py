@@ -1,0 +1,522 @@
+"""One actor per live call: reads what is new in the call's timeline, sends the commands that follow, runs the handler.
+
+The store is the truth; everything else only wakes the actor. So a webhook and an audio socket may come in any order, and
+a call that this process has never seen is picked up from its timeline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections import deque
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+
+from callpath.call.leg import LegState
+from callpath.call.plan import StreamPlan, derived_command_id, masked
+from callpath.call.session import CallSession
+from callpath.call.stream import MediaStream
+from callpath.clock import Clock
+from callpath.control import Control
+from callpath.errors import CallpathError, ControlError, LocalProtocolError, StoreError
+from callpath.server.handler import App, Call, CallFacts
+from callpath.server.tokens import CallTokens
+from callpath.store.port import CallLog, Refusal
+from callpath.timeline import (
+    CommandAnswered,
+    CommandSent,
+    Entry,
+    HandlerEnded,
+    HandlerFailed,
+    HandlerStarted,
+    SocketReceived,
+    SocketRefused,
+    StreamAccepted,
+    StreamStarted,
+    StreamStarting,
+    StreamUrl,
+    WebhookReceived,
+    What,
+    describe,
+    kind_of,
+)
+from callpath.wire.command import Command, Hangup
+from callpath.wire.document import Json, write
+from callpath.wire.ids import SessionId
+from callpath.wire.media import Start
+from callpath.wire.webhook import Webhook
+
+logger = structlog.get_logger("callpath")
+
+FORGET_AFTER_MS = 600_000
+"""A call without socket, handler or news for ten minutes leaves memory. Its timeline brings it back when it stirs."""
+
+SILENT_SOCKET_MS = 2_000
+"""A socket that brought nothing for this long is taken for dead, so that a new one may replace it. Telnyx sends a
+frame every 20 ms."""
+
+PENDING_MAX = 10_000
+"""Entries of one call that wait for the store; beyond it they are dropped, and the log says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """An audio socket may open: this is its call."""
+
+    call: LiveCall
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """An audio socket may not open: the HTTP status to answer with, and why."""
+
+    status: int
+    reason: str
+    detail: str
+
+
+class CallRunner:
+    """All live calls of this process. `running()` must be entered while requests are served."""
+
+    def __init__(
+        self,
+        *,
+        app: App,
+        log: CallLog,
+        control: Control,
+        plan: StreamPlan,
+        tokens: CallTokens | None,
+        clock: Clock,
+        data_dir: Path,
+        reconnect_ms: float,
+    ) -> None:
+        self.app = app
+        self.log = log
+        self.control = control
+        self.plan = plan
+        self.tokens = tokens
+        self.clock = clock
+        self.data_dir = data_dir
+        self.reconnect_ms = reconnect_ms
+        self.calls: dict[SessionId, LiveCall] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """While this is entered, calls are served; on leaving, their tasks are cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            try:
+                yield
+            finally:
+                self._tasks = None
+                for call in self.calls.values():
+                    call.stop()
+
+    @property
+    def ready(self) -> bool:
+        return self._tasks is not None
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run `work` beside everything else; what it raises is logged and harms no other call."""
+        if self._tasks is None:
+            work.close()
+            raise LocalProtocolError("the server is not running")
+        return self._tasks.create_task(_guarded(work, name), name=name)
+
+    # --- what comes from outside -------------------------------------------------------------------------------------
+
+    async def receive_webhook(self, webhook: Webhook, body: Json) -> bool:
+        """Store an authentic event and let its call act on it. False: it was there already.
+
+        Returns once the event is on disk; raises StoreError if it is not.
+        """
+        payload = webhook.payload
+        what = WebhookReceived(event_type=webhook.event_type, event_id=webhook.id, body=body)
+        entry = Entry(
+            session=payload.call_session_id,
+            at_unix_ms=self.clock.now_unix_ms(),
+            what=what,
+            key=f"webhook:{webhook.id}",
+            leg=payload.call_leg_id,
+            call_control_id=payload.call_control_id,
+        )
+        if not await self.log.append(entry):
+            return False
+        log_entry(entry)
+        self.live(entry.session).wake()
+        return True
+
+    async def admit(
+        self,
+        session: SessionId,
+        *,
+        shown_token: str | None,
+        path: str,
+        client: str | None,
+        headers: Mapping[str, str],
+    ) -> Admission | Rejection:
+        """Decide about a WebSocket upgrade, before it is answered. Either way it is written down."""
+        known = session in self.calls or bool(await self.log.read(session))
+        if not known:
+            rejection = Rejection(
+                404,
+                "unknown_session",
+                "no call with this call_session_id is known here: did its webhooks go to another server?",
+            )
+            await self.log.refuse(
+                Refusal(self.clock.now_unix_ms(), "upgrade", rejection.reason, rejection.detail, client, path[:400])
+            )
+            return rejection
+        call = self.live(session)
+        await call.ready.wait()
+        call.note(SocketReceived(path=path, client=client, headers=dict(headers)))
+        refused = self._reason_to_refuse(call, shown_token)
+        if refused is None:
+            return Admission(call)
+        call.note(
+            SocketRefused(status=refused.status, reason=refused.reason, detail=refused.detail, path=path, client=client)
+        )
+        return refused
+
+    def _reason_to_refuse(self, call: LiveCall, shown_token: str | None) -> Rejection | None:
+        if self.tokens is not None:
+            if not shown_token:
+                return Rejection(
+                    401,
+                    "no_token",
+                    "the upgrade carried no token: it came from somebody else, or a proxy dropped the header "
+                    "x-telnyx-streaming-auth-token (then set CALLPATH_STREAM_TOKEN=path)",
+                )
+            if not self.tokens.fits(call.session.session, shown_token):
+                return Rejection(403, "wrong_token", "the upgrade carried a token that is not this call's")
+        if call.session.ended:
+            return Rejection(410, "call_ended", "the call is over")
+        if call.has_living_socket():
+            return Rejection(409, "second_socket", "this call has a living audio socket already")
+        return None
+
+    # --- calls -------------------------------------------------------------------------------------------------------
+
+    def live(self, session: SessionId) -> LiveCall:
+        """The actor of a call, started if need be."""
+        call = self.calls.get(session)
+        if call is None:
+            call = self.calls[session] = LiveCall(session, self)
+            self.spawn(call.run(), name=f"call {session}")
+        return call
+
+    def forget(self, call: LiveCall) -> None:
+        """The actor has nothing more to do."""
+        if self.calls.get(call.session.session) is call:
+            del self.calls[call.session.session]
+
+
+class LiveCall:
+    """One call while something may still happen to it. It is also the handler's `Line` to Telnyx."""
+
+    def __init__(self, session: SessionId, runner: CallRunner) -> None:
+        self.session = CallSession(session)
+        self.ready = asyncio.Event()
+        """Set once the timeline so far has been read."""
+        self.call: Call | None = None
+        self._runner = runner
+        self._clock = runner.clock
+        self._wake = asyncio.Event()
+        self._pending: deque[Entry] = deque()
+        self._number = 0
+        self._handler: asyncio.Task[None] | None = None
+        self._stream: MediaStream | None = None
+        self._last_frame_ms = 0.0
+        self._lost_socket_at_ms: float | None = None
+        self._stopping = False
+        self._commands_out = 0
+        self._token = runner.tokens.of(session) if runner.tokens else None
+
+    # --- the actor ---------------------------------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """There is something new."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """The server is shutting down."""
+        self._stopping = True
+        self._cancel_handler()
+        self.wake()
+
+    async def run(self) -> None:
+        """Until nothing more can happen: read what is new, act on it, wait."""
+        try:
+            while True:
+                await self._store_pending()
+                for entry in await self._runner.log.read(self.session.session, after=self._number):
+                    self._number = entry.number
+                    self.session.apply(entry)
+                self.ready.set()
+                await self._act()
+                if self._is_over():
+                    return
+                woken = await self._clock.wait(self._wake, self._next_look_at_ms())
+                if not woken and self._is_idle():
+                    return
+        finally:
+            self.ready.set()
+            self._runner.forget(self)
+
+    async def _act(self) -> None:
+        if self._stopping:
+            return
+        for command in self.session.next_commands(self._runner.plan, self._token):
+            await self._request(command)
+        lost_at_ms = self._lost_socket_at_ms
+        gone = lost_at_ms is not None and self._clock.now_ms() >= lost_at_ms + self._runner.reconnect_ms
+        if self.session.ended or gone:
+            self._cancel_handler()
+
+    def _is_over(self) -> bool:
+        over = self.session.ended or self._stopping
+        return over and self._is_idle() and not self._pending
+
+    def _is_idle(self) -> bool:
+        handler_done = self._handler is None or self._handler.done()
+        return handler_done and self._stream is None and self._commands_out == 0
+
+    def _next_look_at_ms(self) -> float:
+        now_ms = self._clock.now_ms()
+        if self._lost_socket_at_ms is not None and self._handler is not None and not self._handler.done():
+            return max(now_ms + 1, self._lost_socket_at_ms + self._runner.reconnect_ms)
+        return now_ms + FORGET_AFTER_MS
+
+    # --- the timeline ------------------------------------------------------------------------------------------------
+
+    def note(self, what: What) -> None:
+        """Add an entry to the timeline; it is stored in order, soon."""
+        leg = self.session.leg
+        entry = Entry(
+            session=self.session.session,
+            at_unix_ms=self._clock.now_unix_ms(),
+            what=what,
+            leg=leg.leg_id if leg else None,
+            call_control_id=leg.call_control_id if leg else None,
+        )
+        if len(self._pending) >= PENDING_MAX:
+            logger.error("Entry dropped: the store is too slow", event_name="entry.dropped", **_ids(entry))
+            return
+        self._pending.append(entry)
+        log_entry(entry)
+        self.wake()
+
+    async def _store_pending(self) -> None:
+        while self._pending:
+            entry = self._pending.popleft()
+            try:
+                await self._runner.log.append(entry)
+            except StoreError as error:
+                # Media goes on without its timeline; webhooks, which must not be lost, are refused instead.
+                logger.error("Entry lost", event_name="entry.lost", error=str(error), **_ids(entry))
+
+    # --- commands ----------------------------------------------------------------------------------------------------
+
+    async def send(self, command: Command) -> None:
+        """Have Telnyx carry out a command about this call. Raises ControlError, LocalProtocolError when it is over."""
+        if self.session.ended:
+            raise LocalProtocolError(f"{command.NAME} is not possible any more: the call is over")
+        if command.command_id is None:
+            number = 1 + sum(1 for sent in self.session.commands.values() if sent.command == command.NAME)
+            leg = self.session.leg
+            assert leg is not None, "a call has a leg before it has a handler"
+            command = msgspec.structs.replace(
+                command, command_id=derived_command_id(leg.call_control_id, command.NAME, number)
+            )
+        await self._request(command, wait=True)
+
+    async def _request(self, command: Command, *, wait: bool = False) -> None:
+        """Write down that the command goes out, then send it: in that order, since Telnyx's answer, its webhooks and
+        its audio socket may all be here before `send` returns."""
+        leg = self.session.leg
+        assert leg is not None and command.command_id is not None
+        asks_for_stream = getattr(command, "stream_url", None) is not None
+        if asks_for_stream:
+            self.note(StreamStarting(within=command.NAME))
+            url = str(getattr(command, "stream_url", ""))
+            self.note(StreamUrl(url=url.replace(self._token, "***") if self._token else url))
+        self.note(
+            CommandSent(
+                command=command.NAME,
+                command_id=command.command_id,
+                call_control_id=leg.call_control_id,
+                body=masked(write(command), self._token),
+            )
+        )
+        await self._store_pending()
+        sent = self._send(command, asks_for_stream)
+        if wait:
+            await sent
+        else:
+            self._runner.spawn(_without_control_error(sent), name=f"send {command.NAME}")
+
+    async def _send(self, command: Command, asks_for_stream: bool) -> None:
+        leg = self.session.leg
+        assert leg is not None and command.command_id is not None
+        self._commands_out += 1
+        answered: CommandAnswered
+        try:
+            reply = await self._runner.control.send(command, leg.call_control_id)
+        except ControlError as error:
+            answered = CommandAnswered(
+                command=command.NAME,
+                command_id=command.command_id,
+                status=error.status,
+                latency_ms=error.latency_ms,
+                attempts=error.attempts,
+                error_code=error.code,
+                error_detail=error.detail,
+            )
+            self.note(answered)
+            raise
+        else:
+            answered = CommandAnswered(
+                command=command.NAME,
+                command_id=command.command_id,
+                status=reply.status,
+                latency_ms=reply.latency_ms,
+                attempts=reply.attempts,
+            )
+            self.note(answered)
+            if asks_for_stream:
+                self.note(StreamAccepted(status=reply.status))
+        finally:
+            self._commands_out -= 1
+            self.wake()
+
+    # --- the socket --------------------------------------------------------------------------------------------------
+
+    def has_living_socket(self) -> bool:
+        """Whether an audio socket is open and brought a frame lately."""
+        return self._stream is not None and self._clock.now_ms() - self._last_frame_ms < SILENT_SOCKET_MS
+
+    def new_stream(self) -> MediaStream:
+        """Our side of a socket that is being accepted. It replaces one that has died."""
+        plan = self._runner.plan
+        rate_hz = 8000 if plan.with_answer else plan.play_rate_hz
+        stream = MediaStream(play_encoding=plan.play_codec, play_rate_hz=rate_hz)
+        self._stream = stream
+        self._last_frame_ms = self._clock.now_ms()
+        self._lost_socket_at_ms = None
+        return stream
+
+    def is_current(self, stream: MediaStream) -> bool:
+        """False once a newer socket has taken over."""
+        return self._stream is stream
+
+    def frame_received(self) -> None:
+        """The socket lives."""
+        self._last_frame_ms = self._clock.now_ms()
+
+    def stream_started(self, start: Start, stream: MediaStream, wake_socket: asyncio.Event) -> None:
+        """The start frame came: enter the handler, or let it carry on over the new stream."""
+        again = self.call is not None
+        media_format = start.media_format
+        self.note(
+            StreamStarted(
+                stream_id=start.stream_id,
+                encoding=media_format.encoding,
+                sample_rate_hz=media_format.sample_rate,
+                again=again,
+            )
+        )
+        if self.call is None:
+            facts = CallFacts.of(self.session.session, self.session.leg, start, self._runner.data_dir)
+            app = self._runner.app
+            self.call = Call(facts, sample_rate_hz=app.sample_rate_hz, line=self, clock=self._clock)
+            self.call.attach(stream, wake_socket)
+            self._handler = self._runner.spawn(self._run_handler(self.call), name=f"handler {self.session.session}")
+        else:
+            self.call.attach(stream, wake_socket)
+
+    def socket_closed(self, stream: MediaStream) -> None:
+        """The socket is gone. The handler waits a while for another; it ends when the call does."""
+        if self._stream is not stream:
+            return
+        self._stream = None
+        self._lost_socket_at_ms = self._clock.now_ms()
+        if self.call is not None:
+            self.call.detach()
+        self.wake()
+
+    # --- the handler -------------------------------------------------------------------------------------------------
+
+    async def _run_handler(self, call: Call) -> None:
+        app = self._runner.app
+        assert app.handler is not None
+        self.note(HandlerStarted(name=app.name))
+        try:
+            await app.handler(call)
+            await call.finished()
+        except asyncio.CancelledError:
+            self.note(HandlerEnded(cancelled=True))
+            raise
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}"
+            self.note(HandlerFailed(error=text, traceback="".join(traceback.format_exception(error))))
+        else:
+            self.note(HandlerEnded())
+        finally:
+            call.end()
+            self.wake()
+        await self._hang_up()
+
+    async def _hang_up(self) -> None:
+        if self.session.leg is None or self.session.leg.state is LegState.ENDED or self._stopping:
+            return
+        try:
+            await self.send(Hangup())
+        except CallpathError as error:
+            logger.warning("Hang-up failed", event_name="hangup.failed", error=str(error), session=self.session.session)
+
+    def _cancel_handler(self) -> None:
+        if self._handler is not None and not self._handler.done():
+            self._handler.cancel()
+
+
+def log_entry(entry: Entry) -> None:
+    """One line in the log for one entry of a timeline, under the entry's own name."""
+    what = entry.what
+    level = "warning" if isinstance(what, SocketRefused) or _failed(what) else "info"
+    fields = {}
+    if isinstance(what, StreamUrl):
+        fields["stream_url"] = what.url
+    getattr(logger, level)(describe(what), event_name=kind_of(what), **fields, **_ids(entry))
+
+
+def _failed(what: What) -> bool:
+    return isinstance(what, HandlerFailed) or (isinstance(what, CommandAnswered) and not what.accepted)
+
+
+def _ids(entry: Entry) -> dict[str, str]:
+    ids: dict[str, str] = {"call_session_id": entry.session}
+    if entry.leg is not None:
+        ids["call_leg_id"] = entry.leg
+    return ids
+
+
+async def _guarded(work: Coroutine[Any, Any, None], name: str) -> None:
+    try:
+        await work
+    except Exception as error:
+        logger.exception("A task failed", event_name="task.failed", task=name, error=str(error))
+
+
+async def _without_control_error(work: Coroutine[Any, Any, None]) -> None:
+    """A refused command stands in the timeline already."""
+    try:
+        await work
+    except ControlError:
+        return

@@ -1,0 +1,96 @@
+"""POST /api/calls/webhook: read, verify, parse, store, answer 200. All work comes after the answer.
+
+Telnyx sends an event again when it has no answer after 2 s, so nothing slow may happen here; and it does not repeat most
+events that were answered with 4xx, so only what can never become right gets one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+
+from callpath.clock import Clock
+from callpath.errors import RemoteProtocolError, SignatureError, StoreError
+from callpath.server.runner import CallRunner
+from callpath.store.port import CallLog, Refusal
+from callpath.wire.document import parse_json
+from callpath.wire.signature import PublicKey, verify
+from callpath.wire.webhook import Version1Webhook, read_webhook
+
+logger = structlog.get_logger("callpath")
+
+BODY_BYTES_MAX = 256 * 1024
+"""Largest webhook accepted. The largest seen is under 2 kB; SIP headers may add some."""
+
+BODY_S_MAX = 10.0
+"""How long a body may take to arrive."""
+
+
+class WebhookEndpoint:
+    """The route. One instance per server."""
+
+    def __init__(self, *, runner: CallRunner, log: CallLog, key: PublicKey, clock: Clock) -> None:
+        self._runner = runner
+        self._log = log
+        self._key = key
+        self._clock = clock
+
+    async def __call__(self, request: Request) -> Response:
+        try:
+            body = await _read_body(request)
+            verify(body, request.headers, self._key, self._clock.now_unix_ms() / 1000)
+            document = parse_json(body, "webhook")
+            webhook = read_webhook(document)
+            if isinstance(webhook, Version1Webhook):
+                raise RemoteProtocolError(
+                    "api_version_1",
+                    "this is an API version 1 webhook: set webhook_api_version to 2 in the Call Control application",
+                )
+            new = await self._runner.receive_webhook(webhook, document)
+        except SignatureError as error:
+            return await self._refuse(request, 401, error)
+        except RemoteProtocolError as error:
+            return await self._refuse(request, 413 if error.reason == "too_large" else 400, error)
+        except StoreError as error:
+            # Not stored, hence not acknowledged: Telnyx will send it again.
+            logger.error("Webhook not stored", event_name="webhook.not_stored", error=str(error))
+            return JSONResponse({"error": "not_stored", "detail": "try again"}, status_code=503)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        return JSONResponse({"result": "ok" if new else "duplicate"})
+
+    async def _refuse(self, request: Request, status: int, error: RemoteProtocolError) -> Response:
+        client = request.client.host if request.client else None
+        logger.warning(
+            f"Webhook refused with {status}: {error}",
+            event_name="webhook.refused",
+            reason=error.reason,
+            client=client,
+        )
+        refusal = Refusal(
+            self._clock.now_unix_ms(), "webhook", error.reason, str(error)[:500], client, request.url.path
+        )
+        try:
+            await self._log.refuse(refusal)
+        except StoreError as failed:
+            logger.error("Refusal not stored", event_name="refusal.not_stored", error=str(failed))
+        return JSONResponse({"error": error.reason, "detail": str(error)}, status_code=status)
+
+
+async def _read_body(request: Request) -> bytes:
+    """The raw body, bounded in size and time. Raises RemoteProtocolError (`too_large`, `too_slow`)."""
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(BODY_S_MAX):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > BODY_BYTES_MAX:
+                    raise RemoteProtocolError("too_large", f"a webhook has at most {BODY_BYTES_MAX} bytes")
+                chunks.append(chunk)
+    except TimeoutError:
+        raise RemoteProtocolError("too_slow", f"the body took longer than {BODY_S_MAX:.0f} s") from None
+    return b"".join(chunks)

@@ -1,0 +1,573 @@
+"""The person at the phone of one call, and the media WebSocket that Telnyx opens for him.
+
+`Caller` is what `Simulator.call` hands out: it speaks, presses keys, hangs up, and remembers what it heard.
+`Caller.run_stream` is the shell around `CarrierStream`: connect, feed, drain, wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI, WebSocketException
+
+from callpath.audio.codec import Encoder, Pcm, open_decoder, open_encoder
+from callpath.audio.framer import Framer
+from callpath.audio.resample import resample_file_audio
+from callpath.audio.tone import find_delay_ms
+from callpath.audio.wav import read_wav, write_wav
+from callpath.clock import Clock
+from callpath.errors import AudioError, CallpathError
+from callpath.simulator.call import CarrierCall, Effect
+from callpath.simulator.carrier import PACKET_MS, AudioIgnored, CarrierStream, FrameRefused, StreamCounters
+from callpath.simulator.link import Link
+from callpath.simulator.options import CarrierOptions
+from callpath.wire.api import DeliveryAttempt
+from callpath.wire.document import Json
+from callpath.wire.ids import StreamId
+from callpath.wire.media import AUTH_TOKEN_HEADER
+from callpath.wire.webhook import Webhook
+
+SAMPLE_RATE_HZ = 8000
+"""A phone's own rate: what `said` and `heard` have."""
+
+DIGIT_MS = 200
+"""Between two key presses: 100 ms tone and 100 ms pause, as phones dial."""
+
+FRAME_BYTES_MAX = 8 << 20
+"""Largest message taken from a server: 30 s of 48 kHz L16, the longest documented chunk, is 3.8 MB in base64."""
+
+CLOSE_MS_MAX = 1_000
+"""How long a server may take to answer the closing of the socket."""
+
+PROBLEMS_MAX = 100
+
+
+class CallFailed(CallpathError):  # noqa: N818  (reads as what happened: the call failed)
+    """A simulated call did not get as far as was waited for; the text says which stage was not reached, and why."""
+
+
+@dataclass(slots=True)
+class WebhookSeen:
+    """One event that was sent, and each try to deliver it."""
+
+    at_ms: float
+    webhook: Webhook
+    url: str
+    attempts: list[DeliveryAttempt] = field(default_factory=list)
+
+    @property
+    def event_type(self) -> str:
+        return self.webhook.event_type
+
+    @property
+    def delivered(self) -> bool:
+        return any(attempt.status == "delivered" for attempt in self.attempts)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandSeen:
+    """One command that came, and what it got. `codes` are Telnyx's error codes if it was refused."""
+
+    at_ms: float
+    name: str
+    document: Json
+    status: int
+    codes: tuple[str, ...] = ()
+
+
+class Caller:
+    """One call as the person at the phone has it. Times are the clock's milliseconds."""
+
+    def __init__(
+        self,
+        call: CarrierCall,
+        *,
+        options: CarrierOptions,
+        link: Link,
+        clock: Clock,
+        carry_out: Callable[[Caller, list[Effect]], None],
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.call = call
+        self.began_at_ms = clock.now_ms()
+        self.webhooks: list[WebhookSeen] = []
+        self.commands: list[CommandSeen] = []
+        self.problems: list[str] = []
+        """What the stand-in could not use, in plain sentences; the first 100."""
+        self.link = link
+        self.timer = asyncio.Event()
+        """Set when `call` may have planned something earlier."""
+        self.handed_out = False
+        """For `Simulator.next_dialled`."""
+        self._options = options
+        self._clock = clock
+        self._carry_out = carry_out
+        self._tls = tls
+        self.watchers: set[asyncio.Event] = set()
+        """Set whenever something changed."""
+        self._wakes: dict[StreamId, asyncio.Event] = {}
+        self._running: set[StreamId] = set()
+        self._failed: dict[StreamId, str] = {}
+        self._waiting: list[Pcm] = []  # to be said when a stream is open
+        self._spoken: list[tuple[float, Pcm]] = []  # when each utterance began
+        self._encoder: Encoder | None = None
+
+    # --- what the caller does ---
+
+    def say(self, audio: Pcm | Path | str, sample_rate_hz: int | None = None) -> None:
+        """Speak, after what is being said now, or as soon as the stream is open. A WAV brings its own rate.
+
+        Raises AudioError for a file that is no WAV.
+        """
+        pcm = _load(audio, sample_rate_hz)
+        stream = self.call.stream
+        if stream is not None and stream.opened and self._encoder is not None:
+            self._speak(stream, pcm)
+        else:
+            self._waiting.append(pcm)
+
+    async def press(self, digits: str) -> None:
+        """Press keys, 0 to 9, A to D, * and #, one after the other."""
+        unknown = set(digits) - set("0123456789ABCD*#")
+        if unknown:
+            raise ValueError(f"not a key of a phone: {', '.join(sorted(unknown))}")
+        for digit in digits:
+            self.carry_out(self.call.press(digit, self._clock.now_ms()))
+            for wake in self._wakes.values():
+                wake.set()
+            await self._clock.sleep_ms(DIGIT_MS)
+
+    async def hangup(self) -> None:
+        """Put the phone down. Returns at once; `ended` waits until the stream is closed too."""
+        self.carry_out(self.call.party_hangs_up(self._clock.now_ms()))
+
+    # --- what can be waited for ---
+
+    async def stream_started(self, timeout_ms: float = 10_000) -> None:
+        """Return when the media WebSocket is open. Raises CallFailed when it cannot be, or not in time."""
+        await self._until(lambda: self._is_open() or self.call.state == "ended" or bool(self._failed), timeout_ms)
+        if not self._is_open():
+            raise CallFailed(self.failure or f"No stream was open {timeout_ms:.0f} ms after it was waited for.")
+
+    async def answered(self, timeout_ms: float = 10_000) -> None:
+        """Return when the call is answered. Raises CallFailed."""
+        await self._until(lambda: self.call.state in ("answered", "ended"), timeout_ms)
+        if self.call.answered_at_ms is None:
+            raise CallFailed(self.failure or f"The call was not answered within {timeout_ms:.0f} ms.")
+
+    async def ended(self, timeout_ms: float = 10_000) -> None:
+        """Return when the call is over, its stream closed and its webhooks delivered. Raises CallFailed."""
+        if not await self._until(self._is_over, timeout_ms):
+            raise CallFailed(f"The call was not over within {timeout_ms:.0f} ms.")
+
+    async def over_or(self, other: Caller) -> None:
+        """Return when this call or `other` is over: bridged legs end together."""
+        watcher = asyncio.Event()
+        self.watchers.add(watcher)
+        other.watchers.add(watcher)
+        try:
+            while "ended" not in (self.call.state, other.call.state):
+                await self._clock.wait(watcher, None)
+        finally:
+            self.watchers.discard(watcher)
+            other.watchers.discard(watcher)
+
+    async def stream_decided(self, stream: CarrierStream, timeout_ms: float) -> bool:
+        """Wait until `stream` is open or has failed; True unless it has failed by then."""
+        await self._until(lambda: stream.opened or stream.request.stream_id in self._failed, timeout_ms)
+        return stream.request.stream_id not in self._failed
+
+    async def heard_for(self, duration_ms: float, timeout_ms: float = 10_000) -> None:
+        """Return when the ear has heard that much audio in all. Raises CallFailed."""
+        deadline_ms = self._clock.now_ms() + timeout_ms
+        while sum(stream.counters.packets_played for stream in self.call.streams) * PACKET_MS < duration_ms:
+            if self._clock.now_ms() >= deadline_ms or self.call.state == "ended":
+                raise CallFailed(self.failure or f"Less than {duration_ms:.0f} ms were heard in {timeout_ms:.0f} ms.")
+            await self._clock.sleep_ms(PACKET_MS)
+
+    def _is_open(self) -> bool:
+        return any(stream.opened for stream in self.call.streams)
+
+    def _is_over(self) -> bool:
+        # A webhook that nobody takes is not waited for: its retries may last for a minute.
+        tried = all(seen.attempts for seen in self.webhooks)
+        return self.call.state == "ended" and not self._running and tried
+
+    async def _until(self, ready: Callable[[], bool], timeout_ms: float) -> bool:
+        deadline_ms = self._clock.now_ms() + timeout_ms
+        watcher = asyncio.Event()
+        self.watchers.add(watcher)
+        try:
+            while not ready():
+                if self._clock.now_ms() >= deadline_ms:
+                    return False
+                await self._clock.wait(watcher, deadline_ms)
+            return True
+        finally:
+            self.watchers.discard(watcher)
+
+    def notify(self) -> None:
+        """Something changed: whoever waits looks again."""
+        for watcher in self.watchers:
+            watcher.set()
+
+    def carry_out(self, effects: list[Effect]) -> None:
+        """Hand effects to the simulator, and let whoever waits look again."""
+        self._carry_out(self, effects)
+        self.timer.set()
+        self.notify()
+
+    # --- what was said and heard ---
+
+    @property
+    def stream(self) -> StreamCounters:
+        """Counters of the latest stream; all zero when there was none."""
+        return self.call.streams[-1].counters if self.call.streams else StreamCounters()
+
+    @property
+    def said(self) -> Pcm:
+        """What the caller said, 8 kHz; index 0 is the moment when its first packet was sent to the server."""
+        return _place(self._spoken, self._origin_ms(), SAMPLE_RATE_HZ)
+
+    @property
+    def heard(self) -> Pcm:
+        """What reached the caller's ear, 8 kHz, on the same clock as `said`. Computed anew at each access.
+
+        Telnyx's own voice (`speak`, `playback_start`) is not in it: the stand-in has none.
+        """
+        whole = np.zeros(0, np.int16)
+        for stream in self.call.streams:
+            if not stream.heard:
+                continue
+            request = stream.request
+            decoder = open_decoder(request.codec, request.sample_rate_hz, byte_order=self._options.l16_byte_order)
+            pieces = [(at_ms, decoder.decode(payload)) for at_ms, payload in stream.heard]
+            audio = _place(pieces, self._origin_ms(), decoder.sample_rate_hz)
+            if decoder.sample_rate_hz != SAMPLE_RATE_HZ:
+                audio = resample_file_audio(audio, decoder.sample_rate_hz, SAMPLE_RATE_HZ)
+            longer, shorter = (audio, whole) if audio.size > whole.size else (whole, audio)
+            whole = longer.copy()
+            whole[: shorter.size] += shorter
+        return whole
+
+    def write_recording(self, path: Path | str) -> None:
+        """A stereo WAV on one clock: left what the caller said, right what it heard."""
+        write_wav(path, (self.said, self.heard), SAMPLE_RATE_HZ)
+
+    def _origin_ms(self) -> float:
+        if self._spoken:
+            return self._spoken[0][0]
+        opened = [stream.counters.opened_at_ms for stream in self.call.streams if stream.counters.opened_at_ms]
+        return opened[0] if opened else 0.0
+
+    # --- why it did not work ---
+
+    @property
+    def failure(self) -> str | None:
+        """The first stage of the call that was not reached, in one sentence; None when audio could flow."""
+        call = self.call
+        seen = {one.event_type: one for one in reversed(self.webhooks)}
+        refused = next((one for one in self.commands if one.codes), None)
+        initiated = seen.get("call.initiated")
+        if initiated is not None and not initiated.delivered and not self.commands:
+            return f"The webhook call.initiated was not taken: {_delivery(initiated)}."
+        if call.answered_at_ms is None:
+            if call.leg.direction == "outgoing":
+                cause = call.hangup.hangup_cause if call.hangup else "still ringing"
+                return f"The dialled party did not answer: {cause}."
+            if refused is not None:
+                return f"The call was not answered: {_refusal(refused)}."
+            return "The server took call.initiated, but sent no answer command."
+        if not call.streams:
+            if refused is not None:
+                return f"The call was answered, but no stream was started: {_refusal(refused)}."
+            return "The call was answered, but nobody asked for a stream (no streaming_start, no stream_url in answer)."
+        stream = call.streams[-1]
+        problem = self._failed.get(stream.request.stream_id)
+        if not self._is_open():
+            return f"The media WebSocket was not opened: {problem or 'it is still being tried'}."
+        if problem is not None:
+            return f"The media WebSocket was lost: {problem}."
+        counters, request = stream.counters, stream.request
+        if counters.packets_played == 0 and (counters.frames_in or counters.binary_in):
+            return f"The server sent audio, but nothing was heard: {_silence_cause(stream)}."
+        if counters.packets_played == 0 and request.mode == "rtp" and counters.errors_out:
+            return f"Nothing was heard: {self.problems[-1] if self.problems else 'frames were refused'}."
+        return None
+
+    def report(self) -> Json:
+        """How the call went, ready for JSON: times are milliseconds since the call began."""
+
+        def since(at_ms: float | None) -> int | None:
+            return None if at_ms is None else round(at_ms - self.began_at_ms)
+
+        stream = self.stream
+        echo = find_delay_ms(self.said, self.heard, SAMPLE_RATE_HZ)
+        return {
+            "failure": self.failure,
+            "webhooks": [
+                {"event": seen.event_type, "at_ms": since(seen.at_ms), "answers": [_status(a) for a in seen.attempts]}
+                for seen in self.webhooks
+            ],
+            "commands": [
+                {"name": one.name, "at_ms": since(one.at_ms), "status": one.status, "codes": list(one.codes)}
+                for one in self.commands
+            ],
+            "stream": {
+                "opened_at_ms": since(stream.opened_at_ms),
+                "first_audio_at_ms": since(stream.first_audio_at_ms),
+                "frames_out": stream.frames_out,
+                "frames_in": stream.frames_in,
+                "heard_ms": stream.packets_played * PACKET_MS,
+                "late_ms_max": round(stream.late_ms_max, 1),
+            },
+            "own_voice_back": {"likeness": round(echo.correlation, 3), "delay_ms": round(echo.delay_ms)},
+            "problems": list(self.problems),
+        }
+
+    # --- the media WebSocket ---
+
+    def wake_stream(self, stream: CarrierStream) -> None:
+        """It has something to send before its time."""
+        if wake := self._wakes.get(stream.request.stream_id):
+            wake.set()
+
+    async def run_stream(self, stream: CarrierStream) -> None:
+        """Open the WebSocket of `stream`, carry it to its end, and tell the call how it went."""
+        self._running.add(stream.request.stream_id)
+        wake = self._wakes[stream.request.stream_id] = asyncio.Event()
+        try:
+            async with self._opened(stream) as socket:
+                if not stream.closed:  # else: hung up while it was being opened
+                    self.carry_out(self.call.stream_opened(stream, self._clock.now_ms()))
+                    await self._drive(socket, stream, wake)
+                    if stream.stopped:
+                        await socket.close()
+        except _NotOpened as error:
+            self._failed[stream.request.stream_id] = str(error)
+            stream.receive_eof(self._clock.now_ms())
+            effects = self.call.stream_failed(stream, "connection_failed", self._clock.now_ms())
+        else:
+            effects = self._after(stream)
+        finally:
+            self._running.discard(stream.request.stream_id)
+            self._wakes.pop(stream.request.stream_id, None)
+        self.carry_out(effects)
+
+    def _after(self, stream: CarrierStream) -> list[Effect]:
+        now_ms = self._clock.now_ms()
+        if not stream.opened:
+            return []
+        if stream.stopped:
+            return self.call.stream_closed(stream, now_ms)
+        effects = self.call.stream_lost(stream, now_ms)
+        if self.call.stream is None:
+            self._failed[stream.request.stream_id] = "the server or the network closed it in mid-call"
+        return effects
+
+    @asynccontextmanager
+    async def _opened(self, stream: CarrierStream) -> AsyncIterator[ClientConnection]:
+        request, limit_ms = stream.request, self._options.connect_ms_max
+        media_format = request.media_format
+        try:
+            self._encoder = open_encoder(
+                media_format.encoding, media_format.sample_rate, byte_order=self._options.l16_byte_order
+            )
+        except AudioError as error:
+            raise _NotOpened(f"this stand-in cannot make the caller's audio: {error}") from None
+        stream.silence = self._encoder.silence(PACKET_MS)
+        await self._clock.sleep_ms(self.link.connect_delay_ms())
+        url = self.link.stream_url(request.url)
+        if url is None:
+            await self._clock.sleep_ms(limit_ms)
+            raise _NotOpened("it was never tried (injected fault)")
+        socket = await _connect(url, request.auth_token, limit_ms, self._tls)
+        try:
+            yield socket
+        finally:
+            socket.transport.abort()  # closed long ago, or cancelled: nothing may linger
+
+    async def _drive(self, socket: ClientConnection, stream: CarrierStream, wake: asyncio.Event) -> None:
+        """Carry texts between one socket and one stream until the socket closes."""
+        clock = self._clock
+        opened_at_ms = clock.now_ms()
+        drop_after_ms = self.link.drops_after_ms()
+        drop_at_ms = float("inf") if drop_after_ms is None else opened_at_ms + drop_after_ms
+
+        async def read() -> None:
+            try:
+                async for message in socket:
+                    receive = stream.receive_text if isinstance(message, str) else stream.receive_binary
+                    for event in receive(message, clock.now_ms()):  # type: ignore[arg-type]  # str or bytes, as chosen
+                        self._note(event)
+                    wake.set()
+            except ConnectionClosed:
+                pass
+            stream.receive_eof(clock.now_ms())
+            wake.set()
+
+        async def write() -> None:
+            try:
+                while True:
+                    now_ms = clock.now_ms()
+                    if now_ms >= drop_at_ms:
+                        socket.transport.abort()
+                        return
+                    first = not stream.opened
+                    for text in self.link.carry(stream.texts_to_send(now_ms), now_ms - opened_at_ms):
+                        await socket.send(text)
+                    if first:
+                        self._begin_to_speak(stream, now_ms)
+                    if stream.closed:
+                        await socket.close()
+                        return
+                    await clock.wait(wake, min(stream.next_send_at_ms() or 0.0, drop_at_ms))
+            except ConnectionClosed:
+                pass  # the reader sees it too, and says so to the stream
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(read(), name="read stream")
+            tasks.create_task(write(), name="write stream")
+
+    def _note(self, event: object) -> None:
+        match event:
+            case FrameRefused(code, problem):
+                sentence = f"a frame was refused with {code}: {problem}"
+            case AudioIgnored(reason):
+                sentence = f"audio was ignored: {reason}"
+            case _:
+                return
+        if len(self.problems) < PROBLEMS_MAX:
+            self.problems.append(sentence)
+
+    # --- speaking ---
+
+    def _begin_to_speak(self, stream: CarrierStream, now_ms: float) -> None:
+        """A person goes on talking while the stream is away: what was not sent in the meantime is lost."""
+        for began_at_ms, pcm in self._spoken:
+            gone = round((now_ms - began_at_ms) * SAMPLE_RATE_HZ / 1000)
+            if 0 < gone < pcm.size:
+                stream.say(self._encoded(pcm[gone:]))
+        waiting, self._waiting = self._waiting, []
+        for pcm in waiting:
+            self._speak(stream, pcm)
+        self.notify()
+
+    def _speak(self, stream: CarrierStream, pcm: Pcm) -> None:
+        self._spoken.append((stream.say(self._encoded(pcm)), pcm))
+
+    def _encoded(self, pcm: Pcm) -> list[bytes]:
+        encoder = self._encoder
+        assert encoder is not None, "an encoder is opened before the socket"
+        audio = resample_file_audio(pcm, SAMPLE_RATE_HZ, encoder.sample_rate_hz)
+        framer = Framer(encoder.sample_rate_hz * PACKET_MS // 1000)
+        frames = framer.push(audio)
+        if (tail := framer.flush()) is not None:
+            frames.append(tail)
+        return [encoder.encode(frame) for frame in frames]
+
+
+# --- connecting -------------------------------------------------------------------------------------------------------
+
+
+class _NotOpened(Exception):  # noqa: N818  (travels only inside this module)
+    """Why the WebSocket could not be opened, as a half-sentence without secrets."""
+
+
+class _Connect(connect):
+    """Redirects are not followed: whether Telnyx does is unknown."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
+async def _connect(url: str, token: str | None, timeout_ms: float, tls: ssl.SSLContext | None) -> ClientConnection:
+    """Open a WebSocket as Telnyx does: the exact URL, the token's header, no origin, no extensions."""
+    where = _without_query(url)
+    secure = urlsplit(url).scheme.lower() == "wss"
+    try:
+        return await _Connect(
+            url,
+            additional_headers={} if token is None else {AUTH_TOKEN_HEADER: token},
+            user_agent_header=None,
+            compression=None,
+            proxy=None,
+            open_timeout=timeout_ms / 1000,
+            close_timeout=CLOSE_MS_MAX / 1000,
+            ping_interval=None,  # whether Telnyx pings is unknown
+            max_size=FRAME_BYTES_MAX,
+            ssl=(tls or ssl.create_default_context()) if secure else None,
+        )
+    except InvalidStatus as error:
+        raise _NotOpened(f"{where} answered HTTP {error.response.status_code} instead of 101") from None
+    except TimeoutError:
+        raise _NotOpened(f"{where} did not open within {timeout_ms:.0f} ms") from None
+    except ssl.SSLError as error:
+        raise _NotOpened(f"TLS with {where} failed: {error.reason or error}") from None
+    except InvalidURI:
+        raise _NotOpened(f"{where} is not a WebSocket address") from None
+    except (OSError, WebSocketException, ValueError) as error:
+        raise _NotOpened(f"{where} could not be reached: {error}") from None
+
+
+def _without_query(url: str) -> str:
+    """A query may hold a token."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+# --- audio and sentences ----------------------------------------------------------------------------------------------
+
+
+def _load(audio: Pcm | Path | str, sample_rate_hz: int | None) -> Pcm:
+    if isinstance(audio, Path | str):
+        pcm, rate_hz = read_wav(audio)
+    else:
+        pcm, rate_hz = audio, sample_rate_hz or SAMPLE_RATE_HZ
+    return resample_file_audio(pcm, rate_hz, SAMPLE_RATE_HZ)
+
+
+def _place(pieces: list[tuple[float, Pcm]], origin_ms: float, sample_rate_hz: int) -> Pcm:
+    """Lay pieces of audio on one clock, silence between them."""
+    spans = [(round((at_ms - origin_ms) * sample_rate_hz / 1000), pcm) for at_ms, pcm in pieces]
+    end = max((start + pcm.size for start, pcm in spans), default=0)
+    audio = np.zeros(max(0, end), np.int16)
+    for start, pcm in spans:
+        cut = max(0, -start)
+        if cut < pcm.size:
+            audio[start + cut : start + pcm.size] = pcm[cut:]
+    return audio
+
+
+def _delivery(seen: WebhookSeen) -> str:
+    if not seen.attempts:
+        return "it is on its way"
+    status = _status(seen.attempts[-1])
+    return f"{_without_query(seen.url)} {'gave no answer' if status is None else f'answered HTTP {status}'}"
+
+
+def _status(attempt: DeliveryAttempt) -> int | None:
+    return attempt.http.response.status if attempt.http and attempt.http.response else None
+
+
+def _refusal(command: CommandSeen) -> str:
+    return f"{command.name} was refused with {command.status} {', '.join(command.codes)}"
+
+
+def _silence_cause(stream: CarrierStream) -> str:
+    request, counters = stream.request, stream.counters
+    if counters.binary_in and not counters.frames_in:
+        return "it came as binary messages, which Telnyx drops silently; send JSON texts"
+    if request.mode == "mp3":
+        return "stream_bidirectional_mode is mp3 (the default), so raw audio is not played; set it to rtp"
+    if request.target_legs == "opposite":
+        return "stream_bidirectional_target_legs is opposite (the default), and this call has one leg; set it to self"
+    return "it was still waiting in the queue when the stream ended"

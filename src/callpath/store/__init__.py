@@ -1,0 +1,7 @@
+"""The call log: where timelines are kept.
+
+port    what a store can do, and what it promises   (start here)
+memory  in this process, for tests
+sql     SQLite through SQLAlchemy; group commits
+migrations/  the schema, version by version
+"""

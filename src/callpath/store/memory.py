@@ -1,0 +1,57 @@
+"""A call log in this process: for tests, and for trying things out."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import msgspec
+
+from callpath.store.port import REFUSALS_MAX, CallSummary, Refusal
+from callpath.timeline import Entry
+from callpath.wire.ids import SessionId
+
+
+class MemoryCallLog:
+    """Keeps everything until the process ends."""
+
+    def __init__(self) -> None:
+        self._timelines: dict[SessionId, list[Entry]] = {}
+        self._keys: set[tuple[SessionId, str]] = set()
+        self._refusals: deque[Refusal] = deque(maxlen=REFUSALS_MAX)
+        self._refused = 0
+        self._number = 0
+
+    async def append(self, entry: Entry) -> bool:
+        if entry.key is not None:
+            if (entry.session, entry.key) in self._keys:
+                return False
+            self._keys.add((entry.session, entry.key))
+        self._number += 1
+        numbered = msgspec.structs.replace(entry, number=self._number)
+        self._timelines.setdefault(entry.session, []).append(numbered)
+        return True
+
+    async def read(self, session: SessionId, after: int = 0) -> list[Entry]:
+        return [entry for entry in self._timelines.get(session, []) if entry.number > after]
+
+    async def recent(self, limit: int) -> list[CallSummary]:
+        calls = [
+            CallSummary(session, entries[0].at_unix_ms, entries[-1].at_unix_ms, len(entries))
+            for session, entries in self._timelines.items()
+        ]
+        return sorted(calls, key=lambda call: call.first_unix_ms, reverse=True)[:limit]
+
+    async def find(self, identifier: str) -> SessionId | None:
+        for session, entries in self._timelines.items():
+            if session.startswith(identifier):
+                return session
+            if any(identifier in (entry.leg, entry.call_control_id) for entry in entries):
+                return session
+        return None
+
+    async def refuse(self, refusal: Refusal) -> None:
+        self._refused += 1
+        self._refusals.appendleft(refusal)
+
+    async def refusals(self, limit: int) -> tuple[int, list[Refusal]]:
+        return self._refused, list(self._refusals)[:limit]

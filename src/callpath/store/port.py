@@ -1,0 +1,66 @@
+"""What a call log can do, and what it promises.
+
+An append that returned is on disk. Entries of one session keep the order of their appends. A second append with the
+same key changes nothing. Refusals (webhooks and upgrades that belong to no call) are all counted, and the latest kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from callpath.timeline import Entry
+from callpath.wire.ids import SessionId
+
+REFUSALS_MAX = 1000
+"""How many refusals are kept; older ones only count. Anyone can cause them, so they must not fill the disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A request that we turned away before it could be tied to a call. `what` is "webhook" or "upgrade"."""
+
+    at_unix_ms: int
+    what: str
+    reason: str
+    detail: str
+    client: str | None = None
+    path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallSummary:
+    """One row of a list of calls; the rest is a fold over its timeline."""
+
+    session: SessionId
+    first_unix_ms: int
+    last_unix_ms: int
+    entries: int
+
+
+class CallLog(Protocol):
+    """All methods raise StoreError when the log cannot be read or written."""
+
+    async def append(self, entry: Entry) -> bool:
+        """Keep `entry` for ever. False: its session has an entry with this key already, nothing was changed."""
+        ...
+
+    async def read(self, session: SessionId, after: int = 0) -> list[Entry]:
+        """The timeline of `session`, in order; with `after`, only entries whose number is greater."""
+        ...
+
+    async def recent(self, limit: int) -> list[CallSummary]:
+        """The calls that began last, newest first."""
+        ...
+
+    async def find(self, identifier: str) -> SessionId | None:
+        """The session of `identifier`: a session id or the beginning of one, a leg id, or a call_control_id."""
+        ...
+
+    async def refuse(self, refusal: Refusal) -> None:
+        """Count `refusal`, and keep it among the latest."""
+        ...
+
+    async def refusals(self, limit: int) -> tuple[int, list[Refusal]]:
+        """How many there ever were, and the latest, newest first."""
+        ...

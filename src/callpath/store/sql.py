@@ -1,0 +1,248 @@
+"""A call log in SQLite, by way of SQLAlchemy.
+
+    async with open_call_log("sqlite:///callpath.db") as log:
+        await log.append(entry)          # returns once it is on disk
+
+One writer task commits in groups: entries that arrive while a commit runs share the next one, so that a burst costs one
+fsync and one hop to a thread instead of hundreds (docs/decisions/0003). Readers, in another process too, see what is
+committed, thanks to SQLite's write-ahead log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alembic import command as alembic
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, create_engine, delete, event, func, select
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from callpath.errors import ConfigError, StoreError
+from callpath.store.port import REFUSALS_MAX, CallSummary, Refusal
+from callpath.store.schema import calls, entries, refusals
+from callpath.timeline import Entry, encode_what, kind_of, parse_what
+from callpath.wire.ids import CallControlId, LegId, SessionId
+
+QUEUE_MAX = 10_000
+"""Appends that may wait for the disk. When a disk is that far behind, new ones fail, and Telnyx sends them again."""
+
+GROUP_MAX = 500
+"""Appends in one commit. More would only delay the first of them."""
+
+LOCK_WAIT_S = 5.0
+"""How long SQLite waits for another process to finish writing."""
+
+
+@dataclass(slots=True)
+class _Append:
+    entry: Entry | Refusal
+    done: asyncio.Future[bool]
+
+
+@asynccontextmanager
+async def open_call_log(url: str) -> AsyncIterator[SqlCallLog]:
+    """Open the log, creating and migrating it. On leaving, everything appended is on disk.
+
+    Raises ConfigError for a URL that cannot be used and StoreError when the database cannot be opened.
+    """
+    location = _location(url)
+    engine = create_engine(location, connect_args={"timeout": LOCK_WAIT_S})
+    event.listen(engine, "connect", _set_pragmas)
+    try:
+        try:
+            await asyncio.to_thread(_migrate, engine)
+        except (SQLAlchemyError, OSError) as error:
+            raise StoreError(f"the call log {location.database} cannot be opened: {_cause(error)}") from error
+        async with asyncio.TaskGroup() as tasks:
+            log = SqlCallLog(engine)
+            writer = tasks.create_task(log.write_until_closed(), name="write call log")
+            try:
+                yield log
+            finally:
+                log.close()
+                await writer
+    finally:
+        engine.dispose()
+
+
+class SqlCallLog:
+    """See `callpath.store.port.CallLog`. Made by `open_call_log`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._queue: asyncio.Queue[_Append | None] = asyncio.Queue(QUEUE_MAX)
+        self._closed = False
+
+    async def append(self, entry: Entry) -> bool:
+        return await self._submit(entry)
+
+    async def refuse(self, refusal: Refusal) -> None:
+        await self._submit(refusal)
+
+    async def read(self, session: SessionId, after: int = 0) -> list[Entry]:
+        query = select(entries).where(entries.c.session == session, entries.c.number > after).order_by(entries.c.number)
+        return [_entry(row) for row in await self._rows(query)]
+
+    async def recent(self, limit: int) -> list[CallSummary]:
+        query = select(calls).order_by(calls.c.first_unix_ms.desc()).limit(limit)
+        return [
+            CallSummary(SessionId(row.session), row.first_unix_ms, row.last_unix_ms, row.entries)
+            for row in await self._rows(query)
+        ]
+
+    async def find(self, identifier: str) -> SessionId | None:
+        by_start = select(calls.c.session).where(calls.c.session.startswith(identifier, autoescape=True))
+        by_leg = select(entries.c.session).where(entries.c.leg == identifier)
+        by_control = select(entries.c.session).where(entries.c.call_control_id == identifier)
+        for query in (by_start, by_leg, by_control):
+            if rows := await self._rows(query.limit(1)):
+                return SessionId(rows[0].session)
+        return None
+
+    async def refusals(self, limit: int) -> tuple[int, list[Refusal]]:
+        query = select(refusals).order_by(refusals.c.number.desc()).limit(limit)
+        rows = await self._rows(query)
+        kept = [Refusal(row.at_unix_ms, row.what, row.reason, row.detail, row.client, row.path) for row in rows]
+        return (rows[0].number if rows else 0), kept
+
+    def close(self) -> None:
+        """Take no more appends; `write_until_closed` returns once the waiting ones are on disk."""
+        self._closed = True
+        self._queue.put_nowait(None)
+
+    async def write_until_closed(self) -> None:
+        """The writer: one task, one transaction at a time."""
+        while True:
+            group = [await self._queue.get()]
+            while len(group) < GROUP_MAX and not self._queue.empty():
+                group.append(self._queue.get_nowait())
+            await self._commit([item for item in group if item is not None])
+            if None in group:
+                return
+
+    # -----------------------------------------------------------------------------------------------------------------
+
+    async def _submit(self, entry: Entry | Refusal) -> bool:
+        if self._closed:
+            raise StoreError("the call log is closed")
+        append = _Append(entry, asyncio.get_running_loop().create_future())
+        try:
+            self._queue.put_nowait(append)
+        except asyncio.QueueFull:
+            raise StoreError(f"the disk is too slow: {QUEUE_MAX} entries wait to be written") from None
+        return await append.done
+
+    async def _commit(self, group: Sequence[_Append]) -> None:
+        try:
+            stored = await asyncio.to_thread(self._write_group, [item.entry for item in group])
+        except (SQLAlchemyError, OSError) as error:
+            for item in group:
+                if not item.done.done():
+                    item.done.set_exception(StoreError(f"the call log cannot be written: {_cause(error)}"))
+            return
+        for item, new in zip(group, stored, strict=True):
+            if not item.done.done():  # its caller may have been cancelled meanwhile
+                item.done.set_result(new)
+
+    def _write_group(self, group: Sequence[Entry | Refusal]) -> list[bool]:
+        with self._engine.begin() as connection:
+            return [_write(connection, entry) for entry in group]
+
+    async def _rows(self, query: Any) -> Sequence[Any]:
+        try:
+            return await asyncio.to_thread(self._read_rows, query)
+        except (SQLAlchemyError, OSError) as error:
+            raise StoreError(f"the call log cannot be read: {_cause(error)}") from error
+
+    def _read_rows(self, query: Any) -> Sequence[Any]:
+        with self._engine.connect() as connection:
+            return connection.execute(query).all()
+
+
+def _write(connection: Connection, entry: Entry | Refusal) -> bool:
+    if isinstance(entry, Refusal):
+        row = {name: getattr(entry, name) for name in ("at_unix_ms", "what", "reason", "detail", "client", "path")}
+        number: int = connection.execute(insert(refusals).returning(refusals.c.number), row).scalar_one()
+        connection.execute(delete(refusals).where(refusals.c.number <= number - REFUSALS_MAX))
+        return True
+    row = {
+        "session": entry.session,
+        "at_unix_ms": entry.at_unix_ms,
+        "kind": kind_of(entry.what),
+        "key": entry.key,
+        "leg": entry.leg,
+        "call_control_id": entry.call_control_id,
+        "what": encode_what(entry.what),
+    }
+    if connection.execute(_ADD_ENTRY, row).rowcount == 0:
+        return False
+    at = entry.at_unix_ms
+    connection.execute(_COUNT_CALL, {"session": entry.session, "first_unix_ms": at, "last_unix_ms": at, "entries": 1})
+    return True
+
+
+_ADD_ENTRY = insert(entries).on_conflict_do_nothing(index_elements=["session", "key"])
+
+_new_call = insert(calls)
+_COUNT_CALL = _new_call.on_conflict_do_update(
+    index_elements=["session"],
+    set_={
+        "first_unix_ms": func.min(calls.c.first_unix_ms, _new_call.excluded.first_unix_ms),
+        "last_unix_ms": func.max(calls.c.last_unix_ms, _new_call.excluded.last_unix_ms),
+        "entries": calls.c.entries + 1,
+    },
+)
+
+
+def _entry(row: Any) -> Entry:
+    return Entry(
+        session=SessionId(row.session),
+        at_unix_ms=row.at_unix_ms,
+        what=parse_what(row.what),
+        key=row.key,
+        leg=LegId(row.leg) if row.leg else None,
+        call_control_id=CallControlId(row.call_control_id) if row.call_control_id else None,
+        number=row.number,
+    )
+
+
+def _location(url: str) -> URL:
+    example = "Right is, for example, DATABASE_URL=sqlite:////data/callpath.db, or no DATABASE_URL at all"
+    try:
+        location = make_url(url)
+    except ArgumentError:
+        raise ConfigError("DATABASE_URL", "is not a database URL", example) from None
+    if location.get_backend_name() != "sqlite":
+        raise ConfigError("DATABASE_URL", f"asks for {location.get_backend_name()}; this version keeps SQLite", example)
+    if location.database:
+        try:
+            Path(location.database).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"the folder of the call log {location.database} cannot be made: {error}") from error
+    return location
+
+
+def _set_pragmas(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")  # an acknowledged webhook survives a power cut
+    cursor.close()
+
+
+def _migrate(engine: Engine) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        alembic.upgrade(config, "head")
+
+
+def _cause(error: BaseException) -> str:
+    return str(getattr(error, "orig", None) or error)

@@ -1,0 +1,371 @@
+"""The kinds of entry in a call's timeline, and one human line for each.
+
+A timeline is append-only, one per call session. The state of a call is a fold over it (`call.session`); the server, the
+terminal, the dashboard and the doctor all read the same entries. A kind's tag is permanent: stored rows carry it, and
+it is the event name in the logs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from callpath.wire.ids import CallControlId, LegId, SessionId, StreamId
+
+
+class What(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
+    """What happened. Subclasses are the kinds."""
+
+
+# --- from Telnyx, over HTTP ------------------------------------------------------------------------------------------
+
+
+class WebhookReceived(What, frozen=True, kw_only=True, tag="webhook.received"):
+    """An event came, was authentic and is stored. `body` is the whole document."""
+
+    event_type: str
+    event_id: str
+    body: dict[str, Any]
+
+
+# --- to Telnyx, over HTTP --------------------------------------------------------------------------------------------
+
+
+class CommandSent(What, frozen=True, kw_only=True, tag="command.sent"):
+    """A Call Control command is about to be sent. `body` has tokens masked."""
+
+    command: str
+    command_id: str
+    call_control_id: CallControlId | None = None
+    body: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class CommandAnswered(What, frozen=True, kw_only=True, tag="command.answered"):
+    """Telnyx answered a command, or no answer came (`status` None). 2xx means accepted, not carried out."""
+
+    command: str
+    command_id: str
+    status: int | None = None
+    latency_ms: float = 0.0
+    attempts: int = 1
+    error_code: str | None = None
+    error_detail: str | None = None
+
+    @property
+    def accepted(self) -> bool:
+        return self.status is not None and 200 <= self.status < 300
+
+
+# --- the four markers, and what follows them on the socket -----------------------------------------------------------
+
+
+class StreamStarting(What, frozen=True, kw_only=True, tag="stream.starting"):
+    """Marker 1: we are about to ask Telnyx for the stream. `within` is the command that carries the request."""
+
+    within: str
+
+
+class StreamUrl(What, frozen=True, kw_only=True, tag="stream.url"):
+    """Marker 2: the URL that Telnyx is asked to connect to (a token in its path is masked)."""
+
+    url: str
+
+
+class StreamAccepted(What, frozen=True, kw_only=True, tag="stream.accepted"):
+    """Marker 3: Telnyx accepted the request. It does not mean that the socket opened."""
+
+    status: int
+
+
+class SocketReceived(What, frozen=True, kw_only=True, tag="socket.received"):
+    """Marker 4: a WebSocket upgrade for this call reached us. `headers` are those that tell the way it took."""
+
+    path: str
+    client: str | None = None
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class SocketRefused(What, frozen=True, kw_only=True, tag="socket.refused"):
+    """We answered an upgrade for this call with `status` instead of 101."""
+
+    status: int
+    reason: str
+    detail: str
+    path: str
+    client: str | None = None
+
+
+class StreamStarted(What, frozen=True, kw_only=True, tag="stream.started"):
+    """The start frame came: whose audio this is and how it is encoded."""
+
+    stream_id: StreamId
+    encoding: str
+    sample_rate_hz: int
+    again: bool = False
+
+
+class FirstInbound(What, frozen=True, kw_only=True, tag="media.first_inbound"):
+    """The first frame of the caller's audio arrived."""
+
+    stream_id: StreamId
+    payload_bytes: int
+
+
+class FirstOutbound(What, frozen=True, kw_only=True, tag="media.first_outbound"):
+    """The first frame of our audio was sent."""
+
+    stream_id: StreamId
+    payload_bytes: int
+
+
+class MediaCounted(What, frozen=True, kw_only=True, tag="media.counted"):
+    """What went through a stream so far; written every few seconds and at its end."""
+
+    stream_id: StreamId
+    frames_in: int = 0
+    frames_out: int = 0
+    frames_outbound_track: int = 0
+    lost: int = 0
+    late: int = 0
+    duplicated: int = 0
+    reordered: int = 0
+    dropped_for_handler: int = 0
+    frames_rejected: int = 0
+    underruns: int = 0
+    played_ms: float = 0.0
+
+
+class FrameRejected(What, frozen=True, kw_only=True, tag="frame.rejected"):
+    """A frame could not be used and was skipped; written for the first of each reason."""
+
+    reason: str
+    detail: str
+
+
+class StreamErrored(What, frozen=True, kw_only=True, tag="stream.errored"):
+    """Telnyx said on the socket that it could not use what we sent."""
+
+    code: int
+    title: str
+    detail: str = ""
+
+
+class DtmfReceived(What, frozen=True, kw_only=True, tag="dtmf.received"):
+    """A key was pressed."""
+
+    digit: str
+
+
+class MarkReturned(What, frozen=True, kw_only=True, tag="mark.returned"):
+    """Telnyx handed a mark back. `heard` is false when `clear` had thrown its audio away."""
+
+    name: str
+    heard: bool
+
+
+class PlayoutCleared(What, frozen=True, kw_only=True, tag="playout.cleared"):
+    """We stopped playing: `heard_ms` of what was sent since the last clear had been heard, `dropped_ms` had not."""
+
+    heard_ms: float
+    dropped_ms: float
+
+
+class StreamStopped(What, frozen=True, kw_only=True, tag="stream.stopped"):
+    """The stream is over, by Telnyx's stop frame (`by_stop_frame`) or because the socket went away."""
+
+    stream_id: StreamId | None = None
+    by_stop_frame: bool = True
+
+
+class SocketClosed(What, frozen=True, kw_only=True, tag="socket.closed"):
+    """The socket is closed. `by` is "peer" or "us"; code 1006 means that no close frame came."""
+
+    code: int
+    reason: str = ""
+    by: str = "peer"
+
+
+# --- ours ------------------------------------------------------------------------------------------------------------
+
+
+class HandlerStarted(What, frozen=True, kw_only=True, tag="handler.started"):
+    """The application's coroutine was entered."""
+
+    name: str
+
+
+class HandlerEnded(What, frozen=True, kw_only=True, tag="handler.ended"):
+    """The application's coroutine returned, or was cancelled because the call ended."""
+
+    cancelled: bool = False
+
+
+class HandlerFailed(What, frozen=True, kw_only=True, tag="handler.failed"):
+    """The application's coroutine raised; the call is hung up."""
+
+    error: str
+    traceback: str
+
+
+class RecordingSaved(What, frozen=True, kw_only=True, tag="recording.saved"):
+    """A recording was written."""
+
+    path: str
+    duration_ms: float
+
+
+class Noted(What, frozen=True, kw_only=True, tag="note"):
+    """The application wrote something into the timeline with `call.note`."""
+
+    text: str
+
+
+class Unknown(What, frozen=True, kw_only=True, tag="unknown"):
+    """An entry of a kind that this version has no name for, as it was stored."""
+
+    stored: dict[str, Any]
+
+
+KINDS: tuple[type[What], ...] = (
+    WebhookReceived,
+    CommandSent,
+    CommandAnswered,
+    StreamStarting,
+    StreamUrl,
+    StreamAccepted,
+    SocketReceived,
+    SocketRefused,
+    StreamStarted,
+    FirstInbound,
+    FirstOutbound,
+    MediaCounted,
+    FrameRejected,
+    StreamErrored,
+    DtmfReceived,
+    MarkReturned,
+    PlayoutCleared,
+    StreamStopped,
+    SocketClosed,
+    HandlerStarted,
+    HandlerEnded,
+    HandlerFailed,
+    RecordingSaved,
+    Noted,
+    Unknown,
+)
+"""Every kind, in the order in which a call usually meets them."""
+
+_BY_TAG: dict[str, type[What]] = {str(kind.__struct_config__.tag): kind for kind in KINDS}
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a timeline.
+
+    `at_unix_ms` is when it happened here. `key`, where given, makes the entry unique within its session: a second
+    append with the same key changes nothing (webhooks are keyed by Telnyx's event id). `number` is given by the store.
+    """
+
+    session: SessionId
+    at_unix_ms: int
+    what: What
+    key: str | None = None
+    leg: LegId | None = None
+    call_control_id: CallControlId | None = None
+    number: int = 0
+
+
+def kind_of(what: What) -> str:
+    """The kind's permanent name, as in "webhook.received"."""
+    return str(what.__struct_config__.tag)
+
+
+def encode_what(what: What) -> bytes:
+    """The JSON that a store keeps, `kind` included."""
+    return msgspec.json.encode(what.stored if isinstance(what, Unknown) else what)
+
+
+def parse_what(text: str | bytes) -> What:
+    """Read what a store kept. A kind or shape of another version of callpath becomes `Unknown`."""
+    stored = msgspec.json.decode(text)
+    kind = _BY_TAG.get(stored.get("kind", ""))
+    if kind is not None:
+        try:
+            return msgspec.convert(stored, kind)
+        except msgspec.ValidationError:
+            pass
+    return Unknown(stored=stored)
+
+
+def describe(what: What) -> str:
+    """One line for people. No phone number, digit or token stands in it."""
+    match what:
+        case WebhookReceived():
+            return f"Webhook {what.event_type}"
+        case CommandSent():
+            return f"Command {what.command} sent"
+        case CommandAnswered() if what.accepted:
+            return f"Command {what.command} accepted ({what.status}, {what.latency_ms:.0f} ms)"
+        case CommandAnswered(status=None):
+            return f"Command {what.command} got no answer: {what.error_detail}"
+        case CommandAnswered():
+            code = f"{what.error_code} " if what.error_code else ""
+            return f"Command {what.command} refused: {what.status} {code}{what.error_detail or ''}".rstrip()
+        case StreamStarting():
+            return f"Media stream being started (with {what.within})"
+        case StreamUrl():
+            return f"Stream URL {what.url}"
+        case StreamAccepted():
+            return f"streaming_start accepted ({what.status})"
+        case SocketReceived():
+            return f"WebSocket connection received from {what.client or 'unknown'}"
+        case SocketRefused():
+            return f"WebSocket refused with {what.status}: {what.detail}"
+        case StreamStarted():
+            again = " again" if what.again else ""
+            return f"Stream started{again}: {what.encoding} at {what.sample_rate_hz} Hz"
+        case FirstInbound():
+            return f"First inbound frame ({what.payload_bytes} bytes)"
+        case FirstOutbound():
+            return f"First outbound frame ({what.payload_bytes} bytes)"
+        case MediaCounted():
+            trouble = [
+                f"{count} {name}"
+                for name, count in (
+                    ("lost", what.lost),
+                    ("late", what.late),
+                    ("duplicated", what.duplicated),
+                    ("dropped, handler too slow", what.dropped_for_handler),
+                    ("rejected", what.frames_rejected),
+                    ("underruns", what.underruns),
+                )
+                if count
+            ]
+            return ", ".join([f"Frames so far: {what.frames_in} in, {what.frames_out} out", *trouble])
+        case FrameRejected():
+            return f"Frame skipped ({what.reason}): {what.detail}"
+        case StreamErrored():
+            return f"Telnyx reports {what.code} {what.title}: {what.detail}"
+        case DtmfReceived():
+            return "Key pressed"
+        case MarkReturned():
+            return f"Mark {what.name} {'heard' if what.heard else 'returned by clear, not heard'}"
+        case PlayoutCleared():
+            return f"Playout cleared: {what.heard_ms:.0f} ms heard, {what.dropped_ms:.0f} ms dropped"
+        case StreamStopped():
+            return "Stream stopped" if what.by_stop_frame else "Stream broke off without a stop frame"
+        case SocketClosed():
+            reason = f" {what.reason}" if what.reason else ""
+            return f"WebSocket closed by {what.by} ({what.code}{reason})"
+        case HandlerStarted():
+            return f"Handler {what.name} entered"
+        case HandlerEnded():
+            return "Handler cancelled: the call is over" if what.cancelled else "Handler returned"
+        case HandlerFailed():
+            return f"Handler raised {what.error}"
+        case RecordingSaved():
+            return f"Recording saved: {what.path} ({what.duration_ms / 1000:.1f} s)"
+        case Noted():
+            return what.text
+        case _:
+            return f"Entry of another version: {what.stored.get('kind') if isinstance(what, Unknown) else '?'}"
