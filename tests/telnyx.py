@@ -45,4 +45,7 @@ def validate(document: Any, schema: str) -> list[str]:
     Each line begins with a pointer to the place.
     """
     validator = jsonschema.Draft202012Validator({"$ref": schema}, registry=_registry())
-    return ["/" + "/".join(map(str, error.absolute_path)) + ": " + error.message for error in validator.iter_errors(document)]
+    return [
+        "/" + "/".join(map(str, error.absolute_path)) + ": " + error.message
+        for error in validator.iter_errors(document)
+    ]

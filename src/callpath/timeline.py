@@ -179,7 +179,7 @@ class StreamStopped(What, frozen=True, kw_only=True, tag="stream.stopped"):
 
 
 class SocketClosed(What, frozen=True, kw_only=True, tag="socket.closed"):
-    """The socket is closed. `by` is "peer" or "us"; code 1006 means that no close frame came."""
+    """The socket is closed. `by` is "peer", "us", or "unknown" where both send such a code; 1006: no close frame came."""
 
     code: int
     reason: str = ""
@@ -356,7 +356,8 @@ def describe(what: What) -> str:
             return "Stream stopped" if what.by_stop_frame else "Stream broke off without a stop frame"
         case SocketClosed():
             reason = f" {what.reason}" if what.reason else ""
-            return f"WebSocket closed by {what.by} ({what.code}{reason})"
+            by = "" if what.by == "unknown" else f" by {what.by}"
+            return f"WebSocket closed{by} ({what.code}{reason})"
         case HandlerStarted():
             return f"Handler {what.name} entered"
         case HandlerEnded():

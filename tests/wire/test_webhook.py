@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.telnyx import sample
 
 from callpath.errors import RemoteProtocolError
 from callpath.wire.webhook import (
@@ -19,7 +20,6 @@ from callpath.wire.webhook import (
     parse_webhook,
     webhook_document,
 )
-from tests.telnyx import sample
 
 
 def parsed(document: Any) -> Webhook:

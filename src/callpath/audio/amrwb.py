@@ -20,7 +20,7 @@ Packing = Literal["detect", "bandwidth-efficient", "octet-aligned"]
 RATE_HZ = 16000
 FRAME_MS = 20
 SPEECH_BITS = (132, 177, 253, 285, 317, 365, 397, 461, 477, 40)
-"""By frame type: the nine rates from 6.6 to 23.85 kbit/s, and comfort noise (3GPP TS 26.201, table 2)."""
+"""By frame type: the nine rates from 6.6 to 23.85 kbit/s, and comfort noise (3GPP TS 26.201)."""
 LOST, NO_DATA = 14, 15
 """Frame types without bits: a frame that was lost, and one that was not sent (RFC 4867, 4.3.2)."""
 

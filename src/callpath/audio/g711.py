@@ -16,7 +16,7 @@ from callpath.audio.pcm import Pcm, samples_in
 Law = Literal["PCMU", "PCMA"]
 
 ULAW_BIAS = 0x84
-"""Added before the logarithm so that every segment starts at a power of two (G.711, table 2)."""
+"""Added to the magnitude so that every segment starts at a power of two; 33 on the 14-bit scale of G.711."""
 ULAW_CLIP = 8159
 """The largest 14-bit magnitude that mu-law can say."""
 

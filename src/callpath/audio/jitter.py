@@ -8,7 +8,9 @@ every second one, and a naive buffer would call the other track's chunks lost fo
 the stride, and lets time decide: when a hole's wait is over, it compares how far the numbers ran since the last clean
 step with how many chunks came and how long that took. Numbers that ran ahead of the clock are not lost audio, they
 belong to somebody else, and `stride` becomes the usual step; from then on only a hole of whole strides is one. Three
-short steps in a row (the other track fell silent) bring the stride back to 1.
+short steps in a row (the other track fell silent) bring the stride back to 1. The limit of this: when two of five
+chunks are lost or still under way, and the last clean one was itself more than a frame late, the clock misleads and a
+loss or two goes unnamed until the stride is back.
 """
 
 from __future__ import annotations

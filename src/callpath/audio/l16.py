@@ -22,8 +22,8 @@ _DTYPE = {"little": np.dtype("<i2"), "big": np.dtype(">i2")}
 SAMPLES_MIN = 2000
 """A quarter of a second at 8 kHz. With less, one vowel or click would decide."""
 MARGIN_DB = 6.0
-"""How much rougher the wrong order must be. Measured: speech and tones up to -9 dBFS, and white noise up to -12 dBFS,
-are beyond it; a louder sound may give None, and random bytes always do."""
+"""How much rougher the wrong order must be. Measured: speech up to -6 dBFS, tones up to -9 and white noise up to
+-12 are beyond it; a louder sound may give None, and random bytes always do."""
 ROUGHNESS_MIN = 1e-5
 """Mean square of the sample steps below which there is nothing to judge, about -50 dBFS (of the rougher reading)."""
 

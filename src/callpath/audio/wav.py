@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from enum import IntEnum
 from pathlib import Path
 from types import TracebackType
 
@@ -13,8 +14,17 @@ from callpath.audio.g711 import G711Decoder
 from callpath.audio.pcm import FULL_SCALE, Pcm, saturate
 from callpath.errors import AudioError
 
-_PCM, _FLOAT, _ALAW, _ULAW, _EXTENSIBLE = 0x0001, 0x0003, 0x0006, 0x0007, 0xFFFE
-"""Format tags of Microsoft's mmreg.h. An extensible header carries the real one at the head of its sub-format GUID."""
+
+class _Format(IntEnum):
+    """Tags of Microsoft's mmreg.h. An extensible header carries the real one at the head of its sub-format GUID."""
+
+    PCM = 0x0001
+    FLOAT = 0x0003
+    ALAW = 0x0006
+    ULAW = 0x0007
+    EXTENSIBLE = 0xFFFE
+
+
 HEADER_BYTES = 44
 SIZE_MAX = 0xFFFF_FFFF
 """A WAV counts its bytes in 32 bits: 37 hours at 16 kHz. Past that the header stays at its largest."""
@@ -27,7 +37,10 @@ def read_wav(path: Path | str) -> tuple[Pcm, int]:
     for any other file.
     """
     name = Path(path).name
-    content = Path(path).read_bytes()
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise AudioError(f"{name} cannot be read: {error.strerror}") from error
     if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
         raise _unusable(name, "is not a WAV file")
     form: bytes | None = None
@@ -101,7 +114,7 @@ class WavWriter:
         self._file.seek(0)
         self._file.write(struct.pack("<4sI4s", b"RIFF", data + HEADER_BYTES - 8, b"WAVE"))
         rates = (self._rate_hz, self._rate_hz * block)
-        self._file.write(struct.pack("<4sIHHIIHH", b"fmt ", 16, _PCM, self._channels, *rates, block, 16))
+        self._file.write(struct.pack("<4sIHHIIHH", b"fmt ", 16, _Format.PCM, self._channels, *rates, block, 16))
         self._file.write(struct.pack("<4sI", b"data", data))
         self._file.flush()
         self._file.seek(0, 2)
@@ -110,30 +123,30 @@ class WavWriter:
 
 def _decode(name: str, form: bytes, body: bytes) -> tuple[Pcm, int]:
     tag, channels, rate_hz, _, block, bits = struct.unpack_from("<HHIIHH", form)
-    if tag == _EXTENSIBLE and len(form) >= 26:
+    if tag == _Format.EXTENSIBLE and len(form) >= 26:
         (tag,) = struct.unpack_from("<H", form, 24)
     width = bits // 8
     if channels == 0 or rate_hz == 0 or width == 0 or block != channels * width:
         raise _unusable(name, "has a header that contradicts itself")
     body = body[: len(body) - len(body) % block]
-    samples: npt.NDArray[np.floating] | None
+    samples: npt.NDArray[np.floating]
     match tag, bits:
-        case (0x0001, 16):
+        case (_Format.PCM, 16):
             samples = np.frombuffer(body, "<i2").astype(np.float64)
-        case (0x0001, 8):  # the one unsigned width
+        case (_Format.PCM, 8):  # the one unsigned width
             samples = (np.frombuffer(body, np.uint8).astype(np.float64) - 128) * 256
-        case (0x0001, 24):
+        case (_Format.PCM, 24):
             top = np.zeros((len(body) // 3, 4), np.uint8)
             top[:, 1:] = np.frombuffer(body, np.uint8).reshape(-1, 3)
             samples = top.reshape(-1).view("<i4") / 65536.0
-        case (0x0001, 32):
+        case (_Format.PCM, 32):
             samples = np.frombuffer(body, "<i4") / 65536.0
-        case (0x0003, 32 | 64):
+        case (_Format.FLOAT, 32 | 64):
             floats = np.nan_to_num(np.frombuffer(body, f"<f{width}").astype(np.float64))
             samples = floats.clip(-1.0, 1.0) * FULL_SCALE
-        case (0x0006, 8):
+        case (_Format.ALAW, 8):
             samples = G711Decoder("PCMA").decode(body).astype(np.float64)
-        case (0x0007, 8):
+        case (_Format.ULAW, 8):
             samples = G711Decoder("PCMU").decode(body).astype(np.float64)
         case _:
             raise _unusable(name, f"holds format {tag} with {bits} bits")

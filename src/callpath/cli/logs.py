@@ -29,12 +29,18 @@ def set_up_logging(log_format: str) -> None:
             _message_first,
             structlog.processors.JSONRenderer(),
         ]
+    logging.getLogger("uvicorn.error").addFilter(_is_not_about_a_refused_upgrade)
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stdout),
         cache_logger_on_first_use=True,
     )
+
+
+def _is_not_about_a_refused_upgrade(record: logging.LogRecord) -> bool:
+    """uvicorn takes an upgrade that was refused in good order for a mistake of ours, and logs an error each time."""
+    return "without completing handshake" not in record.getMessage()
 
 
 def _message_first(_logger: Any, _method: str, event: Any) -> Any:

@@ -43,6 +43,9 @@ worth less than new."""
 PLAY_QUEUE_MS_MAX = 200
 """How much audio `play` queues on top of playout's lead before it waits. What is queued here is lost by `clear`."""
 
+PLAY_PIECE_MS = 100
+"""Long audio is resampled and encoded in pieces of this length, so that the first of it goes out at once."""
+
 EVENTS_MAX = 256
 """Keys and marks that wait for a handler which does not read `call.events`; then the oldest is dropped."""
 
@@ -286,10 +289,10 @@ class Call:
     # -----------------------------------------------------------------------------------------------------------------
 
     async def _play_pcm(self, pcm: Pcm, rate_hz: int) -> None:
-        piece_samples = max(1, rate_hz * PLAY_QUEUE_MS_MAX // 1000)
+        piece_samples = rate_hz * PLAY_PIECE_MS // 1000
         for start in range(0, len(pcm), piece_samples):
             stream = await self._connected()
-            while stream.playout.queued_ms >= PLAY_QUEUE_MS_MAX:
+            while stream.playout.queued_ms > PLAY_QUEUE_MS_MAX - PLAY_PIECE_MS:
                 self._room.clear()
                 await self._room.wait()
                 stream = await self._connected()

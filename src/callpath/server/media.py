@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 from starlette.responses import JSONResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from callpath.call.stream import (
@@ -271,6 +271,19 @@ class _Events:
         )
 
 
+def _how_it_closed(message: Message) -> SocketClosed:
+    """uvicorn says 1005 both for a close frame without a code and for a connection that just went away; only after a
+    close frame is there a reason, be it empty. And it tells a close frame that it sent for us by its code alone."""
+    code, reason = message.get("code") or 1005, message.get("reason")
+    if reason is None and code == 1005:
+        code = 1006
+    return SocketClosed(code=code, reason=reason or "", by="unknown" if code in _EITHER_SIDE else "peer")
+
+
+_EITHER_SIDE = (1002, 1007, 1009, 1011, 1012)
+"""Protocol error, bad UTF-8, too large, ping unanswered, shutting down: both ends send these by themselves."""
+
+
 class _StarletteSocket:
     """A Starlette WebSocket as a TextSocket. `closed` tells how it ended."""
 
@@ -282,8 +295,8 @@ class _StarletteSocket:
         while True:
             message = await self._websocket.receive()
             if message["type"] == "websocket.disconnect":
-                if self.closed.by == "peer":
-                    self.closed = SocketClosed(code=message.get("code") or 1005, reason=message.get("reason") or "")
+                if self.closed.by != "us":
+                    self.closed = _how_it_closed(message)
                 return
             text = message.get("text")
             yield text if text is not None else message["bytes"]

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from callpath.audio.l16 import ByteOrder, L16Decoder, L16Encoder, detect_byte_order
+from callpath.audio.pcm import Pcm
+from callpath.audio.tone import tone
+from callpath.errors import AudioError
+
+OTHER: dict[ByteOrder, ByteOrder] = {"little": "big", "big": "little"}
+
+
+def payloads(pcm: Pcm, order: ByteOrder) -> list[bytes]:
+    encoder = L16Encoder(8000, order)
+    return [encoder.encode(pcm[start : start + 160]) for start in range(0, pcm.size, 160)]
+
+
+def test_bytes_on_the_wire() -> None:
+    """The order is the whole codec."""
+    pcm = np.array([1, -2, 0x1234], np.int16)
+
+    assert bytes.fromhex("0100 feff 3412") == L16Encoder(8000, "little").encode(pcm)
+    assert bytes.fromhex("0001 fffe 1234") == L16Encoder(8000, "big").encode(pcm)
+
+
+@given(samples=st.lists(st.integers(-32768, 32767)), order=st.sampled_from(["little", "big"]))
+def test_round_trip_is_exact(samples: list[int], order: ByteOrder) -> None:
+    """L16 is chosen because nothing is lost."""
+    pcm = np.array(samples, np.int16)
+    heard = L16Decoder(16000, order).decode(L16Encoder(16000, order).encode(pcm))
+
+    assert samples == heard.tolist()
+    assert np.dtype(np.int16) == heard.dtype
+
+
+def test_half_a_sample_is_refused() -> None:
+    """An odd payload is another codec; decoding on would shift every later byte."""
+    with pytest.raises(AudioError, match=r"161 bytes .* start\.media_format"):
+        L16Decoder(8000, "little").decode(bytes(161))
+
+
+def test_silence_and_gap_have_their_length() -> None:
+    """A pause of another length shifts the talk."""
+    assert bytes(640) == L16Encoder(16000, "big").silence(20)
+    assert 320 == L16Decoder(16000, "big").conceal(20).size
+
+
+@pytest.mark.parametrize("order", ["little", "big"])
+@pytest.mark.parametrize("level_db", [0, -20, -40])
+def test_order_of_speech_is_told(order: ByteOrder, level_db: int, speech_8k: Pcm) -> None:
+    """Wrong order is full-scale noise in the caller's ear, and nothing on the wire says which one is right."""
+    pcm = np.round(speech_8k[:8000] * 10 ** (level_db / 20)).astype(np.int16)
+
+    assert order == detect_byte_order(payloads(pcm, order))
+
+
+@pytest.mark.parametrize("order", ["little", "big"])
+@pytest.mark.parametrize("level_dbfs", [-9.0, -30.0, -60.0])
+def test_order_of_a_tone_and_of_noise_is_told(order: ByteOrder, level_dbfs: float) -> None:
+    """Ringing tones and room noise come before the first word does."""
+    noise = np.random.default_rng(1).normal(0.0, 32768 * 10 ** (min(-12.0, level_dbfs) / 20), 8000)
+
+    assert order == detect_byte_order(payloads(tone(440, duration_ms=1000, level_dbfs=level_dbfs), order))
+    assert order == detect_byte_order(payloads(noise.clip(-32768, 32767).astype(np.int16), order))
+
+
+def test_what_cannot_be_told_is_not_guessed(speech_8k: Pcm) -> None:
+    """A wrong answer would spoil a stream that was right."""
+    random = np.random.default_rng(2).bytes(16000)
+
+    assert detect_byte_order([]) is None
+    assert detect_byte_order(payloads(np.zeros(8000, np.int16), "little")) is None
+    assert detect_byte_order(payloads(np.full(8000, 300, np.int16), "little")) is None
+    assert detect_byte_order([random]) is None
+    assert detect_byte_order(payloads(speech_8k[2000:3000], "little")) is None, "too short to tell"
+
+
+@given(chunks=st.lists(st.binary(max_size=2000), max_size=6))
+def test_any_bytes_get_an_answer(chunks: list[bytes]) -> None:
+    """The stream may carry anything at all."""
+    assert detect_byte_order(chunks) in ("little", "big", None)

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import struct
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from callpath.audio.level import peak_dbfs
+from callpath.audio.pcm import Pcm
+from callpath.audio.tone import dominant_frequency_hz, tone
+from callpath.audio.wav import WavWriter, read_wav, write_wav
+from callpath.errors import AudioError
+
+
+@pytest.mark.parametrize("form", ["u8", "s24", "s32", "f32", "f64", "alaw", "ulaw"])
+def test_every_format_gives_the_same_sound(form: str, golden: Path) -> None:
+    """Recordings come from everywhere; a format read wrongly is noise in a caller's ear."""
+    pcm, rate = read_wav(golden / f"tone-{form}.wav")
+
+    assert (8000, 800) == (rate, pcm.size)
+    assert abs(dominant_frequency_hz(pcm, rate) - 440) < 1
+    assert abs(peak_dbfs(pcm) + 18.06) < 0.3  # ffmpeg's sine has an amplitude of 1/8
+
+
+def test_stereo_is_mixed(golden: Path) -> None:
+    """One silent side halves the level: 6 dB."""
+    pcm, rate = read_wav(golden / "tone-stereo.wav")
+
+    assert (8000, 800) == (rate, pcm.size)
+    assert abs(dominant_frequency_hz(pcm, rate) - 440) < 1
+    assert abs(peak_dbfs(pcm) + 24.08) < 0.3
+
+
+@given(samples=st.lists(st.integers(-32768, 32767), max_size=300), rate=st.sampled_from([8000, 16000, 44100]))
+def test_written_and_read_again(samples: list[int], rate: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A recording is evidence: it must be exact."""
+    path = tmp_path_factory.mktemp("wav") / "call.wav"
+    write_wav(path, np.array(samples, np.int16), rate)
+    pcm, read_rate = read_wav(path)
+
+    assert samples == pcm.tolist()
+    assert rate == read_rate
+
+
+def test_both_sides_of_a_call_as_others_read_it(tmp_path: Path) -> None:
+    """Left and right must not be swapped or shifted, and players must take the file."""
+    path = tmp_path / "call.wav"
+    write_wav(path, (np.array([1, 2, 3], np.int16), np.array([-1], np.int16)), 8000)
+    with wave.open(str(path)) as heard:
+        frames = heard.readframes(99)
+
+        assert (2, 2, 8000, 3) == (heard.getnchannels(), heard.getsampwidth(), heard.getframerate(), heard.getnframes())
+    assert [1, -1, 2, 0, 3, 0] == list(struct.unpack("<6h", frames))
+
+
+def test_a_growing_file_is_readable_all_the_time(tmp_path: Path) -> None:
+    """Operators listen while the call lasts."""
+    path = tmp_path / "call.wav"
+    frame = tone(440, duration_ms=20)
+    writer = WavWriter(path, 8000)
+    assert 0 == read_wav(path)[0].size
+    for _ in range(74):
+        writer.append(frame)
+    assert 8000 == read_wav(path)[0].size
+    writer.close()
+    writer.close()
+
+    assert 74 * 160 == read_wav(path)[0].size
+
+
+KILLED = """
+import os, signal, sys
+import numpy as np
+from callpath.audio.wav import WavWriter
+writer = WavWriter(sys.argv[1], 8000)
+for _ in range(190):
+    writer.append(np.full(160, 7, np.int16))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+def test_a_killed_process_loses_a_second_at_most(tmp_path: Path) -> None:
+    """The recording of the call that brought the server down is the one that is needed."""
+    path = tmp_path / "call.wav"
+    subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
+    pcm, rate = read_wav(path)
+
+    assert 8000 == rate
+    assert 3.8 * 8000 - 8000 <= pcm.size <= 3.8 * 8000
+    assert {7} == set(pcm.tolist())
+    with wave.open(str(path)) as heard:
+        assert pcm.size == heard.getnframes()
+
+
+def test_a_cut_off_file_gives_what_is_there(tmp_path: Path) -> None:
+    """A disk that ran full still holds the beginning."""
+    path = tmp_path / "cut.wav"
+    write_wav(path, np.arange(100, dtype=np.int16), 8000)
+    path.write_bytes(path.read_bytes()[:-51])
+
+    assert list(range(74)) == read_wav(path)[0].tolist()
+
+
+def wav_file(tag: int, channels: int, rate: int, block: int, bits: int, body: bytes) -> bytes:
+    form = struct.pack("<HHIIHH", tag, channels, rate, rate * block, block, bits)
+    chunks = b"fmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", len(body)) + body
+    return b"RIFF" + struct.pack("<I", len(chunks) + 4) + b"WAVE" + chunks
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "is not a WAV file"),
+        (b"ID3\x04" + bytes(100), "is not a WAV file"),
+        (b"RIFF\x04\x00\x00\x00WAVE", "holds no audio"),
+        (b"RIFF\x04\x00\x00\x00WAVEdata\x02\x00\x00\x00ab", "has no usable format header"),
+        (wav_file(0x0055, 1, 8000, 1, 8, b"ab"), "holds format 85 with 8 bits"),
+        (wav_file(1, 0, 8000, 2, 16, b"ab"), "contradicts itself"),
+        (wav_file(1, 1, 8000, 7, 16, b"ab"), "contradicts itself"),
+        (wav_file(1, 1, 8000, 0, 0, b"ab"), "contradicts itself"),
+    ],
+)
+def test_other_files_are_refused_with_what_to_do(content: bytes, problem: str, tmp_path: Path) -> None:
+    """A prompt in MP3 is the commonest mistake: the text must name the file and the way out."""
+    path = tmp_path / "prompt.wav"
+    path.write_bytes(content)
+
+    with pytest.raises(AudioError, match=rf"prompt\.wav .*{problem}.*ffmpeg -i prompt\.wav"):
+        read_wav(path)
+
+
+@given(tail=st.binary(max_size=120))
+def test_any_bytes_give_audio_or_an_audio_error(tail: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Files from outside must not raise what nobody catches."""
+    path = tmp_path_factory.mktemp("wav") / "any.wav"
+    path.write_bytes(b"RIFF\x00\x00\x00\x00WAVEfmt " + tail)
+    try:
+        pcm, _ = read_wav(path)
+    except AudioError:
+        return
+
+    assert np.int16 == pcm.dtype
+
+
+def test_floats_beyond_full_scale_clip(tmp_path: Path) -> None:
+    """Editors write floats above 1.0, and now and then a NaN."""
+    path = tmp_path / "float.wav"
+    body = np.array([2.0, -2.0, np.nan, 0.5, np.inf], "<f4").tobytes()
+    path.write_bytes(wav_file(3, 1, 8000, 4, 32, body))
+
+    assert [32767, -32768, 0, 16384, 32767] == read_wav(path)[0].tolist()
+
+
+def test_speech_of_the_golden_file(speech_8k: Pcm) -> None:
+    """The clip that other tests lean on is what its README says."""
+    assert 9600 == speech_8k.size

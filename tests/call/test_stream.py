@@ -1,0 +1,341 @@
+"""One stream, sans I/O: by literal exchange, and joined to the stand-in's carrier on a manual clock."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.telnyx import sample, sample_text
+
+from callpath.audio.pcm import Pcm
+from callpath.audio.tone import dominant_frequency_hz, find_delay_ms, tone
+from callpath.call.stream import (
+    AudioReceived,
+    DtmfPressed,
+    ErrorReported,
+    FrameSkipped,
+    MarkHandedBack,
+    MediaStream,
+    StreamClosed,
+    StreamOpened,
+)
+from callpath.testing import Pair
+from callpath.wire.media import encode_message, parse_message
+
+START = sample_text("ws/t-start-pcmu.json")
+
+
+def opened() -> MediaStream:
+    stream = MediaStream()
+    stream.receive_text(sample_text("ws/t-connected.json"), 0)
+    stream.receive_text(START, 0)
+    return stream
+
+
+def media(chunk: int, payload: str = "/////w==", track: str = "inbound") -> str:
+    return json.dumps(
+        {
+            "event": "media",
+            "sequence_number": str(chunk + 1),
+            "media": {"track": track, "chunk": str(chunk), "timestamp": str(20 * chunk), "payload": payload},
+            "stream_id": "s",
+        }
+    )
+
+
+# --- by literal exchange ---------------------------------------------------------------------------------------------
+
+
+def test_connected_and_start_open_the_stream() -> None:
+    """The handler is entered on StreamOpened; without it the call stays silent."""
+    stream = MediaStream()
+
+    assert stream.receive_text(sample_text("ws/t-connected.json"), 0) == []
+    assert stream.receive_text(START, 0) == [StreamOpened(parse_message(START))]  # type: ignore[arg-type]
+
+
+def test_nothing_is_sent_before_start() -> None:
+    """Before it nobody has said that this is a stream of ours."""
+    stream = MediaStream()
+    stream.play(tone(440, duration_ms=100))
+
+    assert stream.texts_to_send(0) == []
+    assert stream.next_send_at_ms() is None
+
+
+def test_media_becomes_audio() -> None:
+    """0xFF is silence in mu-law."""
+    events = opened().receive_text(media(1), 0)
+
+    assert len(events) == 1
+    assert isinstance(events[0], AudioReceived)
+    assert events[0].pcm.tolist() == [0, 0, 0, 0]
+
+
+def test_the_start_frame_decides_the_codec() -> None:
+    """A leg outside North America is PCMA whatever was asked for; decoded as mu-law it is loud static."""
+    stream = MediaStream(play_encoding="PCMU")
+    stream.receive_text(sample_text("ws/t-start-pcma-call-codec.json"), 0)
+    silence = sample("ws/s-media-silence-pcma-20ms.json")["media"]["payload"]
+    events = stream.receive_text(media(1, silence), 0)
+
+    assert isinstance(events[0], AudioReceived)
+    assert int(np.abs(events[0].pcm).max()) <= 8
+
+
+def test_our_own_audio_coming_back_is_not_the_caller() -> None:
+    """With both_tracks Telnyx sends what we play as track outbound; taken for speech, the bot interrupts itself."""
+    stream = opened()
+
+    assert stream.receive_text(media(1, track="outbound"), 0) == []
+    assert stream.counts.frames_outbound_track == 1
+    assert stream.counts.frames_in == 0
+
+
+def test_chunks_are_put_back_in_order() -> None:
+    """Telnyx does not promise order; swapped chunks crackle."""
+    stream = opened()
+    payloads = {1: "AQ==", 2: "Ag==", 3: "Aw=="}
+    events = [event for chunk in (1, 3, 2) for event in stream.receive_text(media(chunk, payloads[chunk]), 0)]
+    heard = [event.pcm.tolist() for event in events if isinstance(event, AudioReceived)]
+    in_order = opened()
+    expected = [
+        event.pcm.tolist()
+        for chunk in (1, 2, 3)
+        for event in in_order.receive_text(media(chunk, payloads[chunk]), 0)
+        if isinstance(event, AudioReceived)
+    ]
+
+    assert heard == expected
+    assert stream.counts.reordered == 1
+
+
+def test_a_lost_chunk_is_concealed_after_a_while() -> None:
+    """The handler's audio must keep its length, or transcripts and recordings drift."""
+    stream = opened()
+    stream.receive_text(media(1), 0)
+    assert stream.receive_text(media(3), 40) == []
+    due_ms = stream.next_event_at_ms()
+    assert due_ms is not None
+    events = stream.due_events(due_ms)
+
+    assert [event.concealed_ms for event in events if isinstance(event, AudioReceived)] == [20.0, 0.0]
+    assert stream.counts.lost == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "event"),
+    [
+        ("ws/t-dtmf.json", DtmfPressed("1")),
+        ("ws/t-mark.json", MarkHandedBack("greeting-1", heard=True)),
+        ("ws/t-stop.json", StreamClosed(by_stop_frame=True)),
+    ],
+)
+def test_other_frames_become_events(name: str, event: object) -> None:
+    """Keys, marks and the end."""
+    assert opened().receive_text(sample_text(name), 0) == [event]
+
+
+def test_an_error_frame_is_reported() -> None:
+    """Telnyx says on the socket what it could not use. Programs that do not look never know."""
+    (event,) = opened().receive_text(sample_text("ws/t-error-100004.json"), 0)
+
+    assert isinstance(event, ErrorReported)
+    assert event.error.code == 100004
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("garbage", "not_json"),
+        ('{"event":"media","media":{"payload":"***"}}', "invalid_media"),
+        ('{"event":"sneeze"}', "unknown_event"),
+        ('{"event":"start"}', "wrong_shape"),
+    ],
+)
+def test_what_cannot_be_used_is_skipped_and_counted(text: str, reason: str) -> None:
+    """The call goes on."""
+    stream = opened()
+    (event,) = stream.receive_text(text, 0)
+
+    assert isinstance(event, FrameSkipped)
+    assert event.reason == reason
+    assert stream.counts.frames_skipped == 1
+    assert not stream.closed
+
+
+def test_media_before_start_is_skipped() -> None:
+    """Its encoding is not known yet; guessing would be noise."""
+    (event,) = MediaStream().receive_text(media(1), 0)
+
+    assert isinstance(event, FrameSkipped)
+    assert event.reason == "media_before_start"
+
+
+def test_a_start_with_an_encoding_that_we_cannot_read() -> None:
+    """The stream is not opened, and the reason says which encodings there are."""
+    document = sample("ws/t-start-pcmu.json")
+    document["start"]["media_format"]["encoding"] = "G729"
+    (event,) = MediaStream().receive_text(json.dumps(document), 0)
+
+    assert isinstance(event, FrameSkipped)
+    assert "G729" in event.detail
+
+
+def test_the_end_comes_once() -> None:
+    """Stop frame and closed socket are one end, not two."""
+    stream = opened()
+    stream.receive_text(sample_text("ws/t-stop.json"), 0)
+
+    assert stream.receive_eof() == []
+
+
+def test_a_socket_that_goes_away_ends_the_stream() -> None:
+    """Without a stop frame: that is worth an entry."""
+    assert opened().receive_eof() == [StreamClosed(by_stop_frame=False)]
+
+
+def test_a_short_tail_is_padded_when_nothing_follows() -> None:
+    """Half a frame at the end of a sentence must be heard too; below 20 ms Telnyx's behaviour is unknown."""
+    stream = opened()
+    stream.play(np.full(40, 1000, np.int16))
+    (text,) = stream.texts_to_send(0)
+    message = parse_message(text)
+
+    assert len(message.payload) == 160  # type: ignore[union-attr]
+
+
+def test_a_tail_waits_for_the_next_piece_while_audio_is_left() -> None:
+    """Speech that comes in pieces of odd length must not have silence between them."""
+    stream = opened()
+    stream.play(np.zeros(160 * 3 + 40, np.int16))
+    first = stream.texts_to_send(0)
+    stream.play(np.zeros(120, np.int16))
+    second = stream.texts_to_send(1)
+
+    assert (len(first), len(second)) == (3, 1)
+
+
+# --- as a pair, on a manual clock ------------------------------------------------------------------------------------
+
+
+def test_speech_reaches_us_and_comes_back() -> None:
+    """The whole point: what the caller says is heard, what we play is heard, both as sound."""
+    pair = Pair()
+    speech = tone(440, duration_ms=1000)
+    pair.say(speech)
+    for _ in range(75):
+        for event in pair.run(ms=20):
+            if isinstance(event, AudioReceived):
+                pair.server.play(event.pcm)
+    match = find_delay_ms(speech, pair.heard(), 8000)
+
+    assert match.correlation > 0.99
+    assert abs(dominant_frequency_hz(pair.heard()[:8000], 8000) - 440) < 3
+
+
+def test_cleared_mark_is_not_taken_for_heard() -> None:
+    """Telnyx hands queued marks back on clear; reading that as "played" would skip a prompt."""
+    pair = Pair()
+    pair.run(ms=1)
+    pair.server.play(tone(440, duration_ms=1000))
+    pair.server.mark("greeting")
+    pair.run(ms=900)
+    cleared = pair.server.clear(pair.now_ms)
+    events = pair.run(ms=100)
+
+    assert [event for event in events if isinstance(event, MarkHandedBack)] == [MarkHandedBack("greeting", heard=False)]
+    assert cleared.heard_ms == pytest.approx(899, abs=20)
+    assert cleared.heard_ms + cleared.dropped_ms == pytest.approx(1000)
+
+
+def test_a_mark_comes_back_when_its_audio_was_heard() -> None:
+    """And not before."""
+    pair = Pair()
+    pair.run(ms=1)
+    pair.server.play(tone(440, duration_ms=300))
+    pair.server.mark("done")
+    early = pair.run(ms=280)
+    late = pair.run(ms=80)
+
+    assert [event for event in early if isinstance(event, MarkHandedBack)] == []
+    assert [event for event in late if isinstance(event, MarkHandedBack)] == [MarkHandedBack("done", heard=True)]
+
+
+def test_what_clear_calls_heard_is_what_the_ear_heard() -> None:
+    """Transcripts are cut by it: the model must believe to have said what the caller really heard."""
+    pair = Pair()
+    pair.run(ms=1)
+    pair.server.play(tone(440, duration_ms=3000))
+    pair.run(ms=1234)
+    cleared = pair.server.clear(pair.now_ms)
+    pair.run(ms=500)
+    heard_ms = len(pair.carrier.heard) * 20
+
+    assert abs(cleared.heard_ms - heard_ms) <= 40  # the carrier plays whole packets, and we count to the millisecond
+
+
+def test_playout_never_runs_further_ahead_than_its_lead() -> None:
+    """What Telnyx holds cannot be taken back without a clear; too much of it makes barge-in late."""
+    pair = Pair()
+    pair.run(ms=1)
+    pair.server.play(tone(440, duration_ms=5000))
+    leads = []
+    for _ in range(100):
+        pair.run(ms=20)
+        leads.append(pair.server.playout.lead_ms(pair.now_ms))
+
+    assert max(leads) <= 200
+    assert min(leads) >= 160
+
+
+@pytest.mark.parametrize("encoding", ["PCMU", "PCMA", "L16"])
+def test_each_leg_codec_is_understood(encoding: str) -> None:
+    """By sound: the tone is found at its frequency."""
+    pair = Pair(encoding=encoding)  # type: ignore[arg-type]
+    rate_hz = 16000 if encoding == "L16" else 8000
+    pair.say(tone(1000, duration_ms=500, sample_rate_hz=rate_hz))
+    events = pair.run(ms=500)
+    heard = np.concatenate([event.pcm for event in events if isinstance(event, AudioReceived)])
+
+    assert pair.server.received_rate_hz == rate_hz
+    assert abs(dominant_frequency_hz(heard, rate_hz) - 1000) < 5
+
+
+@settings(max_examples=30, deadline=None)
+@given(pieces=st.lists(st.integers(1, 4000), min_size=1, max_size=6), clears=st.sets(st.integers(0, 5)))
+def test_sent_is_played_plus_cleared(pieces: list[int], clears: set[int]) -> None:
+    """No sample is heard twice or lost, whatever lengths are played and whenever they are cleared."""
+    pair = Pair()
+    pair.run(ms=1)
+    heard_ms = dropped_ms = 0.0
+    for number, samples in enumerate(pieces):
+        pair.server.play(silence_free(samples))
+        pair.run(ms=35)
+        if number in clears:
+            cleared = pair.server.clear(pair.now_ms)
+            heard_ms += cleared.heard_ms
+            dropped_ms += cleared.dropped_ms
+            pair.run(ms=1)
+    pair.run(ms=4000)
+    rest = pair.server.clear(pair.now_ms)
+    framed_ms = pair.server.playout.played_ms(pair.now_ms)
+
+    assert rest.dropped_ms == 0
+    assert heard_ms + rest.heard_ms == pytest.approx(framed_ms)
+    assert heard_ms + rest.heard_ms + dropped_ms <= sum(pieces) / 8 + 20 * len(pieces)
+
+
+def silence_free(samples: int) -> Pcm:
+    return np.full(samples, 1000, np.int16)
+
+
+def test_encode_and_parse_agree_on_what_the_pair_exchanges() -> None:
+    """Each frame of a whole call is written back as it was."""
+    pair = Pair()
+    pair.say(tone(440, duration_ms=100))
+    for text in pair.carrier.texts_to_send(0) + pair.carrier.texts_to_send(100):
+        assert json.loads(encode_message(parse_message(text))) == json.loads(text)

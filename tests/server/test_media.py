@@ -1,0 +1,388 @@
+"""Whole calls over real sockets: the server, the stand-in, and sound."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from functools import partial
+from pathlib import Path
+
+import pytest
+from tests.serving import Served, serving
+from tests.telnyx import sample_text
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from callpath.audio.tone import dominant_frequency_hz, find_delay_ms, tone
+from callpath.call.session import Stage, fold
+from callpath.call.stream import DtmfPressed
+from callpath.server.builtin import BUILTIN
+from callpath.server.handler import App, Call
+from callpath.simulator.options import CarrierOptions
+from callpath.timeline import (
+    CommandAnswered,
+    DtmfReceived,
+    FrameRejected,
+    HandlerEnded,
+    HandlerFailed,
+    SocketClosed,
+    SocketReceived,
+    SocketRefused,
+    StreamAccepted,
+    StreamStarted,
+    StreamStopped,
+    StreamUrl,
+    WebhookReceived,
+    What,
+    kind_of,
+)
+from callpath.wire.ids import SessionId
+from callpath.wire.media import AUTH_TOKEN_HEADER
+
+pytestmark = pytest.mark.e2e
+
+
+async def test_a_call_the_whole_way(tmp_path: Path) -> None:
+    """Webhook, answer, stream, sound both ways, hang-up: and each of it stands in the timeline."""
+    speech = tone(700, duration_ms=600)
+    async with serving(BUILTIN["echo"](), tmp_path) as served:
+        caller = await served.telnyx.call(say=speech)
+        await caller.stream_started()
+        await caller.heard_for(1000)
+        await caller.hangup()
+        await caller.ended()
+        session = caller.call.leg.call_session_id
+        entries = await served.until_kind(session, HandlerEnded)
+
+    match = find_delay_ms(speech, caller.heard, 8000)
+    state = fold(session, entries)
+    assert match.correlation > 0.99
+    assert state.missing_stage() is None
+    assert state.state == "ended"
+    assert [kind_of(entry.what) for entry in entries if kind_of(entry.what) in MARKERS] == MARKERS
+
+
+MARKERS = [
+    "stream.starting",
+    "stream.url",
+    "socket.received",
+    "stream.started",
+    "media.first_inbound",
+    "media.first_outbound",
+    "stream.stopped",
+]
+"""In the order in which operators look for them. `stream.accepted` stands apart: Telnyx's answer may come before the
+socket or after it."""
+
+
+async def test_both_orders_of_answer_and_socket(tmp_path: Path) -> None:
+    """Telnyx's socket can be there before the command's answer (observed), or after it."""
+    for socket_first in (True, False):
+        async with serving(
+            BUILTIN["tone"](), tmp_path / str(socket_first), options=CarrierOptions(socket_before_reply=socket_first)
+        ) as served:
+            caller = await served.telnyx.call()
+            await caller.stream_started()
+            await caller.heard_for(300)
+            session = caller.call.leg.call_session_id
+            entries = await served.until_kind(session, StreamAccepted)
+
+        assert any(isinstance(entry.what, StreamStarted) for entry in entries)
+        assert abs(dominant_frequency_hz(caller.heard, 8000) - 440) < 20
+
+
+async def test_stream_asked_for_within_answer(tmp_path: Path) -> None:
+    """Answer takes no token, so it goes in the path, where the log must not show it."""
+    async with serving(BUILTIN["tone"](), tmp_path, stream_with_answer=True) as served:
+        caller = await served.telnyx.call()
+        await caller.stream_started()
+        await caller.heard_for(300)
+        session = caller.call.leg.call_session_id
+        entries = await served.until_kind(session, StreamStarted)
+
+    (url,) = (entry.what.url for entry in entries if isinstance(entry.what, StreamUrl))
+    assert [command.name for command in caller.commands] == ["answer"]
+    assert url == f"{served.socket_url}/api/calls/{session}/audio/***"
+    assert all("***" in entry.what.path for entry in entries if isinstance(entry.what, SocketReceived))
+
+
+async def test_a_pcma_leg_is_heard_right(tmp_path: Path) -> None:
+    """Outside North America the caller's audio is A-law, if we let the leg decide."""
+    speech = tone(700, duration_ms=600)
+    options = CarrierOptions(leg_codec="PCMA")
+    async with serving(BUILTIN["echo"](), tmp_path, options=options, stream_codec="default") as served:
+        caller = await served.telnyx.call(say=speech)
+        await caller.stream_started()
+        await caller.heard_for(900)
+        entries = await served.until_kind(caller.call.leg.call_session_id, StreamStarted)
+
+    (started,) = (entry.what for entry in entries if isinstance(entry.what, StreamStarted))
+    assert started.encoding == "PCMA"
+    assert find_delay_ms(speech, caller.heard, 8000).correlation > 0.98
+
+
+async def test_keys_reach_the_handler(tmp_path: Path) -> None:
+    """And stand in the timeline."""
+    app = App()
+    pressed: list[str] = []
+
+    @app.call
+    async def handle(call: Call) -> None:
+        async for event in call.events:
+            assert isinstance(event, DtmfPressed)
+            pressed.append(event.digit)
+
+    async with serving(app, tmp_path) as served:
+        caller = await served.telnyx.call()
+        await caller.stream_started()
+        await caller.press("42#")
+        session = caller.call.leg.call_session_id
+        await served.until(session, lambda what: isinstance(what, DtmfReceived) and what.digit == "#")
+
+    assert pressed == ["4", "2", "#"]
+
+
+async def test_a_handler_that_raises_ends_the_call(tmp_path: Path) -> None:
+    """The caller must not sit in silence, and the error must be found in the timeline."""
+    app = App()
+
+    @app.call
+    async def handle(call: Call) -> None:
+        raise ValueError("no such model")
+
+    async with serving(app, tmp_path) as served:
+        caller = await served.telnyx.call()
+        await caller.ended()
+        session = caller.call.leg.call_session_id
+        entries = await served.until(
+            session, lambda what: isinstance(what, WebhookReceived) and what.event_type == "call.hangup"
+        )
+
+    (failed,) = (entry.what for entry in entries if isinstance(entry.what, HandlerFailed))
+    assert failed.error == "ValueError: no such model"
+    assert "raise ValueError" in failed.traceback
+    assert "hangup" in [command.name for command in caller.commands]
+
+
+async def test_a_handler_that_returns_ends_the_call_after_its_last_word(tmp_path: Path) -> None:
+    """What it played is heard to the end."""
+    app = App()
+
+    @app.call
+    async def handle(call: Call) -> None:
+        await call.play(tone(440, duration_ms=500))
+
+    async with serving(app, tmp_path) as served:
+        caller = await served.telnyx.call()
+        await caller.ended()
+
+    assert caller.stream.packets_played == 25
+
+
+async def test_a_lost_socket_comes_back_and_nobody_is_greeted_twice(tmp_path: Path) -> None:
+    """Telnyx may connect again on the same call; the handler carries on where it was."""
+    app = App()
+    entered: list[str] = []
+
+    @app.call
+    async def handle(call: Call) -> None:
+        entered.append(call.session_id)
+        async for chunk in call.audio:
+            await call.play(chunk)
+
+    async with serving(app, tmp_path) as served:
+        caller = await served.telnyx.call(faults=["never_connects"])
+        session = caller.call.leg.call_session_id
+        await served.until_kind(session, StreamAccepted)
+        for number in (1, 2):
+            async with _dial_in(served, session) as socket:
+                await socket.send(sample_text("ws/t-connected.json"))
+                await socket.send(sample_text("ws/t-start-pcmu.json").replace("005a", f"00{number}a"))
+                await socket.send(sample_text("ws/t-media-inbound.json"))
+                echoed = json.loads(await asyncio.wait_for(socket.recv(), 10))
+                socket.transport.abort()
+            assert echoed["event"] == "media"
+            stream_id = f"00{number}a"
+            await served.until(session, partial(_stopped, stream_id))
+        entries = await served.timeline(session)
+
+    started = [entry.what for entry in entries if isinstance(entry.what, StreamStarted)]
+    closed = [entry.what for entry in entries if isinstance(entry.what, SocketClosed)]
+    assert entered == [session]
+    assert [what.again for what in started] == [False, True]
+    assert [what.code for what in closed] == [1006, 1006]
+
+
+# --- who may not come in ---------------------------------------------------------------------------------------------
+
+
+async def test_an_unknown_session_is_refused_before_101(tmp_path: Path) -> None:
+    """Nothing of it may fill the call log, but the owner must be able to see that somebody knocked."""
+    async with serving(BUILTIN["echo"](), tmp_path) as served:
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(f"{served.socket_url}/api/calls/nobody/audio")
+        count, (latest,) = await served.runner.log.refusals(10)
+
+        assert refused.value.response.status_code == 404
+        assert refused.value.response.headers["x-callpath"]
+        assert json.loads(refused.value.response.body or b"")["error"] == "unknown_session"
+        assert (count, latest.what, latest.reason) == (1, "upgrade", "unknown_session")
+        assert await served.runner.log.recent(10) == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "reason"),
+    [({}, 401, "no_token"), ({AUTH_TOKEN_HEADER: "guess"}, 403, "wrong_token")],
+)
+async def test_without_its_token_no_socket_opens(
+    tmp_path: Path, headers: dict[str, str], status: int, reason: str
+) -> None:
+    """Whoever guesses a session id must not hear the call. The refusal stands on the call it names."""
+    async with serving(BUILTIN["echo"](), tmp_path) as served:
+        caller = await served.telnyx.call(faults=["never_connects"])
+        session = caller.call.leg.call_session_id
+        await served.until_kind(session, StreamAccepted)
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(f"{served.socket_url}/api/calls/{session}/audio", additional_headers=headers)
+        entries = await served.until_kind(session, SocketRefused)
+
+    (entry,) = (entry.what for entry in entries if isinstance(entry.what, SocketRefused))
+    assert refused.value.response.status_code == status
+    assert (entry.status, entry.reason) == (status, reason)
+    assert "guess" not in entry.detail
+
+
+async def test_a_second_socket_is_refused_while_the_first_lives(tmp_path: Path) -> None:
+    """Two sockets would share one caller's audio at random."""
+    async with serving(BUILTIN["echo"](), tmp_path) as served:
+        caller = await served.telnyx.call()
+        await caller.stream_started()
+        session = caller.call.leg.call_session_id
+        with pytest.raises(InvalidStatus) as refused:
+            async with _dial_in(served, session):
+                pass
+        await caller.heard_for(200)
+
+        assert refused.value.response.status_code == 409
+        assert caller.failure is None
+
+
+async def test_after_the_call_no_socket_opens(tmp_path: Path) -> None:
+    """Gone, not unknown: the operator must see the difference."""
+    async with serving(BUILTIN["echo"](), tmp_path) as served:
+        caller = await served.telnyx.call()
+        await caller.stream_started()
+        await caller.hangup()
+        await caller.ended()
+        session = caller.call.leg.call_session_id
+        await served.until_kind(session, HandlerEnded)
+        with pytest.raises(InvalidStatus) as refused:
+            async with _dial_in(served, session):
+                pass
+
+    assert refused.value.response.status_code == 410
+
+
+# --- frames that are wrong -------------------------------------------------------------------------------------------
+
+
+async def test_garbage_and_binary_frames_are_skipped_and_the_call_goes_on(tmp_path: Path) -> None:
+    """One entry a reason, however many come."""
+    async with serving(BUILTIN["echo"](), tmp_path) as served:
+        caller = await served.telnyx.call(faults=["never_connects"])
+        session = caller.call.leg.call_session_id
+        await served.until_kind(session, StreamAccepted)
+        async with _dial_in(served, session) as socket:
+            await socket.send(sample_text("ws/t-start-pcmu.json"))
+            for _ in range(3):
+                await socket.send(b"\x00\x01")
+                await socket.send("garbage")
+            await socket.send(sample_text("ws/t-media-inbound.json"))
+            echoed = json.loads(await asyncio.wait_for(socket.recv(), 10))
+        entries = await served.until_kind(session, SocketClosed)
+
+    rejected = [entry.what.reason for entry in entries if isinstance(entry.what, FrameRejected)]
+    assert echoed["event"] == "media"
+    assert sorted(rejected) == ["binary", "not_json"]
+
+
+async def test_an_oversized_frame_closes_with_1009(tmp_path: Path) -> None:
+    """It cannot be read past; the code says why, and the call itself is still up."""
+    async with serving(BUILTIN["echo"](), tmp_path) as served:
+        caller = await served.telnyx.call(faults=["never_connects"])
+        session = caller.call.leg.call_session_id
+        await served.until_kind(session, StreamAccepted)
+        async with _dial_in(served, session) as socket:
+            await socket.send(sample_text("ws/t-start-pcmu.json"))
+            await socket.send("x" * (1 << 21))
+            with pytest.raises(ConnectionClosed) as closed:
+                await asyncio.wait_for(socket.recv(), 10)
+        entries = await served.until_kind(session, SocketClosed)
+
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1009
+    assert [entry.what.code for entry in entries if isinstance(entry.what, SocketClosed)] == [1009]
+    assert fold(session, entries).state == "answered"
+
+
+async def test_endless_garbage_closes_with_1008(tmp_path: Path) -> None:
+    """Whoever sends a hundred frames that mean nothing is not Telnyx."""
+    async with serving(BUILTIN["echo"](), tmp_path) as served:
+        caller = await served.telnyx.call(faults=["never_connects"])
+        session = caller.call.leg.call_session_id
+        await served.until_kind(session, StreamAccepted)
+        async with _dial_in(served, session) as socket:
+            for _ in range(100):
+                await socket.send("garbage")
+            with pytest.raises(ConnectionClosed) as closed:
+                await asyncio.wait_for(socket.recv(), 10)
+        entries = await served.until_kind(session, SocketClosed)
+
+    (entry,) = (entry.what for entry in entries if isinstance(entry.what, SocketClosed))
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1008
+    assert (entry.code, entry.by) == (1008, "us")
+
+
+# --- when Telnyx says no ---------------------------------------------------------------------------------------------
+
+
+async def test_a_stream_that_never_connects_is_told_apart(tmp_path: Path) -> None:
+    """The originating fault: streaming_start accepted, and nothing comes."""
+    options = CarrierOptions(connect_ms_max=100)
+    async with serving(BUILTIN["echo"](), tmp_path, options=options) as served:
+        caller = await served.telnyx.call(faults=["never_connects"])
+        session = caller.call.leg.call_session_id
+        entries = await served.until(
+            session, lambda what: isinstance(what, WebhookReceived) and what.event_type == "streaming.failed"
+        )
+        entries = await served.until_kind(session, StreamAccepted)
+
+    state = fold(session, entries)
+    assert state.missing_stage() is Stage.SOCKET_RECEIVED
+    assert [failed.failure_reason for failed in state.streaming_failures] == ["connection_failed"]
+
+
+async def test_a_wrong_api_key_is_named(tmp_path: Path) -> None:
+    """The caller hears it ring; the timeline says 401."""
+    async with serving(BUILTIN["echo"](), tmp_path, telnyx_api_key="KEY-wrong") as served:
+        caller = await served.telnyx.call()
+        session = caller.call.leg.call_session_id
+        entries = await served.until_kind(session, CommandAnswered)
+
+    (answered,) = (entry.what for entry in entries if isinstance(entry.what, CommandAnswered))
+    assert (answered.command, answered.status, answered.error_code) == ("answer", 401, "10009")
+
+
+def _stopped(stream_id: str, what: What) -> bool:
+    return isinstance(what, StreamStopped) and stream_id in str(what.stream_id)
+
+
+def _dial_in(served: Served, session: SessionId) -> connect:
+    assert served.runner.tokens is not None
+    token = served.runner.tokens.of(session)
+    return connect(
+        f"{served.socket_url}/api/calls/{session}/audio",
+        additional_headers={AUTH_TOKEN_HEADER: token},
+        compression=None,
+    )

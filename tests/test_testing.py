@@ -1,0 +1,270 @@
+"""Handlers under test with no network: the very way in which users test theirs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from callpath.audio.tone import find_delay_ms, tone
+from callpath.call.stream import DtmfPressed, MarkHandedBack
+from callpath.errors import AudioError, LocalProtocolError
+from callpath.server.builtin import BUILTIN
+from callpath.server.handler import App, Call
+from callpath.testing import place_call
+from callpath.timeline import Noted, PlayoutCleared, RecordingSaved
+from callpath.wire.command import Hangup, Speak, Transfer
+
+
+async def test_echo_by_sound() -> None:
+    """The built-in echo, on the real stream code."""
+    speech = tone(700, duration_ms=1000)
+    async with place_call(BUILTIN["echo"](), say=speech) as caller:
+        await caller.run(ms=1500)
+
+        assert find_delay_ms(speech, caller.heard, 8000).correlation > 0.99
+
+
+async def test_tone_by_sound() -> None:
+    """The built-in tone is 440 Hz."""
+    async with place_call(BUILTIN["tone"]()) as caller:
+        await caller.run(ms=2000)
+
+        assert caller.heard_hz() == pytest.approx(440, abs=3)
+
+
+async def test_record_by_sound(tmp_path: Path) -> None:
+    """The built-in recorder writes what the caller said, and tells the timeline where."""
+    from callpath.audio.wav import read_wav
+
+    speech = tone(700, duration_ms=1000)
+    async with place_call(BUILTIN["record"](), say=speech, data_dir=tmp_path) as caller:
+        await caller.run(ms=1200)
+        await caller.hang_up()
+        (saved,) = (what for what in caller.timeline if isinstance(what, RecordingSaved))
+        recorded, rate_hz = read_wav(saved.path)
+
+        assert rate_hz == 8000
+        assert saved.duration_ms == pytest.approx(1200, abs=40)
+        assert find_delay_ms(speech, recorded, 8000).correlation > 0.99
+
+
+@pytest.mark.parametrize("sample_rate_hz", [8000, 16000, 24000, 48000])
+async def test_audio_comes_and_goes_at_the_rate_asked_for(sample_rate_hz: int) -> None:
+    """An engine that wants 16 or 24 kHz must not hear chipmunks, nor make the caller hear them."""
+    app = App()
+    heard: list[bytes] = []
+
+    @app.call(sample_rate_hz=sample_rate_hz)
+    async def handle(call: Call) -> None:
+        async for chunk in call.audio:
+            heard.append(chunk)
+            await call.play(chunk)
+
+    speech = tone(700, duration_ms=1000)
+    async with place_call(app, say=speech) as caller:
+        await caller.run(ms=1500)
+
+        assert {len(chunk) for chunk in heard} == {sample_rate_hz // 50 * 2}
+        assert caller.heard_hz() == pytest.approx(700, abs=3)
+        assert find_delay_ms(speech, caller.heard, 8000).correlation > 0.98
+
+
+async def test_play_waits_for_room() -> None:
+    """Else ten minutes of speech would be encoded and queued before the caller hears the first word."""
+    app = App()
+    done: list[float] = []
+
+    @app.call
+    async def handle(call: Call) -> None:
+        await call.play(tone(440, duration_ms=2000))
+        done.append(call.played_ms)
+
+    async with place_call(app) as caller:
+        await caller.run(ms=1500)
+        assert done == []
+        await caller.run(ms=400)
+
+        assert len(done) == 1
+        assert done[0] == pytest.approx(1600, abs=60)
+
+
+async def test_a_handler_that_returns_is_heard_to_the_end() -> None:
+    """Its last sentence must not be cut off."""
+    app = App()
+
+    @app.call
+    async def handle(call: Call) -> None:
+        await call.play(tone(440, duration_ms=500))
+
+    async with place_call(app) as caller:
+        await caller.run(ms=400)
+        assert not caller.returned
+        await caller.run(ms=300)
+
+        assert caller.returned
+        assert np.abs(caller.heard[8 * 440 : 8 * 480]).max() > 1000
+
+
+async def test_barge_in() -> None:
+    """Clear stops at once, and says how much was really heard."""
+    app = App()
+    heard_ms: list[float] = []
+
+    @app.call
+    async def handle(call: Call) -> None:
+        await call.play(tone(440, duration_ms=300))
+        async for event in call.events:
+            if isinstance(event, DtmfPressed):
+                heard_ms.append(await call.clear())
+
+    async with place_call(app) as caller:
+        await caller.run(ms=200)
+        caller.press("1")
+        await caller.run(ms=500)
+
+        assert heard_ms == [pytest.approx(200, abs=25)]
+        assert np.abs(caller.heard[8 * 250 :]).max() == 0
+        assert any(isinstance(what, PlayoutCleared) for what in caller.timeline)
+
+
+async def test_marks_come_back_as_events() -> None:
+    """Heard when reached; not heard when cleared."""
+    app = App()
+    events: list[object] = []
+
+    @app.call
+    async def handle(call: Call) -> None:
+        await call.play(tone(440, duration_ms=200))
+        await call.mark("first")
+        await call.play(tone(440, duration_ms=200))
+        await call.mark("second")
+        async for event in call.events:
+            events.append(event)
+            if event == MarkHandedBack("first", heard=True):
+                await call.clear()
+
+    async with place_call(app) as caller:
+        await caller.run(ms=1000)
+
+        assert events == [MarkHandedBack("first", heard=True), MarkHandedBack("second", heard=False)]
+
+
+async def test_play_takes_files_arrays_bytes_and_iterators(tmp_path: Path) -> None:
+    """In order, each at its own rate."""
+    from callpath.audio.wav import write_wav
+
+    write_wav(tmp_path / "a.wav", tone(500, duration_ms=200, sample_rate_hz=16000), 16000)
+    app = App()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        audio = tone(1500, duration_ms=200).tobytes()
+        for start in range(0, len(audio), 62):  # of odd length on purpose
+            yield audio[start : start + 62]
+
+    @app.call
+    async def handle(call: Call) -> None:
+        await call.play(tmp_path / "a.wav")
+        await call.play(tone(1000, duration_ms=200, sample_rate_hz=24000), sample_rate_hz=24000)
+        await call.play(pieces())
+
+    async with place_call(app) as caller:
+        await caller.run(ms=1000)
+        heard = caller.heard
+        from callpath.audio.tone import dominant_frequency_hz
+
+        assert [round(dominant_frequency_hz(heard[8 * at : 8 * (at + 120)], 8000), -1) for at in (60, 260, 460)] == [
+            500,
+            1000,
+            1500,
+        ]
+
+
+@pytest.mark.parametrize("wrong", [b"odd", "missing.wav"])
+async def test_audio_that_cannot_be_played(wrong: object, tmp_path: Path) -> None:
+    """A clear error in the handler, at the line that did it."""
+    app = App()
+
+    @app.call
+    async def handle(call: Call) -> None:
+        await call.play(wrong)  # type: ignore[arg-type]
+
+    with pytest.raises(AudioError):
+        async with place_call(app) as caller:
+            await caller.run(ms=100)
+
+
+async def test_commands_and_notes() -> None:
+    """What a handler asks of Telnyx."""
+    app = App()
+
+    @app.call
+    async def handle(call: Call) -> None:
+        call.note("hello")
+        await call.speak("One moment, please")
+        await call.transfer("+15555550100")
+        await call.hangup()
+
+    async with place_call(app) as caller:
+        await caller.run(ms=100)
+
+        assert [type(command) for command in caller.commands] == [Speak, Transfer, Hangup]
+        assert Noted(text="hello") in caller.timeline
+
+
+async def test_the_audio_ends_with_the_call() -> None:
+    """A handler that loops over it comes to its clean-up code."""
+    app = App()
+    cleaned: list[str] = []
+
+    @app.call
+    async def handle(call: Call) -> None:
+        try:
+            async for _ in call.audio:
+                pass
+        finally:
+            cleaned.append(call.session_id)
+
+    async with place_call(app) as caller:
+        await caller.run(ms=100)
+        await caller.hang_up()
+
+        assert cleaned == ["session-1"]
+
+
+async def test_a_slow_handler_loses_the_oldest_audio_and_it_is_counted() -> None:
+    """A queue without an end would grow until the process dies."""
+    app = App()
+    calls: list[Call] = []
+
+    @app.call
+    async def handle(call: Call) -> None:
+        calls.append(call)
+        async for _ in call.events:
+            pass
+
+    async with place_call(app) as caller:
+        await caller.run(ms=6000)
+
+        assert calls[0].audio.dropped == 300 - 250
+
+
+def test_one_handler_an_app() -> None:
+    """The second one would never be entered."""
+    app = App()
+
+    @app.call
+    async def first(call: Call) -> None: ...
+
+    with pytest.raises(LocalProtocolError, match="handler already"):
+
+        @app.call
+        async def second(call: Call) -> None: ...
+
+
+def test_a_rate_that_no_codec_path_offers() -> None:
+    """Named at once, at import, and not in the first call."""
+    with pytest.raises(AudioError, match="44100"):
+        App().call(sample_rate_hz=44100)
