@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from tests.telnyx import sample
-
 from callpath.call.leg import Leg, LegState
 from callpath.wire.ids import CallControlId, LegId
 from callpath.wire.webhook import Webhook, read_webhook
+from tests.telnyx import sample
 
 
 def leg_after(*names: str) -> Leg:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.telnyx import validate
 
 from callpath.call.plan import StreamPlan, derived_command_id, masked
 from callpath.wire.command import Answer, StreamingStart, encode_command
 from callpath.wire.ids import CallControlId, SessionId
+from tests.telnyx import validate
 
 LEG, SESSION = CallControlId("v3:ab+/="), SessionId("s-1")
 

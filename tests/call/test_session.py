@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.telnyx import sample
 
 from callpath.call.leg import LegState
 from callpath.call.plan import StreamPlan
@@ -31,6 +30,7 @@ from callpath.timeline import (
 from callpath.wire.command import Answer, StreamingStart
 from callpath.wire.document import write
 from callpath.wire.ids import SessionId, StreamId
+from tests.telnyx import sample
 
 SESSION = SessionId("aaaa0002-c0de-11f0-9002-02420a000002")
 PLAN = StreamPlan(public_url="https://calls.example.com")

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.telnyx import sample, sample_text
 
 from callpath.audio.pcm import Pcm
 from callpath.audio.tone import dominant_frequency_hz, find_delay_ms, tone
@@ -24,6 +23,7 @@ from callpath.call.stream import (
 )
 from callpath.testing import Pair
 from callpath.wire.media import encode_message, parse_message
+from tests.telnyx import sample, sample_text
 
 START = sample_text("ws/t-start-pcmu.json")
 

@@ -8,8 +8,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from tests.serving import Served, serving
-from tests.telnyx import sample_text
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -38,6 +36,8 @@ from callpath.timeline import (
 )
 from callpath.wire.ids import SessionId
 from callpath.wire.media import AUTH_TOKEN_HEADER
+from tests.serving import Served, serving
+from tests.telnyx import sample_text
 
 pytestmark = pytest.mark.e2e
 

@@ -13,7 +13,6 @@ from typing import Any
 import httpx2
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from tests.telnyx import sample
 
 from callpath.clock import SystemClock
 from callpath.config import Settings
@@ -24,6 +23,7 @@ from callpath.server.runner import CallRunner
 from callpath.server.webhooks import BODY_BYTES_MAX
 from callpath.wire.ids import SessionId
 from callpath.wire.signature import SIGNATURE_HEADER, public_key_text, sign
+from tests.telnyx import sample
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
 SESSION = SessionId("aaaa0002-c0de-11f0-9002-02420a000002")

@@ -6,13 +6,13 @@ import json
 from typing import Any
 
 import pytest
-from tests.telnyx import manifest, sample, sample_text, validate
 
 from callpath.wire import api
 from callpath.wire.command import Command, read_command
 from callpath.wire.document import read, write
 from callpath.wire.media import Handshake, encode_message, parse_message
 from callpath.wire.webhook import Version1Webhook, Webhook, parse_webhook, webhook_document
+from tests.telnyx import manifest, sample, sample_text, validate
 
 ROWS = manifest()
 FRAMES = [row["file"] for row in ROWS if row["file"].startswith("ws/") and "handshake" not in row["file"]]

@@ -7,7 +7,6 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.telnyx import sample, sample_text
 
 from callpath.errors import RemoteProtocolError
 from callpath.wire.media import (
@@ -20,6 +19,7 @@ from callpath.wire.media import (
     encode_message,
     parse_message,
 )
+from tests.telnyx import sample, sample_text
 
 
 def test_an_unknown_frame_is_kept_whole() -> None:

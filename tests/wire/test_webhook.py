@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.telnyx import sample
 
 from callpath.errors import RemoteProtocolError
 from callpath.wire.webhook import (
@@ -20,6 +19,7 @@ from callpath.wire.webhook import (
     parse_webhook,
     webhook_document,
 )
+from tests.telnyx import sample
 
 
 def parsed(document: Any) -> Webhook:

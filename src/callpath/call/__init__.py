@@ -4,5 +4,6 @@ session   the state of a call, folded from its timeline, and the commands that f
 leg       one party's side; no transition goes backwards
 stream    one audio WebSocket, sans I/O
 playout   audio on its way to the ear: pacing, marks, clear
+plan      what we ask of Telnyx for a call's audio
 address   the two URLs of a call server
 """

@@ -3,6 +3,8 @@
 webhooks  POST /api/calls/webhook: verify, store, answer 200, then work        (start here)
 media     wss …/api/calls/{call_session_id}/audio: admit, then carry frames    (or here)
 runner    one actor per call: folds its timeline, sends what follows, runs the handler
+probe     the doctor's own call: told what arrived, and echoed
+tokens    who may open a call's audio socket
 handler   what an application writes, and the Call it is given
 builtin   handlers that can be run by name: echo, record, tone
 app       puts these together as an ASGI application

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -20,11 +21,12 @@ from callpath import __version__
 from callpath.call.address import AUDIO_PATH, AUDIO_PATH_WITH_TOKEN, WEBHOOK_PATH
 from callpath.call.plan import StreamPlan
 from callpath.clock import Clock, SystemClock
-from callpath.config import Settings, require_public_url
+from callpath.config import Settings, is_loopback, require_public_url
 from callpath.control import Control
 from callpath.errors import ConfigError
 from callpath.server.handler import App
 from callpath.server.media import AudioEndpoint
+from callpath.server.probe import ProbeEndpoint
 from callpath.server.runner import CallRunner
 from callpath.server.tokens import CallTokens
 from callpath.server.webhooks import WebhookEndpoint
@@ -70,7 +72,8 @@ def create_asgi(app: App, settings: Settings, clock: Clock | None = None) -> ASG
             )
             asgi.state.runner = runner
             asgi.state.webhooks = WebhookEndpoint(runner=runner, log=log, key=public_key, clock=clock)
-            asgi.state.audio = AudioEndpoint(runner=runner, clock=clock)
+            probe = ProbeEndpoint(log=log, tokens=_probe_tokens(settings), clock=clock)
+            asgi.state.audio = AudioEndpoint(runner=runner, probe=probe, clock=clock)
             async with runner.running():
                 yield
 
@@ -112,6 +115,12 @@ def _tokens(settings: Settings) -> CallTokens | None:
     if settings.stream_token == "off":
         return None
     return CallTokens(settings.secret or settings.telnyx_api_key)
+
+
+def _probe_tokens(settings: Settings) -> CallTokens | None:
+    """On this machine anybody may probe: there is nobody else here."""
+    host = urlsplit(settings.public_url).hostname or ""
+    return None if is_loopback(host) else _tokens(settings)
 
 
 class _AudioRoute:

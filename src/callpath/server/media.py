@@ -26,6 +26,7 @@ from callpath.call.stream import (
     StreamOpened,
 )
 from callpath.clock import Clock
+from callpath.server.probe import TEST_CONNECTION, ProbeEndpoint
 from callpath.server.runner import CallRunner, LiveCall, Rejection
 from callpath.timeline import (
     DtmfReceived,
@@ -71,14 +72,18 @@ WAY_HEADERS = (
 class AudioEndpoint:
     """The route, as an ASGI application. One instance per server."""
 
-    def __init__(self, *, runner: CallRunner, clock: Clock) -> None:
+    def __init__(self, *, runner: CallRunner, probe: ProbeEndpoint, clock: Clock) -> None:
         self._runner = runner
+        self._probe = probe
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         websocket = WebSocket(scope, receive, send)
         headers = websocket.headers
         token = websocket.path_params.get("token")
+        if websocket.path_params["call_session_id"] == TEST_CONNECTION:
+            await self._probe.answer(websocket, token or headers.get(AUTH_TOKEN_HEADER))
+            return
         admitted = await self._runner.admit(
             SessionId(websocket.path_params["call_session_id"]),
             shown_token=token or headers.get(AUTH_TOKEN_HEADER),
