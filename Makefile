@@ -38,6 +38,7 @@ check: $(READY)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/deptry src
+	@$(BIN)/python docs/generate.py --check
 
 serve: $(READY)
 	@$(BIN)/callpath serve
@@ -48,6 +49,9 @@ bench: $(READY)
 lab: $(READY)
 	@tests/lab/install.sh
 	@$(BIN)/python -m tests.lab
+
+docs: $(READY)
+	@$(BIN)/python docs/generate.py
 
 format: $(READY)
 	@$(BIN)/ruff format .
