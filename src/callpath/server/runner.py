@@ -64,6 +64,9 @@ frame every 20 ms."""
 PENDING_MAX = 10_000
 """Entries of one call that wait for the store; beyond it they are dropped, and the log says so."""
 
+STORE_RETRY_MS = 1_000
+"""A store that failed is asked again after this long. Media goes on meanwhile, and webhooks are answered 503."""
+
 
 @dataclass(frozen=True, slots=True)
 class Admission:
@@ -106,16 +109,20 @@ class CallRunner:
         self.reconnect_ms = reconnect_ms
         self.calls: dict[SessionId, LiveCall] = {}
         self._tasks: asyncio.TaskGroup | None = None
+        self._work: set[asyncio.Task[None]] = set()
+        """Handlers and commands under way: cancelled when the server stops. Actors end by themselves, after storing."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """While this is entered, calls are served; on leaving, their tasks are cancelled."""
+        """While this is entered, calls are served; on leaving, handlers are cancelled and timelines stored."""
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             try:
                 yield
             finally:
                 self._tasks = None
+                for task in self._work:
+                    task.cancel()
                 for call in self.calls.values():
                     call.stop()
 
@@ -128,7 +135,10 @@ class CallRunner:
         if self._tasks is None:
             work.close()
             raise LocalProtocolError("the server is not running")
-        return self._tasks.create_task(_guarded(work, name), name=name)
+        task = self._tasks.create_task(_guarded(work, name), name=name)
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
+        return task
 
     # --- what comes from outside -------------------------------------------------------------------------------------
 
@@ -208,8 +218,10 @@ class CallRunner:
         """The actor of a call, started if need be."""
         call = self.calls.get(session)
         if call is None:
+            if self._tasks is None:
+                raise LocalProtocolError("the server is not running")
             call = self.calls[session] = LiveCall(session, self)
-            self.spawn(call.run(), name=f"call {session}")
+            self._tasks.create_task(_guarded(call.run(), f"call {session}"), name=f"call {session}")
         return call
 
     def forget(self, call: LiveCall) -> None:
@@ -230,12 +242,14 @@ class LiveCall:
         self._clock = runner.clock
         self._wake = asyncio.Event()
         self._pending: deque[Entry] = deque()
+        self._storing = asyncio.Lock()
         self._number = 0
         self._handler: asyncio.Task[None] | None = None
         self._stream: MediaStream | None = None
         self._last_frame_ms = 0.0
         self._lost_socket_at_ms: float | None = None
         self._stopping = False
+        self._store_failed = False
         self._commands_out = 0
         self._token = runner.tokens.of(session) if runner.tokens else None
 
@@ -248,7 +262,6 @@ class LiveCall:
     def stop(self) -> None:
         """The server is shutting down."""
         self._stopping = True
-        self._cancel_handler()
         self.wake()
 
     async def run(self) -> None:
@@ -256,19 +269,28 @@ class LiveCall:
         try:
             while True:
                 await self._store_pending()
-                for entry in await self._runner.log.read(self.session.session, after=self._number):
-                    self._number = entry.number
-                    self.session.apply(entry)
+                await self._read_news()
                 self.ready.set()
                 await self._act()
                 if self._is_over():
                     return
                 woken = await self._clock.wait(self._wake, self._next_look_at_ms())
-                if not woken and self._is_idle():
+                if not woken and self._is_idle() and not self._pending:
                     return
         finally:
             self.ready.set()
             self._runner.forget(self)
+
+    async def _read_news(self) -> None:
+        try:
+            news = await self._runner.log.read(self.session.session, after=self._number)
+        except StoreError as error:
+            logger.error("Timeline not read", event_name="timeline.not_read", error=str(error), **self._ids())
+            self._store_failed = True
+            return
+        for entry in news:
+            self._number = entry.number
+            self.session.apply(entry)
 
     async def _act(self) -> None:
         if self._stopping:
@@ -281,16 +303,21 @@ class LiveCall:
             self._cancel_handler()
 
     def _is_over(self) -> bool:
-        over = self.session.ended or self._stopping
-        return over and self._is_idle() and not self._pending
+        if self._stopping:
+            return self._handler_is_done() and (not self._pending or self._store_failed)
+        return self.session.ended and self._is_idle() and not self._pending
 
     def _is_idle(self) -> bool:
-        handler_done = self._handler is None or self._handler.done()
-        return handler_done and self._stream is None and self._commands_out == 0
+        return self._handler_is_done() and self._stream is None and self._commands_out == 0
+
+    def _handler_is_done(self) -> bool:
+        return self._handler is None or self._handler.done()
 
     def _next_look_at_ms(self) -> float:
         now_ms = self._clock.now_ms()
-        if self._lost_socket_at_ms is not None and self._handler is not None and not self._handler.done():
+        if self._store_failed:
+            return now_ms + STORE_RETRY_MS
+        if self._lost_socket_at_ms is not None and not self._handler_is_done():
             return max(now_ms + 1, self._lost_socket_at_ms + self._runner.reconnect_ms)
         return now_ms + FORGET_AFTER_MS
 
@@ -310,17 +337,26 @@ class LiveCall:
             logger.error("Entry dropped: the store is too slow", event_name="entry.dropped", **_ids(entry))
             return
         self._pending.append(entry)
+        if isinstance(what, CommandSent):
+            self.session.apply(entry)  # at once: the command must not be asked for again, even if the store fails
         log_entry(entry)
         self.wake()
 
     async def _store_pending(self) -> None:
-        while self._pending:
-            entry = self._pending.popleft()
-            try:
-                await self._runner.log.append(entry)
-            except StoreError as error:
-                # Media goes on without its timeline; webhooks, which must not be lost, are refused instead.
-                logger.error("Entry lost", event_name="entry.lost", error=str(error), **_ids(entry))
+        """Store what waits, in order. What cannot be stored now goes on waiting, and the call goes on without it."""
+        async with self._storing:
+            self._store_failed = False
+            while self._pending:
+                try:
+                    await self._runner.log.append(self._pending[0])
+                except StoreError as error:
+                    self._store_failed = True
+                    logger.error("Entry not stored", event_name="entry.not_stored", error=str(error), **self._ids())
+                    return
+                self._pending.popleft()
+
+    def _ids(self) -> dict[str, str]:
+        return {"call_session_id": self.session.session}
 
     # --- commands ----------------------------------------------------------------------------------------------------
 
@@ -479,7 +515,7 @@ class LiveCall:
         try:
             await self.send(Hangup())
         except CallpathError as error:
-            logger.warning("Hang-up failed", event_name="hangup.failed", error=str(error), session=self.session.session)
+            logger.warning("Hang-up failed", event_name="hangup.failed", error=str(error), **self._ids())
 
     def _cancel_handler(self) -> None:
         if self._handler is not None and not self._handler.done():

@@ -1,0 +1,147 @@
+"""The actor of a call: races, a failing store, restarts."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from callpath.errors import StoreError
+from callpath.server.app import create_asgi
+from callpath.server.builtin import BUILTIN
+from callpath.simulator.options import CarrierOptions
+from callpath.store.sql import open_call_log
+from callpath.timeline import (
+    CommandSent,
+    Entry,
+    HandlerEnded,
+    SocketReceived,
+    StreamAccepted,
+    StreamStarted,
+    WebhookReceived,
+    kind_of,
+)
+from tests.serving import serving
+
+pytestmark = pytest.mark.e2e
+
+
+async def test_webhooks_in_the_wrong_order_and_twice(tmp_path: Path) -> None:
+    """Answered before initiated, everything doubled: one answer at most, one stream."""
+    async with serving(BUILTIN["tone"](), tmp_path) as served:
+        caller = await served.telnyx.call(faults=["webhook_duplicated", "webhook_reordered"])
+        await caller.stream_started()
+        await caller.heard_for(200)
+        session = caller.call.leg.call_session_id
+        entries = await served.timeline(session)
+
+    sent = [entry.what.command for entry in entries if isinstance(entry.what, CommandSent)]
+    events = [entry.what.event_id for entry in entries if isinstance(entry.what, WebhookReceived)]
+    assert sent == ["answer", "streaming_start"]
+    assert len(events) == len(set(events))
+
+
+async def test_the_command_is_on_disk_before_it_leaves(tmp_path: Path) -> None:
+    """After a crash in between, nobody may believe that it was never sent."""
+    async with serving(BUILTIN["echo"](), tmp_path) as served:
+        on_disk: list[list[str]] = []
+        send = served.runner.control.send
+
+        async def watched(command: Any, leg: Any = None) -> Any:
+            entries = await served.timeline(session)
+            on_disk.append([entry.what.command for entry in entries if isinstance(entry.what, CommandSent)])
+            return await send(command, leg)
+
+        served.runner.control.send = watched  # type: ignore[method-assign]
+        caller = await served.telnyx.call()
+        session = caller.call.leg.call_session_id
+        await caller.stream_started()
+
+    assert on_disk == [["answer"], ["answer", "streaming_start"]]
+
+
+async def test_a_failing_store_does_not_end_the_call(tmp_path: Path) -> None:
+    """Media goes on; what waited is stored once the disk is back, in order."""
+    async with serving(BUILTIN["echo"](), tmp_path) as served:
+        caller = await served.telnyx.call()
+        await caller.stream_started()
+        session = caller.call.leg.call_session_id
+        append = served.runner.log.append
+        refused = 0
+
+        async def full(entry: Entry) -> bool:
+            nonlocal refused
+            refused += 1
+            raise StoreError("the disk is full")
+
+        served.runner.log.append = full  # type: ignore[method-assign]
+        await caller.press("1")
+        await caller.heard_for(300)
+        served.runner.log.append = append  # type: ignore[method-assign]
+        await caller.press("2")
+        entries = await served.until(session, lambda what: kind_of(what) == "dtmf.received" and what.digit == "2")  # type: ignore[attr-defined]
+
+    assert refused > 0
+    assert [entry.what.digit for entry in entries if kind_of(entry.what) == "dtmf.received"] == ["1", "2"]  # type: ignore[attr-defined]
+    assert caller.failure is None or "lost" in caller.failure
+
+
+async def test_a_call_from_before_a_restart_is_picked_up_from_its_timeline(tmp_path: Path) -> None:
+    """The process that answered is gone; the socket comes to the new one, and is let in."""
+    database = f"sqlite:///{tmp_path / 'shared.db'}"
+    secret = "same-on-both"
+    options = CarrierOptions(connect_ms_max=20_000)
+    async with serving(BUILTIN["echo"](), tmp_path, options=options, database_url=database, secret=secret) as first:
+        caller = await first.telnyx.call(faults=["never_connects"])
+        session = caller.call.leg.call_session_id
+        await first.until_kind(session, CommandSent)
+        await first.until_kind(session, StreamAccepted)
+    async with serving(BUILTIN["echo"](), tmp_path, database_url=database, secret=secret) as second:
+        from websockets.asyncio.client import connect
+
+        from callpath.wire.media import AUTH_TOKEN_HEADER
+        from tests.telnyx import sample_text
+
+        assert second.runner.tokens is not None
+        headers = {AUTH_TOKEN_HEADER: second.runner.tokens.of(session)}
+        url = f"{second.socket_url}/api/calls/{session}/audio"
+        async with connect(url, additional_headers=headers) as socket:
+            await socket.send(sample_text("ws/t-start-pcmu.json"))
+            await socket.send(sample_text("ws/t-media-inbound.json"))
+            await asyncio.wait_for(socket.recv(), 10)
+        entries = await second.until_kind(session, StreamStarted)
+
+    kinds = [kind_of(entry.what) for entry in entries]
+    assert kinds.index("stream.accepted") < kinds.index("socket.received") < kinds.index("stream.started")
+
+
+async def test_stopping_the_server_stores_what_happened(tmp_path: Path) -> None:
+    """The last entries are what one looks for after a deploy that cut calls."""
+    async with serving(BUILTIN["echo"](), tmp_path) as served:
+        caller = await served.telnyx.call()
+        await caller.stream_started()
+        session = caller.call.leg.call_session_id
+        await served.until_kind(session, StreamStarted)
+    async with open_call_log(f"sqlite:///{tmp_path / 'callpath.db'}") as log:
+        entries = await log.read(session)
+
+    (ended,) = (entry.what for entry in entries if isinstance(entry.what, HandlerEnded))
+    assert ended.cancelled
+    assert any(isinstance(entry.what, SocketReceived) for entry in entries)
+    assert "socket.closed" in [kind_of(entry.what) for entry in entries]
+
+
+async def test_a_server_without_what_it_needs_does_not_start() -> None:
+    """It would answer webhooks and lose the calls."""
+    from callpath.config import Settings
+    from callpath.errors import ConfigError
+
+    for settings, names in (
+        (Settings(), "PUBLIC_URL"),
+        (Settings(public_url="https://h"), "TELNYX_API_KEY"),
+        (Settings(public_url="https://h", telnyx_api_key="KEY1"), "TELNYX_PUBLIC_KEY"),
+    ):
+        with pytest.raises(ConfigError, match=names):
+            create_asgi(BUILTIN["echo"](), settings)
