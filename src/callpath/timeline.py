@@ -73,9 +73,10 @@ class StreamUrl(What, frozen=True, kw_only=True, tag="stream.url"):
 
 
 class StreamAccepted(What, frozen=True, kw_only=True, tag="stream.accepted"):
-    """Marker 3: Telnyx accepted the request. It does not mean that the socket opened."""
+    """Marker 3: Telnyx accepted the request for the stream. It does not mean that the socket opened."""
 
     status: int
+    within: str = "streaming_start"
 
 
 class SocketReceived(What, frozen=True, kw_only=True, tag="socket.received"):
@@ -316,7 +317,8 @@ def describe(what: What) -> str:
         case StreamUrl():
             return f"Stream URL {what.url}"
         case StreamAccepted():
-            return f"streaming_start accepted ({what.status})"
+            asked = what.within if what.within == "streaming_start" else f"Stream within {what.within}"
+            return f"{asked} accepted ({what.status})"
         case SocketReceived():
             return f"WebSocket connection received from {what.client or 'unknown'}"
         case SocketRefused():

@@ -43,7 +43,7 @@ async def test_webhooks_in_the_wrong_order_and_twice(tmp_path: Path) -> None:
     assert len(events) == len(set(events))
 
 
-async def test_the_command_is_on_disk_before_it_leaves(tmp_path: Path) -> None:
+async def test_the_command_is_on_disk_before_it_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a crash in between, nobody may believe that it was never sent."""
     async with serving(BUILTIN["echo"](), tmp_path) as served:
         on_disk: list[list[str]] = []
@@ -54,7 +54,7 @@ async def test_the_command_is_on_disk_before_it_leaves(tmp_path: Path) -> None:
             on_disk.append([entry.what.command for entry in entries if isinstance(entry.what, CommandSent)])
             return await send(command, leg)
 
-        served.runner.control.send = watched  # type: ignore[method-assign]
+        monkeypatch.setattr(served.runner.control, "send", watched)
         caller = await served.telnyx.call()
         session = caller.call.leg.call_session_id
         await caller.stream_started()
@@ -62,7 +62,7 @@ async def test_the_command_is_on_disk_before_it_leaves(tmp_path: Path) -> None:
     assert on_disk == [["answer"], ["answer", "streaming_start"]]
 
 
-async def test_a_failing_store_does_not_end_the_call(tmp_path: Path) -> None:
+async def test_a_failing_store_does_not_end_the_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Media goes on; what waited is stored once the disk is back, in order."""
     async with serving(BUILTIN["echo"](), tmp_path) as served:
         caller = await served.telnyx.call()
@@ -76,10 +76,10 @@ async def test_a_failing_store_does_not_end_the_call(tmp_path: Path) -> None:
             refused += 1
             raise StoreError("the disk is full")
 
-        served.runner.log.append = full  # type: ignore[method-assign]
+        monkeypatch.setattr(served.runner.log, "append", full)
         await caller.press("1")
         await caller.heard_for(300)
-        served.runner.log.append = append  # type: ignore[method-assign]
+        monkeypatch.setattr(served.runner.log, "append", append)
         await caller.press("2")
         entries = await served.until(session, lambda what: kind_of(what) == "dtmf.received" and what.digit == "2")  # type: ignore[attr-defined]
 

@@ -427,7 +427,7 @@ class LiveCall:
             )
             self.note(answered)
             if asks_for_stream:
-                self.note(StreamAccepted(status=reply.status))
+                self.note(StreamAccepted(status=reply.status, within=command.NAME))
         finally:
             self._commands_out -= 1
             self.wake()
