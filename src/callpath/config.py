@@ -10,7 +10,7 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
 
 import msgspec
@@ -63,8 +63,8 @@ class Settings:
         default=False,
         does="ask for the stream within `answer` instead of a streaming_start of its own (token then in the path)",
     )
-    stream_token: TokenPlace = _setting(
-        "CALLPATH_STREAM_TOKEN",
+    token_in: TokenPlace = _setting(
+        "CALLPATH_TOKEN_IN",
         default="header",
         does="where Telnyx shows the call's token: header (stream_auth_token), path (part of the URL), off",
     )
@@ -120,9 +120,8 @@ def read_settings(values: Mapping[str, str]) -> tuple[Settings, dict[str, str]]:
         _refuse_stray_characters(name, text)
         try:
             found[item.name] = Path(text) if kinds[item.name] is Path else _convert(text, kinds[item.name])
-        except msgspec.ValidationError as error:
-            hint = f"{item.metadata['does'].capitalize()}; for example {name}={item.default}"
-            raise ConfigError(name, f"is {text!r}: {error}", hint) from None
+        except msgspec.ValidationError:
+            raise ConfigError(name, f"is {text!r}", _right_values(name, kinds[item.name], item.default)) from None
     if "public_url" not in found:
         for name, form in _PLATFORM_URLS:
             if values.get(name):
@@ -179,6 +178,13 @@ def _refuse_stray_characters(name: str, text: str) -> None:
                 f"has a stray {character!r} at position {position + 1} of {len(text)}",
                 "Paste the bare value again, without quotes, blanks or line ends",
             )
+
+
+def _right_values(name: str, kind: Any, default: Any) -> str:
+    if get_origin(kind) is Literal:
+        return f"Right is one of: {', '.join(str(value) for value in get_args(kind))}"
+    what = {bool: "true or false", int: "a whole number"}.get(kind, "a text")
+    return f"Right is {what}, for example {name}={str(default).lower() if kind is bool else default}"
 
 
 def _convert(text: str, kind: Any) -> Any:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import socket
 from typing import TYPE_CHECKING
 
 import typer
@@ -11,7 +14,6 @@ from callpath.cli.environment import clear_errors, load_settings
 if TYPE_CHECKING:
     from callpath.server.handler import App
 
-HEADER_S_MAX = 10
 KEEP_ALIVE_S = 95
 """Longer than any proxy's idle time (Heroku 90 s, Railway 60 s), so that it never closes under a proxy's request."""
 
@@ -36,15 +38,15 @@ def serve(
 
         app = load_app(handler)
         asgi = create_asgi(app, settings)
+        asyncio.run(_open_once(settings.log_url()))
+        listener = _listen(settings.host, settings.port)
         set_up_logging(settings.log_format)
         typer.echo(f"callpath serves {app.name} on {settings.host}:{settings.port}", err=True)
         typer.echo(f"  webhook URL (for the Call Control application): {webhook_url(settings.public_url)}", err=True)
         example = audio_url(settings.public_url, SessionId("SESSION")).replace("SESSION", "{call_session_id}")
         typer.echo(f"  audio URL (sent to Telnyx by itself):           {example}", err=True)
-        uvicorn.run(
+        config = uvicorn.Config(
             asgi,
-            host=settings.host,
-            port=settings.port,
             ws="websockets-sansio",
             ws_max_size=FRAME_BYTES_MAX,
             ws_per_message_deflate=False,
@@ -55,6 +57,30 @@ def serve(
             log_level="warning",
             server_header=False,
         )
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+async def _open_once(url: str) -> None:
+    """Create or migrate the call log before anything else: what is wrong with it is told in one line."""
+    from callpath.store.sql import open_call_log
+
+    async with open_call_log(url):
+        return
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Raises ConfigError when the address cannot be had."""
+    from callpath.errors import ConfigError
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise ConfigError(
+            "PORT" if host in ("0.0.0.0", "::") else "HOST and PORT",  # noqa: S104 (asked about, not bound to)
+            f"{host}:{port} cannot be listened on: {os.strerror(error.errno or 0)}",
+            "Is another server running? Choose another port, for example PORT=8001",
+        ) from None
 
 
 def load_app(name: str) -> App:

@@ -47,7 +47,7 @@ def call(
     webhook: Annotated[str, typer.Option(help="The program's webhook URL.")],
     from_: Annotated[str, typer.Option("--from", help="Who calls.")] = "+15555550123",
     to: Annotated[str, typer.Option(help="The number called.")] = "+15555550199",
-    say: Annotated[Path | None, typer.Option(help="A WAV that the caller says; else a short sentence.")] = None,
+    say: Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="A WAV that the caller says.")] = None,
     dtmf: Annotated[str, typer.Option(help="Keys pressed once the stream is open.")] = "",
     hangup_after: Annotated[float, typer.Option(min=0, help="Seconds from the open stream to the hang-up.")] = 6.0,
     answer_within: Annotated[float, typer.Option(min=0, help="Seconds to wait for the stream to open.")] = 10.0,
@@ -86,13 +86,13 @@ def _simulator(webhook: str | None, port: int, api_key: str, private_key_seed: s
     return Simulator(webhook, port=port, api_key=api_key, private_key=key, seed=seed)
 
 
-def _print_settings(telnyx: Simulator) -> None:
-    """On stderr, since stdout is for the report."""
-    typer.echo("# Give these to the program under test:", err=True)
-    typer.echo(f"TELNYX_API_BASE={telnyx.api_base}", err=True)
-    typer.echo(f"TELNYX_API_KEY={telnyx.api_key}", err=True)
-    typer.echo(f"TELNYX_PUBLIC_KEY={telnyx.public_key}", err=True)
-    typer.echo(f"TELNYX_CONNECTION_ID={telnyx.options.connection_id}", err=True)
+def _print_settings(telnyx: Simulator, *, err: bool) -> None:
+    """For the program under test, as lines of an environment file."""
+    typer.echo("# Give these to the program under test:", err=err)
+    typer.echo(f"TELNYX_API_BASE={telnyx.api_base}", err=err)
+    typer.echo(f"TELNYX_API_KEY={telnyx.api_key}", err=err)
+    typer.echo(f"TELNYX_PUBLIC_KEY={telnyx.public_key}", err=err)
+    typer.echo(f"TELNYX_CONNECTION_ID={telnyx.options.connection_id}", err=err)
 
 
 async def _serve(telnyx: Simulator) -> None:
@@ -100,7 +100,7 @@ async def _serve(telnyx: Simulator) -> None:
 
     async with telnyx:
         telnyx.callee = Callee(say=hello_wav())
-        _print_settings(telnyx)
+        _print_settings(telnyx, err=False)
         typer.echo("Serving until Ctrl-C.", err=True)
         await asyncio.Event().wait()
 
@@ -118,7 +118,7 @@ async def _place(
     from callpath.simulator.simulator import hello_wav
 
     async with telnyx:
-        _print_settings(telnyx)
+        _print_settings(telnyx, err=True)  # stdout is for the report
         caller = await telnyx.call(**{**spoken, "say": spoken["say"] or hello_wav()})
         try:
             await caller.stream_started(answer_ms)
@@ -135,17 +135,26 @@ async def _place(
 
 
 def _print(report: dict[str, Any]) -> None:
-    for webhook in report["webhooks"]:
-        answers = ", ".join(str(status or "no answer") for status in webhook["answers"]) or "under way"
-        typer.echo(f"{webhook['at_ms']:7} ms  webhook {webhook['event']:20} {answers}")
-    for command in report["commands"]:
-        codes = ", ".join(command["codes"])
-        typer.echo(f"{command['at_ms']:7} ms  command {command['name']:20} {command['status']} {codes}")
+    rows = [
+        (webhook["at_ms"], f"webhook  {webhook['event']:22} {_answers(webhook['answers'])}")
+        for webhook in report["webhooks"]
+    ]
+    rows += [
+        (command["at_ms"], f"command  {command['name']:22} {command['status']} {', '.join(command['codes'])}".rstrip())
+        for command in report["commands"]
+    ]
     stream = report["stream"]
     if stream["opened_at_ms"] is not None:
-        typer.echo(f"{stream['opened_at_ms']:7} ms  stream open")
-        typer.echo(f"{stream['frames_out']:7} frames to the server, {stream['frames_in']} from it")
-        typer.echo(f"{stream['heard_ms']:7} ms of audio heard")
+        rows.append((stream["opened_at_ms"], "stream   open"))
+    for at_ms, text in sorted(rows):
+        typer.echo(f"{at_ms:7} ms  {text}")
+    typer.echo(f"{stream['frames_out']} frames to the server, {stream['frames_in']} from it")
+    typer.echo(f"{stream['heard_ms'] / 1000:.2f} s of audio heard")
     if report["recording"] is not None:
-        typer.echo(f"Recording: {report['recording']}")
-    typer.echo(report["failure"] or "Every stage was reached.")
+        typer.echo(f"Recording: {report['recording']} (left: the caller, right: what he heard)")
+    silent = "" if stream["heard_ms"] else ", but nothing was heard"
+    typer.echo(report["failure"] or f"Every stage was reached{silent}.")
+
+
+def _answers(answers: list[int | None]) -> str:
+    return ", ".join("no answer" if status is None else str(status) for status in answers) or "under way"

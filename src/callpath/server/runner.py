@@ -202,7 +202,7 @@ class CallRunner:
                     401,
                     "no_token",
                     "the upgrade carried no token: it came from somebody else, or a proxy dropped the header "
-                    "x-telnyx-streaming-auth-token (then set CALLPATH_STREAM_TOKEN=path)",
+                    "x-telnyx-streaming-auth-token (then set CALLPATH_TOKEN_IN=path)",
                 )
             if not self.tokens.fits(call.session.session, shown_token):
                 return Rejection(403, "wrong_token", "the upgrade carried a token that is not this call's")

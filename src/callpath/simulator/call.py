@@ -182,10 +182,10 @@ class CarrierCall:
                 **(
                     {
                         "caller_id_name": leg.from_,
-                        "offered_codecs": f"{leg.codec},telephone-event",
+                        "offered_codecs": f"{leg.codec},G729",
                         "connection_codecs": "PCMA,PCMU,VP8,H264",
                         # 192.0.2.0/24 is for documentation (RFC 5737).
-                        "from_sip_uri": f"{leg.from_.lstrip('+')}@192.0.2.10:5060",
+                        "from_sip_uri": f"{leg.from_.removeprefix('+1')}@192.0.2.10:5060",
                         "to_sip_uri": f"{leg.to}@192.0.2.20:5060",
                     }
                     if incoming
@@ -552,6 +552,7 @@ def stream_request(
     rate = 8000 if isinstance(command, Answer) else command.stream_bidirectional_sampling_rate or 8000
     token = None if isinstance(command, Answer) else command.stream_auth_token
     listed = command.custom_parameters if isinstance(command, StreamingStart) else None
+    codec: Encoding = command.stream_bidirectional_codec or "PCMU"
     return StreamRequest(
         url=command.stream_url or "",
         stream_id=stream_id,
@@ -560,8 +561,8 @@ def stream_request(
         media_format=_media_format(command.stream_codec or "default", leg.codec, rate, options),
         track=command.stream_track or "inbound_track",
         mode=command.stream_bidirectional_mode or "mp3",
-        codec=command.stream_bidirectional_codec or "PCMU",
-        sample_rate_hz=rate,
+        codec=codec,
+        sample_rate_hz=_RATES_HZ.get(codec, rate),
         target_legs=command.stream_bidirectional_target_legs or "opposite",
         auth_token=token,
         custom_parameters={one.name: one.value for one in listed} if listed else None,
@@ -577,8 +578,11 @@ def _media_format(asked: StreamCodec, of_leg: Encoding, rate: int, options: Carr
     if options.stream_codec_only_g711 and not (of_leg in g711 and encoding in g711):
         encoding = of_leg
     # L16 and OPUS arrive at the sampling rate of the command: observed for L16 at its default of 8000.
-    fixed = {"PCMU": 8000, "PCMA": 8000, "G722": 8000, "AMR-WB": 16000}
-    return MediaFormat(encoding=encoding, sample_rate=fixed.get(encoding, rate))
+    return MediaFormat(encoding=encoding, sample_rate=_RATES_HZ.get(encoding, rate))
+
+
+_RATES_HZ = {"PCMU": 8000, "PCMA": 8000, "G722": 8000, "AMR-WB": 16000}
+"""Codecs that have one rate, whatever the command says; G722's is that of its RTP clock."""
 
 
 def _webhook_urls(command: Answer | Dial) -> dict[str, str]:

@@ -18,7 +18,7 @@ import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI, WebSocketException
 
-from callpath.audio.codec import Encoder, Pcm, open_decoder, open_encoder
+from callpath.audio.codec import Decoder, Encoder, Pcm, open_decoder, open_encoder
 from callpath.audio.framer import Framer
 from callpath.audio.resample import resample_file_audio
 from callpath.audio.tone import find_delay_ms
@@ -153,19 +153,19 @@ class Caller:
 
     async def stream_started(self, timeout_ms: float = 10_000) -> None:
         """Return when the media WebSocket is open. Raises CallFailed when it cannot be, or not in time."""
-        await self._until(lambda: self._is_open() or self.call.state == "ended" or bool(self._failed), timeout_ms)
+        await self.until(lambda: self._is_open() or self.call.state == "ended" or bool(self._failed), timeout_ms)
         if not self._is_open():
             raise CallFailed(self.failure or f"No stream was open {timeout_ms:.0f} ms after it was waited for.")
 
     async def answered(self, timeout_ms: float = 10_000) -> None:
         """Return when the call is answered. Raises CallFailed."""
-        await self._until(lambda: self.call.state in ("answered", "ended"), timeout_ms)
+        await self.until(lambda: self.call.state in ("answered", "ended"), timeout_ms)
         if self.call.answered_at_ms is None:
             raise CallFailed(self.failure or f"The call was not answered within {timeout_ms:.0f} ms.")
 
     async def ended(self, timeout_ms: float = 10_000) -> None:
         """Return when the call is over, its stream closed and its webhooks delivered. Raises CallFailed."""
-        if not await self._until(self._is_over, timeout_ms):
+        if not await self.until(self._is_over, timeout_ms):
             raise CallFailed(f"The call was not over within {timeout_ms:.0f} ms.")
 
     async def over_or(self, other: Caller) -> None:
@@ -182,7 +182,7 @@ class Caller:
 
     async def stream_decided(self, stream: CarrierStream, timeout_ms: float) -> bool:
         """Wait until `stream` is open or has failed; True unless it has failed by then."""
-        await self._until(lambda: stream.opened or stream.request.stream_id in self._failed, timeout_ms)
+        await self.until(lambda: stream.opened or stream.request.stream_id in self._failed, timeout_ms)
         return stream.request.stream_id not in self._failed
 
     async def heard_for(self, duration_ms: float, timeout_ms: float = 10_000) -> None:
@@ -201,7 +201,8 @@ class Caller:
         tried = all(seen.attempts for seen in self.webhooks)
         return self.call.state == "ended" and not self._running and tried
 
-    async def _until(self, ready: Callable[[], bool], timeout_ms: float) -> bool:
+    async def until(self, ready: Callable[[], bool], timeout_ms: float) -> bool:
+        """Wait until `ready()` is true; it is asked again whenever something happened on this call. False: too late."""
         deadline_ms = self._clock.now_ms() + timeout_ms
         watcher = asyncio.Event()
         self.watchers.add(watcher)
@@ -234,14 +235,15 @@ class Caller:
 
     @property
     def said(self) -> Pcm:
-        """What the caller said, 8 kHz; index 0 is the moment when its first packet was sent to the server."""
+        """What the caller said, 8 kHz; index 0 is the moment when the first packet of audio went to the server."""
         return _place(self._spoken, self._origin_ms(), SAMPLE_RATE_HZ)
 
     @property
     def heard(self) -> Pcm:
-        """What reached the caller's ear, 8 kHz, on the same clock as `said`. Computed anew at each access.
+        """What reached the caller's ear, 8 kHz; index 0 is the same moment as in `said`. Computed anew at each access.
 
-        Telnyx's own voice (`speak`, `playback_start`) is not in it: the stand-in has none.
+        The ear takes a packet every 20 ms, so a delay measured here is the true one rounded up to that. Telnyx's own
+        voice (`speak`, `playback_start`) is not in it: the stand-in has none.
         """
         whole = np.zeros(0, np.int16)
         for stream in self.call.streams:
@@ -249,7 +251,7 @@ class Caller:
                 continue
             request = stream.request
             decoder = open_decoder(request.codec, request.sample_rate_hz, byte_order=self._options.l16_byte_order)
-            pieces = [(at_ms, decoder.decode(payload)) for at_ms, payload in stream.heard]
+            pieces = [(at_ms, _decoded(decoder, payload)) for at_ms, payload in stream.heard]
             audio = _place(pieces, self._origin_ms(), decoder.sample_rate_hz)
             if decoder.sample_rate_hz != SAMPLE_RATE_HZ:
                 audio = resample_file_audio(audio, decoder.sample_rate_hz, SAMPLE_RATE_HZ)
@@ -263,10 +265,8 @@ class Caller:
         write_wav(path, (self.said, self.heard), SAMPLE_RATE_HZ)
 
     def _origin_ms(self) -> float:
-        if self._spoken:
-            return self._spoken[0][0]
-        opened = [stream.counters.opened_at_ms for stream in self.call.streams if stream.counters.opened_at_ms]
-        return opened[0] if opened else 0.0
+        opened = [stream.counters.opened_at_ms for stream in self.call.streams]
+        return next((at_ms + PACKET_MS for at_ms in opened if at_ms is not None), 0.0)
 
     # --- why it did not work ---
 
@@ -323,6 +323,7 @@ class Caller:
             ],
             "stream": {
                 "opened_at_ms": since(stream.opened_at_ms),
+                "first_sent_at_ms": since(stream.first_sent_at_ms),
                 "first_audio_at_ms": since(stream.first_audio_at_ms),
                 "frames_out": stream.frames_out,
                 "frames_in": stream.frames_in,
@@ -381,9 +382,11 @@ class Caller:
             self._encoder = open_encoder(
                 media_format.encoding, media_format.sample_rate, byte_order=self._options.l16_byte_order
             )
+            stream.silence = self._encoder.silence(PACKET_MS)
+            if request.track != "inbound_track":
+                stream.transcode = _transcoder(stream, self._options)
         except AudioError as error:
             raise _NotOpened(f"this stand-in cannot make the caller's audio: {error}") from None
-        stream.silence = self._encoder.silence(PACKET_MS)
         await self._clock.sleep_ms(self.link.connect_delay_ms())
         url = self.link.stream_url(request.url)
         if url is None:
@@ -447,6 +450,7 @@ class Caller:
                 return
         if len(self.problems) < PROBLEMS_MAX:
             self.problems.append(sentence)
+            self.notify()
 
     # --- speaking ---
 
@@ -533,6 +537,30 @@ def _load(audio: Pcm | Path | str, sample_rate_hz: int | None) -> Pcm:
     else:
         pcm, rate_hz = audio, sample_rate_hz or SAMPLE_RATE_HZ
     return resample_file_audio(pcm, rate_hz, SAMPLE_RATE_HZ)
+
+
+def _decoded(decoder: Decoder, payload: bytes) -> Pcm:
+    """One packet as the ear has it; what the codec cannot have made is a gap."""
+    try:
+        return decoder.decode(payload)
+    except AudioError:
+        return decoder.conceal(PACKET_MS)
+
+
+def _transcoder(stream: CarrierStream, options: CarrierOptions) -> Callable[[bytes], bytes]:
+    """From what the server sends to what it receives. Each packet by itself: good enough to be heard again."""
+    request, order = stream.request, options.l16_byte_order
+    received = request.media_format
+    if (request.codec, request.sample_rate_hz) == (received.encoding, received.sample_rate):
+        return bytes
+    decoder = open_decoder(request.codec, request.sample_rate_hz, byte_order=order)
+    encoder = open_encoder(received.encoding, received.sample_rate, byte_order=order)
+
+    def transcode(payload: bytes) -> bytes:
+        pcm = _decoded(decoder, payload)
+        return encoder.encode(resample_file_audio(pcm, decoder.sample_rate_hz, encoder.sample_rate_hz))
+
+    return transcode
 
 
 def _place(pieces: list[tuple[float, Pcm]], origin_ms: float, sample_rate_hz: int) -> Pcm:

@@ -8,7 +8,7 @@ absolute clock, one packet goes to the server and one packet of the playback que
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -90,6 +90,8 @@ class StreamCounters:
 
     opened_at_ms: float | None = None
     closed_at_ms: float | None = None
+    first_sent_at_ms: float | None = None
+    """When the first media message went to the server; an echo's `first_audio_at_ms` less this is its round trip."""
     first_audio_at_ms: float | None = None
     """When the first media message came from the server."""
     first_heard_at_ms: float | None = None
@@ -171,6 +173,8 @@ class CarrierStream:
         self._options = options or CarrierOptions()
         self._epoch_unix_ms = epoch_unix_ms
         self.silence = silence if silence is not None else _silence(request.media_format)
+        self.transcode: Callable[[bytes], bytes] = bytes
+        """From the codec that the server sends to the one it receives, for the outbound track."""
         self._outbox: list[str] = []
         self._speech: deque[bytes] = deque()
         self._queue: deque[memoryview | str] = deque()  # audio, and names of marks in between
@@ -331,6 +335,8 @@ class CarrierStream:
             # Counted from the start and not from the last tick, so that lateness never adds up.
             self._next_tick_ms = opened_at_ms + PACKET_MS * (self._ticks + 1)
             self._tick(at_ms, skip=now_ms - at_ms > LATE_MS_MAX)
+            if self.counters.frames_out and self.counters.first_sent_at_ms is None:
+                self.counters.first_sent_at_ms = now_ms
 
     def _tick(self, at_ms: float, *, skip: bool) -> None:
         self._return_reached_marks(at_ms)
@@ -341,14 +347,8 @@ class CarrierStream:
             return
         if self.request.track != "outbound_track":
             self._send_media("inbound", spoken)
-        # The server's own audio comes back in the codec it was sent in: exact where both directions carry the same
-        # codec, which is what echo programs use; otherwise the place is kept with silence.
         if played and self.request.track != "inbound_track":
-            same = (self.request.codec, self.request.sample_rate_hz) == (
-                self.request.media_format.encoding,
-                self.request.media_format.sample_rate,
-            )
-            self._send_media("outbound", played if same else self.silence)
+            self._send_media("outbound", self.transcode(played))
 
     def _send_media(self, track: str, payload: bytes) -> None:
         self._chunks[track] += 1
