@@ -10,7 +10,7 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
 
 import msgspec
@@ -18,11 +18,13 @@ import msgspec
 from callpath.errors import ConfigError
 
 TokenPlace = Literal["header", "path", "off"]
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Milliseconds = Annotated[int, msgspec.Meta(ge=0)]
 
 
-def _setting(*names: str, default: Any, does: str, secret: bool = False) -> Any:
+def _setting(*names: str, default: Any, does: str, secret: bool = False, is_path: bool = False) -> Any:
     """A field that users may set. `names` are tried in order; the first is the one that errors and docs use."""
-    return field(default=default, metadata={"names": names, "does": does, "secret": secret})
+    return field(default=default, metadata={"names": names, "does": does, "secret": secret, "is_path": is_path})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +44,19 @@ class Settings:
         "PUBLIC_URL", default="", does="where the world reaches this server; the audio URL is built from it"
     )
     host: str = _setting("HOST", default="0.0.0.0", does="address to listen on")  # noqa: S104 (hosts demand it)
-    port: int = _setting("PORT", default=8000, does="port to listen on")
+    port: Port = _setting("PORT", default=8000, does="port to listen on; 0 takes a free one")
     data_dir: Path = _setting(
         "CALLPATH_DATA_DIR",
         "RAILWAY_VOLUME_MOUNT_PATH",
         default=Path("callpath-data"),
         does="where the call log and recordings are kept",
+        is_path=True,
     )
     database_url: str = _setting(
-        "DATABASE_URL", default="", does="call log; sqlite:///FILE, or empty for callpath.db in the data directory"
+        "DATABASE_URL",
+        default="",
+        does="call log; sqlite:///FILE, or empty for callpath.db in the data directory",
+        is_path=True,
     )
     secret: str = _setting(
         "CALLPATH_SECRET",
@@ -83,7 +89,7 @@ class Settings:
     target_legs: Literal["self", "both", "opposite"] = _setting(
         "CALLPATH_TARGET_LEGS", default="self", does="who hears what we play; self is the leg that streams"
     )
-    reconnect_ms: int = _setting(
+    reconnect_ms: Milliseconds = _setting(
         "CALLPATH_RECONNECT_MS", default=10_000, does="how long a handler waits for a lost audio socket to come back"
     )
     log_format: Literal["auto", "json", "text"] = _setting(
@@ -94,6 +100,9 @@ class Settings:
         """The call log's URL, with the default filled in."""
         return self.database_url or f"sqlite:///{self.data_dir / 'callpath.db'}"
 
+
+DIGITS_MAX = 15
+"""No number in a setting is longer."""
 
 _PLATFORM_URLS = (
     ("RAILWAY_PUBLIC_DOMAIN", "https://{}"),
@@ -110,14 +119,14 @@ def read_settings(values: Mapping[str, str]) -> tuple[Settings, dict[str, str]]:
     """
     found: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    kinds = get_type_hints(Settings)
+    kinds = get_type_hints(Settings, include_extras=True)
     for item in fields(Settings):
         name = next((name for name in item.metadata["names"] if values.get(name)), None)
         origins[item.name] = name or "default"
         if name is None:
             continue
         text = values[name]
-        _refuse_stray_characters(name, text)
+        _refuse_stray_characters(name, text, anything_visible=item.metadata["is_path"])
         try:
             found[item.name] = Path(text) if kinds[item.name] is Path else _convert(text, kinds[item.name])
         except msgspec.ValidationError:
@@ -125,6 +134,7 @@ def read_settings(values: Mapping[str, str]) -> tuple[Settings, dict[str, str]]:
     if "public_url" not in found:
         for name, form in _PLATFORM_URLS:
             if values.get(name):
+                _refuse_stray_characters(name, values[name])
                 found["public_url"], origins["public_url"] = form.format(values[name]), name
                 break
     if found.get("public_url"):
@@ -135,10 +145,14 @@ def read_settings(values: Mapping[str, str]) -> tuple[Settings, dict[str, str]]:
 def checked_public_url(url: str, setting: str = "PUBLIC_URL") -> str:
     """`url` without a trailing slash. Raises ConfigError unless it is https, or http on this very machine."""
     example = "Right is, for example, PUBLIC_URL=https://calls.example.com"
-    parts = urlsplit(url)
-    if parts.scheme not in ("https", "http") or not parts.hostname:
-        raise ConfigError(setting, f"is {url!r}, not a full https:// URL", example)
-    if parts.query or parts.fragment or parts.username:
+    try:
+        parts = urlsplit(url)
+        complete = parts.scheme in ("https", "http") and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is no number, a bracket that is not closed
+        complete = False
+    if not complete or parts.hostname is None:
+        raise ConfigError(setting, "is not a full https:// URL", example)
+    if "?" in url or "#" in url or "@" in parts.netloc:
         raise ConfigError(setting, "has a query, a fragment or a user name", example)
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise ConfigError(
@@ -167,12 +181,17 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-def _refuse_stray_characters(name: str, text: str) -> None:
-    """A newline or blank that came along with a pasted value breaks headers and URLs far from here."""
+def _refuse_stray_characters(name: str, text: str, *, anything_visible: bool = False) -> None:
+    """A newline or blank that came along with a pasted value breaks headers and URLs far from here.
+
+    `anything_visible` is for paths, which may hold blanks and quotes inside, and any script.
+    """
     if "-----BEGIN" in text:
         return
     for position, character in enumerate(text):
-        if character.isspace() or not character.isprintable() or character in "\"'\u200b\ufeff":
+        inside = anything_visible and 0 < position < len(text) - 1
+        fits = character.isprintable() if inside else character not in " \"'" and character.isprintable()
+        if not fits or (not anything_visible and not character.isascii()):
             raise ConfigError(
                 name,
                 f"has a stray {character!r} at position {position + 1} of {len(text)}",
@@ -183,7 +202,7 @@ def _refuse_stray_characters(name: str, text: str) -> None:
 def _right_values(name: str, kind: Any, default: Any) -> str:
     if get_origin(kind) is Literal:
         return f"Right is one of: {', '.join(str(value) for value in get_args(kind))}"
-    what = {bool: "true or false", int: "a whole number"}.get(kind, "a text")
+    what = {bool: "true or false", Port: "a number up to 65535", Milliseconds: "a number of milliseconds"}[kind]
     return f"Right is {what}, for example {name}={str(default).lower() if kind is bool else default}"
 
 
@@ -192,4 +211,5 @@ def _convert(text: str, kind: Any) -> Any:
         text = {"1": "true", "yes": "true", "on": "true", "0": "false", "no": "false", "off": "false"}.get(
             text.lower(), text.lower()
         )
-    return msgspec.convert(int(text) if kind is not str and text.isdigit() else text, kind, strict=False)
+    is_number = kind is not str and text.isascii() and text.isdigit() and len(text) <= DIGITS_MAX
+    return msgspec.convert(int(text) if is_number else text, kind, strict=False)

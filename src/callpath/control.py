@@ -13,7 +13,7 @@ import httpx2
 import stamina
 
 from callpath.clock import Clock
-from callpath.errors import CallpathError, ControlError
+from callpath.errors import CallpathError, ControlError, RemoteProtocolError
 from callpath.wire.api import CallStatus, parse_errors, read_one
 from callpath.wire.command import Command, command_path, encode_command
 from callpath.wire.document import Json, parse_json
@@ -75,7 +75,12 @@ class Control:
     async def call_status(self, call_control_id: CallControlId) -> CallStatus:
         """One leg as Telnyx sees it; kept for 10 minutes after its end. Raises ControlError."""
         reply = await self._request("GET", f"/calls/{path_segment(call_control_id)}", "call status", None, None)
-        return read_one(CallStatus, reply.document)
+        try:
+            return read_one(CallStatus, reply.document)
+        except RemoteProtocolError as error:
+            raise ControlError(
+                f"call status: the answer is not Telnyx's: {error}", command="call status", status=reply.status
+            ) from error
 
     async def _request(
         self, method: str, path: str, command: str, command_id: str | None, body: bytes | None
@@ -101,7 +106,7 @@ class Control:
         headers = {"Content-Type": "application/json"} if body is not None else {}
         try:
             answer = await self._http.request(method, path, content=body, headers=headers)
-        except httpx2.TransportError as error:
+        except httpx2.RequestError as error:  # no connection, no answer, or one that cannot be decoded
             kind = "timed out" if isinstance(error, httpx2.TimeoutException) else "failed"
             detail = f"the connection to {self._http.base_url.host} {kind}: {str(error) or type(error).__name__}"
             raise ControlError(
@@ -117,9 +122,9 @@ class Control:
         first = errors[0] if errors else None
         detail = (first.detail or first.title) if first else f"not Telnyx's error format: {answer.text[:200]!r}"
         pointer = first.source.pointer if first and first.source else None
+        said = [f"{command} was refused:", str(answer.status_code), first.code if first else "", detail]
         raise ControlError(
-            f"{command} was refused: {answer.status_code} {first.code if first else ''} {detail}"
-            + (f" ({pointer})" if pointer else ""),
+            " ".join(filter(None, said)) + (f" ({pointer})" if pointer else ""),
             command=command,
             command_id=command_id,
             status=answer.status_code,

@@ -257,7 +257,7 @@ KINDS: tuple[type[What], ...] = (
 )
 """Every kind, in the order in which a call usually meets them."""
 
-_BY_TAG: dict[str, type[What]] = {str(kind.__struct_config__.tag): kind for kind in KINDS}
+_BY_TAG: dict[object, type[What]] = {str(kind.__struct_config__.tag): kind for kind in KINDS if kind is not Unknown}
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -282,20 +282,37 @@ def kind_of(what: What) -> str:
 
 
 def encode_what(what: What) -> bytes:
-    """The JSON that a store keeps, `kind` included."""
-    return msgspec.json.encode(what.stored if isinstance(what, Unknown) else what)
+    """The JSON that a store keeps, `kind` included. Text that is no Unicode (an odd file name) gets a "?" there."""
+    document = what.stored if isinstance(what, Unknown) else what
+    try:
+        return msgspec.json.encode(document)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_storable(msgspec.to_builtins(document)))
 
 
 def parse_what(text: str | bytes) -> What:
     """Read what a store kept. A kind or shape of another version of callpath becomes `Unknown`."""
     stored = msgspec.json.decode(text)
-    kind = _BY_TAG.get(stored.get("kind", ""))
+    tag = stored.get("kind")
+    kind = _BY_TAG.get(tag) if isinstance(tag, str) else None
     if kind is not None:
         try:
             return msgspec.convert(stored, kind)
         except msgspec.ValidationError:
             pass
     return Unknown(stored=stored)
+
+
+def _storable(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode("utf-8", "replace").decode()
+        case dict():
+            return {_storable(key): _storable(item) for key, item in value.items()}
+        case list():
+            return [_storable(item) for item in value]
+        case _:
+            return value
 
 
 def describe(what: What) -> str:

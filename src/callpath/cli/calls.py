@@ -74,7 +74,7 @@ def timeline_text(session: CallSession, entries: list[Entry], *, conclusion: boo
     lines = [f"Call {session.session}   {session.state}"]
     if session.leg is not None:
         lines[0] += f"   {session.leg.direction or '?'}"
-    first = entries[0].at_unix_ms if entries else 0
+    first = min((entry.at_unix_ms for entry in entries), default=0)
     last = first
     for entry in sorted(entries, key=lambda entry: (entry.at_unix_ms, entry.number)):
         at = entry.at_unix_ms

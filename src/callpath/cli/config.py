@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import fields
 
 import typer
 
 from callpath.cli.environment import clear_errors, load_settings
+
+
+def _without_password(text: str) -> str:
+    """A database URL may carry one."""
+    return re.sub(r"(://[^/@]*?:)[^/@]+@", r"\1***@", text)
 
 
 def config(as_json: bool = typer.Option(False, "--json", help="One JSON document.")) -> None:
@@ -17,7 +23,7 @@ def config(as_json: bool = typer.Option(False, "--json", help="One JSON document
     rows = []
     for item in fields(settings):
         value = getattr(settings, item.name)
-        shown = ("***" if value else "") if item.metadata["secret"] else str(value)
+        shown = ("***" if value else "") if item.metadata["secret"] else _without_password(str(value))
         rows.append(
             {
                 "setting": item.metadata["names"][0],

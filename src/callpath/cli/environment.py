@@ -26,7 +26,10 @@ class Exit(IntEnum):
 
 def named_values(flags: Mapping[str, str | None] | None = None) -> dict[str, str]:
     """Every named value that could be a setting: flag > environment > .env."""
-    dotenv = {name: value for name, value in dotenv_values(".env").items() if value}
+    try:
+        dotenv = {name: value for name, value in dotenv_values(".env").items() if value}
+    except (UnicodeDecodeError, OSError) as error:
+        raise ConfigError(".env", f"cannot be read: {error}", "Save it as UTF-8 text, one NAME=value a line") from None
     given = {name: value for name, value in (flags or {}).items() if value}
     return {**dotenv, **os.environ, **given}
 

@@ -6,6 +6,7 @@ stderr, which such hosts mark as an error.
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 from typing import Any
@@ -15,6 +16,8 @@ import structlog
 
 def set_up_logging(log_format: str) -> None:
     """Configure structlog. `auto` is text on a terminal and JSON elsewhere."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # no character may end a call because it cannot be printed
     as_text = log_format == "text" or (log_format == "auto" and sys.stdout.isatty())
     processors: list[Any] = [
         structlog.processors.add_log_level,

@@ -41,7 +41,7 @@ def serve(
         asyncio.run(_open_once(settings.log_url()))
         listener = _listen(settings.host, settings.port)
         set_up_logging(settings.log_format)
-        typer.echo(f"callpath serves {app.name} on {settings.host}:{settings.port}", err=True)
+        typer.echo(f"callpath serves {app.name} on {settings.host}:{listener.getsockname()[1]}", err=True)
         typer.echo(f"  webhook URL (for the Call Control application): {webhook_url(settings.public_url)}", err=True)
         example = audio_url(settings.public_url, SessionId("SESSION")).replace("SESSION", "{call_session_id}")
         typer.echo(f"  audio URL (sent to Telnyx by itself):           {example}", err=True)
@@ -57,7 +57,8 @@ def serve(
             log_level="warning",
             server_header=False,
         )
-        uvicorn.Server(config).run(sockets=[listener])
+        with listener:
+            uvicorn.Server(config).run(sockets=[listener])
 
 
 async def _open_once(url: str) -> None:
@@ -99,14 +100,16 @@ def load_app(name: str) -> App:
         return BUILTIN[name]()
     hint = f"Give {', '.join(BUILTIN)}, or module:app where app = callpath.App()"
     module_name, _, attribute = name.partition(":")
-    if not attribute:
+    if not attribute or not module_name or module_name.startswith("."):
         raise ConfigError("the handler", f"{name!r} is neither built in nor module:app", hint)
     sys.path.insert(0, "")
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         raise ConfigError("the handler", f"cannot be imported: {error}", hint) from error
-    found = getattr(module, attribute, None)
+    if not hasattr(module, attribute):
+        raise ConfigError("the handler", f"{module_name} has no {attribute!r}", hint)
+    found = getattr(module, attribute)
     if not isinstance(found, App):
         raise ConfigError("the handler", f"{name} is {type(found).__name__}, not a callpath.App", hint)
     return found

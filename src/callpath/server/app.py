@@ -101,8 +101,7 @@ def stream_plan(settings: Settings) -> StreamPlan:
     return StreamPlan(
         public_url=settings.public_url,
         with_answer=settings.stream_with_answer,
-        token_in_path=settings.token_in == "path"
-        or (settings.stream_with_answer and settings.token_in != "off"),
+        token_in_path=settings.token_in == "path" or (settings.stream_with_answer and settings.token_in != "off"),
         track=settings.stream_track,
         codec=settings.stream_codec,
         play_codec=settings.play_codec,

@@ -36,12 +36,17 @@ class MemoryCallLog:
 
     async def recent(self, limit: int) -> list[CallSummary]:
         calls = [
-            CallSummary(session, entries[0].at_unix_ms, entries[-1].at_unix_ms, len(entries))
+            CallSummary(session, min(times), max(times), len(times))
             for session, entries in self._timelines.items()
+            for times in [[entry.at_unix_ms for entry in entries]]
         ]
         return sorted(calls, key=lambda call: call.first_unix_ms, reverse=True)[:limit]
 
     async def find(self, identifier: str) -> SessionId | None:
+        if not identifier:
+            return None
+        if identifier in self._timelines:
+            return SessionId(identifier)
         for session, entries in self._timelines.items():
             if session.startswith(identifier):
                 return session

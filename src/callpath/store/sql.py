@@ -19,6 +19,7 @@ from typing import Any
 
 from alembic import command as alembic
 from alembic.config import Config
+from alembic.util.exc import CommandError
 from sqlalchemy import Connection, Engine, create_engine, delete, event, func, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import URL, make_url
@@ -54,20 +55,28 @@ async def open_call_log(url: str) -> AsyncIterator[SqlCallLog]:
     """
     location = _location(url)
     engine = create_engine(location, connect_args={"timeout": LOCK_WAIT_S})
-    event.listen(engine, "connect", _set_pragmas)
+    event.listen(engine, "connect", _set_up_connection)
+    event.listen(engine, "begin", _begin_to_write)
     try:
         try:
             await asyncio.to_thread(_migrate, engine)
         except (SQLAlchemyError, OSError) as error:
             raise StoreError(f"the call log {location.database} cannot be opened: {_cause(error)}") from error
+        except CommandError as error:
+            problem = f"it was written by a newer callpath ({error}). Use that version, or another file"
+            raise StoreError(f"the call log {location.database} cannot be opened: {problem}") from error
+        failure: BaseException | None = None
         async with asyncio.TaskGroup() as tasks:
             log = SqlCallLog(engine)
             writer = tasks.create_task(log.write_until_closed(), name="write call log")
             try:
                 yield log
-            finally:
-                log.close()
-                await writer
+            except BaseException as error:
+                failure = error
+            log.close()
+            await writer
+        if failure is not None:
+            raise failure
     finally:
         engine.dispose()
 
@@ -98,34 +107,39 @@ class SqlCallLog:
         ]
 
     async def find(self, identifier: str) -> SessionId | None:
+        if not identifier:
+            return None
+        whole = select(calls.c.session).where(calls.c.session == identifier)
         by_start = select(calls.c.session).where(calls.c.session.startswith(identifier, autoescape=True))
         by_leg = select(entries.c.session).where(entries.c.leg == identifier)
         by_control = select(entries.c.session).where(entries.c.call_control_id == identifier)
-        for query in (by_start, by_leg, by_control):
+        for query in (whole, by_leg, by_control, by_start):
             if rows := await self._rows(query.limit(1)):
                 return SessionId(rows[0].session)
         return None
 
     async def refusals(self, limit: int) -> tuple[int, list[Refusal]]:
         query = select(refusals).order_by(refusals.c.number.desc()).limit(limit)
-        rows = await self._rows(query)
-        kept = [Refusal(row.at_unix_ms, row.what, row.reason, row.detail, row.client, row.path) for row in rows]
-        return (rows[0].number if rows else 0), kept
+        kept = [
+            Refusal(row.at_unix_ms, row.what, row.reason, row.detail, row.client, row.path)
+            for row in await self._rows(query)
+        ]
+        (count,) = (await self._rows(select(func.max(refusals.c.number))))[0]  # numbers are never used twice
+        return count or 0, kept
 
     def close(self) -> None:
         """Take no more appends; `write_until_closed` returns once the waiting ones are on disk."""
         self._closed = True
-        self._queue.put_nowait(None)
+        if not self._queue.full():
+            self._queue.put_nowait(None)  # wakes the writer; a full queue does that by itself
 
     async def write_until_closed(self) -> None:
         """The writer: one task, one transaction at a time."""
-        while True:
+        while not (self._closed and self._queue.empty()):
             group = [await self._queue.get()]
             while len(group) < GROUP_MAX and not self._queue.empty():
                 group.append(self._queue.get_nowait())
             await self._commit([item for item in group if item is not None])
-            if None in group:
-                return
 
     # -----------------------------------------------------------------------------------------------------------------
 
@@ -142,10 +156,14 @@ class SqlCallLog:
     async def _commit(self, group: Sequence[_Append]) -> None:
         try:
             stored = await asyncio.to_thread(self._write_group, [item.entry for item in group])
-        except (SQLAlchemyError, OSError) as error:
-            for item in group:
-                if not item.done.done():
-                    item.done.set_exception(StoreError(f"the call log cannot be written: {_cause(error)}"))
+        except Exception as error:
+            if len(group) > 1:
+                for item in group:
+                    await self._commit([item])
+                return
+            (item,) = group
+            if not item.done.done():
+                item.done.set_exception(StoreError(f"the call log cannot be written: {_cause(error)}"))
             return
         for item, new in zip(group, stored, strict=True):
             if not item.done.done():  # its caller may have been cancelled meanwhile
@@ -162,7 +180,7 @@ class SqlCallLog:
             raise StoreError(f"the call log cannot be read: {_cause(error)}") from error
 
     def _read_rows(self, query: Any) -> Sequence[Any]:
-        with self._engine.connect() as connection:
+        with self._engine.connect().execution_options(only_reads=True) as connection:
             return connection.execute(query).all()
 
 
@@ -217,23 +235,31 @@ def _location(url: str) -> URL:
     example = "Right is, for example, DATABASE_URL=sqlite:////data/callpath.db, or no DATABASE_URL at all"
     try:
         location = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise ConfigError("DATABASE_URL", "is not a database URL", example) from None
-    if location.get_backend_name() != "sqlite":
-        raise ConfigError("DATABASE_URL", f"asks for {location.get_backend_name()}; this version keeps SQLite", example)
-    if location.database:
-        try:
-            Path(location.database).parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"the folder of the call log {location.database} cannot be made: {error}") from error
+    if location.drivername != "sqlite":
+        raise ConfigError("DATABASE_URL", f"asks for {location.drivername}; this version keeps SQLite", example)
+    if location.host or not location.database or location.database == ":memory:":
+        raise ConfigError("DATABASE_URL", "names no file", example)
+    try:
+        Path(location.database).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"the folder of the call log {location.database} cannot be made: {error.strerror}") from error
     return location
 
 
-def _set_pragmas(connection: Any, _record: Any) -> None:
+def _set_up_connection(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # transactions are ours to begin: sqlite3 would leave tables outside of them
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")  # an acknowledged webhook survives a power cut
     cursor.close()
+
+
+def _begin_to_write(connection: Connection) -> None:
+    """Take the write lock at once: two that both read first, and then want to write, would have to fail."""
+    if not connection.get_execution_options().get("only_reads"):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _migrate(engine: Engine) -> None:

@@ -1,1 +1,1 @@
-"""The schema's history; run by `callpath.store.sql` when a log is opened."""
+"""The schema's history in versions/, run through `env` by `callpath.store.sql` when a log is opened."""
