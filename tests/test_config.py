@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,28 @@ PLATFORM = {
     "RENDER_EXTERNAL_URL": ("https://calls.onrender.com", "https://calls.onrender.com"),
     "FLY_APP_NAME": ("calls", "https://calls.fly.dev"),
 }
+NAMES: list[tuple[str, str, str, Any]] = [
+    ("TELNYX_API_KEY", "KEY0123", "telnyx_api_key", "KEY0123"),
+    ("TELNYX_PUBLIC_KEY", "e7Bj+/=", "telnyx_public_key", "e7Bj+/="),
+    ("TELNYX_API_BASE", "http://127.0.0.1:8099/v2", "telnyx_api_base", "http://127.0.0.1:8099/v2"),
+    ("PUBLIC_URL", "https://calls.example.com", "public_url", "https://calls.example.com"),
+    ("HOST", "127.0.0.1", "host", "127.0.0.1"),
+    ("PORT", "8080", "port", 8080),
+    ("CALLPATH_DATA_DIR", "/data", "data_dir", Path("/data")),
+    ("RAILWAY_VOLUME_MOUNT_PATH", "/volume", "data_dir", Path("/volume")),
+    ("DATABASE_URL", "sqlite:////data/x.db", "database_url", "sqlite:////data/x.db"),
+    ("CALLPATH_SECRET", "hush", "secret", "hush"),
+    ("CALLPATH_STREAM_WITH_ANSWER", "true", "stream_with_answer", True),
+    ("CALLPATH_TOKEN_IN", "path", "token_in", "path"),
+    ("CALLPATH_STREAM_TRACK", "both_tracks", "stream_track", "both_tracks"),
+    ("CALLPATH_STREAM_CODEC", "AMR-WB", "stream_codec", "AMR-WB"),
+    ("CALLPATH_PLAY_CODEC", "L16", "play_codec", "L16"),
+    ("CALLPATH_PLAY_RATE_HZ", "16000", "play_rate_hz", 16000),
+    ("CALLPATH_TARGET_LEGS", "opposite", "target_legs", "opposite"),
+    ("CALLPATH_RECONNECT_MS", "2500", "reconnect_ms", 2500),
+    ("CALLPATH_LOG_FORMAT", "json", "log_format", "json"),
+]
+"""Each name, a text that it may have, the field that it sets, and to what."""
 
 
 def read(**values: str) -> Settings:
@@ -37,30 +60,7 @@ def refused(**values: str) -> ConfigError:
 # --- names, defaults, origins ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "field", "value"),
-    [
-        ("TELNYX_API_KEY", "KEY0123", "telnyx_api_key", "KEY0123"),
-        ("TELNYX_PUBLIC_KEY", "e7Bj+/=", "telnyx_public_key", "e7Bj+/="),
-        ("TELNYX_API_BASE", "http://127.0.0.1:8099/v2", "telnyx_api_base", "http://127.0.0.1:8099/v2"),
-        ("PUBLIC_URL", "https://calls.example.com", "public_url", "https://calls.example.com"),
-        ("HOST", "127.0.0.1", "host", "127.0.0.1"),
-        ("PORT", "8080", "port", 8080),
-        ("CALLPATH_DATA_DIR", "/data", "data_dir", Path("/data")),
-        ("RAILWAY_VOLUME_MOUNT_PATH", "/volume", "data_dir", Path("/volume")),
-        ("DATABASE_URL", "sqlite:////data/x.db", "database_url", "sqlite:////data/x.db"),
-        ("CALLPATH_SECRET", "hush", "secret", "hush"),
-        ("CALLPATH_STREAM_WITH_ANSWER", "true", "stream_with_answer", True),
-        ("CALLPATH_STREAM_TOKEN", "path", "stream_token", "path"),
-        ("CALLPATH_STREAM_TRACK", "both_tracks", "stream_track", "both_tracks"),
-        ("CALLPATH_STREAM_CODEC", "AMR-WB", "stream_codec", "AMR-WB"),
-        ("CALLPATH_PLAY_CODEC", "L16", "play_codec", "L16"),
-        ("CALLPATH_PLAY_RATE_HZ", "16000", "play_rate_hz", 16000),
-        ("CALLPATH_TARGET_LEGS", "opposite", "target_legs", "opposite"),
-        ("CALLPATH_RECONNECT_MS", "2500", "reconnect_ms", 2500),
-        ("CALLPATH_LOG_FORMAT", "json", "log_format", "json"),
-    ],
-)
+@pytest.mark.parametrize(("name", "text", "field", "value"), NAMES)
 def test_each_name_sets_its_field(name: str, text: str, field: str, value: Any) -> None:
     """The names stand in people's deployments: a renamed one would be ignored there without a word."""
     settings, origins = read_settings({name: text})
@@ -71,10 +71,7 @@ def test_each_name_sets_its_field(name: str, text: str, field: str, value: Any) 
 
 def test_the_table_above_is_complete() -> None:
     """A new setting is to be written down there."""
-    marks: list[pytest.Mark] = test_each_name_sets_its_field.pytestmark  # type: ignore[attr-defined]  # pytest's
-    tested = {row[0] for row in marks[0].args[1]}
-
-    assert {name for field in FIELDS.values() for name in field.metadata["names"]} == tested
+    assert {name for field in FIELDS.values() for name in field.metadata["names"]} == {row[0] for row in NAMES}
 
 
 def test_nothing_set_means_the_defaults() -> None:
@@ -125,8 +122,10 @@ def test_exactly_what_is_secret_is_marked() -> None:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("1", True), ("true", True), ("True", True), ("YES", True), ("on", True)]
-    + [("0", False), ("false", False), ("False", False), ("no", False), ("OFF", False)],
+    [
+        *(("1", True), ("true", True), ("True", True), ("YES", True), ("on", True)),
+        *(("0", False), ("false", False), ("False", False), ("no", False), ("OFF", False)),
+    ],
 )
 def test_yes_and_no_in_each_spelling(text: str, value: bool) -> None:
     """Every host's form writes them another way."""
@@ -138,7 +137,7 @@ def test_yes_and_no_in_each_spelling(text: str, value: bool) -> None:
     [
         ("CALLPATH_STREAM_WITH_ANSWER", "maybe"),
         ("CALLPATH_STREAM_WITH_ANSWER", "2"),
-        ("CALLPATH_STREAM_TOKEN", "cookie"),
+        ("CALLPATH_TOKEN_IN", "cookie"),
         ("CALLPATH_STREAM_TRACK", "both"),
         ("CALLPATH_STREAM_CODEC", "pcmu"),
         ("CALLPATH_PLAY_CODEC", "AMR-WB"),
@@ -152,7 +151,6 @@ def test_yes_and_no_in_each_spelling(text: str, value: bool) -> None:
         ("PORT", "8000.5"),
         ("PORT", "-1"),
         ("PORT", "65536"),
-        ("PORT", "²"),
         ("PORT", "9" * 5000),
     ],
 )
@@ -160,9 +158,19 @@ def test_a_wrong_value_is_named_with_a_right_one(name: str, text: str) -> None:
     """The text alone must be enough to mend it; a traceback would name a library's line."""
     error = refused(**{name: text})
 
+    one_of = re.search(r"one of: (.*)", error.hint)
+    examples = one_of[1].split(", ") if one_of else re.findall(rf"{name}=(\S+)", error.hint)
+
     assert error.setting == name
     assert str(error).startswith(f"{name} ")
-    assert read_settings(dict([error.hint.rsplit("; for example ", 1)[1].split("=", 1)]))
+    assert examples
+    assert all(read_settings({name: example}) for example in examples)
+
+
+@pytest.mark.parametrize("text", ["²", "٣", "80\u200b", "１"])
+def test_digits_of_another_script_are_no_number(text: str) -> None:
+    """Some of them count as digits and yet make no number: still one line that names the setting."""
+    assert refused(PORT=text).setting == "PORT"
 
 
 def test_the_name_that_was_used_is_the_name_in_the_error() -> None:
@@ -292,8 +300,10 @@ def test_no_url_makes_the_check_fail_otherwise(url: str) -> None:
 
 @pytest.mark.parametrize(
     ("host", "is_it"),
-    [("localhost", True), ("127.0.0.1", True), ("::1", True), ("a.localhost", True)]
-    + [("notlocalhost", False), ("10.0.0.1", False), ("0.0.0.0", False), ("example.com", False), ("", False)],
+    [
+        *(("localhost", True), ("127.0.0.1", True), ("::1", True), ("a.localhost", True)),
+        *(("notlocalhost", False), ("10.0.0.1", False), ("0.0.0.0", False), ("example.com", False), ("", False)),
+    ],
 )
 def test_which_hosts_are_this_machine(host: str, is_it: bool) -> None:
     """Only there may audio go unencrypted."""

@@ -44,7 +44,9 @@ from callpath.wire.media import MediaFormat
 class Pair:
     """Our stream and the stand-in's carrier, joined by nothing but time. Pure: no tasks, no sockets."""
 
-    def __init__(self, *, encoding: Encoding = "PCMU", play_encoding: Encoding = "PCMU", play_rate_hz: int = 8000) -> None:
+    def __init__(
+        self, *, encoding: Encoding = "PCMU", play_encoding: Encoding = "PCMU", play_rate_hz: int = 8000
+    ) -> None:
         rate_hz = 16000 if encoding == "L16" else 8000
         request = StreamRequest(
             url="wss://calls.example.com/api/calls/s/audio",
@@ -71,7 +73,9 @@ class Pair:
         framer = Framer(self._speech_encoder.sample_rate_hz // 50)
         frames = framer.push(pcm)
         tail = framer.flush()
-        self.carrier.say([self._speech_encoder.encode(frame) for frame in (frames if tail is None else [*frames, tail])])
+        self.carrier.say(
+            [self._speech_encoder.encode(frame) for frame in (frames if tail is None else [*frames, tail])]
+        )
 
     def run(self, ms: float) -> list[StreamEvent]:
         """Let `ms` pass, frame by frame. Returns the events of our side in that time."""

@@ -16,6 +16,12 @@ from __future__ import annotations
 
 def main() -> None:
     """Entry point of the `callpath` script."""
+    import io
+    import sys
+
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that knows only ASCII shows the rest as codes
     from callpath.cli.app import app
 
     app()

@@ -32,13 +32,30 @@ def set_up_logging(log_format: str) -> None:
             _message_first,
             structlog.processors.JSONRenderer(),
         ]
-    logging.getLogger("uvicorn.error").addFilter(_is_not_about_a_refused_upgrade)
+    _take_over(logging.getLogger("uvicorn.error"), processors)
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stdout),
         cache_logger_on_first_use=True,
     )
+
+
+def _take_over(web_server: logging.Logger, processors: list[Any]) -> None:
+    """What the web server has to say goes the same way as ours."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[_foreign, *processors]))
+    web_server.handlers = [handler]
+    web_server.propagate = False
+    web_server.setLevel(logging.WARNING)
+    web_server.addFilter(_is_not_about_a_refused_upgrade)
+
+
+def _foreign(_logger: Any, _method: str, event: Any) -> Any:
+    """A standard library's record as an event of ours."""
+    record = event.pop("_record")
+    event.pop("_from_structlog", None)
+    return event | {"event_name": "web_server", "level": record.levelname.lower()}
 
 
 def _is_not_about_a_refused_upgrade(record: logging.LogRecord) -> bool:

@@ -28,6 +28,7 @@ def serve(
     with clear_errors():
         settings, _ = load_settings({"HOST": host, "PORT": port, "PUBLIC_URL": public_url})
 
+        import structlog
         import uvicorn
 
         from callpath.call.address import audio_url, webhook_url
@@ -41,10 +42,13 @@ def serve(
         asyncio.run(_open_once(settings.log_url()))
         listener = _listen(settings.host, settings.port)
         set_up_logging(settings.log_format)
-        typer.echo(f"callpath serves {app.name} on {settings.host}:{listener.getsockname()[1]}", err=True)
-        typer.echo(f"  webhook URL (for the Call Control application): {webhook_url(settings.public_url)}", err=True)
-        example = audio_url(settings.public_url, SessionId("SESSION")).replace("SESSION", "{call_session_id}")
-        typer.echo(f"  audio URL (sent to Telnyx by itself):           {example}", err=True)
+        logger = structlog.get_logger("callpath")
+        where = f"{settings.host}:{listener.getsockname()[1]}"
+        logger.info(f"callpath serves {app.name} on {where}", event_name="server.starting")
+        webhook = webhook_url(settings.public_url)
+        logger.info(f"Webhook URL, for the Call Control application: {webhook}", event_name="server.webhook_url")
+        audio = audio_url(settings.public_url, SessionId("SESSION")).replace("SESSION", "{call_session_id}")
+        logger.info(f"Audio URL, which Telnyx is sent for each call: {audio}", event_name="server.audio_url")
         config = uvicorn.Config(
             asgi,
             ws="websockets-sansio",
@@ -54,7 +58,7 @@ def serve(
             ws_ping_timeout=20.0,
             timeout_keep_alive=KEEP_ALIVE_S,
             access_log=False,
-            log_level="warning",
+            log_config=None,
             server_header=False,
         )
         with listener:

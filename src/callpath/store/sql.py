@@ -23,7 +23,7 @@ from alembic.util.exc import CommandError
 from sqlalchemy import Connection, Engine, create_engine, delete, event, func, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
 from callpath.errors import ConfigError, StoreError
 from callpath.store.port import REFUSALS_MAX, CallSummary, Refusal
@@ -157,13 +157,14 @@ class SqlCallLog:
         try:
             stored = await asyncio.to_thread(self._write_group, [item.entry for item in group])
         except Exception as error:
-            if len(group) > 1:
+            # A disk that says no says it to all; an entry that cannot be written must not cost the others their place.
+            if len(group) > 1 and not isinstance(error, (OperationalError, OSError)):
                 for item in group:
                     await self._commit([item])
                 return
-            (item,) = group
-            if not item.done.done():
-                item.done.set_exception(StoreError(f"the call log cannot be written: {_cause(error)}"))
+            for item in group:
+                if not item.done.done():
+                    item.done.set_exception(StoreError(f"the call log cannot be written: {_cause(error)}"))
             return
         for item, new in zip(group, stored, strict=True):
             if not item.done.done():  # its caller may have been cancelled meanwhile
@@ -264,7 +265,7 @@ def _begin_to_write(connection: Connection) -> None:
 
 def _migrate(engine: Engine) -> None:
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         alembic.upgrade(config, "head")

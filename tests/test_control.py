@@ -1,0 +1,296 @@
+"""Commands on their way to Telnyx: what is sent, when it is sent again, and what a refusal tells."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+from collections.abc import Callable, Iterator
+
+import httpx2
+import pytest
+import stamina
+
+from callpath.clock import ManualClock
+from callpath.control import TRIES_MAX, Control
+from callpath.errors import ControlError
+from callpath.wire.command import Answer, Dial, Hangup
+from callpath.wire.ids import CallControlId
+from tests.telnyx import sample, sample_text
+
+API_BASE = "https://api.telnyx.com/v2"
+KEY = "KEY0123456789"
+CALL = CallControlId("v3:MdI91X4l/WF+Es=7 ?#%2F")
+ENCODED = "v3%3AMdI91X4l%2FWF%2BEs%3D7%20%3F%23%252F"
+OK = httpx2.Response(200, json={"data": {"result": "ok"}})
+
+Answered = httpx2.Response | Exception
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses() -> Iterator[None]:
+    """Tries follow each other at once; how many there may be is left as it is."""
+    with stamina.set_testing(True, attempts=100, cap=True):
+        yield
+
+
+class Telnyx:
+    """Gives the answers it was told, in order, and keeps the requests."""
+
+    def __init__(self, *answers: Answered, clock: ManualClock | None = None) -> None:
+        self.requests: list[httpx2.Request] = []
+        self._answers = list(answers)
+        self._clock = clock
+
+    async def __call__(self, request: httpx2.Request) -> httpx2.Response:
+        self.requests.append(request)
+        if self._clock is not None:
+            await self._clock.advance(100)
+        answer = self._answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def control(self, api_base: str = API_BASE) -> Control:
+        return Control(
+            api_base=api_base,
+            api_key=KEY,
+            clock=self._clock or ManualClock(),
+            transport=httpx2.MockTransport(self),
+        )
+
+
+def refusal(name: str) -> httpx2.Response:
+    """One of Telnyx's own error documents; its name begins with its status."""
+    return httpx2.Response(int(name[:3]), text=sample_text(f"api/error-{name}.json"))
+
+
+async def refused(telnyx: Telnyx, command: Answer | Hangup | Dial | None = None) -> ControlError:
+    async with telnyx.control() as control:
+        with pytest.raises(ControlError) as caught:
+            await control.send(command or Hangup(command_id="c-1"), CALL)
+    return caught.value
+
+
+# --- what is sent ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("api_base", [API_BASE, API_BASE + "/"])
+async def test_a_command_as_it_goes_out(api_base: str) -> None:
+    """A call_control_id with a raw colon, slash or percent sign is answered 404 or 90015."""
+    telnyx = Telnyx(OK)
+    async with telnyx.control(api_base) as control:
+        reply = await control.send(Answer(command_id="c-1", client_state="c3RhdGU="), CALL)
+    (request,) = telnyx.requests
+
+    assert request.method == "POST"
+    assert request.url.raw_path == f"/v2/calls/{ENCODED}/actions/answer".encode()
+    assert request.url.host == "api.telnyx.com"
+    assert request.headers["authorization"] == f"Bearer {KEY}"
+    assert request.headers["content-type"] == "application/json"
+    assert request.headers["accept"] == "application/json"
+    assert json.loads(request.content) == {"command_id": "c-1", "client_state": "c3RhdGU="}
+    assert (reply.status, reply.document, reply.attempts) == (200, {"data": {"result": "ok"}}, 1)
+
+
+async def test_a_dial_has_no_call_yet() -> None:
+    """Its path is that of all calls."""
+    telnyx = Telnyx(httpx2.Response(200, text=sample_text("api/dial.response.200.json")))
+    async with telnyx.control() as control:
+        reply = await control.send(Dial(connection_id="1", to="+15555550199", from_="+15555550123"))
+    (request,) = telnyx.requests
+
+    assert request.url.raw_path == b"/v2/calls"
+    assert json.loads(request.content) == {"connection_id": "1", "to": "+15555550199", "from": "+15555550123"}
+    assert reply.document == sample("api/dial.response.200.json")
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>ok</html>", b"[1]", b"\xff"])
+async def test_a_2xx_counts_whatever_its_body(body: bytes) -> None:
+    """The command was accepted; sending it again, or hanging up, would be wrong."""
+    telnyx = Telnyx(httpx2.Response(202, content=body))
+    async with telnyx.control() as control:
+        reply = await control.send(Hangup(command_id="c-1"), CALL)
+
+    assert (reply.status, reply.document) == (202, {})
+
+
+async def test_the_environments_proxy_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An HTTP_PROXY meant for package downloads would see the API key, or break every call. Over a real socket."""
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        api_base = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v2"
+        async with Control(api_base=api_base, api_key=KEY, clock=ManualClock()) as control:
+            reply = await control.send(Hangup(command_id="c-1"), CALL)
+
+    assert (reply.status, reply.attempts) == (200, 1)
+
+
+# --- when it is sent again -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        httpx2.Response(429, json={}),
+        httpx2.Response(500),
+        httpx2.Response(502, html="<h1>Bad gateway</h1>"),
+        httpx2.Response(503),
+        httpx2.Response(504),
+        httpx2.ReadTimeout("read"),
+        httpx2.ConnectTimeout("connect"),
+        httpx2.ConnectError("refused"),
+        httpx2.ReadError("reset"),
+        httpx2.RemoteProtocolError("cut off"),
+        httpx2.Response(200, headers={"content-encoding": "gzip"}, stream=httpx2.ByteStream(b"no gzip")),
+    ],
+    ids=lambda trouble: str(getattr(trouble, "status_code", type(trouble).__name__)),
+)
+async def test_it_is_sent_again_with_the_same_command_id(trouble: Answered) -> None:
+    """Telnyx carries out one command_id once: with another, a caller would hear everything twice."""
+    telnyx = Telnyx(trouble, OK)
+    async with telnyx.control() as control:
+        reply = await control.send(Hangup(command_id="c-1"), CALL)
+    first, second = telnyx.requests
+
+    assert reply.attempts == 2
+    assert json.loads(first.content)["command_id"] == "c-1"
+    assert (first.method, first.url, first.content) == (second.method, second.url, second.content)
+
+
+@pytest.mark.parametrize(
+    "trouble", [lambda: httpx2.Response(503), lambda: httpx2.ReadTimeout("")], ids=["503", "timeout"]
+)
+async def test_there_is_an_end_to_it(trouble: Callable[[], Answered]) -> None:
+    """A command that goes through a minute late meets another call: after four tries the caller of `send` decides."""
+    telnyx = Telnyx(*(trouble() for _ in range(20)))
+    error = await refused(telnyx)
+
+    assert TRIES_MAX == 4
+    assert len(telnyx.requests) == TRIES_MAX
+    assert (error.attempts, error.retryable, error.command_id) == (TRIES_MAX, True, "c-1")
+
+
+@pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 409, 422])
+async def test_a_refusal_is_final(status: int) -> None:
+    """The same words would be refused again; meanwhile the caller waits."""
+    telnyx = Telnyx(httpx2.Response(status, json={"errors": [{"code": "1", "title": "no"}]}))
+    error = await refused(telnyx)
+
+    assert len(telnyx.requests) == 1
+    assert (error.status, error.retryable, error.attempts) == (status, False, 1)
+
+
+async def test_the_time_of_all_tries_is_counted() -> None:
+    """An operator who sees 100 ms looks elsewhere for the second that the caller waited."""
+    clock = ManualClock()
+    telnyx = Telnyx(httpx2.Response(503), OK, httpx2.Response(503), httpx2.Response(422), clock=clock)
+    async with telnyx.control() as control:
+        reply = await control.send(Hangup(command_id="c-1"), CALL)
+        with pytest.raises(ControlError) as caught:
+            await control.send(Hangup(command_id="c-2"), CALL)
+
+    assert (reply.latency_ms, reply.attempts) == (200.0, 2)
+    assert (caught.value.latency_ms, caught.value.attempts) == (200.0, 2)
+
+
+# --- what a refusal tells --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "401-10009",
+        "404-10005",
+        "422-10032-bad-enum",
+        "422-90015-bad-call-control-id",
+        "422-90018-call-ended",
+        "422-90034-not-answered",
+    ],
+)
+async def test_telnyxs_own_words_are_kept(name: str) -> None:
+    """Code and detail are what can be looked up; they stand in the timeline and in `callpath calls show`."""
+    document = sample(f"api/error-{name}.json")["errors"][0]
+    error = await refused(Telnyx(refusal(name)))
+
+    assert (error.command, error.command_id, error.status) == ("hangup", "c-1", int(name[:3]))
+    assert (error.code, error.detail) == (document["code"], document.get("detail") or document["title"])
+    assert str(error).startswith(f"hangup was refused: {error.status} {error.code} {error.detail}")
+    assert (document.get("source") or {}).get("pointer", "") in str(error)
+
+
+async def test_a_proxys_page_is_shown_as_what_it_is() -> None:
+    """The refusal came from something in between, and its words are the trace; but only the beginning of them."""
+    page = "<html><title>Access denied by gateway</title>" + 10_000 * "x"
+    error = await refused(Telnyx(httpx2.Response(403, html=page)))
+
+    assert (error.status, error.code) == (403, None)
+    assert "not Telnyx's error format" in str(error)
+    assert "Access denied by gateway" in str(error)
+    assert len(str(error)) < 500
+    assert "  " not in str(error)
+
+
+async def test_a_connection_that_fails_is_named_with_its_host() -> None:
+    """With a wrong TELNYX_API_BASE, this line is all there is to see it by."""
+    timed_out = await refused(Telnyx(*(httpx2.ConnectTimeout("") for _ in range(TRIES_MAX))))
+    failed = await refused(Telnyx(*(httpx2.ConnectError("[Errno 111] refused") for _ in range(TRIES_MAX))))
+
+    assert str(timed_out) == "hangup: the connection to api.telnyx.com timed out: ConnectTimeout"
+    assert str(failed) == "hangup: the connection to api.telnyx.com failed: [Errno 111] refused"
+    assert (failed.status, failed.code, failed.detail) == (None, None, str(failed).removeprefix("hangup: "))
+
+
+@pytest.mark.parametrize("answer", [httpx2.Response(401, json={}), httpx2.Response(403, text="no")])
+async def test_the_key_is_never_in_the_text(answer: httpx2.Response) -> None:
+    """Errors are logged and pasted into issues."""
+    error = await refused(Telnyx(answer))
+
+    assert KEY not in f"{error} {error.detail} {error!r}"
+
+
+# --- asking about a call ---------------------------------------------------------------------------------------------
+
+
+async def test_a_call_is_looked_up() -> None:
+    """After a restart the server asks which of its calls are still alive."""
+    telnyx = Telnyx(httpx2.Response(200, text=sample_text("api/call-status.response.200.json")))
+    async with telnyx.control() as control:
+        status = await control.call_status(CALL)
+    (request,) = telnyx.requests
+    data = sample("api/call-status.response.200.json")["data"]
+
+    assert (request.method, request.url.raw_path) == ("GET", f"/v2/calls/{ENCODED}".encode())
+    assert request.content == b""
+    assert "content-type" not in request.headers
+    assert (status.call_control_id, status.is_alive) == (data["call_control_id"], data["is_alive"])
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b'{"data": {}}'])
+async def test_an_answer_without_a_call_in_it_is_a_control_error(body: bytes) -> None:
+    """It is the one error that callers of the client expect."""
+    telnyx = Telnyx(httpx2.Response(200, content=body))
+    async with telnyx.control() as control:
+        with pytest.raises(ControlError) as caught:
+            await control.call_status(CALL)
+
+    assert (caught.value.command, caught.value.status, caught.value.retryable) == ("call status", 200, False)
+
+
+async def test_a_compressed_answer_is_read() -> None:
+    """The HTTP client offers gzip by itself."""
+    body = gzip.compress(sample_text("api/call-status.response.200.json").encode())
+    answer = httpx2.Response(200, headers={"content-encoding": "gzip"}, stream=httpx2.ByteStream(body))
+    async with Telnyx(answer).control() as control:
+        status = await control.call_status(CALL)
+
+    assert status.call_leg_id == sample("api/call-status.response.200.json")["data"]["call_leg_id"]
