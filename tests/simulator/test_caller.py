@@ -225,3 +225,25 @@ def test_only_audio_can_be_said(tmp_path: Path) -> None:
     (tmp_path / "no.wav").write_text("no audio")
     with pytest.raises(AudioError, match=r"no.wav is not a WAV file"):
         Phone().caller.say(tmp_path / "no.wav")
+
+
+async def test_a_program_whose_tls_proxy_is_not_here_is_reached_all_the_same() -> None:
+    """It names wss:// and speaks plain ws on a laptop; path and Host must arrive as if the proxy had passed them on."""
+    arrived: list[tuple[str, str | None]] = []
+
+    async def note(socket: ServerConnection) -> None:
+        assert socket.request is not None
+        arrived.append((socket.request.path, socket.request.headers.get("host")))
+        await echo(socket)
+
+    async with serve(note, "127.0.0.1", 0) as server, asyncio.TaskGroup() as tasks:
+        port = next(iter(server.sockets)).getsockname()[1]
+        phone = Phone(options=CarrierOptions(answer_ms=0, reach_at=f"ws://127.0.0.1:{port}"))
+        effect = phone.start("wss://voice.example.com/media?call=1")
+        tasks.create_task(phone.caller.run_stream(effect.stream))
+        opened = await phone.caller.stream_decided(effect.stream, 5_000)
+        await phone.caller.hangup()
+        phone.caller.wake_stream(effect.stream)
+
+    assert opened
+    assert arrived == [("/media?call=1", "voice.example.com")]

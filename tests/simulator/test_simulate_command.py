@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from callpath.cli.simulate import app
+from callpath.cli.simulate import _options, app
+from callpath.errors import ConfigError
 
 ANSWERS_401 = """
 import http.server
@@ -69,3 +70,10 @@ def test_help_is_cheap() -> None:
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert "False" == result.stdout.strip()
+
+
+def test_where_to_reach_a_program_is_checked() -> None:
+    """http:// here would be another slip of the same kind that the stand-in is there to find."""
+    assert _options("ws://127.0.0.1:6000", False).reach_at == "ws://127.0.0.1:6000"
+    with pytest.raises(ConfigError, match="--reach-at"):
+        _options("http://127.0.0.1:6000", False)

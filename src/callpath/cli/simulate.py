@@ -13,6 +13,7 @@ from callpath.cli.environment import Exit, clear_errors
 from callpath.errors import ConfigError
 
 if TYPE_CHECKING:
+    from callpath.simulator.options import CarrierOptions
     from callpath.simulator.simulator import Simulator
 
 app = typer.Typer(help="A stand-in Telnyx on this machine.", rich_markup_mode=None)
@@ -25,6 +26,14 @@ the world can reach may trust it."""
 
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Loopback port of the API; 0 takes a free one.")]
 ApiKey = Annotated[str, typer.Option(help="The key that the API accepts.")]
+ReachAt = Annotated[
+    str | None,
+    typer.Option(help="Open streams at ws://HOST:PORT, for a program whose TLS proxy is not here."),
+]
+OppositePlays = Annotated[
+    bool,
+    typer.Option("--opposite-plays", help="Let target legs `opposite` be heard on a single leg; reports differ."),
+]
 Seed = Annotated[str, typer.Option(help="64 hex digits: the key that signs webhooks. The default is public.")]
 
 
@@ -35,11 +44,15 @@ def simulate(
     api_key: ApiKey = DEVELOPMENT_API_KEY,
     private_key_seed: Seed = DEVELOPMENT_SEED,
     webhook: Annotated[str | None, typer.Option(help="Where events go, unless a dial names its own URL.")] = None,
+    reach_at: ReachAt = None,
+    opposite_plays: OppositePlays = False,
 ) -> None:
     """Run a stand-in Telnyx until Ctrl-C: its API takes commands and dials, its callee picks up and says hello."""
     if context.invoked_subcommand is None:
         with clear_errors():
-            asyncio.run(_serve(_simulator(webhook, port, api_key, private_key_seed)))
+            asyncio.run(
+                _serve(_simulator(webhook, port, api_key, private_key_seed, _options(reach_at, opposite_plays)))
+            )
 
 
 @app.command("call")
@@ -57,11 +70,13 @@ def call(
     port: Port = PORT,
     api_key: ApiKey = DEVELOPMENT_API_KEY,
     private_key_seed: Seed = DEVELOPMENT_SEED,
+    reach_at: ReachAt = None,
+    opposite_plays: OppositePlays = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Place one inbound call and report how far it came. Exit code 0 only if every stage was reached."""
     with clear_errors():
-        telnyx = _simulator(webhook, port, api_key, private_key_seed, seed)
+        telnyx = _simulator(webhook, port, api_key, private_key_seed, _options(reach_at, opposite_plays), seed)
         spoken = {"from_": from_, "to": to, "say": say, "faults": fault or []}
         report = asyncio.run(_place(telnyx, spoken, dtmf, 1000 * answer_within, 1000 * hangup_after, record))
     if as_json:
@@ -72,7 +87,17 @@ def call(
         raise typer.Exit(Exit.PROBLEM)
 
 
-def _simulator(webhook: str | None, port: int, api_key: str, private_key_seed: str, seed: int = 0) -> Simulator:
+def _options(reach_at: str | None, opposite_plays: bool) -> CarrierOptions:
+    from callpath.simulator.options import CarrierOptions
+
+    if reach_at is not None and not reach_at.startswith(("ws://", "wss://")):
+        raise ConfigError("--reach-at", f"is {reach_at!r}", "Right is, for example, --reach-at ws://127.0.0.1:6000")
+    return CarrierOptions(reach_at=reach_at, opposite_plays=opposite_plays)
+
+
+def _simulator(
+    webhook: str | None, port: int, api_key: str, private_key_seed: str, options: CarrierOptions, seed: int = 0
+) -> Simulator:
     from callpath.simulator.simulator import Simulator
     from callpath.wire.signature import PrivateKey
 
@@ -83,7 +108,7 @@ def _simulator(webhook: str | None, port: int, api_key: str, private_key_seed: s
     if private_key_seed == DEVELOPMENT_SEED:
         warning = "# DEVELOPMENT ONLY: everybody knows this signing key. For a server that the world can reach, use"
         typer.secho(f"{warning} --private-key-seed.", err=True, fg="yellow")
-    return Simulator(webhook, port=port, api_key=api_key, private_key=key, seed=seed)
+    return Simulator(webhook, options=options, port=port, api_key=api_key, private_key=key, seed=seed)
 
 
 def _print_settings(telnyx: Simulator, *, err: bool) -> None:

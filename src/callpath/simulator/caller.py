@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -392,7 +393,7 @@ class Caller:
         if url is None:
             await self._clock.sleep_ms(limit_ms)
             raise _NotOpened("it was never tried (injected fault)")
-        socket = await _connect(url, request.auth_token, limit_ms, self._tls)
+        socket = await _connect(url, self._options.reach_at, request.auth_token, limit_ms, self._tls)
         try:
             yield socket
         finally:
@@ -493,10 +494,19 @@ class _Connect(connect):
         return exc
 
 
-async def _connect(url: str, token: str | None, timeout_ms: float, tls: ssl.SSLContext | None) -> ClientConnection:
+async def _connect(
+    url: str, reach_at: str | None, token: str | None, timeout_ms: float, tls: ssl.SSLContext | None
+) -> ClientConnection:
     """Open a WebSocket as Telnyx does: the exact URL, the token's header, no origin, no extensions."""
     where = _without_query(url)
     secure = urlsplit(url).scheme.lower() == "wss"
+    instead: dict[str, Any] = {}
+    if reach_at is not None:
+        # The TLS proxy in front of the program is not here: play it. Host and path stay the stream URL's.
+        there = urlsplit(reach_at)
+        secure = there.scheme == "wss"
+        url = urlsplit(url)._replace(scheme=there.scheme).geturl()
+        instead = {"host": there.hostname, "port": there.port or (443 if secure else 80)}
     try:
         return await _Connect(
             url,
@@ -509,13 +519,16 @@ async def _connect(url: str, token: str | None, timeout_ms: float, tls: ssl.SSLC
             ping_interval=None,  # whether Telnyx pings is unknown
             max_size=FRAME_BYTES_MAX,
             ssl=(tls or ssl.create_default_context()) if secure else None,
+            **instead,
         )
     except InvalidStatus as error:
         raise _NotOpened(f"{where} answered HTTP {error.response.status_code} instead of 101") from None
     except TimeoutError:
         raise _NotOpened(f"{where} did not open within {timeout_ms:.0f} ms") from None
     except ssl.SSLError as error:
-        raise _NotOpened(f"TLS with {where} failed: {error.reason or error}") from None
+        hint = ". Plain HTTP is spoken there: give --reach-at if a TLS proxy stands before it in real life"
+        plain = hint if error.reason == "WRONG_VERSION_NUMBER" else ""
+        raise _NotOpened(f"TLS with {where} failed: {error.reason or error}{plain}") from None
     except InvalidURI:
         raise _NotOpened(f"{where} is not a WebSocket address") from None
     except (OSError, WebSocketException, ValueError) as error:

@@ -52,6 +52,10 @@ class CarrierOptions:
     """Whether streaming_start is refused (90046) when its socket has failed before the reply. The code exists; when
     it is used is not documented, so by default the failure comes as `streaming.failed` only."""
 
+    reach_at: str | None = None
+    """Where the program really listens, as ws://HOST:PORT, when its stream URL names a TLS proxy that is not here: then
+    the socket goes there, with the stream URL's path and Host. None: to the stream URL itself, as Telnyx would."""
+
     connect_ms_max: int = 5_000
     """How long the socket may take to open. Unknown; the documented example shows 5.5 s."""
 
