@@ -230,6 +230,18 @@ async def test_an_unknown_session_is_refused_before_101(tmp_path: Path) -> None:
         assert await served.runner.log.recent(10) == []
 
 
+async def test_a_stray_upgrade_is_told_where_audio_goes(tmp_path: Path) -> None:
+    """An empty 403, as Starlette gives it, is taken for a firewall."""
+    async with serving(BUILTIN["echo"](), tmp_path) as served:
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(f"{served.socket_url}/media-stream")
+
+    told = json.loads(refused.value.response.body or b"")
+    assert (refused.value.response.status_code, told["error"]) == (404, "no_such_path")
+    assert "/api/calls/{call_session_id}/audio" in told["detail"]
+    assert refused.value.response.headers["x-callpath"]
+
+
 @pytest.mark.parametrize(
     ("headers", "status", "reason"),
     [({}, 401, "no_token"), ({AUTH_TOKEN_HEADER: "guess"}, 403, "wrong_token")],

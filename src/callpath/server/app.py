@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from callpath import __version__
 from callpath.call.address import AUDIO_PATH, AUDIO_PATH_WITH_TOKEN, WEBHOOK_PATH
@@ -92,6 +93,7 @@ def create_asgi(app: App, settings: Settings, clock: Clock | None = None) -> ASG
             Route("/version", _version),
         ],
     )
+    asgi.router.default = _no_such_path
     asgi.add_middleware(_AnsweredBy)
     return asgi
 
@@ -128,6 +130,23 @@ class _AudioRoute:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         endpoint: AudioEndpoint = scope["app"].state.audio
         await endpoint(scope, receive, send)
+
+
+async def _no_such_path(scope: Scope, receive: Receive, send: Send) -> None:
+    """Say where things are. Left to itself Starlette answers a stray upgrade with an empty 403, which looks like a
+    firewall."""
+    answer = JSONResponse(
+        {
+            "error": "no_such_path",
+            "detail": f"callpath answers here, but has no {scope['path'][:200]}: events go to {WEBHOOK_PATH}, "
+            f"audio to {AUDIO_PATH}",
+        },
+        status_code=404,
+    )
+    if scope["type"] == "websocket":
+        await WebSocket(scope, receive, send).send_denial_response(answer)
+    else:
+        await answer(scope, receive, send)
 
 
 async def _healthz(_request: Request) -> Response:
