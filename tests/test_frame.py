@@ -42,6 +42,7 @@ TESTED_ELSEWHERE = {
     "server/handler.py": "test_testing.py",  # what users write, tested in the way in which users test it
     "server/builtin.py": "test_testing.py",
     "cli/simulate.py": "simulator/test_simulate_command.py",
+    "cli/doctor.py": "doctor/test_command.py",
 }
 """Source files without a test file of their own name, and where they are tested instead."""
 

@@ -1,4 +1,4 @@
-"""The two addresses of a call server, each written once: routes, commands and the doctor all read them here."""
+"""The addresses of a call server, and how it signs its answers. Routes, commands and the doctor all read them here."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ WEBHOOK_PATH = "/api/calls/webhook"
 AUDIO_PATH = "/api/calls/{call_session_id}/audio"
 AUDIO_PATH_WITH_TOKEN = AUDIO_PATH + "/{token}"
 """For streams asked for within `answer`, which takes no token, and for carriers whose header gets lost."""
+
+ANSWERED_BY_HEADER = "x-callpath"
+"""On every answer of a callpath server, refusals too: it tells "callpath said this" from "a proxy said this"."""
 
 
 def webhook_url(public_url: str) -> str:

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from callpath import __version__
-from callpath.call.address import AUDIO_PATH, AUDIO_PATH_WITH_TOKEN, WEBHOOK_PATH
+from callpath.call.address import ANSWERED_BY_HEADER, AUDIO_PATH, AUDIO_PATH_WITH_TOKEN, WEBHOOK_PATH
 from callpath.call.plan import StreamPlan
 from callpath.clock import Clock, SystemClock
 from callpath.config import Settings, is_loopback, require_public_url
@@ -33,9 +33,6 @@ from callpath.server.tokens import CallTokens
 from callpath.server.webhooks import WebhookEndpoint
 from callpath.store.sql import open_call_log
 from callpath.wire.signature import load_public_key
-
-ANSWERED_BY_HEADER = "x-callpath"
-"""On every answer of ours, refusals too: it tells "callpath said this" from "a proxy said this"."""
 
 
 def create_asgi(app: App, settings: Settings, clock: Clock | None = None) -> ASGIApp:

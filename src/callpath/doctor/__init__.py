@@ -1,0 +1,13 @@
+"""The doctor: from a URL to the one root cause, or to proof that a call's audio would work.
+
+engine.py    runs probes, then rules, and folds the findings to one verdict; start reading here
+request.py   what is asked: the URL and the options of the command
+probes/      look, layer by layer, each bounded in time; one file a probe
+facts.py     what was seen, raw; one frozen dataclass a probe
+rules/       judge the facts; one file a rule, its examples as data;  rule.py  what a rule and a finding are
+answers.py   what an answer to the upgrade proves;  closings.py  what a stream's end does;  both for the rules
+ourselves.py  what a callpath server says when it refuses;  no guess is needed then
+platform.py  who wrote an answer: which proxy, framework or host
+suspects.py  the three that are always accused; what was proven and what was not
+verdict.py   the diagnosis and its JSON;  report.py  the same for people
+"""

@@ -1,0 +1,416 @@
+"""What the probes saw, raw and unjudged. Times are in ms; header names keep their spelling and order.
+
+Rules read facts by type: `facts[TlsFacts]` raises FactMissing where that probe never ran, and the engine then says
+"not checked". Nothing here knows what is right or wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+T = TypeVar("T")
+
+
+class FactMissing(Exception):  # noqa: N818 (not an error: the engine turns it into "not checked")
+    """A rule asked for what no probe could get. `fact` is the dataclass."""
+
+    def __init__(self, fact: type) -> None:
+        super().__init__(fact.__name__)
+        self.fact = fact
+
+
+class Facts:
+    """All facts of one examination, by type."""
+
+    def __init__(self, *facts: object) -> None:
+        self._by_type: dict[type, Any] = {type(fact): fact for fact in facts}
+
+    def __getitem__(self, kind: type[T]) -> T:
+        fact = self._by_type.get(kind)
+        if fact is None:
+            raise FactMissing(kind)
+        return fact  # type: ignore[no-any-return]
+
+    def __contains__(self, kind: type) -> bool:
+        return kind in self._by_type
+
+    def __iter__(self) -> Iterator[object]:
+        return iter(self._by_type.values())
+
+    def get(self, kind: type[T]) -> T | None:
+        """The fact, or None. For rules that can judge without it."""
+        return self._by_type.get(kind)
+
+    def add(self, fact: object) -> None:
+        """Keep `fact`, in the place of an older one of its kind."""
+        self._by_type[type(fact)] = fact
+
+
+# --- the URL ---------------------------------------------------------------------------------------------------------
+
+HostClass = Literal["public", "loopback", "private", "link-local", "unspecified", "internal-name", "bare-name"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UrlFacts:
+    """The URL as given and as read. `port` is the effective one; `target` is path and query as sent on the wire."""
+
+    raw: str
+    scheme: str = "wss"
+    host: str = ""
+    port: int = 443
+    port_given: bool = False
+    path: str = "/"
+    query: str = ""
+    fragment: str = ""
+    userinfo: bool = False
+    problem: str = ""
+    host_class: HostClass = "public"
+    host_is_address: bool = False
+    vouched: bool = False
+    token_given: bool = False
+
+    @property
+    def secure(self) -> bool:
+        """Whether the doctor speaks TLS: only `ws` and `http` are taken at their word."""
+        return self.scheme not in {"ws", "http"}
+
+    @property
+    def target(self) -> str:
+        return self.path + (f"?{self.query}" if self.query else "")
+
+    @property
+    def authority(self) -> str:
+        """The Host header: the port only where it is not the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
+
+
+# --- DNS -------------------------------------------------------------------------------------------------------------
+
+DnsOutcome = Literal["answer", "nxdomain", "nodata", "servfail", "refused", "timeout", "unreachable", "malformed"]
+
+
+@dataclass(frozen=True, slots=True)
+class DnsQuery:
+    """One question to one server. `chain` holds the CNAME targets in order, `rcode` the server's own word."""
+
+    record: str
+    outcome: DnsOutcome
+    server: str
+    ms: float
+    addresses: tuple[str, ...] = ()
+    chain: tuple[str, ...] = ()
+    rcode: str = ""
+    works_unchecked: bool = False  # SERVFAIL, but an answer came with checking disabled: DNSSEC is broken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DnsFacts:
+    """Where the name leads. `source` says who told us; `classes` is parallel to `addresses`."""
+
+    name: str
+    source: Literal["literal", "override", "resolver", "system", "hosts-file"]
+    queries: tuple[DnsQuery, ...] = ()
+    addresses: tuple[str, ...] = ()
+    classes: tuple[HostClass, ...] = ()
+    left_out: tuple[str, ...] = ()  # of the other family, by --ipv4 or --ipv6
+    resolver_is_loopback: bool = False
+
+
+# --- TCP -------------------------------------------------------------------------------------------------------------
+
+TcpOutcome = Literal["open", "refused", "timeout", "reset", "unreachable", "denied", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class TcpAttempt:
+    address: str
+    port: int
+    outcome: TcpOutcome
+    ms: float
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TcpFacts:
+    """One attempt an address, and, where none was open, the same addresses on the scheme's own port.
+
+    `no_route` lists addresses of a family that this machine cannot reach at all: no evidence about the server.
+    """
+
+    attempts: tuple[TcpAttempt, ...]
+    usual_port: tuple[TcpAttempt, ...] = ()
+    usual_port_speaks_tls: bool = False
+    no_route: tuple[str, ...] = ()
+
+    @property
+    def open(self) -> tuple[TcpAttempt, ...]:
+        return tuple(attempt for attempt in self.attempts if attempt.outcome == "open")
+
+
+# --- TLS -------------------------------------------------------------------------------------------------------------
+
+TlsOutcome = Literal["ok", "untrusted", "alert", "timeout", "eof", "reset", "not-tls", "error", "no-connection"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """One certificate as sent. Times are Unix ms."""
+
+    subject: str
+    issuer: str
+    not_before_unix_ms: int
+    not_after_unix_ms: int
+    names: tuple[str, ...] = ()
+    self_signed: bool = False
+    is_ca: bool = False
+    issuer_urls: tuple[str, ...] = ()
+    key: str = ""
+    signature: str = ""
+    purposes: tuple[str, ...] = ()
+    key_id: str = ""
+    issuer_key_id: str = ""
+    issuer_issuer: str = ""  # authority_cert_issuer: who signed our issuer, where the certificate says it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsAttempt:
+    """One handshake. `shape` is "carrier" or what differed; `after` is what came when we read before sending."""
+
+    shape: str
+    address: str
+    outcome: TlsOutcome
+    ms: float
+    reason: str = ""  # OpenSSL's name for the error, alerts included
+    verify_code: int = 0
+    verify_message: str = ""
+    version: str = ""
+    cipher: str = ""
+    alpn: str | None = None
+    first_bytes: bytes = b""
+    received: int = 0
+    chain: tuple[Certificate, ...] = ()
+    asked_client_certificate: bool = False
+    alert_before_hello: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsFacts:
+    """Handshakes in the carrier's shape, one an address, and further shapes where one of them failed.
+
+    `silent` is what a connection does on which we say nothing, looked at where the handshake was cut off.
+    `plain_answer` holds the first bytes of the answer to plain HTTP on the same port; `trusted_names` the subjects of
+    the roots in --ca; `issuer_found_by_url` says that the issuer's own URL gave the missing link.
+    """
+
+    attempts: tuple[TlsAttempt, ...]
+    shapes: tuple[TlsAttempt, ...] = ()
+    plain_answer: bytes = b""
+    plain_outcome: str = ""
+    silent: Literal["", "open", "eof", "reset", "spoke"] = ""
+    trusted_names: tuple[str, ...] = ()
+    trusted_key_ids: tuple[str, ...] = ()
+    checked_at_unix_ms: int = 0
+    ca_given: bool = False
+    accepted_despite: bool = False  # --insecure: the examination went on past a failed verification
+    issuer_found_by_url: bool = False
+
+    @property
+    def carrier(self) -> TlsAttempt:
+        """The handshake the verdict hangs on: the first that failed, else the first."""
+        return next((attempt for attempt in self.attempts if attempt.outcome != "ok"), self.attempts[0])
+
+    def shape(self, name: str) -> TlsAttempt | None:
+        return next((attempt for attempt in self.shapes if attempt.shape == name), None)
+
+    @property
+    def chain(self) -> tuple[Certificate, ...]:
+        """The chain of the carrier's handshake, read without verification where that failed."""
+        if self.carrier.chain:
+            return self.carrier.chain
+        return next((a.chain for a in (*self.shapes, *self.attempts) if a.chain and a.address == self.carrier.address),
+                    next((a.chain for a in self.shapes if a.chain), ()))  # fmt: skip
+
+
+# --- HTTP ------------------------------------------------------------------------------------------------------------
+
+ExchangeOutcome = Literal["answer", "timeout", "eof", "reset", "malformed", "no-connection"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """One request and what came back. `raw` keeps the first bytes as they came, `body` the decoded beginning."""
+
+    shape: str
+    address: str = ""
+    method: str = "GET"
+    target: str = "/"
+    outcome: ExchangeOutcome = "answer"
+    ms: float = 0.0
+    version: str = "1.1"
+    status: int = 0
+    reason: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    raw: bytes = b""
+    interim: tuple[int, ...] = ()
+    key: str = ""
+    error: str = ""
+    accept_ok: bool = False
+
+    def header(self, name: str) -> str | None:
+        """The first value of that header, or None."""
+        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
+
+    def has(self, name: str, part: str = "") -> bool:
+        return any(key.lower() == name.lower() and part.lower() in value.lower() for key, value in self.headers)
+
+    @property
+    def text(self) -> str:
+        return self.body.decode("utf-8", "replace")
+
+    @property
+    def upgraded(self) -> bool:
+        """101 with everything a strict client wants."""
+        return (
+            self.status == 101
+            and self.accept_ok
+            and self.has("upgrade", "websocket")
+            and self.has("connection", "upgrade")
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpgradeFacts:
+    """The carrier's upgrade request, and, where it failed, the shapes that tell why. `silent` is what a connection
+    on which we say nothing does: a server waits, a forwarder without a backend closes."""
+
+    carrier: Exchange
+    shapes: tuple[Exchange, ...] = ()
+    silent: Literal["", "open", "eof", "reset", "spoke"] = ""
+    silent_bytes: bytes = b""
+
+    def shape(self, name: str) -> Exchange | None:
+        return next((exchange for exchange in self.shapes if exchange.shape == name), None)
+
+    def shaped(self, prefix: str) -> tuple[Exchange, ...]:
+        return tuple(exchange for exchange in self.shapes if exchange.shape.startswith(prefix))
+
+
+# --- the WebSocket ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a WebSocket ended. `by` is "us" where we closed as planned and the peer had said nothing.
+
+    `after` names the last thing we had sent: connected, start, media, mark, clear, stop, nothing.
+    """
+
+    by: Literal["us", "peer", "nobody"]
+    kind: Literal["close-frame", "eof", "reset", "protocol-error", "open"]
+    code: int | None = None
+    reason: str = ""
+    at_ms: float = 0.0
+    after: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Try:
+    """One more upgrade in the carrier's shape, in order of time."""
+
+    at_ms: float
+    exchange: Exchange
+    ending: Ending | None = None
+
+    @property
+    def fine(self) -> bool:
+        return self.exchange.upgraded and (self.ending is None or self.ending.by != "peer")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepeatFacts:
+    """Several tries in a row: does the endpoint answer always alike?"""
+
+    tries: tuple[Try, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One message from the peer. `payload` is media.payload decoded where it is sound base64."""
+
+    at_ms: float
+    kind: Literal["text", "binary"]
+    size: int
+    head: str
+    event: str | None = None
+    payload: bytes | None = None
+    fault: str = ""
+    """not_json, wrong_shape, invalid_media, or "" """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaFacts:
+    """One stream, spoken as Telnyx speaks it."""
+
+    codec: str
+    sample_rate_hz: int
+    ending: Ending
+    sent_frames: int = 0
+    planned_frames: int = 0
+    sending_ms: float = 0.0
+    arrivals: tuple[Arrival, ...] = ()
+    marks_sent: int = 0
+    marks_returned: int = 0
+    pong_ms: tuple[float | None, ...] = ()
+    pings_received: int = 0
+    protocol_errors: tuple[str, ...] = ()
+    heard_as: str = ""  # what audio.level.guess_encoding made of the bytes: PCMU, PCMA, "PCM16 little"…
+    echo_ms: float | None = None
+    echo_likeness: float = 0.0
+    level_dbfs: float | None = None
+    listening_ms: float = 0.0
+    handshake: Exchange | None = None
+    arrived: tuple[str, str] | None = None
+    """Path and query as callpath's own server says they reached it; None from any other server."""
+
+    @property
+    def media(self) -> tuple[Arrival, ...]:
+        """What claims to be audio and could be decoded."""
+        return tuple(arrival for arrival in self.arrivals if arrival.payload is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """One stream held open: "silent", "media" or "media+ping" from our side, until `held_ms`."""
+
+    traffic: Literal["silent", "media", "media+ping"]
+    ending: Ending
+    held_ms: float
+    received: int = 0
+    last_received_ms: float | None = None
+    last_sent_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdleFacts:
+    """What --idle saw."""
+
+    wanted_ms: float
+    holds: tuple[Hold, ...]
+
+    def hold(self, traffic: str) -> Hold | None:
+        return next((hold for hold in self.holds if hold.traffic == traffic), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherSchemeFacts:
+    """`ws://` failed: does the same port speak TLS, and does the wss form of the URL upgrade?"""
+
+    tls_on_port: bool = False
+    tls_on_443: bool = False
+    exchange: Exchange | None = None

@@ -1,0 +1,7 @@
+"""One file a probe: it looks, bounded in time, and returns one facts dataclass. It never judges.
+
+url         how the URL reads                    tls         handshakes in the carrier's shape and others
+dns         where the name leads                 upgrade     the HTTP/1.1 exchange, every raw byte kept
+tcp         which addresses take a connection    websocket   frames by hand; several tries in a row
+channel     one connection, plain or TLS         media, idle a stream spoken as Telnyx speaks it
+"""

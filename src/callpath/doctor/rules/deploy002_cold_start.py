@@ -1,0 +1,52 @@
+"""DEPLOY002: the first try wakes the service."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from callpath.doctor.facts import Facts, RepeatFacts, UpgradeFacts
+from callpath.doctor.rule import Example, Finding, Rule
+from callpath.doctor.rules.deploy001_instances import outcomes, recovered
+from callpath.doctor.rules.sample import answer, nothing, tries, upgrade
+
+SLOW_FIRST_MS = 2500.0
+
+
+def check(facts: Facts) -> Finding | None:
+    rows = outcomes(facts)
+    carrier, repeats = facts[UpgradeFacts].carrier, facts[RepeatFacts]
+    later = [attempt.exchange.ms for attempt in repeats.tries if attempt.exchange.upgraded]
+    if recovered(rows):
+        return Finding(
+            f"the first try failed ({rows[0][1]}), the later ones worked",
+            tuple(f"try {number}: {text}" for number, (_, text) in enumerate(rows, 1)),
+        )
+    if carrier.upgraded and carrier.ms > SLOW_FIRST_MS and len(later) >= 3 and max(later) < carrier.ms / 4:
+        return Finding(
+            f"the first upgrade took {carrier.ms / 1000:.1f} s, the later ones {max(later) / 1000:.1f} s at most",
+            (f"first: {carrier.ms:.0f} ms", f"later: {', '.join(f'{ms:.0f}' for ms in later)} ms"),
+        )
+    return None
+
+
+RULE = Rule(
+    code="DEPLOY002",
+    slug="edge-cold-start",
+    title="The service was asleep",
+    layer="deploy",
+    owner="you",
+    why="The platform stopped the idle service; the first request wakes it and fails or waits for the boot. The first call "
+    "of the day is silent, the second is fine.",
+    fix='Keep one instance running: Railway: serverless off; Render: a paid plan; Fly: auto_stop_machines = "off", '
+    "min_machines_running = 1; Cloud Run: min instances 1.",
+    masked_by=("URL003",),
+    check=check,
+    examples=(
+        Example("502, then fine", Facts(*upgrade(answer(502)), tries(*[answer(101)] * 4)), fires=True),
+        Example(
+            "slow, then fast", Facts(*upgrade(replace(answer(101), ms=6000.0)), tries(*[answer(101)] * 4)), fires=True
+        ),
+        Example("always fine", Facts(*upgrade(answer(101)), tries(answer(101))), fires=False),
+        Example("nothing was tried", nothing(), fires=None),
+    ),
+)

@@ -1,0 +1,123 @@
+"""The three usual suspects, each with a verdict in plain words; and what was proven and what was not."""
+
+from __future__ import annotations
+
+from callpath.doctor.facts import (
+    DnsFacts,
+    Facts,
+    IdleFacts,
+    MediaFacts,
+    RepeatFacts,
+    TcpFacts,
+    TlsFacts,
+    UpgradeFacts,
+    UrlFacts,
+)  # fmt: skip
+from callpath.doctor.platform import recognise
+from callpath.doctor.verdict import Found, Suspect
+
+_NO_WEBSOCKET = {"platform-no-websocket", "app-has-no-websocket"}
+
+
+def judge_suspects(facts: Facts, verdict: Found | None) -> tuple[Suspect, ...]:
+    """The platform, the way, the URL: the three that are always accused."""
+    return (_platform(facts, verdict), _reachable(facts, verdict), _url(facts, verdict))
+
+
+def _platform(facts: Facts, verdict: Found | None) -> Suspect:
+    name = "the platform does not do WebSockets"
+    upgrade = facts.get(UpgradeFacts)
+    slug = verdict.rule.slug if verdict else ""
+    if upgrade is None:
+        return Suspect(
+            name, None, "Not seen: the examination stopped below. It is hardly ever the cause: Railway, Render, Fly, "
+            "Heroku, Cloud Run, Cloudflare and ALB all pass WebSockets with nothing to switch on."
+        )  # fmt: skip
+    edges = [trace.name for trace in recognise(upgrade.carrier, *upgrade.shapes) if trace.kind == "edge"]
+    where = f" ({', '.join(edges)})" if edges else ""
+    if upgrade.carrier.upgraded or any(exchange.upgraded for exchange in upgrade.shapes):
+        return Suspect(name, False, f"No: an upgrade through it{where} was answered with 101.")
+    if slug == "platform-no-websocket":
+        return Suspect(name, True, f"Yes: what answers{where} cannot upgrade on any path.")
+    if slug in _NO_WEBSOCKET:
+        return Suspect(name, False, f"No: the request reached the application{where}, which has no WebSocket there.")
+    return Suspect(
+        name, False if verdict and verdict.finding.kind == "fault" else None,
+        f"Nothing says so{where}: the refusal has another cause, see the verdict."
+        if verdict and verdict.finding.kind == "fault" else f"Not proven either way{where}.",
+    )  # fmt: skip
+
+
+def _reachable(facts: Facts, verdict: Found | None) -> Suspect:
+    name = "the carrier cannot reach the URL"
+    slug = verdict.rule.slug if verdict else ""
+    dns, tcp, tls = facts.get(DnsFacts), facts.get(TcpFacts), facts.get(TlsFacts)
+    if slug in {"url-private-host", "dns-private-address"}:
+        return Suspect(name, True, "Yes: the address exists only on this machine or inside this network.")
+    if dns is not None and not dns.addresses:
+        return Suspect(name, True, "Yes: the name leads nowhere.")
+    if tcp is None and tls is None and facts.get(UpgradeFacts) is None:
+        return Suspect(name, None, "Not seen: no connection was tried.")
+    if tcp is not None and not tcp.open:
+        return Suspect(name, True, "Yes: no address takes a connection on this port.")
+    if tls is not None and tls.carrier.outcome != "ok":
+        return Suspect(name, True, "Yes: a connection opens, but the TLS handshake a carrier makes fails.")
+    if slug in {"ip-allowlist-403", "cloudflare-challenge-403", "waf-blocks-upgrade", "access-gate"}:
+        return Suspect(name, True, "Yes: something in front turns programs away before the application sees them.")
+    if dns is not None and dns.classes and all(kind == "loopback" for kind in dns.classes):
+        return Suspect(name, None, "Reached from this machine; the address is this machine's own, so nothing is known "
+                                   "about the way from outside.")  # fmt: skip
+    return Suspect(
+        name, False, "No, as far as can be seen from here: DNS, TCP"
+        + (" and TLS" if tls is not None else "")
+        + " work. A firewall that admits only some sources can only be excluded from the carrier's side.",
+    )  # fmt: skip
+
+
+def _url(facts: Facts, verdict: Found | None) -> Suspect:
+    name = "the URL's form is wrong"
+    url = facts.get(UrlFacts)
+    if url is None:
+        return Suspect(name, None, "Not seen.")
+    if verdict is not None and verdict.rule.slug.startswith("url-"):
+        return Suspect(name, True, f"Yes: {verdict.finding.summary}")
+    upgrade = facts.get(UpgradeFacts)
+    if upgrade is not None and upgrade.carrier.upgraded:
+        return Suspect(name, False, "No: it parses, and this very path upgrades.")
+    return Suspect(name, None if upgrade is None else False,
+                   "Scheme, host, port and path read well; nothing says that another form would do better.")  # fmt: skip
+
+
+def proven(facts: Facts) -> tuple[str, ...]:
+    """What this examination really showed."""
+    lines = []
+    tcp, tls, upgrade = facts.get(TcpFacts), facts.get(TlsFacts), facts.get(UpgradeFacts)
+    media, repeats, idle = facts.get(MediaFacts), facts.get(RepeatFacts), facts.get(IdleFacts)
+    if tcp is not None and tcp.open:
+        lines.append(f"{len(tcp.open)} of {len(tcp.attempts)} addresses take connections")
+    if tls is not None and tls.carrier.outcome == "ok":
+        lines.append("the certificate is valid for this name, and the chain is complete")
+    if upgrade is not None and upgrade.carrier.upgraded:
+        lines.append("an upgrade without Origin, compression or subprotocol is answered with a correct 101")
+    if media is not None and media.sent_frames:
+        lines.append(f"{media.sent_frames} frames of {media.codec} were taken over {media.sending_ms / 1000:.1f} s")
+        if media.media:
+            lines.append(f"{len(media.media)} media frames came back")
+        if media.echo_likeness > 0.6 and media.echo_ms is not None:
+            lines.append(f"our own sound came back after {max(0.0, media.echo_ms):.0f} ms")
+    if repeats is not None and repeats.tries and all(attempt.fine for attempt in repeats.tries):
+        lines.append(f"{len(repeats.tries)} more upgrades were all fine")
+    if idle is not None and all(hold.ending.by != "peer" for hold in idle.holds):
+        lines.append(f"silent and busy streams stayed open for {idle.wanted_ms / 1000:.0f} s")
+    return tuple(lines)
+
+
+def unproven(facts: Facts) -> tuple[str, ...]:
+    """What no probe from here can show, or was not asked to."""
+    lines = ["that the carrier's own network is admitted (only its call attempts can show that)"]
+    media = facts.get(MediaFacts)
+    if media is not None and not media.media:
+        lines.append("that the server sends audio: none came in this time, which is right for one that only listens")
+    if facts.get(IdleFacts) is None:
+        lines.append("that a quiet stream stays open: run with --idle SECONDS")
+    return tuple(lines)

@@ -1,0 +1,45 @@
+"""The three that are always accused."""
+
+from __future__ import annotations
+
+import pytest
+
+from callpath.doctor.engine import judge
+from callpath.doctor.facts import Facts
+from callpath.doctor.rules.sample import answer, dns, media, tcp, tls, upgrade
+from callpath.doctor.suspects import proven, unproven
+
+
+def guilty(facts: Facts) -> list[bool | None]:
+    return [suspect.guilty for suspect in judge("wss://voice.example.com/", facts).suspects]
+
+
+@pytest.mark.parametrize(
+    ("facts", "verdicts"),
+    [
+        (media(), [False, None, False]),
+        (tcp("refused"), [None, True, None]),
+        (tls("untrusted", verify_code=10), [None, True, None]),
+        (upgrade(answer(404, "", Server="Netlify")), [True, None, False]),
+    ],
+)
+def test_suspects(facts: Facts, verdicts: list[bool | None]) -> None:
+    """In two public hunts the platform was blamed for days, and was never at fault."""
+    found = guilty(facts)
+
+    assert [found[0], found[2]] == [verdicts[0], verdicts[2]]
+    if verdicts[1]:
+        assert found[1] is True
+
+
+def test_a_private_name_cannot_be_reached() -> None:
+    """It works from here, and that is the trap."""
+    facts = dns(addresses=("10.0.0.5",), classes=("private",))
+
+    assert guilty(facts)[1] is True
+
+
+def test_what_was_not_asked_is_said() -> None:
+    """A listen-only server was heard to say nothing: that is not the same as fine."""
+    assert any("--idle" in line for line in unproven(media()))
+    assert any("100 frames" in line for line in proven(media()))
