@@ -11,6 +11,8 @@ from dataclasses import fields
 from pathlib import Path
 
 from callpath.config import Settings
+from callpath.doctor.report import cause_pages
+from callpath.doctor.rules import FALLBACKS, RULES
 from callpath.timeline import KINDS
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -51,18 +53,22 @@ def timeline_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES = {"settings.md": settings_page, "timeline.md": timeline_page}
+def pages() -> dict[str, str]:
+    """Every page, by its name below reference/."""
+    causes = {f"causes/{name}": text for name, text in cause_pages((*RULES, *FALLBACKS)).items()}
+    return {"settings.md": settings_page(), "timeline.md": timeline_page()} | causes
 
 
 def main() -> int:
     """Write or check every page."""
     check = "--check" in sys.argv
     stale = []
-    for name, make in PAGES.items():
-        path, text = REFERENCE / name, make()
+    for name, text in pages().items():
+        path = REFERENCE / name
         if check and (not path.exists() or path.read_text() != text):
             stale.append(name)
         elif not check:
+            path.parent.mkdir(exist_ok=True)
             path.write_text(text)
     if stale:
         print(f"out of date: {', '.join(stale)}; run `make docs`")

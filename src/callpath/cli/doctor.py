@@ -106,17 +106,14 @@ def explain(
     directory: Path | None = typer.Option(None, "--markdown", metavar="DIR", help="Write the pages here."),
 ) -> None:
     """Say what a code means, how it comes about and what mends it."""
-    from callpath.doctor.report import explained
+    from callpath.doctor.report import cause_pages, explained
     from callpath.doctor.rules import FALLBACKS, RULES
 
     known = (*RULES, *FALLBACKS)
     if everything and directory is not None:
         directory.mkdir(parents=True, exist_ok=True)
-        for rule in known:
-            (directory / f"{rule.code}.md").write_text(explained(rule), encoding="utf-8")
-        index = ["# Causes", "", "| code | cause | title | layer | owner |", "|---|---|---|---|---|"]
-        index += [f"| [{r.code}]({r.code}.md) | {r.slug} | {r.title} | {r.layer} | {r.owner} |" for r in known]
-        (directory / "index.md").write_text("\n".join(index) + "\n", encoding="utf-8")
+        for name, text in cause_pages(known).items():
+            (directory / name).write_text(text, encoding="utf-8")
         return
     if everything:
         for rule in known:

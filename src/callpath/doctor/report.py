@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from callpath.doctor.rule import Rule
 from callpath.doctor.verdict import Diagnosis, Found, Step
@@ -262,3 +262,14 @@ def explained(rule: Rule) -> str:
     if rule.masked_by:
         lines += [f"Explained by, where one of these is found too: {', '.join(rule.masked_by)}.", ""]
     return "\n".join(lines)
+
+
+def cause_pages(rules: Iterable[Rule]) -> dict[str, str]:
+    """File name to text: a page for each rule, and an index of them."""
+    known = tuple(rules)
+    index = ["# Causes", "", "| code | cause | title | layer | owner |", "|---|---|---|---|---|"]
+    index += [
+        f"| [{rule.code}]({rule.code}.md) | {rule.slug} | {rule.title} | {rule.layer} | {rule.owner} |"
+        for rule in known
+    ]
+    return {"index.md": "\n".join(index) + "\n"} | {f"{rule.code}.md": explained(rule) for rule in known}
