@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import ssl
 import sys
@@ -29,6 +30,9 @@ HOST = "voice.example.com"
 PATH = "/api/calls/test-connection/audio"
 PUBLIC_ADDRESS = "5.75.128.10"
 """Looks public, and is only ever used inside a namespace that has no way out."""
+
+LEASH = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
+"""Ends a program when the lab itself is killed, and cannot clean up."""
 
 READY_MS_MAX = 20_000
 RETRY_MS = 15.0
@@ -106,6 +110,7 @@ class Bench(software.Proxies):
         inside = self.network.enter if self.network else ()
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
+                *LEASH,
                 *inside,
                 *(str(word) for word in command),
                 stdin=asyncio.subprocess.DEVNULL,

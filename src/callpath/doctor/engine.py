@@ -157,6 +157,9 @@ async def _climb_http(examination: Examination, door: Door) -> None:
     clock, facts = examination.clock, examination.facts
     at_ms = clock.now_ms()
     exchange, channel, rest = await door.ask(CARRIER, examination.left_ms(examination.request.answer_timeout_ms))
+    if exchange.outcome == "no-connection" and not exchange.error:
+        # TCP and TLS worked an instant ago. One connection that timed out is a lost packet, or this machine is busy.
+        exchange, channel, rest = await door.ask(CARRIER, examination.left_ms(examination.request.answer_timeout_ms))
     if channel is None or not exchange.upgraded:
         if channel is not None:
             channel.abort()

@@ -63,6 +63,8 @@ def check(facts: Facts) -> Finding | None:
 
 def recovered(rows: list[tuple[bool, str]]) -> bool:
     """Failed first, then only worked: something woke up."""
+    if rows[0][1] == "no-connection":
+        return False  # below HTTP, and after TCP and TLS had worked: nothing was asleep
     flags = [ok for ok, _ in rows]
     first_good = flags.index(True) if True in flags else 0
     return first_good > 0 and all(flags[first_good:]) and len(flags) - first_good >= 3

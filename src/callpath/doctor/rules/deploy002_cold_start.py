@@ -7,7 +7,7 @@ from dataclasses import replace
 from callpath.doctor.facts import Facts, RepeatFacts, UpgradeFacts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.deploy001_instances import outcomes, recovered
-from callpath.doctor.rules.sample import answer, nothing, tries, upgrade
+from callpath.doctor.rules.sample import answer, failed, nothing, tries, upgrade
 
 SLOW_FIRST_MS = 2500.0
 
@@ -45,6 +45,11 @@ RULE = Rule(
         Example("502, then fine", Facts(*upgrade(answer(502)), tries(*[answer(101)] * 4)), fires=True),
         Example(
             "slow, then fast", Facts(*upgrade(replace(answer(101), ms=6000.0)), tries(*[answer(101)] * 4)), fires=True
+        ),
+        Example(
+            "one connection that timed out",
+            Facts(*upgrade(failed("no-connection")), tries(*[answer(101)] * 4)),
+            fires=False,
         ),
         Example("always fine", Facts(*upgrade(answer(101)), tries(answer(101))), fires=False),
         Example("nothing was tried", nothing(), fires=None),

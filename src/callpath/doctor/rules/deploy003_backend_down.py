@@ -14,10 +14,19 @@ def check(facts: Facts) -> Finding | None:
     bad = [text for ok, text in rows if not ok]
     if not good or not bad or recovered(rows) or not all(text in NO_BACKEND for text in bad):
         return None
-    return Finding(
-        f"{len(good)} of {len(rows)} identical tries worked; the others: {', '.join(dict.fromkeys(bad))}",
-        tuple(f"try {number}: {text}" for number, (_, text) in enumerate(rows, 1)),
-    )
+    summary = f"{len(good)} of {len(rows)} identical tries worked; the others: {', '.join(dict.fromkeys(bad))}"
+    evidence = tuple(f"try {number}: {text}" for number, (_, text) in enumerate(rows, 1))
+    if bad == ["no-connection"]:
+        return Finding(
+            summary,
+            evidence,
+            kind="open",
+            confidence="low",
+            candidates=("backend-flapping", "tcp-timeout-firewall-drop"),
+            question="One connection did not come about in time. Run again while this machine has nothing else to do: if "
+            "it happens again, a backend, a connection limit or the network drops some.",
+        )
+    return Finding(summary, evidence)
 
 
 RULE = Rule(
