@@ -31,6 +31,8 @@ WRONG = "WRONG"
 MISSED = "missed"
 FALSE_ALARM = "FALSE ALARM"
 BROKEN = "broken"
+LIES = {WRONG, MISSED, FALSE_ALARM}
+"""What sends an operator the wrong way. To withhold a verdict does not."""
 
 _clock = SystemClock()
 

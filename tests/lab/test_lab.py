@@ -16,7 +16,7 @@ from _pytest.mark import ParameterSet
 
 from callpath.doctor.rules import RULES
 from tests.lab.case import HEALTHY, UNDECIDED, Case
-from tests.lab.cases import ALL
+from tests.lab.cases import ALL, further_cases
 from tests.lab.programs import missing
 from tests.lab.runner import OK, Outcome, laboratory, row, run_case
 
@@ -32,15 +32,13 @@ BY_NAME = {case.name: case for case in ALL}
 def parameters() -> list[ParameterSet]:
     """All cases; the second and further ones of a cause, healthy ones apart, carry the marker `lab_more` as well."""
     rows = []
-    shown: set[str] = set()
+    further = further_cases(ALL)
     for case in ALL:
         marks: list[pytest.MarkDecorator] = []
         if lacks := missing(case):
             marks.append(pytest.mark.skip(reason=f"not here: {', '.join(lacks)}"))
-        elif case.expected <= shown and HEALTHY not in case.expected:
+        elif case in further:
             marks.append(pytest.mark.lab_more)
-        else:
-            shown |= case.expected
         rows.append(pytest.param(case, id=case.name, marks=marks))
     return rows
 
