@@ -104,7 +104,9 @@ def _points(name: str, given: str, quick: bool) -> list[int]:
 
 
 def _most(server: Server, loadgen: Path, seconds: float, results: dict[tuple[str, int], list[Figures]]) -> int:
-    good = [(calls, rows) for (name, calls), rows in results.items() if name == server.name and all(r.good for r in rows)]
+    good = [
+        (calls, rows) for (name, calls), rows in results.items() if name == server.name and all(r.good for r in rows)
+    ]
     calls, rows = max(good, default=(10, []))
     cpu = statistics.median(row.cpu for row in rows) if rows else 0.5
     return largest(server, loadgen, seconds, calls, cpu)
@@ -124,8 +126,10 @@ def _servers(quick: bool, only: set[str]) -> list[Server]:
     ]
     node = _node_with_ws()
     if node is not None:
-        servers.append(Server("node", ["node", str(PEERS / "ws_echo.js")], env={"NODE_PATH": str(node)}, fifo=False))
-    peers = _environment("peers", "aiohttp fastapi uvicorn[standard] uvloop numpy soxr audioop-lts;python_version>='3.13'")
+        servers.append(Server("node", ["node", str(PEERS / "ws_echo.js")], env={"NODE_PATH": str(node)}))
+    peers = _environment(
+        "peers", "aiohttp fastapi uvicorn[standard] uvloop numpy soxr audioop-lts;python_version>='3.13'"
+    )
     if peers is not None:
         servers += [
             Server("aiohttp", [str(peers), str(PEERS / "aiohttp_echo.py")]),

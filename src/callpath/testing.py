@@ -117,8 +117,8 @@ class Pair:
                 events += self.server.receive_text(text, self.now_ms)
             events += self.server.due_events(self.now_ms)
             to_carrier = self.server.texts_to_send(self.now_ms)
-            for text in to_carrier:
-                self.carrier.receive_text(text, self.now_ms)
+            for sent in to_carrier:
+                self.carrier.receive_text(sent.decode(), self.now_ms)
             if not to_server and not to_carrier:
                 return events
 
@@ -206,7 +206,7 @@ class HandlerUnderTest:
                 data_dir=self._data_dir,
             )
             self.call = Call(facts, sample_rate_hz=self._app.sample_rate_hz, line=self, clock=self._clock)
-            self.call.attach(self._pair.server, asyncio.Event())
+            self.call.attach(self._pair.server, lambda: None)  # `run` carries what is played
             assert self._tasks is not None and self._app.handler is not None
             self._handler = self._tasks.create_task(self._enter(self.call), name="handler under test")
         elif isinstance(event, AudioReceived | DtmfPressed | MarkHandedBack) and self.call is not None:

@@ -134,6 +134,7 @@ class MediaCounted(What, frozen=True, kw_only=True, tag="media.counted"):
     dropped_for_handler: int = 0
     frames_rejected: int = 0
     underruns: int = 0
+    write_stalls: int = 0
     played_ms: float = 0.0
 
 
@@ -357,6 +358,7 @@ def describe(what: What) -> str:
                     ("dropped, handler too slow", what.dropped_for_handler),
                     ("rejected", what.frames_rejected),
                     ("underruns", what.underruns),
+                    ("times the peer did not read", what.write_stalls),
                 )
                 if count
             ]

@@ -204,7 +204,7 @@ async def test_a_lost_socket_comes_back_and_nobody_is_greeted_twice(tmp_path: Pa
             assert echoed["event"] == "media"
             stream_id = f"00{number}a"
             await served.until(session, partial(_stopped, stream_id))
-        entries = await served.timeline(session)
+        entries = await served.until_kind(session, SocketClosed, times=2)
 
     started = [entry.what for entry in entries if isinstance(entry.what, StreamStarted)]
     closed = [entry.what for entry in entries if isinstance(entry.what, SocketClosed)]

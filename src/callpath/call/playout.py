@@ -27,12 +27,6 @@ class Cleared:
     dropped_ms: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    payload: bytes
-    duration_ms: float
-
-
 class Playout:
     """One direction of one stream. Frames and marks go out in the order in which they were added."""
 
@@ -42,7 +36,7 @@ class Playout:
         """How often the ear ran dry although more audio came within the same utterance."""
 
         self._lead_ms_max = lead_ms_max
-        self._queue: deque[_Frame | str] = deque()
+        self._queue: deque[tuple[bytes, float] | str] = deque()
         self._queued_ms = 0.0
         self._sent_ms = 0.0
         self._ear_ends_at_ms = 0.0
@@ -54,7 +48,7 @@ class Playout:
 
     def add(self, payload: bytes, duration_ms: float) -> None:
         """Queue one frame."""
-        self._queue.append(_Frame(payload, duration_ms))
+        self._queue.append((payload, duration_ms))
         self._queued_ms += duration_ms
 
     def add_mark(self, name: str) -> None:
@@ -91,24 +85,26 @@ class Playout:
 
     def take_due(self, now_ms: float) -> list[bytes | str]:
         """Payloads and marks (their names) to send now, in order."""
+        queue = self._queue
         due: list[bytes | str] = []
-        while self._queue:
-            head = self._queue[0]
+        while queue:
+            head = queue[0]
             if isinstance(head, str):
                 self._marks_out.append(head)
                 due.append(head)
-            elif self._ear_ends_at_ms - now_ms + head.duration_ms <= self._lead_ms_max:
+            else:
+                payload, duration_ms = head
+                if self._ear_ends_at_ms - now_ms + duration_ms > self._lead_ms_max:
+                    break
                 if self._ear_ends_at_ms < now_ms:
                     self._count_underrun(now_ms)
                     self._ear_ends_at_ms = now_ms
-                self._ear_ends_at_ms += head.duration_ms
-                self._sent_ms += head.duration_ms
-                self._queued_ms -= head.duration_ms
+                self._ear_ends_at_ms += duration_ms
+                self._sent_ms += duration_ms
+                self._queued_ms -= duration_ms
                 self.frames_sent += 1
-                due.append(head.payload)
-            else:
-                break
-            self._queue.popleft()
+                due.append(payload)
+            queue.popleft()
         return due
 
     def next_due_at_ms(self) -> float | None:
@@ -118,7 +114,7 @@ class Playout:
         head = self._queue[0]
         if isinstance(head, str):
             return 0.0
-        return self._ear_ends_at_ms + head.duration_ms - self._lead_ms_max
+        return self._ear_ends_at_ms + head[1] - self._lead_ms_max
 
     # --- reading -----------------------------------------------------------------------------------------------------
 

@@ -16,11 +16,10 @@ call's timeline.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar, overload
+from typing import Protocol, overload
 
 import numpy as np
 
@@ -31,6 +30,7 @@ from callpath.call.leg import Leg
 from callpath.call.stream import AudioReceived, DtmfPressed, MarkHandedBack, MediaStream
 from callpath.clock import Clock
 from callpath.errors import AudioError, LocalProtocolError
+from callpath.server.handover import Waiting
 from callpath.timeline import Noted, PlayoutCleared, RecordingSaved, What
 from callpath.wire.command import Command, Hangup, Speak, Transfer
 from callpath.wire.ids import CallControlId, LegId, SessionId
@@ -51,7 +51,6 @@ EVENTS_MAX = 256
 
 Handler = Callable[["Call"], Awaitable[None]]
 Event = DtmfPressed | MarkHandedBack
-Item = TypeVar("Item")
 Source = bytes | Pcm | str | Path | AsyncIterator[bytes]
 
 
@@ -138,17 +137,17 @@ class Call:
     def __init__(self, facts: CallFacts, *, sample_rate_hz: int, line: Line, clock: Clock) -> None:
         self.facts = facts
         self.sample_rate_hz = sample_rate_hz
-        self.audio = _Waiting[bytes](limit=AUDIO_QUEUE_MS_MAX // 20)
+        self.audio = Waiting[bytes](limit=AUDIO_QUEUE_MS_MAX // 20)
         """The caller's speech in chunks of 20 ms: `async for chunk in call.audio`. Ends with the call."""
-        self.events = _Waiting[Event](limit=EVENTS_MAX)
+        self.events = Waiting[Event](limit=EVENTS_MAX)
         """Keys pressed (`DtmfPressed`) and marks that came back (`MarkHandedBack`)."""
         self._line = line
         self._clock = clock
         self._stream: MediaStream | None = None
-        self._wake_socket = asyncio.Event()
+        self._flush: Callable[[], None] = _nowhere
         self._room = asyncio.Event()
-        self._from_stream = Resampler(sample_rate_hz, sample_rate_hz)
-        self._to_stream = Resampler(sample_rate_hz, sample_rate_hz)
+        self._from_stream: Resampler | None = None
+        self._to_stream: Resampler | None = None
         self._play_rate_hz = sample_rate_hz
 
     # --- who ---------------------------------------------------------------------------------------------------------
@@ -188,6 +187,11 @@ class Call:
         says its own). Raises AudioError for audio that cannot be used.
         """
         rate_hz = sample_rate_hz or self.sample_rate_hz
+        if type(source) is bytes and len(source) <= rate_hz * PLAY_PIECE_MS // 500:
+            # A chunk, as it came or as an engine makes it: the usual case, kept short.
+            if not self._play_at_once(pcm := as_pcm(source), rate_hz):
+                await self._play_pcm(pcm, rate_hz)
+            return
         match source:
             case str() | Path():
                 pcm, rate_hz = read_wav(Path(source))
@@ -206,8 +210,9 @@ class Call:
         if self._stream is None:
             return 0.0
         cleared = self._stream.clear(self._clock.now_ms())
-        self._to_stream.reset()
-        self._wake_socket.set()
+        if self._to_stream is not None:
+            self._to_stream.reset()
+        self._flush()
         self._room.set()
         self._line.note(PlayoutCleared(heard_ms=cleared.heard_ms, dropped_ms=cleared.dropped_ms))
         return cleared.heard_ms
@@ -215,7 +220,7 @@ class Call:
     async def mark(self, name: str) -> None:
         """Ask to be told (in `events`) when everything played so far was heard, or thrown away by a clear."""
         (await self._connected()).mark(name)
-        self._wake_socket.set()
+        self._flush()
 
     async def finished(self) -> None:
         """Wait until everything that was played has been heard."""
@@ -258,22 +263,27 @@ class Call:
 
     # --- for the server ----------------------------------------------------------------------------------------------
 
-    def attach(self, stream: MediaStream, wake_socket: asyncio.Event) -> None:
-        """Carry on over `stream`: the first one, or a new one after the socket was lost."""
+    def attach(self, stream: MediaStream, flush: Callable[[], None]) -> None:
+        """Carry on over `stream`: the first one, or a new one after the socket was lost.
+
+        `flush` is called when something is there to be sent.
+        """
         self._stream = stream
-        self._wake_socket = wake_socket
-        self._from_stream = Resampler(stream.received_rate_hz, self.sample_rate_hz)
-        self._to_stream = Resampler(self._play_rate_hz, stream.play_rate_hz)
+        self._flush = flush
+        self._from_stream = _resampler(stream.received_rate_hz, self.sample_rate_hz)
+        self._to_stream = _resampler(self._play_rate_hz, stream.play_rate_hz)
         self._room.set()
 
     def detach(self) -> None:
         """The socket is gone; it may come back."""
         self._stream = None
+        self._flush = _nowhere
 
     def receive(self, event: AudioReceived | DtmfPressed | MarkHandedBack) -> None:
         """Hand one event of the stream to the handler."""
         if isinstance(event, AudioReceived):
-            self.audio.put(self._from_stream.push(event.pcm).tobytes())
+            pcm = event.pcm if self._from_stream is None else self._from_stream.push(event.pcm)
+            self.audio.put(pcm.tobytes())
         else:
             self.events.put(event)
 
@@ -291,16 +301,22 @@ class Call:
     async def _play_pcm(self, pcm: Pcm, rate_hz: int) -> None:
         piece_samples = rate_hz * PLAY_PIECE_MS // 1000
         for start in range(0, len(pcm), piece_samples):
-            stream = await self._connected()
-            while stream.playout.queued_ms > PLAY_QUEUE_MS_MAX - PLAY_PIECE_MS:
+            piece = pcm[start : start + piece_samples]
+            while not self._play_at_once(piece, rate_hz):
                 self._room.clear()
                 await self._room.wait()
-                stream = await self._connected()
-            if rate_hz != self._play_rate_hz:
-                self._play_rate_hz = rate_hz
-                self._to_stream = Resampler(rate_hz, stream.play_rate_hz)
-            stream.play(self._to_stream.push(pcm[start : start + piece_samples]))
-            self._wake_socket.set()
+
+    def _play_at_once(self, pcm: Pcm, rate_hz: int) -> bool:
+        """Queue at most PLAY_PIECE_MS of audio; False if there is no room, or no stream, at the moment."""
+        stream = self._stream
+        if stream is None or stream.playout.queued_ms > PLAY_QUEUE_MS_MAX - PLAY_PIECE_MS:
+            return False
+        if rate_hz != self._play_rate_hz:
+            self._play_rate_hz = rate_hz
+            self._to_stream = _resampler(rate_hz, stream.play_rate_hz)
+        stream.play(pcm if self._to_stream is None else self._to_stream.push(pcm))
+        self._flush()
+        return True
 
     async def _connected(self) -> MediaStream:
         while self._stream is None:
@@ -309,34 +325,9 @@ class Call:
         return self._stream
 
 
-class _Waiting(Generic[Item]):
-    """Items on their way to the handler: an async iterator over a bounded queue that drops its oldest, and counts."""
+def _resampler(from_hz: int, to_hz: int) -> Resampler | None:
+    return None if from_hz == to_hz else Resampler(from_hz, to_hz)
 
-    def __init__(self, limit: int) -> None:
-        self.dropped = 0
-        self._items: deque[Item] = deque()
-        self._limit = limit
-        self._closed = False
-        self._changed = asyncio.Event()
 
-    def put(self, item: Item) -> None:
-        if len(self._items) >= self._limit:
-            self._items.popleft()
-            self.dropped += 1
-        self._items.append(item)
-        self._changed.set()
-
-    def close(self) -> None:
-        self._closed = True
-        self._changed.set()
-
-    def __aiter__(self) -> AsyncIterator[Item]:
-        return self
-
-    async def __anext__(self) -> Item:
-        while not self._items:
-            if self._closed:
-                raise StopAsyncIteration
-            self._changed.clear()
-            await self._changed.wait()
-        return self._items.popleft()
+def _nowhere() -> None:
+    """There is no socket to flush."""

@@ -84,7 +84,7 @@ class ProbeEndpoint:
                 continue
             match frame:
                 case Media(track="inbound"):
-                    await websocket.send_text(encode_media(frame.payload))
+                    await websocket.send_text(encode_media(frame.payload).decode())
                 case Stop():
                     await websocket.close(1000, "stream stopped")
                     return

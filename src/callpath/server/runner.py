@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,9 @@ from callpath.call.stream import MediaStream
 from callpath.clock import Clock
 from callpath.control import Control
 from callpath.errors import CallpathError, ControlError, LocalProtocolError, StoreError
+from callpath.server.gathering import Gathering
 from callpath.server.handler import App, Call, CallFacts
+from callpath.server.pacer import Pacer
 from callpath.server.tokens import CallTokens
 from callpath.store.port import CallLog, Refusal
 from callpath.timeline import (
@@ -35,6 +37,7 @@ from callpath.timeline import (
     HandlerEnded,
     HandlerFailed,
     HandlerStarted,
+    MediaCounted,
     SocketReceived,
     SocketRefused,
     StreamAccepted,
@@ -108,6 +111,8 @@ class CallRunner:
         self.data_dir = data_dir
         self.reconnect_ms = reconnect_ms
         self.calls: dict[SessionId, LiveCall] = {}
+        self.pacer = Pacer(clock)
+        self.gathering: Gathering
         self._tasks: asyncio.TaskGroup | None = None
         self._work: set[asyncio.Task[None]] = set()
         """Handlers and commands under way: cancelled when the server stops. Actors end by themselves, after storing."""
@@ -117,12 +122,15 @@ class CallRunner:
         """While this is entered, calls are served; on leaving, handlers are cancelled and timelines stored."""
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
+            self.gathering = Gathering(self.clock)
+            pacing = tasks.create_task(self.pacer.run(), name="pace streams")
             try:
                 yield
             finally:
                 self._tasks = None
                 for task in self._work:
                     task.cancel()
+                pacing.cancel()
                 for call in self.calls.values():
                     call.stop()
 
@@ -241,6 +249,7 @@ class LiveCall:
         self._runner = runner
         self._clock = runner.clock
         self._wake = asyncio.Event()
+        self._news = True
         self._pending: deque[Entry] = deque()
         self._storing = asyncio.Lock()
         self._number = 0
@@ -256,7 +265,8 @@ class LiveCall:
     # --- the actor ---------------------------------------------------------------------------------------------------
 
     def wake(self) -> None:
-        """There is something new."""
+        """There is something new in the store, or to decide."""
+        self._news = True
         self._wake.set()
 
     def stop(self) -> None:
@@ -269,7 +279,8 @@ class LiveCall:
         try:
             while True:
                 await self._store_pending()
-                await self._read_news()
+                if self._news:
+                    await self._read_news()
                 self.ready.set()
                 await self._act()
                 if self._is_over():
@@ -282,11 +293,12 @@ class LiveCall:
             self._runner.forget(self)
 
     async def _read_news(self) -> None:
+        self._news = False
         try:
             news = await self._runner.log.read(self.session.session, after=self._number)
         except StoreError as error:
             logger.error("Timeline not read", event_name="timeline.not_read", error=str(error), **self._ids())
-            self._store_failed = True
+            self._store_failed = self._news = True
             return
         for entry in news:
             self._number = entry.number
@@ -339,6 +351,9 @@ class LiveCall:
         self._pending.append(entry)
         if isinstance(what, CommandSent):
             self.session.apply(entry)  # at once: the command must not be asked for again, even if the store fails
+        if isinstance(what, MediaCounted):
+            self._wake.set()  # to be stored; nothing follows from it, and in the log it would be every other line
+            return
         log_entry(entry)
         self.wake()
 
@@ -452,11 +467,11 @@ class LiveCall:
         """False once a newer socket has taken over."""
         return self._stream is stream
 
-    def frame_received(self) -> None:
+    def frame_received(self, now_ms: float) -> None:
         """The socket lives."""
-        self._last_frame_ms = self._clock.now_ms()
+        self._last_frame_ms = now_ms
 
-    def stream_started(self, start: Start, stream: MediaStream, wake_socket: asyncio.Event) -> None:
+    def stream_started(self, start: Start, stream: MediaStream, flush: Callable[[], None]) -> None:
         """The start frame came: enter the handler, or let it carry on over the new stream."""
         again = self.call is not None
         media_format = start.media_format
@@ -472,10 +487,10 @@ class LiveCall:
             facts = CallFacts.of(self.session.session, self.session.leg, start, self._runner.data_dir)
             app = self._runner.app
             self.call = Call(facts, sample_rate_hz=app.sample_rate_hz, line=self, clock=self._clock)
-            self.call.attach(stream, wake_socket)
+            self.call.attach(stream, flush)
             self._handler = self._runner.spawn(self._run_handler(self.call), name=f"handler {self.session.session}")
         else:
-            self.call.attach(stream, wake_socket)
+            self.call.attach(stream, flush)
 
     def socket_closed(self, stream: MediaStream) -> None:
         """The socket is gone. The handler waits a while for another; it ends when the call does."""
