@@ -121,7 +121,7 @@ def test_what_cannot_be_used_is_refused_with_a_reason(text: str, reason: str) ->
 
 def test_what_we_send_is_as_documented() -> None:
     """To the letter: Telnyx answers anything else with 100003 and plays nothing."""
-    assert encode_media(b"\xff\x7f") == b'{"event":"media","media":{"payload":"/38="}}'
+    assert encode_media(b"\xff\x7f") == '{"event":"media","media":{"payload":"/38="}}'
     assert encode_message(Clear()) == '{"event":"clear"}'
     assert encode_message(Mark(name="a")) == '{"event":"mark","mark":{"name":"a"}}'
 

@@ -28,7 +28,7 @@ from callpath.wire.media import (
     Message,
     Start,
     Stop,
-    encode_media,
+    encode_media_utf8,
     encode_message,
     parse_message,
     read_media,
@@ -270,7 +270,7 @@ class MediaStream:
         if self._framer.pending_samples and self._tail_is_due(now_ms):
             self._flush_tail()
         texts = [
-            encode_message(Mark(name=item)).encode() if isinstance(item, str) else encode_media(item)
+            encode_message(Mark(name=item)).encode() if isinstance(item, str) else encode_media_utf8(item)
             for item in self.playout.take_due(now_ms)
         ]
         if self._clear_pending:

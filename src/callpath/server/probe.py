@@ -84,7 +84,7 @@ class ProbeEndpoint:
                 continue
             match frame:
                 case Media(track="inbound"):
-                    await websocket.send_text(encode_media(frame.payload).decode())
+                    await websocket.send_text(encode_media(frame.payload))
                 case Stop():
                     await websocket.close(1000, "stream stopped")
                     return

@@ -309,8 +309,13 @@ _CLEAR_TEXT = '{"event":"clear"}'
 _MEDIA_HEAD, _MEDIA_TAIL = b'{"event":"media","media":{"payload":"', b'"}}'
 
 
-def encode_media(payload: bytes) -> bytes:
-    """A media frame to Telnyx, as UTF-8. In rtp mode `payload` is 20 ms to 30 s of the codec chosen in the command."""
+def encode_media(payload: bytes) -> str:
+    """A media frame to Telnyx. In rtp mode `payload` is 20 ms to 30 s of the codec chosen in the command."""
+    return encode_media_utf8(payload).decode()
+
+
+def encode_media_utf8(payload: bytes) -> bytes:
+    """The same, ready for the socket."""
     return _MEDIA_HEAD + binascii.b2a_base64(payload, newline=False) + _MEDIA_TAIL
 
 
