@@ -52,6 +52,19 @@ CLOSE_AFTER_STOP_MS = 2_000.0
 LOOK_EVERY_MS = 1_000.0
 """How often a stream is looked at beside its frames: counters, pings, patience."""
 
+TURNS = 10
+"""Streams are looked at in so many groups, a tenth of a second apart, and each group is counted in a second of its own:
+else a hundred calls that began together would all have it at once, or each cost a commit of the call log alone."""
+
+BAD_FRAMES_MAX = 100
+"""After this many frames in a row that mean nothing the peer is not Telnyx, and the socket is closed (1008)."""
+
+CLOSE_AFTER_STOP_MS = 2_000.0
+"""After a stop frame Telnyx closes the socket; we wait this long before we do."""
+
+LOOK_EVERY_MS = 1_000.0
+"""How often a stream is looked at beside its frames: counters, pings, patience."""
+
 TURNS = 50
 """Streams take turns in being looked at and counted, or a hundred calls that began together would all have it at once."""
 
@@ -142,9 +155,9 @@ class StreamDriver:
         """The socket is open."""
         self._socket = socket
         now_ms = self._clock.now_ms()
-        turn = self._pacer.next_turn() % TURNS / TURNS
-        self._count_at_ms = now_ms + COUNTED_EVERY_MS * turn
-        self._look_at_ms = now_ms + LOOK_EVERY_MS * turn
+        turn = self._pacer.next_turn() % TURNS
+        self._look_at_ms = now_ms - now_ms % LOOK_EVERY_MS + LOOK_EVERY_MS * (1 + turn / TURNS)
+        self._count_at_ms = self._look_at_ms + COUNTED_EVERY_MS * turn / TURNS
         self._pacer.wake_at(self, self._look_at_ms)
 
     # --- from the socket ---------------------------------------------------------------------------------------------
@@ -223,7 +236,8 @@ class StreamDriver:
         for event in self._stream.due_events(now_ms):
             self._take(event, now_ms)
         if now_ms >= self._look_at_ms:
-            self._look_at_ms = now_ms + LOOK_EVERY_MS
+            while self._look_at_ms <= now_ms:
+                self._look_at_ms += LOOK_EVERY_MS
             self._look(now_ms)
         self._pacer.wake_at(self, self._look_at_ms)
         self._flush(now_ms)
@@ -231,6 +245,7 @@ class StreamDriver:
     def _look(self, now_ms: float) -> None:
         self._socket.look(now_ms)
         if now_ms >= self._count_at_ms:
+            self._count_at_ms += COUNTED_EVERY_MS
             self._count(now_ms)
         if self._close_at_ms is not None and now_ms >= self._close_at_ms:
             self._socket.close(1000, "stream stopped")
@@ -280,7 +295,6 @@ class StreamDriver:
             self._call.call.receive(event)
 
     def _count(self, now_ms: float) -> None:
-        self._count_at_ms = now_ms + COUNTED_EVERY_MS
         if self._stream.start is None:
             return
         counts, playout = self._stream.counts, self._stream.playout
