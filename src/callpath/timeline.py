@@ -145,6 +145,16 @@ class FrameRejected(What, frozen=True, kw_only=True, tag="frame.rejected"):
     detail: str
 
 
+class MediaSymptom(What, frozen=True, kw_only=True, tag="media.symptom"):
+    """The stream works, but something sounds or behaves wrong: `code` is permanent, `evidence` has the numbers. Once a
+    stream for each code."""
+
+    code: str
+    slug: str
+    meaning: str
+    evidence: dict[str, float | str] = msgspec.field(default_factory=dict)
+
+
 class StreamErrored(What, frozen=True, kw_only=True, tag="stream.errored"):
     """Telnyx said on the socket that it could not use what we sent."""
 
@@ -243,6 +253,7 @@ KINDS: tuple[type[What], ...] = (
     FirstOutbound,
     MediaCounted,
     FrameRejected,
+    MediaSymptom,
     StreamErrored,
     DtmfReceived,
     MarkReturned,
@@ -365,6 +376,8 @@ def describe(what: What) -> str:
             return ", ".join([f"Frames so far: {what.frames_in} in, {what.frames_out} out", *trouble])
         case FrameRejected():
             return f"Frame skipped ({what.reason}): {what.detail}"
+        case MediaSymptom():
+            return f"{what.meaning} ({what.code} {what.slug})"
         case StreamErrored():
             return f"Telnyx reports {what.code} {what.title}: {what.detail}"
         case DtmfReceived():

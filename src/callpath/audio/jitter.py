@@ -15,7 +15,6 @@ loss or two goes unnamed until the stride is back.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -88,7 +87,7 @@ class JitterBuffer:
         """The last number that came by less than a stride, and how many such came in a row."""
         self._short_run = 0
         self._held: dict[int, tuple[bytes, float]] = {}
-        self._passed: deque[tuple[int, int]] = deque(maxlen=HELD_MAX)
+        self._passed: list[tuple[int, int]] = []
         """Numbers that were given up, as (first, last): tells late from duplicated."""
         self._stray: tuple[int, bytes, float] | None = None
         """A chunk from far away. The next one tells whether a new numbering began or it was lost in time."""
@@ -213,6 +212,7 @@ class JitterBuffer:
         step = chunk - self._last
         if step > 1:
             self._passed.append((self._last + 1, chunk - 1))
+            del self._passed[:-HELD_MAX]
         if step < self.stride:
             self._short_run = self._short_run + 1 if self._short == self._last else 1
             self._short = chunk

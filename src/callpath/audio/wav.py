@@ -93,6 +93,11 @@ class WavWriter:
         if self._bytes - self._bytes_in_header >= 2 * self._channels * self._rate_hz:
             self._refresh_header()
 
+    def flush(self) -> None:
+        """Make the header count all there is, without waiting for a whole second of audio."""
+        if self._bytes > self._bytes_in_header:
+            self._refresh_header()
+
     def close(self) -> None:
         """Finish the header. May be called twice."""
         if not self._file.closed:

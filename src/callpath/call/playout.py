@@ -8,6 +8,7 @@ sent, less the lead that is left.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 LEAD_MS_MAX = 200.0
@@ -32,16 +33,19 @@ class Playout:
 
     def __init__(self, lead_ms_max: float = LEAD_MS_MAX) -> None:
         self.frames_sent = 0
+        self.last_sent: bytes | None = None
         self.underruns = 0
         """How often the ear ran dry although more audio came within the same utterance."""
 
+        self.on_sent: Callable[[bytes, float], None] | None = None
+        """Told of each payload that goes out, and of when the ear will hear it: for recordings."""
         self._lead_ms_max = lead_ms_max
         self._queue: deque[tuple[bytes, float] | str] = deque()
         self._queued_ms = 0.0
         self._sent_ms = 0.0
         self._ear_ends_at_ms = 0.0
         self._heard_before_clear_ms = 0.0
-        self._marks_out: deque[str] = deque()
+        self._marks_out: list[str] = []
         self._marks_cleared: list[str] = []
 
     # --- in ----------------------------------------------------------------------------------------------------------
@@ -99,10 +103,13 @@ class Playout:
                 if self._ear_ends_at_ms < now_ms:
                     self._count_underrun(now_ms)
                     self._ear_ends_at_ms = now_ms
+                if self.on_sent is not None:
+                    self.on_sent(payload, self._ear_ends_at_ms)
                 self._ear_ends_at_ms += duration_ms
                 self._sent_ms += duration_ms
                 self._queued_ms -= duration_ms
                 self.frames_sent += 1
+                self.last_sent = payload
                 due.append(payload)
             queue.popleft()
         return due

@@ -27,10 +27,11 @@ from callpath.audio.pcm import Pcm, as_pcm
 from callpath.audio.resample import Resampler
 from callpath.audio.wav import read_wav
 from callpath.call.leg import Leg
-from callpath.call.stream import AudioReceived, DtmfPressed, MarkHandedBack, MediaStream
+from callpath.call.stream import AudioReceived, DtmfPressed, MarkHandedBack, MediaStream, PayloadReceived
 from callpath.clock import Clock
 from callpath.errors import AudioError, LocalProtocolError
 from callpath.server.handover import Waiting
+from callpath.server.recording import Recording
 from callpath.timeline import Noted, PlayoutCleared, RecordingSaved, What
 from callpath.wire.command import Command, Hangup, Speak, Transfer
 from callpath.wire.ids import CallControlId, LegId, SessionId
@@ -60,17 +61,22 @@ class App:
     def __init__(self) -> None:
         self.handler: Handler | None = None
         self.sample_rate_hz = 8000
+        self.raw = False
 
     @overload
     def call(self, handler: Handler, /) -> Handler: ...
 
     @overload
-    def call(self, /, *, sample_rate_hz: int = 8000) -> Callable[[Handler], Handler]: ...
+    def call(self, /, *, sample_rate_hz: int = 8000, raw: bool = False) -> Callable[[Handler], Handler]: ...
 
     def call(
-        self, handler: Handler | None = None, /, *, sample_rate_hz: int = 8000
+        self, handler: Handler | None = None, /, *, sample_rate_hz: int = 8000, raw: bool = False
     ) -> Handler | Callable[[Handler], Handler]:
-        """Decorator: enter `handler` for every call; its audio comes and goes at `sample_rate_hz`."""
+        """Decorator: enter `handler` for every call; its audio comes and goes at `sample_rate_hz`.
+
+        With `raw` the handler gets payloads as they came, in the stream's encoding, and plays payloads: for bridges and
+        for engines that speak the phone's codec. Nothing is decoded, resampled, or put in the place of what was lost.
+        """
         if sample_rate_hz not in (8000, 16000, 24000, 48000):
             raise AudioError(f"a handler's audio can be at 8000, 16000, 24000 or 48000 Hz, not at {sample_rate_hz}")
 
@@ -79,6 +85,7 @@ class App:
                 raise LocalProtocolError("this App has a handler already: one App, one @app.call")
             self.handler = handler
             self.sample_rate_hz = sample_rate_hz
+            self.raw = raw
             return handler
 
         return register if handler is None else register(handler)
@@ -134,7 +141,7 @@ class CallFacts:
 class Call:
     """One phone call, as its handler sees it. All audio is PCM16, mono, little-endian, at `sample_rate_hz`."""
 
-    def __init__(self, facts: CallFacts, *, sample_rate_hz: int, line: Line, clock: Clock) -> None:
+    def __init__(self, facts: CallFacts, *, sample_rate_hz: int, line: Line, clock: Clock, raw: bool = False) -> None:
         self.facts = facts
         self.sample_rate_hz = sample_rate_hz
         self.audio = Waiting[bytes](limit=AUDIO_QUEUE_MS_MAX // 20)
@@ -145,7 +152,13 @@ class Call:
         self._clock = clock
         self._stream: MediaStream | None = None
         self._flush: Callable[[], None] = _nowhere
+        self._raw = raw
         self._room = asyncio.Event()
+        self._turn = asyncio.Lock()
+        """Held by the source that is playing; others wait for it, in order."""
+        self._cuts = 0
+        """How often playing was cut off. A source that began before the last time plays no further."""
+        self._recording: Recording | None = None
         self._from_stream: Resampler | None = None
         self._to_stream: Resampler | None = None
         self._play_rate_hz = sample_rate_hz
@@ -179,41 +192,38 @@ class Call:
 
     # --- what the caller hears ---------------------------------------------------------------------------------------
 
-    async def play(self, source: Source, *, sample_rate_hz: int | None = None) -> None:
+    async def play(self, source: Source, *, sample_rate_hz: int | None = None, interrupt: bool = False) -> bool:
         """Play PCM16 bytes, an int16 array, a WAV file, or an async iterator of PCM16 bytes, after what is queued.
 
         Returns when all of it is queued, at most 0.4 s before it is heard: speech that is cleared is never far ahead.
-        `finished()` waits until it was heard. Audio at another rate than the call's needs `sample_rate_hz` (a WAV file
-        says its own). Raises AudioError for audio that cannot be used.
+        `finished()` waits until it was heard. Several sources are heard one after the other, in the order of their
+        calls; with `interrupt` this one is heard at once, and what was playing or waiting is forgotten. Returns False
+        if a clear or an interruption cut it off. Audio at another rate than the call's needs `sample_rate_hz` (a WAV
+        file says its own). Raises AudioError for audio that cannot be used.
         """
+        if interrupt:
+            await self.clear()
         rate_hz = sample_rate_hz or self.sample_rate_hz
-        if type(source) is bytes and len(source) <= rate_hz * PLAY_PIECE_MS // 500:
-            # A chunk, as it came or as an engine makes it: the usual case, kept short.
-            if not self._play_at_once(pcm := as_pcm(source), rate_hz):
-                await self._play_pcm(pcm, rate_hz)
-            return
-        match source:
-            case str() | Path():
-                pcm, rate_hz = read_wav(Path(source))
-                await self._play_pcm(pcm, rate_hz)
-            case bytes() | bytearray() | memoryview():
-                await self._play_pcm(as_pcm(bytes(source)), rate_hz)
-            case np.ndarray():
-                await self._play_pcm(source, rate_hz)
-            case _:
-                async for piece in source:
-                    await self._play_pcm(as_pcm(piece), rate_hz)
+        if type(source) is bytes and not self._turn.locked() and self._play_chunk(source, rate_hz):
+            return True  # the usual case, kept short: a chunk, as it came or as an engine makes it
+        cuts = self._cuts
+        async with self._turn:
+            return await self._play_source(source, rate_hz, cuts)
 
     async def clear(self) -> float:
-        """Stop playing at once and forget what is queued: the caller speaks. Returns the ms that were really heard
-        since the last clear."""
+        """Stop playing at once and forget what is queued, and every source that is playing: the caller speaks. Returns
+        the ms that were really heard since the last clear."""
+        self._cuts += 1
+        self._room.set()
         if self._stream is None:
             return 0.0
-        cleared = self._stream.clear(self._clock.now_ms())
+        now_ms = self._clock.now_ms()
+        cleared = self._stream.clear(now_ms)
+        if self._recording is not None:
+            self._recording.cut(now_ms)
         if self._to_stream is not None:
             self._to_stream.reset()
         self._flush()
-        self._room.set()
         self._line.note(PlayoutCleared(heard_ms=cleared.heard_ms, dropped_ms=cleared.dropped_ms))
         return cleared.heard_ms
 
@@ -257,6 +267,24 @@ class Call:
         """Write a line into the call's timeline. No secrets and no numbers: timelines are shared."""
         self._line.note(Noted(text=text))
 
+    def record(self, path: Path | str | None = None) -> Path:
+        """Record both sides from now on, until the call ends: a stereo WAV, the caller left, what he heard right.
+
+        Without `path` it goes to recordings/ in the data directory. Returns where it goes; the timeline gets an entry
+        when it is finished. Calling it again changes nothing.
+        """
+        if self._recording is None:
+            if self._raw:
+                raise LocalProtocolError("a raw call is not decoded, so it cannot be recorded")
+            where = Path(path) if path is not None else self.facts.data_dir / "recordings" / f"{self.session_id}.wav"
+            self._recording = Recording(where, self._recording_rate_hz(), self._clock.now_ms())
+            if self._stream is not None:
+                self._recording.attach(self._stream)
+        return self._recording.path
+
+    def _recording_rate_hz(self) -> int:
+        return 8000 if self._stream is None else max(self._stream.received_rate_hz, self._stream.play_rate_hz)
+
     def note_recording(self, path: Path, duration_ms: float) -> None:
         """Tell the timeline where a recording of this call lies."""
         self._line.note(RecordingSaved(path=str(path), duration_ms=duration_ms))
@@ -270,22 +298,35 @@ class Call:
         """
         self._stream = stream
         self._flush = flush
+        if self._recording is not None:
+            self._recording.attach(stream)
+        self._room.set()
+        if self._raw:
+            return
         self._from_stream = _resampler(stream.received_rate_hz, self.sample_rate_hz)
         self._to_stream = _resampler(self._play_rate_hz, stream.play_rate_hz)
-        self._room.set()
 
     def detach(self) -> None:
         """The socket is gone; it may come back."""
         self._stream = None
         self._flush = _nowhere
 
-    def receive(self, event: AudioReceived | DtmfPressed | MarkHandedBack) -> None:
+    def receive(self, event: AudioReceived | PayloadReceived | DtmfPressed | MarkHandedBack) -> None:
         """Hand one event of the stream to the handler."""
         if isinstance(event, AudioReceived):
+            if self._recording is not None and self._stream is not None:
+                self._recording.hear(event.pcm, self._stream.received_rate_hz, self._clock.now_ms())
             pcm = event.pcm if self._from_stream is None else self._from_stream.push(event.pcm)
             self.audio.put(pcm.tobytes())
+        elif isinstance(event, PayloadReceived):
+            self.audio.put(event.payload)
         else:
             self.events.put(event)
+
+    def look(self, now_ms: float) -> None:
+        """A second has passed."""
+        if self._recording is not None:
+            self._recording.write(now_ms)
 
     def sent(self) -> None:
         """The socket took what was due: there may be room for more."""
@@ -293,18 +334,66 @@ class Call:
 
     def end(self) -> None:
         """No more audio will come."""
+        if self._recording is not None:
+            recording, self._recording = self._recording, None
+            if self._stream is not None:
+                self._stream.playout.on_sent = None
+            self.note_recording(recording.path, recording.close(self._clock.now_ms()))
         self.audio.close()
         self.events.close()
 
     # -----------------------------------------------------------------------------------------------------------------
 
-    async def _play_pcm(self, pcm: Pcm, rate_hz: int) -> None:
+    async def _play_source(self, source: Source, rate_hz: int, cuts: int) -> bool:
+        match source:
+            case str() | Path():
+                pcm, rate_hz = read_wav(Path(source))
+                return await self._play_pcm(pcm, rate_hz, cuts)
+            case bytes() | bytearray() | memoryview():
+                return await self._play_bytes(bytes(source), rate_hz, cuts)
+            case np.ndarray():
+                return await self._play_pcm(source, rate_hz, cuts)
+            case _:
+                async for piece in source:
+                    if not await self._play_bytes(piece, rate_hz, cuts):
+                        return False
+                return True
+
+    async def _play_bytes(self, audio: bytes, rate_hz: int, cuts: int) -> bool:
+        if not self._raw:
+            return await self._play_pcm(as_pcm(audio), rate_hz, cuts)
+        while self._cuts == cuts:
+            if self._play_chunk(audio, rate_hz):
+                return True
+            self._room.clear()
+            await self._room.wait()
+        return False
+
+    async def _play_pcm(self, pcm: Pcm, rate_hz: int, cuts: int) -> bool:
+        if self._raw:
+            raise AudioError("a raw call plays payloads, not PCM: give bytes in the encoding of the stream")
         piece_samples = rate_hz * PLAY_PIECE_MS // 1000
         for start in range(0, len(pcm), piece_samples):
             piece = pcm[start : start + piece_samples]
-            while not self._play_at_once(piece, rate_hz):
+            while True:
+                if self._cuts != cuts:
+                    return False
+                if self._play_at_once(piece, rate_hz):
+                    break
                 self._room.clear()
                 await self._room.wait()
+        return True
+
+    def _play_chunk(self, audio: bytes, rate_hz: int) -> bool:
+        """Queue a payload, or PCM16 that is short enough; False if it is not, or there is no room."""
+        if not self._raw:
+            return len(audio) <= rate_hz * PLAY_PIECE_MS // 500 and self._play_at_once(as_pcm(audio), rate_hz)
+        stream = self._stream
+        if stream is None or stream.playout.queued_ms > PLAY_QUEUE_MS_MAX - PLAY_PIECE_MS:
+            return False
+        stream.play_payload(audio)
+        self._flush()
+        return True
 
     def _play_at_once(self, pcm: Pcm, rate_hz: int) -> bool:
         """Queue at most PLAY_PIECE_MS of audio; False if there is no room, or no stream, at the moment."""

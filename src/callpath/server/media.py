@@ -17,10 +17,13 @@ from callpath.call.stream import (
     FrameSkipped,
     MarkHandedBack,
     MediaStream,
+    PayloadReceived,
     StreamClosed,
     StreamEvent,
     StreamOpened,
+    SymptomSeen,
 )
+from callpath.call.symptoms import SYMPTOMS
 from callpath.clock import Clock
 from callpath.server.pacer import Pacer
 from callpath.server.probe import TEST_CONNECTION, ProbeEndpoint
@@ -33,6 +36,7 @@ from callpath.timeline import (
     FrameRejected,
     MarkReturned,
     MediaCounted,
+    MediaSymptom,
     SocketClosed,
     StreamErrored,
     StreamStopped,
@@ -244,6 +248,16 @@ class StreamDriver:
 
     def _look(self, now_ms: float) -> None:
         self._socket.look(now_ms)
+        call = self._call.call
+        for event in self._stream.look(
+            now_ms,
+            waiting_ms=20.0 * len(call.audio) if call is not None else 0.0,
+            lag_ms=self._pacer.lag_ms_lately(now_ms),
+            may_analyse=not self._stream.wants_analysis or self._pacer.may_take_long(now_ms),
+        ):
+            self._take(event, now_ms)
+        if call is not None and self._call.is_current(self._stream):
+            call.look(now_ms)
         if now_ms >= self._count_at_ms:
             self._count_at_ms += COUNTED_EVERY_MS
             self._count(now_ms)
@@ -277,6 +291,14 @@ class StreamDriver:
                 if reason not in self._rejected:
                     self._rejected.add(reason)
                     call.note(FrameRejected(reason=reason, detail=detail))
+            case PayloadReceived():
+                if not self._heard:
+                    self._heard = True
+                    call.note(FirstInbound(stream_id=self._stream_id, payload_bytes=len(event.payload)))
+                self._to_handler(event)
+            case SymptomSeen(symptom=symptom):
+                code, slug = symptom.code, symptom.slug
+                call.note(MediaSymptom(code=code, slug=slug, meaning=SYMPTOMS[code][1], evidence=symptom.evidence))
             case StreamClosed(by_stop_frame=by_stop_frame):
                 self._close_at_ms = now_ms + CLOSE_AFTER_STOP_MS
                 self._count(now_ms)
@@ -290,7 +312,7 @@ class StreamDriver:
         assert self._stream.start is not None
         return self._stream.start.stream_id
 
-    def _to_handler(self, event: AudioReceived | DtmfPressed | MarkHandedBack) -> None:
+    def _to_handler(self, event: AudioReceived | PayloadReceived | DtmfPressed | MarkHandedBack) -> None:
         if self._call.call is not None and self._call.is_current(self._stream):
             self._call.call.receive(event)
 

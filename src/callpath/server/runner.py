@@ -13,11 +13,12 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import structlog
 
+from callpath.audio.codec import ByteOrder
 from callpath.call.leg import LegState
 from callpath.call.plan import StreamPlan, derived_command_id, masked
 from callpath.call.session import CallSession
@@ -101,6 +102,8 @@ class CallRunner:
         clock: Clock,
         data_dir: Path,
         reconnect_ms: float,
+        byte_order: ByteOrder | Literal["detect"] = "detect",
+        record: bool = False,
     ) -> None:
         self.app = app
         self.log = log
@@ -110,6 +113,8 @@ class CallRunner:
         self.clock = clock
         self.data_dir = data_dir
         self.reconnect_ms = reconnect_ms
+        self.byte_order: ByteOrder | Literal["detect"] = byte_order
+        self.record = record
         self.calls: dict[SessionId, LiveCall] = {}
         self.pacer = Pacer(clock)
         self.gathering: Gathering
@@ -457,7 +462,12 @@ class LiveCall:
         """Our side of a socket that is being accepted. It replaces one that has died."""
         plan = self._runner.plan
         rate_hz = 8000 if plan.with_answer else plan.play_rate_hz
-        stream = MediaStream(play_encoding=plan.play_codec, play_rate_hz=rate_hz)
+        stream = MediaStream(
+            play_encoding=plan.play_codec,
+            play_rate_hz=rate_hz,
+            raw=self._runner.app.raw,
+            byte_order=self._runner.byte_order,
+        )
         self._stream = stream
         self._last_frame_ms = self._clock.now_ms()
         self._lost_socket_at_ms = None
@@ -486,8 +496,10 @@ class LiveCall:
         if self.call is None:
             facts = CallFacts.of(self.session.session, self.session.leg, start, self._runner.data_dir)
             app = self._runner.app
-            self.call = Call(facts, sample_rate_hz=app.sample_rate_hz, line=self, clock=self._clock)
+            self.call = Call(facts, sample_rate_hz=app.sample_rate_hz, line=self, clock=self._clock, raw=app.raw)
             self.call.attach(stream, flush)
+            if self._runner.record and not app.raw:
+                self.call.record()
             self._handler = self._runner.spawn(self._run_handler(self.call), name=f"handler {self.session.session}")
         else:
             self.call.attach(stream, flush)
