@@ -82,7 +82,10 @@ def run(server: Server, loadgen: Path, calls: int, seconds: float) -> Figures | 
             command += ["--url", f"ws://127.0.0.1:{port}{server.path}"]
         else:
             command += ["--url", f"ws://127.0.0.1:{port}", "--targets", str(server.targets)]
-        return _measure(command, process.pid, calls, idle_kb)
+        figures = _measure(command, process.pid, calls, idle_kb)
+        if process.poll() is not None:
+            print(f"{server.name}: the server ended by itself, with {process.returncode}")
+        return figures
     finally:
         for pid in reversed(_tree(process.pid)):
             _quietly_kill(pid)

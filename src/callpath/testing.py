@@ -143,6 +143,7 @@ class HandlerUnderTest:
         self._pair = pair
         self._clock = clock
         self._data_dir = data_dir
+        self._looked_ms = 0.0
         self._handler: asyncio.Task[None] | None = None
         self._tasks: asyncio.TaskGroup | None = None
 
@@ -155,6 +156,9 @@ class HandlerUnderTest:
                 self._take(event)
             if self.call is not None:
                 self.call.sent()
+                if self._clock.now_ms() >= self._looked_ms + 1000:
+                    self._looked_ms = self._clock.now_ms()
+                    self.call.look(self._looked_ms)
 
     def press(self, digit: str) -> None:
         """Press a key."""

@@ -20,7 +20,8 @@ SETTLED_MS = 300.0
 """What is older than this is written. The caller's audio may be late by the jitter buffer's wait; ours is cut before."""
 
 DRIFT_MS_MAX = 100.0
-"""Frames come a little early or late and are joined without a seam; further apart, there was a pause."""
+"""The caller's frames come a little early or late and are joined without a seam; further apart, there was a pause. When
+ours are heard is known exactly."""
 
 
 @dataclass(slots=True)
@@ -31,6 +32,7 @@ class _Side:
     end: int = 0
     """The sample after the last piece."""
     resampler: Resampler | None = None
+    drift_ms_max: float = 1.0
 
 
 class Recorder:
@@ -41,7 +43,7 @@ class Recorder:
         self.written = 0
         """Samples handed out so far, of each side."""
         self._start_ms = start_ms
-        self._left, self._right = _Side(), _Side()
+        self._left, self._right = _Side(drift_ms_max=DRIFT_MS_MAX), _Side()
 
     def hear(self, pcm: Pcm, rate_hz: int, now_ms: float) -> None:
         """The caller's audio came in full at `now_ms`."""
@@ -77,7 +79,7 @@ class Recorder:
                 side.resampler = Resampler(rate_hz, self.sample_rate_hz)
             pcm = side.resampler.push(pcm)
         start = self._sample_at(at_ms)
-        if abs(start - side.end) <= samples_in(DRIFT_MS_MAX, self.sample_rate_hz):
+        if side.end and abs(start - side.end) <= samples_in(side.drift_ms_max, self.sample_rate_hz):
             start = side.end
         late = max(0, self.written - start)  # what is written cannot be changed
         if late < pcm.size:

@@ -17,9 +17,11 @@ from callpath.audio.l16 import ByteOrder, detect_byte_order
 from callpath.audio.level import Guess, guess_encoding
 from callpath.audio.pcm import Pcm
 
+SCREEN_FRAMES = 20
+"""First so much sound is looked at quickly: nearly always it plainly is what it should be, and that is all."""
 WINDOW_FRAMES = 50
-"""A second of sound, as `guess_encoding` was tried with."""
-WINDOWS_MAX = 5
+"""Otherwise a second of it is gathered for the full analysis, as `guess_encoding` was tried with."""
+WINDOWS_MAX = 3
 """If so many seconds of sound tell nothing, nothing will."""
 
 LIKENESS_MIN, LIKENESS_AHEAD = 0.5, 0.2
@@ -98,7 +100,8 @@ class Watch:
         self._encoding = encoding
         self._bytes_per_s = _BYTES_PER_S[encoding](rate_hz) if encoding in _BYTES_PER_S else None
         self._window: list[bytes] | None = [] if encoding in ("PCMU", "PCMA", "L16") else None
-        self._windows = 0
+        self._window_frames = SCREEN_FRAMES
+        self._windows_left = WINDOWS_MAX if self._window is not None else 0
         self._told: set[str] = set()
         self._bytes = self._frames = self._gaps = 0
         self._last: bytes = b""
@@ -116,7 +119,7 @@ class Watch:
         if self._last_ms is not None and now_ms - self._last_ms > GAP_MS:
             self._gaps += 1
         self._last_ms = now_ms
-        if self._window is not None and len(self._window) < WINDOW_FRAMES and not _is_digital_silence(payload):
+        if self._window is not None and len(self._window) < self._window_frames and not _is_digital_silence(payload):
             self._window.append(payload)
 
     def look(
@@ -133,11 +136,9 @@ class Watch:
     ) -> list[Symptom]:
         """What is new. Call it about once a second, with the last frame each way (`pcm` is the caller's, decoded).
 
-        `may_analyse` False puts off an analysis that takes milliseconds.
+        `may_analyse` False puts off an analysis that takes milliseconds, where `wants_analysis`.
         """
-        found: list[Symptom] = []
-        if may_analyse:
-            found += self._content()
+        found = self._content(may_analyse)
         found += self._silence(sent, frames_sent)
         found += self._clipping(pcm)
         found += self._arrival(now_ms)
@@ -151,8 +152,8 @@ class Watch:
 
     @property
     def wants_analysis(self) -> bool:
-        """A second of sound has been gathered."""
-        return self._window is not None and len(self._window) >= WINDOW_FRAMES
+        """The quick look told nothing."""
+        return self._window is None and self._windows_left > 0
 
     def _tell(self, code: str, **evidence: float | str) -> list[Symptom]:
         if code in self._told:
@@ -162,24 +163,30 @@ class Watch:
 
     # --- what is in the payloads -------------------------------------------------------------------------------------
 
-    def _content(self) -> list[Symptom]:
+    def _content(self, may_analyse: bool) -> list[Symptom]:
         window = self._window
-        if window is None or len(window) < WINDOW_FRAMES:
+        if window is None:
+            if self._windows_left and may_analyse:
+                self._window, self._window_frames = [], WINDOW_FRAMES
             return []
-        self._windows += 1
-        self._window = [] if self._windows < WINDOWS_MAX else None
+        if len(window) < self._window_frames:
+            return []
+        self._window = None
         if self._encoding == "L16":
             order = detect_byte_order(window)
             if order is not None:
-                self._window = None
+                self._windows_left = 0
                 return [] if order == self.byte_order else self._tell("SYM002", **{"is": order})
-        elif _resembles_itself(b"".join(window[:20]), self._encoding):
-            self._window = None
+        elif _resembles_itself(b"".join(window), self._encoding):
+            self._windows_left = 0
             return []
+        if self._window_frames == SCREEN_FRAMES:
+            return []
+        self._windows_left -= 1
         guess = guess_encoding(window)
         if guess.content in ("unknown", "silence") or (self._encoding == "L16" and guess.content.startswith("PCM16")):
             return []
-        self._window = None
+        self._windows_left = 0
         return [] if guess.content == self._encoding else self._wrong_content(guess)
 
     def _wrong_content(self, guess: Guess) -> list[Symptom]:
