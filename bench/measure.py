@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,6 +34,8 @@ class Server:
     env: dict[str, str] = field(default_factory=dict)
     cwd: Path | None = None
     fifo: bool = True
+    prepare: Callable[[], None] = lambda: None
+    """Called before each start."""
     match: str = "marker"
     """"marker": replies are compared byte for byte; "order": only counted, since resampling changes them."""
 
@@ -61,6 +63,7 @@ class Figures:
 
 def run(server: Server, loadgen: Path, calls: int, seconds: float) -> Figures | None:
     """Start `server`, load it with `calls` calls, stop it. None: it broke."""
+    server.prepare()
     port = _free_port()
     env = os.environ | {"PORT": str(port), "PYTHONWARNINGS": "ignore"} | server.env
     process = subprocess.Popen(

@@ -118,11 +118,18 @@ def _most(server: Server, loadgen: Path, seconds: float, results: dict[tuple[str
 def _servers(quick: bool, only: set[str]) -> list[Server]:
     targets, env = _prepared_calls()
     callpath = [sys.executable, "-m", "callpath", "serve"]
-    wide = ["bench_handlers:echo16k"]
     servers = [
         Server("limit", [str(_compiled(PEERS / "limit_echo.c")), "$PORT"]),
-        Server("callpath", [*callpath, "echo"], targets=targets, env=env),
-        Server("callpath 16k", [*callpath, *wide], targets=targets, env=env, cwd=HERE, match="order"),
+        Server("callpath", [*callpath, "echo"], targets=targets, env=env, prepare=_fresh_calls),
+        Server(
+            "callpath 16k",
+            [*callpath, "bench_handlers:echo16k"],
+            targets=targets,
+            env=env,
+            cwd=HERE,
+            prepare=_fresh_calls,
+            match="order",
+        ),
     ]
     node = _node_with_ws()
     if node is not None:
@@ -149,7 +156,7 @@ def _servers(quick: bool, only: set[str]) -> list[Server]:
 
 def _prepared_calls() -> tuple[Path, dict[str, str]]:
     """A call log in which every call is answered and its stream asked for, so that only the sockets are missing."""
-    folder = CACHE / "calls"
+    folder = CACHE / "prepared"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     sessions = [SessionId(f"bench-{number}") for number in range(CALLS_MAX)]
@@ -166,9 +173,15 @@ def _prepared_calls() -> tuple[Path, dict[str, str]]:
         "TELNYX_API_BASE": "http://127.0.0.1:9/v2",
         "PUBLIC_URL": "http://127.0.0.1:9",
         "HOST": "127.0.0.1",
-        "CALLPATH_DATA_DIR": str(folder),
+        "CALLPATH_DATA_DIR": str(CACHE / "calls"),
     }
     return targets, env
+
+
+def _fresh_calls() -> None:
+    """Every run has the same call log before it, or the timelines would grow from run to run."""
+    shutil.rmtree(CACHE / "calls", ignore_errors=True)
+    shutil.copytree(CACHE / "prepared", CACHE / "calls")
 
 
 async def _write_log(path: Path, sessions: list[SessionId]) -> None:

@@ -90,7 +90,7 @@ class G711Encoder:
         self._table = _FROM_PCM[law]
 
     def encode(self, pcm: Pcm) -> bytes:
-        return self._table.take(pcm.view(np.uint16), mode="wrap").tobytes()
+        return self._table.take(pcm, mode="wrap").tobytes()  # -1 wraps to the last place, as its bits do
 
     def silence(self, duration_ms: float) -> bytes:
         return bytes([SILENCE_BYTE[self.encoding]]) * samples_in(duration_ms, self.sample_rate_hz)

@@ -215,7 +215,9 @@ class Watch:
     def _clipping(self, pcm: Pcm | None) -> list[Symptom]:
         if pcm is None or pcm.size == 0 or "SYM008" in self._told:
             return []
-        share = float(np.mean(np.abs(pcm.astype(np.int32)) >= CLIPPED_LEVEL))
+        share = 0.0
+        if pcm.max() >= CLIPPED_LEVEL or pcm.min() <= -CLIPPED_LEVEL:
+            share = float(np.mean(np.abs(pcm.astype(np.int32)) >= CLIPPED_LEVEL))
         self._clipped = [*self._clipped[-9:], share >= CLIPPED_SHARE]
         if sum(self._clipped) < CLIPPED_LOOKS:
             return []

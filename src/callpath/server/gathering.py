@@ -13,10 +13,10 @@ from collections.abc import Callable
 
 from callpath.clock import Clock
 
-COMPANY = 2.0
+COMPANY = 2.5
 """How many frames a rest should bring."""
 
-REST_MS_MIN, REST_MS_MAX = 0.2, 0.8
+REST_MS_MIN, REST_MS_MAX = 0.2, 1.0
 """A caller's round trip takes a hundred times as long and more."""
 
 BUSY_FRAMES_PER_S = 1_500

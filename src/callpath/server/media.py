@@ -44,8 +44,21 @@ from callpath.timeline import (
 from callpath.wire.ids import SessionId, StreamId
 from callpath.wire.media import AUTH_TOKEN_HEADER
 
-COUNTED_EVERY_MS = 5_000
+COUNTED_EVERY_MS = 10_000
 """How often the counters of a stream go into the timeline."""
+
+BAD_FRAMES_MAX = 100
+"""After this many frames in a row that mean nothing the peer is not Telnyx, and the socket is closed (1008)."""
+
+CLOSE_AFTER_STOP_MS = 2_000.0
+"""After a stop frame Telnyx closes the socket; we wait this long before we do."""
+
+LOOK_EVERY_MS = 1_000.0
+"""How often a stream is looked at beside its frames: counters, pings, patience."""
+
+LOOK_TURNS, COUNT_TURNS = 50, 10
+"""Streams that began together do not all have it at once: they are looked at by turns, a fiftieth of a second apart.
+Counters go in groups, half a second apart, since each group costs a commit of the call log."""
 
 BAD_FRAMES_MAX = 100
 """After this many frames in a row that mean nothing the peer is not Telnyx, and the socket is closed (1008)."""
@@ -159,10 +172,10 @@ class StreamDriver:
         """The socket is open."""
         self._socket = socket
         now_ms = self._clock.now_ms()
-        turn = self._pacer.next_turn() % TURNS
-        self._look_at_ms = now_ms - now_ms % LOOK_EVERY_MS + LOOK_EVERY_MS * (1 + turn / TURNS)
-        self._count_at_ms = self._look_at_ms + COUNTED_EVERY_MS * turn / TURNS
-        self._pacer.wake_at(self, self._look_at_ms)
+        turn = self._pacer.next_turn()
+        self._look_at_ms = _turn_at(now_ms, LOOK_EVERY_MS, turn % LOOK_TURNS / LOOK_TURNS)
+        self._count_at_ms = _turn_at(now_ms, COUNTED_EVERY_MS, turn % COUNT_TURNS / COUNT_TURNS)
+        self._sleep(None, None)
 
     # --- from the socket ---------------------------------------------------------------------------------------------
 
@@ -224,7 +237,7 @@ class StreamDriver:
             due_ms = None  # `room` will come
         late_ms = stream.next_event_at_ms()
         if due_ms is not None or late_ms is not None:
-            self._pacer.wake_at(self, min(at for at in (due_ms, late_ms, self._look_at_ms) if at is not None))
+            self._sleep(due_ms, late_ms)
 
     def _sent(self) -> None:
         if not self._spoke and self._stream.playout.frames_sent:
@@ -240,11 +253,21 @@ class StreamDriver:
         for event in self._stream.due_events(now_ms):
             self._take(event, now_ms)
         if now_ms >= self._look_at_ms:
-            while self._look_at_ms <= now_ms:
-                self._look_at_ms += LOOK_EVERY_MS
+            self._look_at_ms += LOOK_EVERY_MS * (1 + (now_ms - self._look_at_ms) // LOOK_EVERY_MS)
             self._look(now_ms)
-        self._pacer.wake_at(self, self._look_at_ms)
+        if now_ms >= self._count_at_ms:
+            self._count_at_ms += COUNTED_EVERY_MS * (1 + (now_ms - self._count_at_ms) // COUNTED_EVERY_MS)
+            self._count(now_ms)
+        self._sleep(None, None)
         self._flush(now_ms)
+
+    def _sleep(self, send_ms: float | None, late_ms: float | None) -> None:
+        at_ms = min(self._look_at_ms, self._count_at_ms)
+        if send_ms is not None and send_ms < at_ms:
+            at_ms = send_ms
+        if late_ms is not None and late_ms < at_ms:
+            at_ms = late_ms
+        self._pacer.wake_at(self, at_ms)
 
     def _look(self, now_ms: float) -> None:
         self._socket.look(now_ms)
@@ -258,9 +281,6 @@ class StreamDriver:
             self._take(event, now_ms)
         if call is not None and self._call.is_current(self._stream):
             call.look(now_ms)
-        if now_ms >= self._count_at_ms:
-            self._count_at_ms += COUNTED_EVERY_MS
-            self._count(now_ms)
         if self._close_at_ms is not None and now_ms >= self._close_at_ms:
             self._socket.close(1000, "stream stopped")
 
@@ -338,3 +358,8 @@ class StreamDriver:
                 played_ms=round(playout.played_ms(now_ms), 1),
             )
         )
+
+
+def _turn_at(now_ms: float, every_ms: float, share: float) -> float:
+    """The next time on a clock face of `every_ms` at which the hand stands at `share`."""
+    return now_ms - now_ms % every_ms + every_ms * (1 + share)

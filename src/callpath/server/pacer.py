@@ -19,7 +19,7 @@ TICK_MS = 10.0
 """Wake-ups fall on multiples of this: half a frame, so that a frame is never more than half of one late."""
 
 LAG_WINDOW_MS = 1_000.0
-LONG_EVERY_MS = 1_000.0
+LONG_EVERY_MS = 5_000.0
 """What takes milliseconds is done once in so long, so that next to no frame has to wait for it."""
 
 logger = structlog.get_logger("callpath")

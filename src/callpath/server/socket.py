@@ -197,6 +197,11 @@ class FrameSocket(asyncio.Protocol):
 class MediaSockets(WebSocketsSansIOProtocol):
     """uvicorn's WebSocket protocol, plus the offer to take a socket over once it is accepted."""
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        # The HTTP protocol that hands over to us here.
+        self._before: Any = cast(asyncio.Transport, transport).get_protocol()
+
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
         scope = getattr(self, "scope", None)
@@ -223,6 +228,8 @@ class MediaSockets(WebSocketsSansIOProtocol):
         leftovers = vars(self)
         for name in ("conn", "scope", "request", "response", "initial_response"):
             leftovers[name] = None
+        vars(self._before).pop("parser", None)
+        self._before = None
         return socket
 
 
