@@ -13,7 +13,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 SERVER_CPU, LOAD_CPU = 0, 1
@@ -127,7 +127,11 @@ def _measure(command: list[str], pid: int, calls: int, idle_kb: int) -> Figures 
 
 
 def largest(server: Server, loadgen: Path, seconds: float, known_good: int, cpu_there: float) -> int:
-    """The largest number of calls with p99 under 20 ms and nothing lost, to 8 %."""
+    """The largest number of calls with p99 under 20 ms and nothing lost, to 8 %.
+
+    Without SCHED_FIFO, which the kernel holds at 95 % of a core: the last twentieth is what is asked for here.
+    """
+    server = replace(server, fifo=False)
     low, high = known_good, 0
     guess = max(low + 10, int(low * 0.95 / max(cpu_there, 0.05)))
     while not high or high - low > max(5, 0.08 * high):

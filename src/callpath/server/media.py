@@ -56,9 +56,9 @@ CLOSE_AFTER_STOP_MS = 2_000.0
 LOOK_EVERY_MS = 1_000.0
 """How often a stream is looked at beside its frames: counters, pings, patience."""
 
-LOOK_TURNS, COUNT_TURNS = 50, 10
+LOOK_TURNS, COUNT_TURNS = 50, 40
 """Streams that began together do not all have it at once: they are looked at by turns, a fiftieth of a second apart.
-Counters go in groups, half a second apart, since each group costs a commit of the call log."""
+Counters go in groups, a quarter of a second apart: each group costs a commit of the call log, and a large one a pause."""
 
 BAD_FRAMES_MAX = 100
 """After this many frames in a row that mean nothing the peer is not Telnyx, and the socket is closed (1008)."""
