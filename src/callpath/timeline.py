@@ -152,7 +152,7 @@ class MediaSymptom(What, frozen=True, kw_only=True, tag="media.symptom"):
     code: str
     slug: str
     meaning: str
-    evidence: dict[str, float | str] = msgspec.field(default_factory=dict)
+    evidence: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class StreamErrored(What, frozen=True, kw_only=True, tag="stream.errored"):

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from callpath.clock import Clock
 
-COMPANY = 2.5
+COMPANY = 2.2
 """How many frames a rest should bring."""
 
 REST_MS_MIN, REST_MS_MAX = 0.2, 1.0

@@ -56,6 +56,22 @@ CLOSE_AFTER_STOP_MS = 2_000.0
 LOOK_EVERY_MS = 1_000.0
 """How often a stream is looked at beside its frames: counters, pings, patience."""
 
+LOOK_TURNS = 50
+"""Streams that began together do not all have it at once: they are looked at by turns, a fiftieth of a second apart."""
+
+COUNT_GROUP, COUNT_TURNS = 20, 41
+"""Counters go in groups of so many streams, since each group costs a commit of the call log; but a group of all of them
+would cost a pause. (41 is prime: groups in a row are spread over the ten seconds.)"""
+
+BAD_FRAMES_MAX = 100
+"""After this many frames in a row that mean nothing the peer is not Telnyx, and the socket is closed (1008)."""
+
+CLOSE_AFTER_STOP_MS = 2_000.0
+"""After a stop frame Telnyx closes the socket; we wait this long before we do."""
+
+LOOK_EVERY_MS = 1_000.0
+"""How often a stream is looked at beside its frames: counters, pings, patience."""
+
 LOOK_TURNS, COUNT_TURNS = 50, 40
 """Streams that began together do not all have it at once: they are looked at by turns, a fiftieth of a second apart.
 Counters go in groups, a quarter of a second apart: each group costs a commit of the call log, and a large one a pause."""
@@ -174,7 +190,7 @@ class StreamDriver:
         now_ms = self._clock.now_ms()
         turn = self._pacer.next_turn()
         self._look_at_ms = _turn_at(now_ms, LOOK_EVERY_MS, turn % LOOK_TURNS / LOOK_TURNS)
-        self._count_at_ms = _turn_at(now_ms, COUNTED_EVERY_MS, turn % COUNT_TURNS / COUNT_TURNS)
+        self._count_at_ms = _turn_at(now_ms, COUNTED_EVERY_MS, turn // COUNT_GROUP * 16 % COUNT_TURNS / COUNT_TURNS)
         self._sleep(None, None)
 
     # --- from the socket ---------------------------------------------------------------------------------------------
@@ -318,7 +334,8 @@ class StreamDriver:
                 self._to_handler(event)
             case SymptomSeen(symptom=symptom):
                 code, slug = symptom.code, symptom.slug
-                call.note(MediaSymptom(code=code, slug=slug, meaning=SYMPTOMS[code][1], evidence=symptom.evidence))
+                evidence = {name: str(value) for name, value in symptom.evidence.items()}
+                call.note(MediaSymptom(code=code, slug=slug, meaning=SYMPTOMS[code][1], evidence=evidence))
             case StreamClosed(by_stop_frame=by_stop_frame):
                 self._close_at_ms = now_ms + CLOSE_AFTER_STOP_MS
                 self._count(now_ms)
