@@ -17,6 +17,7 @@ from callpath.config import Settings
 from callpath.server.app import create_asgi
 from callpath.server.handler import App
 from callpath.server.runner import CallRunner
+from callpath.server.socket import MediaSockets
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.simulator import Simulator
 from callpath.timeline import Entry, What
@@ -46,24 +47,24 @@ class Served:
     async def timeline(self, session: str) -> list[Entry]:
         return await self.runner.log.read(SessionId(session))
 
-    async def until(self, session: str, happened: Callable[[What], bool]) -> list[Entry]:
-        """Wait until the timeline has such an entry."""
+    async def until(self, session: str, happened: Callable[[What], bool], times: int = 1) -> list[Entry]:
+        """Wait until the timeline has so many such entries."""
         async with asyncio.timeout(WAIT_S_MAX):
             while True:
                 entries = await self.timeline(session)
-                if any(happened(entry.what) for entry in entries):
+                if sum(happened(entry.what) for entry in entries) >= times:
                     return entries
                 await asyncio.sleep(0.01)
 
-    async def until_kind(self, session: str, kind: type[What]) -> list[Entry]:
-        return await self.until(session, lambda what: isinstance(what, kind))
+    async def until_kind(self, session: str, kind: type[What], times: int = 1) -> list[Entry]:
+        return await self.until(session, lambda what: isinstance(what, kind), times)
 
 
 @asynccontextmanager
 async def serving(
-    app: App, data_dir: Path, *, options: CarrierOptions | None = None, **settings: Any
+    app: App, data_dir: Path, *, options: CarrierOptions | None = None, ws: Any = MediaSockets, **settings: Any
 ) -> AsyncIterator[Served]:
-    """Both sides, connected with each other."""
+    """Both sides, connected with each other. `ws` is the protocol that uvicorn speaks on upgraded connections."""
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     async with Simulator(options=options) as telnyx:
@@ -78,7 +79,7 @@ async def serving(
         server = _Server(
             uvicorn.Config(
                 asgi,
-                ws="websockets-sansio",
+                ws=ws,
                 ws_max_size=FRAME_BYTES_MAX,
                 ws_per_message_deflate=False,
                 log_config=None,

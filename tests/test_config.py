@@ -39,6 +39,8 @@ NAMES: list[tuple[str, str, str, Any]] = [
     ("CALLPATH_STREAM_CODEC", "AMR-WB", "stream_codec", "AMR-WB"),
     ("CALLPATH_PLAY_CODEC", "L16", "play_codec", "L16"),
     ("CALLPATH_PLAY_RATE_HZ", "16000", "play_rate_hz", 16000),
+    ("CALLPATH_L16_BYTE_ORDER", "big", "l16_byte_order", "big"),
+    ("CALLPATH_RECORD", "true", "record", True),
     ("CALLPATH_TARGET_LEGS", "opposite", "target_legs", "opposite"),
     ("CALLPATH_RECONNECT_MS", "2500", "reconnect_ms", 2500),
     ("CALLPATH_LOG_FORMAT", "json", "log_format", "json"),

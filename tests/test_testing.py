@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from callpath.audio.tone import find_delay_ms, tone
+from callpath.audio.g711 import G711Encoder
+from callpath.audio.tone import dominant_frequency_hz, find_delay_ms, tone
 from callpath.call.stream import DtmfPressed, MarkHandedBack
 from callpath.errors import AudioError, LocalProtocolError
 from callpath.server.builtin import BUILTIN
@@ -173,8 +175,6 @@ async def test_play_takes_files_arrays_bytes_and_iterators(tmp_path: Path) -> No
     async with place_call(app) as caller:
         await caller.run(ms=1000)
         heard = caller.heard
-        from callpath.audio.tone import dominant_frequency_hz
-
         assert [round(dominant_frequency_hz(heard[8 * at : 8 * (at + 120)], 8000), -1) for at in (60, 260, 460)] == [
             500,
             1000,
@@ -268,3 +268,161 @@ def test_a_rate_that_no_codec_path_offers() -> None:
     """Named at once, at import, and not in the first call."""
     with pytest.raises(AudioError, match="44100"):
         App().call(sample_rate_hz=44100)
+
+
+# --- several sources, raw calls, recordings --------------------------------------------------------------------------
+
+
+async def test_sources_are_heard_one_after_the_other() -> None:
+    """Two tasks that speak at the same time must not be mixed word by word."""
+    app = App()
+
+    @app.call
+    async def handle(call: Call) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(call.play(tone(500, duration_ms=1000)))
+            tasks.create_task(call.play(tone(1500, duration_ms=1000)))
+
+    async with place_call(app) as caller:
+        await caller.run(ms=2300)
+
+        assert [
+            round(dominant_frequency_hz(caller.heard[8 * at : 8 * (at + 800)], 8000), -1) for at in (100, 1100)
+        ] == [
+            500,
+            1500,
+        ]
+
+
+async def test_an_interrupting_source_is_heard_at_once() -> None:
+    """An alarm must not wait for the end of a long sentence; the sentence learns that it was cut off."""
+    app = App()
+    finished: list[bool] = []
+
+    @app.call
+    async def handle(call: Call) -> None:
+        async def sentence() -> None:
+            finished.append(await call.play(tone(500, duration_ms=5000)))
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(sentence())
+            async for event in call.events:
+                if isinstance(event, DtmfPressed):
+                    finished.append(await call.play(tone(1500, duration_ms=500), interrupt=True))
+                    break
+
+    async with place_call(app) as caller:
+        await caller.run(ms=1000)
+        caller.press("1")
+        await caller.run(ms=1000)
+
+        assert sorted(finished) == [False, True]
+        assert round(dominant_frequency_hz(caller.heard[8 * 1100 : 8 * 1500], 8000), -1) == 1500
+        assert np.abs(caller.heard[8 * 1600 :]).max() == 0
+
+
+async def test_clear_ends_a_source_that_is_still_playing() -> None:
+    """Barge-in in the middle of a file: the rest of it must not come after the clear."""
+    app = App()
+
+    @app.call
+    async def handle(call: Call) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(call.play(tone(500, duration_ms=5000)))
+            async for _ in call.events:
+                await call.clear()
+                break
+        async for _ in call.events:
+            pass
+
+    async with place_call(app) as caller:
+        await caller.run(ms=1000)
+        caller.press("1")
+        await caller.run(ms=1000)
+
+        assert np.abs(caller.heard[8 * 1100 :]).max() == 0
+
+
+async def test_a_raw_call_gets_and_plays_payloads() -> None:
+    """A bridge pays for no codec, and loses nothing by one."""
+    app = App()
+    payloads: list[bytes] = []
+
+    @app.call(raw=True)
+    async def handle(call: Call) -> None:
+        async for payload in call.audio:
+            payloads.append(payload)
+            await call.play(payload)
+
+    speech = tone(700, duration_ms=1000)
+    async with place_call(app, say=speech) as caller:
+        await caller.run(ms=1500)
+
+        assert {len(payload) for payload in payloads} == {160}
+        assert payloads[0] == G711Encoder("PCMU").encode(speech[:160])
+        assert find_delay_ms(speech, caller.heard, 8000).correlation > 0.99
+
+
+async def test_a_raw_call_plays_no_pcm() -> None:
+    """It would be noise to the caller."""
+    app = App()
+
+    @app.call(raw=True)
+    async def handle(call: Call) -> None:
+        await call.play(tone(700, duration_ms=100))
+
+    with pytest.raises(AudioError, match="payloads"):
+        async with place_call(app) as caller:
+            await caller.run(ms=100)
+
+
+async def test_both_sides_are_recorded_as_they_were_heard(tmp_path: Path) -> None:
+    """Left the caller, right what he heard; what a barge-in took back is not in it."""
+    from callpath.audio.wav import read_wav_sides
+
+    app = App()
+
+    @app.call
+    async def handle(call: Call) -> None:
+        call.record(tmp_path / "call.wav")
+        await call.play(tone(440, duration_ms=200))
+        await call.play(tone(1500, duration_ms=200))
+        async for _ in call.events:
+            await call.clear()
+
+    speech = tone(700, duration_ms=800)
+    async with place_call(app, say=speech) as caller:
+        await caller.run(ms=300)
+        caller.press("1")
+        await caller.run(ms=700)
+        await caller.hang_up()
+        (saved,) = (what for what in caller.timeline if isinstance(what, RecordingSaved))
+        heard = caller.heard
+        (left, right), rate_hz = read_wav_sides(saved.path)
+
+    assert rate_hz == 8000
+    assert find_delay_ms(speech, left, 8000).correlation > 0.99
+    ours = find_delay_ms(heard[: 8 * 300], right, 8000)
+    assert ours.correlation > 0.98
+    assert abs(ours.delay_ms) < 40
+    assert np.abs(right[8 * 380 :]).max() == 0
+
+
+async def test_a_killed_process_leaves_a_recording(tmp_path: Path) -> None:
+    """Nobody calls close then: what was written by the last second must be readable."""
+    from callpath.audio.wav import read_wav_sides
+
+    app = App()
+
+    @app.call
+    async def handle(call: Call) -> None:
+        call.record(tmp_path / "call.wav")
+        async for _ in call.audio:
+            pass
+
+    async with place_call(app, say=tone(700, duration_ms=5000)) as caller:
+        for _ in range(3):
+            await caller.run(ms=1000)
+        (left, _), _ = read_wav_sides(tmp_path / "call.wav")
+
+        assert left.size >= 2 * 8000

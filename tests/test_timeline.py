@@ -51,6 +51,7 @@ TAGS = [
     "media.first_outbound",
     "media.counted",
     "frame.rejected",
+    "media.symptom",
     "stream.errored",
     "dtmf.received",
     "mark.returned",

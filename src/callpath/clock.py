@@ -35,6 +35,10 @@ class Clock(Protocol):
         """
         ...
 
+    def rest(self, duration_ms: float) -> None:
+        """Hold the whole thread up, event loop and all. For fractions of a millisecond (`server.gathering`)."""
+        ...
+
 
 class SystemClock:
     """The machine's clock and the running loop's timers."""
@@ -63,6 +67,9 @@ class SystemClock:
                 return False
         wake.clear()
         return True
+
+    def rest(self, duration_ms: float) -> None:
+        time.sleep(duration_ms / 1000.0)
 
 
 class ManualClock:
@@ -106,6 +113,9 @@ class ManualClock:
             await wake.wait()
         wake.clear()
         return not woken_by_time
+
+    def rest(self, duration_ms: float) -> None:
+        """Time stands still."""
 
     async def advance(self, duration_ms: float) -> None:
         """Let `duration_ms` pass, waking sleepers at their exact times and letting tasks run in between."""

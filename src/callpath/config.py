@@ -81,16 +81,26 @@ class Settings:
         "CALLPATH_STREAM_CODEC", default="PCMU", does="encoding we ask Telnyx to send; `default` is the phone leg's"
     )
     play_codec: Literal["PCMU", "PCMA", "G722", "OPUS", "L16"] = _setting(
-        "CALLPATH_PLAY_CODEC", default="PCMU", does="encoding of the audio that we send"
+        "CALLPATH_PLAY_CODEC",
+        default="PCMU",
+        does="encoding of the audio that we send; AMR-WB can be heard, but not made",
     )
     play_rate_hz: Literal[8000, 16000, 24000, 48000] = _setting(
         "CALLPATH_PLAY_RATE_HZ", default=8000, does="sampling rate of the audio that we send"
+    )
+    l16_byte_order: Literal["little", "big", "detect"] = _setting(
+        "CALLPATH_L16_BYTE_ORDER",
+        default="detect",
+        does="byte order of L16; detect follows the sound of the first second",
     )
     target_legs: Literal["self", "both", "opposite"] = _setting(
         "CALLPATH_TARGET_LEGS", default="self", does="who hears what we play; self is the leg that streams"
     )
     reconnect_ms: Milliseconds = _setting(
         "CALLPATH_RECONNECT_MS", default=10_000, does="how long a handler waits for a lost audio socket to come back"
+    )
+    record: bool = _setting(
+        "CALLPATH_RECORD", default=False, does="record every call, both sides, in recordings/ of the data directory"
     )
     log_format: Literal["auto", "json", "text"] = _setting(
         "CALLPATH_LOG_FORMAT", default="auto", does="json for machines, text for people; auto: text on a terminal"

@@ -28,6 +28,7 @@ from callpath.call.stream import (
     DtmfPressed,
     MarkHandedBack,
     MediaStream,
+    PayloadReceived,
     StreamEvent,
     StreamOpened,
 )
@@ -45,9 +46,15 @@ class Pair:
     """Our stream and the stand-in's carrier, joined by nothing but time. Pure: no tasks, no sockets."""
 
     def __init__(
-        self, *, encoding: Encoding = "PCMU", play_encoding: Encoding = "PCMU", play_rate_hz: int = 8000
+        self,
+        *,
+        encoding: Encoding = "PCMU",
+        rate_hz: int | None = None,
+        play_encoding: Encoding = "PCMU",
+        play_rate_hz: int = 8000,
+        raw: bool = False,
     ) -> None:
-        rate_hz = 16000 if encoding == "L16" else 8000
+        rate_hz = rate_hz or (16000 if encoding == "L16" else 8000)
         request = StreamRequest(
             url="wss://calls.example.com/api/calls/s/audio",
             stream_id=StreamId("stream-1"),
@@ -62,7 +69,7 @@ class Pair:
             to="+15555550199",
         )
         self.carrier = CarrierStream(request)
-        self.server = MediaStream(play_encoding=play_encoding, play_rate_hz=play_rate_hz)
+        self.server = MediaStream(play_encoding=play_encoding, play_rate_hz=play_rate_hz, raw=raw)
         self.now_ms = 0.0
         self.events: list[StreamEvent] = []
         """What our side made of the carrier's frames."""
@@ -117,8 +124,8 @@ class Pair:
                 events += self.server.receive_text(text, self.now_ms)
             events += self.server.due_events(self.now_ms)
             to_carrier = self.server.texts_to_send(self.now_ms)
-            for text in to_carrier:
-                self.carrier.receive_text(text, self.now_ms)
+            for sent in to_carrier:
+                self.carrier.receive_text(sent.decode(), self.now_ms)
             if not to_server and not to_carrier:
                 return events
 
@@ -136,6 +143,7 @@ class HandlerUnderTest:
         self._pair = pair
         self._clock = clock
         self._data_dir = data_dir
+        self._looked_ms = 0.0
         self._handler: asyncio.Task[None] | None = None
         self._tasks: asyncio.TaskGroup | None = None
 
@@ -148,6 +156,9 @@ class HandlerUnderTest:
                 self._take(event)
             if self.call is not None:
                 self.call.sent()
+                if self._clock.now_ms() >= self._looked_ms + 1000:
+                    self._looked_ms = self._clock.now_ms()
+                    self.call.look(self._looked_ms)
 
     def press(self, digit: str) -> None:
         """Press a key."""
@@ -205,11 +216,15 @@ class HandlerUnderTest:
                 custom_parameters=event.start.custom_parameters or {},
                 data_dir=self._data_dir,
             )
-            self.call = Call(facts, sample_rate_hz=self._app.sample_rate_hz, line=self, clock=self._clock)
-            self.call.attach(self._pair.server, asyncio.Event())
+            self.call = Call(
+                facts, sample_rate_hz=self._app.sample_rate_hz, line=self, clock=self._clock, raw=self._app.raw
+            )
+            self.call.attach(self._pair.server, lambda: None)  # `run` carries what is played
             assert self._tasks is not None and self._app.handler is not None
             self._handler = self._tasks.create_task(self._enter(self.call), name="handler under test")
-        elif isinstance(event, AudioReceived | DtmfPressed | MarkHandedBack) and self.call is not None:
+        elif (
+            isinstance(event, AudioReceived | PayloadReceived | DtmfPressed | MarkHandedBack) and self.call is not None
+        ):
             self.call.receive(event)
 
     async def _enter(self, call: Call) -> None:
@@ -228,7 +243,7 @@ async def place_call(
     """
     if app.handler is None:
         raise LocalProtocolError("this App has no handler: decorate one with @app.call")
-    pair = Pair(encoding=encoding)
+    pair = Pair(encoding=encoding, raw=app.raw)
     if say is not None:
         pair.say(say)
     caller = HandlerUnderTest(app, pair, ManualClock(), data_dir)

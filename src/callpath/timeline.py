@@ -134,6 +134,7 @@ class MediaCounted(What, frozen=True, kw_only=True, tag="media.counted"):
     dropped_for_handler: int = 0
     frames_rejected: int = 0
     underruns: int = 0
+    write_stalls: int = 0
     played_ms: float = 0.0
 
 
@@ -142,6 +143,16 @@ class FrameRejected(What, frozen=True, kw_only=True, tag="frame.rejected"):
 
     reason: str
     detail: str
+
+
+class MediaSymptom(What, frozen=True, kw_only=True, tag="media.symptom"):
+    """The stream works, but something sounds or behaves wrong: `code` is permanent, `evidence` has the numbers. Once a
+    stream for each code."""
+
+    code: str
+    slug: str
+    meaning: str
+    evidence: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class StreamErrored(What, frozen=True, kw_only=True, tag="stream.errored"):
@@ -242,6 +253,7 @@ KINDS: tuple[type[What], ...] = (
     FirstOutbound,
     MediaCounted,
     FrameRejected,
+    MediaSymptom,
     StreamErrored,
     DtmfReceived,
     MarkReturned,
@@ -357,12 +369,15 @@ def describe(what: What) -> str:
                     ("dropped, handler too slow", what.dropped_for_handler),
                     ("rejected", what.frames_rejected),
                     ("underruns", what.underruns),
+                    ("times the peer did not read", what.write_stalls),
                 )
                 if count
             ]
             return ", ".join([f"Frames so far: {what.frames_in} in, {what.frames_out} out", *trouble])
         case FrameRejected():
             return f"Frame skipped ({what.reason}): {what.detail}"
+        case MediaSymptom():
+            return f"{what.meaning} ({what.code} {what.slug})"
         case StreamErrored():
             return f"Telnyx reports {what.code} {what.title}: {what.detail}"
         case DtmfReceived():

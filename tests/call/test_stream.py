@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from callpath.audio.codec import open_encoder
 from callpath.audio.pcm import Pcm
 from callpath.audio.tone import dominant_frequency_hz, find_delay_ms, tone
+from callpath.audio.wav import read_wav
 from callpath.call.stream import (
     AudioReceived,
     DtmfPressed,
@@ -18,14 +22,17 @@ from callpath.call.stream import (
     FrameSkipped,
     MarkHandedBack,
     MediaStream,
+    PayloadReceived,
     StreamClosed,
     StreamOpened,
+    SymptomSeen,
 )
 from callpath.testing import Pair
 from callpath.wire.media import encode_message, parse_message
 from tests.telnyx import sample, sample_text
 
 START = sample_text("ws/t-start-pcmu.json")
+VOICE = Path(__file__).parents[1] / "audio" / "golden" / "speech-8k.wav"
 
 
 def opened() -> MediaStream:
@@ -339,3 +346,92 @@ def test_encode_and_parse_agree_on_what_the_pair_exchanges() -> None:
     pair.say(tone(440, duration_ms=100))
     for text in pair.carrier.texts_to_send(0) + pair.carrier.texts_to_send(100):
         assert json.loads(encode_message(parse_message(text))) == json.loads(text)
+
+
+# --- every codec and rate, by sound ----------------------------------------------------------------------------------
+
+HEARD = [
+    ("PCMU", 8000),
+    ("PCMA", 8000),
+    ("G722", 8000),
+    ("G722", 16000),
+    ("OPUS", 8000),
+    ("OPUS", 16000),
+    ("OPUS", 48000),
+    ("L16", 8000),
+    ("L16", 16000),
+    ("L16", 22050),
+    ("L16", 24000),
+    ("L16", 48000),
+]
+
+
+@pytest.mark.parametrize(("encoding", "rate_hz"), HEARD)
+def test_a_tone_is_found_again_through_every_codec_both_ways(encoding: str, rate_hz: int) -> None:
+    """Half speed, double speed and static are all a wrong rate or codec somewhere on this way."""
+    if encoding in ("G722", "OPUS"):
+        pytest.importorskip("av")
+    pair = Pair(encoding=encoding, rate_hz=rate_hz, play_encoding=encoding, play_rate_hz=rate_hz)  # type: ignore[arg-type]
+    pair.run(ms=1)
+    pair.say(tone(1000, duration_ms=1000, sample_rate_hz=pair.server.received_rate_hz))
+    events = pair.run(ms=200)
+    pair.server.play(tone(1500, duration_ms=1000, sample_rate_hz=pair.server.play_rate_hz))
+    events += pair.run(ms=1000)
+    came = np.concatenate([event.pcm for event in events if isinstance(event, AudioReceived)])
+    heard = pair.heard()
+
+    assert abs(dominant_frequency_hz(came, pair.server.received_rate_hz) - 1000) < 5
+    assert abs(dominant_frequency_hz(heard, pair.server.play_rate_hz) - 1500) < 5
+
+
+def test_the_byte_order_follows_the_sound() -> None:
+    """Two deployments heard L16 little-endian, others swap it: with `detect` neither hears noise for long."""
+    stream = MediaStream(play_encoding="L16", play_rate_hz=8000, byte_order="detect")
+    document = sample("ws/t-start-l16-8k.json")
+    stream.receive_text(json.dumps(document), 0)
+    encoder = open_encoder("L16", 8000, byte_order="big")
+    speech = np.tile(read_wav(VOICE)[0], 3)
+    heard: list[AudioReceived] = []
+    seen: list[str] = []
+    for number in range(speech.size // 160):
+        payload = base64.b64encode(encoder.encode(speech[160 * number : 160 * number + 160])).decode()
+        events = stream.receive_text(media(number + 1, payload), 20.0 * number)
+        heard = [event for event in events if isinstance(event, AudioReceived)]
+        if number % 50 == 49:
+            events = stream.look(20.0 * number, waiting_ms=0, lag_ms=0, may_analyse=True)
+            seen += [event.symptom.slug for event in events if isinstance(event, SymptomSeen)]
+    stream.play(np.full(160, 0x0102, np.int16))
+    (text,) = stream.texts_to_send(9000)
+
+    assert seen == ["wrong_byte_order"]
+    assert heard[0].pcm.tolist() == speech[160 * number : 160 * number + 160].tolist()
+    assert parse_message(text).payload[:2] == b"\x01\x02"  # type: ignore[union-attr]
+
+
+def test_a_raw_stream_touches_nothing() -> None:
+    """Payloads in, payloads out, also in an encoding that we could not read."""
+    stream = MediaStream(raw=True)
+    document = sample("ws/t-start-pcmu.json")
+    document["start"]["media_format"]["encoding"] = "G729"
+    stream.receive_text(json.dumps(document), 0)
+    events = stream.receive_text(media(1, "AAEC"), 0)
+    stream.play_payload(b"\x00\x01\x02")
+
+    assert events == [PayloadReceived(b"\x00\x01\x02")]
+    assert [parse_message(text).payload for text in stream.texts_to_send(0)] == [b"\x00\x01\x02"]  # type: ignore[union-attr]
+
+
+@settings(max_examples=50, deadline=None)
+@given(order=st.permutations(range(1, 13)), doubled=st.sets(st.integers(1, 12)))
+def test_each_chunk_comes_once_and_in_order(order: list[int], doubled: set[int]) -> None:
+    """Whatever the network does within the jitter buffer's reach; numbers that are swapped or doubled are crackles."""
+    stream = MediaStream(raw=True)
+    stream.receive_text(START, 0)
+    events = list(stream.receive_text(media(1, "AQ=="), 0))
+    for chunk in order:
+        for _ in range(2 if chunk in doubled else 1):
+            if chunk > 1:
+                events += stream.receive_text(media(chunk, base64.b64encode(bytes([chunk])).decode()), 0)
+    events += stream.receive_eof()
+
+    assert [event.payload[0] for event in events if isinstance(event, PayloadReceived)] == list(range(1, 13))

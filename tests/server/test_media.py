@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+import struct
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from callpath.audio.tone import dominant_frequency_hz, find_delay_ms, tone
 from callpath.call.session import Stage, fold
 from callpath.call.stream import DtmfPressed
+from callpath.clock import SystemClock
+from callpath.config import Settings, read_settings
+from callpath.errors import ConfigError
+from callpath.server.app import create_asgi
 from callpath.server.builtin import BUILTIN
 from callpath.server.handler import App, Call
+from callpath.server.socket import MediaSockets
 from callpath.simulator.options import CarrierOptions
 from callpath.timeline import (
     CommandAnswered,
@@ -204,7 +212,7 @@ async def test_a_lost_socket_comes_back_and_nobody_is_greeted_twice(tmp_path: Pa
             assert echoed["event"] == "media"
             stream_id = f"00{number}a"
             await served.until(session, partial(_stopped, stream_id))
-        entries = await served.timeline(session)
+        entries = await served.until_kind(session, SocketClosed, times=2)
 
     started = [entry.what for entry in entries if isinstance(entry.what, StreamStarted)]
     closed = [entry.what for entry in entries if isinstance(entry.what, SocketClosed)]
@@ -398,3 +406,161 @@ def _dial_in(served: Served, session: SessionId) -> connect:
         additional_headers={AUTH_TOKEN_HEADER: token},
         compression=None,
     )
+
+
+# --- the two makes of socket -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ws", [MediaSockets, "websockets-sansio"])
+async def test_any_asgi_server_will_do(tmp_path: Path, ws: object) -> None:
+    """Mounted under another server there is no short way past ASGI: slower, and the same in all else."""
+    speech = tone(700, duration_ms=600)
+    async with serving(BUILTIN["echo"](), tmp_path, ws=ws) as served:
+        caller = await served.telnyx.call(say=speech)
+        await caller.stream_started()
+        await caller.heard_for(1000)
+        await caller.hangup()
+        await caller.ended()
+        entries = await served.until_kind(caller.call.leg.call_session_id, SocketClosed)
+
+    (closed,) = (entry.what for entry in entries if isinstance(entry.what, SocketClosed))
+    assert find_delay_ms(speech, caller.heard, 8000).correlation > 0.9  # in real time, on a machine that may be busy
+    assert (closed.code, closed.by) == (1000, "peer")
+
+
+@pytest.mark.parametrize(
+    ("harm", "code", "by"),
+    [
+        (lambda socket: socket.close(4000, "enough"), 4000, "peer"),
+        (lambda socket: socket.close(1011), 1011, "peer"),
+        (lambda socket: socket.send("x" * (1 << 21)), 1009, "us"),
+        (lambda socket: _abort(socket), 1006, "peer"),
+    ],
+)
+async def test_the_timeline_tells_who_closed(tmp_path: Path, harm: Any, code: int, by: str) -> None:
+    """1011 from Telnyx and 1011 from us have different owners."""
+    async with serving(BUILTIN["echo"](), tmp_path) as served:
+        caller = await served.telnyx.call(faults=["never_connects"])
+        session = caller.call.leg.call_session_id
+        await served.until_kind(session, StreamAccepted)
+        async with _dial_in(served, session) as socket:
+            await socket.send(sample_text("ws/t-start-pcmu.json"))
+            await harm(socket)
+            await socket.wait_closed()
+        entries = await served.until_kind(session, SocketClosed)
+
+    (closed,) = (entry.what for entry in entries if isinstance(entry.what, SocketClosed))
+    assert (closed.code, closed.by) == (code, by)
+
+
+async def _abort(socket: ClientConnection) -> None:
+    socket.transport.abort()
+
+
+async def test_a_ping_is_answered_and_long_messages_are_put_together(tmp_path: Path) -> None:
+    """Whatever a proxy does with frames that the RFC allows, it stays one message."""
+    async with serving(BUILTIN["echo"](), tmp_path) as served:
+        caller = await served.telnyx.call(faults=["never_connects"])
+        session = caller.call.leg.call_session_id
+        await served.until_kind(session, StreamAccepted)
+        async with _dial_in(served, session) as socket:
+            await asyncio.wait_for(await socket.ping(b"there?"), 10)
+            start, frame = sample_text("ws/t-start-pcmu.json"), sample_text("ws/t-media-inbound.json")
+            await socket.send([start[:40], start[40:]])
+            await socket.send(frame)
+            echoed = json.loads(await asyncio.wait_for(socket.recv(), 10))
+
+    assert echoed["event"] == "media"
+
+
+# --- codecs, each way ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("leg_codec", "play_codec", "rate_hz"), [("PCMA", "PCMU", 8000), ("PCMU", "L16", 16000), ("PCMU", "G722", 8000)]
+)
+async def test_directions_are_independent(tmp_path: Path, leg_codec: str, play_codec: str, rate_hz: int) -> None:
+    """What comes is what the start frame says, what goes is what we asked for; by sound, over real sockets."""
+    if play_codec == "G722":
+        pytest.importorskip("av")
+    speech = tone(700, duration_ms=600)
+    options = CarrierOptions(leg_codec=leg_codec)  # type: ignore[arg-type]
+    async with serving(
+        BUILTIN["echo"](),
+        tmp_path,
+        options=options,
+        stream_codec="default",
+        play_codec=play_codec,
+        play_rate_hz=rate_hz,
+    ) as served:
+        caller = await served.telnyx.call(say=speech)
+        await caller.stream_started()
+        await caller.heard_for(1000)
+        heard = caller.heard
+
+    assert abs(dominant_frequency_hz(heard, 8000) - 700) < 5 or abs(dominant_frequency_hz(heard, 16000) - 700) < 5
+
+
+def test_a_codec_that_cannot_be_made_is_refused_at_start(tmp_path: Path) -> None:
+    """And not in the first call, as an exception nobody sees."""
+    settings = Settings(
+        telnyx_api_key="KEY",
+        telnyx_public_key="e7BjKz0s8kBzbbSmGhbCg8bSGPOYQ9y0sQH5mSO1Hk0=",
+        public_url="https://calls.example.com",
+        play_rate_hz=16000,
+    )
+    with pytest.raises(ConfigError, match="CALLPATH_PLAY_CODEC"):
+        create_asgi(BUILTIN["echo"](), settings)
+    with pytest.raises(ConfigError, match="CALLPATH_PLAY_CODEC"):
+        read_settings({"CALLPATH_PLAY_CODEC": "AMR-WB"})
+
+
+# --- many calls ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(120)
+async def test_fifty_calls_lose_nothing(tmp_path: Path) -> None:
+    """Numbered frames of fifty calls at once: each comes back on its own call, once, in order."""
+    frames, calls = 200, 50
+
+    async def talk(served: Served, session: SessionId, number: int) -> list[tuple[int, int]]:
+        async with _dial_in(served, session) as socket:
+            await socket.send(sample_text("ws/t-start-pcmu.json"))
+
+            async def speak() -> None:
+                clock = SystemClock()
+                began_ms = clock.now_ms()
+                for chunk in range(1, frames + 1):
+                    payload = struct.pack("!HH", number, chunk) * 40
+                    media = {"track": "inbound", "chunk": str(chunk), "timestamp": str(20 * chunk)}
+                    media["payload"] = base64.b64encode(payload).decode()
+                    message = {"event": "media", "sequence_number": str(chunk), "media": media, "stream_id": "s"}
+                    await socket.send(json.dumps(message))
+                    await clock.sleep_ms(began_ms + 20 * chunk - clock.now_ms())
+
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(speak())
+                heard = []
+                for _ in range(frames):
+                    payload = base64.b64decode(json.loads(await socket.recv())["media"]["payload"])
+                    heard.append(struct.unpack_from("!HH", payload))
+            return heard
+
+    app = App()
+
+    @app.call(raw=True)
+    async def echo(call: Call) -> None:
+        async for payload in call.audio:
+            await call.play(payload)
+
+    async with serving(app, tmp_path) as served:
+        sessions = []
+        for _ in range(calls):
+            caller = await served.telnyx.call(faults=["never_connects"])
+            sessions.append(SessionId(caller.call.leg.call_session_id))
+        for session in sessions:
+            await served.until_kind(session, StreamAccepted)
+        heard = await asyncio.gather(*[talk(served, session, number) for number, session in enumerate(sessions)])
+
+    assert heard == [[(number, chunk) for chunk in range(1, frames + 1)] for number in range(calls)]

@@ -71,7 +71,8 @@ class G711Decoder:
         self._concealer = Concealer(self.sample_rate_hz)
 
     def decode(self, payload: bytes) -> Pcm:
-        pcm = self._table[np.frombuffer(payload, np.uint8)]
+        # `take` that need not check its indexes (a byte has a place in the table) costs half of what `table[...]` does.
+        pcm = self._table.take(np.frombuffer(payload, np.uint8), mode="wrap")
         self._concealer.heard(pcm)
         return pcm
 
@@ -89,7 +90,7 @@ class G711Encoder:
         self._table = _FROM_PCM[law]
 
     def encode(self, pcm: Pcm) -> bytes:
-        return self._table[pcm.view(np.uint16)].tobytes()
+        return self._table.take(pcm, mode="wrap").tobytes()  # -1 wraps to the last place, as its bits do
 
     def silence(self, duration_ms: float) -> bytes:
         return bytes([SILENCE_BYTE[self.encoding]]) * samples_in(duration_ms, self.sample_rate_hz)

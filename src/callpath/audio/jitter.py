@@ -15,7 +15,6 @@ loss or two goes unnamed until the stride is back.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -88,20 +87,30 @@ class JitterBuffer:
         """The last number that came by less than a stride, and how many such came in a row."""
         self._short_run = 0
         self._held: dict[int, tuple[bytes, float]] = {}
-        self._passed: deque[tuple[int, int]] = deque(maxlen=HELD_MAX)
+        self._passed: list[tuple[int, int]] = []
         """Numbers that were given up, as (first, last): tells late from duplicated."""
         self._stray: tuple[int, bytes, float] | None = None
         """A chunk from far away. The next one tells whether a new numbering began or it was lost in time."""
 
+    def passes(self, chunk: int, now_ms: float) -> bool:
+        """The quick way: True if this chunk is the very one that was expected, so that it may be handed out as it is.
+
+        Give `push` only what does not pass.
+        """
+        if chunk != self._expected:
+            return False
+        self.counts.received += 1
+        self._last = self._clean = chunk
+        self._clean_at_ms = now_ms
+        self._unclean = 0
+        self._expected = chunk + self.stride
+        return True
+
     def push(self, chunk: int, payload: bytes, now_ms: float) -> list[Arrival]:
         """One media message as it came; what can be handed out now, in order. `chunk` 0 means it has no number."""
-        self.counts.received += 1
-        if chunk == self._expected:
-            self._last = self._clean = chunk
-            self._clean_at_ms = now_ms
-            self._unclean = 0
-            self._expected = chunk + self.stride
+        if self.passes(chunk, now_ms):
             return [Payload(chunk, payload)]
+        self.counts.received += 1
         return self._push_unexpected(chunk, payload, now_ms)
 
     def due(self, now_ms: float) -> list[Arrival]:
@@ -115,10 +124,12 @@ class JitterBuffer:
 
     def next_due_ms(self) -> float | None:
         """When to call `due`; None while nothing is held."""
+        if not self._held and self._stray is None:
+            return None
         since = [at_ms for _, at_ms in self._held.values()]
         if self._stray is not None:
             since.append(self._stray[2])
-        return min(since) + self._wait_ms if since else None
+        return min(since) + self._wait_ms
 
     def flush(self) -> list[Arrival]:
         """All that is held, in order: the stream is over."""
@@ -201,6 +212,7 @@ class JitterBuffer:
         step = chunk - self._last
         if step > 1:
             self._passed.append((self._last + 1, chunk - 1))
+            del self._passed[:-HELD_MAX]
         if step < self.stride:
             self._short_run = self._short_run + 1 if self._short == self._last else 1
             self._short = chunk

@@ -58,6 +58,18 @@ def read_wav(path: Path | str) -> tuple[Pcm, int]:
     raise _unusable(name, "holds no audio")
 
 
+def read_wav_sides(path: Path | str) -> tuple[list[Pcm], int]:
+    """The channels of a 16-bit file apart, and its rate: what `WavWriter` writes, finished or not."""
+    content = Path(path).read_bytes()
+    if content[:4] != b"RIFF" or len(content) < HEADER_BYTES:
+        raise _unusable(Path(path).name, "is not a WAV file of ours")
+    channels, rate_hz = struct.unpack_from("<HI", content, 22)
+    (size,) = struct.unpack_from("<I", content, 40)
+    body = content[HEADER_BYTES : HEADER_BYTES + size]
+    samples = np.frombuffer(body[: len(body) // (2 * channels) * 2 * channels], "<i2").reshape(-1, channels)
+    return [np.ascontiguousarray(side) for side in samples.T], int(rate_hz)
+
+
 def write_wav(path: Path | str, audio: Pcm | tuple[Pcm, Pcm], sample_rate_hz: int) -> None:
     """A 16-bit file: mono, or stereo from (left, right), the shorter side filled up with silence."""
     sides = audio if isinstance(audio, tuple) else (audio,)
@@ -91,6 +103,11 @@ class WavWriter:
         self._file.write(audio)
         self._bytes += len(audio)
         if self._bytes - self._bytes_in_header >= 2 * self._channels * self._rate_hz:
+            self._refresh_header()
+
+    def flush(self) -> None:
+        """Make the header count all there is, without waiting for a whole second of audio."""
+        if self._bytes > self._bytes_in_header:
             self._refresh_header()
 
     def close(self) -> None:

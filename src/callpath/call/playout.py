@@ -8,6 +8,7 @@ sent, less the lead that is left.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 LEAD_MS_MAX = 200.0
@@ -27,34 +28,31 @@ class Cleared:
     dropped_ms: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    payload: bytes
-    duration_ms: float
-
-
 class Playout:
     """One direction of one stream. Frames and marks go out in the order in which they were added."""
 
     def __init__(self, lead_ms_max: float = LEAD_MS_MAX) -> None:
         self.frames_sent = 0
+        self.last_sent: bytes | None = None
         self.underruns = 0
         """How often the ear ran dry although more audio came within the same utterance."""
 
+        self.on_sent: Callable[[bytes, float], None] | None = None
+        """Told of each payload that goes out, and of when the ear will hear it: for recordings."""
         self._lead_ms_max = lead_ms_max
-        self._queue: deque[_Frame | str] = deque()
+        self._queue: deque[tuple[bytes, float] | str] = deque()
         self._queued_ms = 0.0
         self._sent_ms = 0.0
         self._ear_ends_at_ms = 0.0
         self._heard_before_clear_ms = 0.0
-        self._marks_out: deque[str] = deque()
+        self._marks_out: list[str] = []
         self._marks_cleared: list[str] = []
 
     # --- in ----------------------------------------------------------------------------------------------------------
 
     def add(self, payload: bytes, duration_ms: float) -> None:
         """Queue one frame."""
-        self._queue.append(_Frame(payload, duration_ms))
+        self._queue.append((payload, duration_ms))
         self._queued_ms += duration_ms
 
     def add_mark(self, name: str) -> None:
@@ -91,24 +89,29 @@ class Playout:
 
     def take_due(self, now_ms: float) -> list[bytes | str]:
         """Payloads and marks (their names) to send now, in order."""
+        queue = self._queue
         due: list[bytes | str] = []
-        while self._queue:
-            head = self._queue[0]
+        while queue:
+            head = queue[0]
             if isinstance(head, str):
                 self._marks_out.append(head)
                 due.append(head)
-            elif self._ear_ends_at_ms - now_ms + head.duration_ms <= self._lead_ms_max:
+            else:
+                payload, duration_ms = head
+                if self._ear_ends_at_ms - now_ms + duration_ms > self._lead_ms_max:
+                    break
                 if self._ear_ends_at_ms < now_ms:
                     self._count_underrun(now_ms)
                     self._ear_ends_at_ms = now_ms
-                self._ear_ends_at_ms += head.duration_ms
-                self._sent_ms += head.duration_ms
-                self._queued_ms -= head.duration_ms
+                if self.on_sent is not None:
+                    self.on_sent(payload, self._ear_ends_at_ms)
+                self._ear_ends_at_ms += duration_ms
+                self._sent_ms += duration_ms
+                self._queued_ms -= duration_ms
                 self.frames_sent += 1
-                due.append(head.payload)
-            else:
-                break
-            self._queue.popleft()
+                self.last_sent = payload
+                due.append(payload)
+            queue.popleft()
         return due
 
     def next_due_at_ms(self) -> float | None:
@@ -118,7 +121,7 @@ class Playout:
         head = self._queue[0]
         if isinstance(head, str):
             return 0.0
-        return self._ear_ends_at_ms + head.duration_ms - self._lead_ms_max
+        return self._ear_ends_at_ms + head[1] - self._lead_ms_max
 
     # --- reading -----------------------------------------------------------------------------------------------------
 

@@ -9,12 +9,16 @@ Out: play(pcm) → framer (ptime) → codec → Playout → texts_to_send(now_ms
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-from callpath.audio.codec import Decoder, open_decoder, open_encoder
+import msgspec
+
+from callpath.audio.codec import ByteOrder, Decoder, open_decoder, open_encoder
 from callpath.audio.framer import Framer
 from callpath.audio.jitter import Gap, JitterBuffer, Payload
 from callpath.audio.pcm import Pcm
 from callpath.call.playout import Cleared, Playout
+from callpath.call.symptoms import Symptom, Watch
 from callpath.errors import AudioError, RemoteProtocolError
 from callpath.wire.media import (
     Clear,
@@ -26,13 +30,18 @@ from callpath.wire.media import (
     Message,
     Start,
     Stop,
-    encode_media,
+    encode_media_utf8,
     encode_message,
     parse_message,
+    read_media,
 )
 
 PTIME_MS = 20
 """Milliseconds of audio in a frame of ours. Telnyx takes 20 ms to 30 s a message; the phone leg carries 20."""
+
+
+_BYTES_PER_MS = {"PCMU": 8.0, "PCMA": 8.0, "G722": 8.0}
+"""How long a raw payload lasts; of the others each holds a frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +51,23 @@ class StreamOpened:
     start: Start
 
 
-@dataclass(frozen=True, slots=True)
-class AudioReceived:
-    """Audio of the party, in order, at the decoder's rate. `concealed_ms` of it stand in for lost frames."""
+class AudioReceived(msgspec.Struct, frozen=True, gc=False):
+    """Audio of the party, in order, at the decoder's rate. `concealed_ms` of it stand in for lost frames.
+
+    (A struct, since one is made for every frame of every call: a frozen dataclass takes ten times as long.)
+    """
 
     pcm: Pcm
     track: str = "inbound"
     concealed_ms: float = 0.0
     payload_bytes: int = 0
+
+
+class PayloadReceived(msgspec.Struct, frozen=True, gc=False):
+    """A payload of the party as it came, in order: what a raw stream gives instead of audio. Nothing stands in for a
+    lost one."""
+
+    payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +107,24 @@ class StreamClosed:
     by_stop_frame: bool
 
 
-StreamEvent = StreamOpened | AudioReceived | DtmfPressed | MarkHandedBack | ErrorReported | FrameSkipped | StreamClosed
+@dataclass(frozen=True, slots=True)
+class SymptomSeen:
+    """Something sounds or behaves wrong; told once a stream."""
+
+    symptom: Symptom
+
+
+StreamEvent = (
+    SymptomSeen
+    | StreamOpened
+    | AudioReceived
+    | PayloadReceived
+    | DtmfPressed
+    | MarkHandedBack
+    | ErrorReported
+    | FrameSkipped
+    | StreamClosed
+)
 
 
 @dataclass(slots=True)
@@ -110,16 +145,32 @@ class MediaStream:
 
     `play_encoding` and `play_rate_hz` are what we asked for in streaming_start; what comes in is what the start frame
     says. `track` is the one that becomes audio; frames of the other are counted and dropped, since they are our own
-    playout coming back.
+    playout coming back. A `raw` stream hands payloads through, both ways, and has no codec. `byte_order` is L16's;
+    with "detect" it begins as little and follows the sound.
     """
 
-    def __init__(self, *, play_encoding: str = "PCMU", play_rate_hz: int = 8000, track: str = "inbound") -> None:
+    def __init__(
+        self,
+        *,
+        play_encoding: str = "PCMU",
+        play_rate_hz: int = 8000,
+        track: str = "inbound",
+        raw: bool = False,
+        byte_order: ByteOrder | Literal["detect"] = "little",
+    ) -> None:
         self.start: Start | None = None
         self.closed = False
+        self.raw = raw
         self.playout = Playout()
-        self._encoder = open_encoder(play_encoding, play_rate_hz)
+        self.byte_order: ByteOrder = "little" if byte_order == "detect" else byte_order
+        self.play_encoding = play_encoding
+        self.play_wire_rate_hz = play_rate_hz
+        self._follows_sound = byte_order == "detect"
+        self._encoder = open_encoder(play_encoding, play_rate_hz, byte_order=self.byte_order)
         self._framer = Framer(self._encoder.sample_rate_hz * PTIME_MS // 1000)
         self._decoder: Decoder | None = None
+        self._watch: Watch | None = None
+        self._last_pcm: Pcm | None = None
         self._track = track
         self._jitter = JitterBuffer()
         self._counts = StreamCounts()
@@ -128,14 +179,18 @@ class MediaStream:
 
     # --- what the party says -----------------------------------------------------------------------------------------
 
-    def receive_text(self, text: str, now_ms: float) -> list[StreamEvent]:
+    def receive_text(self, text: str | bytes, now_ms: float) -> list[StreamEvent]:
         """Take one text from the socket. Never raises: what cannot be used comes back as FrameSkipped."""
+        frame = read_media(text)
+        if frame is not None:
+            body = frame.media
+            return self._receive_media(body.track, body.chunk, body.payload, now_ms)
         try:
             message = parse_message(text)
         except RemoteProtocolError as error:
             return [self.skip(error.reason, str(error))]
         if isinstance(message, Media):
-            return self._receive_media(message, now_ms)
+            return self._receive_media(message.track, message.chunk, message.payload, now_ms)
         return self._receive_control(message)
 
     def receive_eof(self) -> list[StreamEvent]:
@@ -159,32 +214,37 @@ class MediaStream:
         self._counts.frames_skipped += 1
         return FrameSkipped(reason, detail)
 
-    def _receive_media(self, media: Media, now_ms: float) -> list[StreamEvent]:
-        if self._decoder is None:
+    def _receive_media(self, track: str, chunk: int, payload: bytes, now_ms: float) -> list[StreamEvent]:
+        if self._watch is None:
             return [self.skip("media_before_start", "audio came before the start frame, so its encoding is unknown")]
-        if media.track != self._track:
+        if track != self._track and track.removesuffix("_track") != self._track:
             self._counts.frames_outbound_track += 1
             return []
         self._counts.frames_in += 1
-        return self._arrived(self._jitter.push(media.chunk, media.payload, now_ms))
+        self._watch.frame(payload, now_ms)
+        if self._jitter.passes(chunk, now_ms):
+            return [self._decoded(payload)]
+        return self._arrived(self._jitter.push(chunk, payload, now_ms))
 
     def _arrived(self, arrivals: list[Payload | Gap]) -> list[StreamEvent]:
         events: list[StreamEvent] = []
-        decoder = self._decoder
         for arrival in arrivals:
-            if decoder is None:
-                break
-            if isinstance(arrival, Gap):
+            if not isinstance(arrival, Gap):
+                events.append(self._decoded(arrival.payload))
+            elif self._decoder is not None:
                 missing_ms = float(arrival.count * PTIME_MS)
-                events.append(AudioReceived(decoder.conceal(missing_ms), self._track, concealed_ms=missing_ms))
-                continue
-            try:
-                pcm = decoder.decode(arrival.payload)
-            except AudioError as error:
-                events.append(self.skip("undecodable", str(error)))
-            else:
-                events.append(AudioReceived(pcm, self._track, payload_bytes=len(arrival.payload)))
+                events.append(AudioReceived(self._decoder.conceal(missing_ms), self._track, concealed_ms=missing_ms))
         return events
+
+    def _decoded(self, payload: bytes) -> StreamEvent:
+        decoder = self._decoder
+        if decoder is None:
+            return PayloadReceived(payload)
+        try:
+            pcm = self._last_pcm = decoder.decode(payload)
+        except AudioError as error:
+            return self.skip("undecodable", str(error))
+        return AudioReceived(pcm, self._track, 0.0, len(payload))
 
     def _receive_control(self, message: Message) -> list[StreamEvent]:
         match message:
@@ -206,19 +266,59 @@ class MediaStream:
                 return [self.skip("unknown_event", f"a frame of the unknown kind {message_kind(message)!r} came")]
 
     def _open(self, start: Start) -> StreamEvent:
-        media_format = start.media_format
-        try:
-            self._decoder = open_decoder(media_format.encoding, media_format.sample_rate)
-        except AudioError as error:
-            return self.skip("undecodable", str(error))
+        form = start.media_format
+        if not self.raw:
+            try:
+                self._decoder = open_decoder(form.encoding, form.sample_rate, byte_order=self.byte_order)
+            except AudioError as error:
+                return self.skip("undecodable", str(error))
+        self._watch = Watch(form.encoding, form.sample_rate, self.byte_order)
         self.start = start
         return StreamOpened(start)
 
     @property
     def received_rate_hz(self) -> int:
         """Sampling rate of the audio in `AudioReceived`."""
-        assert self._decoder is not None, "no start frame yet"
+        assert self._decoder is not None, "no start frame yet, or a raw stream"
         return self._decoder.sample_rate_hz
+
+    # --- what is odd about it ----------------------------------------------------------------------------------------
+
+    def look(self, now_ms: float, *, waiting_ms: float, lag_ms: float, may_analyse: bool) -> list[StreamEvent]:
+        """Symptoms that are new; call it about once a second.
+
+        `waiting_ms` of audio wait for the handler, and the event loop was held up for `lag_ms`. An analysis takes
+        milliseconds: with `may_analyse` False it waits for the next look.
+        """
+        if self._watch is None or self.closed:
+            return []
+        symptoms = self._watch.look(
+            now_ms,
+            pcm=self._last_pcm,
+            sent=self.playout.last_sent,
+            frames_sent=self.playout.frames_sent,
+            frames_outbound_track=self._counts.frames_outbound_track,
+            waiting_ms=waiting_ms,
+            lag_ms=lag_ms,
+            may_analyse=may_analyse,
+        )
+        for symptom in symptoms:
+            if symptom.slug == "wrong_byte_order" and self._follows_sound and not self.raw:
+                self._swap_byte_order()
+        return [SymptomSeen(symptom) for symptom in symptoms]
+
+    @property
+    def wants_analysis(self) -> bool:
+        """The next look may take milliseconds."""
+        return self._watch is not None and self._watch.wants_analysis
+
+    def _swap_byte_order(self) -> None:
+        """Both ways: whoever sends one order expects it too."""
+        assert self.start is not None and self._watch is not None
+        self.byte_order = self._watch.byte_order = "big" if self.byte_order == "little" else "little"
+        form = self.start.media_format
+        self._decoder = open_decoder(form.encoding, form.sample_rate, byte_order=self.byte_order)
+        self._encoder = open_encoder(self.play_encoding, self.play_wire_rate_hz, byte_order=self.byte_order)
 
     # --- what the party hears ----------------------------------------------------------------------------------------
 
@@ -234,8 +334,19 @@ class MediaStream:
 
     def play(self, pcm: Pcm) -> None:
         """Queue audio of any length. A piece shorter than a frame waits for more; if none comes it is padded."""
+        if pcm.size == self._framer.frame_samples and not self._framer.pending_samples:
+            self._add(pcm)  # a whole frame, as what came in is
+            return
         for frame in self._framer.push(pcm):
             self._add(frame)
+
+    def play_payload(self, payload: bytes) -> None:
+        """Queue a payload as it is, in the encoding that the stream was asked for."""
+        self._frame_bytes = len(payload)
+        per_ms = _BYTES_PER_MS.get(self.play_encoding, 0.0)
+        if self.play_encoding == "L16":
+            per_ms = self.play_wire_rate_hz / 500
+        self.playout.add(payload, len(payload) / per_ms if per_ms else PTIME_MS)
 
     def mark(self, name: str) -> None:
         """Ask to be told when everything played so far was heard."""
@@ -248,19 +359,19 @@ class MediaStream:
         self._clear_pending = True
         return self.playout.clear(now_ms)
 
-    def texts_to_send(self, now_ms: float) -> list[str]:
-        """What to write to the socket now, in order."""
+    def texts_to_send(self, now_ms: float) -> list[bytes]:
+        """What to write to the socket now, in order; each is a text in UTF-8."""
         if self.start is None or self.closed:
             return []
         if self._framer.pending_samples and self._tail_is_due(now_ms):
             self._flush_tail()
         texts = [
-            encode_message(Mark(name=item)) if isinstance(item, str) else encode_media(item)
+            encode_message(Mark(name=item)).encode() if isinstance(item, str) else encode_media_utf8(item)
             for item in self.playout.take_due(now_ms)
         ]
         if self._clear_pending:
             self._clear_pending = False
-            texts.insert(0, encode_message(Clear()))
+            texts.insert(0, encode_message(Clear()).encode())
         return texts
 
     def unheard_ms(self, now_ms: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import sys
 from typing import TYPE_CHECKING
 
 import typer
@@ -14,6 +15,9 @@ from callpath.cli.environment import clear_errors, load_settings
 if TYPE_CHECKING:
     from callpath.server.handler import App
 
+SWITCH_S = 0.0005
+"""How long a thread of ours (the call log's) may keep the interpreter from the one that carries audio; Python's 5 ms
+would be heard as jitter."""
 KEEP_ALIVE_S = 95
 """Longer than any proxy's idle time (Heroku 90 s, Railway 60 s), so that it never closes under a proxy's request."""
 
@@ -34,9 +38,11 @@ def serve(
         from callpath.call.address import audio_url, webhook_url
         from callpath.cli.logs import set_up_logging
         from callpath.server.app import create_asgi
+        from callpath.server.socket import MediaSockets
         from callpath.wire.ids import SessionId
         from callpath.wire.media import FRAME_BYTES_MAX
 
+        sys.setswitchinterval(SWITCH_S)
         app = load_app(handler)
         asgi = create_asgi(app, settings)
         asyncio.run(_open_once(settings.log_url()))
@@ -51,7 +57,7 @@ def serve(
         logger.info(f"Audio URL, which Telnyx is sent for each call: {audio}", event_name="server.audio_url")
         config = uvicorn.Config(
             asgi,
-            ws="websockets-sansio",
+            ws=MediaSockets,
             ws_max_size=FRAME_BYTES_MAX,
             ws_per_message_deflate=False,
             ws_ping_interval=20.0,

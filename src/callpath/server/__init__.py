@@ -2,6 +2,12 @@
 
 webhooks  POST /api/calls/webhook: verify, store, answer 200, then work        (start here)
 media     wss …/api/calls/{call_session_id}/audio: admit, then carry frames    (or here)
+socket    the socket below a stream: frames on the bare transport, or ASGI messages
+frames    WebSocket frames in and out, pure
+gathering frames of many calls in small batches
+pacer     one timer for all streams
+handover  the queue to a handler
+recording both sides of a call, on disk
 runner    one actor per call: folds its timeline, sends what follows, runs the handler
 probe     the doctor's own call: told what arrived, and echoed
 tokens    who may open a call's audio socket

@@ -19,12 +19,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from callpath import __version__
+from callpath.audio.codec import open_encoder
 from callpath.call.address import ANSWERED_BY_HEADER, AUDIO_PATH, AUDIO_PATH_WITH_TOKEN, WEBHOOK_PATH
 from callpath.call.plan import StreamPlan
 from callpath.clock import Clock, SystemClock
 from callpath.config import Settings, is_loopback, require_public_url
 from callpath.control import Control
-from callpath.errors import ConfigError
+from callpath.errors import AudioError, ConfigError
 from callpath.server.handler import App
 from callpath.server.media import AudioEndpoint
 from callpath.server.probe import ProbeEndpoint
@@ -50,6 +51,7 @@ def create_asgi(app: App, settings: Settings, clock: Clock | None = None) -> ASG
         hint = "Copy it from the Telnyx portal, Keys & Credentials, Public Key"
         raise ConfigError("TELNYX_PUBLIC_KEY", "is missing: webhooks could not be told from forged ones", hint)
     public_key = load_public_key(settings.telnyx_public_key)
+    _check_play_codec(settings)
     clock = clock or SystemClock()
 
     @asynccontextmanager
@@ -67,6 +69,8 @@ def create_asgi(app: App, settings: Settings, clock: Clock | None = None) -> ASG
                 clock=clock,
                 data_dir=settings.data_dir,
                 reconnect_ms=settings.reconnect_ms,
+                byte_order=settings.l16_byte_order,
+                record=settings.record,
             )
             asgi.state.runner = runner
             asgi.state.webhooks = WebhookEndpoint(runner=runner, log=log, key=public_key, clock=clock)
@@ -93,6 +97,14 @@ def create_asgi(app: App, settings: Settings, clock: Clock | None = None) -> ASG
     asgi.router.default = _no_such_path
     asgi.add_middleware(_AnsweredBy)
     return asgi
+
+
+def _check_play_codec(settings: Settings) -> None:
+    """At start, not in the first call: a rate the codec does not have, AMR-WB, or a missing extra."""
+    try:
+        open_encoder(settings.play_codec, settings.play_rate_hz)
+    except AudioError as error:
+        raise ConfigError("CALLPATH_PLAY_CODEC", f"cannot be used: {error}", "PCMU at 8000 Hz always works") from None
 
 
 def stream_plan(settings: Settings) -> StreamPlan:

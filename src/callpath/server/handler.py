@@ -16,11 +16,10 @@ call's timeline.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar, overload
+from typing import Protocol, overload
 
 import numpy as np
 
@@ -28,9 +27,11 @@ from callpath.audio.pcm import Pcm, as_pcm
 from callpath.audio.resample import Resampler
 from callpath.audio.wav import read_wav
 from callpath.call.leg import Leg
-from callpath.call.stream import AudioReceived, DtmfPressed, MarkHandedBack, MediaStream
+from callpath.call.stream import AudioReceived, DtmfPressed, MarkHandedBack, MediaStream, PayloadReceived
 from callpath.clock import Clock
 from callpath.errors import AudioError, LocalProtocolError
+from callpath.server.handover import Waiting
+from callpath.server.recording import Recording
 from callpath.timeline import Noted, PlayoutCleared, RecordingSaved, What
 from callpath.wire.command import Command, Hangup, Speak, Transfer
 from callpath.wire.ids import CallControlId, LegId, SessionId
@@ -51,7 +52,6 @@ EVENTS_MAX = 256
 
 Handler = Callable[["Call"], Awaitable[None]]
 Event = DtmfPressed | MarkHandedBack
-Item = TypeVar("Item")
 Source = bytes | Pcm | str | Path | AsyncIterator[bytes]
 
 
@@ -61,17 +61,22 @@ class App:
     def __init__(self) -> None:
         self.handler: Handler | None = None
         self.sample_rate_hz = 8000
+        self.raw = False
 
     @overload
     def call(self, handler: Handler, /) -> Handler: ...
 
     @overload
-    def call(self, /, *, sample_rate_hz: int = 8000) -> Callable[[Handler], Handler]: ...
+    def call(self, /, *, sample_rate_hz: int = 8000, raw: bool = False) -> Callable[[Handler], Handler]: ...
 
     def call(
-        self, handler: Handler | None = None, /, *, sample_rate_hz: int = 8000
+        self, handler: Handler | None = None, /, *, sample_rate_hz: int = 8000, raw: bool = False
     ) -> Handler | Callable[[Handler], Handler]:
-        """Decorator: enter `handler` for every call; its audio comes and goes at `sample_rate_hz`."""
+        """Decorator: enter `handler` for every call; its audio comes and goes at `sample_rate_hz`.
+
+        With `raw` the handler gets payloads as they came, in the stream's encoding, and plays payloads: for bridges and
+        for engines that speak the phone's codec. Nothing is decoded, resampled, or put in the place of what was lost.
+        """
         if sample_rate_hz not in (8000, 16000, 24000, 48000):
             raise AudioError(f"a handler's audio can be at 8000, 16000, 24000 or 48000 Hz, not at {sample_rate_hz}")
 
@@ -80,6 +85,7 @@ class App:
                 raise LocalProtocolError("this App has a handler already: one App, one @app.call")
             self.handler = handler
             self.sample_rate_hz = sample_rate_hz
+            self.raw = raw
             return handler
 
         return register if handler is None else register(handler)
@@ -135,20 +141,26 @@ class CallFacts:
 class Call:
     """One phone call, as its handler sees it. All audio is PCM16, mono, little-endian, at `sample_rate_hz`."""
 
-    def __init__(self, facts: CallFacts, *, sample_rate_hz: int, line: Line, clock: Clock) -> None:
+    def __init__(self, facts: CallFacts, *, sample_rate_hz: int, line: Line, clock: Clock, raw: bool = False) -> None:
         self.facts = facts
         self.sample_rate_hz = sample_rate_hz
-        self.audio = _Waiting[bytes](limit=AUDIO_QUEUE_MS_MAX // 20)
+        self.audio = Waiting[bytes](limit=AUDIO_QUEUE_MS_MAX // 20)
         """The caller's speech in chunks of 20 ms: `async for chunk in call.audio`. Ends with the call."""
-        self.events = _Waiting[Event](limit=EVENTS_MAX)
+        self.events = Waiting[Event](limit=EVENTS_MAX)
         """Keys pressed (`DtmfPressed`) and marks that came back (`MarkHandedBack`)."""
         self._line = line
         self._clock = clock
         self._stream: MediaStream | None = None
-        self._wake_socket = asyncio.Event()
+        self._flush: Callable[[], None] = _nowhere
+        self._raw = raw
         self._room = asyncio.Event()
-        self._from_stream = Resampler(sample_rate_hz, sample_rate_hz)
-        self._to_stream = Resampler(sample_rate_hz, sample_rate_hz)
+        self._turn = asyncio.Lock()
+        """Held by the source that is playing; others wait for it, in order."""
+        self._cuts = 0
+        """How often playing was cut off. A source that began before the last time plays no further."""
+        self._recording: Recording | None = None
+        self._from_stream: Resampler | None = None
+        self._to_stream: Resampler | None = None
         self._play_rate_hz = sample_rate_hz
 
     # --- who ---------------------------------------------------------------------------------------------------------
@@ -180,42 +192,45 @@ class Call:
 
     # --- what the caller hears ---------------------------------------------------------------------------------------
 
-    async def play(self, source: Source, *, sample_rate_hz: int | None = None) -> None:
+    async def play(self, source: Source, *, sample_rate_hz: int | None = None, interrupt: bool = False) -> bool:
         """Play PCM16 bytes, an int16 array, a WAV file, or an async iterator of PCM16 bytes, after what is queued.
 
         Returns when all of it is queued, at most 0.4 s before it is heard: speech that is cleared is never far ahead.
-        `finished()` waits until it was heard. Audio at another rate than the call's needs `sample_rate_hz` (a WAV file
-        says its own). Raises AudioError for audio that cannot be used.
+        `finished()` waits until it was heard. Several sources are heard one after the other, in the order of their
+        calls; with `interrupt` this one is heard at once, and what was playing or waiting is forgotten. Returns False
+        if a clear or an interruption cut it off. Audio at another rate than the call's needs `sample_rate_hz` (a WAV
+        file says its own). Raises AudioError for audio that cannot be used.
         """
+        if interrupt:
+            await self.clear()
         rate_hz = sample_rate_hz or self.sample_rate_hz
-        match source:
-            case str() | Path():
-                pcm, rate_hz = read_wav(Path(source))
-                await self._play_pcm(pcm, rate_hz)
-            case bytes() | bytearray() | memoryview():
-                await self._play_pcm(as_pcm(bytes(source)), rate_hz)
-            case np.ndarray():
-                await self._play_pcm(source, rate_hz)
-            case _:
-                async for piece in source:
-                    await self._play_pcm(as_pcm(piece), rate_hz)
+        if type(source) is bytes and not self._turn.locked() and self._play_chunk(source, rate_hz):
+            return True  # the usual case, kept short: a chunk, as it came or as an engine makes it
+        cuts = self._cuts
+        async with self._turn:
+            return await self._play_source(source, rate_hz, cuts)
 
     async def clear(self) -> float:
-        """Stop playing at once and forget what is queued: the caller speaks. Returns the ms that were really heard
-        since the last clear."""
+        """Stop playing at once and forget what is queued, and every source that is playing: the caller speaks. Returns
+        the ms that were really heard since the last clear."""
+        self._cuts += 1
+        self._room.set()
         if self._stream is None:
             return 0.0
-        cleared = self._stream.clear(self._clock.now_ms())
-        self._to_stream.reset()
-        self._wake_socket.set()
-        self._room.set()
+        now_ms = self._clock.now_ms()
+        cleared = self._stream.clear(now_ms)
+        if self._recording is not None:
+            self._recording.cut(now_ms)
+        if self._to_stream is not None:
+            self._to_stream.reset()
+        self._flush()
         self._line.note(PlayoutCleared(heard_ms=cleared.heard_ms, dropped_ms=cleared.dropped_ms))
         return cleared.heard_ms
 
     async def mark(self, name: str) -> None:
         """Ask to be told (in `events`) when everything played so far was heard, or thrown away by a clear."""
         (await self._connected()).mark(name)
-        self._wake_socket.set()
+        self._flush()
 
     async def finished(self) -> None:
         """Wait until everything that was played has been heard."""
@@ -252,30 +267,66 @@ class Call:
         """Write a line into the call's timeline. No secrets and no numbers: timelines are shared."""
         self._line.note(Noted(text=text))
 
+    def record(self, path: Path | str | None = None) -> Path:
+        """Record both sides from now on, until the call ends: a stereo WAV, the caller left, what he heard right.
+
+        Without `path` it goes to recordings/ in the data directory. Returns where it goes; the timeline gets an entry
+        when it is finished. Calling it again changes nothing.
+        """
+        if self._recording is None:
+            if self._raw:
+                raise LocalProtocolError("a raw call is not decoded, so it cannot be recorded")
+            where = Path(path) if path is not None else self.facts.data_dir / "recordings" / f"{self.session_id}.wav"
+            self._recording = Recording(where, self._recording_rate_hz(), self._clock.now_ms())
+            if self._stream is not None:
+                self._recording.attach(self._stream)
+        return self._recording.path
+
+    def _recording_rate_hz(self) -> int:
+        return 8000 if self._stream is None else max(self._stream.received_rate_hz, self._stream.play_rate_hz)
+
     def note_recording(self, path: Path, duration_ms: float) -> None:
         """Tell the timeline where a recording of this call lies."""
         self._line.note(RecordingSaved(path=str(path), duration_ms=duration_ms))
 
     # --- for the server ----------------------------------------------------------------------------------------------
 
-    def attach(self, stream: MediaStream, wake_socket: asyncio.Event) -> None:
-        """Carry on over `stream`: the first one, or a new one after the socket was lost."""
+    def attach(self, stream: MediaStream, flush: Callable[[], None]) -> None:
+        """Carry on over `stream`: the first one, or a new one after the socket was lost.
+
+        `flush` is called when something is there to be sent.
+        """
         self._stream = stream
-        self._wake_socket = wake_socket
-        self._from_stream = Resampler(stream.received_rate_hz, self.sample_rate_hz)
-        self._to_stream = Resampler(self._play_rate_hz, stream.play_rate_hz)
+        self._flush = flush
+        if self._recording is not None:
+            self._recording.attach(stream)
         self._room.set()
+        if self._raw:
+            return
+        self._from_stream = _resampler(stream.received_rate_hz, self.sample_rate_hz)
+        self._to_stream = _resampler(self._play_rate_hz, stream.play_rate_hz)
 
     def detach(self) -> None:
         """The socket is gone; it may come back."""
         self._stream = None
+        self._flush = _nowhere
 
-    def receive(self, event: AudioReceived | DtmfPressed | MarkHandedBack) -> None:
+    def receive(self, event: AudioReceived | PayloadReceived | DtmfPressed | MarkHandedBack) -> None:
         """Hand one event of the stream to the handler."""
         if isinstance(event, AudioReceived):
-            self.audio.put(self._from_stream.push(event.pcm).tobytes())
+            if self._recording is not None and self._stream is not None:
+                self._recording.hear(event.pcm, self._stream.received_rate_hz, self._clock.now_ms())
+            pcm = event.pcm if self._from_stream is None else self._from_stream.push(event.pcm)
+            self.audio.put(pcm.tobytes())
+        elif isinstance(event, PayloadReceived):
+            self.audio.put(event.payload)
         else:
             self.events.put(event)
+
+    def look(self, now_ms: float) -> None:
+        """A second has passed."""
+        if self._recording is not None:
+            self._recording.write(now_ms)
 
     def sent(self) -> None:
         """The socket took what was due: there may be room for more."""
@@ -283,24 +334,78 @@ class Call:
 
     def end(self) -> None:
         """No more audio will come."""
+        if self._recording is not None:
+            recording, self._recording = self._recording, None
+            if self._stream is not None:
+                self._stream.playout.on_sent = None
+            self.note_recording(recording.path, recording.close(self._clock.now_ms()))
         self.audio.close()
         self.events.close()
 
     # -----------------------------------------------------------------------------------------------------------------
 
-    async def _play_pcm(self, pcm: Pcm, rate_hz: int) -> None:
+    async def _play_source(self, source: Source, rate_hz: int, cuts: int) -> bool:
+        match source:
+            case str() | Path():
+                pcm, rate_hz = read_wav(Path(source))
+                return await self._play_pcm(pcm, rate_hz, cuts)
+            case bytes() | bytearray() | memoryview():
+                return await self._play_bytes(bytes(source), rate_hz, cuts)
+            case np.ndarray():
+                return await self._play_pcm(source, rate_hz, cuts)
+            case _:
+                async for piece in source:
+                    if not await self._play_bytes(piece, rate_hz, cuts):
+                        return False
+                return True
+
+    async def _play_bytes(self, audio: bytes, rate_hz: int, cuts: int) -> bool:
+        if not self._raw:
+            return await self._play_pcm(as_pcm(audio), rate_hz, cuts)
+        while self._cuts == cuts:
+            if self._play_chunk(audio, rate_hz):
+                return True
+            self._room.clear()
+            await self._room.wait()
+        return False
+
+    async def _play_pcm(self, pcm: Pcm, rate_hz: int, cuts: int) -> bool:
+        if self._raw:
+            raise AudioError("a raw call plays payloads, not PCM: give bytes in the encoding of the stream")
         piece_samples = rate_hz * PLAY_PIECE_MS // 1000
         for start in range(0, len(pcm), piece_samples):
-            stream = await self._connected()
-            while stream.playout.queued_ms > PLAY_QUEUE_MS_MAX - PLAY_PIECE_MS:
+            piece = pcm[start : start + piece_samples]
+            while True:
+                if self._cuts != cuts:
+                    return False
+                if self._play_at_once(piece, rate_hz):
+                    break
                 self._room.clear()
                 await self._room.wait()
-                stream = await self._connected()
-            if rate_hz != self._play_rate_hz:
-                self._play_rate_hz = rate_hz
-                self._to_stream = Resampler(rate_hz, stream.play_rate_hz)
-            stream.play(self._to_stream.push(pcm[start : start + piece_samples]))
-            self._wake_socket.set()
+        return True
+
+    def _play_chunk(self, audio: bytes, rate_hz: int) -> bool:
+        """Queue a payload, or PCM16 that is short enough; False if it is not, or there is no room."""
+        if not self._raw:
+            return len(audio) <= rate_hz * PLAY_PIECE_MS // 500 and self._play_at_once(as_pcm(audio), rate_hz)
+        stream = self._stream
+        if stream is None or stream.playout.queued_ms > PLAY_QUEUE_MS_MAX - PLAY_PIECE_MS:
+            return False
+        stream.play_payload(audio)
+        self._flush()
+        return True
+
+    def _play_at_once(self, pcm: Pcm, rate_hz: int) -> bool:
+        """Queue at most PLAY_PIECE_MS of audio; False if there is no room, or no stream, at the moment."""
+        stream = self._stream
+        if stream is None or stream.playout.queued_ms > PLAY_QUEUE_MS_MAX - PLAY_PIECE_MS:
+            return False
+        if rate_hz != self._play_rate_hz:
+            self._play_rate_hz = rate_hz
+            self._to_stream = _resampler(rate_hz, stream.play_rate_hz)
+        stream.play(pcm if self._to_stream is None else self._to_stream.push(pcm))
+        self._flush()
+        return True
 
     async def _connected(self) -> MediaStream:
         while self._stream is None:
@@ -309,34 +414,9 @@ class Call:
         return self._stream
 
 
-class _Waiting(Generic[Item]):
-    """Items on their way to the handler: an async iterator over a bounded queue that drops its oldest, and counts."""
+def _resampler(from_hz: int, to_hz: int) -> Resampler | None:
+    return None if from_hz == to_hz else Resampler(from_hz, to_hz)
 
-    def __init__(self, limit: int) -> None:
-        self.dropped = 0
-        self._items: deque[Item] = deque()
-        self._limit = limit
-        self._closed = False
-        self._changed = asyncio.Event()
 
-    def put(self, item: Item) -> None:
-        if len(self._items) >= self._limit:
-            self._items.popleft()
-            self.dropped += 1
-        self._items.append(item)
-        self._changed.set()
-
-    def close(self) -> None:
-        self._closed = True
-        self._changed.set()
-
-    def __aiter__(self) -> AsyncIterator[Item]:
-        return self
-
-    async def __anext__(self) -> Item:
-        while not self._items:
-            if self._closed:
-                raise StopAsyncIteration
-            self._changed.clear()
-            await self._changed.wait()
-        return self._items.popleft()
+def _nowhere() -> None:
+    """There is no socket to flush."""

@@ -1,18 +1,14 @@
 """wss …/api/calls/{call_session_id}/audio: admit before 101, then carry texts between one socket and one stream.
 
-A frame's way in: `drive_stream` reads a text → `MediaStream.receive_text` → `_Events` → `Call.receive` → the handler.
-Its way out: `Call.play` → `MediaStream.play` → `texts_to_send`, paced → `drive_stream` writes it.
+A frame's way in: socket → `StreamDriver.receive_text` → `MediaStream.receive_text` → `Call.receive` → the handler.
+Its way out: `Call.play` → `MediaStream.play` → `StreamDriver.flush` → `texts_to_send`, paced → socket.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from typing import Protocol
-
 from starlette.responses import JSONResponse
-from starlette.types import Message, Receive, Scope, Send
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from callpath.call.stream import (
     AudioReceived,
@@ -21,13 +17,18 @@ from callpath.call.stream import (
     FrameSkipped,
     MarkHandedBack,
     MediaStream,
+    PayloadReceived,
     StreamClosed,
     StreamEvent,
     StreamOpened,
+    SymptomSeen,
 )
+from callpath.call.symptoms import SYMPTOMS
 from callpath.clock import Clock
+from callpath.server.pacer import Pacer
 from callpath.server.probe import TEST_CONNECTION, ProbeEndpoint
 from callpath.server.runner import CallRunner, LiveCall, Rejection
+from callpath.server.socket import EXTENSION, AsgiSocket, Socket
 from callpath.timeline import (
     DtmfReceived,
     FirstInbound,
@@ -35,6 +36,7 @@ from callpath.timeline import (
     FrameRejected,
     MarkReturned,
     MediaCounted,
+    MediaSymptom,
     SocketClosed,
     StreamErrored,
     StreamStopped,
@@ -42,14 +44,62 @@ from callpath.timeline import (
 from callpath.wire.ids import SessionId, StreamId
 from callpath.wire.media import AUTH_TOKEN_HEADER
 
-COUNTED_EVERY_MS = 5_000
+COUNTED_EVERY_MS = 10_000
 """How often the counters of a stream go into the timeline."""
 
 BAD_FRAMES_MAX = 100
 """After this many frames in a row that mean nothing the peer is not Telnyx, and the socket is closed (1008)."""
 
-CLOSE_WAIT_S = 2.0
+CLOSE_AFTER_STOP_MS = 2_000.0
 """After a stop frame Telnyx closes the socket; we wait this long before we do."""
+
+LOOK_EVERY_MS = 1_000.0
+"""How often a stream is looked at beside its frames: counters, pings, patience."""
+
+LOOK_TURNS = 50
+"""Streams that began together do not all have it at once: they are looked at by turns, a fiftieth of a second apart."""
+
+COUNT_GROUP, COUNT_TURNS = 20, 41
+"""Counters go in groups of so many streams, since each group costs a commit of the call log; but a group of all of them
+would cost a pause. (41 is prime: groups in a row are spread over the ten seconds.)"""
+
+BAD_FRAMES_MAX = 100
+"""After this many frames in a row that mean nothing the peer is not Telnyx, and the socket is closed (1008)."""
+
+CLOSE_AFTER_STOP_MS = 2_000.0
+"""After a stop frame Telnyx closes the socket; we wait this long before we do."""
+
+LOOK_EVERY_MS = 1_000.0
+"""How often a stream is looked at beside its frames: counters, pings, patience."""
+
+LOOK_TURNS, COUNT_TURNS = 50, 40
+"""Streams that began together do not all have it at once: they are looked at by turns, a fiftieth of a second apart.
+Counters go in groups, a quarter of a second apart: each group costs a commit of the call log, and a large one a pause."""
+
+BAD_FRAMES_MAX = 100
+"""After this many frames in a row that mean nothing the peer is not Telnyx, and the socket is closed (1008)."""
+
+CLOSE_AFTER_STOP_MS = 2_000.0
+"""After a stop frame Telnyx closes the socket; we wait this long before we do."""
+
+LOOK_EVERY_MS = 1_000.0
+"""How often a stream is looked at beside its frames: counters, pings, patience."""
+
+TURNS = 10
+"""Streams are looked at in so many groups, a tenth of a second apart, and each group is counted in a second of its own:
+else a hundred calls that began together would all have it at once, or each cost a commit of the call log alone."""
+
+BAD_FRAMES_MAX = 100
+"""After this many frames in a row that mean nothing the peer is not Telnyx, and the socket is closed (1008)."""
+
+CLOSE_AFTER_STOP_MS = 2_000.0
+"""After a stop frame Telnyx closes the socket; we wait this long before we do."""
+
+LOOK_EVERY_MS = 1_000.0
+"""How often a stream is looked at beside its frames: counters, pings, patience."""
+
+TURNS = 50
+"""Streams take turns in being looked at and counted, or a hundred calls that began together would all have it at once."""
 
 WAY_HEADERS = (
     "host",
@@ -99,114 +149,172 @@ class AudioEndpoint:
         await self._carry(websocket, admitted.call)
 
     async def _carry(self, websocket: WebSocket, call: LiveCall) -> None:
-        stream = call.new_stream()
-        wake = asyncio.Event()
-        socket = _StarletteSocket(websocket)
-        events = _Events(call, stream, wake, self._clock)
-        try:
-            await drive_stream(socket, stream, self._clock, wake, events.take, events.sent)
-        finally:
-            events.finish()
-            call.note(socket.closed)
-            call.socket_closed(stream)
+        driver = StreamDriver(call, call.new_stream(), self._clock, self._runner.pacer)
+        offer = websocket.scope.get("extensions", {}).get(EXTENSION)
+        socket = offer["take_over"](driver, self._runner.gathering) if offer else None
+        if socket is not None:
+            driver.begin(socket)
+            return  # the driver goes on by itself
+        slow = AsgiSocket(websocket, driver)
+        driver.begin(slow)
+        await slow.carry()
 
 
-class TextSocket(Protocol):
-    """What a stream needs of a socket. Iteration ends when it is closed; a binary message comes as bytes."""
+class StreamDriver:
+    """Carries texts between one socket and one stream: audio to the call, everything else into the timeline.
 
-    def __aiter__(self) -> AsyncIterator[str | bytes]: ...
+    It is the socket's receiver and wakes with the pacer; it has no task of its own.
+    """
 
-    async def send(self, text: str) -> None: ...
-
-    async def close(self, code: int, reason: str) -> None: ...
-
-
-async def drive_stream(
-    socket: TextSocket,
-    stream: MediaStream,
-    clock: Clock,
-    wake: asyncio.Event,
-    on_event: Callable[[StreamEvent], None],
-    on_sent: Callable[[], None],
-) -> None:
-    """Carry texts between one socket and one stream until the socket closes. Set `wake` after `stream.play`."""
-    bad_frames_in_a_row = 0
-
-    async def read() -> None:
-        nonlocal bad_frames_in_a_row
-        async for text in socket:
-            if isinstance(text, bytes):
-                events: list[StreamEvent] = [stream.skip("binary", "a binary message came; Telnyx sends only text")]
-            else:
-                events = stream.receive_text(text, clock.now_ms())
-            for event in events:
-                on_event(event)
-            bad = len(events) == 1 and isinstance(events[0], FrameSkipped)
-            bad_frames_in_a_row = bad_frames_in_a_row + 1 if bad else 0
-            if bad_frames_in_a_row >= BAD_FRAMES_MAX:
-                await socket.close(1008, f"{BAD_FRAMES_MAX} frames in a row that mean nothing")
-                break
-            wake.set()
-        for event in stream.receive_eof():
-            on_event(event)
-        stream.closed = True
-        wake.set()
-
-    async def write() -> None:
-        while not stream.closed:
-            now_ms = clock.now_ms()
-            for event in stream.due_events(now_ms):
-                on_event(event)
-            for text in stream.texts_to_send(now_ms):
-                await socket.send(text)
-            on_sent()
-            await clock.wait(wake, until_ms=_earlier(stream.next_send_at_ms(), stream.next_event_at_ms()))
-
-    async def close_after_stop() -> None:
-        """Telnyx closes after its stop frame; should it not, we do."""
-        await writing
-        await clock.sleep_ms(CLOSE_WAIT_S * 1000)
-        await socket.close(1000, "stream stopped")
-
-    async with asyncio.TaskGroup() as tasks:
-        reading = tasks.create_task(read(), name="read stream")
-        writing = tasks.create_task(write(), name="write stream")
-        closing = tasks.create_task(close_after_stop(), name="close stream")
-        await reading
-        closing.cancel()
-
-
-def _earlier(one_ms: float | None, other_ms: float | None) -> float | None:
-    if one_ms is None or other_ms is None:
-        return other_ms if one_ms is None else one_ms
-    return min(one_ms, other_ms)
-
-
-class _Events:
-    """Takes the events of one stream: audio to the call, everything else into the timeline."""
-
-    def __init__(self, call: LiveCall, stream: MediaStream, wake: asyncio.Event, clock: Clock) -> None:
+    def __init__(self, call: LiveCall, stream: MediaStream, clock: Clock, pacer: Pacer) -> None:
         self._call = call
         self._stream = stream
-        self._wake = wake
         self._clock = clock
-        self._counted_at_ms = clock.now_ms()
+        self._pacer = pacer
+        self._socket: Socket
+        self._receiving = False
+        self._flush_wanted = False
+        self._look_at_ms = 0.0
+        self._count_at_ms = 0.0
+        self._close_at_ms: float | None = None
         self._heard = False
         self._spoke = False
+        self._stalled = False
+        self._stalls = 0
+        self._bad_in_a_row = 0
         self._rejected: set[str] = set()
 
-    def take(self, event: StreamEvent) -> None:
+    def begin(self, socket: Socket) -> None:
+        """The socket is open."""
+        self._socket = socket
+        now_ms = self._clock.now_ms()
+        turn = self._pacer.next_turn()
+        self._look_at_ms = _turn_at(now_ms, LOOK_EVERY_MS, turn % LOOK_TURNS / LOOK_TURNS)
+        self._count_at_ms = _turn_at(now_ms, COUNTED_EVERY_MS, turn // COUNT_GROUP * 16 % COUNT_TURNS / COUNT_TURNS)
+        self._sleep(None, None)
+
+    # --- from the socket ---------------------------------------------------------------------------------------------
+
+    def receive_text(self, text: bytes) -> None:
+        now_ms = self._clock.now_ms()
+        events = self._stream.receive_text(text, now_ms)
+        self._call.frame_received(now_ms)
+        # What the handler plays in answer to these events goes out in one write, below.
+        self._receiving = True
+        try:
+            for event in events:
+                self._take(event, now_ms)
+        finally:
+            self._receiving = False
+        if self._flush_wanted or not events:
+            self._flush(now_ms)
+        if self._bad_in_a_row >= BAD_FRAMES_MAX:
+            self._socket.close(1008, f"{BAD_FRAMES_MAX} frames in a row that mean nothing")
+
+    def receive_binary(self) -> None:
+        now_ms = self._clock.now_ms()
+        self._call.frame_received(now_ms)
+        self._take(self._stream.skip("binary", "a binary message came; Telnyx sends only text"), now_ms)
+
+    def room(self) -> None:
+        self._flush(self._clock.now_ms())
+
+    def lost(self, how: SocketClosed) -> None:
+        now_ms = self._clock.now_ms()
+        self._pacer.forget(self)
+        for event in self._stream.receive_eof():
+            self._take(event, now_ms)
+        self._call.note(how)
+        self._call.socket_closed(self._stream)
+
+    # --- to the socket -----------------------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """There may be something to send: the handler played, marked or cleared."""
+        if self._receiving:
+            self._flush_wanted = True
+        else:
+            self._flush(self._clock.now_ms())
+
+    def _flush(self, now_ms: float) -> None:
+        self._flush_wanted = False
+        stream = self._stream
+        if self._socket.writable:
+            self._stalled = False
+            texts = stream.texts_to_send(now_ms)
+            if texts:
+                self._socket.send(texts)
+                self._sent()
+            due_ms = stream.next_send_at_ms()
+        else:
+            if not self._stalled and stream.next_send_at_ms() is not None:
+                self._stalled = True
+                self._stalls += 1
+            due_ms = None  # `room` will come
+        late_ms = stream.next_event_at_ms()
+        if due_ms is not None or late_ms is not None:
+            self._sleep(due_ms, late_ms)
+
+    def _sent(self) -> None:
+        if not self._spoke and self._stream.playout.frames_sent:
+            self._spoke = True
+            self._call.note(FirstOutbound(stream_id=self._stream_id, payload_bytes=self._stream.frame_bytes))
+        if self._call.call is not None and self._call.is_current(self._stream):
+            self._call.call.sent()
+
+    # --- by time -----------------------------------------------------------------------------------------------------
+
+    def wake(self, now_ms: float) -> None:
+        """Frames are due, or a missing chunk is given up, or it is time to look around."""
+        for event in self._stream.due_events(now_ms):
+            self._take(event, now_ms)
+        if now_ms >= self._look_at_ms:
+            self._look_at_ms += LOOK_EVERY_MS * (1 + (now_ms - self._look_at_ms) // LOOK_EVERY_MS)
+            self._look(now_ms)
+        if now_ms >= self._count_at_ms:
+            self._count_at_ms += COUNTED_EVERY_MS * (1 + (now_ms - self._count_at_ms) // COUNTED_EVERY_MS)
+            self._count(now_ms)
+        self._sleep(None, None)
+        self._flush(now_ms)
+
+    def _sleep(self, send_ms: float | None, late_ms: float | None) -> None:
+        at_ms = min(self._look_at_ms, self._count_at_ms)
+        if send_ms is not None and send_ms < at_ms:
+            at_ms = send_ms
+        if late_ms is not None and late_ms < at_ms:
+            at_ms = late_ms
+        self._pacer.wake_at(self, at_ms)
+
+    def _look(self, now_ms: float) -> None:
+        self._socket.look(now_ms)
+        call = self._call.call
+        for event in self._stream.look(
+            now_ms,
+            waiting_ms=20.0 * len(call.audio) if call is not None else 0.0,
+            lag_ms=self._pacer.lag_ms_lately(now_ms),
+            may_analyse=not self._stream.wants_analysis or self._pacer.may_take_long(now_ms),
+        ):
+            self._take(event, now_ms)
+        if call is not None and self._call.is_current(self._stream):
+            call.look(now_ms)
+        if self._close_at_ms is not None and now_ms >= self._close_at_ms:
+            self._socket.close(1000, "stream stopped")
+
+    # --- what happened -----------------------------------------------------------------------------------------------
+
+    def _take(self, event: StreamEvent, now_ms: float) -> None:
+        if isinstance(event, AudioReceived):  # first, as it comes 50 times a second
+            self._bad_in_a_row = 0
+            if not self._heard and event.payload_bytes:
+                self._heard = True
+                self._call.note(FirstInbound(stream_id=self._stream_id, payload_bytes=event.payload_bytes))
+            self._to_handler(event)
+            return
         call = self._call
-        call.frame_received()
+        self._bad_in_a_row = self._bad_in_a_row + 1 if isinstance(event, FrameSkipped) else 0
         match event:
-            case AudioReceived():
-                if not self._heard and event.payload_bytes:
-                    self._heard = True
-                    call.note(FirstInbound(stream_id=self._stream_id, payload_bytes=event.payload_bytes))
-                self._to_handler(event)
-                self._count_now_and_then()
             case StreamOpened(start=start):
-                call.stream_started(start, self._stream, self._wake)
+                call.stream_started(start, self._stream, self.flush)
             case DtmfPressed(digit=digit):
                 call.note(DtmfReceived(digit=digit))
                 self._to_handler(event)
@@ -219,41 +327,33 @@ class _Events:
                 if reason not in self._rejected:
                     self._rejected.add(reason)
                     call.note(FrameRejected(reason=reason, detail=detail))
+            case PayloadReceived():
+                if not self._heard:
+                    self._heard = True
+                    call.note(FirstInbound(stream_id=self._stream_id, payload_bytes=len(event.payload)))
+                self._to_handler(event)
+            case SymptomSeen(symptom=symptom):
+                code, slug = symptom.code, symptom.slug
+                evidence = {name: str(value) for name, value in symptom.evidence.items()}
+                call.note(MediaSymptom(code=code, slug=slug, meaning=SYMPTOMS[code][1], evidence=evidence))
             case StreamClosed(by_stop_frame=by_stop_frame):
-                self._count()
+                self._close_at_ms = now_ms + CLOSE_AFTER_STOP_MS
+                self._count(now_ms)
                 opened = self._stream.start
                 call.note(
                     StreamStopped(stream_id=None if opened is None else opened.stream_id, by_stop_frame=by_stop_frame)
                 )
-
-    def sent(self) -> None:
-        """The socket took what was due."""
-        if not self._spoke and self._stream.playout.frames_sent:
-            self._spoke = True
-            self._call.note(FirstOutbound(stream_id=self._stream_id, payload_bytes=self._stream.frame_bytes))
-        if self._call.call is not None and self._call.is_current(self._stream):
-            self._call.call.sent()
-
-    def finish(self) -> None:
-        """The socket is gone, for whatever reason."""
-        for event in self._stream.receive_eof():
-            self.take(event)
 
     @property
     def _stream_id(self) -> StreamId:
         assert self._stream.start is not None
         return self._stream.start.stream_id
 
-    def _to_handler(self, event: AudioReceived | DtmfPressed | MarkHandedBack) -> None:
+    def _to_handler(self, event: AudioReceived | PayloadReceived | DtmfPressed | MarkHandedBack) -> None:
         if self._call.call is not None and self._call.is_current(self._stream):
             self._call.call.receive(event)
 
-    def _count_now_and_then(self) -> None:
-        if self._clock.now_ms() - self._counted_at_ms >= COUNTED_EVERY_MS:
-            self._count()
-
-    def _count(self) -> None:
-        self._counted_at_ms = now_ms = self._clock.now_ms()
+    def _count(self, now_ms: float) -> None:
         if self._stream.start is None:
             return
         counts, playout = self._stream.counts, self._stream.playout
@@ -271,50 +371,12 @@ class _Events:
                 dropped_for_handler=call.audio.dropped if call else 0,
                 frames_rejected=counts.frames_skipped,
                 underruns=playout.underruns,
+                write_stalls=self._stalls,
                 played_ms=round(playout.played_ms(now_ms), 1),
             )
         )
 
 
-def _how_it_closed(message: Message) -> SocketClosed:
-    """uvicorn says 1005 both for a close frame without a code and for a connection that just went away; only after a
-    close frame is there a reason, be it empty. And it tells a close frame that it sent for us by its code alone."""
-    code, reason = message.get("code") or 1005, message.get("reason")
-    if reason is None and code == 1005:
-        code = 1006
-    return SocketClosed(code=code, reason=reason or "", by="unknown" if code in _EITHER_SIDE else "peer")
-
-
-_EITHER_SIDE = (1002, 1007, 1009, 1011, 1012)
-"""Protocol error, bad UTF-8, too large, ping unanswered, shutting down: both ends send these by themselves."""
-
-
-class _StarletteSocket:
-    """A Starlette WebSocket as a TextSocket. `closed` tells how it ended."""
-
-    def __init__(self, websocket: WebSocket) -> None:
-        self._websocket = websocket
-        self.closed = SocketClosed(code=1006, reason="", by="peer")
-
-    async def __aiter__(self) -> AsyncIterator[str | bytes]:
-        while True:
-            message = await self._websocket.receive()
-            if message["type"] == "websocket.disconnect":
-                if self.closed.by != "us":
-                    self.closed = _how_it_closed(message)
-                return
-            text = message.get("text")
-            yield text if text is not None else message["bytes"]
-
-    async def send(self, text: str) -> None:
-        try:
-            await self._websocket.send_text(text)
-        except (WebSocketDisconnect, RuntimeError):
-            return  # closed meanwhile: the reader will see it and tell how
-
-    async def close(self, code: int, reason: str) -> None:
-        self.closed = SocketClosed(code=code, reason=reason, by="us")
-        try:
-            await self._websocket.close(code, reason)
-        except (WebSocketDisconnect, RuntimeError):
-            return
+def _turn_at(now_ms: float, every_ms: float, share: float) -> float:
+    """The next time on a clock face of `every_ms` at which the hand stands at `share`."""
+    return now_ms - now_ms % every_ms + every_ms * (1 + share)

@@ -9,15 +9,16 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import structlog
 
+from callpath.audio.codec import ByteOrder
 from callpath.call.leg import LegState
 from callpath.call.plan import StreamPlan, derived_command_id, masked
 from callpath.call.session import CallSession
@@ -25,7 +26,9 @@ from callpath.call.stream import MediaStream
 from callpath.clock import Clock
 from callpath.control import Control
 from callpath.errors import CallpathError, ControlError, LocalProtocolError, StoreError
+from callpath.server.gathering import Gathering
 from callpath.server.handler import App, Call, CallFacts
+from callpath.server.pacer import Pacer
 from callpath.server.tokens import CallTokens
 from callpath.store.port import CallLog, Refusal
 from callpath.timeline import (
@@ -35,6 +38,7 @@ from callpath.timeline import (
     HandlerEnded,
     HandlerFailed,
     HandlerStarted,
+    MediaCounted,
     SocketReceived,
     SocketRefused,
     StreamAccepted,
@@ -98,6 +102,8 @@ class CallRunner:
         clock: Clock,
         data_dir: Path,
         reconnect_ms: float,
+        byte_order: ByteOrder | Literal["detect"] = "detect",
+        record: bool = False,
     ) -> None:
         self.app = app
         self.log = log
@@ -107,7 +113,11 @@ class CallRunner:
         self.clock = clock
         self.data_dir = data_dir
         self.reconnect_ms = reconnect_ms
+        self.byte_order: ByteOrder | Literal["detect"] = byte_order
+        self.record = record
         self.calls: dict[SessionId, LiveCall] = {}
+        self.pacer = Pacer(clock)
+        self.gathering: Gathering
         self._tasks: asyncio.TaskGroup | None = None
         self._work: set[asyncio.Task[None]] = set()
         """Handlers and commands under way: cancelled when the server stops. Actors end by themselves, after storing."""
@@ -117,12 +127,15 @@ class CallRunner:
         """While this is entered, calls are served; on leaving, handlers are cancelled and timelines stored."""
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
+            self.gathering = Gathering(self.clock)
+            pacing = tasks.create_task(self.pacer.run(), name="pace streams")
             try:
                 yield
             finally:
                 self._tasks = None
                 for task in self._work:
                     task.cancel()
+                pacing.cancel()
                 for call in self.calls.values():
                     call.stop()
 
@@ -241,6 +254,7 @@ class LiveCall:
         self._runner = runner
         self._clock = runner.clock
         self._wake = asyncio.Event()
+        self._news = True
         self._pending: deque[Entry] = deque()
         self._storing = asyncio.Lock()
         self._number = 0
@@ -256,7 +270,8 @@ class LiveCall:
     # --- the actor ---------------------------------------------------------------------------------------------------
 
     def wake(self) -> None:
-        """There is something new."""
+        """There is something new in the store, or to decide."""
+        self._news = True
         self._wake.set()
 
     def stop(self) -> None:
@@ -269,7 +284,8 @@ class LiveCall:
         try:
             while True:
                 await self._store_pending()
-                await self._read_news()
+                if self._news:
+                    await self._read_news()
                 self.ready.set()
                 await self._act()
                 if self._is_over():
@@ -282,11 +298,12 @@ class LiveCall:
             self._runner.forget(self)
 
     async def _read_news(self) -> None:
+        self._news = False
         try:
             news = await self._runner.log.read(self.session.session, after=self._number)
         except StoreError as error:
             logger.error("Timeline not read", event_name="timeline.not_read", error=str(error), **self._ids())
-            self._store_failed = True
+            self._store_failed = self._news = True
             return
         for entry in news:
             self._number = entry.number
@@ -339,6 +356,9 @@ class LiveCall:
         self._pending.append(entry)
         if isinstance(what, CommandSent):
             self.session.apply(entry)  # at once: the command must not be asked for again, even if the store fails
+        if isinstance(what, MediaCounted):
+            self._wake.set()  # to be stored; nothing follows from it, and in the log it would be every other line
+            return
         log_entry(entry)
         self.wake()
 
@@ -442,7 +462,12 @@ class LiveCall:
         """Our side of a socket that is being accepted. It replaces one that has died."""
         plan = self._runner.plan
         rate_hz = 8000 if plan.with_answer else plan.play_rate_hz
-        stream = MediaStream(play_encoding=plan.play_codec, play_rate_hz=rate_hz)
+        stream = MediaStream(
+            play_encoding=plan.play_codec,
+            play_rate_hz=rate_hz,
+            raw=self._runner.app.raw,
+            byte_order=self._runner.byte_order,
+        )
         self._stream = stream
         self._last_frame_ms = self._clock.now_ms()
         self._lost_socket_at_ms = None
@@ -452,11 +477,11 @@ class LiveCall:
         """False once a newer socket has taken over."""
         return self._stream is stream
 
-    def frame_received(self) -> None:
+    def frame_received(self, now_ms: float) -> None:
         """The socket lives."""
-        self._last_frame_ms = self._clock.now_ms()
+        self._last_frame_ms = now_ms
 
-    def stream_started(self, start: Start, stream: MediaStream, wake_socket: asyncio.Event) -> None:
+    def stream_started(self, start: Start, stream: MediaStream, flush: Callable[[], None]) -> None:
         """The start frame came: enter the handler, or let it carry on over the new stream."""
         again = self.call is not None
         media_format = start.media_format
@@ -471,11 +496,13 @@ class LiveCall:
         if self.call is None:
             facts = CallFacts.of(self.session.session, self.session.leg, start, self._runner.data_dir)
             app = self._runner.app
-            self.call = Call(facts, sample_rate_hz=app.sample_rate_hz, line=self, clock=self._clock)
-            self.call.attach(stream, wake_socket)
+            self.call = Call(facts, sample_rate_hz=app.sample_rate_hz, line=self, clock=self._clock, raw=app.raw)
+            self.call.attach(stream, flush)
+            if self._runner.record and not app.raw:
+                self.call.record()
             self._handler = self._runner.spawn(self._run_handler(self.call), name=f"handler {self.session.session}")
         else:
-            self.call.attach(stream, wake_socket)
+            self.call.attach(stream, flush)
 
     def socket_closed(self, stream: MediaStream) -> None:
         """The socket is gone. The handler waits a while for another; it ends when the call does."""

@@ -1,0 +1,264 @@
+"""What sounds or behaves wrong on a stream that works by the letter: wrong law, swapped bytes, stalls, lateness. Pure.
+
+A `Watch` is told of every frame, which must cost next to nothing, and asked once a second what it noticed. Each symptom
+is told once a stream. It says what was seen, not whose fault it is: that is the doctor's work. In doubt it says nothing:
+noise, music, tones and pauses are all somebody's clean call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from callpath.audio.g711 import G711Decoder
+from callpath.audio.l16 import ByteOrder, detect_byte_order
+from callpath.audio.level import Guess, guess_encoding
+from callpath.audio.pcm import Pcm
+
+SCREEN_FRAMES = 20
+"""First so much sound is looked at quickly: nearly always it plainly is what it should be, and that is all."""
+WINDOW_FRAMES = 50
+"""Otherwise a second of it is gathered for the full analysis, as `guess_encoding` was tried with."""
+WINDOWS_MAX = 3
+"""If so many seconds of sound tell nothing, nothing will."""
+
+LIKENESS_MIN, LIKENESS_AHEAD = 0.5, 0.2
+"""Sound in the right reading resembles itself one sample later, and in the wrong one less so. Where both are clear the
+full analysis, which takes milliseconds, is spared."""
+
+SILENT_S = 30
+"""Digital silence from the beginning of the stream on; on a phone line even a listening caller is not that quiet."""
+
+STALL_MS = 2_000.0
+"""Telnyx sends a frame every 20 ms, and also in silence."""
+
+GAP_MS = 100.0
+GAPS_MAX = 5
+"""So many pauses of this length with everything coming at once after them."""
+
+CLIPPED_SHARE = 0.05
+CLIPPED_LOOKS = 5
+CLIPPED_LEVEL = 31_000
+"""Of the frames looked at (one a second), so many had so many samples at the end of the scale. A-law ends at 32,256,
+mu-law at 32,124."""
+
+RATE_OFF = 1.4
+RATE_LOOKS = 3
+"""For three seconds in a row bytes came at so many times the rate, or the other way round."""
+
+WAITING_MS_MAX = 1_000.0
+"""So much of the caller's audio waits for the handler: its answers are late by that."""
+
+LAG_MS_MAX = 100.0
+"""The event loop was held up for so long: somebody blocks it, and all calls of the process feel it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Symptom:
+    """`code` is permanent; `slug` names it; `evidence` has the numbers."""
+
+    code: str
+    slug: str
+    evidence: dict[str, float | str] = field(default_factory=dict)
+
+
+SYMPTOMS: dict[str, tuple[str, str]] = {
+    "SYM001": ("wrong_law", "The caller's audio is in the other companding law than the stream says: loud static"),
+    "SYM002": ("wrong_byte_order", "The caller's L16 has its bytes the other way round: full-scale noise"),
+    "SYM003": ("wrong_rate", "Bytes come at another rate than the stream says: chipmunks, or slow motion"),
+    "SYM004": ("wrong_encoding", "The caller's audio is not in the encoding that the stream says"),
+    "SYM005": ("caller_silent", "Nothing but digital silence has come from the caller"),
+    "SYM006": ("we_are_silent", "Nothing but digital silence has been sent to the caller"),
+    "SYM007": ("silent_both_ways", "Digital silence came from the caller, and nothing was sent"),
+    "SYM008": ("clipping", "The caller's audio is cut off at the end of the scale"),
+    "SYM009": ("own_audio_back", "Our own audio comes back on the outbound track; the handler does not get it"),
+    "SYM010": ("sender_stalled", "The stream is open, and no frame comes"),
+    "SYM011": ("bursts", "Frames come in bursts instead of every 20 ms"),
+    "SYM012": ("late_handler", "The handler is behind the caller's audio"),
+    "SYM013": ("loop_lag", "The event loop was held up: something blocks it"),
+}
+"""Every code with its slug and what it means."""
+
+_BYTES_PER_S: dict[str, Callable[[int], int]] = {
+    "PCMU": lambda _rate: 8000,
+    "PCMA": lambda _rate: 8000,
+    "G722": lambda _rate: 8000,
+    "L16": lambda rate: 2 * rate,
+}
+
+
+_LAWS = {"PCMU": G711Decoder("PCMU"), "PCMA": G711Decoder("PCMA")}
+
+
+class Watch:
+    """One stream. `encoding`, `rate_hz` and `byte_order` are what its payloads are taken for."""
+
+    def __init__(self, encoding: str, rate_hz: int, byte_order: ByteOrder) -> None:
+        self.byte_order: ByteOrder = byte_order
+        self._encoding = encoding
+        self._bytes_per_s = _BYTES_PER_S[encoding](rate_hz) if encoding in _BYTES_PER_S else None
+        self._window: list[bytes] | None = [] if encoding in ("PCMU", "PCMA", "L16") else None
+        self._window_frames = SCREEN_FRAMES
+        self._windows_left = WINDOWS_MAX if self._window is not None else 0
+        self._told: set[str] = set()
+        self._bytes = self._frames = self._gaps = 0
+        self._last: bytes = b""
+        self._last_ms: float | None = None
+        self._looked_ms: float | None = None
+        self._silent_in = self._silent_out = 0
+        self._clipped: list[bool] = []
+        self._rates_off: list[float] = []
+
+    def frame(self, payload: bytes, now_ms: float) -> None:
+        """A frame of the caller's came."""
+        self._frames += 1
+        self._bytes += len(payload)
+        self._last = payload
+        if self._last_ms is not None and now_ms - self._last_ms > GAP_MS:
+            self._gaps += 1
+        self._last_ms = now_ms
+        if self._window is not None and len(self._window) < self._window_frames and not _is_digital_silence(payload):
+            self._window.append(payload)
+
+    def look(
+        self,
+        now_ms: float,
+        *,
+        pcm: Pcm | None = None,
+        sent: bytes | None = None,
+        frames_sent: int = 0,
+        frames_outbound_track: int = 0,
+        waiting_ms: float = 0.0,
+        lag_ms: float = 0.0,
+        may_analyse: bool = True,
+    ) -> list[Symptom]:
+        """What is new. Call it about once a second, with the last frame each way (`pcm` is the caller's, decoded).
+
+        `may_analyse` False puts off an analysis that takes milliseconds, where `wants_analysis`.
+        """
+        found = self._content(may_analyse)
+        found += self._silence(sent, frames_sent)
+        found += self._clipping(pcm)
+        found += self._arrival(now_ms)
+        if frames_outbound_track:
+            found += self._tell("SYM009", frames=frames_outbound_track)
+        if waiting_ms > WAITING_MS_MAX:
+            found += self._tell("SYM012", waiting_ms=waiting_ms)
+        if lag_ms > LAG_MS_MAX:
+            found += self._tell("SYM013", lag_ms=round(lag_ms, 1))
+        return found
+
+    @property
+    def wants_analysis(self) -> bool:
+        """The quick look told nothing."""
+        return self._window is None and self._windows_left > 0
+
+    def _tell(self, code: str, **evidence: float | str) -> list[Symptom]:
+        if code in self._told:
+            return []
+        self._told.add(code)
+        return [Symptom(code, SYMPTOMS[code][0], dict(evidence))]
+
+    # --- what is in the payloads -------------------------------------------------------------------------------------
+
+    def _content(self, may_analyse: bool) -> list[Symptom]:
+        window = self._window
+        if window is None:
+            if self._windows_left and may_analyse:
+                self._window, self._window_frames = [], WINDOW_FRAMES
+            return []
+        if len(window) < self._window_frames:
+            return []
+        self._window = None
+        if self._encoding == "L16":
+            order = detect_byte_order(window)
+            if order is not None:
+                self._windows_left = 0
+                return [] if order == self.byte_order else self._tell("SYM002", **{"is": order})
+        elif _resembles_itself(b"".join(window), self._encoding):
+            self._windows_left = 0
+            return []
+        if self._window_frames == SCREEN_FRAMES:
+            return []
+        self._windows_left -= 1
+        guess = guess_encoding(window)
+        if guess.content in ("unknown", "silence") or (self._encoding == "L16" and guess.content.startswith("PCM16")):
+            return []
+        self._windows_left = 0
+        return [] if guess.content == self._encoding else self._wrong_content(guess)
+
+    def _wrong_content(self, guess: Guess) -> list[Symptom]:
+        evidence: dict[str, float | str] = {"is": guess.content, "confidence": guess.confidence}
+        if {self._encoding, guess.content} == {"PCMU", "PCMA"}:
+            return self._tell("SYM001", **evidence)
+        return self._tell("SYM004", **evidence)
+
+    # --- how it sounds -----------------------------------------------------------------------------------------------
+
+    def _silence(self, sent: bytes | None, frames_sent: int) -> list[Symptom]:
+        """Only from the beginning on: whoever was heard once may be silent as long as he likes."""
+        if self._frames and self._silent_in >= 0:
+            self._silent_in = self._silent_in + 1 if _is_digital_silence(self._last) else -1
+        if sent is not None and self._silent_out >= 0:
+            self._silent_out = self._silent_out + 1 if _is_digital_silence(sent) else -1
+        found: list[Symptom] = []
+        if self._silent_in >= SILENT_S and frames_sent == 0:
+            found = self._tell("SYM007", seconds=self._silent_in)
+        elif self._silent_in >= SILENT_S:
+            found = self._tell("SYM005", seconds=self._silent_in)
+        if self._silent_out >= SILENT_S:
+            found += self._tell("SYM006", seconds=self._silent_out)
+        return found
+
+    def _clipping(self, pcm: Pcm | None) -> list[Symptom]:
+        if pcm is None or pcm.size == 0 or "SYM008" in self._told:
+            return []
+        share = 0.0
+        if pcm.max() >= CLIPPED_LEVEL or pcm.min() <= -CLIPPED_LEVEL:
+            share = float(np.mean(np.abs(pcm.astype(np.int32)) >= CLIPPED_LEVEL))
+        self._clipped = [*self._clipped[-9:], share >= CLIPPED_SHARE]
+        if sum(self._clipped) < CLIPPED_LOOKS:
+            return []
+        return self._tell("SYM008", share=round(share, 3), looks=sum(self._clipped))
+
+    # --- how it comes ------------------------------------------------------------------------------------------------
+
+    def _arrival(self, now_ms: float) -> list[Symptom]:
+        found: list[Symptom] = []
+        if self._looked_ms is not None and self._bytes_per_s and now_ms > self._looked_ms:
+            ratio = 1000.0 * self._bytes / (now_ms - self._looked_ms) / self._bytes_per_s
+            off = ratio >= RATE_OFF or (
+                ratio <= 1 / RATE_OFF and self._frames * 1000.0 >= 40 * (now_ms - self._looked_ms)
+            )
+            self._rates_off = [*self._rates_off, ratio] if off else []
+            if len(self._rates_off) >= RATE_LOOKS:
+                found += self._tell("SYM003", times=round(sum(self._rates_off) / len(self._rates_off), 2))
+        self._looked_ms = now_ms
+        self._bytes = self._frames = 0
+        if self._last_ms is not None and now_ms - self._last_ms >= STALL_MS:
+            found += self._tell("SYM010", ms=round(now_ms - self._last_ms))
+        if self._gaps >= GAPS_MAX:
+            found += self._tell("SYM011", pauses=self._gaps)
+        return found
+
+
+def _is_digital_silence(payload: bytes) -> bool:
+    """One value over and over, give or take the smallest step, in any encoding with a fixed width."""
+    return not payload or len(set(payload[:64])) <= 2
+
+
+def _resembles_itself(audio: bytes, law: str) -> bool:
+    """True if G.711 is plainly sound in the law it is meant for, and less so in the other."""
+    right, wrong = (
+        _likeness(decoder.decode(audio)) for decoder in (_LAWS[law], _LAWS["PCMA" if law == "PCMU" else "PCMU"])
+    )
+    return right >= LIKENESS_MIN and right >= wrong + LIKENESS_AHEAD
+
+
+def _likeness(pcm: Pcm) -> float:
+    """Correlation of each sample with the next: 1 for a hum, near 0 for noise."""
+    audio = pcm.astype(np.float64)
+    energy = float(audio @ audio)
+    return float(audio[:-1] @ audio[1:]) / energy if energy else 0.0

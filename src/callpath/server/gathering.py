@@ -1,0 +1,69 @@
+"""Frames of many calls, taken in small batches, as network cards do it with packets (interrupt moderation).
+
+At 200 calls a frame comes every 100 µs. Woken for each, a process spends more time on falling asleep, waking up, waking
+its peer and filling the processor's caches again than on the frame. So when frames come that often, the event loop rests
+for half a millisecond after each turn, and then finds several at once; and what is sent in a turn leaves at its end.
+With few calls nothing of this happens (docs/decisions/0011 has the measurements).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from callpath.clock import Clock
+
+COMPANY = 2.2
+"""How many frames a rest should bring."""
+
+REST_MS_MIN, REST_MS_MAX = 0.2, 1.0
+"""A caller's round trip takes a hundred times as long and more."""
+
+BUSY_FRAMES_PER_S = 1_500
+"""From here on it pays: 30 calls. Below, the longest rest would hardly bring a second frame."""
+
+JUDGED_EVERY_MS = 100.0
+
+
+class Gathering:
+    """One for each event loop."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.busy = False
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._unsent: list[Callable[[], None]] = []
+        self._frames = 0
+        self._turn_ends = False
+        self._judge_at_ms = 0.0
+        self._rest_ms = 0.0
+
+    def frame_came(self) -> None:
+        """Called for every read."""
+        self._frames += 1
+        if not self._turn_ends:
+            self._turn_ends = True
+            self._loop.call_soon(self._end_turn)
+
+    def send_later(self, send: Callable[[], None]) -> None:
+        """Call `send` at the end of this turn. Only while `busy`, and in answer to a frame."""
+        self._unsent.append(send)
+
+    def _end_turn(self) -> None:
+        self._turn_ends = False
+        unsent, self._unsent = self._unsent, []
+        for send in unsent:
+            send()
+        now_ms = self._clock.now_ms()
+        if now_ms >= self._judge_at_ms:
+            self._judge(now_ms)
+        if self.busy:
+            self._clock.rest(self._rest_ms)
+
+    def _judge(self, now_ms: float) -> None:
+        per_ms = self._frames / (now_ms - self._judge_at_ms + JUDGED_EVERY_MS)
+        self.busy = per_ms * 1000.0 >= BUSY_FRAMES_PER_S
+        if self.busy:
+            self._rest_ms = min(REST_MS_MAX, max(REST_MS_MIN, COMPANY / per_ms))
+        self._frames = 0
+        self._judge_at_ms = now_ms + JUDGED_EVERY_MS

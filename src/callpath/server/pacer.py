@@ -1,0 +1,96 @@
+"""One timer for all streams of a process.
+
+A timer for each frame of each call would cost more than the frame. So whoever wants to be woken says when, and all whose
+time has come are woken together, on a shared tick. Playout runs 200 ms ahead of the ear, so a tick later is early enough.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+from typing import Protocol
+
+import structlog
+
+from callpath.clock import Clock
+
+TICK_MS = 10.0
+"""Wake-ups fall on multiples of this: half a frame, so that a frame is never more than half of one late."""
+
+LAG_WINDOW_MS = 1_000.0
+LONG_EVERY_MS = 5_000.0
+"""What takes milliseconds is done once in so long, so that next to no frame has to wait for it."""
+
+logger = structlog.get_logger("callpath")
+
+
+class Sleeper(Protocol):
+    """Who can be woken."""
+
+    def wake(self, now_ms: float) -> None:
+        """The time has come. Ask again for the next one."""
+        ...
+
+
+class Pacer:
+    """Wakes many at their times. `run` must be running."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._times: dict[Sleeper, float] = {}
+        self._turns = itertools.count()
+        self._until_ms = math.inf
+        self._sooner = asyncio.Event()
+        self._lags: list[tuple[float, float]] = [(0.0, 0.0), (0.0, 0.0)]
+        """The longest lag of this second and of the one before, each with when it began."""
+        self._long_at_ms = -math.inf
+
+    def next_turn(self) -> int:
+        """A number for each who asks, one more every time: for those who should not all do a thing at once."""
+        return next(self._turns)
+
+    def wake_at(self, sleeper: Sleeper, at_ms: float) -> None:
+        """Wake `sleeper` at the first tick from `at_ms` on. Replaces what it asked for before."""
+        self._times[sleeper] = at_ms
+        if at_ms < self._until_ms:
+            self._sooner.set()
+
+    def forget(self, sleeper: Sleeper) -> None:
+        """`sleeper` is gone."""
+        self._times.pop(sleeper, None)
+
+    def lag_ms_lately(self, now_ms: float) -> float:
+        """The longest time by which a wake-up was late in the last second or two: something held the event loop up."""
+        return max((lag_ms for began_ms, lag_ms in self._lags if now_ms - began_ms < 2 * LAG_WINDOW_MS), default=0.0)
+
+    def may_take_long(self, now_ms: float) -> bool:
+        """Whether somebody may do now what takes milliseconds; then nobody else for a while."""
+        if now_ms < self._long_at_ms + LONG_EVERY_MS:
+            return False
+        self._long_at_ms = now_ms
+        return True
+
+    def _note_lag(self, now_ms: float, lag_ms: float) -> None:
+        began_ms, longest_ms = self._lags[-1]
+        if now_ms - began_ms >= LAG_WINDOW_MS:
+            self._lags = [self._lags[-1], (now_ms, max(0.0, lag_ms))]
+        elif lag_ms > longest_ms:
+            self._lags[-1] = (began_ms, lag_ms)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            first_ms = min(self._times.values(), default=math.inf)
+            self._until_ms = math.inf if first_ms == math.inf else math.ceil(first_ms / TICK_MS) * TICK_MS
+            await self._clock.wait(self._sooner, None if self._until_ms == math.inf else self._until_ms)
+            now_ms = self._clock.now_ms()
+            self._note_lag(now_ms, now_ms - self._until_ms)
+            for sleeper in [sleeper for sleeper, at_ms in self._times.items() if at_ms <= now_ms]:
+                if self._times.pop(sleeper, None) is None:
+                    continue  # one before it made it go
+                try:
+                    sleeper.wake(now_ms)
+                except Exception as error:
+                    # A fault in one call must not silence all others.
+                    logger.exception("A stream failed", event_name="stream.failed", error=str(error))

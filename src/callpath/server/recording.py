@@ -1,0 +1,54 @@
+"""A call's recording on disk: stereo, the caller left, we right, readable at every moment of the call.
+
+Written once a second, so that a killed process loses no more than that. It goes on over a socket that was lost and came
+back: the pause is in it, as silence.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from callpath.audio.codec import Decoder, open_decoder
+from callpath.audio.pcm import Pcm
+from callpath.audio.wav import WavWriter
+from callpath.call.recorder import Recorder
+from callpath.call.stream import MediaStream
+
+
+class Recording:
+    """One file. `now_ms` is the clock's, as everywhere."""
+
+    def __init__(self, path: Path, sample_rate_hz: int, now_ms: float) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self._recorder = Recorder(sample_rate_hz, now_ms)
+        self._writer = WavWriter(path, sample_rate_hz, channels=2)
+        self._playing: Decoder | None = None
+
+    def attach(self, stream: MediaStream) -> None:
+        """Take down what `stream` sends, decoded again: what the caller hears and not what the handler meant."""
+        self._playing = open_decoder(stream.play_encoding, stream.play_wire_rate_hz, byte_order=stream.byte_order)
+        stream.playout.on_sent = self._sent
+
+    def hear(self, pcm: Pcm, rate_hz: int, now_ms: float) -> None:
+        """What the caller said."""
+        self._recorder.hear(pcm, rate_hz, now_ms)
+
+    def cut(self, now_ms: float) -> None:
+        """Playout was cleared."""
+        self._recorder.cut(now_ms)
+
+    def write(self, now_ms: float) -> None:
+        """Put what is settled on disk."""
+        self._writer.append(*self._recorder.take(now_ms))
+        self._writer.flush()
+
+    def close(self, now_ms: float) -> float:
+        """The end; returns the length in ms."""
+        self._writer.append(*self._recorder.finish(now_ms))
+        self._writer.close()
+        return 1000.0 * self._recorder.written / self._recorder.sample_rate_hz
+
+    def _sent(self, payload: bytes, at_ms: float) -> None:
+        assert self._playing is not None
+        self._recorder.say(self._playing.decode(payload), self._playing.sample_rate_hz, at_ms)

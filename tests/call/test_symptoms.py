@@ -1,0 +1,186 @@
+"""What is noticed, and above all what is not: a false alarm sends somebody after a fault that is not there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from callpath.audio.codec import open_decoder, open_encoder
+from callpath.audio.pcm import FULL_SCALE, Pcm
+from callpath.audio.tone import tone
+from callpath.audio.wav import read_wav
+from callpath.call.symptoms import SYMPTOMS, Watch
+
+VOICE = Path(__file__).parents[1] / "audio" / "golden" / "speech-8k.wav"
+
+
+def speech(seconds: float = 4) -> Pcm:
+    voice, _ = read_wav(VOICE)
+    return np.tile(voice, 30)[: int(8000 * seconds)]
+
+
+def payloads(pcm: Pcm, encoding: str, byte_order: str = "little") -> list[bytes]:
+    encoder = open_encoder(encoding, 8000, byte_order=byte_order)  # type: ignore[arg-type]
+    return [encoder.encode(pcm[start : start + 160]) for start in range(0, pcm.size - 159, 160)]
+
+
+def seen(
+    frames: list[bytes],
+    encoding: str = "PCMU",
+    rate_hz: int = 8000,
+    sent: bytes | None = b"\x01\x02\x03",
+    every_ms: float = 20,
+) -> list[str]:
+    """The slugs that a stream of these frames brings, looked at once a second."""
+    watch = Watch(encoding, rate_hz, "little")
+    decoder = open_decoder(encoding, rate_hz)
+    found: list[str] = []
+    for number, payload in enumerate(frames):
+        watch.frame(payload, number * every_ms)
+        if number % 50 == 49:
+            symptoms = watch.look(number * every_ms, pcm=decoder.decode(payload), sent=sent, frames_sent=number)
+            found += [symptom.slug for symptom in symptoms]
+    return found
+
+
+@pytest.mark.parametrize("encoding", ["PCMU", "PCMA", "L16"])
+@pytest.mark.parametrize("level", [0.05, 0.5, 1.0])
+def test_clean_speech_is_clean(encoding: str, level: float) -> None:
+    """Loud or faint."""
+    voice = (speech() * level).astype(np.int16)
+
+    assert seen(payloads(voice, encoding), encoding) == []
+
+
+def sounds() -> dict[str, Pcm]:
+    noise = np.random.default_rng(1).normal(0, 0.1, 32000) * FULL_SCALE
+    chord = sum(tone(hz, duration_ms=4000, level_dbfs=-20).astype(np.int32) for hz in (262, 330, 392, 523))
+    assert not isinstance(chord, int)
+    return {
+        "tone": tone(1000, duration_ms=4000),
+        "high tone": tone(3000, duration_ms=4000),
+        "noise": noise.astype(np.int16),
+        "music": chord.astype(np.int16),
+        "keys": np.concatenate([tone(697, duration_ms=100) // 2 + tone(1209, duration_ms=100) // 2] * 40),
+        "silence, then speech": np.concatenate([np.zeros(8000 * 20, np.int16), speech()]),
+    }
+
+
+@pytest.mark.parametrize("name", list(sounds()))
+@pytest.mark.parametrize("encoding", ["PCMU", "PCMA", "L16"])
+def test_other_sounds_of_clean_calls_are_clean(name: str, encoding: str) -> None:
+    """Hold music, keys, a fan, and a caller who waits before he speaks."""
+    assert seen(payloads(sounds()[name], encoding), encoding) == []
+
+
+@pytest.mark.parametrize(
+    ("spoken", "taken_for", "slug"),
+    [("PCMA", "PCMU", "wrong_law"), ("PCMU", "PCMA", "wrong_law"), ("L16", "PCMU", "wrong_encoding")],
+)
+def test_the_wrong_law_is_heard(spoken: str, taken_for: str, slug: str) -> None:
+    """Loud static, for the whole call, without any error anywhere."""
+    found = seen(payloads(speech(8), spoken), taken_for)
+
+    assert slug in found
+    assert found.count(slug) == 1
+
+
+def test_swapped_bytes_are_heard() -> None:
+    """RTP's own order is not the one that phones on Telnyx were heard in."""
+    assert seen(payloads((speech() * 0.5).astype(np.int16), "L16", "big"), "L16") == ["wrong_byte_order"]
+
+
+def test_half_the_bytes_are_another_rate() -> None:
+    """The stream says 16 kHz and carries 8: chipmunks."""
+    assert "wrong_rate" in seen(payloads(speech(8), "L16"), "L16", 16000)
+
+
+def test_longer_packets_are_no_other_rate() -> None:
+    """Some phones send 30 or 40 ms at a time."""
+    frames = payloads(speech(8), "PCMU")
+    joined = [frames[at] + frames[at + 1] for at in range(0, len(frames) - 1, 2)]
+
+    assert seen(joined, every_ms=40) == []
+
+
+def test_digital_silence_from_the_caller() -> None:
+    """A leg whose audio never reaches Telnyx."""
+    assert seen([b"\xff" * 160] * 50 * 31) == ["caller_silent"]
+
+
+def test_silence_both_ways() -> None:
+    """Nothing came, and nothing was said."""
+    watch = Watch("PCMU", 8000, "little")
+    found: list[str] = []
+    for second in range(32):
+        watch.frame(b"\xff" * 160, second * 1000.0)
+        found += [symptom.slug for symptom in watch.look(second * 1000.0, frames_sent=0)]
+
+    assert "silent_both_ways" in found
+
+
+def test_silence_that_we_send() -> None:
+    """A speech engine that fails without a word."""
+    assert "we_are_silent" in seen(payloads(speech(35), "PCMU"), sent=b"\xff" * 160)
+
+
+def test_clipping() -> None:
+    """A gain too high somewhere before us."""
+    loud = np.clip(speech(20).astype(np.int32) * 40, -32768, 32767).astype(np.int16)
+
+    assert "clipping" in seen(payloads(loud, "PCMU"))
+
+
+def test_a_sender_that_stalls() -> None:
+    """The socket is open, and nothing comes; without this the handler waits for ever."""
+    watch = Watch("PCMU", 8000, "little")
+    watch.frame(b"\x01" * 160, 0)
+
+    assert watch.look(1000) == []
+    assert [symptom.slug for symptom in watch.look(2500)] == ["sender_stalled"]
+    assert watch.look(3500) == []
+
+
+def test_bursts() -> None:
+    """A proxy that collects what it forwards."""
+    watch = Watch("PCMU", 8000, "little")
+    found: list[str] = []
+    for burst in range(10):
+        for number in range(10):
+            watch.frame(b"\x01\x02" * 80, burst * 200.0 + number)
+        found += [symptom.slug for symptom in watch.look(burst * 200.0 + 100)]
+
+    assert "bursts" in found
+
+
+def test_what_the_server_tells() -> None:
+    """Our own audio back, a handler that lags, an event loop that was held up."""
+    watch = Watch("PCMU", 8000, "little")
+    symptoms = watch.look(1000, frames_outbound_track=3, waiting_ms=1500, lag_ms=250.0)
+
+    assert [(symptom.slug, symptom.evidence) for symptom in symptoms] == [
+        ("own_audio_back", {"frames": 3}),
+        ("late_handler", {"waiting_ms": 1500}),
+        ("loop_lag", {"lag_ms": 250.0}),
+    ]
+
+
+def test_codes_are_permanent() -> None:
+    """Stored entries carry them."""
+    assert [(code, slug) for code, (slug, _) in SYMPTOMS.items()] == [
+        ("SYM001", "wrong_law"),
+        ("SYM002", "wrong_byte_order"),
+        ("SYM003", "wrong_rate"),
+        ("SYM004", "wrong_encoding"),
+        ("SYM005", "caller_silent"),
+        ("SYM006", "we_are_silent"),
+        ("SYM007", "silent_both_ways"),
+        ("SYM008", "clipping"),
+        ("SYM009", "own_audio_back"),
+        ("SYM010", "sender_stalled"),
+        ("SYM011", "bursts"),
+        ("SYM012", "late_handler"),
+        ("SYM013", "loop_lag"),
+    ]

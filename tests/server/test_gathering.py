@@ -1,0 +1,58 @@
+"""Batches of frames: only when they come often, and nothing is held back longer than a turn."""
+
+from __future__ import annotations
+
+import asyncio
+
+from callpath.clock import ManualClock
+from callpath.server.gathering import JUDGED_EVERY_MS, REST_MS_MAX, REST_MS_MIN, Gathering
+
+
+class RestingClock(ManualClock):
+    def __init__(self) -> None:
+        super().__init__()
+        self.rests: list[float] = []
+
+    def rest(self, duration_ms: float) -> None:
+        self.rests.append(duration_ms)
+
+
+async def turns(clock: RestingClock, gathering: Gathering, frames_a_turn: int) -> None:
+    """A fifth of a second in which so many frames come every millisecond."""
+    for _ in range(int(2 * JUDGED_EVERY_MS)):
+        for _ in range(frames_a_turn):
+            gathering.frame_came()
+        await clock.advance(1)
+
+
+async def test_few_calls_are_never_kept_waiting() -> None:
+    """One call must not pay for what helps two hundred."""
+    clock = RestingClock()
+    gathering = Gathering(clock)
+    await turns(clock, gathering, 1)
+
+    assert not gathering.busy
+    assert clock.rests == []
+
+
+async def test_many_calls_are_taken_in_batches() -> None:
+    """And the rest is bounded: it is added to every answer."""
+    clock = RestingClock()
+    gathering = Gathering(clock)
+    await turns(clock, gathering, 10)
+
+    assert gathering.busy
+    assert all(REST_MS_MIN <= rest_ms <= REST_MS_MAX for rest_ms in clock.rests)
+
+
+async def test_what_is_sent_in_a_turn_leaves_at_its_end() -> None:
+    """Together, so that the kernel wakes its peer once."""
+    gathering = Gathering(RestingClock())
+    sent: list[str] = []
+    gathering.frame_came()
+    gathering.send_later(lambda: sent.append("one"))
+    gathering.send_later(lambda: sent.append("two"))
+    before = list(sent)
+    await asyncio.sleep(0)
+
+    assert (before, sent) == ([], ["one", "two"])

@@ -1,0 +1,75 @@
+"""One timer for all streams, on a manual clock."""
+
+from __future__ import annotations
+
+import asyncio
+
+from callpath.clock import ManualClock
+from callpath.server.pacer import Pacer
+
+
+class Sleeper:
+    def __init__(self, fails: bool = False) -> None:
+        self.woken: list[float] = []
+        self._fails = fails
+
+    def wake(self, now_ms: float) -> None:
+        self.woken.append(now_ms)
+        if self._fails:
+            raise ValueError("a bug")
+
+
+async def test_all_whose_time_has_come_are_woken_together_on_a_tick() -> None:
+    """A timer for each frame of each call would cost more than the frame."""
+    clock = ManualClock()
+    pacer = Pacer(clock)
+    one, other, later = Sleeper(), Sleeper(), Sleeper()
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(pacer.run())
+        pacer.wake_at(one, 11)
+        pacer.wake_at(other, 19)
+        pacer.wake_at(later, 21)
+        await clock.advance(100)
+        running.cancel()
+
+    assert (one.woken, other.woken, later.woken) == ([20], [20], [30])
+
+
+async def test_a_sooner_time_replaces_a_later_one_and_the_gone_are_forgotten() -> None:
+    """Else a clear would wait for the frame that it takes back."""
+    clock = ManualClock()
+    pacer = Pacer(clock)
+    sooner, gone = Sleeper(), Sleeper()
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(pacer.run())
+        pacer.wake_at(sooner, 500)
+        pacer.wake_at(gone, 500)
+        await clock.advance(50)
+        pacer.wake_at(sooner, 60)
+        pacer.forget(gone)
+        await clock.advance(1000)
+        running.cancel()
+
+    assert (sooner.woken, gone.woken) == ([60], [])
+
+
+async def test_a_fault_in_one_stream_does_not_silence_the_others() -> None:
+    """They share the timer."""
+    clock = ManualClock()
+    pacer = Pacer(clock)
+    broken, fine = Sleeper(fails=True), Sleeper()
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(pacer.run())
+        pacer.wake_at(broken, 10)
+        pacer.wake_at(fine, 10)
+        await clock.advance(50)
+        running.cancel()
+
+    assert fine.woken == [10]
+
+
+async def test_what_takes_long_is_done_by_one_at_a_time() -> None:
+    """Two hundred analyses in one turn would stop all audio for half a second."""
+    pacer = Pacer(ManualClock())
+
+    assert [pacer.may_take_long(at_ms) for at_ms in (0, 1, 4999, 5000, 5500)] == [True, False, False, True, False]
