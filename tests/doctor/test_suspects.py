@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from callpath.doctor.engine import judge
-from callpath.doctor.facts import Facts
+from callpath.doctor.facts import Arrived, Facts
 from callpath.doctor.rules.sample import answer, dns, media, tcp, tls, upgrade
 from callpath.doctor.suspects import proven, unproven
 
@@ -43,3 +43,14 @@ def test_what_was_not_asked_is_said() -> None:
     """A listen-only server was heard to say nothing: that is not the same as fine."""
     assert any("--idle" in line for line in unproven(media()))
     assert any("100 frames" in line for line in proven(media()))
+
+
+def test_what_a_proxy_added_is_seen_from_the_other_end() -> None:
+    """A callpath server tells a probe how it arrived; a rewritten scheme or a second proxy shows only there."""
+    headers = (("host", "voice.example.com"), ("x-forwarded-proto", "https"), ("sec-websocket-key", "***"))
+    told = Arrived("/audio", "a=1", "ws", "10.0.0.7", headers)
+
+    assert (
+        "the callpath server got /audio?a=1 as ws from 10.0.0.7; added on the way: x-forwarded-proto: https"
+        in proven(media(arrived=told))
+    )

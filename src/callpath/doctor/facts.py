@@ -353,6 +353,17 @@ class Arrival:
     """not_json, wrong_shape, invalid_media, or "" """
 
 
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """An upgrade request as callpath's own server tells a probe that it came in; header names in lower case."""
+
+    path: str
+    query: str
+    scheme: str = ""
+    client: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaFacts:
     """One stream, spoken as Telnyx speaks it."""
@@ -375,8 +386,8 @@ class MediaFacts:
     level_dbfs: float | None = None
     listening_ms: float = 0.0
     handshake: Exchange | None = None
-    arrived: tuple[str, str] | None = None
-    """Path and query as callpath's own server says they reached it; None from any other server."""
+    arrived: Arrived | None = None
+    """What of our request reached callpath's own server; None from any other server."""
 
     @property
     def media(self) -> tuple[Arrival, ...]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from callpath.doctor.facts import (
+    Arrived,
     DnsFacts,
     Facts,
     IdleFacts,
@@ -105,11 +108,25 @@ def proven(facts: Facts) -> tuple[str, ...]:
             lines.append(f"{len(media.media)} media frames came back")
         if media.echo_likeness > 0.6 and media.echo_ms is not None:
             lines.append(f"our own sound came back after {max(0.0, media.echo_ms):.0f} ms")
+    if media is not None and media.arrived is not None:
+        lines.append(_seen_by_the_server(media.arrived))
     if repeats is not None and repeats.tries and all(attempt.fine for attempt in repeats.tries):
         lines.append(f"{len(repeats.tries)} more upgrades were all fine")
     if idle is not None and all(hold.ending.by != "peer" for hold in idle.holds):
         lines.append(f"silent and busy streams stayed open for {idle.wanted_ms / 1000:.0f} s")
     return tuple(lines)
+
+
+_OURS = re.compile("host|upgrade|connection|user-agent|sec-websocket-.*|x-telnyx-streaming-auth-token")
+"""Headers that the probe itself sends."""
+
+
+def _seen_by_the_server(arrived: Arrived) -> str:
+    """The other end's view: what a proxy changed on the way stands out beside what was asked for."""
+    added = [f"{name}: {text}" for name, text in arrived.headers if not _OURS.fullmatch(name)]
+    target = arrived.path + (f"?{arrived.query}" if arrived.query else "")
+    came = f"the callpath server got {target} as {arrived.scheme or '?'} from {arrived.client or '?'}"
+    return came + (f"; added on the way: {', '.join(added)[:300]}" if added else "; nothing was added on the way")
 
 
 def unproven(facts: Facts) -> tuple[str, ...]:

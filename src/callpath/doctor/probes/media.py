@@ -15,7 +15,7 @@ from callpath.audio.level import guess_encoding, is_silence, level_dbfs
 from callpath.audio.pcm import Pcm
 from callpath.audio.tone import find_delay_ms, sweep
 from callpath.clock import Clock
-from callpath.doctor.facts import Arrival, Ending, Exchange, MediaFacts, UrlFacts
+from callpath.doctor.facts import Arrival, Arrived, Ending, Exchange, MediaFacts, UrlFacts
 from callpath.doctor.probes.upgrade import Door
 from callpath.doctor.probes.websocket import Frame, Socket
 from callpath.doctor.request import Request
@@ -91,7 +91,7 @@ class Talk:
     dropped: int = 0
     marks_returned: int = 0
     pings_received: int = 0
-    arrived: tuple[str, str] | None = None
+    arrived: Arrived | None = None
     pongs: dict[bytes, float] = field(default_factory=dict)
     protocol_errors: list[str] = field(default_factory=list)
     ending: Ending | None = None
@@ -249,12 +249,15 @@ async def probe_media(door: Door, handshake: Exchange, socket: Socket) -> MediaF
     )
 
 
-def _arrived(greeting: Unknown) -> tuple[str, str] | None:
-    """Path and query out of the frame with which callpath's server greets a probe."""
+def _arrived(greeting: Unknown) -> Arrived | None:
+    """Out of the frame with which callpath's server greets a probe."""
     told = (greeting.extra or {}).get("callpath")
     if not isinstance(told, dict):
         return None
-    return str(told.get("path", "")), str(told.get("query", ""))
+    path, query, scheme, client = (str(told.get(name) or "") for name in ("path", "query", "scheme", "client"))
+    rows = told.get("headers")
+    headers = [row for row in rows if isinstance(row, list) and len(row) == 2] if isinstance(rows, list) else []
+    return Arrived(path, query, scheme, client, tuple((str(name).lower(), str(text)) for name, text in headers))
 
 
 def _encoder(codec: str) -> tuple[Encoder, int]:

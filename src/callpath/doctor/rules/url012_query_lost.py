@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.facts import Facts, MediaFacts, UrlFacts
+from callpath.doctor.facts import Arrived, Facts, MediaFacts, UrlFacts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import media, nothing, url
 
@@ -11,7 +11,7 @@ def check(facts: Facts) -> Finding | None:
     arrived, given = facts[MediaFacts].arrived, facts[UrlFacts]
     if arrived is None:
         return None
-    path, query = arrived
+    path, query = arrived.path, arrived.query
     if given.query and not query:
         return Finding(
             "the application got the upgrade without its query",
@@ -24,7 +24,7 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-def _told(given: str, arrived: tuple[str, str] | None) -> Facts:
+def _told(given: str, arrived: Arrived | None) -> Facts:
     facts = media(arrived=arrived)
     facts.add(url(path="/audio", query=given))
     return facts
@@ -41,8 +41,8 @@ RULE = Rule(
     masked_by=("URL003",),
     check=check,
     examples=(
-        Example("the server says it came without", _told("call=1", ("/audio", "")), fires=True),
-        Example("it came along", _told("call=1", ("/audio", "call=1")), fires=False),
+        Example("the server says it came without", _told("call=1", Arrived("/audio", "")), fires=True),
+        Example("it came along", _told("call=1", Arrived("/audio", "call=1")), fires=False),
         Example("another server, which does not tell", _told("call=1", None), fires=False),
         Example("no stream was opened", nothing(), fires=None),
     ),
