@@ -462,6 +462,16 @@ async def sound_wav(ws: ServerConnection) -> None:
 
 
 @handler
+async def sound_rtp(ws: ServerConnection) -> None:
+    """Packets as they came from an RTP library, header and all."""
+    number = 7000
+    async for payload in payloads(ws):
+        number += 1
+        header = b"\x80\x00" + number.to_bytes(2, "big") + (160 * number).to_bytes(4, "big") + b"\x1a\x2b\x3c\x4d"
+        await ws.send(json.dumps({"event": "media", "media": {"payload": base64.b64encode(header + payload).decode()}}))
+
+
+@handler
 async def sound_mp3(ws: ServerConnection) -> None:
     """MPEG frames: sync word, then bytes that look random."""
     state = 12345

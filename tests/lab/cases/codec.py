@@ -36,6 +36,7 @@ sound(
     why="A WAV file cut into frames, header first.",
     handler="sound-wav",
 )
+sound("sound-rtp", "rtp-header-sent", why="Whole RTP packets: 12 bytes before each frame.", handler="sound-rtp")
 sound(
     "sound-mp3",
     "codec-container-sent",

@@ -28,7 +28,7 @@ RULE = Rule(
     why="Every byte is played as a sample of its own: loud static, twice as long. AI sessions that silently stay "
     "pcm16 do this.",
     fix="Ask the AI for g711_ulaw (and check session.updated), or transcode before sending.",
-    masked_by=("URL003", "MEDIA001", "MEDIA002", "MEDIA003"),
+    masked_by=("URL003", "MEDIA011", "MEDIA001", "MEDIA002", "MEDIA003"),
     check=check,
     examples=(
         Example(

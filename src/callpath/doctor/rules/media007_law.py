@@ -26,7 +26,7 @@ RULE = Rule(
     owner="you",
     why="Outside North America calls carry PCMA. Bytes of one law read as the other are loud static.",
     fix="Obey start.media_format and stream_bidirectional_codec for each direction, or ask for PCMU in both.",
-    masked_by=("URL003", "MEDIA001", "MEDIA002", "MEDIA003"),
+    masked_by=("URL003", "MEDIA011", "MEDIA001", "MEDIA002", "MEDIA003"),
     check=check,
     examples=(
         Example(

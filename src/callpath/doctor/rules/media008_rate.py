@@ -41,7 +41,7 @@ RULE = Rule(
     owner="you",
     why="24 or 16 kHz audio in an 8 kHz stream plays slow and deep; the reverse plays like a chipmunk.",
     fix="Resample to the stream's rate with a filter before encoding, or set stream_bidirectional_sampling_rate (L16).",
-    masked_by=("URL003", "MEDIA001", "MEDIA002", "MEDIA003", "MEDIA006"),
+    masked_by=("URL003", "MEDIA011", "MEDIA001", "MEDIA002", "MEDIA003", "MEDIA006"),
     check=check,
     examples=(
         Example(

@@ -32,7 +32,7 @@ RULE = Rule(
     owner="you",
     why="The stream works, its source does not: a muted or failing speech service, zeroed buffers, a wrong conversion.",
     fix="Log the level of what the source gives before it is encoded.",
-    masked_by=("URL003", "MEDIA001", "MEDIA002"),
+    masked_by=("URL003", "MEDIA011", "MEDIA001", "MEDIA002"),
     check=check,
     examples=(
         Example(
