@@ -13,7 +13,7 @@ import pytest
 from callpath.clock import SystemClock
 from callpath.doctor import engine
 from callpath.doctor.engine import diagnose, judge
-from callpath.doctor.facts import Facts, TcpAttempt, TcpFacts, UrlFacts
+from callpath.doctor.facts import Facts, MachineFacts, TcpAttempt, TcpFacts, UrlFacts
 from callpath.doctor.request import Request
 from callpath.doctor.rule import Finding
 from callpath.doctor.rules import RULES
@@ -213,3 +213,16 @@ async def test_steps_are_told_as_they_are_taken() -> None:
     await diagnose(Request(url=f"ws://127.0.0.1:{_free_port()}/", timeout_ms=500), SystemClock(), show)
 
     assert told == ["URL", "DNS", "TCP"]
+
+
+def test_a_starved_machine_does_not_name_a_cause_by_time() -> None:
+    """Pongs that come late to a doctor who is himself late say nothing about the server; a wrong name would."""
+    facts = media(pong_ms=(20.0, 2500.0, 30.0))
+    at_rest = judge("wss://voice.example.com/", facts)
+    facts.add(MachineFacts(lag_ms_max=900.0))
+    starved = judge("wss://voice.example.com/", facts)
+
+    assert at_rest.verdict is not None and at_rest.verdict.finding.kind == "fault"
+    assert starved.verdict is not None and starved.verdict.finding.kind == "open"
+    assert starved.healthy is None
+    assert "900 ms late" in starved.verdict.finding.question

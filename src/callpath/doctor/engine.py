@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from callpath.clock import Clock
 from callpath.doctor import platform, suspects
@@ -19,6 +19,7 @@ from callpath.doctor.facts import (
     FactMissing,
     Facts,
     IdleFacts,
+    MachineFacts,
     MediaFacts,
     OtherSchemeFacts,
     RepeatFacts,
@@ -28,6 +29,7 @@ from callpath.doctor.facts import (
 )
 from callpath.doctor.probes.dns import probe_dns
 from callpath.doctor.probes.idle import probe_idle
+from callpath.doctor.probes.machine import LagWatch
 from callpath.doctor.probes.media import first_texts, probe_media
 from callpath.doctor.probes.tcp import probe_tcp
 from callpath.doctor.probes.tls import probe_tls
@@ -35,7 +37,7 @@ from callpath.doctor.probes.upgrade import CARRIER, Door, probe_identity, probe_
 from callpath.doctor.probes.url import probe_url
 from callpath.doctor.probes.websocket import TRIES, TRY_WAIT_MS, Socket, probe_repeats
 from callpath.doctor.request import Request
-from callpath.doctor.rule import Rule
+from callpath.doctor.rule import Finding, Rule
 from callpath.doctor.rules import FALLBACKS, RULES
 from callpath.doctor.verdict import Diagnosis, Found, NotChecked, Step, StepStatus
 
@@ -56,6 +58,10 @@ _HOW: dict[type, str] = {
     IdleFacts: "run again with --idle SECONDS (longer than the suspected limit, 130 covers most proxies)",
     OtherSchemeFacts: "only looked at where ws:// failed",
 }
+
+BUSY_LAG_MS = 500.0
+"""Woken later than this, the doctor does not judge by times. Chosen: a machine at rest is late by a few ms, and the times
+that rules look at begin at a second."""
 
 
 @dataclass(slots=True)
@@ -84,7 +90,14 @@ async def diagnose(request: Request, clock: Clock, on_step: OnStep = lambda _: N
     """Everything: look at the URL, judge, name one cause or say that audio would flow."""
     examination = Examination(request, clock, on_step, clock.now_ms())
     started_unix_ms = clock.now_unix_ms()
-    await examine(examination)
+    watch = LagWatch(clock)
+    async with asyncio.TaskGroup() as tasks:
+        watching = tasks.create_task(watch.run(), name="watch lag")
+        try:
+            await examine(examination)
+        finally:
+            watching.cancel()
+    examination.facts.add(watch.facts())
     return judge(
         request.url,
         examination.facts,
@@ -331,7 +344,22 @@ def _run(
         elif finding.kind == "note":
             notes.append(Found(rule, finding))
         else:
-            found.append(Found(rule, finding))
+            found.append(Found(rule, _weighed(rule, finding, facts)))
+
+
+def _weighed(rule: Rule, finding: Finding, facts: Facts) -> Finding:
+    """A time that was taken on a starved machine proves nothing: the verdict is withheld."""
+    machine = facts.get(MachineFacts)
+    if not rule.by_time or finding.kind != "fault" or machine is None or machine.lag_ms_max < BUSY_LAG_MS:
+        return finding
+    return replace(
+        finding,
+        kind="open",
+        confidence="low",
+        candidates=(rule.slug,),
+        question=f"The doctor's own machine was up to {machine.lag_ms_max:.0f} ms late, so times say little about the "
+        "server. Run again from a machine that has nothing else to do.",
+    )
 
 
 def _fold(found: list[Found]) -> list[Found]:

@@ -354,6 +354,13 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
+class MachineFacts:
+    """The machine that the doctor itself runs on. `lag_ms_max`: how late it was woken at worst."""
+
+    lag_ms_max: float
+
+
+@dataclass(frozen=True, slots=True)
 class Arrived:
     """An upgrade request as callpath's own server tells a probe that it came in; header names in lower case."""
 

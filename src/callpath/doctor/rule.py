@@ -60,5 +60,7 @@ class Rule:
     fix: str
     check: Callable[[Facts], Finding | None]
     masked_by: tuple[str, ...] = ()
+    by_time: bool = False
+    """What it sees is only a time, which a busy machine of the doctor's own can bring about, too."""
     fixes: Mapping[str, str] = field(default_factory=dict)
     examples: tuple[Example, ...] = ()

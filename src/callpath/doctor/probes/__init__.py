@@ -4,4 +4,6 @@ url         how the URL reads                    tls         handshakes in the c
 dns         where the name leads                 upgrade     the HTTP/1.1 exchange, every raw byte kept
 tcp         which addresses take a connection    websocket   frames by hand; several tries in a row
 channel     one connection, plain or TLS         media, idle a stream spoken as Telnyx speaks it
+
+machine.py watches how late the doctor itself is woken: on a starved machine, times prove nothing.
 """

@@ -36,6 +36,7 @@ RULE = Rule(
     "may hit the rate limit (100005).",
     fix="Send about real time with 200 to 500 ms of lead, and send clear when the caller speaks.",
     masked_by=("URL003", "MEDIA011", "MEDIA001", "MEDIA002", "MEDIA003", "MEDIA006", "MEDIA007"),
+    by_time=True,
     check=check,
     examples=(
         Example(

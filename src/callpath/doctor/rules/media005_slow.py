@@ -46,6 +46,7 @@ RULE = Rule(
     why="Each frame waits 20 ms after the last one was made, so that the work in between adds up: the caller hears gaps.",
     fix="Send on absolute deadlines: next = start + n * 0.020, and sleep until next.",
     masked_by=("URL003", "MEDIA011", "MEDIA001", "MEDIA002", "MEDIA003", "MEDIA006", "MEDIA007", "WS011"),
+    by_time=True,
     check=check,
     examples=(
         Example(

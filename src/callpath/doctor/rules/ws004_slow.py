@@ -39,6 +39,7 @@ RULE = Rule(
     "up while the caller listens to silence.",
     fix="Accept first, work later: answer the upgrade at once and connect to the AI while the first frames arrive.",
     masked_by=("URL003", "DEPLOY002"),
+    by_time=True,
     check=check,
     examples=(
         Example("seven seconds", upgrade(replace(answer(101), ms=7000.0)), fires=True),

@@ -49,6 +49,7 @@ RULE = Rule(
         "MEDIA011",
         "KEEP001",
     ),
+    by_time=True,
     check=check,
     examples=(
         Example("2.5 s", media(pong_ms=(20.0, 2500.0, 30.0)), fires=True),
