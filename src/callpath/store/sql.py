@@ -11,6 +11,8 @@ committed, thanks to SQLite's write-ahead log.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -252,7 +254,9 @@ def _location(url: str) -> URL:
 def _set_up_connection(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # transactions are ours to begin: sqlite3 would leave tables outside of them
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
+    with contextlib.suppress(sqlite3.OperationalError):
+        # Locked: another process makes this very switch now, for which SQLite does not wait. The mode is the file's.
+        cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")  # an acknowledged webhook survives a power cut
     cursor.close()
 
