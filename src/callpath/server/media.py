@@ -63,44 +63,6 @@ COUNT_GROUP, COUNT_TURNS = 20, 41
 """Counters go in groups of so many streams, since each group costs a commit of the call log; but a group of all of them
 would cost a pause. (41 is prime: groups in a row are spread over the ten seconds.)"""
 
-BAD_FRAMES_MAX = 100
-"""After this many frames in a row that mean nothing the peer is not Telnyx, and the socket is closed (1008)."""
-
-CLOSE_AFTER_STOP_MS = 2_000.0
-"""After a stop frame Telnyx closes the socket; we wait this long before we do."""
-
-LOOK_EVERY_MS = 1_000.0
-"""How often a stream is looked at beside its frames: counters, pings, patience."""
-
-LOOK_TURNS, COUNT_TURNS = 50, 40
-"""Streams that began together do not all have it at once: they are looked at by turns, a fiftieth of a second apart.
-Counters go in groups, a quarter of a second apart: each group costs a commit of the call log, and a large one a pause."""
-
-BAD_FRAMES_MAX = 100
-"""After this many frames in a row that mean nothing the peer is not Telnyx, and the socket is closed (1008)."""
-
-CLOSE_AFTER_STOP_MS = 2_000.0
-"""After a stop frame Telnyx closes the socket; we wait this long before we do."""
-
-LOOK_EVERY_MS = 1_000.0
-"""How often a stream is looked at beside its frames: counters, pings, patience."""
-
-TURNS = 10
-"""Streams are looked at in so many groups, a tenth of a second apart, and each group is counted in a second of its own:
-else a hundred calls that began together would all have it at once, or each cost a commit of the call log alone."""
-
-BAD_FRAMES_MAX = 100
-"""After this many frames in a row that mean nothing the peer is not Telnyx, and the socket is closed (1008)."""
-
-CLOSE_AFTER_STOP_MS = 2_000.0
-"""After a stop frame Telnyx closes the socket; we wait this long before we do."""
-
-LOOK_EVERY_MS = 1_000.0
-"""How often a stream is looked at beside its frames: counters, pings, patience."""
-
-TURNS = 50
-"""Streams take turns in being looked at and counted, or a hundred calls that began together would all have it at once."""
-
 WAY_HEADERS = (
     "host",
     "user-agent",
