@@ -12,7 +12,7 @@ from pathlib import Path
 
 from callpath.config import Settings
 from callpath.doctor.report import cause_pages
-from callpath.doctor.rules import FALLBACKS, RULES
+from callpath.doctor.rules import EVERY_RULE
 from callpath.timeline import KINDS
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -55,7 +55,7 @@ def timeline_page() -> str:
 
 def pages() -> dict[str, str]:
     """Every page, by its name below reference/."""
-    causes = {f"causes/{name}": text for name, text in cause_pages((*RULES, *FALLBACKS)).items()}
+    causes = {f"causes/{name}": text for name, text in cause_pages(EVERY_RULE).items()}
     return {"settings.md": settings_page(), "timeline.md": timeline_page()} | causes
 
 

@@ -107,21 +107,20 @@ def explain(
 ) -> None:
     """Say what a code means, how it comes about and what mends it."""
     from callpath.doctor.report import cause_pages, explained
-    from callpath.doctor.rules import FALLBACKS, RULES
+    from callpath.doctor.rules import EVERY_RULE
 
-    known = (*RULES, *FALLBACKS)
     if everything and directory is not None:
         directory.mkdir(parents=True, exist_ok=True)
-        for name, text in cause_pages(known).items():
+        for name, text in cause_pages(EVERY_RULE).items():
             (directory / name).write_text(text, encoding="utf-8")
         return
     if everything:
-        for rule in known:
+        for rule in EVERY_RULE:
             typer.echo(f"{rule.code:<12} {rule.slug:<36} {rule.title}")
         return
     if code is None:
         raise typer.BadParameter("name a code, or use --all", param_hint="CODE")
-    chosen = [rule for rule in known if code.lower() in {rule.code.lower(), rule.slug}]
+    chosen = [rule for rule in EVERY_RULE if code.lower() in {rule.code.lower(), rule.slug}]
     if not chosen:
         raise typer.BadParameter(
             f"there is no cause {code}; `callpath doctor explain --all` lists them", param_hint="CODE"

@@ -279,17 +279,28 @@ def describe(exchange: Exchange) -> str:
 
 
 def judge(
-    url: str, facts: Facts, steps: tuple[Step, ...] = (), *, started_unix_ms: int = 0, duration_ms: float = 0.0
+    url: str,
+    facts: Facts,
+    steps: tuple[Step, ...] = (),
+    *,
+    started_unix_ms: int = 0,
+    duration_ms: float = 0.0,
+    rules: Iterable[Rule] | None = None,
+    fallbacks: Iterable[Rule] = FALLBACKS,
+    works: Callable[[Facts], bool] | None = None,
 ) -> Diagnosis:
-    """Run every rule; the first finding that no other explains is the verdict."""
+    """Run every rule; the first finding that no other explains is the verdict.
+
+    Without any finding the answer is "healthy" only where `works` says that the facts prove it.
+    """
     found: list[Found] = []
     notes: list[Found] = []
     quiet: list[Rule] = []
     not_checked: list[NotChecked] = []
-    _run(RULES, facts, found, notes, quiet, not_checked)
-    healthy = _works(facts) and not found
+    _run(RULES if rules is None else rules, facts, found, notes, quiet, not_checked)
+    healthy = (works or stream_works)(facts) and not found
     if not found and not healthy:
-        _run(FALLBACKS, facts, found, notes, [], [])
+        _run(fallbacks, facts, found, notes, [], [])
     found = _fold(found)
     verdict = next((item for item in found if not item.under), None)
     if verdict is not None:
@@ -378,7 +389,7 @@ def _fold(found: list[Found]) -> list[Found]:
     return folded
 
 
-def _works(facts: Facts) -> bool:
+def stream_works(facts: Facts) -> bool:
     """A stream was opened, spoken on, and not ended by the server before we said stop."""
     media = facts.get(MediaFacts)
     return (

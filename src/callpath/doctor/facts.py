@@ -1,4 +1,5 @@
-"""What the probes saw, raw and unjudged. Times are in ms; header names keep their spelling and order.
+"""What was seen, raw and unjudged: by the live probes, in a call's timeline, by Telnyx, by the platform. Times are in ms;
+header names keep their spelling and order.
 
 Rules read facts by type: `facts[TlsFacts]` raises FactMissing where that probe never ran, and the engine then says
 "not checked". Nothing here knows what is right or wrong.
@@ -9,6 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
+
+from callpath.call.session import CallSession
+from callpath.store.port import Refusal
+from callpath.timeline import Entry
+from callpath.wire.api import CallControlApplication, CallEvent, CallStatus, WebhookDelivery
+from callpath.wire.document import Json
 
 T = TypeVar("T")
 
@@ -432,3 +439,182 @@ class OtherSchemeFacts:
     tls_on_port: bool = False
     tls_on_443: bool = False
     exchange: Exchange | None = None
+
+
+# --- a call that was -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallFacts:
+    """One call, from our own timeline or from one that was rebuilt from logs; `state` is the fold over `entries`.
+
+    `shown` holds the kinds (as `timeline.kind_of` names them) that this source is known to write. A timeline shows all of
+    them; logs show those that were seen for any call in the same file. A kind that is not shown may have happened all
+    the same: its absence proves nothing. `looked_at_unix_ms` is when the source was read, or where the logs end: a stage
+    that could still come by then is not missing.
+    """
+
+    session: str
+    source: Literal["timeline", "logs"]
+    entries: tuple[Entry, ...]
+    state: CallSession
+    shown: frozenset[str]
+    looked_at_unix_ms: int
+
+    def shows(self, kind: str) -> bool:
+        """Whether the absence of `kind` from `entries` says that it did not happen."""
+        return kind in self.shown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedFacts:
+    """What our server serves, from its settings. `port` is what it listens on; URLs are as the world should see them."""
+
+    public_url: str
+    webhook_url: str
+    audio_url: str
+    """With `{call_session_id}` in it."""
+
+    port: int
+    token_in: Literal["header", "path", "off"] = "header"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusalFacts:
+    """Webhooks and upgrades that were turned away before they could be tied to a call: how many ever, and the latest."""
+
+    count: int
+    latest: tuple[Refusal, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line of a log that speaks about the process and not about a call. `topic` is what a pattern took it for."""
+
+    at_unix_ms: int | None
+    topic: str
+    text: str
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogFacts:
+    """What else the logs say: where they begin and end, what was dropped, and the lines about the process (`listening`,
+    `crash`, `out of memory`, `restart`, `stopping`, …)."""
+
+    formats: tuple[str, ...]
+    lines: int
+    from_unix_ms: int | None = None
+    until_unix_ms: int | None = None
+    dropped: bool = False
+    process: tuple[LogLine, ...] = ()
+
+
+# --- the platform ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeRow:
+    """One request as the platform's edge logged it. `upstream_errors` are its own words about reaching the app."""
+
+    at_unix_ms: int
+    method: str
+    path: str
+    status: int
+    host: str = ""
+    duration_ms: float | None = None
+    upstream_ms: float | None = None
+    upstream_address: str = ""
+    upstream_errors: tuple[str, ...] = ()
+    response_details: str = ""
+    request_id: str = ""
+    source_ip: str = ""
+    user_agent: str = ""
+    region: str = ""
+    deployment_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeFacts:
+    """The edge's rows that bear on this call: its own path, and webhooks at its time. `from` and `until` bound what the
+    log covers, all rows considered; rows of upgrades may be written only when the socket ends."""
+
+    platform: str
+    rows: tuple[EdgeRow, ...]
+    from_unix_ms: int
+    until_unix_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformDomain:
+    """A host name as the platform routes it. `target_port` None: the platform decides."""
+
+    domain: str
+    target_port: int | None = None
+    custom: bool = False
+    certificate: str = ""
+    verified: bool | None = None
+    dns_records: tuple[tuple[str, str, str], ...] = ()
+    """(required value, current value, status)"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformFacts:
+    """What the platform's own API says about the service. `listening_port` is ours, where it is known."""
+
+    platform: str
+    domains: tuple[PlatformDomain, ...] = ()
+    deployment_status: str = ""
+    deployment_created_at: str = ""
+    replicas: int | None = None
+    listening_port: int | None = None
+    error_lines: tuple[str, ...] = ()
+
+
+# --- Telnyx's own word -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ApiRefusal:
+    """Telnyx answered a question of the doctor's with an error. `status` None: no answer came."""
+
+    question: str
+    status: int | None
+    code: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountFacts:
+    """How the account is set. A part that could not be asked is None, and `refusals` says why.
+
+    `number` is the row of /phone_numbers (free JSON), `number_voice` of its voice settings; `connection_id` is where the
+    number leads; `application` is None with `application_missing` where that is no Call Control application.
+    """
+
+    key_accepted: bool | None = None
+    balance: Json | None = None
+    number_asked: str = ""
+    number_found: bool | None = None
+    number: Json | None = None
+    number_voice: Json | None = None
+    connection_id: str = ""
+    connection_kind: str = ""
+    application: CallControlApplication | None = None
+    application_missing: bool = False
+    applications: tuple[CallControlApplication, ...] = ()
+    outbound_profile: Json | None = None
+    public_key_fits: bool | None = None
+    refusals: tuple[ApiRefusal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TelnyxCallFacts:
+    """One call as Telnyx tells it. `missed` are events of `events` that our timeline does not have."""
+
+    events: tuple[CallEvent, ...] | None = None
+    deliveries: tuple[WebhookDelivery, ...] | None = None
+    status: CallStatus | None = None
+    detail_records: tuple[Json, ...] | None = None
+    missed: tuple[CallEvent, ...] = ()
+    refusals: tuple[ApiRefusal, ...] = ()

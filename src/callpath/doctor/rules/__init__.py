@@ -1,6 +1,8 @@
-"""One file a rule. To add one: the file, its line in RULES, `callpath doctor explain --all --markdown DIR`.
+"""One file a rule. To add one: the file, its line in one of the lists below, `make docs`.
 
-The order of RULES is the order of verdicts: of two findings that do not explain each other the first one is the verdict.
+RULES judge a URL, CALL_RULES a call that was (its timeline, or one rebuilt from logs), EDGE_RULES what the platform's edge
+logged, ACCOUNT_RULES the Telnyx account and the platform's settings. The order within a list is the order of verdicts:
+of two findings that do not explain each other the first one is the verdict.
 sample.py holds facts as short literals, for the examples.
 Rules import no asyncio, socket or clock: facts in, finding out.
 """
@@ -251,3 +253,11 @@ RULES: tuple[Rule, ...] = (
 
 FALLBACKS: tuple[Rule, ...] = RULES_OF_LAST_RESORT
 """Asked only where something is wrong and no rule said what."""
+
+CALL_RULES: tuple[Rule, ...] = ()
+
+EDGE_RULES: tuple[Rule, ...] = ()
+
+ACCOUNT_RULES: tuple[Rule, ...] = ()
+
+EVERY_RULE: tuple[Rule, ...] = (*ACCOUNT_RULES, *CALL_RULES, *EDGE_RULES, *RULES, *FALLBACKS)
