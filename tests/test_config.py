@@ -49,6 +49,7 @@ NAMES: list[tuple[str, str, str, Any]] = [
     ("CALLPATH_MEDIA_IDLE_MS", "0", "media_idle_ms", 0),
     ("CALLPATH_NO_HANDLER_MS", "1000", "no_handler_ms", 1000),
     ("CALLPATH_CALL_MS_MAX", "600000", "call_ms_max", 600_000),
+    ("CALLPATH_AFTER_RESTART", "hangup", "after_restart", "hangup"),
     ("CALLPATH_LOG_FORMAT", "json", "log_format", "json"),
 ]
 """Each name, a text that it may have, the field that it sets, and to what."""

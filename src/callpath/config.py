@@ -130,6 +130,12 @@ class Settings:
         default=14_400_000,
         does="hang up after so long (0: never); 4 hours is Telnyx's own limit for calls that are dialled",
     )
+    after_restart: Literal["resume", "hangup"] = _setting(
+        "CALLPATH_AFTER_RESTART",
+        default="resume",
+        does="what becomes of calls that were up when the last process stopped, and still are: resume asks for the stream "
+        "again and enters the handler anew",
+    )
     record: bool = _setting(
         "CALLPATH_RECORD", default=False, does="record every call, both sides, in recordings/ of the data directory"
     )

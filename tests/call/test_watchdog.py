@@ -24,6 +24,7 @@ from callpath.errors import ConfigError
 from callpath.timeline import (
     CallChecked,
     CallStuck,
+    CallTakenUp,
     CommandAnswered,
     CommandSent,
     Entry,
@@ -177,7 +178,7 @@ def test_telnyx_says_failed_before_the_time_is_over() -> None:
     assert call.run(0) == ["missing nothing", "step retry", "streaming_start"]
     call.add(failed)  # delivered twice
     assert call.run(7_999) == []
-    assert "connection_failed" in call.session.missing[1][1].reason
+    assert "connection_failed" in call.written[0].reason  # type: ignore[attr-defined]
 
 
 def test_a_stream_that_was_lost_is_asked_for_again() -> None:
@@ -216,7 +217,7 @@ def test_a_request_that_is_refused_counts_as_no_stream() -> None:
     retried = ["missing nothing", "step retry", "streaming_start"]
 
     assert said == [*retried, "missing nothing", "step speak", "speak", "step hangup", "hangup"]
-    assert "422 90046" in call.session.missing[1][1].reason
+    assert "422 90046" in call.written[0].reason  # type: ignore[attr-defined]
 
 
 def test_a_transfer_that_fails_is_followed_by_the_next_step() -> None:
@@ -276,8 +277,31 @@ def test_another_process_goes_on_where_the_first_was() -> None:
 
     assert due_commands(taken_up, PLAN, "t", PATIENCE) == []
     assert look(taken_up, PATIENCE, Live(), 9_100).entries[1:] == (
-        PolicyActed(policy="no_socket", number=2, step="speak"),
+        PolicyActed(policy="no_socket", number=2, step="speak", position=1),
     )
+
+
+def test_a_stream_that_came_back_ends_the_sequence() -> None:
+    """Lost an hour later once more, the call is due a retry again, and not the hang-up that stands next."""
+    call = asked()
+    call.run(8_000)
+    call.now += 10
+    call.add(STREAM)
+    call.now += 3_600_000
+    call.add(event("streaming.failed", failure_reason="disconnected"))
+
+    assert call.run(0, Live(handler_running=True)) == ["missing lost", "step retry", "streaming_start"]
+
+
+def test_a_stream_lost_with_a_restart_is_waited_for_and_then_asked_for() -> None:
+    """Telnyx was seen to connect again by itself; a second request meanwhile would be refused (90045)."""
+    call = asked()
+    call.add(STREAM)
+    call.now += 60_000
+    call.add(CallTakenUp())
+
+    assert call.run(7_999) == []
+    assert call.run(1) == ["missing lost", "step retry", "streaming_start"]
 
 
 # --- stuck -----------------------------------------------------------------------------------------------------------

@@ -118,17 +118,24 @@ def _look_for_stream(session: CallSession, patience: Patience, live: Live, now: 
     """Asked for, and not there: say so once for each request, then take the policy's steps one after the other."""
     requests = session.stream_requests()
     attempt = len(requests)
-    if not attempt or live.socket_open or not patience.socket_within_ms:
+    given_up = any(acted.step == "hangup" and acted.policy != NO_SOCKET for _, acted in session.acted.values())
+    if not attempt or live.socket_open or not patience.socket_within_ms or given_up:
         return Look()
-    if attempt in session.missing:
-        missing_at, missing = session.missing[attempt]
-        return Look() if session.started_unix_ms >= missing_at else _next_step(session, patience, missing, now)
+    if session.missing is not None:
+        missing_at, missing = session.missing
+        if missing.attempt == attempt and missing_at > session.started_unix_ms:
+            return _next_step(session, patience, missing, now)
     asked_at, answer = session.sent_unix_ms[requests[-1]], session.answers.get(requests[-1])
     came = session.started_unix_ms >= asked_at
-    since = max(asked_at, session.accepted_unix_ms, session.answered_unix_ms)
+    since = max(asked_at, session.accepted_unix_ms, session.answered_unix_ms, session.taken_up_unix_ms)
     failures = session.streaming_failures
-    if len(failures) >= attempt:
+    # One that never came is counted, since a late report of the first request is not about the second.
+    if session.failed_unix_ms > session.started_unix_ms if came else len(failures) >= attempt:
         reason = f"Telnyx reports streaming.failed ({failures[-1].failure_reason or 'no reason'})"
+    elif came and session.taken_up_unix_ms > session.started_unix_ms and now >= since + patience.socket_within_ms:
+        reason = f"lost with a restart, and not back within {patience.socket_within_ms / 1000:g} s"
+    elif came and session.taken_up_unix_ms > session.started_unix_ms:
+        return Look(again_unix_ms=since + patience.socket_within_ms)
     elif came or answer is None:
         return Look()
     elif not answer.accepted:
@@ -150,21 +157,24 @@ def _look_for_stream(session: CallSession, patience: Patience, live: Live, now: 
 
 
 def _next_step(session: CallSession, patience: Patience, missing: StreamMissing, now: int) -> Look:
-    done = sum(1 for policy, _ in session.acted if policy == NO_SOCKET)
-    if done:
-        finished, again = _is_done(session, patience, done, missing, now)
+    steps = [(at, acted) for at, acted in session.acted.values() if acted.policy == NO_SOCKET]
+    # A stream that came since then ended the sequence: what happens to it later begins a new one.
+    lately = sorted((item for item in steps if item[0] > session.started_unix_ms), key=lambda item: item[1].position)
+    if lately:
+        finished, again = _is_done(session, *lately[-1], missing, now)
         if not finished:
             return Look(again_unix_ms=again)
-    if done >= len(patience.no_socket_then):
+    if len(lately) >= len(patience.no_socket_then):
         return Look()
-    return Look((PolicyActed(policy=NO_SOCKET, number=done + 1, step=patience.no_socket_then[done].kind),))
+    position = len(lately)
+    kind = patience.no_socket_then[position].kind
+    return Look((PolicyActed(policy=NO_SOCKET, number=len(steps) + 1, step=kind, position=position),))
 
 
 def _is_done(
-    session: CallSession, patience: Patience, number: int, missing: StreamMissing, now: int
+    session: CallSession, at: int, acted: PolicyActed, missing: StreamMissing, now: int
 ) -> tuple[bool, int | None]:
     """Whether a step has done what it could, and the caller still hears nothing; if not, when that may be known."""
-    at, acted = session.acted[NO_SOCKET, number]
     command_id = _command_id(session, acted)
     answer = session.answers.get(command_id)
     if command_id not in session.commands and acted.step != "nothing":
@@ -175,7 +185,7 @@ def _is_done(
         case "retry":
             return missing.attempt > session.stream_requests().index(command_id), None
         case "speak":
-            chars = len(patience.no_socket_then[number - 1].text) if number <= len(patience.no_socket_then) else 0
+            chars = len(session.commands[command_id].body.get("payload", ""))
             until = at + SPEAK_MS + SPEAK_MS_PER_CHAR * chars
             return now >= until or any(ended_at >= at for ended_at in session.speaks_ended.values()), until
         case "transfer":
@@ -239,7 +249,7 @@ def _command(
     if acted.step == "retry":
         return plan.streaming_start(session.leg.call_control_id, session.session, token)
     steps = patience.no_socket_then
-    step = steps[acted.number - 1] if acted.number <= len(steps) else None
+    step = steps[acted.position] if acted.position < len(steps) else None
     if step is None or step.kind != acted.step:
         return None  # the setting was changed while the call was up
     match step.kind:

@@ -33,6 +33,7 @@ from callpath.server.media import AudioEndpoint
 from callpath.server.metrics import CONTENT_TYPE, Metrics
 from callpath.server.probe import ProbeEndpoint
 from callpath.server.runner import CallRunner
+from callpath.server.takeup import take_up_calls
 from callpath.server.tokens import CallTokens
 from callpath.server.webhooks import WebhookEndpoint
 from callpath.store.sql import open_call_log
@@ -85,6 +86,7 @@ def create_asgi(app: App, settings: Settings, clock: Clock | None = None, *, exa
             probe = ProbeEndpoint(log=log, tokens=_probe_tokens(settings), clock=clock)
             asgi.state.audio = AudioEndpoint(runner=runner, probe=probe, clock=clock)
             async with runner.running():
+                runner.spawn(take_up_calls(runner, settings.after_restart), name="take up calls")
                 yield
 
     async def webhook(request: Request) -> Response:

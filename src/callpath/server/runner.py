@@ -25,8 +25,8 @@ from callpath.call.session import CallSession
 from callpath.call.stream import MediaStream
 from callpath.call.watchdog import STUCK, Live, Patience, due_commands, look
 from callpath.clock import Clock
-from callpath.control import Control
-from callpath.errors import CallpathError, ControlError, LocalProtocolError, StoreError
+from callpath.control import RETRY_MS_MAX, Control, Retry
+from callpath.errors import CallpathError, ControlError, LocalProtocolError, RemoteProtocolError, StoreError
 from callpath.server.examiner import Examiner, probe_session
 from callpath.server.gathering import Gathering
 from callpath.server.handler import App, Call, CallFacts
@@ -39,6 +39,7 @@ from callpath.timeline import (
     CallChecked,
     CallStuck,
     CommandAnswered,
+    CommandRetried,
     CommandSent,
     Entry,
     HandlerEnded,
@@ -59,9 +60,9 @@ from callpath.timeline import (
     describe,
     kind_of,
 )
-from callpath.wire.command import Command, Hangup
+from callpath.wire.command import Command, Hangup, read_command
 from callpath.wire.document import Json, write
-from callpath.wire.ids import SessionId
+from callpath.wire.ids import CallControlId, SessionId
 from callpath.wire.media import Start
 from callpath.wire.webhook import Webhook
 
@@ -171,17 +172,19 @@ class CallRunner:
         task = self._tasks.create_task(_guarded(work, name), name=name)
         self._work.add(task)
         task.add_done_callback(self._work.discard)
+        task.add_done_callback(lambda _: work.close())  # cancelled before its first step, it was never awaited
         return task
 
     # --- what comes from outside -------------------------------------------------------------------------------------
 
-    async def receive_webhook(self, webhook: Webhook, body: Json) -> bool:
+    async def receive_webhook(self, webhook: Webhook, body: Json, *, fetched: bool = False) -> bool:
         """Store an authentic event and let its call act on it. False: it was there already.
 
-        Returns once the event is on disk; raises StoreError if it is not.
+        `fetched`: it was not delivered, but read from Telnyx's list of events; the call is not woken. Returns once the
+        event is on disk; raises StoreError if it is not.
         """
         payload = webhook.payload
-        what = WebhookReceived(event_type=webhook.event_type, event_id=webhook.id, body=body)
+        what = WebhookReceived(event_type=webhook.event_type, event_id=webhook.id, body=body, fetched=fetched)
         entry = Entry(
             session=payload.call_session_id,
             at_unix_ms=self.clock.now_unix_ms(),
@@ -190,11 +193,18 @@ class CallRunner:
             leg=payload.call_leg_id,
             call_control_id=payload.call_control_id,
         )
+        if not await self.write(entry):
+            return False
+        if not fetched:
+            self.live(entry.session).wake()
+        return True
+
+    async def write(self, entry: Entry) -> bool:
+        """Store an entry and tell the log and the metrics. False: it was there already."""
         if not await self.log.append(entry):
             return False
         log_entry(entry)
-        self.metrics.count(what)
-        self.live(entry.session).wake()
+        self.metrics.count(entry.what)
         return True
 
     async def admit(
@@ -262,6 +272,15 @@ class CallRunner:
             return Rejection(409, "second_socket", "this call has a living audio socket already")
         return None
 
+    async def ask_status(self, call_control_id: CallControlId) -> CallChecked:
+        """What Telnyx says of a line. It remembers a call for ten minutes after its end."""
+        try:
+            status = await self.control.call_status(call_control_id)
+        except ControlError as error:
+            gone = error.status == 404 and error.code is not None  # a proxy's 404 has no code of Telnyx's
+            return CallChecked(alive=False if gone else None, detail=error.detail or "")
+        return CallChecked(alive=status.is_alive)
+
     # --- calls -------------------------------------------------------------------------------------------------------
 
     def live(self, session: SessionId) -> LiveCall:
@@ -301,7 +320,8 @@ class LiveCall:
         self._lost_socket_at_ms: float | None = None
         self._stopping = False
         self._store_failed = False
-        self._commands_out = 0
+        self._out: dict[str, float] = {}
+        """Commands that are under way, by command_id, with the time since when."""
         self._look_at_unix_ms: int | None = None
         self._token = runner.tokens.of(session) if runner.tokens else None
 
@@ -324,6 +344,8 @@ class LiveCall:
                 await self._store_pending()
                 if self._news:
                     await self._read_news()
+                if not self.ready.is_set() and not self._store_failed:
+                    self._send_again()
                 self.ready.set()
                 await self._act()
                 if self._is_over():
@@ -369,7 +391,7 @@ class LiveCall:
         return self.session.ended and self._is_idle() and not self._pending
 
     def _is_idle(self) -> bool:
-        return self._handler_is_done() and self._stream is None and self._commands_out == 0
+        return self._handler_is_done() and self._stream is None and not self._out
 
     def _handler_is_done(self) -> bool:
         return self._handler is None or self._handler.done()
@@ -435,14 +457,7 @@ class LiveCall:
         """The call seems to be up for nothing: ask Telnyx, and hang up unless it is over already."""
         leg = self.session.leg
         assert leg is not None
-        try:
-            status = await self._runner.control.call_status(leg.call_control_id)
-        except ControlError as error:
-            # Telnyx remembers a call for ten minutes. A 404 of a proxy on the way has no code of Telnyx's.
-            gone = error.status == 404 and error.code is not None
-            checked = CallChecked(alive=False if gone else None, detail=error.detail or "")
-        else:
-            checked = CallChecked(alive=status.is_alive)
+        checked = await self._runner.ask_status(leg.call_control_id)
         self.note(checked)
         if checked.alive is not False:
             self.note(PolicyActed(policy=STUCK, number=stuck.number, step="hangup"))
@@ -528,17 +543,67 @@ class LiveCall:
         else:
             self._runner.spawn(_without_control_error(sent), name=f"send {command.NAME}")
 
-    async def _send(self, command: Command, asks_for_stream: bool) -> None:
+    def _send_again(self) -> None:
+        """Commands of a process that is gone, whose answers nobody heard: within Telnyx's minute the same command_id is
+        carried out once, however often it comes. After that nobody can know, and the watchdog sees what is missing."""
+        for sent in self.session.unanswered():
+            spent_ms = self._clock.now_unix_ms() - self.session.sent_unix_ms[sent.command_id]
+            if self.session.ended:
+                return
+            if spent_ms >= RETRY_MS_MAX:
+                unknown = f"the server stopped before the answer came, and {spent_ms / 1000:.0f} s have passed"
+                self.note(CommandAnswered(command=sent.command, command_id=sent.command_id, error_detail=unknown))
+                continue
+            try:
+                command = read_command(sent.command, self._unmasked(sent.body))
+            except RemoteProtocolError:
+                continue  # of a version that knew another command
+            reason = f"sent {spent_ms / 1000:.1f} s ago by a process that is gone"
+            self.note(CommandRetried(command=sent.command, command_id=sent.command_id, attempt=0, reason=reason))
+            self._runner.spawn(
+                _without_control_error(self._send(command, "stream_url" in sent.body, spent_ms)),
+                name=f"send {sent.command} again",
+            )
+
+    def _unmasked(self, body: Json) -> Json:
+        token = self._token or ""
+        return {
+            name: value.replace("***", token) if name in ("stream_url", "stream_auth_token") else value
+            for name, value in body.items()
+        }
+
+    async def _send(self, command: Command, asks_for_stream: bool, spent_ms: float = 0.0) -> None:
         leg = self.session.leg
         assert leg is not None and command.command_id is not None
-        self._commands_out += 1
+        command_id = command.command_id
+        self._out[command_id] = self._clock.now_ms() - spent_ms
+
+        def note_retry(retry: Retry) -> None:
+            self.note(
+                CommandRetried(
+                    command=command.NAME,
+                    command_id=command_id,
+                    attempt=retry.attempt,
+                    wait_ms=retry.wait_ms,
+                    status=retry.status,
+                    latency_ms=retry.latency_ms,
+                    reason=retry.reason,
+                )
+            )
+
         answered: CommandAnswered
         try:
-            reply = await self._runner.control.send(command, leg.call_control_id)
+            reply = await self._runner.control.send(
+                command,
+                leg.call_control_id,
+                spent_ms=spent_ms,
+                is_over=lambda: self.session.ended,
+                on_retry=note_retry,
+            )
         except ControlError as error:
             answered = CommandAnswered(
                 command=command.NAME,
-                command_id=command.command_id,
+                command_id=command_id,
                 status=error.status,
                 latency_ms=error.latency_ms,
                 attempts=error.attempts,
@@ -550,7 +615,7 @@ class LiveCall:
         else:
             answered = CommandAnswered(
                 command=command.NAME,
-                command_id=command.command_id,
+                command_id=command_id,
                 status=reply.status,
                 latency_ms=reply.latency_ms,
                 attempts=reply.attempts,
@@ -559,7 +624,7 @@ class LiveCall:
             if asks_for_stream:
                 self.note(StreamAccepted(status=reply.status, within=command.NAME))
         finally:
-            self._commands_out -= 1
+            self._out.pop(command_id, None)
             self.wake()
 
     # --- the socket --------------------------------------------------------------------------------------------------
@@ -669,7 +734,7 @@ def log_entry(entry: Entry) -> None:
     getattr(logger, level)(describe(what), event_name=kind_of(what), **fields, **_ids(entry))
 
 
-WARNINGS = (SocketRefused, StreamMissing, CallStuck)
+WARNINGS = (CommandRetried, SocketRefused, StreamMissing, CallStuck)
 
 
 def _failed(what: What) -> bool:
