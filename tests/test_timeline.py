@@ -63,6 +63,7 @@ TAGS = [
     "stream.probed",
     "policy.acted",
     "call.stuck",
+    "call.refused",
     "call.taken_up",
     "call.checked",
     "handler.started",

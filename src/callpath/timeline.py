@@ -266,6 +266,13 @@ class CallStuck(What, frozen=True, kw_only=True, tag="call.stuck"):
     after_ms: int
 
 
+class CallRefused(What, frozen=True, kw_only=True, tag="call.refused"):
+    """A new call is turned away: the server is `draining`, `full`, or its event loop is `late`."""
+
+    reason: str
+    detail: str = ""
+
+
 class CallTakenUp(What, frozen=True, kw_only=True, tag="call.taken_up"):
     """The server was restarted while the call was up, and goes on with it. `fetched` counts the events that had been
     missed and were read from Telnyx's list."""
@@ -348,6 +355,7 @@ KINDS: tuple[type[What], ...] = (
     StreamProbed,
     PolicyActed,
     CallStuck,
+    CallRefused,
     CallTakenUp,
     CallChecked,
     HandlerStarted,
@@ -496,6 +504,8 @@ def describe(what: What) -> str:
             return f"Policy {what.policy}, step {what.number}: {what.step}"
         case CallStuck():
             return f"The line is up and the call goes nowhere ({what.reason}, after {what.after_ms / 1000:.0f} s)"
+        case CallRefused():
+            return f"Call refused: {what.detail or what.reason}"
         case CallTakenUp():
             missed = f", {what.fetched} missed events fetched" if what.fetched else ""
             return f"Taken up after a restart{missed}" + (f" ({what.detail})" if what.detail else "")

@@ -18,11 +18,13 @@ from callpath.call.watchdog import (
     Step,
     due_commands,
     look,
+    parse_refusal,
     parse_steps,
 )
 from callpath.errors import ConfigError
 from callpath.timeline import (
     CallChecked,
+    CallRefused,
     CallStuck,
     CallTakenUp,
     CommandAnswered,
@@ -100,6 +102,8 @@ def _word(what: What) -> str:
             return f"step {what.step}"
         case CallStuck():
             return f"stuck {what.reason}"
+        case CallRefused():
+            return "refused"
         case _:
             raise AssertionError(what)
 
@@ -374,6 +378,53 @@ def test_zero_turns_a_time_off() -> None:
 
     assert call.run(10**9) == []
     assert look(call.session, off, Live(socket_open=True, idle_ms=10**9), call.now) == Look()
+
+
+# --- no room ---------------------------------------------------------------------------------------------------------
+
+DRAINING = Live(refusing=CallRefused(reason="draining"))
+
+
+def test_a_call_for_which_there_is_no_room_is_turned_away() -> None:
+    """Politely, and said so: not answered into silence."""
+    call = Watched(INITIATED)
+    found = look(call.session, PATIENCE, DRAINING, call.now)
+    for what in found.entries:
+        call.add(what)
+    (command,) = due_commands(call.session, PLAN, "t", PATIENCE)
+
+    assert found.entries == (
+        CallRefused(reason="draining"),
+        PolicyActed(policy="refuse", number=1, step="busy"),
+    )
+    assert write(command) | {"command_id": None} == {"command_id": None, "cause": "USER_BUSY"}
+    assert call.session.next_commands(PLAN, "t") == []
+    assert look(call.session, PATIENCE, DRAINING, call.now) == Look()
+
+
+def test_a_call_that_we_have_begun_to_take_is_taken() -> None:
+    """The answer is on its way to Telnyx already."""
+    answering, answered = Watched(INITIATED), asked()
+    answering.send(PLAN.answer("v3:x", SESSION, "t"))  # type: ignore[arg-type]
+
+    assert look(answering.session, PATIENCE, DRAINING, 1_000) == Look()
+    assert look(answered.session, PATIENCE, DRAINING, 1_000).entries == ()
+
+
+def test_a_transfer_that_telnyx_refuses_ends_in_a_busy_line() -> None:
+    """Whether a call that nobody has answered can be transferred is not documented."""
+    patience = Patience(refuse_with=parse_refusal("X", "transfer:+15555550123"))
+    call = Watched(INITIATED, patience=patience)
+
+    said = call.run(0, DRAINING, accept=False)
+    assert [word for word in said if not word.startswith("step")] == ["refused", "transfer", "reject"]
+
+
+@pytest.mark.parametrize("text", ["", "away", "transfer:", "transfer:555"])
+def test_a_wrong_refusal_is_named_at_start(text: str) -> None:
+    """Not during the first deploy."""
+    with pytest.raises(ConfigError, match="CALLPATH_REFUSE_WITH"):
+        parse_refusal("CALLPATH_REFUSE_WITH", text)
 
 
 # --- the setting -----------------------------------------------------------------------------------------------------

@@ -46,6 +46,9 @@ from callpath.wire.command import Answer, Command, StreamingStart
 from callpath.wire.ids import CallControlId, LegId, SessionId
 from callpath.wire.webhook import CallPayload, CallSpeakEnded, StreamingFailed, StreamingStarted, Webhook, read_webhook
 
+REFUSE = "refuse"
+"""The policy that turns new calls away, as timelines name it."""
+
 CALL_HAS_ENDED = "90018"
 """Telnyx's code for a command to a call that is over: a normal race, and its last word."""
 
@@ -144,6 +147,11 @@ class CallSession:
     @property
     def ended(self) -> bool:
         return self.over_unix_ms is not None or (self.leg is not None and self.leg.state is LegState.ENDED)
+
+    @property
+    def refused(self) -> bool:
+        """We turned the call away."""
+        return any(policy == REFUSE for policy, _ in self.acted)
 
     @property
     def answered_unix_ms(self) -> int:
@@ -296,7 +304,7 @@ class CallSession:
         """What the call needs now: an answer while it rings, its stream once it is answered. Each is returned once,
         provided that the caller records a CommandSent for it."""
         leg = self.leg
-        if leg is None or self.ended:
+        if leg is None or self.ended or self.refused:
             return []
         if leg.state is LegState.INITIATED and leg.direction == "incoming" and not self._sent(Answer):
             return [plan.answer(leg.call_control_id, self.session, token)]

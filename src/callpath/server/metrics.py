@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from callpath.timeline import (
+    CallRefused,
     CallStuck,
     CommandAnswered,
     PolicyActed,
@@ -63,6 +64,8 @@ class Metrics:
                 self._probes.labels(what.code or ("healthy" if what.healthy else "none")).inc()
             case PolicyActed():
                 self._steps.labels(what.policy, what.step).inc()
+            case CallRefused():
+                self.refused("call", what.reason)
             case CallStuck():
                 self._stuck.labels(what.reason).inc()
             case _:

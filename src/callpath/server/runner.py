@@ -37,6 +37,7 @@ from callpath.server.tokens import CallTokens
 from callpath.store.port import CallLog, Refusal
 from callpath.timeline import (
     CallChecked,
+    CallRefused,
     CallStuck,
     CommandAnswered,
     CommandRetried,
@@ -78,6 +79,9 @@ frame every 20 ms."""
 PENDING_MAX = 10_000
 """Entries of one call that wait for the store; beyond it they are dropped, and the log says so."""
 
+ENDING_MS = 15_000
+"""A call without socket, handler and news for so long holds up no stop of the server."""
+
 STORE_RETRY_MS = 1_000
 """A store that failed is asked again after this long. Media goes on meanwhile, and webhooks are answered 503."""
 
@@ -117,6 +121,8 @@ class CallRunner:
         reconnect_ms: float,
         byte_order: ByteOrder | Literal["detect"] = "detect",
         record: bool = False,
+        calls_max: int = 0,
+        loop_lag_ms_max: float = 0.0,
         patience: Patience | None = None,
         examiner: Examiner | None = None,
         metrics: Metrics | None = None,
@@ -131,6 +137,10 @@ class CallRunner:
         self.reconnect_ms = reconnect_ms
         self.byte_order: ByteOrder | Literal["detect"] = byte_order
         self.record = record
+        self.calls_max = calls_max
+        self.loop_lag_ms_max = loop_lag_ms_max
+        self.draining = False
+        """The server is about to stop: calls that are there go on, new ones are refused."""
         self.patience = patience or Patience()
         self.examiner = examiner
         self.metrics = metrics or Metrics()
@@ -162,7 +172,24 @@ class CallRunner:
 
     @property
     def ready(self) -> bool:
-        return self._tasks is not None
+        return self._tasks is not None and not self.draining
+
+    def refusing(self) -> CallRefused | None:
+        """Why no new call can be taken at this moment; None: it can."""
+        if self.draining:
+            return CallRefused(reason="draining", detail="the server is stopping")
+        if self.calls_max and sum(call.is_taken for call in self.calls.values()) >= self.calls_max:
+            return CallRefused(reason="full", detail=f"{self.calls_max} calls are there already (CALLPATH_CALLS_MAX)")
+        lag_ms = self.pacer.lag_ms_lately(self.clock.now_ms())
+        if self.loop_lag_ms_max and lag_ms > self.loop_lag_ms_max:
+            return CallRefused(
+                reason="late", detail=f"the event loop was {lag_ms:.0f} ms late (CALLPATH_LOOP_LAG_MS_MAX)"
+            )
+        return None
+
+    def busy_calls(self) -> int:
+        """Calls that a stop would cut."""
+        return sum(call.is_busy for call in self.calls.values())
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run `work` beside everything else; what it raises is logged and harms no other call."""
@@ -270,6 +297,8 @@ class CallRunner:
             return Rejection(410, "call_ended", "the call is over")
         if call.has_living_socket():
             return Rejection(409, "second_socket", "this call has a living audio socket already")
+        if self.calls_max and sum(other.has_living_socket() for other in self.calls.values()) >= self.calls_max:
+            return Rejection(503, "full", f"{self.calls_max} audio sockets are open already (CALLPATH_CALLS_MAX)")
         return None
 
     async def ask_status(self, call_control_id: CallControlId) -> CallChecked:
@@ -407,11 +436,26 @@ class LiveCall:
             at_ms = min(at_ms, max(now_ms + 1, self._lost_socket_at_ms + self._runner.reconnect_ms))
         return at_ms
 
+    @property
+    def is_taken(self) -> bool:
+        """We have begun to serve it, and it is not over."""
+        return bool(self.session.commands) and not self.session.ended and not self.session.refused
+
+    @property
+    def is_busy(self) -> bool:
+        """Somebody talks, or is about to. What only waits for its last webhook does not count for long: during a deploy
+        that one may go to the new server."""
+        if not self.is_taken:
+            return bool(self._pending)
+        quiet_ms = self._clock.now_unix_ms() - (self.session.last_unix_ms or 0)
+        return not self._is_idle() or quiet_ms < ENDING_MS
+
     # --- the watchdog ------------------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
         """Write down what is wrong with the call, and see to what follows from it beside commands."""
         live = Live(
+            refusing=None if self.session.commands or self.session.refused else self._runner.refusing(),
             socket_open=self._stream is not None,
             idle_ms=self._clock.now_ms() - self._last_frame_ms,
             handler_running=not self._handler_is_done(),
@@ -734,7 +778,7 @@ def log_entry(entry: Entry) -> None:
     getattr(logger, level)(describe(what), event_name=kind_of(what), **fields, **_ids(entry))
 
 
-WARNINGS = (CommandRetried, SocketRefused, StreamMissing, CallStuck)
+WARNINGS = (CallRefused, CommandRetried, SocketRefused, StreamMissing, CallStuck)
 
 
 def _failed(what: What) -> bool:
