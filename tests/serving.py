@@ -16,6 +16,7 @@ import uvicorn
 from callpath.config import Settings
 from callpath.server.app import create_asgi
 from callpath.server.examiner import Examine
+from callpath.server.guard import GuardedHttp
 from callpath.server.handler import App
 from callpath.server.runner import CallRunner
 from callpath.server.socket import MediaSockets
@@ -91,6 +92,7 @@ async def serving(
         server = _Server(
             uvicorn.Config(
                 asgi,
+                http=GuardedHttp,
                 ws=ws,
                 ws_max_size=FRAME_BYTES_MAX,
                 ws_per_message_deflate=False,

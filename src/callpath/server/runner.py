@@ -257,7 +257,7 @@ class CallRunner:
             return rejection
         call = self.live(session)
         await call.ready.wait()
-        refused = self._reason_to_refuse(call, shown_token)
+        refused = self._reason_to_refuse(call, shown_token, headers)
         if refused is not None and session in self.probing and refused.reason in ("no_token", "wrong_token"):
             return refused  # the doctor's: it tries all shapes of a request, and none of them is Telnyx's
         call.note(SocketReceived(path=path, client=client, headers=dict(headers)))
@@ -282,7 +282,13 @@ class CallRunner:
         token = self.tokens.of(probe_session(session))
         return self.plan.url(session, token), None if self.plan.token_in_path else token
 
-    def _reason_to_refuse(self, call: LiveCall, shown_token: str | None) -> Rejection | None:
+    def _reason_to_refuse(
+        self, call: LiveCall, shown_token: str | None, headers: Mapping[str, str]
+    ) -> Rejection | None:
+        if _is_foreign_page(headers):
+            return Rejection(
+                403, "browser_origin", f"a browser page of {headers['origin']} opened it; a call's audio is Telnyx's"
+            )
         if self.tokens is not None:
             if not shown_token:
                 return Rejection(
@@ -766,6 +772,16 @@ class LiveCall:
     def _cancel_handler(self) -> None:
         if self._handler is not None and not self._handler.done():
             self._handler.cancel()
+
+
+def _is_foreign_page(headers: Mapping[str, str]) -> bool:
+    """A browser always sends an Origin with a WebSocket. Whether Telnyx does is not documented, so both signs are asked."""
+    origin, host = headers.get("origin"), headers.get("host", "")
+    return (
+        origin is not None
+        and origin.partition("://")[2] != host
+        and headers.get("user-agent", "").startswith("Mozilla/")
+    )
 
 
 def log_entry(entry: Entry) -> None:
