@@ -79,6 +79,8 @@ frame every 20 ms."""
 PENDING_MAX = 10_000
 """Entries of one call that wait for the store; beyond it they are dropped, and the log says so."""
 
+HEARTBEAT_MS = 250.0
+
 ENDING_MS = 15_000
 """A call without socket, handler and news for so long holds up no stop of the server."""
 
@@ -103,6 +105,16 @@ class Rejection:
     status: int
     reason: str
     detail: str
+
+
+class Heartbeat:
+    """Wakes regularly, so that the event loop's lag is known while no stream is open, too."""
+
+    def __init__(self, pacer: Pacer) -> None:
+        self._pacer = pacer
+
+    def wake(self, now_ms: float) -> None:
+        self._pacer.wake_at(self, now_ms + HEARTBEAT_MS)
 
 
 class CallRunner:
@@ -148,6 +160,14 @@ class CallRunner:
         """Calls whose stream URL the doctor is trying."""
         self.calls: dict[SessionId, LiveCall] = {}
         self.pacer = Pacer(clock)
+        gauge = self.metrics.gauge
+        gauge("callpath_calls", "Calls that are served", lambda: sum(call.is_taken for call in self.calls.values()))
+        gauge("callpath_sockets", "Audio sockets", lambda: sum(call.has_socket for call in self.calls.values()))
+        gauge("callpath_outbox_commands", "Commands under way", lambda: len(self._outbox()))
+        gauge("callpath_outbox_age_seconds", "Of the oldest command under way", self._outbox_age_s)
+        gauge("callpath_loop_lag_seconds", "The longest lag of the event loop within the last two seconds", self._lag_s)
+        gauge("callpath_probes_running", "Stream URLs that the doctor is trying", lambda: len(self.probing))
+        gauge("callpath_draining", "1 while the server lets calls finish", lambda: self.draining)
         self.gathering: Gathering
         self._tasks: asyncio.TaskGroup | None = None
         self._work: set[asyncio.Task[None]] = set()
@@ -159,6 +179,7 @@ class CallRunner:
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             self.gathering = Gathering(self.clock)
+            Heartbeat(self.pacer).wake(self.clock.now_ms())
             pacing = tasks.create_task(self.pacer.run(), name="pace streams")
             try:
                 yield
@@ -186,6 +207,16 @@ class CallRunner:
                 reason="late", detail=f"the event loop was {lag_ms:.0f} ms late (CALLPATH_LOOP_LAG_MS_MAX)"
             )
         return None
+
+    def _outbox(self) -> list[float]:
+        return [since_ms for call in self.calls.values() for since_ms in call.sending_since_ms]
+
+    def _outbox_age_s(self) -> float:
+        now_ms = self.clock.now_ms()
+        return (now_ms - min(self._outbox(), default=now_ms)) / 1000
+
+    def _lag_s(self) -> float:
+        return self.pacer.lag_ms_lately(self.clock.now_ms()) / 1000
 
     def busy_calls(self) -> int:
         """Calls that a stop would cut."""
@@ -251,6 +282,7 @@ class CallRunner:
                 "unknown_session",
                 "no call with this call_session_id is known here: did its webhooks go to another server?",
             )
+            self.metrics.refused("upgrade", rejection.reason)
             await self.log.refuse(
                 Refusal(self.clock.now_unix_ms(), "upgrade", rejection.reason, rejection.detail, client, path[:400])
             )
@@ -399,9 +431,16 @@ class LiveCall:
             logger.error("Timeline not read", event_name="timeline.not_read", error=str(error), **self._ids())
             self._store_failed = self._news = True
             return
+        known = set(self.session.stages) if self.ready.is_set() else None
         for entry in news:
             self._number = entry.number
             self.session.apply(entry)
+        if known is None:
+            return  # reached before this process had the call
+        for stage, at_unix_ms in self.session.stages.items():
+            if stage not in known:
+                since_ms = at_unix_ms - (self.session.first_unix_ms or at_unix_ms)
+                self._runner.metrics.stage(stage.label, since_ms / 1000)
 
     async def _act(self) -> None:
         if self._stopping:
@@ -455,6 +494,11 @@ class LiveCall:
             return bool(self._pending)
         quiet_ms = self._clock.now_unix_ms() - (self.session.last_unix_ms or 0)
         return not self._is_idle() or quiet_ms < ENDING_MS
+
+    @property
+    def sending_since_ms(self) -> list[float]:
+        """When each command that is under way was sent first."""
+        return list(self._out.values())
 
     # --- the watchdog ------------------------------------------------------------------------------------------------
 
@@ -678,6 +722,11 @@ class LiveCall:
             self.wake()
 
     # --- the socket --------------------------------------------------------------------------------------------------
+
+    @property
+    def has_socket(self) -> bool:
+        """Whether an audio socket is open, living or not."""
+        return self._stream is not None
 
     def has_living_socket(self) -> bool:
         """Whether an audio socket is open and brought a frame lately."""
