@@ -90,7 +90,7 @@ def test_frames_are_counted_by_their_growth() -> None:
 async def test_the_page_of_a_server_at_work(tmp_path: Path) -> None:
     """One call, from outside: the numbers that an operator looks at first."""
     async with serving(BUILTIN["tone"](), tmp_path) as served, httpx2.AsyncClient(trust_env=False) as http:
-        caller = await served.telnyx.call(faults=["webhook_duplicated"])
+        caller = await served.telnyx.call()
         await caller.heard_for(300)
         session = caller.call.leg.call_session_id
         await served.until_kind(session, FirstOutbound)
@@ -111,8 +111,8 @@ async def test_the_page_of_a_server_at_work(tmp_path: Path) -> None:
     } <= set(lines)
     assert 'callpath_stage_seconds_count{stage="first outbound frame"} 1.0' in lines
     assert 'callpath_commands_total{command="answer",status="200"} 1.0' in lines
-    assert any(line.startswith('callpath_webhooks_total{result="duplicate"}') for line in after)
     assert 'callpath_refused_total{reason="unsigned",what="webhook"} 1.0' in after
+    assert 'callpath_webhooks_total{result="refused"} 1.0' in after
     assert any(line.startswith('callpath_frames_total{direction="out"}') for line in after)
     assert session not in page.text
 
