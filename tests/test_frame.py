@@ -34,6 +34,7 @@ TESTED_ELSEWHERE = {
     "wire/ids.py": "test_control.py",  # names, and one encoding, which stands in each command's path
     "store/port.py": "store/test_contract.py",  # the promise; that suite is its test, on each store
     "store/memory.py": "store/test_contract.py",
+    "store/sqlite.py": "store/test_sql.py",
     "store/schema.py": "store/test_sql.py",  # compared there with where the migrations lead
     "store/migrations/*": "store/test_sql.py",
     "doctor/rules/*": "doctor/test_rules.py",  # one file a rule, whose examples are its tests
