@@ -46,6 +46,7 @@ TESTED_ELSEWHERE = {
     "server/recording.py": "test_testing.py",
     "cli/simulate.py": "simulator/test_simulate_command.py",
     "cli/doctor.py": "doctor/test_command.py",
+    "cli/doctor_deploy.py": "deploy/test_traps.py",
 }
 """Source files without a test file of their own name, and where they are tested instead."""
 
