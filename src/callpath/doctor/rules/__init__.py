@@ -4,7 +4,7 @@ RULES judge a URL, CALL_RULES a call that was (its timeline, or one rebuilt from
 logged, ACCOUNT_RULES the Telnyx account and the platform's settings, DEPLOY_RULES the files that tell platforms what to
 run. The order within a list is the order of verdicts: of two findings that do not explain each other the first one is
 the verdict.
-sample.py holds facts as short literals, for the examples.
+sample.py and sample_deploy.py hold facts as short literals, for the examples.
 Rules import no asyncio, socket or clock: facts in, finding out.
 """
 
