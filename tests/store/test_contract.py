@@ -318,3 +318,14 @@ async def test_a_call_is_an_orphan_once_its_time_is_over(log: CallLog) -> None:
 
     assert [] == await log.orphans(AT + 10)
     assert [SESSION] == await log.orphans(AT + 11)
+
+
+async def test_a_node_prolongs_what_it_has_and_learns_what_it_lost(log: CallLog) -> None:
+    """A node that stood still for a while must not go on with calls that another has taken up since."""
+    for session in (SESSION, SessionId("lost")):
+        await log.claim(session, "a", AT, AT + 10)
+    await log.claim(SessionId("lost"), "b", AT + 11, AT + 21)
+    held = await log.renew("a", AT + 30)
+
+    assert {SESSION} == held
+    assert [SessionId("lost")] == await log.orphans(AT + 25)

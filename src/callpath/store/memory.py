@@ -71,6 +71,11 @@ class MemoryCallLog:
         self._leases[session] = (node, until_unix_ms)
         return True
 
+    async def renew(self, node: str, until_unix_ms: int) -> set[SessionId]:
+        held = {session for session, (holder, _) in self._leases.items() if holder == node}
+        self._leases.update(dict.fromkeys(held, (node, until_unix_ms)))
+        return held
+
     async def release(self, session: SessionId, node: str) -> None:
         if session in self._leases and self._leases[session][0] == node:
             del self._leases[session]

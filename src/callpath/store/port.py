@@ -71,8 +71,12 @@ class CallLog(Protocol):
     async def claim(self, session: SessionId, node: str, now_unix_ms: int, until_unix_ms: int) -> bool:
         """Let `node` act for the call until then. False: another node does, and its time is not over.
 
-        Claim again to go on; the nodes' clocks must agree to within seconds.
+        `renew` to go on; the nodes' clocks must agree to within seconds.
         """
+        ...
+
+    async def renew(self, node: str, until_unix_ms: int) -> set[SessionId]:
+        """Prolong all claims of `node`. The calls that it still has: others may have been taken over meanwhile."""
         ...
 
     async def release(self, session: SessionId, node: str) -> None:
@@ -80,7 +84,7 @@ class CallLog(Protocol):
         ...
 
     async def orphans(self, now_unix_ms: int) -> list[SessionId]:
-        """Calls whose node claimed them, did not release them, and did not claim them again in time: it died."""
+        """Calls whose node claimed them, and neither released nor renewed them in time: it died."""
         ...
 
     def changes(self, clock: Clock) -> AsyncIterator[SessionId | None]:

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from alembic import command as alembic
 from alembic.config import Config
 from alembic.util.exc import CommandError
-from sqlalchemy import Connection, Engine, delete, func, or_, select
+from sqlalchemy import Connection, Engine, delete, func, or_, select, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
@@ -172,6 +172,10 @@ class SqlCallLog:
             where=free,
         ).returning(leases.c.session)
         return bool(await self._execute(claimed))
+
+    async def renew(self, node: str, until_unix_ms: int) -> set[SessionId]:
+        prolong = update(leases).where(leases.c.node == node).values(until_unix_ms=until_unix_ms)
+        return {SessionId(row.session) for row in await self._execute(prolong.returning(leases.c.session))}
 
     async def release(self, session: SessionId, node: str) -> None:
         mine = delete(leases).where(leases.c.session == session, leases.c.node == node)
