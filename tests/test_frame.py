@@ -34,6 +34,7 @@ TESTED_ELSEWHERE = {
     "wire/ids.py": "test_control.py",  # names, and one encoding, which stands in each command's path
     "store/port.py": "store/test_contract.py",  # the promise; that suite is its test, on each store
     "store/memory.py": "store/test_contract.py",
+    "store/sqlite.py": "store/test_sql.py",
     "store/schema.py": "store/test_sql.py",  # compared there with where the migrations lead
     "store/migrations/*": "store/test_sql.py",
     "doctor/rules/*": "doctor/test_rules.py",  # one file a rule, whose examples are its tests
@@ -45,6 +46,7 @@ TESTED_ELSEWHERE = {
     "server/recording.py": "test_testing.py",
     "cli/simulate.py": "simulator/test_simulate_command.py",
     "cli/doctor.py": "doctor/test_command.py",
+    "cli/doctor_deploy.py": "deploy/test_traps.py",
 }
 """Source files without a test file of their own name, and where they are tested instead."""
 

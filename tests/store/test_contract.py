@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,6 +19,7 @@ from callpath.store.port import CallLog, CallSummary, Refusal
 from callpath.store.sql import open_call_log
 from callpath.timeline import KINDS, Noted, What
 from callpath.wire.ids import SessionId
+from tests.postgres import new_database
 from tests.store.entries import AT, SESSION, anything, entry, of_kind, unnumbered
 
 
@@ -32,6 +34,12 @@ async def in_sqlite(folder: Path) -> AsyncIterator[CallLog]:
         yield log
 
 
+@asynccontextmanager
+async def in_postgres(server: str, _folder: Path) -> AsyncIterator[CallLog]:
+    async with open_call_log(new_database(server)) as log:
+        yield log
+
+
 Store = Callable[[Path], AbstractAsyncContextManager[CallLog]]
 STORES: dict[str, Store] = {"memory": in_memory, "sqlite": in_sqlite}
 
@@ -42,8 +50,10 @@ by_property = settings(
 )
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture(params=[*STORES, "postgres"])
 def store(request: pytest.FixtureRequest) -> Store:
+    if request.param == "postgres":
+        return partial(in_postgres, request.getfixturevalue("postgres_server"))
     return STORES[request.param]
 
 
@@ -277,3 +287,45 @@ async def test_of_any_run_of_keys_each_is_stored_once(log: CallLog, keys: list[s
 
     assert [key for key, new in zip(keys, stored, strict=True) if new] == list(dict.fromkeys(keys))
     assert [one.key for one in await log.read(SessionId(session))] == list(dict.fromkeys(keys))
+
+
+# --- many nodes ------------------------------------------------------------------------------------------------------
+
+
+async def test_one_node_acts_for_a_call_at_a_time(log: CallLog) -> None:
+    """Two nodes that both take up a dead node's call would both hang it up, or answer it twice."""
+    first = await log.claim(SESSION, "a", now_unix_ms=AT, until_unix_ms=AT + 10)
+    other = await log.claim(SESSION, "b", now_unix_ms=AT + 5, until_unix_ms=AT + 15)
+    again = await log.claim(SESSION, "a", now_unix_ms=AT + 5, until_unix_ms=AT + 15)
+    late = await log.claim(SESSION, "b", now_unix_ms=AT + 16, until_unix_ms=AT + 26)
+
+    assert (True, False, True, True) == (first, other, again, late)
+
+
+async def test_of_many_that_claim_at_once_one_gets_the_call(log: CallLog) -> None:
+    """All living nodes notice a dead one in the same second."""
+    got = await asyncio.gather(*(log.claim(SESSION, str(node), AT, AT + 10) for node in range(10)))
+
+    assert 1 == got.count(True)
+
+
+async def test_a_call_is_an_orphan_once_its_time_is_over(log: CallLog) -> None:
+    """A node that died with the call cannot say so."""
+    await log.claim(SESSION, "a", AT, AT + 10)
+    await log.claim(SessionId("released"), "a", AT, AT + 10)
+    await log.release(SessionId("released"), "a")
+    await log.release(SESSION, "b")  # not b's
+
+    assert [] == await log.orphans(AT + 10)
+    assert [SESSION] == await log.orphans(AT + 11)
+
+
+async def test_a_node_prolongs_what_it_has_and_learns_what_it_lost(log: CallLog) -> None:
+    """A node that stood still for a while must not go on with calls that another has taken up since."""
+    for session in (SESSION, SessionId("lost")):
+        await log.claim(session, "a", AT, AT + 10)
+    await log.claim(SessionId("lost"), "b", AT + 11, AT + 21)
+    held = await log.renew("a", AT + 30)
+
+    assert {SESSION} == held
+    assert [SessionId("lost")] == await log.orphans(AT + 25)

@@ -5,6 +5,7 @@ serve        run the call server
 demo         one call the whole way, and one that is broken
 calls        list calls, show a timeline
 doctor       name the one cause
+doctor_deploy  the traps in the files that platforms read
 simulate     a stand-in Telnyx
 config       every setting and its origin
 environment  reads variables and .env; nothing below cli/ does

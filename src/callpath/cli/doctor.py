@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from callpath.cli.doctor_deploy import deploy
+
 if TYPE_CHECKING:
     from callpath.doctor.request import Override
     from callpath.doctor.verdict import Diagnosis, Step
@@ -185,3 +187,6 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+app.command("deploy")(deploy)

@@ -113,7 +113,7 @@ class FrameSocket(asyncio.Protocol):
         for text in texts:
             if len(text) != self._head_length:  # frames of one stream are all of one length
                 self._head_length = len(text)
-                self._head = encode_frame(Opcode.TEXT, text)[: -len(text)]
+                self._head = encode_frame(Opcode.TEXT, text).removesuffix(text)
             unsent.append(self._head)
             unsent.append(text)
         if not self._gathering.busy:

@@ -1,8 +1,10 @@
 """The call log: where timelines are kept.
 
-port    what a store can do, and what it promises   (start here)
-memory  in this process, for tests
-sql     SQLite through SQLAlchemy; group commits
-schema  the tables
+port      what a store can do, and what it promises   (start here)
+memory    in this process, for tests
+sql       a database through SQLAlchemy; group commits
+sqlite    what is special to SQLite: one machine
+postgres  what is special to Postgres: many nodes
+schema    the tables
 migrations/  the schema, version by version
 """

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import AsyncIterator
 
 import msgspec
 
+from callpath.clock import Clock
 from callpath.store.port import REFUSALS_MAX, CallSummary, Refusal
 from callpath.timeline import Entry
 from callpath.wire.ids import SessionId
@@ -19,6 +21,7 @@ class MemoryCallLog:
         self._keys: set[tuple[SessionId, str]] = set()
         self._refusals: deque[Refusal] = deque(maxlen=REFUSALS_MAX)
         self._refused = 0
+        self._leases: dict[SessionId, tuple[str, int]] = {}
         self._number = 0
 
     async def append(self, entry: Entry) -> bool:
@@ -60,3 +63,27 @@ class MemoryCallLog:
 
     async def refusals(self, limit: int) -> tuple[int, list[Refusal]]:
         return self._refused, list(self._refusals)[:limit]
+
+    async def claim(self, session: SessionId, node: str, now_unix_ms: int, until_unix_ms: int) -> bool:
+        holder, until = self._leases.get(session, (node, 0))
+        if holder != node and until >= now_unix_ms:
+            return False
+        self._leases[session] = (node, until_unix_ms)
+        return True
+
+    async def renew(self, node: str, until_unix_ms: int) -> set[SessionId]:
+        held = {session for session, (holder, _) in self._leases.items() if holder == node}
+        self._leases.update(dict.fromkeys(held, (node, until_unix_ms)))
+        return held
+
+    async def release(self, session: SessionId, node: str) -> None:
+        if session in self._leases and self._leases[session][0] == node:
+            del self._leases[session]
+
+    async def orphans(self, now_unix_ms: int) -> list[SessionId]:
+        return [session for session, (_, until) in self._leases.items() if until < now_unix_ms]
+
+    async def changes(self, clock: Clock) -> AsyncIterator[SessionId | None]:  # noqa: ARG002 (the port's)
+        """Nobody else can append here."""
+        return
+        yield

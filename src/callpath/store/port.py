@@ -1,14 +1,17 @@
 """What a call log can do, and what it promises.
 
-An append that returned is on disk. Entries of one session keep the order of their appends. A second append with the
-same key changes nothing. Refusals (webhooks and upgrades that belong to no call) are all counted, and the latest kept.
+An append that returned is on disk. Entries of one session keep the order of their appends, whichever node made them: who
+has read up to a number misses none that comes later. A second append with the same key changes nothing. Refusals
+(webhooks and upgrades that belong to no call) are all counted, and the latest kept.
 """
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from callpath.clock import Clock
 from callpath.timeline import Entry
 from callpath.wire.ids import SessionId
 
@@ -63,4 +66,30 @@ class CallLog(Protocol):
 
     async def refusals(self, limit: int) -> tuple[int, list[Refusal]]:
         """How many there ever were, and the latest, newest first."""
+        ...
+
+    async def claim(self, session: SessionId, node: str, now_unix_ms: int, until_unix_ms: int) -> bool:
+        """Let `node` act for the call until then. False: another node does, and its time is not over.
+
+        `renew` to go on; the nodes' clocks must agree to within seconds.
+        """
+        ...
+
+    async def renew(self, node: str, until_unix_ms: int) -> set[SessionId]:
+        """Prolong all claims of `node`. The calls that it still has: others may have been taken over meanwhile."""
+        ...
+
+    async def release(self, session: SessionId, node: str) -> None:
+        """`node` is done with the call. Another node's claim is left alone."""
+        ...
+
+    async def orphans(self, now_unix_ms: int) -> list[SessionId]:
+        """Calls whose node claimed them, and neither released nor renewed them in time: it died."""
+        ...
+
+    def changes(self, clock: Clock) -> AsyncIterator[SessionId | None]:
+        """The session of each append by another process, until the log is closed; None: any may have changed.
+
+        It only wakes: a session may be named twice or for nothing, and the tables decide.
+        """
         ...

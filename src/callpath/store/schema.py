@@ -2,16 +2,49 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Dialect, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 metadata = MetaData()
 
+
+class AnyText(TypeDecorator[str]):
+    """Text with whatever characters. Postgres takes no NUL and cuts nothing off: there NUL is written as `\\0`, a
+    backslash doubled, and the length is not limited. SQLite keeps text as it is."""
+
+    impl = String
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(Text() if dialect.name == "postgresql" else self.impl_instance)
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        if value is None or dialect.name != "postgresql":
+            return value
+        return value.replace("\\", "\\\\").replace("\0", "\\0")
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
+        if value is None or dialect.name != "postgresql":
+            return value
+        return "\\".join(part.replace("\\0", "\0") for part in value.split("\\\\"))
+
+
 _ROW_NUMBER = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts only INTEGER keys up by itself
+
+
+class AnyLongText(AnyText):
+    """The same, of no given length."""
+
+    impl = Text
+    cache_ok = True
+
 
 calls = Table(
     "calls",
     metadata,
-    Column("session", String(200), primary_key=True),
+    Column("session", AnyText(200), primary_key=True),
     Column("first_unix_ms", BigInteger, nullable=False),
     Column("last_unix_ms", BigInteger, nullable=False),
     Column("entries", Integer, nullable=False),
@@ -22,12 +55,12 @@ entries = Table(
     "entries",
     metadata,
     Column("number", _ROW_NUMBER, primary_key=True, autoincrement=True),
-    Column("session", String(200), nullable=False),
+    Column("session", AnyText(200), nullable=False),
     Column("at_unix_ms", BigInteger, nullable=False),
-    Column("kind", String(60), nullable=False),
-    Column("key", String(200)),
-    Column("leg", String(200)),
-    Column("call_control_id", String(400)),
+    Column("kind", AnyText(60), nullable=False),
+    Column("key", AnyText(200)),
+    Column("leg", AnyText(200)),
+    Column("call_control_id", AnyText(400)),
     Column("what", LargeBinary, nullable=False),
     Index("entries_by_session", "session", "number"),
     Index("entries_once", "session", "key", unique=True),
@@ -40,9 +73,18 @@ refusals = Table(
     metadata,
     Column("number", _ROW_NUMBER, primary_key=True, autoincrement=True),
     Column("at_unix_ms", BigInteger, nullable=False),
-    Column("what", String(20), nullable=False),
-    Column("reason", String(60), nullable=False),
-    Column("detail", Text, nullable=False),
-    Column("client", String(200)),
-    Column("path", String(400)),
+    Column("what", AnyText(20), nullable=False),
+    Column("reason", AnyText(60), nullable=False),
+    Column("detail", AnyLongText, nullable=False),
+    Column("client", AnyText(200)),
+    Column("path", AnyText(400)),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("session", AnyText(200), primary_key=True),
+    Column("node", AnyText(200), nullable=False),
+    Column("until_unix_ms", BigInteger, nullable=False),
+    Index("leases_by_end", "until_unix_ms"),
 )

@@ -1,35 +1,35 @@
-"""A call log in SQLite, by way of SQLAlchemy.
+"""A call log in SQLite or Postgres, by way of SQLAlchemy.
 
-    async with open_call_log("sqlite:///callpath.db") as log:
+    async with open_call_log("sqlite:///callpath.db") as log:          # or "postgresql://…", for many nodes
         await log.append(entry)          # returns once it is on disk
 
 One writer task commits in groups: entries that arrive while a commit runs share the next one, so that a burst costs one
 fsync and one hop to a thread instead of hundreds (docs/decisions/0003). Readers, in another process too, see what is
-committed, thanks to SQLite's write-ahead log.
+committed.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from alembic import command as alembic
 from alembic.config import Config
 from alembic.util.exc import CommandError
-from sqlalchemy import Connection, Engine, create_engine, delete, event, func, select
-from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy import Connection, Engine, delete, func, or_, select, update
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
+from callpath.clock import Clock
 from callpath.errors import ConfigError, StoreError
 from callpath.store.port import REFUSALS_MAX, CallSummary, Refusal
-from callpath.store.schema import calls, entries, refusals
+from callpath.store.postgres import Postgres
+from callpath.store.schema import calls, entries, leases, refusals
+from callpath.store.sqlite import Sqlite
 from callpath.timeline import Entry, encode_what, kind_of, parse_what
 from callpath.wire.ids import CallControlId, LegId, SessionId
 
@@ -39,8 +39,31 @@ QUEUE_MAX = 10_000
 GROUP_MAX = 500
 """Appends in one commit. More would only delay the first of them."""
 
-LOCK_WAIT_S = 5.0
-"""How long SQLite waits for another process to finish writing."""
+
+class Database(Protocol):
+    """What differs between databases. `name` is for messages, without a password."""
+
+    name: str
+    engine: Engine
+    insert: Callable[..., Any]
+    least: Any
+    greatest: Any
+
+    def prepare(self, connection: Connection, sessions: Sequence[SessionId]) -> None:
+        """At the beginning of a transaction that will append to `sessions` (sorted)."""
+        ...
+
+    def announce(self, connection: Connection, sessions: Sequence[SessionId]) -> None:
+        """At the end of one that appended to them."""
+        ...
+
+    def lock_migrations(self, connection: Connection) -> None:
+        """Wait until no other process changes the tables."""
+        ...
+
+    def changes(self, clock: Clock) -> AsyncIterator[SessionId | None]:
+        """See `CallLog.changes`; may name our own appends too."""
+        ...
 
 
 @dataclass(slots=True)
@@ -55,21 +78,18 @@ async def open_call_log(url: str) -> AsyncIterator[SqlCallLog]:
 
     Raises ConfigError for a URL that cannot be used and StoreError when the database cannot be opened.
     """
-    location = _location(url)
-    engine = create_engine(location, connect_args={"timeout": LOCK_WAIT_S})
-    event.listen(engine, "connect", _set_up_connection)
-    event.listen(engine, "begin", _begin_to_write)
+    database = _database(url)
     try:
         try:
-            await asyncio.to_thread(_migrate, engine)
+            await asyncio.to_thread(_migrate, database)
         except (SQLAlchemyError, OSError) as error:
-            raise StoreError(f"the call log {location.database} cannot be opened: {_cause(error)}") from error
+            raise StoreError(f"the call log {database.name} cannot be opened: {_cause(error)}") from error
         except CommandError as error:
-            problem = f"it was written by a newer callpath ({error}). Use that version, or another file"
-            raise StoreError(f"the call log {location.database} cannot be opened: {problem}") from error
+            problem = f"it was written by a newer callpath ({error}). Use that version, or another database"
+            raise StoreError(f"the call log {database.name} cannot be opened: {problem}") from error
         failure: BaseException | None = None
         async with asyncio.TaskGroup() as tasks:
-            log = SqlCallLog(engine)
+            log = SqlCallLog(database)
             writer = tasks.create_task(log.write_until_closed(), name="write call log")
             try:
                 yield log
@@ -80,14 +100,28 @@ async def open_call_log(url: str) -> AsyncIterator[SqlCallLog]:
         if failure is not None:
             raise failure
     finally:
-        engine.dispose()
+        database.engine.dispose()
 
 
 class SqlCallLog:
     """See `callpath.store.port.CallLog`. Made by `open_call_log`."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._engine = database.engine
+        insert = database.insert
+        self._add_entry = (
+            insert(entries).on_conflict_do_nothing(index_elements=["session", "key"]).returning(entries.c.number)
+        )
+        new_call = insert(calls)
+        self._count_call = new_call.on_conflict_do_update(
+            index_elements=["session"],
+            set_={
+                "first_unix_ms": database.least(calls.c.first_unix_ms, new_call.excluded.first_unix_ms),
+                "last_unix_ms": database.greatest(calls.c.last_unix_ms, new_call.excluded.last_unix_ms),
+                "entries": calls.c.entries + 1,
+            },
+        )
         self._queue: asyncio.Queue[_Append | None] = asyncio.Queue(QUEUE_MAX)
         self._closed = False
 
@@ -128,6 +162,31 @@ class SqlCallLog:
         ]
         (count,) = (await self._rows(select(func.max(refusals.c.number))))[0]  # numbers are never used twice
         return count or 0, kept
+
+    async def claim(self, session: SessionId, node: str, now_unix_ms: int, until_unix_ms: int) -> bool:
+        new = self._database.insert(leases).values(session=session, node=node, until_unix_ms=until_unix_ms)
+        free = or_(leases.c.node == new.excluded.node, leases.c.until_unix_ms < now_unix_ms)
+        claimed = new.on_conflict_do_update(
+            index_elements=["session"],
+            set_={"node": new.excluded.node, "until_unix_ms": new.excluded.until_unix_ms},
+            where=free,
+        ).returning(leases.c.session)
+        return bool(await self._execute(claimed))
+
+    async def renew(self, node: str, until_unix_ms: int) -> set[SessionId]:
+        prolong = update(leases).where(leases.c.node == node).values(until_unix_ms=until_unix_ms)
+        return {SessionId(row.session) for row in await self._execute(prolong.returning(leases.c.session))}
+
+    async def release(self, session: SessionId, node: str) -> None:
+        mine = delete(leases).where(leases.c.session == session, leases.c.node == node)
+        await self._execute(mine.returning(leases.c.session))
+
+    async def orphans(self, now_unix_ms: int) -> list[SessionId]:
+        query = select(leases.c.session).where(leases.c.until_unix_ms < now_unix_ms).order_by(leases.c.until_unix_ms)
+        return [SessionId(row.session) for row in await self._rows(query)]
+
+    def changes(self, clock: Clock) -> AsyncIterator[SessionId | None]:
+        return self._database.changes(clock)
 
     def close(self) -> None:
         """Take no more appends; `write_until_closed` returns once the waiting ones are on disk."""
@@ -173,8 +232,46 @@ class SqlCallLog:
                 item.done.set_result(new)
 
     def _write_group(self, group: Sequence[Entry | Refusal]) -> list[bool]:
+        sessions = sorted({item.session for item in group if isinstance(item, Entry)})
         with self._engine.begin() as connection:
-            return [_write(connection, entry) for entry in group]
+            self._database.prepare(connection, sessions)
+            stored = [self._write(connection, item) for item in group]
+            self._database.announce(connection, sessions)
+            return stored
+
+    def _write(self, connection: Connection, entry: Entry | Refusal) -> bool:
+        if isinstance(entry, Refusal):
+            row = {name: getattr(entry, name) for name in ("at_unix_ms", "what", "reason", "detail", "client", "path")}
+            added = self._database.insert(refusals).returning(refusals.c.number)
+            number: int = connection.execute(added, row).scalar_one()
+            connection.execute(delete(refusals).where(refusals.c.number <= number - REFUSALS_MAX))
+            return True
+        row = {
+            "session": entry.session,
+            "at_unix_ms": entry.at_unix_ms,
+            "kind": kind_of(entry.what),
+            "key": entry.key,
+            "leg": entry.leg,
+            "call_control_id": entry.call_control_id,
+            "what": encode_what(entry.what),
+        }
+        if connection.execute(self._add_entry, row).first() is None:
+            return False
+        at = entry.at_unix_ms
+        counted = {"session": entry.session, "first_unix_ms": at, "last_unix_ms": at, "entries": 1}
+        connection.execute(self._count_call, counted)
+        return True
+
+    async def _execute(self, statement: Any) -> Sequence[Any]:
+        """Carry out one statement by itself; the rows that it returns."""
+        try:
+            return await asyncio.to_thread(self._change, statement)
+        except (SQLAlchemyError, OSError) as error:
+            raise StoreError(f"the call log cannot be written: {_cause(error)}") from error
+
+    def _change(self, statement: Any) -> Sequence[Any]:
+        with self._engine.begin() as connection:
+            return connection.execute(statement).all()
 
     async def _rows(self, query: Any) -> Sequence[Any]:
         try:
@@ -185,41 +282,6 @@ class SqlCallLog:
     def _read_rows(self, query: Any) -> Sequence[Any]:
         with self._engine.connect().execution_options(only_reads=True) as connection:
             return connection.execute(query).all()
-
-
-def _write(connection: Connection, entry: Entry | Refusal) -> bool:
-    if isinstance(entry, Refusal):
-        row = {name: getattr(entry, name) for name in ("at_unix_ms", "what", "reason", "detail", "client", "path")}
-        number: int = connection.execute(insert(refusals).returning(refusals.c.number), row).scalar_one()
-        connection.execute(delete(refusals).where(refusals.c.number <= number - REFUSALS_MAX))
-        return True
-    row = {
-        "session": entry.session,
-        "at_unix_ms": entry.at_unix_ms,
-        "kind": kind_of(entry.what),
-        "key": entry.key,
-        "leg": entry.leg,
-        "call_control_id": entry.call_control_id,
-        "what": encode_what(entry.what),
-    }
-    if connection.execute(_ADD_ENTRY, row).rowcount == 0:
-        return False
-    at = entry.at_unix_ms
-    connection.execute(_COUNT_CALL, {"session": entry.session, "first_unix_ms": at, "last_unix_ms": at, "entries": 1})
-    return True
-
-
-_ADD_ENTRY = insert(entries).on_conflict_do_nothing(index_elements=["session", "key"])
-
-_new_call = insert(calls)
-_COUNT_CALL = _new_call.on_conflict_do_update(
-    index_elements=["session"],
-    set_={
-        "first_unix_ms": func.min(calls.c.first_unix_ms, _new_call.excluded.first_unix_ms),
-        "last_unix_ms": func.max(calls.c.last_unix_ms, _new_call.excluded.last_unix_ms),
-        "entries": calls.c.entries + 1,
-    },
-)
 
 
 def _entry(row: Any) -> Entry:
@@ -234,43 +296,28 @@ def _entry(row: Any) -> Entry:
     )
 
 
-def _location(url: str) -> URL:
-    example = "Right is, for example, DATABASE_URL=sqlite:////data/callpath.db, or no DATABASE_URL at all"
+def _database(url: str) -> Database:
+    example = "Right is, for example, sqlite:////data/callpath.db, postgresql://user:password@host/name, or nothing"
     try:
-        location = make_url(url)
+        location = make_url(url.replace("postgres://", "postgresql://", 1))  # as Heroku and others still write it
     except (ArgumentError, ValueError):
         raise ConfigError("DATABASE_URL", "is not a database URL", example) from None
-    if location.drivername != "sqlite":
-        raise ConfigError("DATABASE_URL", f"asks for {location.drivername}; this version keeps SQLite", example)
-    if location.host or not location.database or location.database == ":memory:":
-        raise ConfigError("DATABASE_URL", "names no file", example)
-    try:
-        Path(location.database).parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"the folder of the call log {location.database} cannot be made: {error.strerror}") from error
-    return location
+    match location.drivername:
+        case "sqlite":
+            return Sqlite(location)
+        case "postgresql" | "postgresql+psycopg":
+            return Postgres(location)
+        case other:
+            raise ConfigError(
+                "DATABASE_URL", f"asks for {other}; callpath keeps its log in SQLite or Postgres", example
+            )
 
 
-def _set_up_connection(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # transactions are ours to begin: sqlite3 would leave tables outside of them
-    cursor = connection.cursor()
-    with contextlib.suppress(sqlite3.OperationalError):
-        # Locked: another process makes this very switch now, for which SQLite does not wait. The mode is the file's.
-        cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")  # an acknowledged webhook survives a power cut
-    cursor.close()
-
-
-def _begin_to_write(connection: Connection) -> None:
-    """Take the write lock at once: two that both read first, and then want to write, would have to fail."""
-    if not connection.get_execution_options().get("only_reads"):
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _migrate(engine: Engine) -> None:
+def _migrate(database: Database) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-    with engine.begin() as connection:
+    with database.engine.begin() as connection:
+        database.lock_migrations(connection)
         config.attributes["connection"] = connection
         alembic.upgrade(config, "head")
 

@@ -1,9 +1,10 @@
 """One file a rule. To add one: the file, its line in one of the lists below, `make docs`.
 
 RULES judge a URL, CALL_RULES a call that was (its timeline, or one rebuilt from logs), EDGE_RULES what the platform's edge
-logged, ACCOUNT_RULES the Telnyx account and the platform's settings. The order within a list is the order of verdicts:
-of two findings that do not explain each other the first one is the verdict.
-sample.py holds facts as short literals, for the examples.
+logged, ACCOUNT_RULES the Telnyx account and the platform's settings, DEPLOY_RULES the files that tell platforms what to
+run. The order within a list is the order of verdicts: of two findings that do not explain each other the first one is
+the verdict.
+sample.py and sample_deploy.py hold facts as short literals, for the examples.
 Rules import no asyncio, socket or clock: facts in, finding out.
 """
 
@@ -33,6 +34,15 @@ from callpath.doctor.rules import (
     deploy001_instances,
     deploy002_cold_start,
     deploy003_backend_down,
+    deploy004_signal_lost,
+    deploy005_bound_to_loopback,
+    deploy006_port_fixed,
+    deploy007_killed_early,
+    deploy008_sleeps,
+    deploy009_log_thrown_away,
+    deploy010_proxy_keeps_upgrade,
+    deploy011_cannot_upgrade,
+    deploy012_railway_traps,
     dns001_nxdomain,
     dns002_servfail,
     dns003_timeout,
@@ -260,4 +270,23 @@ EDGE_RULES: tuple[Rule, ...] = ()
 
 ACCOUNT_RULES: tuple[Rule, ...] = ()
 
-EVERY_RULE: tuple[Rule, ...] = (*ACCOUNT_RULES, *CALL_RULES, *EDGE_RULES, *RULES, *FALLBACKS)
+DEPLOY_RULES: tuple[Rule, ...] = (
+    deploy005_bound_to_loopback.RULE,
+    deploy006_port_fixed.RULE,
+    deploy011_cannot_upgrade.RULE,
+    deploy010_proxy_keeps_upgrade.RULE,
+    deploy012_railway_traps.RULE,
+    deploy009_log_thrown_away.RULE,
+    deploy008_sleeps.RULE,
+    deploy007_killed_early.RULE,
+    deploy004_signal_lost.RULE,
+)
+
+EVERY_RULE: tuple[Rule, ...] = (
+    *DEPLOY_RULES,
+    *ACCOUNT_RULES,
+    *CALL_RULES,
+    *EDGE_RULES,
+    *RULES,
+    *FALLBACKS,
+)

@@ -13,10 +13,14 @@ depends_on = None
 _ROW_NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
+def _text(length: int | None = None) -> sa.types.TypeEngine[str]:
+    return sa.String(length).with_variant(sa.Text(), "postgresql")
+
+
 def upgrade() -> None:
     op.create_table(
         "calls",
-        sa.Column("session", sa.String(200), primary_key=True),
+        sa.Column("session", _text(200), primary_key=True),
         sa.Column("first_unix_ms", sa.BigInteger, nullable=False),
         sa.Column("last_unix_ms", sa.BigInteger, nullable=False),
         sa.Column("entries", sa.Integer, nullable=False),
@@ -25,12 +29,12 @@ def upgrade() -> None:
     op.create_table(
         "entries",
         sa.Column("number", _ROW_NUMBER, primary_key=True, autoincrement=True),
-        sa.Column("session", sa.String(200), nullable=False),
+        sa.Column("session", _text(200), nullable=False),
         sa.Column("at_unix_ms", sa.BigInteger, nullable=False),
-        sa.Column("kind", sa.String(60), nullable=False),
-        sa.Column("key", sa.String(200)),
-        sa.Column("leg", sa.String(200)),
-        sa.Column("call_control_id", sa.String(400)),
+        sa.Column("kind", _text(60), nullable=False),
+        sa.Column("key", _text(200)),
+        sa.Column("leg", _text(200)),
+        sa.Column("call_control_id", _text(400)),
         sa.Column("what", sa.LargeBinary, nullable=False),
     )
     op.create_index("entries_by_session", "entries", ["session", "number"])
@@ -41,9 +45,9 @@ def upgrade() -> None:
         "refusals",
         sa.Column("number", _ROW_NUMBER, primary_key=True, autoincrement=True),
         sa.Column("at_unix_ms", sa.BigInteger, nullable=False),
-        sa.Column("what", sa.String(20), nullable=False),
-        sa.Column("reason", sa.String(60), nullable=False),
+        sa.Column("what", _text(20), nullable=False),
+        sa.Column("reason", _text(60), nullable=False),
         sa.Column("detail", sa.Text, nullable=False),
-        sa.Column("client", sa.String(200)),
-        sa.Column("path", sa.String(400)),
+        sa.Column("client", _text(200)),
+        sa.Column("path", _text(400)),
     )

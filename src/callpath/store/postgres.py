@@ -1,0 +1,92 @@
+"""Postgres below the call log: many nodes share it.
+
+Row numbers are handed out before the commit, so a reader could pass over a row that is committed late. Hence a
+transaction first locks the rows of its sessions in `calls`, in the order of their names, and the numbers of one session
+are committed as they count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+from sqlalchemy import Connection, create_engine, func, text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import URL
+
+from callpath.clock import Clock
+from callpath.errors import ConfigError
+from callpath.store.schema import calls
+from callpath.wire.ids import SessionId
+
+DRIVER = "postgresql+psycopg"
+CHANNEL = "callpath"
+"""NOTIFY carries the session to every node that listens here."""
+
+MIGRATION_LOCK = 0x63616C6C70617468
+"""Held while tables are changed, so that of many nodes that start at once one does it. The letters of "callpath"."""
+
+CONNECT_S_MAX = 5
+CONNECT_AGAIN_MS = 1_000.0
+
+
+class Postgres:
+    """See `callpath.store.sql.Database`."""
+
+    insert = staticmethod(postgresql.insert)
+    least, greatest = func.least, func.greatest
+
+    def __init__(self, location: URL) -> None:
+        try:
+            import psycopg
+        except ImportError:
+            hint = "pip install 'callpath[postgres]', or leave DATABASE_URL out to keep the log in a file"
+            raise ConfigError("DATABASE_URL", "asks for Postgres, whose driver is not installed", hint) from None
+        self._psycopg = psycopg
+        self._location = location.set(drivername=DRIVER)
+        self.name = f"{location.host or 'local'}/{location.database}"
+        self.engine = create_engine(
+            self._location,
+            pool_pre_ping=True,  # a server that was restarted costs nobody an entry
+            connect_args={"connect_timeout": CONNECT_S_MAX},
+        )
+
+    def prepare(self, connection: Connection, sessions: Sequence[SessionId]) -> None:
+        """Lock the calls of `sessions`, which are sorted; two transactions that waited for each other would fail."""
+        insert = postgresql.insert(calls)
+        lock = insert.on_conflict_do_update(index_elements=["session"], set_={"entries": calls.c.entries})
+        for session in sessions:
+            connection.execute(
+                lock, {"session": session, "first_unix_ms": _LATEST, "last_unix_ms": _EARLIEST, "entries": 0}
+            )
+
+    def announce(self, connection: Connection, sessions: Sequence[SessionId]) -> None:
+        """Wake the other nodes as soon as this is committed."""
+        for session in sessions:
+            connection.execute(_NOTIFY, {"channel": CHANNEL, "session": session})
+
+    def lock_migrations(self, connection: Connection) -> None:
+        """Until the transaction ends."""
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
+
+    async def changes(self, clock: Clock) -> AsyncIterator[SessionId | None]:
+        """What other connections announced, and our own. After a lost connection `None`: something may have been
+        missed."""
+        address = self._location.set(drivername="postgresql").render_as_string(hide_password=False)
+        while True:
+            try:
+                connection = await self._psycopg.AsyncConnection.connect(
+                    address, autocommit=True, connect_timeout=CONNECT_S_MAX
+                )
+                async with connection:
+                    await connection.execute(f"LISTEN {CHANNEL}")
+                    yield None
+                    async for notice in connection.notifies():
+                        yield SessionId(notice.payload)
+            except self._psycopg.OperationalError:
+                await clock.sleep_ms(CONNECT_AGAIN_MS)
+
+
+_LATEST, _EARLIEST = 2**62, -(2**62)
+"""Times that any entry's takes the place of."""
+
+_NOTIFY = text("SELECT pg_notify(:channel, :session)")

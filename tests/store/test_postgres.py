@@ -1,0 +1,168 @@
+"""The call log in Postgres: what is special to many nodes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Text, text
+
+from callpath.clock import SystemClock
+from callpath.errors import ConfigError, StoreError
+from callpath.store.schema import AnyText, metadata
+from callpath.store.sql import SqlCallLog, open_call_log
+from callpath.timeline import Noted
+from callpath.wire.ids import SessionId
+from tests.postgres import new_database
+from tests.store.entries import SESSION, entry
+
+
+@pytest.fixture
+def url(postgres_server: str) -> str:
+    return new_database(postgres_server)
+
+
+@pytest.fixture
+async def nodes(url: str) -> AsyncIterator[tuple[SqlCallLog, SqlCallLog]]:
+    """Two nodes on one database."""
+    async with open_call_log(url) as a, open_call_log(url) as b:
+        yield a, b
+
+
+async def test_migrations_lead_to_the_schema(nodes: tuple[SqlCallLog, SqlCallLog]) -> None:
+    """A column that only new databases have breaks every old one."""
+
+    def differs(_context: Any, _column: Any, _ours: Any, found: Any, wanted: Any) -> bool | None:
+        return not isinstance(found, Text) if isinstance(wanted, AnyText) else None  # alembic looks at no type of ours
+
+    with nodes[0]._engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": differs})
+
+        assert [] == compare_metadata(context, metadata)
+
+
+async def test_many_nodes_may_start_at_once(url: str) -> None:
+    """A first deploy with replicas: all of them find no tables, and one makes them."""
+
+    async def start() -> None:
+        async with open_call_log(url):
+            pass
+
+    await asyncio.gather(*(start() for _ in range(4)))
+    async with open_call_log(url) as log:
+        assert await log.append(entry(Noted(text="x")))
+
+
+async def test_a_key_counts_for_all_nodes(nodes: tuple[SqlCallLog, SqlCallLog]) -> None:
+    """Telnyx delivers a webhook twice, and the balancer sends the second elsewhere."""
+    stored = await asyncio.gather(*(log.append(entry(Noted(text="x"), key="event-1")) for log in nodes * 5))
+
+    assert 1 == stored.count(True)
+    assert 1 == len(await nodes[0].read(SESSION))
+
+
+async def test_a_reader_passes_over_nothing_while_many_write(nodes: tuple[SqlCallLog, SqlCallLog]) -> None:
+    """Who follows a call asks for what comes after the last number seen: a lower number that is committed later would
+    never be read, and a hang-up be missed."""
+    seen: list[int] = []
+    appends = [log.append(entry(Noted(text=str(number)), session)) for number in range(60) for log in nodes
+               for session in (SESSION, "another", "third")]  # fmt: skip
+
+    async def follow() -> None:
+        while len(seen) < 120:
+            seen.extend(one.number for one in await nodes[0].read(SESSION, after=seen[-1] if seen else 0))
+
+    async with asyncio.timeout(60):
+        await asyncio.gather(follow(), *appends)
+
+    assert [one.number for one in await nodes[1].read(SESSION)] == seen
+
+
+async def test_a_node_is_woken_by_anothers_append(nodes: tuple[SqlCallLog, SqlCallLog]) -> None:
+    """The hang-up arrives at A while the audio, and the handler to be ended, are at B."""
+    a, b = nodes
+    changes = b.changes(SystemClock())
+    ready = await anext(changes)
+    await a.append(entry(Noted(text="x")))
+    async with asyncio.timeout(60):
+        woken = await anext(changes)
+
+    assert (None, SESSION) == (ready, woken)
+
+
+async def test_a_lost_connection_wakes_for_everything(nodes: tuple[SqlCallLog, SqlCallLog]) -> None:
+    """While the database restarted, notices went nowhere."""
+    a, b = nodes
+    changes = b.changes(SystemClock())
+    await anext(changes)
+    with a._engine.connect() as connection:
+        connection.execute(text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"))
+    async with asyncio.timeout(60):
+        woken = await anext(changes)
+        await a.append(entry(Noted(text="x")))
+        then = await anext(changes)
+
+    assert (None, SESSION) == (woken, then)
+
+
+async def test_a_database_that_was_restarted_costs_no_entry(nodes: tuple[SqlCallLog, SqlCallLog]) -> None:
+    """Managed databases are restarted at night; the pool holds connections that are dead by then."""
+    a, b = nodes
+    assert await a.append(entry(Noted(text="before")))
+    with b._engine.connect() as connection:
+        others = "pid <> pg_backend_pid() AND datname = current_database()"
+        connection.execute(text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"))
+
+    assert await a.append(entry(Noted(text="after")))
+
+
+async def test_a_killed_node_loses_nothing_that_it_acknowledged(url: str) -> None:
+    """kill -9 in the middle of writing: what was told to be stored is stored."""
+    code = (
+        "import asyncio, sys\n"
+        "from callpath.store.sql import open_call_log\n"
+        "from callpath.timeline import Entry, Noted\n"
+        "async def main():\n"
+        "    async with open_call_log(sys.argv[1]) as log:\n"
+        "        for number in range(100000):\n"
+        f"            await log.append(Entry(session={SESSION!r}, at_unix_ms=1, what=Noted(text=str(number))))\n"
+        "            print(number, flush=True)\n"
+        "asyncio.run(main())\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, url], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        acknowledged = [int(process.stdout.readline()) for _ in range(50)]
+        os.kill(process.pid, signal.SIGKILL)
+        acknowledged += [int(line) for line in process.stdout if line.endswith("\n")]
+    async with open_call_log(url) as log:
+        kept = [int(one.what.text) for one in await log.read(SessionId(SESSION)) if isinstance(one.what, Noted)]
+
+    assert acknowledged == kept[: len(acknowledged)]
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://calls:hush@127.0.0.1:1/calls", "postgres://calls:hush@127.0.0.1:1/calls"]
+)
+async def test_a_server_that_is_not_there_is_named(url: str) -> None:
+    """With its address, and without the password."""
+    with pytest.raises(StoreError, match=r"call log 127\.0\.0\.1/calls cannot be opened") as caught:
+        async with open_call_log(url):
+            pass
+
+    assert "hush" not in str(caught.value)
+
+
+async def test_without_the_driver_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The driver is an extra; its absence must not look like a fault of ours."""
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(ConfigError, match=r"callpath\[postgres\]"):
+        async with open_call_log("postgresql://db.example.com/calls"):
+            pass
