@@ -311,8 +311,8 @@ def test_a_log_that_breaks_while_it_is_read(run: Run, write: Write, alone: Path,
 
 def test_a_database_url_that_cannot_be_used(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """A wrong setting, so exit code 3."""
-    monkeypatch.setenv("DATABASE_URL", "postgresql://db.example.com/calls")
+    monkeypatch.setenv("DATABASE_URL", "mysql://db.example.com/calls")
     result = run("calls")
 
     assert (result.exit_code, result.stdout) == (3, "")
-    assert result.stderr.startswith("callpath: DATABASE_URL asks for postgresql")
+    assert result.stderr.startswith("callpath: DATABASE_URL asks for mysql")

@@ -98,7 +98,7 @@ def test_a_missing_setting_is_named(run: Run, served: list[Served], monkeypatch:
         ("PORT", "http"),
         ("PORT", "70000"),
         ("CALLPATH_STREAM_TRACK", "both"),
-        ("DATABASE_URL", "postgresql://db.example.com/calls"),
+        ("DATABASE_URL", "mysql://db.example.com/calls"),
     ],
 )
 def test_a_wrong_setting_is_named(

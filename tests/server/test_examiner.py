@@ -20,6 +20,7 @@ from callpath.timeline import (
     CallChecked,
     CallStuck,
     CommandSent,
+    FirstOutbound,
     HandlerStarted,
     PolicyActed,
     SocketReceived,
@@ -221,7 +222,7 @@ async def test_a_probes_token_opens_no_call(tmp_path: Path) -> None:
         url = f"{served.socket_url}/api/calls/{session}/audio"
         async with connect(url, additional_headers={AUTH_TOKEN_HEADER: token}) as probe:
             greeting = await probe.recv()
-        entries = await served.timeline(session)
+        entries = await served.until_kind(session, FirstOutbound)
 
     assert '"event":"callpath"' in str(greeting)
     assert 1 == sum(isinstance(entry.what, SocketReceived) for entry in entries)
