@@ -574,11 +574,11 @@ class LiveCall:
         self._pending.append(entry)
         if isinstance(what, DECISIONS):
             self.session.apply(entry)  # at once: it must not be decided again, even if the store fails
+        self._runner.metrics.count(what)
         if isinstance(what, MediaCounted):
             self._wake.set()  # to be stored; nothing follows from it, and in the log it would be every other line
             return
         log_entry(entry)
-        self._runner.metrics.count(what)
         self.wake()
 
     async def _store_pending(self) -> None:
