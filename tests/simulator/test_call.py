@@ -426,8 +426,8 @@ def test_speaks_queue_and_end() -> None:
 
 
 def test_playback_starts_and_ends() -> None:
-    """As documented, with the URL in both events."""
-    played = answered()
+    """As documented, with the URL in both events; without a network as long as the options say."""
+    played = answered(CarrierOptions(fetch_audio=False))
     played.command("playback_start", 100, audio_url="https://voice.example.com/hi.mp3")
     played.pass_to(2100)
     payload = played.webhook("call.playback.ended")["data"]["payload"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
 
 import httpx2
 import pytest
@@ -14,6 +15,7 @@ from starlette.routing import Route
 
 from callpath.clock import ManualClock
 from callpath.errors import SignatureError
+from callpath.simulator.link import Parcel
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.sender import WebhookSender
 from callpath.wire.api import WebhookDelivery
@@ -34,7 +36,7 @@ class Receiver:
         self.requests: list[tuple[str, dict[str, str], bytes]] = []
         self.clock = ManualClock()
         self.at_ms: list[float] = []
-        app = Starlette(routes=[Route("/{path:path}", self.receive, methods=["POST"])])
+        app = Starlette(routes=[Route("/{path:path}", self.receive, methods=["POST", "GET"])])
         self.http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app))
         self.sender = WebhookSender(KEY, options or CarrierOptions(), self.clock, self.http)
 
@@ -43,11 +45,11 @@ class Receiver:
         self.at_ms.append(self.clock.now_ms())
         return Response("x" * 20_000, status_code=self.statuses.pop(0) if self.statuses else 200)
 
-    async def deliver(self, *, bad_signature: bool = False) -> WebhookDelivery:
+    async def deliver(self, **how: Any) -> WebhookDelivery:
         webhook = parse_webhook(sample_text("webhooks/call.answered.json").encode())
         assert isinstance(webhook, Webhook)
         async with asyncio.TaskGroup() as tasks:
-            task = tasks.create_task(self.sender.deliver(webhook, URL, bad_signature=bad_signature))
+            task = tasks.create_task(self.sender.deliver(webhook, URL, **how))
             while not task.done():
                 await self.clock.advance(100)
         return task.result()
@@ -70,7 +72,7 @@ async def test_a_delivery_looks_like_telnyxs() -> None:
 async def test_a_bad_signature_is_really_bad() -> None:
     """The fault must be one that a correct server refuses."""
     receiver = Receiver(200)
-    await receiver.deliver(bad_signature=True)
+    await receiver.deliver(parcel=Parcel(bad_signature=True))
     ((_, headers, body),) = receiver.requests
 
     with pytest.raises(SignatureError, match="do not fit"):

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Protocol
 
 from callpath.errors import RemoteProtocolError
 from callpath.simulator.options import CarrierOptions
@@ -155,6 +156,10 @@ class FrameRefused:
 CarrierEvent = AudioQueued | AudioIgnored | MarkQueued | Cleared | FrameRefused
 
 
+class _Deliver(Protocol):
+    def __call__(self, at_ms: float, payload: bytes, *, is_voice: bool) -> None: ...
+
+
 class CarrierStream:
     """One stream. `epoch_unix_ms` is the wall time at which `now_ms` is 0; `silence` is sent while nobody speaks."""
 
@@ -175,6 +180,10 @@ class CarrierStream:
         self.silence = silence if silence is not None else _silence(request.media_format)
         self.transcode: Callable[[bytes], bytes] = bytes
         """From the codec that the server sends to the one it receives, for the outbound track."""
+        self.beside: Callable[[CarrierStream, float], bytes] | None = None
+        """A packet of what Telnyx itself plays at that time, for the outbound track; empty for none."""
+        self.opposite: _Deliver | None = None
+        """Takes each packet for the leg that is bridged to this one: its party's voice, and what is sent to it."""
         self._outbox: list[str] = []
         self._speech: deque[bytes] = deque()
         self._queue: deque[memoryview | str] = deque()  # audio, and names of marks in between
@@ -345,10 +354,14 @@ class CarrierStream:
         if skip:
             self.counters.packets_skipped += 1
             return
+        if self.opposite is not None:
+            self.opposite(at_ms, spoken, is_voice=True)
         if self.request.track != "outbound_track":
             self._send_media("inbound", spoken)
-        if played and self.request.track != "inbound_track":
-            self._send_media("outbound", self.transcode(played))
+        if self.request.track != "inbound_track":
+            beside = self.beside(self, at_ms) if self.beside is not None and not played else b""
+            if outbound := self.transcode(played) if played else beside:
+                self._send_media("outbound", outbound)
 
     def _send_media(self, track: str, payload: bytes) -> None:
         self._chunks[track] += 1
@@ -439,6 +452,8 @@ class CarrierStream:
                 self.counters.first_heard_at_ms = at_ms
             if len(self.heard) < HEARD_PACKETS_MAX:
                 self.heard.append((at_ms, taken))
+        if self.opposite is not None and self.request.target_legs in ("opposite", "both"):
+            self.opposite(at_ms, taken, is_voice=False)
         return taken
 
     def _reaches_the_ear(self) -> bool:
