@@ -221,6 +221,8 @@ class CarrierCall:
         self.hangup: CallHangup | None = None
         self.ended_at_ms: float | None = None
         self.answered_at_ms: float | None = None
+        self.reconnects = options.reconnect
+        """Whether a lost stream is opened once more. TeXML has a setting of its own."""
         self.recording_id: str | None = None
         """Of the recording that answer or dial asked for."""
         self.opposite: CarrierCall | None = None
@@ -551,7 +553,7 @@ class CarrierCall:
     def stream_lost(self, stream: CarrierStream, now_ms: float) -> list[Effect]:
         """The socket went away without our doing: once more, or failed, as the options say."""
         reopened = sum(one.request.url == stream.request.url for one in self.streams) > 1
-        if self._options.reconnect and not reopened and self.state == "answered" and self.stream is stream:
+        if self.reconnects and not reopened and self.state == "answered" and self.stream is stream:
             return self._start(replace(stream.request, stream_id=StreamId(self._new_id())))
         return self.stream_failed(stream, "disconnected", now_ms)
 
@@ -637,6 +639,11 @@ class CarrierCall:
             self.line.add(sound.started_at_ms, audio)
         if sound.target_legs in ("opposite", "both") and self.opposite is not None:
             self.opposite.line.add(sound.started_at_ms, audio)
+
+    @property
+    def plays(self) -> bool:
+        """Whether Telnyx itself plays something, or has it to play."""
+        return bool(self._sounds.waiting)
 
     def heard_beside(self, now_ms: float) -> list[tuple[float, Pcm]]:
         """Pieces of 8 kHz audio that no stream of this leg brought, each with the time at which it began."""

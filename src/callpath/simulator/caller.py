@@ -237,7 +237,10 @@ class Caller:
     @property
     def said(self) -> Pcm:
         """What the caller said, 8 kHz; index 0 is the moment when the first packet of audio went to the server."""
-        return _place(self._spoken, self.origin_ms, SAMPLE_RATE_HZ)
+        return self._said(self._origin_ms())
+
+    def _said(self, origin_ms: float) -> Pcm:
+        return _place(self._spoken, origin_ms, SAMPLE_RATE_HZ)
 
     @property
     def heard(self) -> Pcm:
@@ -246,6 +249,9 @@ class Caller:
         The ear takes a packet every 20 ms, so a delay measured here is the true one rounded up to that. What Telnyx
         itself plays is in it, and a leg that is bridged to this one.
         """
+        return self._heard(self._origin_ms())
+
+    def _heard(self, origin_ms: float) -> Pcm:
         whole = np.zeros(0, np.int16)
         for stream in self.call.streams:
             if not stream.heard:
@@ -253,21 +259,23 @@ class Caller:
             request = stream.request
             decoder = open_decoder(request.codec, request.sample_rate_hz, byte_order=self._options.l16_byte_order)
             pieces = [(at_ms, _decoded(decoder, payload)) for at_ms, payload in stream.heard]
-            audio = _place(pieces, self.origin_ms, decoder.sample_rate_hz)
+            audio = _place(pieces, origin_ms, decoder.sample_rate_hz)
             if decoder.sample_rate_hz != SAMPLE_RATE_HZ:
                 audio = resample_file_audio(audio, decoder.sample_rate_hz, SAMPLE_RATE_HZ)
             whole = _mixed(whole, audio)
         for piece in self.call.heard_beside(self._clock.now_ms()):
-            whole = _mixed(whole, _place([piece], self.origin_ms, SAMPLE_RATE_HZ))
+            whole = _mixed(whole, _place([piece], origin_ms, SAMPLE_RATE_HZ))
         return whole
 
     def write_recording(self, path: Path | str) -> None:
         """A stereo WAV on one clock: left what the caller said, right what it heard."""
         write_wav(path, (self.said, self.heard), SAMPLE_RATE_HZ)
 
-    @property
-    def origin_ms(self) -> float:
-        """The moment of index 0 in `said` and `heard`. Without a stream: that of the answer."""
+    def sides(self, origin_ms: float) -> tuple[Pcm, Pcm]:
+        """What was said and what was heard, 8 kHz, both from that moment of the clock on."""
+        return self._said(origin_ms), self._heard(origin_ms)
+
+    def _origin_ms(self) -> float:
         opened = [stream.counters.opened_at_ms for stream in self.call.streams]
         answered_at_ms = self.call.answered_at_ms
         otherwise = self.began_at_ms if answered_at_ms is None else answered_at_ms

@@ -46,12 +46,12 @@ class Recording:
         edges = [self.started_at_ms, *(at for pause in self.pauses for at in pause if at is not None), self.ended_at_ms]
         return list(zip(edges[::2], edges[1::2], strict=True))
 
-    def file(self, said: Pcm, heard: Pcm, origin_ms: float) -> bytes:
-        """The file of what the party `said` and `heard`, both 8 kHz from `origin_ms` on.
+    def file(self, said: Pcm, heard: Pcm) -> bytes:
+        """The file of what the party `said` and `heard`, both 8 kHz from `started_at_ms` on.
 
         Raises AudioError for an MP3 where PyAV is not installed.
         """
-        sides = [self._cut(said, origin_ms), self._cut(heard, origin_ms)]
+        sides = [self._cut(said), self._cut(heard)]
         match self.command.recording_track, self.command.channels:
             case "inbound", _:
                 sides = sides[:1]
@@ -65,8 +65,9 @@ class Recording:
             sides = _trimmed(sides)
         return _wav(sides) if self.command.format == "wav" else _mp3(sides)
 
-    def _cut(self, audio: Pcm, origin_ms: float) -> Pcm:
-        return np.concatenate([_span(audio, begin - origin_ms, end - origin_ms) for begin, end in self.spans()])
+    def _cut(self, audio: Pcm) -> Pcm:
+        zero = self.started_at_ms
+        return np.concatenate([_span(audio, begin - zero, end - zero) for begin, end in self.spans()])
 
 
 class Shelf:
@@ -88,11 +89,10 @@ class Shelf:
 
 
 def _span(audio: Pcm, begin_ms: float, end_ms: float) -> Pcm:
-    """That part of `audio`, silence where it has none."""
+    """That part of `audio`, silence where it has ended."""
     begin, end = samples_in(begin_ms, SAMPLE_RATE_HZ), samples_in(end_ms, SAMPLE_RATE_HZ)
-    inside = audio[max(0, begin) : max(0, end)]
-    before = min(max(0, -begin), end - begin)
-    return np.pad(inside, (before, end - begin - before - inside.size))
+    inside = audio[begin:end]
+    return np.pad(inside, (0, end - begin - inside.size))
 
 
 def _trimmed(sides: list[Pcm]) -> list[Pcm]:

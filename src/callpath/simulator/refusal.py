@@ -231,7 +231,8 @@ class _Place(NamedTuple):
 
 
 def _places(command: Command, *names: str) -> Iterator[_Place]:
-    body = write(command)
+    documented = {field.encode_name for field in (*msgspec.structs.fields(type(command)), *_more_fields(command.NAME))}
+    body = {key: value for key, value in write(command).items() if key in documented}
     for name in names:
         value: Any = body
         for step in name.split("/"):

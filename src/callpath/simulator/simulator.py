@@ -56,6 +56,7 @@ from callpath.simulator.recording import Recording, Shelf
 from callpath.simulator.refusal import Refused, accept_command, refuse, refuse_connection_id
 from callpath.simulator.sender import WebhookSender
 from callpath.simulator.sound import FILE_BYTES_MAX, Sound, decode_file
+from callpath.simulator.texml import TexmlCall
 from callpath.wire.api import (
     ActiveCall,
     ApplicationInbound,
@@ -117,8 +118,11 @@ class Simulator:
         seed: int = 0,
         clock: Clock | None = None,
         tls: ssl.SSLContext | None = None,
+        texml_url: str | None = None,
     ) -> None:
         self.webhook_url = webhook_url
+        self.texml_url = texml_url
+        """The called number belongs to a TeXML application: its document is fetched here, and no webhook is sent."""
         self.options = options or CarrierOptions()
         self.api_key = api_key or f"KEY{secrets.token_hex(16)}"
         self.seed = seed
@@ -137,6 +141,7 @@ class Simulator:
         self._tasks: set[asyncio.Task[None]] = set()
         self._by_id: dict[str, Caller] = {}
         self._dialled: dict[str, tuple[float, CallStatus]] = {}
+        self._texml_calls: dict[str, TexmlCall] = {}
         self._dials = RateLimit(self.options.dials_max, DIALS_WINDOW_MS, self._clock.now_ms)
         self._dialling: tuple[Callee, Link] = (self.callee, Link(seed=seed))
         self._shelf = Shelf(self.options.recordings_bytes_max, self.options.recording_ms)
@@ -227,7 +232,7 @@ class Simulator:
         `say`: what the caller says as soon as a stream is open, a WAV file or PCM at `sample_rate_hz` (8000).
         Raises ConfigError without a webhook URL, AudioError for an unusable file.
         """
-        if self.webhook_url is None:
+        if self.webhook_url is None and self.texml_url is None:
             raise ConfigError(
                 "webhook_url",
                 "is not set",
@@ -236,6 +241,16 @@ class Simulator:
         caller = self._register(self._leg("incoming", from_, to), faults)
         if say is not None:
             caller.say(say, sample_rate_hz)
+        if self.texml_url is not None:
+            assert self._sender is not None, "entered"
+            texml = self._texml_calls[caller.call.leg.call_control_id] = TexmlCall(
+                caller,
+                url=self.texml_url,
+                post_form=self._sender.post_form,
+                options=self.options,
+                clock=self._clock,
+            )
+            self._spawn(texml.run(), "TeXML")
         caller.carry_out(caller.call.begin(self._clock.now_ms()))
         return caller
 
@@ -311,6 +326,7 @@ class Simulator:
         for caller in gone:
             self.calls.remove(caller)
             self._by_id.pop(caller.call.leg.call_control_id, None)
+            self._texml_calls.pop(caller.call.leg.call_control_id, None)
 
     async def _run_timers(self, caller: Caller) -> None:
         """Carry out what a call has planned, until it is over."""
@@ -339,6 +355,10 @@ class Simulator:
                     self._save(caller, effect.recording)
 
     def _send(self, caller: Caller, effect: SendWebhook) -> None:
+        texml = self._texml_calls.get(caller.call.leg.call_control_id)
+        if texml is not None:
+            self._spawn(texml.tell(effect.webhook), "TeXML callback")
+            return
         url = effect.url or self.webhook_url
         if url is None:
             return  # nowhere to send it: an application without a webhook URL
@@ -405,7 +425,7 @@ class Simulator:
         now_ms = self._clock.now_ms()
         url: str | None = None
         try:
-            content = recording.file(caller.said, caller.heard, caller.origin_ms)
+            content = recording.file(*caller.sides(recording.started_at_ms))
         except AudioError as error:
             caller.problem(f"a recording was not made: {error}")
         else:
