@@ -656,7 +656,8 @@ class CarrierCall:
 
     def _beside(self, stream: CarrierStream, at_ms: float) -> bytes:
         """The packet of what Telnyx itself plays then, for the outbound track of a stream; empty for none."""
-        parts = [sound.part(at_ms, PACKET_MS) for sound in self._sounds.playing if sound.target_legs != "opposite"]
+        playing = [sound for sound in self._sounds.playing if sound.target_legs != "opposite"]
+        parts = [part for sound in playing if (part := sound.part(at_ms, PACKET_MS)).size]
         if not parts:
             return b""
         if self._encoder is None:

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field, replace
+from typing import get_args
 
+from callpath.errors import ConfigError
 from callpath.simulator.link import FAULTS, ApiAnswer, Fault, Parcel
+from callpath.wire.command import Encoding
 
 
 @dataclass
@@ -123,6 +126,9 @@ class LegCodec(Fault):
     codec: str = "PCMA"
     NAME = "leg_codec"
 
+    def __post_init__(self) -> None:
+        _check_codec(self)
+
 
 @dataclass
 class WrongCodec(Fault):
@@ -131,11 +137,20 @@ class WrongCodec(Fault):
     codec: str = "PCMA"
     NAME = "wrong_codec"
 
+    def __post_init__(self) -> None:
+        _check_codec(self)
+
     def carry(self, text: str, open_ms: float, rng: random.Random) -> list[str]:
         if '"event":"start"' not in text:
             return [text]
         head, _, rest = text.partition('"encoding":"')
         return [f'{head}"encoding":"{self.codec}"{rest.partition(chr(34))[2]}' if rest else text]
+
+
+def _check_codec(fault: LegCodec | WrongCodec) -> None:
+    known = get_args(Encoding)
+    if fault.codec not in known:
+        raise ConfigError("fault", f"{fault.NAME}={fault.codec} is no codec of Telnyx's", f"Known: {', '.join(known)}")
 
 
 CONTROL_FAULTS = (

@@ -84,8 +84,10 @@ class Sound:
         return np.resize(self.audio, samples_in(max(0.0, end_ms - self.started_at_ms), SAMPLE_RATE_HZ))
 
     def part(self, at_ms: float, duration_ms: float) -> Pcm:
-        """That much of it from `at_ms` on."""
+        """That much of it from `at_ms` on; nothing before its start and after its end."""
         if self.audio is None or self.audio.size == 0 or self.started_at_ms is None:
+            return np.zeros(0, np.int16)
+        if not self.started_at_ms <= at_ms < (self.ends_at_ms or math.inf):
             return np.zeros(0, np.int16)
         first = samples_in(at_ms - self.started_at_ms, SAMPLE_RATE_HZ)
         return self.audio.take(np.arange(first, first + samples_in(duration_ms, SAMPLE_RATE_HZ)), mode="wrap")
