@@ -261,6 +261,8 @@ class _Reset(Response):
         transport = getattr(getattr(receive, "__self__", None), "transport", None)
         assert transport is not None, "the stand-in runs on uvicorn"
         transport.abort()
+        while (await receive())["type"] != "http.disconnect":
+            pass  # uvicorn would complain of an answer that never began
 
 
 async def _body(request: Request) -> Json:

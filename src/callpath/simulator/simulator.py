@@ -137,6 +137,7 @@ class Simulator:
         self._epoch_unix_ms = self._clock.now_unix_ms() - self._clock.now_ms()
         self._tls = tls
         self._exits = AsyncExitStack()
+        self._closing = asyncio.Event()
         self._group = asyncio.TaskGroup()
         self._tasks: set[asyncio.Task[None]] = set()
         self._by_id: dict[str, Caller] = {}
@@ -190,6 +191,7 @@ class Simulator:
     ) -> None:
         assert self._server is not None, "entered"
         self._server.should_exit = True
+        self._closing.set()
         for task in self._tasks:
             task.cancel()
         # A failed body is not the group's business: its exception shall come out as it is, not in a group.
@@ -475,7 +477,8 @@ class Simulator:
         return None if caller is None else caller.link.answer(name)
 
     async def pause(self, duration_ms: float) -> None:
-        await self._clock.sleep_ms(duration_ms)
+        """Hold an answer back, but not the end of the stand-in."""
+        await self._clock.wait(self._closing, self._clock.now_ms() + duration_ms)
 
     def request_limit(self) -> RateLimit | None:
         most = self.options.requests_max
