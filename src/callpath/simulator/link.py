@@ -16,6 +16,7 @@ from typing import ClassVar
 from urllib.parse import urlsplit
 
 from callpath.errors import ConfigError
+from callpath.simulator.options import CarrierOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,10 @@ class Fault:
     """No fault at all; each kind below changes one thing."""
 
     NAME: ClassVar[str] = ""
+
+    def change(self, options: CarrierOptions) -> CarrierOptions:
+        """How the account differs for this call."""
+        return options
 
     def stream_url(self, url: str) -> str | None:
         """Where the socket really goes; None: nowhere."""
@@ -247,6 +252,12 @@ class Link:
     def __init__(self, faults: Sequence[Fault | str] = (), *, seed: int = 0) -> None:
         self.faults = [parse_fault(fault) if isinstance(fault, str) else copy.copy(fault) for fault in faults]
         self._rng = random.Random(seed)  # noqa: S311  (faults want replay, not secrecy)
+
+    def change(self, options: CarrierOptions) -> CarrierOptions:
+        """The account as this call has it."""
+        for fault in self.faults:
+            options = fault.change(options)
+        return options
 
     def stream_url(self, url: str) -> str | None:
         """Where the socket goes; None: it is never tried."""

@@ -28,12 +28,12 @@ from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 import httpx2
-import msgspec
 import uvicorn
 
 from callpath.audio.codec import Pcm
 from callpath.clock import Clock, SystemClock
 from callpath.errors import AudioError, ConfigError
+from callpath.simulator import control_faults as control_faults  # they join the table of all faults
 from callpath.simulator.api import RateLimit, build_app
 from callpath.simulator.call import (
     CarrierCall,
@@ -49,7 +49,6 @@ from callpath.simulator.call import (
 )
 from callpath.simulator.caller import Caller, CallFailed, CommandSeen, WebhookSeen
 from callpath.simulator.carrier import iso_time
-from callpath.simulator.control_faults import LegCodec
 from callpath.simulator.link import ApiAnswer, Fault, Link, Parcel
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.recording import Recording, Shelf
@@ -66,7 +65,7 @@ from callpath.wire.api import (
     CallStatus,
     WebhookDelivery,
 )
-from callpath.wire.command import Answer, Bridge, Dial, Encoding, PlaybackStart, Transfer
+from callpath.wire.command import Answer, Bridge, Dial, PlaybackStart, Transfer
 from callpath.wire.document import Json
 from callpath.wire.ids import CallControlId, LegId, SessionId, path_segment
 from callpath.wire.signature import PrivateKey, public_key_text
@@ -292,13 +291,9 @@ class Simulator:
     ) -> Caller:
         self._forget()
         link = Link(faults, seed=self.seed)
-        options = self.options
-        for fault in link.faults:
-            if isinstance(fault, LegCodec):
-                codec = msgspec.convert(fault.codec, Encoding)
-                leg, options = replace(leg, codec=codec), replace(options, stream_codec_only_g711=True, leg_codec=codec)
+        options = link.change(self.options)
         call = CarrierCall(
-            leg,
+            replace(leg, codec=options.leg_codec),
             options,
             new_id=lambda: str(uuid.uuid4()),
             epoch_unix_ms=self._epoch_unix_ms,
