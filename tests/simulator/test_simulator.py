@@ -29,13 +29,14 @@ async def test_an_echoing_bot_is_heard(tmp_path: Path) -> None:
         await call.hangup()
         await call.ended()
 
+        await bot.until(lambda: bot.frames[-1]["event"] == "stop")
+
         assert call.failure is None
         assert abs(dominant_frequency_hz(call.heard[800:4000], 8000) - 440) < 2
         assert ["call.initiated", "call.answered", "streaming.started"] == bot.names()[:3]
         assert {"call.dtmf.received", "call.hangup", "streaming.stopped"} == set(bot.names()[3:])
         assert [("answer", 200), ("streaming_start", 200)] == bot.replies
         assert ["1", "#"] == [frame["dtmf"]["digit"] for frame in bot.frames if frame["event"] == "dtmf"]
-        assert "stop" == bot.frames[-1]["event"]
         call.write_recording(tmp_path / "call.wav")
         assert read_wav(tmp_path / "call.wav")[0].size >= 4800
 
@@ -399,3 +400,30 @@ async def test_events_can_come_in_any_order() -> None:
         await call.ended()
 
         assert {"call.initiated", "call.hangup"} == set(bot.names())
+
+
+async def test_a_linked_dial_is_bridged_when_it_is_answered() -> None:
+    """`link_to` with bridge_on_answer: one session, one command, two people talking; digits first, for an extension."""
+    async with Simulator() as telnyx, running(telnyx) as bot:
+        one = await telnyx.call(from_="+15555550111")
+        await one.stream_started()
+        dial = {
+            "connection_id": telnyx.options.connection_id,
+            "to": "+15555550133",
+            "from": "+15555550199",
+            "link_to": one.call.leg.call_control_id,
+            "bridge_intent": True,
+            "bridge_on_answer": True,
+            "send_digits_on_answer": "2w",
+        }
+        async with httpx2.AsyncClient(trust_env=False, headers={"authorization": f"Bearer {telnyx.api_key}"}) as http:
+            lost = await http.post(f"{telnyx.api_base}/calls", json=dial | {"link_to": "v3:nobody"})
+            await http.post(f"{telnyx.api_base}/calls", json=dial)
+        other = await telnyx.next_dialled()
+        await bot.until(lambda: bot.names().count("call.bridged") == 2)
+        await one.hangup()
+        await other.ended()
+
+        assert (422, "90015") == (lost.status_code, lost.json()["errors"][0]["code"])
+        assert one.call.leg.call_session_id == other.call.leg.call_session_id
+        assert ("+15555550111", "2w") == (other.call.leg.from_, other.call.digits_sent)

@@ -250,6 +250,7 @@ class CarrierCall:
         self._gathering: Gathering | None = None
         self._recordings: list[Recording] = []
         self._recording_asked: RecordStart | None = None
+        self._digits_asked: str | None = None
         self._transcribed: str | None = None
         self._fork: ForkStart | None = None
         self._with_answer: Answer | Dial | None = None
@@ -264,6 +265,7 @@ class CarrierCall:
         if placed is not None:
             self._notices.read(placed)
             self._read_recording(placed)
+            self._digits_asked = placed.extra.get("send_digits_on_answer")
             self._at(now_ms + 1000 * (placed.timeout_secs or RING_S), self._ring_out)
             limit_ms = 1000 * (placed.time_limit_secs or TIME_LIMIT_S)
             self._at(now_ms + limit_ms, lambda at: self._end(at, "time_limit", "unknown", "200"))
@@ -382,10 +384,8 @@ class CarrierCall:
                 overlay = bool(command.overlay)
                 return self._told(self._sounds.stop(now_ms, command.stop or "all", "cancelled", overlay=overlay))
             case SendDtmf():
-                # Heard at once, beside whatever else is played; no webhook is documented.
-                self.digits_sent += command.digits
-                self.line.add(now_ms, key_tones(command.digits, command.duration_millis or KEY_MS))
-                return []
+                self._send_digits(command.digits, command.duration_millis or KEY_MS, now_ms)
+                return []  # no webhook is documented
             case Gather() | GatherUsingAudio() | GatherUsingSpeak():
                 return self._start_gather(command, now_ms)
             case GatherStop():
@@ -480,6 +480,8 @@ class CarrierCall:
             )
         ]
         command = self._with_answer
+        if self._digits_asked is not None:
+            self._send_digits(self._digits_asked, KEY_MS, now_ms)
         if self._recording_asked is not None and self.recording_id is not None:
             effects += self._start_recording(self._recording_asked, self.recording_id, now_ms)
         if command is not None and command.extra.get("transcription"):
@@ -653,6 +655,11 @@ class CarrierCall:
             if sound.started_at_ms is not None and sound.target_legs in ("self", "both")
         ]
         return self.line.pieces() + playing
+
+    def _send_digits(self, digits: str, duration_ms: float, now_ms: float) -> None:
+        """Heard at once, beside whatever else is played."""
+        self.digits_sent += digits
+        self.line.add(now_ms, key_tones(digits, duration_ms))
 
     def _beside(self, stream: CarrierStream, at_ms: float) -> bytes:
         """The packet of what Telnyx itself plays then, for the outbound track of a stream; empty for none."""

@@ -289,6 +289,8 @@ class Caller:
         call = self.call
         seen = {one.event_type: one for one in reversed(self.webhooks)}
         refused = next((one for one in self.commands if one.codes), None)
+        if not self.webhooks and call.answered_at_ms is None and self.problems:
+            return f"The call was not answered: {self.problems[0]}."  # a TeXML application, which gets no webhook
         initiated = seen.get("call.initiated")
         if initiated is not None and not initiated.delivered and not self.commands:
             return f"The webhook call.initiated was not taken: {_delivery(initiated)}."

@@ -27,7 +27,6 @@ from callpath.wire.command import (
     GatherUsingAudio,
     GatherUsingSpeak,
     PlaybackStart,
-    SendDtmf,
     Speak,
     StreamingStart,
     Transfer,
@@ -345,8 +344,15 @@ def _texts_are_of_their_list(command: Command) -> Iterator[ApiError]:
 
 
 def _digits_are_keys(command: Command) -> Iterator[ApiError]:
-    if isinstance(command, SendDtmf) and not re.fullmatch(r"[0-9A-D*#wW]+", command.digits):
-        yield _refusal("10032", "/digits", allowed="0-9, A-D, *, #, w, W")
+    for place in _places(command, "digits", "send_digits_on_answer"):
+        if not re.fullmatch(r"[0-9A-D*#wW]+", place.value):
+            yield _refusal("10032", f"/{place.name}", allowed="0-9, A-D, *, #, w, W")
+
+
+def _a_bridge_has_two_ends(command: Command) -> Iterator[ApiError]:
+    for place in _places(command, "bridge_on_answer", "bridge_intent"):
+        if place.value and isinstance(command, Dial) and not command.link_to:
+            yield _refusal("10004", "/link_to", name="link_to")
 
 
 def _fork_has_a_target(command: Command) -> Iterator[ApiError]:
@@ -376,6 +382,7 @@ _RULES: tuple[Callable[[Command], Iterator[ApiError]], ...] = (
     _overlay_is_for_one_leg,
     _texts_are_of_their_list,
     _digits_are_keys,
+    _a_bridge_has_two_ends,
     _fork_has_a_target,
     _retries_are_few,
 )

@@ -528,19 +528,28 @@ class Simulator:
             raise refuse_connection_id()
         if command.webhook_url is None and self.webhook_url is None:
             raise refuse_connection_id()
+        linked = self._find(CallControlId(command.link_to)) if command.link_to else None
+        if command.link_to and linked is None:
+            raise refuse("90015", "/link_to")
         if not self._dials.take():
             raise refuse("90103")
         # A list of parties would ring together; here the first one is called.
         to = command.to if isinstance(command.to, str) else command.to[0]
         callee = self.callee
         caller = self._register(
-            self._leg("outgoing", command.from_, to),
+            self._leg(
+                "outgoing",
+                linked.call.leg.from_ if linked is not None and command.extra.get("bridge_intent") else command.from_,
+                to,
+                session=None if linked is None else linked.call.leg.call_session_id,
+            ),
             callee.faults,
             client_state=command.client_state,
         )
         self._log_command(caller, CommandSeen(now_ms, "dial", document, 200))
         caller.carry_out(caller.call.begin(now_ms, command))
-        self._spawn(self._ring(caller, callee), "ringing")
+        bridge_to = linked if command.extra.get("bridge_on_answer") else None
+        self._spawn(self._ring(caller, callee, bridge_to), "ringing")
         leg = caller.call.leg
         status = CallStatus(
             call_control_id=leg.call_control_id,
