@@ -109,9 +109,9 @@ class Control:
         `spent_ms` is the time since it was sent first, by another process. Once `is_over`, no further try is made.
         """
         path = command_path(command, call_control_id)
-        body = encode_command(command)
+        body, method = encode_command(command), command.METHOD
         left_ms = RETRY_MS_MAX - spent_ms
-        return await self._request("POST", path, command.NAME, command.command_id, body, left_ms, is_over, on_retry)
+        return await self._request(method, path, command.NAME, command.command_id, body, left_ms, is_over, on_retry)
 
     async def call_status(self, call_control_id: CallControlId) -> CallStatus:
         """One leg as Telnyx sees it; kept for 10 minutes after its end. Raises ControlError."""

@@ -11,11 +11,12 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import ClassVar
 from urllib.parse import urlsplit
 
 from callpath.errors import ConfigError
+from callpath.simulator.options import CarrierOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +25,24 @@ class Parcel:
 
     delay_ms: float = 0.0
     bad_signature: bool = False
+    version_1: bool = False
+    """In the shape and with the header of API version 1."""
+    skew_s: float = 0.0
+    """How far the clock that signs it is ahead."""
+    unheard: int = 0
+    """How many of the server's answers get lost, so that it comes again although it was taken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiAnswer:
+    """What a client of the API meets. `carried_out`: the command takes effect all the same."""
+
+    status: int = 500
+    """The HTTP status; 0: the connection breaks without an answer."""
+    code: str = "10007"
+    title: str = "Unexpected error"
+    delay_ms: float = 0.0
+    carried_out: bool = False
 
 
 @dataclass
@@ -31,6 +50,10 @@ class Fault:
     """No fault at all; each kind below changes one thing."""
 
     NAME: ClassVar[str] = ""
+
+    def change(self, options: CarrierOptions) -> CarrierOptions:
+        """How the account differs for this call."""
+        return options
 
     def stream_url(self, url: str) -> str | None:
         """Where the socket really goes; None: nowhere."""
@@ -51,6 +74,10 @@ class Fault:
     def deliver(self, parcel: Parcel, event_type: str, rng: random.Random) -> list[Parcel]:
         """What becomes of one webhook."""
         return [parcel]
+
+    def answer(self, command: str) -> ApiAnswer | None:
+        """What the API does with a command in place of answering it properly; None: nothing is wrong."""
+        return None
 
 
 @dataclass
@@ -154,8 +181,7 @@ class WebhookDuplicated(Fault):
     NAME = "webhook_duplicated"
 
     def deliver(self, parcel: Parcel, event_type: str, rng: random.Random) -> list[Parcel]:
-        again = Parcel(delay_ms=parcel.delay_ms + self.delay_ms, bad_signature=parcel.bad_signature)
-        return [parcel, again]
+        return [parcel, replace(parcel, delay_ms=parcel.delay_ms + self.delay_ms)]
 
 
 @dataclass
@@ -170,7 +196,7 @@ class WebhookReordered(Fault):
         # The first event cannot be overtaken: nothing happens before it is answered.
         if event_type == "call.initiated" or rng.random() >= self.chance:
             return [parcel]
-        return [Parcel(delay_ms=parcel.delay_ms + self.delay_ms, bad_signature=parcel.bad_signature)]
+        return [replace(parcel, delay_ms=parcel.delay_ms + self.delay_ms)]
 
 
 @dataclass
@@ -180,7 +206,7 @@ class BadSignature(Fault):
     NAME = "bad_signature"
 
     def deliver(self, parcel: Parcel, event_type: str, rng: random.Random) -> list[Parcel]:
-        return [Parcel(delay_ms=parcel.delay_ms, bad_signature=True)]
+        return [replace(parcel, bad_signature=True)]
 
 
 FAULTS: dict[str, type[Fault]] = {
@@ -227,6 +253,12 @@ class Link:
         self.faults = [parse_fault(fault) if isinstance(fault, str) else copy.copy(fault) for fault in faults]
         self._rng = random.Random(seed)  # noqa: S311  (faults want replay, not secrecy)
 
+    def change(self, options: CarrierOptions) -> CarrierOptions:
+        """The account as this call has it."""
+        for fault in self.faults:
+            options = fault.change(options)
+        return options
+
     def stream_url(self, url: str) -> str | None:
         """Where the socket goes; None: it is never tried."""
         for fault in self.faults:
@@ -247,6 +279,10 @@ class Link:
         for fault in self.faults:
             texts = [arrived for text in texts for arrived in fault.carry(text, open_ms, self._rng)]
         return texts
+
+    def answer(self, command: str) -> ApiAnswer | None:
+        """What the API does with this command in place of answering it; the first fault that has something wins."""
+        return next((one for fault in self.faults if (one := fault.answer(command)) is not None), None)
 
     def deliver(self, event_type: str) -> list[Parcel]:
         """How one webhook is delivered: once and at once, if nothing is wrong."""
