@@ -2,5 +2,5 @@
 
 Start at `simulator.Simulator`. Pure, with a manual clock in tests: `carrier` (one media stream), `call` (one leg),
 `refusal` (which bodies are taken), `link` (faults). Shells: `api` (HTTP), `sender` (webhooks), `caller` (the phone).
-Whatever Telnyx leaves unknown is a field of `options.CarrierOptions`.
+Whatever Telnyx leaves unknown is a field of `options.CarrierOptions`. Beside it `railway`: the host's API, for the doctor.
 """

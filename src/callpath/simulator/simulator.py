@@ -114,7 +114,7 @@ class Simulator:
         self._dialled: dict[str, tuple[float, CallStatus]] = {}
         self._events: deque[CallEvent] = deque(maxlen=EVENTS_MAX)
         self._sender: WebhookSender | None = None
-        self._server: _Server | None = None
+        self._server: LoopbackServer | None = None
 
     @property
     def api_base(self) -> str:
@@ -136,7 +136,7 @@ class Simulator:
         await self._exits.enter_async_context(http)
         self._sender = WebhookSender(self._private_key, self.options, self._clock, http)
         await self._group.__aenter__()
-        self._server = _Server(
+        self._server = LoopbackServer(
             uvicorn.Config(
                 build_app(self),
                 log_config=None,
@@ -504,7 +504,7 @@ def hello_wav() -> Path:
         return path
 
 
-class _Server(uvicorn.Server):
+class LoopbackServer(uvicorn.Server):
     """uvicorn inside a program that has its own signals, and that wants to know when it listens."""
 
     def __init__(self, config: uvicorn.Config) -> None:
