@@ -251,9 +251,9 @@ class RailwayStandIn:
         path = re.search(r"@path:(\S+)", wanted)
         found = [
             row
-            for row in sorted(rows, key=lambda row: str(row["timestamp"]))
-            if (end is None or row["timestamp"] <= end)
-            and (start is None or row["timestamp"] >= start)
+            for row in sorted(rows, key=lambda row: _time(row["timestamp"]))
+            if (end is None or _time(row["timestamp"]) <= _time(end))
+            and (start is None or _time(row["timestamp"]) >= _time(start))
             and (severity is None or row.get("severity") == severity[1])
             and (path is None or str(row.get("path", "")).startswith(path[1]))
         ]
@@ -346,6 +346,11 @@ def _select(value: Any, selection: Json) -> Any:
     if not selection or not isinstance(value, dict):
         return value
     return {name: _select(value.get(name), inner) for name, inner in selection.items()}
+
+
+def _time(text: str) -> tuple[str, float]:
+    whole, _, fraction = text.removesuffix("Z").partition(".")
+    return whole, float(f"0.{fraction}0")
 
 
 def _json(document: Json, status: int = 200) -> Response:
