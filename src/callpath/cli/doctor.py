@@ -185,3 +185,8 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+from callpath.cli.doctor_account import account  # noqa: E402 (commands register on app)
+
+app.command("account")(account)
