@@ -14,13 +14,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from callpath.call.session import Stage
+from callpath.clock import Clock
 from callpath.doctor import calls
 from callpath.doctor.calls import call_facts
-from callpath.doctor.engine import judge
-from callpath.doctor.facts import CallFacts, Facts, UrlFacts, WayFacts
+from callpath.doctor.engine import OnStep, gather, judge, stream_works
+from callpath.doctor.facts import CallFacts, Facts, UpgradeFacts, UrlFacts, WayFacts
+from callpath.doctor.ourselves import own_word
 from callpath.doctor.probes.url import probe_url
 from callpath.doctor.request import Request
-from callpath.doctor.rule import Finding, Owner, Rule
+from callpath.doctor.rule import Finding, Rule
 from callpath.doctor.rules import (
     ACCOUNT_RULES,
     CALL_FALLBACKS,
@@ -46,7 +48,7 @@ from callpath.timeline import (
     kind_of,
 )
 
-__all__ = ["call_facts", "call_works", "judge_call", "seen", "url_of_call"]
+__all__ = ["call_facts", "call_works", "judge_call", "probe_way", "seen", "url_of_call", "wants_probe"]
 
 _STEPS: dict[Stage, tuple[str, tuple[type[What], ...]]] = {
     Stage.WEBHOOK_RECEIVED: ("webhook", (WebhookReceived,)),
@@ -89,6 +91,62 @@ def judge_call(
         call=seen(call),
         sources=sources,
     )
+
+
+def wants_probe(facts: Facts, diagnosis: Diagnosis) -> bool:
+    """Whether trying the stream's URL now could tell more: its socket never came, and why is not known yet."""
+    call = facts[CallFacts]
+    waited = any(found.rule.code in {"CALL021", "CALL032", "CALL033"} for found in diagnosis.findings)
+    return waited and not diagnosis.decided and bool(url_of_call(call))
+
+
+async def probe_way(
+    facts: Facts,
+    clock: Clock,
+    *,
+    token: str | None,
+    token_in: str,
+    test_url: str,
+    test_token: str | None,
+    on_step: OnStep = lambda _: None,
+) -> tuple[Step, ...]:
+    """Try the call's own stream URL with a probe's `token`, and, where a callpath server refuses that by name, the test
+    connection of the same server. What was seen is added to `facts`; returns the steps."""
+    call = facts[CallFacts]
+    url = url_of_call(call)
+    if token and token_in == "path":
+        url = url.replace("***", token)
+    header = token if token_in == "header" else None
+    seen = await gather(Request(url=url, token=header), clock, on_step)
+    upgrade = seen.facts.get(UpgradeFacts)
+    word = own_word(upgrade.carrier) if upgrade is not None else None
+    lost_token = word is not None and word.reason == "no_token" and header is not None
+    if word is None or word.reason not in _KNOWS_US or lost_token:
+        works = stream_works(seen.facts)
+        _join(facts, seen.facts)
+        facts.add(WayFacts(url=url_of_call(call), probed_at_unix_ms=clock.now_unix_ms(), through=works))
+        return tuple(seen.steps)
+    test = await gather(Request(url=test_url, token=test_token), clock, on_step)
+    _join(facts, test.facts)
+    facts.add(
+        WayFacts(
+            url=url_of_call(call),
+            probed_at_unix_ms=clock.now_unix_ms(),
+            word=word.reason,
+            detail=word.detail,
+            through=stream_works(test.facts),
+        )
+    )
+    return (*seen.steps, *test.steps)
+
+
+_KNOWS_US = {"call_ended", "unknown_session", "second_socket", "no_token", "wrong_token"}
+"""What a callpath server says to an upgrade that came all the way to it."""
+
+
+def _join(facts: Facts, more: Facts) -> None:
+    for fact in more:
+        facts.add(fact)
 
 
 def url_of_call(call: CallFacts) -> str:
@@ -157,13 +215,20 @@ def _told_by_the_server(call: CallFacts) -> tuple[Rule, ...]:
         rule = rules.get(str(probed.get("code")))
         if rule is None or not probed.get("decided") or probed.get("healthy"):
             continue
-        owner: Owner | None = next((o for o in (rule.owner,) if o == probed.get("owner")), None)
         finding = Finding(
             str(probed.get("summary") or rule.title),
             (f"the server's own probe of {probed.get('url')} during the call",),
             fix=str(probed.get("fix") or ""),
-            owner=owner,
         )
+        if rule.layer == "tcp":
+            # Behind a router that does not lead its own address back inside, the world gets in where the server does not.
+            finding = replace(
+                finding,
+                kind="open",
+                candidates=(rule.slug,),
+                question="Is it the same from outside? The server tried its own public address from within, which some "
+                "networks do not allow. Run callpath doctor url from another network.",
+            )
         found.append(replace(rule, check=_saying(finding), by_time=False))
     return tuple(found[-1:])
 
