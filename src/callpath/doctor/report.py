@@ -28,6 +28,15 @@ def step_line(step: Step, *, colour: bool) -> str:
     return f"\x1b[{_COLOURS[step.status]}m{line}\x1b[0m" if colour else line
 
 
+def one_line(diagnosis: Diagnosis) -> str:
+    """The verdict, for a watchdog's log."""
+    if diagnosis.verdict is None:
+        return "healthy" if diagnosis.healthy else "not decided"
+    found = diagnosis.verdict
+    head = found.rule.slug if diagnosis.decided else "not decided"
+    return f"{head}: {found.finding.summary}"
+
+
 def terminal(diagnosis: Diagnosis, *, colour: bool, verbose: bool = False) -> str:
     """The report below the steps, 80 columns wide."""
     return "\n".join(_terminal(diagnosis, colour, verbose)) + "\n"
