@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from callpath.cli.doctor_account import account
+from callpath.cli.doctor_call import call
+
 if TYPE_CHECKING:
     from callpath.doctor.request import Override
-    from callpath.doctor.verdict import Diagnosis, Step
+    from callpath.doctor.verdict import Step
 
 app = typer.Typer(help="Name the one cause why a media stream does not work.", no_args_is_help=True)
 
@@ -55,7 +58,7 @@ def url(
     from callpath.cli.environment import named_values
     from callpath.clock import SystemClock
     from callpath.doctor.engine import diagnose
-    from callpath.doctor.report import html_page, markdown, step_line, terminal
+    from callpath.doctor.report import html_page, markdown, one_line, step_line, terminal
     from callpath.doctor.request import Request
     from callpath.doctor.verdict import document
 
@@ -89,7 +92,7 @@ def url(
     if as_json:
         typer.echo(json.dumps(document(diagnosis), indent=1, ensure_ascii=False))
     elif quiet:
-        typer.echo(_line(diagnosis))
+        typer.echo(one_line(diagnosis))
     else:
         typer.echo(terminal(diagnosis, colour=colour, verbose=verbose), nl=False)
     if report is not None:
@@ -127,14 +130,6 @@ def explain(
         )
     for rule in chosen:
         typer.echo(explained(rule))
-
-
-def _line(diagnosis: Diagnosis) -> str:
-    if diagnosis.verdict is None:
-        return "healthy" if diagnosis.healthy else "not decided"
-    found = diagnosis.verdict
-    head = found.rule.slug if diagnosis.decided else "not decided"
-    return f"{head}: {found.finding.summary}"
 
 
 def _probe_token(url: str) -> str | None:
@@ -187,6 +182,5 @@ def _is_address(text: str) -> bool:
     return True
 
 
-from callpath.cli.doctor_account import account  # noqa: E402 (commands register on app)
-
 app.command("account")(account)
+app.command("call")(call)
