@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from callpath.config import Settings
     from callpath.doctor.account import AccountRequest
-    from callpath.doctor.facts import Facts, ServedFacts
+    from callpath.doctor.facts import Facts
     from callpath.doctor.probes.railway import RailwayService
     from callpath.doctor.probes.telnyx import Telnyx
     from callpath.doctor.verdict import Diagnosis, Step
@@ -61,7 +61,14 @@ def account(
         code = asyncio.run(
             asking.run(
                 asking.request(number, application, destination),
-                _Shown(as_json, quiet, verbose, report, sys.stdout.isatty() and not values.get("NO_COLOR")),
+                _Shown(
+                    as_json,
+                    quiet,
+                    verbose,
+                    report,
+                    sys.stdout.isatty() and not values.get("NO_COLOR"),
+                    (*_written(number), *_written(destination), *_secrets(settings, values)),
+                ),
                 fix=fix,
                 yes=yes,
             )
@@ -74,11 +81,25 @@ def may_ask() -> bool:
     return sys.stdin.isatty()
 
 
+def _written(number: str) -> tuple[str, ...]:
+    """How a phone number may stand in a text; empty for none."""
+    digits = "".join(character for character in number if character.isdigit())
+    return (f"+{digits}", f"%2B{digits}", digits) if digits else ()
+
+
+def _secrets(settings: Settings, values: Mapping[str, str]) -> tuple[str, ...]:
+    names = ("RAILWAY_TOKEN", "RAILWAY_API_TOKEN")
+    return tuple(filter(None, (settings.telnyx_api_key, settings.secret, *(values.get(name, "") for name in names))))
+
+
 class _Shown:
     """How results are printed."""
 
-    def __init__(self, as_json: bool, quiet: bool, verbose: bool, report: Path | None, colour: bool) -> None:
+    def __init__(
+        self, as_json: bool, quiet: bool, verbose: bool, report: Path | None, colour: bool, secrets: tuple[str, ...]
+    ) -> None:
         self.as_json, self.quiet, self.verbose, self.report, self.colour = as_json, quiet, verbose, report, colour
+        self.secrets = secrets
 
     def step(self, step: Step) -> None:
         from callpath.doctor.report import step_line
@@ -102,8 +123,8 @@ class _Shown:
         else:
             typer.echo(account_text(diagnosis, colour=self.colour, verbose=self.verbose), nl=False)
         if self.report is not None:
-            text = html_page(diagnosis) if self.report.suffix == ".html" else markdown(diagnosis)
-            self.report.write_text(text, encoding="utf-8")
+            write = html_page if self.report.suffix == ".html" else markdown
+            self.report.write_text(write(diagnosis, None, self.secrets), encoding="utf-8")
             typer.echo(f"report written to {self.report}", err=True)
 
     def say(self, text: str) -> None:
@@ -139,13 +160,14 @@ class _Asking:
     def request(self, number: str, application: str, destination: str) -> AccountRequest:
         from urllib.parse import urlsplit
 
+        from callpath.cli.doctor_call import served_facts
         from callpath.doctor.account import AccountRequest
         from callpath.wire.signature import load_public_key
 
         settings, values = self._settings, self._values
         here = bool(values.get("RAILWAY_DEPLOYMENT_ID"))  # given to the running service, and to nobody else
         return AccountRequest(
-            served=served_by(settings),
+            served=served_facts(settings),
             number=number,
             application_id=application,
             destination=destination,
@@ -250,20 +272,3 @@ async def _mend(telnyx: Telnyx, facts: Facts, shown: _Shown, *, yes: bool) -> li
             shown.say("  changed, and read again: it is so now" if told["done"] else "  it may have been changed")
             shown.say(f"  undo it with:\n  {undo}")
     return made
-
-
-def served_by(settings: Settings) -> ServedFacts | None:
-    """What a server with these settings serves; None without a public URL."""
-    from callpath.call.address import audio_url, webhook_url
-    from callpath.doctor.facts import ServedFacts
-    from callpath.wire.ids import SessionId
-
-    if not settings.public_url:
-        return None
-    return ServedFacts(
-        public_url=settings.public_url,
-        webhook_url=webhook_url(settings.public_url),
-        audio_url=audio_url(settings.public_url, SessionId("SESSION")).replace("SESSION", "{call_session_id}"),
-        port=settings.port,
-        token_in=settings.token_in,
-    )
