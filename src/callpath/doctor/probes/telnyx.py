@@ -460,11 +460,15 @@ def _is_missed(event: CallEvent, have: frozenset[str]) -> bool:
 
 
 async def _detail_records(telnyx: Telnyx, ids: set[str]) -> tuple[Json, ...] | None:
-    """What is charged as media streaming, and belongs to this call by any of its ids, in whichever field."""
+    """What is charged as media streaming, and belongs to this call by any of its ids, in whichever field.
+
+    The fields are not documented, nor is how late a record appears: one that is there proves a stream, none proves
+    nothing.
+    """
     rows = await telnyx.rows(
         "detail records",
         "/detail_records",
-        {"filter[record_type]": "media-streaming", "filter[date_range]": "last_2_days", "sort": "-created_at"},
+        {"filter[record_type]": "media-streaming", "filter[date_range]": "this_month", "sort": "-created_at"},
         rows_max=50,
     )
     if rows is None:
