@@ -1,4 +1,4 @@
-"""`callpath doctor call`: what was wrong with a call that was; and `callpath doctor` alone: all that can be asked, in order."""
+"""`callpath doctor call`: what was wrong with a call that was; `callpath doctor` alone: all that can be asked, in order."""
 
 from __future__ import annotations
 

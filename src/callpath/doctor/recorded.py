@@ -158,13 +158,10 @@ def url_of_call(call: CallFacts) -> str:
 def call_works(facts: Facts) -> bool:
     """Audio flowed both ways, the socket ended in order, and the call came to its end without a failure of ours."""
     call = facts[CallFacts]
-    closings = calls.closings(call)
-    in_order = not closings or closings[-1][1].code in {1000, 1001, 1005}
-    by_stop = any(stop.get("by_stop_frame", True) for _, stop in calls.told(call, "stream.stopped"))
     return (
         call.state.missing_stage() is None
         and calls.ended_unix_ms(call) is not None
-        and (by_stop or in_order)
+        and calls.broken_off(call) is None
         and not calls.every(call, HandlerFailed)
         and calls.packets(call, "outbound") != 0
     )
