@@ -18,7 +18,7 @@ from callpath.clock import Clock
 from callpath.doctor import calls
 from callpath.doctor.calls import call_facts
 from callpath.doctor.engine import OnStep, gather, judge, stream_works
-from callpath.doctor.facts import CallFacts, Facts, UpgradeFacts, UrlFacts, WayFacts
+from callpath.doctor.facts import CallFacts, DnsFacts, Facts, TcpFacts, UpgradeFacts, UrlFacts, WayFacts
 from callpath.doctor.ourselves import own_word
 from callpath.doctor.probes.url import probe_url
 from callpath.doctor.request import Request
@@ -77,7 +77,9 @@ def judge_call(
     url = url_of_call(call)
     if url and not came and UrlFacts not in facts:
         facts.add(probe_url(Request(url=url)))
-    way = () if came or UrlFacts not in facts else (*_told_by_the_server(call), *RULES)
+    probed = DnsFacts in facts or TcpFacts in facts
+    seen_rules = tuple(rule for rule in RULES if probed or rule.layer == "url")
+    way = () if came or UrlFacts not in facts else (*_told_by_the_server(call), *seen_rules)
     return judge(
         url,
         facts,

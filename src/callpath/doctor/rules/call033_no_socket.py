@@ -36,7 +36,7 @@ def check(facts: Facts) -> Finding | None:
         kind="open",
         candidates=CANDIDATES
         if way is not None and way.through
-        else ("tcp-timeout-firewall-drop", "tls-handshake", *CANDIDATES),
+        else ("tcp-timeout-firewall-drop", "tls-untrusted-root", "proxy-upgrade-headers-stripped", *CANDIDATES),
         question=way_question(way, url_asked(known)),
     )
 
