@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from callpath.cli.doctor_call import call
-
 if TYPE_CHECKING:
     from callpath.doctor.request import Override
     from callpath.doctor.verdict import Step
@@ -181,4 +179,8 @@ def _is_address(text: str) -> bool:
     return True
 
 
+from callpath.cli.doctor_account import account  # noqa: E402 (commands register on app)
+from callpath.cli.doctor_call import call  # noqa: E402
+
 app.command("call")(call)
+app.command("account")(account)
