@@ -15,7 +15,16 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from callpath.call.session import Stage, fold
-from callpath.doctor.facts import CallFacts, FactMissing, Facts, RefusalFacts, ServedFacts, UrlFacts, WayFacts
+from callpath.doctor.facts import (
+    CallFacts,
+    FactMissing,
+    Facts,
+    RefusalFacts,
+    ServedFacts,
+    TelnyxCallFacts,
+    UrlFacts,
+    WayFacts,
+)
 from callpath.store.port import Refusal
 from callpath.timeline import (
     KINDS,
@@ -436,6 +445,18 @@ def probed_evidence(call: CallFacts) -> tuple[str, ...]:
     )
 
 
+def telnyx_evidence(facts: Facts) -> tuple[str, ...]:
+    """Webhooks that Telnyx says it sent and that our timeline lacks."""
+    told_by_telnyx = facts.get(TelnyxCallFacts)
+    lines = []
+    for row in told_by_telnyx.missed if told_by_telnyx is not None else ():
+        event = (row.metadata or {}).get("event")
+        said = event.get("payload") if isinstance(event, dict) else None
+        reason = said.get("failure_reason") if isinstance(said, dict) else None
+        lines.append(f"Telnyx sent and we do not have: {row.name}" + (f" ({reason})" if reason else ""))
+    return tuple(lines)
+
+
 def way_question(way: WayFacts | None, url: str) -> str:
     """What would decide why no socket came."""
     if way is None or not (way.word or way.through):
@@ -503,7 +524,7 @@ def broken_off(call: CallFacts) -> tuple[Entry, SocketClosed] | None:
             stopped = stopped or what.by_stop_frame
         elif isinstance(what, SocketClosed):
             at_unix_ms = entry.at_unix_ms
-            near_end = ended is not None and at_unix_ms >= ended - NEAR_END_MS and max(felt) < at_unix_ms
+            near_end = ended is not None and at_unix_ms >= ended - NEAR_END_MS and max(felt, default=0) < at_unix_ms
             ours = what.by == "us" and what.code == 1000
             if streaming and not (stopped or near_end or ours):
                 return entry, what

@@ -12,13 +12,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from datetime import datetime
 
 from callpath.call.session import Stage
 from callpath.clock import Clock
 from callpath.doctor import calls
 from callpath.doctor.calls import call_facts
 from callpath.doctor.engine import OnStep, gather, judge, stream_works
-from callpath.doctor.facts import CallFacts, DnsFacts, Facts, TcpFacts, UpgradeFacts, UrlFacts, WayFacts
+from callpath.doctor.facts import (
+    CallFacts,
+    DnsFacts,
+    Facts,
+    TcpFacts,
+    TelnyxCallFacts,
+    UpgradeFacts,
+    UrlFacts,
+    WayFacts,
+)
 from callpath.doctor.ourselves import own_word
 from callpath.doctor.probes.url import probe_url
 from callpath.doctor.request import Request
@@ -34,6 +44,7 @@ from callpath.doctor.rules import (
 )  # fmt: skip
 from callpath.doctor.verdict import CallSeen, Diagnosis, Line, Source, StageSeen, StageStatus, Step, StepStatus
 from callpath.timeline import (
+    Entry,
     FirstInbound,
     FirstOutbound,
     HandlerFailed,
@@ -47,8 +58,18 @@ from callpath.timeline import (
     describe,
     kind_of,
 )
+from callpath.wire.ids import SessionId
 
-__all__ = ["call_facts", "call_works", "judge_call", "probe_way", "seen", "url_of_call", "wants_probe"]
+__all__ = [
+    "call_facts",
+    "call_works",
+    "judge_call",
+    "missed_entries",
+    "probe_way",
+    "seen",
+    "url_of_call",
+    "wants_probe",
+]
 
 _STEPS: dict[Stage, tuple[str, tuple[type[What], ...]]] = {
     Stage.WEBHOOK_RECEIVED: ("webhook", (WebhookReceived,)),
@@ -86,7 +107,13 @@ def judge_call(
         (*_stage_steps(call), *steps),
         started_unix_ms=call.looked_at_unix_ms if started_unix_ms is None else started_unix_ms,
         duration_ms=duration_ms,
-        rules=(*(() if calls.webhooks(call) else ACCOUNT_RULES), *WAY_RULES, *EDGE_RULES, *way, *STREAM_RULES),
+        rules=(
+            *(() if Stage.CALL_ANSWERED in call.state.stages else ACCOUNT_RULES),
+            *WAY_RULES,
+            *EDGE_RULES,
+            *way,
+            *STREAM_RULES,
+        ),
         fallbacks=CALL_FALLBACKS,
         works=call_works,
         weigh=lambda rule, finding: _weighed_by_then(rule, finding, facts),
@@ -140,6 +167,34 @@ async def probe_way(
         )
     )
     return (*seen.steps, *test.steps)
+
+
+def missed_entries(call: CallFacts, told: TelnyxCallFacts) -> list[Entry]:
+    """Webhooks that Telnyx sent and our timeline lacks, as entries for it."""
+    entries = []
+    for row in told.missed:
+        event = (row.metadata or {}).get("event")
+        if not isinstance(event, dict):
+            continue
+        payload = event.get("payload")
+        ids = payload if isinstance(payload, dict) else {}
+        when = str(event.get("occurred_at") or row.event_timestamp or "").replace("Z", "+00:00")
+        try:
+            at_unix_ms = int(datetime.fromisoformat(when).timestamp() * 1000)
+        except ValueError:
+            continue
+        what = WebhookReceived(event_type=str(event["event_type"]), event_id=str(event["id"]), body={"data": event})
+        entries.append(
+            Entry(
+                session=SessionId(call.session),
+                at_unix_ms=at_unix_ms,
+                what=what,
+                key=f"webhook:{what.event_id}",
+                leg=ids.get("call_leg_id"),
+                call_control_id=ids.get("call_control_id"),
+            )
+        )
+    return entries
 
 
 _KNOWS_US = {"call_ended", "unknown_session", "second_socket", "no_token", "wrong_token"}
