@@ -87,6 +87,7 @@ def test_a_report_that_is_safe_to_share(telnyx: Simulator, run: Run, alone: Path
         (["--report", "x.pdf"], 2, "must end in .html or .md"),
         (["--number", "call me"], 2, "not a phone number"),
         (["--to", "x"], 2, "not a phone number"),
+        (["--webhook", "calls.example.com/hook"], 2, "not a full https:// URL"),
         (["--fix"], 2, "no terminal to ask on"),
         (["--railway"], 3, "RAILWAY_TOKEN is missing"),
     ],
@@ -164,6 +165,24 @@ def test_fix_where_nothing_can_be_changed(telnyx: Simulator, run: Run) -> None:
 
     assert 1 == result.exit_code
     assert "There is nothing here that --fix can change." in result.output
+
+
+def test_any_program_can_be_checked(telnyx: Simulator, run: Run) -> None:
+    """A bot of another make has another path; where nobody says which, nothing is called healthy."""
+    telnyx.account.application["webhook_event_url"] = "https://bot.example.net/telnyx"
+    ours = run("doctor", "account", "-q")
+    given = run("doctor", "account", "-q", "--webhook", "https://bot.example.net/telnyx")
+
+    assert ("webhook-url-mismatch\n", "healthy\n") == (ours.stdout, given.stdout)
+
+
+def test_without_a_public_url(telnyx: Simulator, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be compared is not called right."""
+    monkeypatch.delenv("PUBLIC_URL")
+    result = run("doctor", "account")
+
+    assert 4 == result.exit_code
+    assert "PUBLIC_URL is not set" in result.output
 
 
 # --- the host --------------------------------------------------------------------------------------------------------

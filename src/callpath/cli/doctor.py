@@ -10,19 +10,27 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from callpath.cli.doctor_account import account
-from callpath.cli.doctor_call import call
-
 if TYPE_CHECKING:
     from callpath.doctor.request import Override
     from callpath.doctor.verdict import Step
 
-app = typer.Typer(help="Name the one cause why a media stream does not work.", no_args_is_help=True)
+app = typer.Typer(help="Name the one cause why a media stream does not work.", rich_markup_mode=None)
 
 
-@app.callback()
-def doctor() -> None:
-    """Name the one cause why a media stream does not work."""
+@app.callback(invoke_without_command=True)
+def doctor(
+    context: typer.Context,
+    offline: bool = typer.Option(False, "--offline", help="Without a command: read what is here, ask nobody."),
+    as_json: bool = typer.Option(False, "--json", help="Without a command: one JSON document on stdout."),
+    verbose: bool = typer.Option(
+        False, "-v", "--verbose", help="Without a command: all evidence of the first problem."
+    ),
+) -> None:
+    """Name the one cause why a media stream does not work. Alone: configuration, account, public URL, last call."""
+    if context.invoked_subcommand is None:
+        from callpath.cli.doctor_all import everything
+
+        everything(offline=offline, as_json=as_json, verbose=verbose)
 
 
 @app.command()
@@ -182,5 +190,8 @@ def _is_address(text: str) -> bool:
     return True
 
 
-app.command("account")(account)
+from callpath.cli.doctor_account import account  # noqa: E402 (commands register on app)
+from callpath.cli.doctor_call import call  # noqa: E402
+
 app.command("call")(call)
+app.command("account")(account)

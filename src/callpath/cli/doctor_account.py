@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from callpath.config import Settings
     from callpath.doctor.account import AccountRequest
-    from callpath.doctor.facts import Facts
+    from callpath.doctor.facts import Facts, ServedFacts
     from callpath.doctor.probes.railway import RailwayService
     from callpath.doctor.probes.telnyx import Telnyx
     from callpath.doctor.verdict import Diagnosis, Step
@@ -25,6 +25,9 @@ def account(
     number: str = typer.Option("", "--number", metavar="+1…", help="The number that calls come to."),
     application: str = typer.Option("", "--application", metavar="ID", help="The Call Control application's id."),
     destination: str = typer.Option("", "--to", metavar="+1…", help="A number to be dialled: may it be?"),
+    webhook: str = typer.Option(
+        "", "--webhook", metavar="URL", help="Where webhooks are taken, if not by a callpath server at PUBLIC_URL."
+    ),
     railway: bool | None = typer.Option(
         None,
         "--railway/--no-railway",
@@ -50,6 +53,8 @@ def account(
     for text, hint in ((number, "--number"), (destination, "--to")):
         if text and not any(character.isdigit() for character in text):
             raise typer.BadParameter(f"{text!r} is not a phone number", param_hint=hint)
+    if webhook and not webhook.startswith(("https://", "http://")):
+        raise typer.BadParameter(f"{webhook!r} is not a full https:// URL", param_hint="--webhook")
     if fix and not yes and not may_ask():
         raise typer.BadParameter(
             "there is no terminal to ask on; give --yes to change without asking", param_hint="--fix"
@@ -60,7 +65,7 @@ def account(
         asking = _Asking(settings, values, railway=railway, service=service)
         code = asyncio.run(
             asking.run(
-                asking.request(number, application, destination),
+                asking.request(number, application, destination, webhook),
                 _Shown(
                     as_json,
                     quiet,
@@ -79,6 +84,13 @@ def account(
 def may_ask() -> bool:
     """Whether somebody sits at a terminal."""
     return sys.stdin.isatty()
+
+
+def _served_at(webhook: str) -> ServedFacts:
+    """Another program than a callpath server: only where it takes webhooks is known."""
+    from callpath.doctor.facts import ServedFacts
+
+    return ServedFacts(public_url=webhook, webhook_url=webhook, audio_url="", port=0)
 
 
 def _written(number: str) -> tuple[str, ...]:
@@ -157,22 +169,21 @@ class _Asking:
                 "Set it in the environment or in .env",
             )
 
-    def request(self, number: str, application: str, destination: str) -> AccountRequest:
+    def request(self, number: str, application: str, destination: str, webhook: str) -> AccountRequest:
         from urllib.parse import urlsplit
 
-        from callpath.cli.doctor_call import served_facts
         from callpath.doctor.account import AccountRequest
         from callpath.wire.signature import load_public_key
 
         settings, values = self._settings, self._values
         here = bool(values.get("RAILWAY_DEPLOYMENT_ID"))  # given to the running service, and to nobody else
         return AccountRequest(
-            served=served_facts(settings),
+            served=_served_at(webhook) if webhook else served_by(settings),
             number=number,
             application_id=application,
             destination=destination,
             public_key=load_public_key(settings.telnyx_public_key) if settings.telnyx_public_key else None,
-            public_host=urlsplit(settings.public_url).hostname or "",
+            public_host=urlsplit(webhook or settings.public_url).hostname or "",
             listening_port=settings.port if here else None,
             shared_log=settings.database_url.startswith("postgres") if here or settings.database_url else None,
         )
@@ -272,3 +283,20 @@ async def _mend(telnyx: Telnyx, facts: Facts, shown: _Shown, *, yes: bool) -> li
             shown.say("  changed, and read again: it is so now" if told["done"] else "  it may have been changed")
             shown.say(f"  undo it with:\n  {undo}")
     return made
+
+
+def served_by(settings: Settings) -> ServedFacts | None:
+    """What a server with these settings serves; None without a public URL."""
+    from callpath.call.address import audio_url, webhook_url
+    from callpath.doctor.facts import ServedFacts
+    from callpath.wire.ids import SessionId
+
+    if not settings.public_url:
+        return None
+    return ServedFacts(
+        public_url=settings.public_url,
+        webhook_url=webhook_url(settings.public_url),
+        audio_url=audio_url(settings.public_url, SessionId("SESSION")).replace("SESSION", "{call_session_id}"),
+        port=settings.port,
+        token_in=settings.token_in,
+    )

@@ -1,4 +1,4 @@
-"""`callpath doctor call`: what was wrong with a call that was; and `callpath doctor` alone: all that can be asked, in order."""
+"""`callpath doctor call`: what was wrong with a call that was."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from callpath.cli.environment import Exit, clear_errors, load_settings, named_va
 
 if TYPE_CHECKING:
     from callpath.config import Settings
-    from callpath.doctor.facts import CallFacts, Facts, ServedFacts
-    from callpath.doctor.verdict import Diagnosis, Step
+    from callpath.doctor.facts import CallFacts, Facts
+    from callpath.doctor.verdict import Diagnosis, Source, Step
     from callpath.store.port import CallLog
     from callpath.wire.ids import SessionId
 
@@ -60,7 +60,8 @@ def call(
     liberties = Liberties(offline=offline, telnyx=not no_telnyx, backfill=backfill)
     with clear_errors():
         settings, _ = load_settings()
-        found = asyncio.run(_diagnose(settings, identifier, liberties))
+        require_call_log(settings)
+        found = asyncio.run(diagnose_call(settings, identifier, liberties))
     if isinstance(found, list):
         near = "".join(f"\n  {line}" for line in found)
         typer.secho(
@@ -71,6 +72,19 @@ def call(
         raise typer.Exit(Exit.USAGE)
     show(found, settings, as_json=as_json, quiet=quiet, verbose=verbose, report=report)
     raise typer.Exit(found.diagnosis.exit_code)
+
+
+def require_call_log(settings: Settings) -> None:
+    """Raises ConfigError where there is none: an empty one would be made, and "no call ever came" would be a lie."""
+    from callpath.errors import ConfigError
+
+    url = settings.log_url()
+    file = Path(url.removeprefix("sqlite:///"))
+    if url.startswith("sqlite:///") and not file.exists():
+        hint = (
+            "Run the doctor where the server's data is, or set CALLPATH_DATA_DIR or DATABASE_URL as the server has it"
+        )
+        raise ConfigError("the call log", f"{file} is not there", hint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +120,8 @@ def show(
 # --- gathering -------------------------------------------------------------------------------------------------------
 
 
-async def _diagnose(settings: Settings, identifier: str, liberties: Liberties) -> Examined | list[str]:
-    """The diagnosis; or, where no call has that id, the calls that are near to it."""
+async def diagnose_call(settings: Settings, identifier: str, liberties: Liberties) -> Examined | list[str]:
+    """The diagnosis of a call, or of the last one; or, where no call has that id, the calls that are near to it."""
     from callpath.store.sql import open_call_log
 
     async with open_call_log(settings.log_url()) as log:
@@ -137,6 +151,7 @@ async def _near(log: CallLog, identifier: str) -> list[str]:
 
 async def examine_call(log: CallLog, session: SessionId | None, settings: Settings, liberties: Liberties) -> Examined:
     """Read the log, judge, ask whoever else may know, and judge again. `session` None: what was refused and no call."""
+    from callpath.cli.doctor_account import served_by
     from callpath.clock import SystemClock
     from callpath.doctor.facts import Facts, RefusalFacts
     from callpath.doctor.recorded import call_facts, judge_call, wants_probe
@@ -149,22 +164,20 @@ async def examine_call(log: CallLog, session: SessionId | None, settings: Settin
     known = call_facts(session or "", entries, looked_at_unix_ms=started_unix_ms)
     facts = Facts(known, RefusalFacts(count=count, latest=tuple(latest)))
     sources = [Source("call log", "read", f"{len(entries)} entries; {count} requests were ever refused")]
-    served = served_facts(settings)
+    served = served_by(settings)
     if served is not None:
         facts.add(served)
     secrets = _secrets(known, settings)
+    sources.append(await _ask_telnyx(log, facts, settings, liberties))
     steps: tuple[Step, ...] = ()
-    diagnosis = judge_call(facts)
     if liberties.offline:
-        sources.append(Source("Telnyx", "not asked", "--offline"))
         sources.append(Source("stream URL", "not asked", "--offline"))
+    elif wants_probe(facts, judge_call(facts)):
+        steps = await _probe(facts, settings)
+        sources.append(Source("stream URL", "read", f"probed from this machine, {len(steps)} steps"))
     else:
-        if wants_probe(facts, diagnosis):
-            steps = await _probe(facts, settings)
-            sources.append(Source("stream URL", "read", f"probed from this machine, {len(steps)} steps"))
-        else:
-            why = "the socket came, was not due, or the cause is known without it"
-            sources.append(Source("stream URL", "not asked", why))
+        why = "the socket came, was not due, or the cause is known without it"
+        sources.append(Source("stream URL", "not asked", why))
     diagnosis = judge_call(
         facts,
         steps,
@@ -175,22 +188,46 @@ async def examine_call(log: CallLog, session: SessionId | None, settings: Settin
     return Examined(diagnosis, secrets)
 
 
-def served_facts(settings: Settings) -> ServedFacts | None:
-    """What a server with these settings serves; None where it has no public URL."""
-    from callpath.call.address import AUDIO_PATH, audio_url, webhook_url
-    from callpath.doctor.facts import ServedFacts
+async def _ask_telnyx(log: CallLog, facts: Facts, settings: Settings, liberties: Liberties) -> Source:
+    """Telnyx's own word of the call goes into `facts`; with --backfill, webhooks that were missed into the log, too."""
+    from callpath.clock import SystemClock
+    from callpath.doctor.facts import CallFacts
+    from callpath.doctor.probes.telnyx import Telnyx, probe_telnyx_call
+    from callpath.doctor.recorded import call_facts, missed_entries
+    from callpath.doctor.verdict import Source
+    from callpath.timeline import WebhookReceived
     from callpath.wire.ids import SessionId
 
-    if not settings.public_url:
-        return None
-    audio = audio_url(settings.public_url, SessionId("SESSION"))
-    return ServedFacts(
-        public_url=settings.public_url,
-        webhook_url=webhook_url(settings.public_url),
-        audio_url=audio.removesuffix(AUDIO_PATH.format(call_session_id="SESSION")) + AUDIO_PATH,
-        port=settings.port,
-        token_in=settings.token_in,
+    known = facts[CallFacts]
+    why = "--offline" if liberties.offline else "" if liberties.telnyx else "--no-telnyx"
+    why = (
+        why or ("" if settings.telnyx_api_key else "TELNYX_API_KEY is not set") or ("" if known.entries else "no call")
     )
+    if why:
+        return Source("Telnyx", "not asked", why)
+    clock = SystemClock()
+    async with Telnyx(api_base=settings.telnyx_api_base, api_key=settings.telnyx_api_key, clock=clock) as telnyx:
+        told = await probe_telnyx_call(
+            telnyx,
+            call_control_ids=[leg.call_control_id for leg in known.state.legs.values()],
+            leg_ids=list(known.state.legs),
+            session_id=known.session,
+            have=frozenset(e.what.event_id for e in known.entries if isinstance(e.what, WebhookReceived)),
+        )
+    facts.add(told)
+    if told.events is None:
+        said = f"{told.refusals[0].status or 'no answer'} {told.refusals[0].detail}" if told.refusals else "no answer"
+        return Source("Telnyx", "failed", said)
+    words = f"{len(told.events)} events of the call; {len(told.missed)} webhooks that we do not have"
+    if not (liberties.backfill and told.missed):
+        return Source("Telnyx", "read", words)
+    if told.status is not None and told.status.is_alive:
+        return Source("Telnyx", "read", f"{words}; not back-filled, since the call is still up")
+    entries = missed_entries(known, told)
+    added = sum([await log.append(entry) for entry in entries])
+    all_of_it = await log.read(SessionId(known.session))
+    facts.add(call_facts(known.session, all_of_it, looked_at_unix_ms=known.looked_at_unix_ms))
+    return Source("Telnyx", "read", f"{words}; {added} back-filled")
 
 
 async def _probe(facts: Facts, settings: Settings) -> tuple[Step, ...]:

@@ -15,7 +15,16 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from callpath.call.session import Stage, fold
-from callpath.doctor.facts import CallFacts, FactMissing, Facts, RefusalFacts, ServedFacts, UrlFacts, WayFacts
+from callpath.doctor.facts import (
+    CallFacts,
+    FactMissing,
+    Facts,
+    RefusalFacts,
+    ServedFacts,
+    TelnyxCallFacts,
+    UrlFacts,
+    WayFacts,
+)
 from callpath.store.port import Refusal
 from callpath.timeline import (
     KINDS,
@@ -31,6 +40,7 @@ from callpath.timeline import (
     StreamAccepted,
     StreamStarted,
     StreamStarting,
+    StreamStopped,
     StreamUrl,
     Unknown,
     WebhookReceived,
@@ -435,6 +445,18 @@ def probed_evidence(call: CallFacts) -> tuple[str, ...]:
     )
 
 
+def telnyx_evidence(facts: Facts) -> tuple[str, ...]:
+    """Webhooks that Telnyx says it sent and that our timeline lacks."""
+    told_by_telnyx = facts.get(TelnyxCallFacts)
+    lines = []
+    for row in told_by_telnyx.missed if told_by_telnyx is not None else ():
+        event = (row.metadata or {}).get("event")
+        said = event.get("payload") if isinstance(event, dict) else None
+        reason = said.get("failure_reason") if isinstance(said, dict) else None
+        lines.append(f"Telnyx sent and we do not have: {row.name}" + (f" ({reason})" if reason else ""))
+    return tuple(lines)
+
+
 def way_question(way: WayFacts | None, url: str) -> str:
     """What would decide why no socket came."""
     if way is None or not (way.word or way.through):
@@ -488,22 +510,28 @@ def we_hung_up(call: CallFacts) -> bool:
 
 
 def broken_off(call: CallFacts) -> tuple[Entry, SocketClosed] | None:
-    """The closing of a socket on which a stream ran, without a stop frame and while the line was up; the first that no
-    new stream made good, else None. Near the call's end a close without a stop frame is only untidy."""
-    if not every(call, StreamStarted):
-        return None
+    """The first socket that closed without a stop frame on its stream while the line was up; None where all ended in
+    order. Near the call's end a close without a stop frame is only untidy, unless something came of it."""
     ended = ended_unix_ms(call)
-    stops = [entry.at_unix_ms for entry, stop in told(call, "stream.stopped") if stop.get("by_stop_frame", True)]
-    for entry, what in closings(call):
-        in_order = any(abs(stop - entry.at_unix_ms) <= STOP_MS or stop <= entry.at_unix_ms for stop in stops)
-        near_end = ended is not None and entry.at_unix_ms >= ended - NEAR_END_MS
-        ours = what.by == "us" and what.code == 1000
-        if not in_order and not near_end and not ours:
-            return entry, what
+    felt = [entry.at_unix_ms for entry, _ in told(call, "stream.missing")]
+    felt += [entry.at_unix_ms for entry in (*every(call, StreamStarted), *webhooks(call, "streaming.failed"))]
+    streaming = stopped = False
+    for entry in call.entries:
+        what = entry.what
+        if isinstance(what, StreamStarted):
+            streaming, stopped = True, False
+        elif isinstance(what, StreamStopped):
+            stopped = stopped or what.by_stop_frame
+        elif isinstance(what, SocketClosed):
+            at_unix_ms = entry.at_unix_ms
+            near_end = ended is not None and at_unix_ms >= ended - NEAR_END_MS and max(felt, default=0) < at_unix_ms
+            ours = what.by == "us" and what.code == 1000
+            if streaming and not (stopped or near_end or ours):
+                return entry, what
+            streaming = stopped = False
     return None
 
 
-STOP_MS = 3_000
 NEAR_END_MS = 1_500
 """In the capture of a real call stop, close and call.hangup came within 20 ms."""
 

@@ -12,13 +12,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from datetime import datetime
 
 from callpath.call.session import Stage
 from callpath.clock import Clock
 from callpath.doctor import calls
 from callpath.doctor.calls import call_facts
 from callpath.doctor.engine import OnStep, gather, judge, stream_works
-from callpath.doctor.facts import CallFacts, Facts, UpgradeFacts, UrlFacts, WayFacts
+from callpath.doctor.facts import (
+    CallFacts,
+    DnsFacts,
+    Facts,
+    TcpFacts,
+    TelnyxCallFacts,
+    UpgradeFacts,
+    UrlFacts,
+    WayFacts,
+)
 from callpath.doctor.ourselves import own_word
 from callpath.doctor.probes.url import probe_url
 from callpath.doctor.request import Request
@@ -34,6 +44,7 @@ from callpath.doctor.rules import (
 )  # fmt: skip
 from callpath.doctor.verdict import CallSeen, Diagnosis, Line, Source, StageSeen, StageStatus, Step, StepStatus
 from callpath.timeline import (
+    Entry,
     FirstInbound,
     FirstOutbound,
     HandlerFailed,
@@ -47,8 +58,18 @@ from callpath.timeline import (
     describe,
     kind_of,
 )
+from callpath.wire.ids import SessionId
 
-__all__ = ["call_facts", "call_works", "judge_call", "probe_way", "seen", "url_of_call", "wants_probe"]
+__all__ = [
+    "call_facts",
+    "call_works",
+    "judge_call",
+    "missed_entries",
+    "probe_way",
+    "seen",
+    "url_of_call",
+    "wants_probe",
+]
 
 _STEPS: dict[Stage, tuple[str, tuple[type[What], ...]]] = {
     Stage.WEBHOOK_RECEIVED: ("webhook", (WebhookReceived,)),
@@ -77,14 +98,22 @@ def judge_call(
     url = url_of_call(call)
     if url and not came and UrlFacts not in facts:
         facts.add(probe_url(Request(url=url)))
-    way = () if came or UrlFacts not in facts else (*_told_by_the_server(call), *RULES)
+    probed = DnsFacts in facts or TcpFacts in facts
+    seen_rules = tuple(rule for rule in RULES if probed or rule.layer == "url")
+    way = () if came or UrlFacts not in facts else (*_told_by_the_server(call), *seen_rules)
     return judge(
         url,
         facts,
         (*_stage_steps(call), *steps),
         started_unix_ms=call.looked_at_unix_ms if started_unix_ms is None else started_unix_ms,
         duration_ms=duration_ms,
-        rules=(*(() if calls.webhooks(call) else ACCOUNT_RULES), *WAY_RULES, *EDGE_RULES, *way, *STREAM_RULES),
+        rules=(
+            *(() if Stage.CALL_ANSWERED in call.state.stages else ACCOUNT_RULES),
+            *WAY_RULES,
+            *EDGE_RULES,
+            *way,
+            *STREAM_RULES,
+        ),
         fallbacks=CALL_FALLBACKS,
         works=call_works,
         weigh=lambda rule, finding: _weighed_by_then(rule, finding, facts),
@@ -140,6 +169,34 @@ async def probe_way(
     return (*seen.steps, *test.steps)
 
 
+def missed_entries(call: CallFacts, told: TelnyxCallFacts) -> list[Entry]:
+    """Webhooks that Telnyx sent and our timeline lacks, as entries for it."""
+    entries = []
+    for row in told.missed:
+        event = (row.metadata or {}).get("event")
+        if not isinstance(event, dict):
+            continue
+        payload = event.get("payload")
+        ids = payload if isinstance(payload, dict) else {}
+        when = str(event.get("occurred_at") or row.event_timestamp or "").replace("Z", "+00:00")
+        try:
+            at_unix_ms = int(datetime.fromisoformat(when).timestamp() * 1000)
+        except ValueError:
+            continue
+        what = WebhookReceived(event_type=str(event["event_type"]), event_id=str(event["id"]), body={"data": event})
+        entries.append(
+            Entry(
+                session=SessionId(call.session),
+                at_unix_ms=at_unix_ms,
+                what=what,
+                key=f"webhook:{what.event_id}",
+                leg=ids.get("call_leg_id"),
+                call_control_id=ids.get("call_control_id"),
+            )
+        )
+    return entries
+
+
 _KNOWS_US = {"call_ended", "unknown_session", "second_socket", "no_token", "wrong_token"}
 """What a callpath server says to an upgrade that came all the way to it."""
 
@@ -158,13 +215,10 @@ def url_of_call(call: CallFacts) -> str:
 def call_works(facts: Facts) -> bool:
     """Audio flowed both ways, the socket ended in order, and the call came to its end without a failure of ours."""
     call = facts[CallFacts]
-    closings = calls.closings(call)
-    in_order = not closings or closings[-1][1].code in {1000, 1001, 1005}
-    by_stop = any(stop.get("by_stop_frame", True) for _, stop in calls.told(call, "stream.stopped"))
     return (
         call.state.missing_stage() is None
         and calls.ended_unix_ms(call) is not None
-        and (by_stop or in_order)
+        and calls.broken_off(call) is None
         and not calls.every(call, HandlerFailed)
         and calls.packets(call, "outbound") != 0
     )

@@ -188,7 +188,7 @@ _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\bv[23]:[\w+/=%-]{20,}"), "v3:[call]"),
     (re.compile(r"(?i)\b(sips?:)[^@\s]+@"), r"\1[party]@"),
     (re.compile(r"\b[\w.+-]+@[\w-]+\.[\w.-]*\w"), "[e-mail]"),
-    (re.compile(r"(?<![\w.:/+-])(?:\d[ -]?){9,18}\d(?![\w-])"), "[number]"),
+    (re.compile(r"(?<![\w.:/+-])\d(?:[ -]?\d){9,18}(?![\w:-])"), "[number]"),
 )
 _UUID = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.IGNORECASE)
 """Session and leg ids stay: support finds the call by them, and nobody else can."""
@@ -226,10 +226,12 @@ def _markdown(diagnosis: Diagnosis) -> list[str]:
     else:
         finding, rule = verdict.finding, verdict.rule
         title = finding.title or rule.title if diagnosis.decided else "Not decided"
-        lines += [f"**{title}** ({rule.code}, {rule.slug}; layer {rule.layer}; owner: {verdict.owner}; confidence "
-                  f"{finding.confidence})", "", finding.summary, "", f"Why: {rule.why}", ""]  # fmt: skip
+        sure = f"; confidence {finding.confidence}" if diagnosis.decided else ""
+        lines += [f"**{title}** ({rule.code}, {rule.slug}; layer {rule.layer}; owner: {verdict.owner}{sure})", "",
+                  finding.summary, "", f"Why: {rule.why}", ""]  # fmt: skip
         if finding.question:
             lines += [f"What would decide it: {finding.question}", ""]
+            lines += [f"Candidates: {', '.join(finding.candidates)}", ""] if finding.candidates else []
         else:
             lines += ["Fix:", "", "```", finding.fix or rule.fix, "```", ""]
         lines += ["## Evidence", "", *(f"- `{line}`" for line in finding.evidence), ""]

@@ -106,7 +106,7 @@ class Telnyx:
             found = document.get("data") if document is not None else None
             if document is None or not isinstance(found, list):
                 return kept or None
-            kept += [row for row in found if isinstance(row, dict)]
+            kept += [_ids_as_text(row) for row in found if isinstance(row, dict)]
             pages = _pages(document)
             if len(kept) >= rows_max or not found or (number >= pages if pages is not None else len(found) < size):
                 break
@@ -483,9 +483,15 @@ def _read_all(cls: type[D], rows: Iterable[Json] | None) -> Iterator[D]:
     """Rows as documents; one that cannot be read is left out."""
     for row in rows or []:
         try:
-            yield read(cls, row, cls.__name__)
+            yield read(cls, _ids_as_text(row), cls.__name__)
         except RemoteProtocolError:
             continue
+
+
+def _ids_as_text(row: Json) -> Json:
+    """Ids are texts of digits; one that came as a number would compare with nothing."""
+    numbers = {name: str(row[name]) for name in ("id", "connection_id") if type(row.get(name)) is int}
+    return row | numbers if numbers else row
 
 
 def _iso(unix_ms: int) -> str:
