@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from typer.testing import CliRunner, Result
 
 from callpath.cli import doctor_account
+from callpath.simulator.diagnosis import Account
 from callpath.simulator.railway import RailwayStandIn
 from callpath.simulator.simulator import Simulator
 from tests.cli.conftest import Run
@@ -26,9 +28,18 @@ def portal() -> Iterator[BlockingPortal]:
         yield portal
 
 
+@pytest.fixture(scope="module")
+def stand_in(portal: BlockingPortal) -> Iterator[tuple[Simulator, Account]]:
+    """One stand-in for all tests, and its account as it was at first."""
+    with portal.wrap_async_context_manager(Simulator(URL)) as telnyx:
+        yield telnyx, deepcopy(telnyx.account)
+
+
 @pytest.fixture
-def telnyx(portal: BlockingPortal, alone: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
-    """An account, and the settings of a server that it belongs to."""
+def telnyx(stand_in: tuple[Simulator, Account], alone: Path, monkeypatch: pytest.MonkeyPatch) -> Simulator:
+    """A sound account, and the settings of a server that it belongs to."""
+    telnyx, account = stand_in
+    telnyx.account = deepcopy(account)
     for name in (
         "RAILWAY_TOKEN",
         "RAILWAY_API_TOKEN",
@@ -37,12 +48,11 @@ def telnyx(portal: BlockingPortal, alone: Path, monkeypatch: pytest.MonkeyPatch)
         "RAILWAY_ENVIRONMENT_ID",
     ):
         monkeypatch.delenv(name, raising=False)
-    with portal.wrap_async_context_manager(Simulator(URL)) as telnyx:
-        monkeypatch.setenv("TELNYX_API_KEY", telnyx.api_key)
-        monkeypatch.setenv("TELNYX_API_BASE", telnyx.api_base)
-        monkeypatch.setenv("TELNYX_PUBLIC_KEY", telnyx.public_key)
-        monkeypatch.setenv("PUBLIC_URL", "https://calls.example.com")
-        yield telnyx
+    monkeypatch.setenv("TELNYX_API_KEY", telnyx.api_key)
+    monkeypatch.setenv("TELNYX_API_BASE", telnyx.api_base)
+    monkeypatch.setenv("TELNYX_PUBLIC_KEY", telnyx.public_key)
+    monkeypatch.setenv("PUBLIC_URL", "https://calls.example.com")
+    return telnyx
 
 
 def test_a_sound_account(telnyx: Simulator, run: Run) -> None:

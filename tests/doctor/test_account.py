@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -12,19 +13,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from callpath.clock import SystemClock
+from callpath.clock import ManualClock, SystemClock
 from callpath.doctor.account import AccountRequest, account_text, diagnose_account
 from callpath.doctor.facts import AccountFacts, Facts, PlatformFacts, ServedFacts
 from callpath.doctor.probes.railway import Railway, RailwayService, probe_platform
 from callpath.doctor.probes.telnyx import Telnyx, probe_telnyx_call
 from callpath.doctor.rules.sample_account import NUMBER, OTHER, OURS, SERVED, URL
 from callpath.doctor.verdict import Diagnosis
+from callpath.server.handler import App, Call
 from callpath.simulator.api import build_app
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.railway import RailwayStandIn
 from callpath.simulator.refusal import refuse
 from callpath.simulator.simulator import Simulator
 from callpath.wire.signature import PrivateKey, load_public_key, public_key_text
+from tests.serving import serving
 
 Wrong = Callable[[Simulator], object]
 
@@ -211,7 +214,7 @@ async def test_no_telnyx_at_the_other_end(path: str) -> None:
 @pytest.mark.parametrize(
     ("path", "healthy"),
     [
-        ("/balance", True),
+        ("/balance", None),
         ("/webhook_deliveries", True),
         ("/outbound_voice_profiles", True),
         ("/phone_numbers", None),
@@ -226,6 +229,23 @@ async def test_a_question_that_may_not_be_asked_is_not_checked(path: str, health
 
     assert ([], healthy) == (slugs(diagnosis), diagnosis.healthy)
     assert any(row.status == 403 for row in facts[AccountFacts].refusals)
+
+
+async def test_the_time_for_all_questions_is_bounded() -> None:
+    """With a Telnyx that crawls, the doctor says what it did not come to ask."""
+    telnyx = Simulator(URL)
+    clock = _Leaping()
+    async with Telnyx(
+        api_base=telnyx.api_base,
+        api_key=telnyx.api_key,
+        clock=clock,
+        transport=httpx2.ASGITransport(app=build_app(telnyx)),
+    ) as http:
+        facts, diagnosis = await diagnose_account(AccountRequest(served=SERVED), clock, telnyx=http)
+
+    assert diagnosis.healthy is None
+    assert ["not asked: 45 s were over"] == sorted({row.detail for row in facts[AccountFacts].refusals})
+    assert len(telnyx.account.asked) < 5
 
 
 async def test_lists_of_many_pages_are_read_to_the_end() -> None:
@@ -279,6 +299,29 @@ async def test_what_our_end_answered_to_a_webhook_is_judged(
 
         assert ([named] if named else []) == shown
         assert facts[AccountFacts].public_key_fits is (named != "webhook-public-key-mismatch")
+
+
+@pytest.mark.parametrize(
+    ("doctors_key_is_right", "named"), [(False, "public-key-mismatch"), (True, "signature-refused")]
+)
+async def test_a_server_with_a_wrong_public_key(tmp_path: Path, doctors_key_is_right: bool, named: str) -> None:
+    """The whole way: Telnyx signs, our own server refuses, Telnyx records it, the doctor reads it there."""
+    wrong = public_key_text(PrivateKey.generate())
+    app = App()
+
+    @app.call
+    async def handle(_: Call) -> None:
+        """Never called: no webhook is taken."""
+
+    async with serving(app, tmp_path, options=CarrierOptions(webhook_retry_ms=()), telnyx_public_key=wrong) as served:
+        telnyx = served.telnyx
+        await telnyx.call()
+        await recorded(telnyx, 1)
+        key = load_public_key(telnyx.public_key if doctors_key_is_right else wrong)
+        given = ServedFacts(public_url="", webhook_url=telnyx.webhook_url or "", audio_url="", port=0)
+        _, diagnosis = await look(telnyx, served=given, public_key=key)
+
+        assert [f"webhook-{named}"] == [found.rule.slug for found in diagnosis.findings if not found.under]
 
 
 # --- one call --------------------------------------------------------------------------------------------------------
@@ -433,6 +476,14 @@ class _Hasty(SystemClock):
 
     async def sleep_ms(self, duration_ms: float) -> None:
         await super().sleep_ms(0)
+
+
+class _Leaping(ManualClock):
+    """Each look at it costs fifteen seconds."""
+
+    def now_ms(self) -> float:
+        self._now_ms += 15_000
+        return self._now_ms
 
 
 class _Hook:

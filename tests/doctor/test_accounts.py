@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from callpath.doctor.accounts import masked, named, newest_failure, the_numbers
@@ -44,6 +45,16 @@ def test_only_call_webhooks_to_the_url_of_today_count() -> None:
     assert newest_failure(delivered(delivery(200), message, elsewhere)) is None
     with pytest.raises(FactMissing):
         newest_failure(before)
+
+
+def test_what_the_failover_url_took_is_no_proof_for_ours() -> None:
+    """The delivery counts as delivered, and this server missed it all the same."""
+    ours, theirs = delivery(502), delivery(200, url="https://backup.example.net/hook")
+    both = msgspec.structs.replace(theirs, attempts=[*(theirs.attempts or []), *(ours.attempts or [])])
+    failure = newest_failure(delivered(both))
+
+    assert failure is not None
+    assert 502 == failure.status
 
 
 def test_deliveries_of_one_call_are_enough() -> None:

@@ -101,8 +101,8 @@ async def diagnose_account(
 
 
 def account_works(facts: Facts) -> bool:
-    """Whether enough was seen to call the account healthy: a number of it leads to an active application, whose webhooks
-    come to a URL that is known to be ours."""
+    """Whether enough was seen to call the account healthy: there is money, a number leads to an active application and is
+    not forwarded, and its webhooks come to a URL that is known to be ours."""
     account = facts.get(AccountFacts)
     return (
         account is not None
@@ -111,7 +111,9 @@ def account_works(facts: Facts) -> bool:
         and account.application.active is True
         and account.application.webhook_api_version == "2"
         and ServedFacts in facts
+        and account.balance is not None
         and any(row.get("connection_id") == account.application.id for row in account.numbers)
+        and len(account.voices) == len(account.numbers)
     )
 
 
@@ -189,6 +191,9 @@ def _account_text(diagnosis: Diagnosis, colour: bool, verbose: bool) -> Iterator
         )
     elif not diagnosis.findings:
         yield _bold("Not decided: nothing wrong was found, but too little could be seen.", colour)
+        for step in diagnosis.steps:
+            if step.status != "ok":
+                yield from _wrapped(f"- {step.detail}", "  ", "    ")
     elif not faults:
         yield _bold("Not decided.", colour)
     else:

@@ -84,13 +84,13 @@ def plan(facts: Facts) -> tuple[Change, ...]:
 
 async def carry_out(telnyx: Telnyx, change: Change) -> str:
     """Make the change and read it again. Empty when it is as it should be, otherwise what went wrong, in words."""
-    known = len(telnyx.refusals)
+    telnyx.begin()
     if await telnyx.change("change", change.path, change.body) is None:
         row = telnyx.refusals[-1]
         return f"Telnyx refused it: {row.status or 'no answer'} {row.code} {row.detail}"
     now = await telnyx.one("reading it again", change.path)
     if now is None:
-        return "the change was accepted, but reading it again failed" if len(telnyx.refusals) > known else "no answer"
+        return "the change was accepted, but reading it again failed"
     wrong = [name for name, value in change.body.items() if now.get(name) != value]
     if wrong:
         return f"the change was accepted, but {', '.join(wrong)} reads as before"
