@@ -231,6 +231,19 @@ async def test_a_question_that_may_not_be_asked_is_not_checked(path: str, health
     assert any(row.status == 403 for row in facts[AccountFacts].refusals)
 
 
+@pytest.mark.parametrize(
+    ("code", "named"), [("90041", "number-on-sip-connection"), ("10005", "app-inactive-or-deleted")]
+)
+async def test_gone_and_not_to_be_asked_are_two_things(code: str, named: str) -> None:
+    """Who may not look at a connection must not say that it is gone."""
+    telnyx = Simulator(URL)
+    telnyx.account.number["connection_id"] = "42"
+    telnyx.account.refusals["/connections/42"] = refuse(code)
+    _, diagnosis = await look(telnyx, number=NUMBER)
+
+    assert [named] == slugs(diagnosis)
+
+
 async def test_the_time_for_all_questions_is_bounded() -> None:
     """With a Telnyx that crawls, the doctor says what it did not come to ask."""
     telnyx = Simulator(URL)

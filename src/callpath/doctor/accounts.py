@@ -136,10 +136,17 @@ def newest_failure(facts: Facts) -> Delivered | None:
         raise FactMissing(AccountFacts)
     failed = 0
     for _, attempt in ours:
-        if attempt.status == "delivered":
+        if _arrived(attempt):
             break
         failed += 1
     return Delivered(*ours[0], failed, len(ours)) if failed else None
+
+
+def _arrived(attempt: DeliveryAttempt) -> bool:
+    """Telnyx's specification says `delivered`, other guides of its own `success`; the answer itself is the same word."""
+    response = attempt.http.response if attempt.http else None
+    accepted = response is not None and response.status is not None and 200 <= response.status < 300
+    return accepted or attempt.status in {"delivered", "success"}
 
 
 def _newest_to(delivery: WebhookDelivery, url: str | None) -> list[DeliveryAttempt]:

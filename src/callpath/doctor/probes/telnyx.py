@@ -309,7 +309,8 @@ async def _ask_application(telnyx: Telnyx, wanted: str) -> tuple[CallControlAppl
     if not telnyx.refused("application", "404"):
         return None, False, ""
     connection = await telnyx.one("connection", f"/connections/{segment}")
-    return None, True, str((connection or {}).get("record_type") or "")
+    gone = connection is None and telnyx.refused("connection", "404")
+    return None, True, "" if gone else str((connection or {}).get("record_type") or "unknown kind")
 
 
 async def _what_belongs_to(
