@@ -72,14 +72,39 @@ def test_only_what_is_wrong_is_in_the_change() -> None:
     assert (("active", "false", "true"),) == change.lines
 
 
-@pytest.mark.parametrize(
-    ("chosen_by", "guessed"), [("url", False), ("asked", False), ("number", False), ("only one", True)]
-)
+@pytest.mark.parametrize(("chosen_by", "guessed"), [("url", False), ("asked", False), ("only one", True)])
 def test_an_application_that_nobody_named_is_a_guess(chosen_by: str, guessed: bool) -> None:
     """The only application of an account may serve another program: that one is changed only after a question."""
-    (change,) = plan(account(app(webhook_event_url="https://other.example.net/hook"), chosen_by=chosen_by))
+    away = number(connection_id=OTHER)
+    change = plan(account(app(webhook_event_url="https://other.example.net/hook"), row=away, chosen_by=chosen_by))[0]
 
     assert guessed == change.guessed
+
+
+@pytest.mark.parametrize(
+    ("url", "leads_to", "guessed"),
+    [
+        (URL + "/", OTHER, False),
+        ("http://calls.example.com/API/calls/webhook", OTHER, False),
+        ("https://calls.example.com/billing", OTHER, True),
+        ("https://calls.example.com/billing", OURS, False),
+    ],
+)
+def test_another_program_on_our_host_is_not_taken_for_ours(url: str, leads_to: str, guessed: bool) -> None:
+    """One host, two programs, each with its application: only a number that leads there, or nearly our URL, is proof."""
+    row = number(connection_id=leads_to)
+    change = plan(account(app(webhook_event_url=url), row=row, chosen_by="host"))[0]
+
+    assert guessed == change.guessed
+
+
+def test_a_number_that_nobody_named_is_no_proof() -> None:
+    """It is the account's only one, and may belong to another program."""
+    elsewhere = app(webhook_event_url="https://other.example.net/hook")
+    (asked,) = plan(account(elsewhere, chosen_by="number"))
+    (found,) = plan(account(elsewhere, chosen_by="number", numbers_listed=True))
+
+    assert (False, True) == (asked.guessed, found.guessed)
 
 
 async def test_changed_read_again_and_undone() -> None:
