@@ -33,6 +33,7 @@ from callpath.timeline import (
     Entry,
     FirstInbound,
     HandlerEnded,
+    HandlerFailed,
     MediaSymptom,
     SocketClosed,
     SocketReceived,
@@ -61,6 +62,8 @@ call the socket was there 60 ms after streaming_start, and before its answer."""
 COMMAND_MS = 3_000
 """A server that is alive sends the command that follows from a webhook at once."""
 
+LATE_SOCKET_MS = 10_000
+
 ANSWERED_MS = 10_000
 SOCKET_MS = 5_000
 START_MS = 3_000
@@ -78,8 +81,18 @@ def call_facts(
     source: Literal["timeline", "logs"] = "timeline",
     shown: frozenset[str] = EVERY_KIND,
 ) -> CallFacts:
-    """One call as facts: entries in order of time, and what follows from them."""
+    """One call as facts: entries in order of time, and what follows from them.
+
+    Upgrades that came long after the end are left out: nobody but a doctor or a scanner knocks there.
+    """
     ordered = tuple(sorted(entries, key=lambda entry: (entry.at_unix_ms, entry.number)))
+    ended = fold(SessionId(session), ordered).ended_unix_ms
+    if ended is not None:
+        ordered = tuple(
+            entry
+            for entry in ordered
+            if entry.at_unix_ms <= ended + LATE_SOCKET_MS or not isinstance(entry.what, SocketReceived | SocketRefused)
+        )
     return CallFacts(
         session=session,
         source=source,
@@ -278,10 +291,10 @@ def _answer(call: CallFacts, command: str, command_id: str | None) -> Entry | No
 
 
 def accepted(call: CallFacts) -> Entry | None:
-    """When Telnyx took the request for the stream: our marker, or the 2xx itself."""
-    marker = every(call, StreamAccepted)
-    if marker:
-        return marker[-1]
+    """When Telnyx first took a request for the stream: our marker, or the 2xx itself."""
+    marker = first(call, StreamAccepted)
+    if marker is not None:
+        return marker
     request = asked(call)
     if request is not None and request.answer is not None and request.answer.accepted:
         return request.answer_entry
@@ -471,6 +484,16 @@ def way_question(way: WayFacts | None, url: str) -> str:
     )
 
 
+KNOCK_MS = 10_000
+"""Telnyx tries at once. Who knocks later than this after a request may be somebody who tries the URL by hand."""
+
+
+def in_time(call: CallFacts, entry: Entry) -> bool:
+    """Whether an upgrade came so soon after a request for the stream that it must be Telnyx's."""
+    times = [e.at_unix_ms for e in every(call, StreamStarting, StreamAccepted) if e.at_unix_ms <= entry.at_unix_ms]
+    return bool(times) and entry.at_unix_ms - max(times) <= KNOCK_MS
+
+
 def refused_sockets(call: CallFacts, reason: str) -> tuple[tuple[Entry, SocketRefused], ...]:
     """Upgrades that our server refused for `reason`; none where a stream began in the end."""
     if every(call, StreamStarted):
@@ -507,6 +530,24 @@ def symptom_words(call: CallFacts, entry: Entry) -> tuple[str, tuple[str, ...]]:
 def we_hung_up(call: CallFacts) -> bool:
     """Whether a command of ours ended the call."""
     return any(isinstance(e.what, CommandSent) and e.what.command in {"hangup", "reject"} for e in call.entries)
+
+
+STREAM_ENDERS = {"streaming_stop", "transfer", "bridge", "refer", "fork_start", "enqueue", "hangup", "reject"}
+"""Commands after which a stream may rightly end before the call does."""
+
+WITHOUT_STREAM_MS = 3_000
+
+
+def stopped_early(call: CallFacts) -> Entry | None:
+    """The stop frame after which the call went on without a stream, where no command of ours asked for that."""
+    stops = [e for e in every(call, StreamStopped) if isinstance(e.what, StreamStopped) and e.what.by_stop_frame]
+    if not stops or waited_ms(call, stops[-1]) < WITHOUT_STREAM_MS:
+        return None
+    stop = stops[-1]
+    ours = any(isinstance(e.what, CommandSent) and e.what.command in STREAM_ENDERS for e in call.entries)
+    over = any(e.at_unix_ms <= stop.at_unix_ms for e in every(call, HandlerEnded, HandlerFailed))
+    again = any(e.at_unix_ms > stop.at_unix_ms for e in every(call, StreamStarted))
+    return None if ours or over or again else stop
 
 
 def broken_off(call: CallFacts) -> tuple[Entry, SocketClosed] | None:

@@ -98,7 +98,7 @@ def judge_call(
     url = url_of_call(call)
     if url and not came and UrlFacts not in facts:
         facts.add(probe_url(Request(url=url)))
-    probed = DnsFacts in facts or TcpFacts in facts
+    probed = any(kind in facts for kind in (DnsFacts, TcpFacts, UpgradeFacts))
     seen_rules = tuple(rule for rule in RULES if probed or rule.layer == "url")
     way = () if came or UrlFacts not in facts else (*_told_by_the_server(call), *seen_rules)
     return judge(
@@ -140,12 +140,17 @@ async def probe_way(
     on_step: OnStep = lambda _: None,
 ) -> tuple[Step, ...]:
     """Try the call's own stream URL with a probe's `token`, and, where a callpath server refuses that by name, the test
-    connection of the same server. What was seen is added to `facts`; returns the steps."""
+    connection of the same server. What was seen is added to `facts`; returns the steps.
+
+    Without tokens a probe could not be told from Telnyx, so only the test connection is tried.
+    """
     call = facts[CallFacts]
     url = url_of_call(call)
-    if token and token_in == "path":
+    if token is None:
+        url = test_url
+    elif token_in == "path":
         url = url.replace("***", token)
-    header = token if token_in == "header" else None
+    header = test_token if token is None else token if token_in == "header" else None
     seen = await gather(Request(url=url, token=header), clock, on_step)
     upgrade = seen.facts.get(UpgradeFacts)
     word = own_word(upgrade.carrier) if upgrade is not None else None
@@ -215,11 +220,13 @@ def url_of_call(call: CallFacts) -> str:
 def call_works(facts: Facts) -> bool:
     """Audio flowed both ways, the socket ended in order, and the call came to its end without a failure of ours."""
     call = facts[CallFacts]
+    ended = calls.ended_unix_ms(call)
     return (
         call.state.missing_stage() is None
-        and calls.ended_unix_ms(call) is not None
+        and ended is not None
         and calls.broken_off(call) is None
-        and not calls.every(call, HandlerFailed)
+        and calls.stopped_early(call) is None
+        and all(crash.at_unix_ms >= ended for crash in calls.every(call, HandlerFailed))
         and calls.packets(call, "outbound") != 0
     )
 

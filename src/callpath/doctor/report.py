@@ -186,6 +186,8 @@ _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\beyJ[\w-]{10,}\.[\w-]+\.?[\w-]*"), "[hidden token]"),
     (re.compile(r"(?<![\w.])(?:\+|%2B)\d{7,15}\b"), "[phone number]"),
     (re.compile(r"\bv[23]:[\w+/=%-]{20,}"), "v3:[call]"),
+)
+_NUMBERS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?i)\b(sips?:)[^@\s]+@"), r"\1[party]@"),
     (re.compile(r"\b[\w.+-]+@[\w-]+\.[\w.-]*\w"), "[e-mail]"),
     (re.compile(r"(?<![\w.:/+-])\d(?:[ -]?\d){9,18}(?![\w:-])"), "[number]"),
@@ -200,9 +202,11 @@ def redacted(text: str, token: str | None = None, secrets: Iterable[str] = ()) -
         text = text.replace(token, "[hidden token]")
     for secret in sorted((secret for secret in secrets if len(secret) > 3), key=len, reverse=True):
         text = text.replace(secret, "[hidden]")
+    for pattern, replacement in _SECRETS:
+        text = pattern.sub(replacement, text)
     pieces = _UUID.split(text)
     for index in range(0, len(pieces), 2):
-        for pattern, replacement in _SECRETS:
+        for pattern, replacement in _NUMBERS:
             pieces[index] = pattern.sub(replacement, pieces[index])
     return "".join(pieces)
 

@@ -15,6 +15,9 @@ def check(facts: Facts) -> Finding | None:
     known = facts[CallFacts]
     missed = telnyx_evidence(facts)
     gap = _gap(known)
+    unanswered = Stage.CALL_ANSWERED not in known.state.stages
+    if gap is None and unanswered and known.entries and any(": call.answered" in line for line in missed):
+        gap = (known.entries[-1], "call.answered")
     if gap is None and not (ended_unix_ms(known) is None and any("call.hangup" in line for line in missed)):
         return None
     since, event = gap or (known.entries[-1], "call.hangup")

@@ -7,7 +7,15 @@ from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import BOTH_WAYS, HEARD, a_call, hung_up
-from callpath.timeline import FirstInbound, FirstOutbound, HandlerEnded, HandlerFailed, HandlerStarted, StreamStarted
+from callpath.timeline import (
+    CommandSent,
+    FirstInbound,
+    FirstOutbound,
+    HandlerEnded,
+    HandlerFailed,
+    HandlerStarted,
+    StreamStarted,
+)
 
 
 def check(facts: Facts) -> Finding | None:
@@ -26,12 +34,20 @@ def check(facts: Facts) -> Finding | None:
         )
     if heard is None or not overdue(known, heard, PLAY_MS):
         return None
+    by_telnyx = [
+        entry
+        for entry in every(known, CommandSent)
+        if isinstance(entry.what, CommandSent) and entry.what.command in {"speak", "playback_start"}
+    ]
     return Finding(
         f"the caller's audio came in, and the handler played nothing in {waited_ms(known, heard) / 1000:.1f} s",
-        show(known, heard, first(known, HandlerStarted), over),
+        show(known, heard, first(known, HandlerStarted), *by_telnyx[:2], over),
         kind="limited",
-        question="Is the handler meant to speak? If it only listens, nothing is wrong. If it is, the fault is behind the "
-        "stream: an AI session that was refused or never became ready, a queue that nobody fills, play() that is not called.",
+        question="The handler let Telnyx speak (speak, playback_start), so the caller may have heard that. Was it all?"
+        if by_telnyx
+        else "Is the handler meant to speak? If it only listens, nothing is wrong. If it is, the fault is behind the "
+        "stream: an AI session that was refused or never became ready, a queue that nobody fills, play() that is "
+        "not called.",
     )
 
 
