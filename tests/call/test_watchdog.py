@@ -39,7 +39,7 @@ from callpath.timeline import (
     StreamStarting,
     What,
 )
-from callpath.wire.command import Command
+from callpath.wire.command import Command, Hangup, Transfer
 from callpath.wire.document import write
 from callpath.wire.ids import StreamId
 from tests.call.test_session import ANSWERED, HANGUP, INITIATED, PLAN, SESSION, event
@@ -360,15 +360,54 @@ def test_90018_ends_a_call() -> None:
     assert call.session.state == "ended"
 
 
+@pytest.mark.parametrize("command", [Transfer(to="+15555550123", command_id="t1"), Hangup(command_id="h1")])
+def test_a_call_that_leaves_us_needs_no_stream(command: Command) -> None:
+    """The handler has sent him on, or hung up: that Telnyx then reports the stream as lost is no reason to ask again."""
+    call = asked()
+    call.add(STREAM)
+    call.send(command)
+    call.now += 10
+    call.add(event("streaming.failed", failure_reason="disconnected"))
+
+    assert call.run(59_000) == []
+
+
 def test_a_caller_who_was_transferred_needs_no_handler() -> None:
     """The handler has sent him on and returned; he talks to somebody."""
-    from callpath.wire.command import Transfer
-
     call = asked()
     call.add(STREAM)
     call.send(Transfer(to="+15555550123", command_id="t1"))
 
     assert call.run(3_600_000) == []
+
+
+@given(st.data())
+def test_whatever_happens_the_caller_is_helped_once_a_time(data: st.DataObject) -> None:
+    """Steps come in their order, at most once between two streams, and never while a socket is open or the call is over."""
+    happenings = [
+        STREAM,
+        event("streaming.failed", failure_reason="disconnected"),
+        event("call.speak.ended"),
+        SocketReceived(path="/x"),
+        CallTakenUp(),
+        HANGUP,
+    ]
+    call = asked()
+    steps: list[str] = []
+    for _ in range(data.draw(st.integers(1, 12))):
+        what = data.draw(st.sampled_from([None, *happenings]))
+        if what is not None:
+            call.now += 1
+            call.add(what)
+        if what is STREAM:
+            steps.clear()
+        live = Live(socket_open=data.draw(st.booleans()), handler_running=True)
+        ended = call.session.ended
+        said = call.run(data.draw(st.integers(0, 30_000)), live, accept=data.draw(st.booleans()))
+        steps += [word for word in said if word.startswith("step")]
+
+        assert steps == [f"step {step.kind}" for step in STEPS][: len(steps)]
+        assert not (said and (ended or live.socket_open))
 
 
 def test_zero_turns_a_time_off() -> None:

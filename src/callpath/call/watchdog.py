@@ -158,8 +158,7 @@ def _look_for_stream(session: CallSession, patience: Patience, live: Live, now: 
     """Asked for, and not there: say so once for each request, then take the policy's steps one after the other."""
     requests = session.stream_requests()
     attempt = len(requests)
-    given_up = any(acted.step == "hangup" and acted.policy != NO_SOCKET for _, acted in session.acted.values())
-    if not attempt or live.socket_open or not patience.socket_within_ms or given_up:
+    if not attempt or live.socket_open or not patience.socket_within_ms or _is_leaving(session):
         return Look()
     if session.missing is not None:
         missing_at, missing = session.missing
@@ -260,8 +259,26 @@ def _look_for_life(session: CallSession, patience: Patience, live: Live, now: in
     return Look((CallStuck(reason=reason, number=number, after_ms=now - since),))
 
 
+def _is_leaving(session: CallSession) -> bool:
+    """The call is being hung up, or somebody else's: that its stream goes is no fault. (Not by a step of this policy's:
+    those may fail.)"""
+    steps = {_command_id(session, acted) for _, acted in session.acted.values() if acted.policy == NO_SOCKET}
+    return any(acted.step == "hangup" and acted.policy != NO_SOCKET for _, acted in session.acted.values()) or any(
+        sent.command == Hangup.NAME
+        or (sent.command == Transfer.NAME and sent.command_id not in steps and _is_accepted(session, sent.command_id))
+        for sent in session.commands.values()
+    )
+
+
 def _is_transferred(session: CallSession) -> bool:
-    return any(answer.command == Transfer.NAME and answer.accepted for answer in session.answers.values())
+    return any(
+        sent.command == Transfer.NAME and _is_accepted(session, sent.command_id) for sent in session.commands.values()
+    )
+
+
+def _is_accepted(session: CallSession, command_id: str) -> bool:
+    answer = session.answers.get(command_id)
+    return answer is not None and answer.accepted
 
 
 # --- acting ----------------------------------------------------------------------------------------------------------

@@ -304,15 +304,16 @@ class CallRunner:
         """Whether an upgrade is the doctor's, sent by this server or one with the same secret."""
         return self.tokens is not None and self.tokens.fits(probe_session(session), shown_token or "")
 
-    def probe_target(self, session: SessionId) -> tuple[str, str | None]:
-        """The URL to try for a call, as near to Telnyx's as can be without taking the call's socket, and its token.
+    def probe_target(self, session: SessionId) -> tuple[str, str | None, str]:
+        """The URL to try for a call, as near to Telnyx's as can be without taking the call's socket; the token to show in
+        the header; and the token wherever it goes.
 
         Without tokens a socket could not be told from the call's own; then it is the test connection of the same server.
         """
         if self.tokens is None:
-            return audio_url(self.plan.public_url, TEST_CONNECTION), None
+            return audio_url(self.plan.public_url, TEST_CONNECTION), None, ""
         token = self.tokens.of(probe_session(session))
-        return self.plan.url(session, token), None if self.plan.token_in_path else token
+        return self.plan.url(session, token), None if self.plan.token_in_path else token, token
 
     def _reason_to_refuse(
         self, call: LiveCall, shown_token: str | None, headers: Mapping[str, str]
@@ -528,13 +529,13 @@ class LiveCall:
         """Have the doctor try the stream's URL. Takes up to half a minute, beside everything else."""
         session = self.session.session
         try:
-            url, token = self._runner.probe_target(session)
-            verdict = await examiner.verdict(url, token)
+            url, token, secret = self._runner.probe_target(session)
+            verdict = await examiner.verdict(url, token, secret)
         finally:
             self._runner.probing.discard(session)
         self.note(
             StreamProbed(
-                url=self._runner.plan.url(session, "***"),
+                url=url.replace(secret, "***") if secret else url,
                 healthy=verdict.healthy,
                 decided=verdict.decided,
                 summary=verdict.summary,

@@ -3,6 +3,7 @@
 Start at `simulator.Simulator`. Pure, with a manual clock in tests: `carrier` (one media stream), `call` (one leg), and
 of a leg `sound` (what Telnyx plays), `line` (what else its phone hears), `gather`, `recording` and `notices` (where its
 webhooks go); `refusal` (which bodies are taken, by the types of `wire` and of `fields`); faults of the media in `link`, of
-webhooks and API in `control_faults`. Shells: `api` (HTTP), `sender` (webhooks), `texml`, `caller` (the phone).
-Whatever Telnyx leaves unknown is a field of `options.CarrierOptions`.
+webhooks and API in `control_faults`. Shells: `api` (HTTP), `sender` (webhooks), `texml`, `caller` (the phone);
+`diagnosis` (how the account is set, and all that can be asked). Whatever Telnyx leaves unknown is a field of
+`options.CarrierOptions`. Beside it `railway`: the API of a host, for the doctor.
 """

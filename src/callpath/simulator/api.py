@@ -1,18 +1,17 @@
 """The Call Control API over HTTP: reads a request, asks the `Exchange`, answers in Telnyx's shape.
 
-Start at `build_app`. What is legal in a call is decided in `call`, what a body may hold in `refusal`.
+Start at `build_app`. What is legal in a call is decided in `call`, what a body may hold in `refusal`; what can be asked
+about calls and the account is in `diagnosis`.
 """
 
 from __future__ import annotations
 
 import hmac
 import math
-import re
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Protocol
 
-import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,25 +19,15 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from callpath.errors import RemoteProtocolError
+from callpath.simulator.diagnosis import Diagnosed, data, diagnosis_routes
 from callpath.simulator.link import ApiAnswer
 from callpath.simulator.refusal import Refused, refuse
-from callpath.wire.api import (
-    ActiveCall,
-    ApiError,
-    CallControlApplication,
-    CallEvent,
-    CallStatus,
-    WebhookDelivery,
-    encode_errors,
-)
+from callpath.wire.api import ApiError, CallStatus, encode_errors
 from callpath.wire.command import COMMANDS
-from callpath.wire.document import Document, Json, parse_json, write
+from callpath.wire.document import Json, parse_json, write
 
 BODY_BYTES_MAX = 1 << 20
 """Room for `playback_content`; Telnyx's own limit is unknown."""
-
-PAGE_SIZE, PAGE_SIZE_MAX = 20, 250
-"""Documented for call_events and webhook_deliveries."""
 
 ACTIONS = tuple(name for name in COMMANDS if name != "dial")
 
@@ -64,7 +53,7 @@ NOT_SIMULATED = (
 """Actions that Telnyx has and this stand-in has not: answered with 501, so that nobody takes them for done."""
 
 
-class Exchange(Protocol):
+class Exchange(Diagnosed, Protocol):
     """What the API needs from the simulator behind it. Methods raise Refused."""
 
     @property
@@ -81,16 +70,6 @@ class Exchange(Protocol):
     def request_limit(self) -> RateLimit | None: ...
 
     def recording_file(self, name: str) -> bytes | None: ...
-
-    def status(self, call_control_id: str) -> CallStatus: ...
-
-    def active_calls(self, connection_id: str) -> list[ActiveCall]: ...
-
-    def call_events(self) -> Sequence[CallEvent]: ...
-
-    def deliveries(self) -> Sequence[WebhookDelivery]: ...
-
-    def application(self) -> CallControlApplication: ...
 
 
 def build_app(exchange: Exchange) -> Starlette:
@@ -124,43 +103,6 @@ def build_app(exchange: Exchange) -> Starlette:
             return Response("Request has expired", status_code=403)
         return Response(content, media_type="audio/wav" if name.endswith(".wav") else "audio/mpeg")
 
-    async def status(request: Request) -> Response:
-        return _data(write(exchange.status(request.path_params["call_control_id"])))
-
-    async def active_calls(request: Request) -> Response:
-        rows = [write(row) for row in exchange.active_calls(request.path_params["connection_id"])]
-        return _answer({"data": rows, "meta": {"total_items": len(rows), "cursors": {"after": "", "before": ""}}})
-
-    async def call_events(request: Request) -> Response:
-        wanted = {
-            "call_leg_id": _filter(request, "leg_id", "call_leg_id"),
-            "call_session_id": _filter(request, "application_session_id", "call_session_id"),
-            "type": _filter(request, "type"),
-            "name": _filter(request, "name"),
-        }
-        return _page(request, _matching(exchange.call_events(), wanted))
-
-    async def deliveries(request: Request) -> Response:
-        rows = _matching(exchange.deliveries(), {"status": _filter(request, "status][eq", "status")})
-        kinds = _filter(request, "event_type")
-        inside = _filter(request, "webhook][contains")
-        if kinds is not None:
-            rows = [row for row in rows if row.webhook and row.webhook.event_type in kinds.split(",")]
-        if inside is not None:
-            rows = [row for row in rows if inside in msgspec.json.encode(row.webhook).decode()]
-        return _page(request, rows)
-
-    async def delivery(request: Request) -> Response:
-        for row in exchange.deliveries():
-            if row.id == request.path_params["id"]:
-                return _data(write(row))
-        raise refuse("10005")
-
-    async def application(request: Request) -> Response:
-        if request.path_params["id"] != exchange.application().id:
-            raise refuse("10005")
-        return _data(write(exchange.application()))
-
     async def unknown(_: Request) -> Response:
         raise refuse("10005")
 
@@ -172,12 +114,7 @@ def build_app(exchange: Exchange) -> Starlette:
         routes=[
             route("/calls", dial, "POST"),
             route("/calls/{call_control_id}/actions/{action}", act, "POST", "PUT"),
-            route("/calls/{call_control_id}", status, "GET"),
-            route("/connections/{connection_id}/active_calls", active_calls, "GET"),
-            route("/call_events", call_events, "GET"),
-            route("/webhook_deliveries", deliveries, "GET"),
-            route("/webhook_deliveries/{id}", delivery, "GET"),
-            route("/call_control_applications/{id}", application, "GET"),
+            *(route(path, handle, method) for path, handle, method in diagnosis_routes(exchange, _body)),
             Route("/recordings/{name}", recording, methods=["GET"]),
             Route("/{path:path}", _guarded(exchange, unknown), methods=list(every)),
         ]
@@ -241,14 +178,14 @@ class RateLimit:
 
 async def _met(exchange: Exchange, fault: ApiAnswer | None, carry_out: Callable[[], Awaitable[Json]]) -> Response:
     """The answer to a command, or what a fault makes of it. Raises Refused."""
-    data = await carry_out() if fault is None or fault.carried_out else None
+    result = await carry_out() if fault is None or fault.carried_out else None
     if fault is None:
-        return _data(data or {})
+        return data(result or {})
     await exchange.pause(fault.delay_ms)
     if fault.status == 0:
         return _Reset()
-    if data is not None:
-        return _data(data)
+    if result is not None:
+        return data(result)
     error = ApiError(code=fault.code, title=fault.title, meta={"simulated_by": "callpath"})
     return Response(encode_errors(error), status_code=fault.status, media_type="application/json")
 
@@ -280,14 +217,6 @@ async def _body(request: Request) -> Json:
         raise refuse("10015") from None
 
 
-def _answer(document: Json, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(document), status_code=status, media_type="application/json")
-
-
-def _data(document: Json) -> Response:
-    return _answer({"data": document})
-
-
 def _not_simulated(name: str) -> ApiError:
     return ApiError(
         code="10007",
@@ -295,37 +224,3 @@ def _not_simulated(name: str) -> ApiError:
         detail=f"Telnyx has {name}, this stand-in has not yet.",
         meta={"simulated_by": "callpath"},
     )
-
-
-def _filter(request: Request, *names: str) -> str | None:
-    """`filter[leg_id]=...`; the newer and the older name of one filter are both taken."""
-    for name in names:
-        value = request.query_params.get(f"filter[{name}]")
-        if value is not None:
-            return value
-    return None
-
-
-def _matching(rows: Iterable[Any], wanted: dict[str, str | None]) -> list[Any]:
-    return [row for row in rows if all(value is None or getattr(row, key) == value for key, value in wanted.items())]
-
-
-def _page(request: Request, rows: Sequence[Document]) -> Response:
-    number = _whole(request.query_params.get("page[number]"), 1, 1, 1_000_000)
-    size = _whole(request.query_params.get("page[size]"), PAGE_SIZE, 1, PAGE_SIZE_MAX)
-    shown = rows[(number - 1) * size : number * size]
-    meta = {
-        "page_number": number,
-        "page_size": size,
-        "total_pages": -(-len(rows) // size),
-        "total_results": len(rows),
-    }
-    return _answer({"data": [write(row) for row in shown], "meta": meta})
-
-
-def _whole(text: str | None, default: int, low: int, high: int) -> int:
-    if text is None:
-        return default
-    if not re.fullmatch(r"\d{1,9}", text) or not low <= int(text) <= high:
-        raise refuse("10033", low=low, high=high)
-    return int(text)

@@ -49,6 +49,7 @@ from callpath.simulator.call import (
 )
 from callpath.simulator.caller import Caller, CallFailed, CommandSeen, WebhookSeen
 from callpath.simulator.carrier import iso_time
+from callpath.simulator.diagnosis import sound_account
 from callpath.simulator.link import ApiAnswer, Fault, Link, Parcel
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.recording import Recording, Shelf
@@ -56,15 +57,7 @@ from callpath.simulator.refusal import Refused, accept_command, refuse, refuse_c
 from callpath.simulator.sender import WebhookSender
 from callpath.simulator.sound import FILE_BYTES_MAX, Sound, decode_file
 from callpath.simulator.texml import TexmlCall
-from callpath.wire.api import (
-    ActiveCall,
-    ApplicationInbound,
-    ApplicationOutbound,
-    CallControlApplication,
-    CallEvent,
-    CallStatus,
-    WebhookDelivery,
-)
+from callpath.wire.api import ActiveCall, CallEvent, CallStatus, WebhookDelivery
 from callpath.wire.command import Answer, Bridge, Dial, PlaybackStart, Transfer
 from callpath.wire.document import Json
 from callpath.wire.ids import CallControlId, LegId, SessionId, path_segment
@@ -119,7 +112,6 @@ class Simulator:
         tls: ssl.SSLContext | None = None,
         texml_url: str | None = None,
     ) -> None:
-        self.webhook_url = webhook_url
         self.texml_url = texml_url
         """The called number belongs to a TeXML application: its document is fetched here, and no webhook is sent."""
         self.options = options or CarrierOptions()
@@ -134,6 +126,8 @@ class Simulator:
         self._port = port
         self._clock: Clock = clock or SystemClock()
         self._epoch_unix_ms = self._clock.now_unix_ms() - self._clock.now_ms()
+        self.account = sound_account(self.options, webhook_url or "", now=iso_time(self._epoch_unix_ms))
+        """How the account is set; change it to have one that is set wrong."""
         self._tls = tls
         self._exits = AsyncExitStack()
         self._closing = asyncio.Event()
@@ -148,12 +142,21 @@ class Simulator:
         self._chance = random.Random(seed)  # noqa: S311  (the order of webhooks wants replay, not secrecy)
         self._events: deque[CallEvent] = deque(maxlen=EVENTS_MAX)
         self._sender: WebhookSender | None = None
-        self._server: _Server | None = None
+        self._server: LoopbackServer | None = None
 
     @property
     def api_base(self) -> str:
         """What `TELNYX_API_BASE` must be. Known inside `async with`."""
         return f"http://{self._host}:{self._port}/v2"
+
+    @property
+    def webhook_url(self) -> str | None:
+        """Where the application sends its webhooks; what a PATCH of the application sets, too."""
+        return self.account.application["webhook_event_url"] or None
+
+    @webhook_url.setter
+    def webhook_url(self, url: str | None) -> None:
+        self.account.application["webhook_event_url"] = url or ""
 
     @property
     def public_key(self) -> str:
@@ -171,7 +174,7 @@ class Simulator:
         self._http = http
         self._sender = WebhookSender(self._private_key, self.options, self._clock, http)
         await self._group.__aenter__()
-        self._server = _Server(
+        self._server = LoopbackServer(
             uvicorn.Config(
                 build_app(self),
                 log_config=None,
@@ -359,6 +362,9 @@ class Simulator:
         url = effect.url or self.webhook_url
         if url is None:
             return  # nowhere to send it: an application without a webhook URL
+        leg = caller.call.leg
+        if leg.direction == "incoming" and not self.account.leads_to_application(leg.to):
+            return
         seen = WebhookSeen(self._clock.now_ms(), effect.webhook, url)
         caller.webhooks.append(seen)
         for parcel in caller.link.deliver(effect.webhook.event_type):
@@ -611,27 +617,9 @@ class Simulator:
         """Newest first."""
         return list(self._sender.deliveries)[::-1] if self._sender else []
 
-    def application(self) -> CallControlApplication:
-        """The one application of this account."""
-        return CallControlApplication(
-            id=self.options.connection_id,
-            record_type="call_control_application",
-            application_name="callpath stand-in",
-            active=True,
-            webhook_event_url=self.webhook_url or "",
-            webhook_event_failover_url=self.options.failover_url or "",
-            webhook_api_version=self.options.webhook_api_version,
-            first_command_timeout=self.options.first_command_timeout,
-            first_command_timeout_secs=self.options.first_command_timeout_secs,
-            anchorsite_override="Latency",
-            dtmf_type="RFC 2833",
-            call_cost_in_webhooks=False,
-            redact_dtmf_debug_logging=False,
-            inbound=ApplicationInbound(channel_limit=self.options.calls_max, shaken_stir_enabled=False),
-            outbound=ApplicationOutbound(channel_limit=self.options.calls_max),
-            created_at=iso_time(self._epoch_unix_ms),
-            updated_at=iso_time(self._epoch_unix_ms),
-        )
+    def now(self) -> str:
+        """Wall time, as Telnyx writes it."""
+        return iso_time(self._clock.now_unix_ms())
 
     def _find(self, call_control_id: str) -> Caller | None:
         caller = self._by_id.get(call_control_id)
@@ -685,7 +673,7 @@ def _last_part(url: str) -> str:
     return urlsplit(url).path.rpartition("/")[2] or "the file"
 
 
-class _Server(uvicorn.Server):
+class LoopbackServer(uvicorn.Server):
     """uvicorn inside a program that has its own signals, and that wants to know when it listens."""
 
     def __init__(self, config: uvicorn.Config) -> None:

@@ -5,6 +5,8 @@ dns         where the name leads                 upgrade     the HTTP/1.1 exchan
 tcp         which addresses take a connection    websocket   frames by hand; several tries in a row
 channel     one connection, plain or TLS         media, idle a stream spoken as Telnyx speaks it
 
-files.py reads what a project's files tell platforms, before a deploy.
+railway     what the host's own API says, and its logs    telnyx      how the account is set, how a call went
+files       what a project's files tell platforms
+
 machine.py watches how late the doctor itself is woken: on a starved machine, times prove nothing.
 """
