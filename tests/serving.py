@@ -15,6 +15,7 @@ import uvicorn
 
 from callpath.config import Settings
 from callpath.server.app import create_asgi
+from callpath.server.examiner import Examine
 from callpath.server.handler import App
 from callpath.server.runner import CallRunner
 from callpath.server.socket import MediaSockets
@@ -62,10 +63,17 @@ class Served:
 
 @asynccontextmanager
 async def serving(
-    app: App, data_dir: Path, *, options: CarrierOptions | None = None, ws: Any = MediaSockets, **settings: Any
+    app: App,
+    data_dir: Path,
+    *,
+    options: CarrierOptions | None = None,
+    ws: Any = MediaSockets,
+    examine: Examine | None = None,
+    listener: socket.socket | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Served]:
     """Both sides, connected with each other. `ws` is the protocol that uvicorn speaks on upgraded connections."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = listener or socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     async with Simulator(options=options) as telnyx:
         given: dict[str, Any] = {
@@ -75,7 +83,7 @@ async def serving(
             "public_url": f"http://127.0.0.1:{port}",
             "data_dir": data_dir,
         }
-        asgi: Any = create_asgi(app, Settings(**(given | settings)))
+        asgi: Any = create_asgi(app, Settings(**(given | settings)), examine=examine)
         server = _Server(
             uvicorn.Config(
                 asgi,

@@ -43,6 +43,12 @@ NAMES: list[tuple[str, str, str, Any]] = [
     ("CALLPATH_RECORD", "true", "record", True),
     ("CALLPATH_TARGET_LEGS", "opposite", "target_legs", "opposite"),
     ("CALLPATH_RECONNECT_MS", "2500", "reconnect_ms", 2500),
+    ("CALLPATH_SOCKET_WITHIN_MS", "5000", "socket_within_ms", 5000),
+    ("CALLPATH_NO_SOCKET_THEN", "speak:Grüß Gott, bitte warten", "no_socket_then", "speak:Grüß Gott, bitte warten"),
+    ("CALLPATH_PROBE_MISSING", "off", "probe_missing", False),
+    ("CALLPATH_MEDIA_IDLE_MS", "0", "media_idle_ms", 0),
+    ("CALLPATH_NO_HANDLER_MS", "1000", "no_handler_ms", 1000),
+    ("CALLPATH_CALL_MS_MAX", "600000", "call_ms_max", 600_000),
     ("CALLPATH_LOG_FORMAT", "json", "log_format", "json"),
 ]
 """Each name, a text that it may have, the field that it sets, and to what."""

@@ -22,9 +22,9 @@ Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Milliseconds = Annotated[int, msgspec.Meta(ge=0)]
 
 
-def _setting(*names: str, default: Any, does: str, secret: bool = False, is_path: bool = False) -> Any:
+def _setting(*names: str, default: Any, does: str, secret: bool = False, is_text: bool = False) -> Any:
     """A field that users may set. `names` are tried in order; the first is the one that errors and docs use."""
-    return field(default=default, metadata={"names": names, "does": does, "secret": secret, "is_path": is_path})
+    return field(default=default, metadata={"names": names, "does": does, "secret": secret, "is_text": is_text})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +50,13 @@ class Settings:
         "RAILWAY_VOLUME_MOUNT_PATH",
         default=Path("callpath-data"),
         does="where the call log and recordings are kept",
-        is_path=True,
+        is_text=True,
     )
     database_url: str = _setting(
         "DATABASE_URL",
         default="",
         does="call log; sqlite:///FILE, or empty for callpath.db in the data directory",
-        is_path=True,
+        is_text=True,
     )
     secret: str = _setting(
         "CALLPATH_SECRET",
@@ -99,6 +99,37 @@ class Settings:
     reconnect_ms: Milliseconds = _setting(
         "CALLPATH_RECONNECT_MS", default=10_000, does="how long a handler waits for a lost audio socket to come back"
     )
+    socket_within_ms: Milliseconds = _setting(
+        "CALLPATH_SOCKET_WITHIN_MS",
+        default=8_000,
+        does="how long an accepted stream may take to start; then the call is examined and helped (0: never)",
+    )
+    no_socket_then: str = _setting(
+        "CALLPATH_NO_SOCKET_THEN",
+        default="retry,hangup",
+        does="what is done for a caller without a stream, in order: retry, speak:TEXT, transfer:NUMBER, hangup, nothing",
+        is_text=True,
+    )
+    probe_missing: bool = _setting(
+        "CALLPATH_PROBE_MISSING",
+        default=True,
+        does="let the doctor try the URL of a stream that did not come, and write its verdict into the call's timeline",
+    )
+    media_idle_ms: Milliseconds = _setting(
+        "CALLPATH_MEDIA_IDLE_MS",
+        default=60_000,
+        does="hang up when an open audio socket brings no frame for so long (0: never); Telnyx sends 50 a second",
+    )
+    no_handler_ms: Milliseconds = _setting(
+        "CALLPATH_NO_HANDLER_MS",
+        default=60_000,
+        does="hang up when the line is up without socket, handler and news for so long (0: never)",
+    )
+    call_ms_max: Milliseconds = _setting(
+        "CALLPATH_CALL_MS_MAX",
+        default=14_400_000,
+        does="hang up after so long (0: never); 4 hours is Telnyx's own limit for calls that are dialled",
+    )
     record: bool = _setting(
         "CALLPATH_RECORD", default=False, does="record every call, both sides, in recordings/ of the data directory"
     )
@@ -136,7 +167,7 @@ def read_settings(values: Mapping[str, str]) -> tuple[Settings, dict[str, str]]:
         if name is None:
             continue
         text = values[name]
-        _refuse_stray_characters(name, text, anything_visible=item.metadata["is_path"])
+        _refuse_stray_characters(name, text, anything_visible=item.metadata["is_text"])
         try:
             found[item.name] = Path(text) if kinds[item.name] is Path else _convert(text, kinds[item.name])
         except msgspec.ValidationError:
@@ -194,7 +225,7 @@ def is_loopback(host: str) -> bool:
 def _refuse_stray_characters(name: str, text: str, *, anything_visible: bool = False) -> None:
     """A newline or blank that came along with a pasted value breaks headers and URLs far from here.
 
-    `anything_visible` is for paths, which may hold blanks and quotes inside, and any script.
+    `anything_visible` is for paths and sentences, which may hold blanks and quotes inside, and any script.
     """
     if "-----BEGIN" in text:
         return

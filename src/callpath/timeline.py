@@ -198,6 +198,64 @@ class SocketClosed(What, frozen=True, kw_only=True, tag="socket.closed"):
     by: str = "peer"
 
 
+# --- when it does not work, and what was done about it ---------------------------------------------------------------
+
+
+class StreamMissing(What, frozen=True, kw_only=True, tag="stream.missing"):
+    """Telnyx was asked for the stream, and the caller hears nothing: no stream came, or it was lost and stays away.
+
+    `attempt` counts requests from 1. `seen` is how far it came: "nothing" reached us, the upgrade was "refused" by us,
+    the socket brought "no_start" frame, or the stream was there and is "lost".
+    """
+
+    attempt: int
+    seen: str
+    reason: str
+    waited_ms: int = 0
+
+
+class StreamProbed(What, frozen=True, kw_only=True, tag="stream.probed"):
+    """The doctor tried the stream's URL from this server, and this is its verdict; `code` is None where it found no fault.
+
+    `decided` False: something is wrong, and its cause is not proven. `shared` is true where the probe had been made for
+    another call at nearly the same time.
+    """
+
+    url: str
+    healthy: bool | None
+    decided: bool
+    summary: str
+    code: str | None = None
+    slug: str | None = None
+    owner: str | None = None
+    fix: str | None = None
+    duration_ms: float = 0.0
+    shared: bool = False
+
+
+class PolicyActed(What, frozen=True, kw_only=True, tag="policy.acted"):
+    """A policy takes its next step (`number` counts from 1) for the caller: `no_socket`, or `stuck`."""
+
+    policy: str
+    number: int
+    step: str
+
+
+class CallStuck(What, frozen=True, kw_only=True, tag="call.stuck"):
+    """The line is up and the call goes nowhere: `media_idle`, `too_long`, or `no_handler`. `number` counts from 1."""
+
+    reason: str
+    number: int
+    after_ms: int
+
+
+class CallChecked(What, frozen=True, kw_only=True, tag="call.checked"):
+    """Telnyx was asked whether the line is still up. `alive` None: it did not say."""
+
+    alive: bool | None
+    detail: str = ""
+
+
 # --- ours ------------------------------------------------------------------------------------------------------------
 
 
@@ -260,6 +318,11 @@ KINDS: tuple[type[What], ...] = (
     PlayoutCleared,
     StreamStopped,
     SocketClosed,
+    StreamMissing,
+    StreamProbed,
+    PolicyActed,
+    CallStuck,
+    CallChecked,
     HandlerStarted,
     HandlerEnded,
     HandlerFailed,
@@ -392,6 +455,20 @@ def describe(what: What) -> str:
             reason = f" {what.reason}" if what.reason else ""
             by = "" if what.by == "unknown" else f" by {what.by}"
             return f"WebSocket closed{by} ({what.code}{reason})"
+        case StreamMissing():
+            return f"No stream after request {what.attempt} ({what.seen}): {what.reason}"
+        case StreamProbed(healthy=True):
+            return "Probe of the stream's URL: it works from here"
+        case StreamProbed():
+            cause = f"{what.code} {what.slug}" if what.code else "no cause found"
+            return f"Probe of the stream's URL: {'' if what.decided else 'not decided, '}{cause}: {what.summary}"
+        case PolicyActed():
+            return f"Policy {what.policy}, step {what.number}: {what.step}"
+        case CallStuck():
+            return f"The line is up and the call goes nowhere ({what.reason}, after {what.after_ms / 1000:.0f} s)"
+        case CallChecked():
+            says = {True: "the line is up", False: "the call is over", None: "no answer"}[what.alive]
+            return f"Telnyx was asked for the call's state: {says}" + (f" ({what.detail})" if what.detail else "")
         case HandlerStarted():
             return f"Handler {what.name} entered"
         case HandlerEnded():

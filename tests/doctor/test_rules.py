@@ -13,7 +13,9 @@ from callpath.doctor.rule import Example, Rule
 from callpath.doctor.rules import EVERY_RULE, FALLBACKS
 
 FILES = sorted(
-    path.stem for path in Path(rules.__file__).parent.glob("*.py") if path.stem not in {"__init__", "sample"}
+    path.stem
+    for path in Path(rules.__file__).parent.glob("*.py")
+    if path.stem != "__init__" and not path.stem.startswith("sample")
 )
 NAMED = [rule for rule in EVERY_RULE if rule not in FALLBACKS]
 EXAMPLES = [(rule, example) for rule in EVERY_RULE for example in rule.examples]

@@ -1,6 +1,7 @@
 """One call: what is legal, what is remembered. Pure: texts, entries and `now` go in; texts, events, commands come out.
 
 session   the state of a call, folded from its timeline, and the commands that follow   (start here)
+watchdog  what is wrong with a call whose line is up, and what is done for the caller
 leg       one party's side; no transition goes backwards
 stream    one audio WebSocket, sans I/O
 playout   audio on its way to the ear: pacing, marks, clear

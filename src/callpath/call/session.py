@@ -19,6 +19,8 @@ from callpath.call.leg import Leg, LegState
 from callpath.call.plan import StreamPlan
 from callpath.errors import RemoteProtocolError
 from callpath.timeline import (
+    CallChecked,
+    CallStuck,
     CommandAnswered,
     CommandSent,
     Entry,
@@ -26,10 +28,13 @@ from callpath.timeline import (
     FirstOutbound,
     HandlerFailed,
     MediaCounted,
+    PolicyActed,
     SocketClosed,
     SocketReceived,
     SocketRefused,
     StreamAccepted,
+    StreamMissing,
+    StreamProbed,
     StreamStarted,
     StreamStarting,
     StreamStopped,
@@ -38,7 +43,10 @@ from callpath.timeline import (
 )
 from callpath.wire.command import Answer, Command, StreamingStart
 from callpath.wire.ids import CallControlId, LegId, SessionId
-from callpath.wire.webhook import CallPayload, StreamingFailed, StreamingStarted, Webhook, read_webhook
+from callpath.wire.webhook import CallPayload, CallSpeakEnded, StreamingFailed, StreamingStarted, Webhook, read_webhook
+
+CALL_HAS_ENDED = "90018"
+"""Telnyx's code for a command to a call that is over: a normal race, and its last word."""
 
 
 class Stage(IntEnum):
@@ -95,7 +103,31 @@ class CallSession:
     handler_error: str | None = None
     first_unix_ms: int | None = None
     last_unix_ms: int | None = None
-    ended_unix_ms: int | None = None
+    hangup_unix_ms: int | None = None
+    over_unix_ms: int | None = None
+    """When Telnyx said that the call is over without a call.hangup: to a command (90018), or asked for its state."""
+
+    sent_unix_ms: dict[str, int] = field(default_factory=dict)
+    """When each command was sent first, by command_id."""
+
+    accepted_unix_ms: int = 0
+    received_unix_ms: int = 0
+    refused_unix_ms: int = 0
+    started_unix_ms: int = 0
+    """When a stream was accepted, a socket received or refused, and a stream started the last time; 0: never."""
+
+    speaks_ended: dict[str, int] = field(default_factory=dict)
+    """When Telnyx had spoken, by event id."""
+
+    missing: dict[int, tuple[int, StreamMissing]] = field(default_factory=dict)
+    """By attempt, with the time."""
+
+    stuck: dict[int, tuple[int, CallStuck]] = field(default_factory=dict)
+    acted: dict[tuple[str, int], tuple[int, PolicyActed]] = field(default_factory=dict)
+    """The steps of policies, by policy and number, with the time."""
+
+    probed: StreamProbed | None = None
+    checked: tuple[int, CallChecked] | None = None
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
@@ -106,13 +138,24 @@ class CallSession:
 
     @property
     def ended(self) -> bool:
-        return self.leg is not None and self.leg.state is LegState.ENDED
+        return self.over_unix_ms is not None or (self.leg is not None and self.leg.state is LegState.ENDED)
+
+    @property
+    def answered_unix_ms(self) -> int:
+        """When we heard that the call was answered; 0: never."""
+        return self.stages.get(Stage.CALL_ANSWERED, 0)
+
+    @property
+    def ended_unix_ms(self) -> int | None:
+        return self.hangup_unix_ms or self.over_unix_ms
 
     @property
     def state(self) -> str:
         """`ringing`, `answered`, `streaming` or `ended`; `new` before any webhook."""
         if self.leg is None:
             return "new"
+        if self.ended:
+            return "ended"
         if self.leg.state is LegState.ANSWERED and self.streams_open:
             return "streaming"
         return {
@@ -134,6 +177,11 @@ class CallSession:
         """The first stage that was not reached; None when audio flowed both ways."""
         return next((stage for stage in Stage if stage not in self.stages), None)
 
+    def stream_requests(self) -> list[str]:
+        """The command_ids of all requests for a stream, in order."""
+        asked = [sent.command_id for sent in self.commands.values() if "stream_url" in sent.body]
+        return sorted(asked, key=lambda command_id: (self.sent_unix_ms[command_id], command_id))
+
     def leg_of(self, call_control_id: CallControlId) -> Leg | None:
         """The leg that a command or a frame names."""
         return next((leg for leg in self.legs.values() if leg.call_control_id == call_control_id), None)
@@ -151,20 +199,39 @@ class CallSession:
                 self._apply_webhook(what, at)
             case CommandSent() as what:
                 self.commands[what.command_id] = what
+                self.sent_unix_ms[what.command_id] = min(at, self.sent_unix_ms.get(what.command_id, at))
             case CommandAnswered() as what:
                 self.answers[what.command_id] = what
+                if what.error_code == CALL_HAS_ENDED:
+                    self._over(at)
             case StreamStarting():
                 self._reach(Stage.STREAM_STARTING, at)
             case StreamUrl() as what:
                 self.stream_url = what.url
             case StreamAccepted():
                 self._reach(Stage.STREAM_ACCEPTED, at)
+                self.accepted_unix_ms = max(self.accepted_unix_ms, at)
             case SocketReceived():
                 self._reach(Stage.SOCKET_RECEIVED, at)
+                self.received_unix_ms = max(self.received_unix_ms, at)
             case SocketRefused() as what:
                 self.refusals.append(what)
+                self.refused_unix_ms = max(self.refused_unix_ms, at)
+            case StreamMissing() as what:
+                self.missing[what.attempt] = (at, what)
+            case StreamProbed() as what:
+                self.probed = what
+            case CallStuck() as what:
+                self.stuck[what.number] = (at, what)
+            case PolicyActed() as what:
+                self.acted[what.policy, what.number] = (at, what)
+            case CallChecked() as what:
+                self.checked = max(self.checked or (0, what), (at, what), key=lambda item: item[0])
+                if what.alive is False:
+                    self._over(at)
             case StreamStarted() as what:
                 self._reach(Stage.STREAM_STARTED, at)
+                self.started_unix_ms = max(self.started_unix_ms, at)
                 self.streams_open.add(what.stream_id)
             case StreamStopped() as what:
                 self.streams_open.discard(what.stream_id or "")
@@ -195,14 +262,20 @@ class CallSession:
         if leg is self.leg and leg.state >= LegState.ANSWERED and webhook.event_type == "call.answered":
             self._reach(Stage.CALL_ANSWERED, at)
         if leg is self.leg and leg.state is LegState.ENDED and webhook.event_type == "call.hangup":
-            self.ended_unix_ms = at
+            self.hangup_unix_ms = at
+        if isinstance(payload, CallSpeakEnded):
+            self.speaks_ended[webhook.id] = at
         if isinstance(payload, StreamingFailed):
-            self.streaming_failures.append(payload)
+            if payload not in self.streaming_failures:
+                self.streaming_failures.append(payload)
         elif isinstance(payload, StreamingStarted) and webhook.event_type == "streaming.started":
             self.streaming_started = True
 
     def _reach(self, stage: Stage, at: int) -> None:
         self.stages[stage] = min(at, self.stages.get(stage, at))
+
+    def _over(self, at: int) -> None:
+        self.over_unix_ms = at if self.over_unix_ms is None else min(self.over_unix_ms, at)
 
     # --- deciding ----------------------------------------------------------------------------------------------------
 
@@ -210,7 +283,7 @@ class CallSession:
         """What the call needs now: an answer while it rings, its stream once it is answered. Each is returned once,
         provided that the caller records a CommandSent for it."""
         leg = self.leg
-        if leg is None:
+        if leg is None or self.ended:
             return []
         if leg.state is LegState.INITIATED and leg.direction == "incoming" and not self._sent(Answer):
             return [plan.answer(leg.call_control_id, self.session, token)]
@@ -253,6 +326,8 @@ def missing_stage_sentence(session: CallSession) -> str | None:
             said = f"{accepted} and reported streaming.failed ({failure.failure_reason}) for {session.stream_url}"
         else:
             said = f"{accepted}, but no upgrade request for {session.stream_url} ever reached this server"
+        if session.probed is not None:
+            said += f". A probe of that URL from here says: {session.probed.summary}"
     elif missing is Stage.STREAM_STARTED:
         refusal = session.refusals[-1] if session.refusals else None
         said = f"we refused the upgrade with {refusal.status}: {refusal.detail}" if refusal else "no start frame came"

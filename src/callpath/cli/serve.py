@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import sys
@@ -13,6 +14,8 @@ import typer
 from callpath.cli.environment import clear_errors, load_settings
 
 if TYPE_CHECKING:
+    from callpath.doctor.verdict import Diagnosis
+    from callpath.server.examiner import Verdict
     from callpath.server.handler import App
 
 SWITCH_S = 0.0005
@@ -44,7 +47,7 @@ def serve(
 
         sys.setswitchinterval(SWITCH_S)
         app = load_app(handler)
-        asgi = create_asgi(app, settings)
+        asgi = create_asgi(app, settings, examine=_examine)
         asyncio.run(_open_once(settings.log_url()))
         listener = _listen(settings.host, settings.port)
         set_up_logging(settings.log_format)
@@ -77,6 +80,64 @@ async def _open_once(url: str) -> None:
 
     async with open_call_log(url):
         return
+
+
+async def _examine(url: str, token: str | None) -> Verdict:
+    """Let the doctor try `url`, in a thread and an event loop of its own: what it computes never holds up audio.
+
+    The thread dies with the process, so an examination under way does not keep the server from stopping.
+    """
+    import threading
+
+    from callpath.clock import SystemClock
+    from callpath.doctor.engine import diagnose
+    from callpath.doctor.request import Request
+
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[Verdict] = loop.create_future()
+
+    def settle(result: Verdict | Exception) -> None:
+        if answer.done():
+            return
+        if isinstance(result, Exception):
+            answer.set_exception(result)
+        else:
+            answer.set_result(result)
+
+    def work() -> None:
+        result: Verdict | Exception
+        try:
+            result = _verdict(asyncio.run(diagnose(Request(url=url, token=token), SystemClock())))
+        except Exception as error:  # handed over
+            result = error
+        with contextlib.suppress(RuntimeError):  # the server has stopped meanwhile
+            loop.call_soon_threadsafe(settle, result)
+
+    threading.Thread(target=work, name="doctor", daemon=True).start()
+    return await answer
+
+
+def _verdict(diagnosis: Diagnosis) -> Verdict:
+    from callpath.server.examiner import Verdict
+
+    found = diagnosis.verdict
+    if found is None:
+        return Verdict(
+            healthy=diagnosis.healthy,
+            decided=diagnosis.decided,
+            summary="a stream was opened and carried audio both ways" if diagnosis.healthy else "nothing was found",
+            duration_ms=round(diagnosis.duration_ms, 1),
+        )
+    return Verdict(
+        healthy=diagnosis.healthy,
+        decided=diagnosis.decided,
+        summary=found.finding.summary,
+        code=found.rule.code,
+        slug=found.rule.slug,
+        owner=found.owner,
+        fix=found.finding.fix or found.rule.fix,
+        duration_ms=round(diagnosis.duration_ms, 1),
+    )
 
 
 def _listen(host: str, port: int) -> socket.socket:

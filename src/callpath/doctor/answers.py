@@ -20,14 +20,14 @@ def refused(facts: Facts, *statuses: int) -> Exchange | None:
 
     None where the upgrade worked, or where other tries of the very same request did: a backend that changes its mind
     says nothing about what one answer means. None, too, where a callpath server answered and said why: nobody has to
-    guess then (rules callpath001 and callpath002 repeat its word).
+    guess then (rules callpath001 and callpath002 repeat its word); that it saw no upgrade is about the way to it.
     """
     upgrade = facts[UpgradeFacts]
     if upgrade.carrier.upgraded or mixed(facts):
         return None
     exchange = upgrade.carrier
     word = own_word(exchange)
-    if word is not None and word.reason != "no_such_path":
+    if word is not None and word.reason not in ("no_such_path", "no_upgrade"):
         return None
     if statuses and not (exchange.outcome == "answer" and exchange.status in statuses):
         return None

@@ -8,24 +8,35 @@ under it. What could not be checked, crashed or stayed open never counts as ok.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from callpath.clock import Clock
 from callpath.doctor import platform, suspects
 from callpath.doctor.facts import (
+    AccountFacts,
+    CallFacts,
     DnsFacts,
+    EdgeFacts,
     Exchange,
     FactMissing,
     Facts,
     IdleFacts,
+    LogFacts,
     MachineFacts,
     MediaFacts,
     OtherSchemeFacts,
+    PlatformFacts,
+    RefusalFacts,
     RepeatFacts,
+    ServedFacts,
     TcpFacts,
+    TelnyxCallFacts,
     TlsFacts,
     UpgradeFacts,
+    UrlFacts,
+    WayFacts,
 )
 from callpath.doctor.probes.dns import probe_dns
 from callpath.doctor.probes.idle import probe_idle
@@ -39,7 +50,7 @@ from callpath.doctor.probes.websocket import TRIES, TRY_WAIT_MS, Socket, probe_r
 from callpath.doctor.request import Request
 from callpath.doctor.rule import Finding, Rule
 from callpath.doctor.rules import FALLBACKS, RULES
-from callpath.doctor.verdict import Diagnosis, Found, NotChecked, Step, StepStatus
+from callpath.doctor.verdict import CallSeen, Diagnosis, Found, NotChecked, Source, Step, StepStatus
 
 OnStep = Callable[[Step], None]
 SHAPE_TIMEOUT_MS = 4000.0
@@ -57,6 +68,16 @@ _HOW: dict[type, str] = {
     RepeatFacts: "the upgrade has to be answered first",
     IdleFacts: "run again with --idle SECONDS (longer than the suspected limit, 130 covers most proxies)",
     OtherSchemeFacts: "only looked at where ws:// failed",
+    UrlFacts: "the stream's URL is not known, or the call did not come that far",
+    CallFacts: "this source does not show it, or the call did not come that far",
+    ServedFacts: "run where the server's settings are (PUBLIC_URL)",
+    RefusalFacts: "run where the server's call log is",
+    LogFacts: "read the platform's logs: callpath doctor logs",
+    EdgeFacts: "read the platform's edge log: callpath doctor logs",
+    TelnyxCallFacts: "set TELNYX_API_KEY, and leave out --offline and --no-telnyx",
+    AccountFacts: "set TELNYX_API_KEY and run callpath doctor account",
+    PlatformFacts: "set RAILWAY_TOKEN and run callpath doctor account",
+    WayFacts: "leave out --offline",
 }
 
 BUSY_LAG_MS = 500.0
@@ -288,16 +309,22 @@ def judge(
     rules: Iterable[Rule] | None = None,
     fallbacks: Iterable[Rule] = FALLBACKS,
     works: Callable[[Facts], bool] | None = None,
+    weigh: Callable[[Rule, Finding], Finding] | None = None,
+    call: CallSeen | None = None,
+    sources: tuple[Source, ...] = (),
 ) -> Diagnosis:
     """Run every rule; the first finding that no other explains is the verdict.
 
-    Without any finding the answer is "healthy" only where `works` says that the facts prove it.
+    Without any finding the answer is "healthy" only where `works` says that the facts prove it. `weigh` may take from a
+    finding what the circumstances take from it.
     """
     found: list[Found] = []
     notes: list[Found] = []
     quiet: list[Rule] = []
     not_checked: list[NotChecked] = []
     _run(RULES if rules is None else rules, facts, found, notes, quiet, not_checked)
+    if weigh is not None:
+        found = [replace(item, finding=weigh(item.rule, item.finding)) for item in found]
     healthy = (works or stream_works)(facts) and not found
     if not found and not healthy:
         _run(fallbacks, facts, found, notes, [], [])
@@ -328,6 +355,8 @@ def judge(
         suspects=suspects.judge_suspects(facts, verdict),
         proven=suspects.proven(facts),
         unproven=suspects.unproven(facts),
+        call=call,
+        sources=sources,
     )
 
 
@@ -418,7 +447,26 @@ _STEP_OF_LAYER = {
 }
 
 
+_STAGE_OF_LAYER = {
+    "webhook": "webhook",
+    "account": "answered",
+    "call-control": "accepted",
+    "url": "socket",
+    "routing": "socket",
+    "auth": "socket",
+    "protocol": "start",
+    "codec": "audio in",
+    "pacing": "audio out",
+    "keepalive": "audio out",
+    "deploy": "audio out",
+    "handler": "audio out",
+}
+"""For rules about calls: the step of recorded.py whose stage speaks for the layer."""
+
+
 def _evidence_for(rule: Rule, steps: tuple[Step, ...]) -> str:
     """The step whose facts spoke against this cause."""
     name = _STEP_OF_LAYER.get(rule.layer, "")
+    if re.match(r"CALL\d", rule.code):
+        name = _STAGE_OF_LAYER.get(rule.layer, "")
     return next((f"{step.name}: {step.detail}" for step in steps if step.name == name), "nothing pointed to it")

@@ -487,6 +487,22 @@ class RefusalFacts:
     latest: tuple[Refusal, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WayFacts:
+    """The way to the server as it is now, for a call that is over: its own stream URL was tried, and then the server's
+    test connection beside it.
+
+    `word` is the reason with which a callpath server itself refused (`call_ended`, `unknown_session`, …); "" where none
+    spoke. `through` says whether a whole stream was carried on the test connection; None: it was not tried.
+    """
+
+    url: str
+    probed_at_unix_ms: int
+    word: str = ""
+    detail: str = ""
+    through: bool | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class LogLine:
     """One line of a log that speaks about the process and not about a call. `topic` is what a pattern took it for."""

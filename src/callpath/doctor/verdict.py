@@ -2,13 +2,16 @@
 
 `schema_version` 1. A field is only ever added; a change of meaning raises the version.
 
-    healthy     true: a stream was opened, spoken on and kept. false: a cause was found. null: could not be decided
+    healthy     true: a stream was opened, spoken on and kept; of a call: audio flowed both ways, in order.
+                false: a cause was found. null: could not be decided
     verdict     the one cause, or null. Where `decided` is false it is what happened, and may be right for a made-up call
     undecided   where something is wrong and its cause is not proven: what is known, `candidates`, and the `question`
                 whose answer decides; its slug is a working name, no verdict
     findings    verdict or undecided first, then what it explains (`under` names it); empty on a healthy endpoint
     notes       worth knowing, nothing broken
     ruled_out   causes the evidence speaks against; not_checked: what no probe could see, and how to see it
+    call        for a call that was: its stages (reached, missing, not yet, unknown) and timeline; null for a URL
+    sources     what was asked about the call, and what came of it; empty for a URL
 """
 
 from __future__ import annotations
@@ -66,9 +69,67 @@ class Suspect:
     words: str
 
 
+StageStatus = Literal["reached", "missing", "not yet", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class StageSeen:
+    """One stage of a call. `missing` is the first one that was not reached; those behind it are `not yet`. `unknown`:
+    the source does not show it."""
+
+    name: str
+    label: str
+    status: StageStatus
+    at_unix_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One entry of the timeline in words. `lane` is where it happened."""
+
+    at_unix_ms: int
+    lane: Literal["Telnyx", "server", "socket", "handler", "doctor"]
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallSeen:
+    """The call that is judged: who it was, how far it came, and what is written about it."""
+
+    session: str
+    source: str
+    state: str
+    looked_at_unix_ms: int
+    leg: str = ""
+    call_control_id: str = ""
+    direction: str = ""
+    began_unix_ms: int | None = None
+    ended_unix_ms: int | None = None
+    hangup_cause: str = ""
+    hangup_source: str = ""
+    frames_in: int = 0
+    frames_out: int = 0
+    stages: tuple[StageSeen, ...] = ()
+    timeline: tuple[Line, ...] = ()
+
+    @property
+    def missing(self) -> StageSeen | None:
+        return next((stage for stage in self.stages if stage.status == "missing"), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One place that was asked about the call, and what came of it."""
+
+    name: str
+    status: Literal["read", "failed", "not asked"]
+    detail: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """All that the doctor has to say about one URL."""
+    """All that the doctor has to say about one URL, or about one call."""
 
     url: str
     started_unix_ms: int
@@ -84,6 +145,8 @@ class Diagnosis:
     suspects: tuple[Suspect, ...]
     proven: tuple[str, ...]
     unproven: tuple[str, ...]
+    call: CallSeen | None = None
+    sources: tuple[Source, ...] = ()
 
     @property
     def decided(self) -> bool:
@@ -151,6 +214,37 @@ def document(diagnosis: Diagnosis) -> dict[str, Any]:
         ],
         "proven": list(diagnosis.proven),
         "unproven": list(diagnosis.unproven),
+        "call": None if diagnosis.call is None else _call(diagnosis.call),
+        "sources": [
+            {"name": source.name, "status": source.status, "detail": source.detail} for source in diagnosis.sources
+        ],
+    }
+
+
+def _call(call: CallSeen) -> dict[str, Any]:
+    return {
+        "session": call.session,
+        "leg": call.leg,
+        "call_control_id": call.call_control_id,
+        "source": call.source,
+        "state": call.state,
+        "direction": call.direction,
+        "looked_at_unix_ms": call.looked_at_unix_ms,
+        "began_unix_ms": call.began_unix_ms,
+        "ended_unix_ms": call.ended_unix_ms,
+        "hangup_cause": call.hangup_cause,
+        "hangup_source": call.hangup_source,
+        "frames_in": call.frames_in,
+        "frames_out": call.frames_out,
+        "missing_stage": None if call.missing is None else call.missing.name,
+        "stages": [
+            {"name": stage.name, "label": stage.label, "status": stage.status, "at_unix_ms": stage.at_unix_ms}
+            for stage in call.stages
+        ],
+        "timeline": [
+            {"at_unix_ms": line.at_unix_ms, "lane": line.lane, "kind": line.kind, "text": line.text}
+            for line in call.timeline
+        ],
     }
 
 

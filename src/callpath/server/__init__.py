@@ -9,6 +9,8 @@ pacer     one timer for all streams
 handover  the queue to a handler
 recording both sides of a call, on disk
 runner    one actor per call: folds its timeline, sends what follows, runs the handler
+examiner  has the doctor try the URL of a stream that did not come
+metrics   what /metrics tells
 probe     the doctor's own call: told what arrived, and echoed
 tokens    who may open a call's audio socket
 handler   what an application writes, and the Call it is given

@@ -22,12 +22,15 @@ from callpath import __version__
 from callpath.audio.codec import open_encoder
 from callpath.call.address import ANSWERED_BY_HEADER, AUDIO_PATH, AUDIO_PATH_WITH_TOKEN, WEBHOOK_PATH
 from callpath.call.plan import StreamPlan
+from callpath.call.watchdog import Patience, parse_steps
 from callpath.clock import Clock, SystemClock
 from callpath.config import Settings, is_loopback, require_public_url
 from callpath.control import Control
 from callpath.errors import AudioError, ConfigError
+from callpath.server.examiner import Examine, Examiner
 from callpath.server.handler import App
 from callpath.server.media import AudioEndpoint
+from callpath.server.metrics import CONTENT_TYPE, Metrics
 from callpath.server.probe import ProbeEndpoint
 from callpath.server.runner import CallRunner
 from callpath.server.tokens import CallTokens
@@ -36,8 +39,8 @@ from callpath.store.sql import open_call_log
 from callpath.wire.signature import load_public_key
 
 
-def create_asgi(app: App, settings: Settings, clock: Clock | None = None) -> ASGIApp:
-    """The ASGI application of a call server.
+def create_asgi(app: App, settings: Settings, clock: Clock | None = None, *, examine: Examine | None = None) -> ASGIApp:
+    """The ASGI application of a call server. `examine` tries the URL of a stream that did not come; None: nobody does.
 
     Raises ConfigError when something is missing without which no call could work.
     """
@@ -53,6 +56,8 @@ def create_asgi(app: App, settings: Settings, clock: Clock | None = None) -> ASG
     public_key = load_public_key(settings.telnyx_public_key)
     _check_play_codec(settings)
     clock = clock or SystemClock()
+    patience = stream_patience(settings)
+    metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(asgi: Starlette) -> AsyncIterator[None]:
@@ -71,6 +76,9 @@ def create_asgi(app: App, settings: Settings, clock: Clock | None = None) -> ASG
                 reconnect_ms=settings.reconnect_ms,
                 byte_order=settings.l16_byte_order,
                 record=settings.record,
+                patience=patience,
+                examiner=Examiner(examine, clock) if examine is not None and settings.probe_missing else None,
+                metrics=metrics,
             )
             asgi.state.runner = runner
             asgi.state.webhooks = WebhookEndpoint(runner=runner, log=log, key=public_key, clock=clock)
@@ -83,15 +91,21 @@ def create_asgi(app: App, settings: Settings, clock: Clock | None = None) -> ASG
         endpoint: WebhookEndpoint = request.app.state.webhooks
         return await endpoint(request)
 
+    async def tell_metrics(_request: Request) -> Response:
+        return Response(metrics.text(), media_type=CONTENT_TYPE)
+
     asgi = Starlette(
         lifespan=lifespan,
         routes=[
             Route(WEBHOOK_PATH, webhook, methods=["POST"]),
             WebSocketRoute(AUDIO_PATH, _AudioRoute()),
             WebSocketRoute(AUDIO_PATH_WITH_TOKEN, _AudioRoute()),
+            Route(AUDIO_PATH, _no_upgrade),
+            Route(AUDIO_PATH_WITH_TOKEN, _no_upgrade),
             Route("/healthz", _healthz),
             Route("/readyz", _readyz),
             Route("/version", _version),
+            Route("/metrics", tell_metrics),
         ],
     )
     asgi.router.default = _no_such_path
@@ -118,6 +132,17 @@ def stream_plan(settings: Settings) -> StreamPlan:
         play_codec=settings.play_codec,
         play_rate_hz=settings.play_rate_hz,
         target_legs=settings.target_legs,
+    )
+
+
+def stream_patience(settings: Settings) -> Patience:
+    """How long what may take, as the settings say. Raises ConfigError."""
+    return Patience(
+        socket_within_ms=settings.socket_within_ms,
+        no_socket_then=parse_steps("CALLPATH_NO_SOCKET_THEN", settings.no_socket_then),
+        media_idle_ms=settings.media_idle_ms,
+        no_handler_ms=settings.no_handler_ms,
+        call_ms_max=settings.call_ms_max,
     )
 
 
@@ -156,6 +181,20 @@ async def _no_such_path(scope: Scope, receive: Receive, send: Send) -> None:
         await WebSocket(scope, receive, send).send_denial_response(answer)
     else:
         await answer(scope, receive, send)
+
+
+async def _no_upgrade(_request: Request) -> Response:
+    """An upgrade that lost its headers on the way arrives as a plain GET; "no such path" would send people searching for
+    a wrong URL."""
+    return JSONResponse(
+        {
+            "error": "no_upgrade",
+            "detail": "this is the audio path, and the request arrived without an Upgrade: websocket header. If a carrier "
+            "sent it, a proxy on the way removes the header",
+        },
+        status_code=426,
+        headers={"Upgrade": "websocket", "Connection": "Upgrade"},
+    )
 
 
 async def _healthz(_request: Request) -> Response:

@@ -93,12 +93,14 @@ class AudioEndpoint:
         websocket = WebSocket(scope, receive, send)
         headers = websocket.headers
         token = websocket.path_params.get("token")
-        if websocket.path_params["call_session_id"] == TEST_CONNECTION:
-            await self._probe.answer(websocket, token or headers.get(AUTH_TOKEN_HEADER))
+        session = SessionId(websocket.path_params["call_session_id"])
+        shown_token = token or headers.get(AUTH_TOKEN_HEADER)
+        if session == TEST_CONNECTION or self._runner.is_own_probe(session, shown_token):
+            await self._probe.answer(websocket, shown_token, known=session != TEST_CONNECTION)
             return
         admitted = await self._runner.admit(
-            SessionId(websocket.path_params["call_session_id"]),
-            shown_token=token or headers.get(AUTH_TOKEN_HEADER),
+            session,
+            shown_token=shown_token,
             path=websocket.url.path.replace(token, "***") if token else websocket.url.path,
             client=websocket.client.host if websocket.client else None,
             headers={name: headers[name][:200] for name in WAY_HEADERS if name in headers},

@@ -19,19 +19,25 @@ import msgspec
 import structlog
 
 from callpath.audio.codec import ByteOrder
-from callpath.call.leg import LegState
+from callpath.call.address import audio_url
 from callpath.call.plan import StreamPlan, derived_command_id, masked
 from callpath.call.session import CallSession
 from callpath.call.stream import MediaStream
+from callpath.call.watchdog import STUCK, Live, Patience, due_commands, look
 from callpath.clock import Clock
 from callpath.control import Control
 from callpath.errors import CallpathError, ControlError, LocalProtocolError, StoreError
+from callpath.server.examiner import Examiner, probe_session
 from callpath.server.gathering import Gathering
 from callpath.server.handler import App, Call, CallFacts
+from callpath.server.metrics import Metrics
 from callpath.server.pacer import Pacer
+from callpath.server.probe import TEST_CONNECTION
 from callpath.server.tokens import CallTokens
 from callpath.store.port import CallLog, Refusal
 from callpath.timeline import (
+    CallChecked,
+    CallStuck,
     CommandAnswered,
     CommandSent,
     Entry,
@@ -39,9 +45,12 @@ from callpath.timeline import (
     HandlerFailed,
     HandlerStarted,
     MediaCounted,
+    PolicyActed,
     SocketReceived,
     SocketRefused,
     StreamAccepted,
+    StreamMissing,
+    StreamProbed,
     StreamStarted,
     StreamStarting,
     StreamUrl,
@@ -70,6 +79,9 @@ PENDING_MAX = 10_000
 
 STORE_RETRY_MS = 1_000
 """A store that failed is asked again after this long. Media goes on meanwhile, and webhooks are answered 503."""
+
+DECISIONS = (CommandSent, StreamMissing, PolicyActed, CallStuck)
+"""Entries that something follows from at once, whether they are stored by then or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +116,9 @@ class CallRunner:
         reconnect_ms: float,
         byte_order: ByteOrder | Literal["detect"] = "detect",
         record: bool = False,
+        patience: Patience | None = None,
+        examiner: Examiner | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self.app = app
         self.log = log
@@ -115,6 +130,11 @@ class CallRunner:
         self.reconnect_ms = reconnect_ms
         self.byte_order: ByteOrder | Literal["detect"] = byte_order
         self.record = record
+        self.patience = patience or Patience()
+        self.examiner = examiner
+        self.metrics = metrics or Metrics()
+        self.probing: set[SessionId] = set()
+        """Calls whose stream URL the doctor is trying."""
         self.calls: dict[SessionId, LiveCall] = {}
         self.pacer = Pacer(clock)
         self.gathering: Gathering
@@ -173,6 +193,7 @@ class CallRunner:
         if not await self.log.append(entry):
             return False
         log_entry(entry)
+        self.metrics.count(what)
         self.live(entry.session).wake()
         return True
 
@@ -199,14 +220,30 @@ class CallRunner:
             return rejection
         call = self.live(session)
         await call.ready.wait()
-        call.note(SocketReceived(path=path, client=client, headers=dict(headers)))
         refused = self._reason_to_refuse(call, shown_token)
+        if refused is not None and session in self.probing and refused.reason in ("no_token", "wrong_token"):
+            return refused  # the doctor's: it tries all shapes of a request, and none of them is Telnyx's
+        call.note(SocketReceived(path=path, client=client, headers=dict(headers)))
         if refused is None:
             return Admission(call)
         call.note(
             SocketRefused(status=refused.status, reason=refused.reason, detail=refused.detail, path=path, client=client)
         )
         return refused
+
+    def is_own_probe(self, session: SessionId, shown_token: str | None) -> bool:
+        """Whether an upgrade is the doctor's, sent by this server or one with the same secret."""
+        return self.tokens is not None and self.tokens.fits(probe_session(session), shown_token or "")
+
+    def probe_target(self, session: SessionId) -> tuple[str, str | None]:
+        """The URL to try for a call, as near to Telnyx's as can be without taking the call's socket, and its token.
+
+        Without tokens a socket could not be told from the call's own; then it is the test connection of the same server.
+        """
+        if self.tokens is None:
+            return audio_url(self.plan.public_url, TEST_CONNECTION), None
+        token = self.tokens.of(probe_session(session))
+        return self.plan.url(session, token), None if self.plan.token_in_path else token
 
     def _reason_to_refuse(self, call: LiveCall, shown_token: str | None) -> Rejection | None:
         if self.tokens is not None:
@@ -265,6 +302,7 @@ class LiveCall:
         self._stopping = False
         self._store_failed = False
         self._commands_out = 0
+        self._look_at_unix_ms: int | None = None
         self._token = runner.tokens.of(session) if runner.tokens else None
 
     # --- the actor ---------------------------------------------------------------------------------------------------
@@ -290,8 +328,7 @@ class LiveCall:
                 await self._act()
                 if self._is_over():
                     return
-                woken = await self._clock.wait(self._wake, self._next_look_at_ms())
-                if not woken and self._is_idle() and not self._pending:
+                if not await self._clock.wait(self._wake, self._next_look_at_ms()) and self._may_be_forgotten():
                     return
         finally:
             self.ready.set()
@@ -312,12 +349,19 @@ class LiveCall:
     async def _act(self) -> None:
         if self._stopping:
             return
-        for command in self.session.next_commands(self._runner.plan, self._token):
+        plan = self._runner.plan
+        self._watch()
+        for command in self.session.next_commands(plan, self._token):
+            await self._request(command)
+        for command in due_commands(self.session, plan, self._token, self._runner.patience):
             await self._request(command)
         lost_at_ms = self._lost_socket_at_ms
         gone = lost_at_ms is not None and self._clock.now_ms() >= lost_at_ms + self._runner.reconnect_ms
         if self.session.ended or gone:
             self._cancel_handler()
+
+    def _may_be_forgotten(self) -> bool:
+        return self._is_idle() and not self._pending and self._look_at_unix_ms is None
 
     def _is_over(self) -> bool:
         if self._stopping:
@@ -334,9 +378,74 @@ class LiveCall:
         now_ms = self._clock.now_ms()
         if self._store_failed:
             return now_ms + STORE_RETRY_MS
+        at_ms = now_ms + FORGET_AFTER_MS
+        if self._look_at_unix_ms is not None:
+            at_ms = now_ms + max(1, self._look_at_unix_ms - self._clock.now_unix_ms())
         if self._lost_socket_at_ms is not None and not self._handler_is_done():
-            return max(now_ms + 1, self._lost_socket_at_ms + self._runner.reconnect_ms)
-        return now_ms + FORGET_AFTER_MS
+            at_ms = min(at_ms, max(now_ms + 1, self._lost_socket_at_ms + self._runner.reconnect_ms))
+        return at_ms
+
+    # --- the watchdog ------------------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        """Write down what is wrong with the call, and see to what follows from it beside commands."""
+        live = Live(
+            socket_open=self._stream is not None,
+            idle_ms=self._clock.now_ms() - self._last_frame_ms,
+            handler_running=not self._handler_is_done(),
+        )
+        found = look(self.session, self._runner.patience, live, self._clock.now_unix_ms())
+        self._look_at_unix_ms = found.again_unix_ms
+        for what in found.entries:
+            self.note(what)
+            if isinstance(what, StreamMissing) and what.seen == "nothing" and self.session.probed is None:
+                self._examine()
+            elif isinstance(what, CallStuck):
+                self._runner.spawn(self._check(what), name=f"check call {self.session.session}")
+
+    def _examine(self) -> None:
+        if self._runner.examiner is not None and self.session.session not in self._runner.probing:
+            self._runner.probing.add(self.session.session)
+            self._runner.spawn(self._probe(self._runner.examiner), name=f"probe {self.session.session}")
+
+    async def _probe(self, examiner: Examiner) -> None:
+        """Have the doctor try the stream's URL. Takes up to half a minute, beside everything else."""
+        session = self.session.session
+        try:
+            url, token = self._runner.probe_target(session)
+            verdict = await examiner.verdict(url, token)
+        finally:
+            self._runner.probing.discard(session)
+        self.note(
+            StreamProbed(
+                url=self._runner.plan.url(session, "***"),
+                healthy=verdict.healthy,
+                decided=verdict.decided,
+                summary=verdict.summary,
+                code=verdict.code,
+                slug=verdict.slug,
+                owner=verdict.owner,
+                fix=verdict.fix,
+                duration_ms=verdict.duration_ms,
+                shared=verdict.shared,
+            )
+        )
+
+    async def _check(self, stuck: CallStuck) -> None:
+        """The call seems to be up for nothing: ask Telnyx, and hang up unless it is over already."""
+        leg = self.session.leg
+        assert leg is not None
+        try:
+            status = await self._runner.control.call_status(leg.call_control_id)
+        except ControlError as error:
+            # Telnyx remembers a call for ten minutes. A 404 of a proxy on the way has no code of Telnyx's.
+            gone = error.status == 404 and error.code is not None
+            checked = CallChecked(alive=False if gone else None, detail=error.detail or "")
+        else:
+            checked = CallChecked(alive=status.is_alive)
+        self.note(checked)
+        if checked.alive is not False:
+            self.note(PolicyActed(policy=STUCK, number=stuck.number, step="hangup"))
 
     # --- the timeline ------------------------------------------------------------------------------------------------
 
@@ -354,12 +463,13 @@ class LiveCall:
             logger.error("Entry dropped: the store is too slow", event_name="entry.dropped", **_ids(entry))
             return
         self._pending.append(entry)
-        if isinstance(what, CommandSent):
-            self.session.apply(entry)  # at once: the command must not be asked for again, even if the store fails
+        if isinstance(what, DECISIONS):
+            self.session.apply(entry)  # at once: it must not be decided again, even if the store fails
         if isinstance(what, MediaCounted):
             self._wake.set()  # to be stored; nothing follows from it, and in the log it would be every other line
             return
         log_entry(entry)
+        self._runner.metrics.count(what)
         self.wake()
 
     async def _store_pending(self) -> None:
@@ -537,7 +647,7 @@ class LiveCall:
         await self._hang_up()
 
     async def _hang_up(self) -> None:
-        if self.session.leg is None or self.session.leg.state is LegState.ENDED or self._stopping:
+        if self.session.leg is None or self.session.ended or self._stopping:
             return
         try:
             await self.send(Hangup())
@@ -552,15 +662,26 @@ class LiveCall:
 def log_entry(entry: Entry) -> None:
     """One line in the log for one entry of a timeline, under the entry's own name."""
     what = entry.what
-    level = "warning" if isinstance(what, SocketRefused) or _failed(what) else "info"
+    level = "warning" if isinstance(what, WARNINGS) or _failed(what) else "info"
     fields = {}
     if isinstance(what, StreamUrl):
         fields["stream_url"] = what.url
     getattr(logger, level)(describe(what), event_name=kind_of(what), **fields, **_ids(entry))
 
 
+WARNINGS = (SocketRefused, StreamMissing, CallStuck)
+
+
 def _failed(what: What) -> bool:
-    return isinstance(what, HandlerFailed) or (isinstance(what, CommandAnswered) and not what.accepted)
+    match what:
+        case HandlerFailed():
+            return True
+        case CommandAnswered():
+            return not what.accepted
+        case StreamProbed():
+            return what.healthy is not True
+        case _:
+            return False
 
 
 def _ids(entry: Entry) -> dict[str, str]:

@@ -3,7 +3,7 @@
 RULES judge a URL, CALL_RULES a call that was (its timeline, or one rebuilt from logs), EDGE_RULES what the platform's edge
 logged, ACCOUNT_RULES the Telnyx account and the platform's settings. The order within a list is the order of verdicts:
 of two findings that do not explain each other the first one is the verdict.
-sample.py holds facts as short literals, for the examples.
+sample.py and sample_call.py hold facts as short literals, for the examples.
 Rules import no asyncio, socket or clock: facts in, finding out.
 """
 
@@ -18,6 +18,74 @@ from callpath.doctor.rules import (
     auth004_waf,
     auth005_ip_allowlist,
     auth006_closed_for_token,
+    call001_signature,
+    call002_clock,
+    call003_api_version,
+    call004_body,
+    call005_no_webhook,
+    call006_partly,
+    call007_api_key,
+    call008_api_unreachable,
+    call009_already_ended,
+    call010_account_blocked,
+    call011_answer_refused,
+    call012_gave_up,
+    call013_never_answered,
+    call014_callee,
+    call015_never_requested,
+    call016_before_answer,
+    call017_track_invalid,
+    call018_codec_invalid,
+    call019_url_refused,
+    call020_second_stream,
+    call021_failed_at_command,
+    call022_request_refused,
+    call023_other_host,
+    call024_other_path,
+    call025_path_of_another_call,
+    call026_other_log,
+    call027_slashes,
+    call028_port,
+    call029_scheme,
+    call030_before_answer_accepted,
+    call032_streaming_failed,
+    call033_no_socket,
+    call040_no_token,
+    call041_wrong_token,
+    call042_after_the_end,
+    call043_second_socket,
+    call044_refused,
+    call050_no_start,
+    call051_no_media,
+    call052_track,
+    call053_handler_crashed,
+    call054_mode,
+    call055_target_legs,
+    call056_sent_not_heard,
+    call057_error_frames,
+    call058_played_nothing,
+    call060_wrong_law,
+    call061_byte_order,
+    call062_rate,
+    call063_encoding,
+    call064_caller_silent,
+    call065_we_are_silent,
+    call066_silent_both,
+    call067_clipping,
+    call068_own_audio,
+    call069_stalled,
+    call070_loop_blocked,
+    call071_handler_behind,
+    call072_underruns,
+    call073_lost_frames,
+    call080_server_stopped,
+    call081_ping,
+    call082_closed_by_us,
+    call083_socket_lost,
+    call084_reconnected,
+    call085_ended_oddly,
+    call086_stuck,
+    call090_in_progress,
     callpath001_unknown_call,
     callpath002_token,
     callpath003_path,
@@ -129,6 +197,7 @@ from callpath.doctor.rules import (
     ws010_bad_frames,
     ws011_blocked,
 )
+from callpath.doctor.rules.call099_unknown import RULE as CALL_OF_LAST_RESORT
 from callpath.doctor.rules.unknown001_layer import RULES_OF_LAST_RESORT
 
 RULES: tuple[Rule, ...] = (
@@ -252,12 +321,91 @@ RULES: tuple[Rule, ...] = (
 )
 
 FALLBACKS: tuple[Rule, ...] = RULES_OF_LAST_RESORT
+CALL_FALLBACKS: tuple[Rule, ...] = (CALL_OF_LAST_RESORT,)
 """Asked only where something is wrong and no rule said what."""
 
-CALL_RULES: tuple[Rule, ...] = ()
+WAY_RULES: tuple[Rule, ...] = (
+    call003_api_version.RULE,
+    call001_signature.RULE,
+    call002_clock.RULE,
+    call004_body.RULE,
+    call005_no_webhook.RULE,
+    call007_api_key.RULE,
+    call008_api_unreachable.RULE,
+    call010_account_blocked.RULE,
+    call009_already_ended.RULE,
+    call014_callee.RULE,
+    call013_never_answered.RULE,
+    call011_answer_refused.RULE,
+    call006_partly.RULE,
+    call016_before_answer.RULE,
+    call017_track_invalid.RULE,
+    call018_codec_invalid.RULE,
+    call019_url_refused.RULE,
+    call020_second_stream.RULE,
+    call022_request_refused.RULE,
+    call015_never_requested.RULE,
+    call025_path_of_another_call.RULE,
+    call023_other_host.RULE,
+    call027_slashes.RULE,
+    call024_other_path.RULE,
+    call029_scheme.RULE,
+    call028_port.RULE,
+    call026_other_log.RULE,
+)
+"""A call up to its socket: what the timeline proves by itself."""
+
+STREAM_RULES: tuple[Rule, ...] = (
+    call040_no_token.RULE,
+    call041_wrong_token.RULE,
+    call042_after_the_end.RULE,
+    call043_second_socket.RULE,
+    call044_refused.RULE,
+    call030_before_answer_accepted.RULE,
+    call021_failed_at_command.RULE,
+    call032_streaming_failed.RULE,
+    call033_no_socket.RULE,
+    call050_no_start.RULE,
+    call053_handler_crashed.RULE,
+    call080_server_stopped.RULE,
+    call082_closed_by_us.RULE,
+    call081_ping.RULE,
+    call052_track.RULE,
+    call051_no_media.RULE,
+    call054_mode.RULE,
+    call055_target_legs.RULE,
+    call057_error_frames.RULE,
+    call056_sent_not_heard.RULE,
+    call083_socket_lost.RULE,
+    call084_reconnected.RULE,
+    call070_loop_blocked.RULE,
+    call060_wrong_law.RULE,
+    call061_byte_order.RULE,
+    call063_encoding.RULE,
+    call062_rate.RULE,
+    call066_silent_both.RULE,
+    call064_caller_silent.RULE,
+    call065_we_are_silent.RULE,
+    call058_played_nothing.RULE,
+    call069_stalled.RULE,
+    call071_handler_behind.RULE,
+    call072_underruns.RULE,
+    call073_lost_frames.RULE,
+    call067_clipping.RULE,
+    call068_own_audio.RULE,
+    call085_ended_oddly.RULE,
+    call012_gave_up.RULE,
+    call086_stuck.RULE,
+    call090_in_progress.RULE,
+)
+"""What a call's socket brought, or that none came: judged after what probes and the edge saw of the way."""
+
+CALL_RULES: tuple[Rule, ...] = (*WAY_RULES, *STREAM_RULES)
 
 EDGE_RULES: tuple[Rule, ...] = ()
 
 ACCOUNT_RULES: tuple[Rule, ...] = ()
 
-EVERY_RULE: tuple[Rule, ...] = (*ACCOUNT_RULES, *CALL_RULES, *EDGE_RULES, *RULES, *FALLBACKS)
+EVERY_RULE: tuple[Rule, ...] = (
+    *ACCOUNT_RULES, *CALL_RULES, *EDGE_RULES, *RULES, *CALL_FALLBACKS, *FALLBACKS,
+)  # fmt: skip

@@ -129,6 +129,11 @@ RULE = Rule(
             ),
             fires=True,
         ),
+        Example(
+            "a callpath server misses the header",
+            upgrade(answer(426, '{"error":"no_upgrade","detail":"no Upgrade header"}', x_callpath="0.1.0")),
+            fires=True,
+        ),
         Example("nginx has no such location", upgrade(answer(404, NGINX_404, Server="nginx")), fires=False),
         Example("it works", upgrade(answer(101)), fires=False),
         Example("no HTTP answer", upgrade(failed("eof")), fires=False),

@@ -1,0 +1,251 @@
+"""A call that was: its facts, and the diagnosis by rules.
+
+    facts = Facts(call_facts(session, entries, looked_at_unix_ms=now), served, refusals, …)
+    diagnosis = judge_call(facts)
+
+Whatever else is known (edge rows, Telnyx's own word, a live probe of the stream's URL) stands beside it in the same
+`Facts`. The stages are a gate: what comes before the socket is judged first, then what probes and edge saw of the way,
+then what happened on the socket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from callpath.call.session import Stage
+from callpath.doctor import calls
+from callpath.doctor.calls import call_facts
+from callpath.doctor.engine import judge
+from callpath.doctor.facts import CallFacts, Facts, UrlFacts, WayFacts
+from callpath.doctor.probes.url import probe_url
+from callpath.doctor.request import Request
+from callpath.doctor.rule import Finding, Owner, Rule
+from callpath.doctor.rules import (
+    ACCOUNT_RULES,
+    CALL_FALLBACKS,
+    EDGE_RULES,
+    EVERY_RULE,
+    RULES,
+    STREAM_RULES,
+    WAY_RULES,
+)  # fmt: skip
+from callpath.doctor.verdict import CallSeen, Diagnosis, Line, Source, StageSeen, StageStatus, Step, StepStatus
+from callpath.timeline import (
+    FirstInbound,
+    FirstOutbound,
+    HandlerFailed,
+    SocketReceived,
+    StreamAccepted,
+    StreamStarted,
+    StreamStarting,
+    Unknown,
+    WebhookReceived,
+    What,
+    describe,
+    kind_of,
+)
+
+__all__ = ["call_facts", "call_works", "judge_call", "seen", "url_of_call"]
+
+_STEPS: dict[Stage, tuple[str, tuple[type[What], ...]]] = {
+    Stage.WEBHOOK_RECEIVED: ("webhook", (WebhookReceived,)),
+    Stage.CALL_ANSWERED: ("answered", (WebhookReceived,)),
+    Stage.STREAM_STARTING: ("request", (StreamStarting,)),
+    Stage.STREAM_ACCEPTED: ("accepted", (StreamAccepted,)),
+    Stage.SOCKET_RECEIVED: ("socket", (SocketReceived,)),
+    Stage.STREAM_STARTED: ("start", (StreamStarted,)),
+    Stage.FIRST_INBOUND: ("audio in", (FirstInbound,)),
+    Stage.FIRST_OUTBOUND: ("audio out", (FirstOutbound,)),
+}
+"""Each stage's short name, and the kinds of entry that show it."""
+
+
+def judge_call(
+    facts: Facts,
+    steps: tuple[Step, ...] = (),
+    *,
+    sources: tuple[Source, ...] = (),
+    started_unix_ms: int | None = None,
+    duration_ms: float = 0.0,
+) -> Diagnosis:
+    """The diagnosis of one call. `steps` are those of a live probe, if one ran. Raises FactMissing without CallFacts."""
+    call = facts[CallFacts]
+    came = any(calls.every(call, SocketReceived, StreamStarted, FirstInbound))
+    url = url_of_call(call)
+    if url and not came and UrlFacts not in facts:
+        facts.add(probe_url(Request(url=url)))
+    way = () if came or UrlFacts not in facts else (*_told_by_the_server(call), *RULES)
+    return judge(
+        url,
+        facts,
+        (*_stage_steps(call), *steps),
+        started_unix_ms=call.looked_at_unix_ms if started_unix_ms is None else started_unix_ms,
+        duration_ms=duration_ms,
+        rules=(*(() if calls.webhooks(call) else ACCOUNT_RULES), *WAY_RULES, *EDGE_RULES, *way, *STREAM_RULES),
+        fallbacks=CALL_FALLBACKS,
+        works=call_works,
+        weigh=lambda rule, finding: _weighed_by_then(rule, finding, facts),
+        call=seen(call),
+        sources=sources,
+    )
+
+
+def url_of_call(call: CallFacts) -> str:
+    """The stream URL that Telnyx was asked to connect to (tokens masked); "" where it is not known."""
+    request = calls.asked(call)
+    return (request.url if request is not None else "") or call.state.stream_url or ""
+
+
+def call_works(facts: Facts) -> bool:
+    """Audio flowed both ways, the socket ended in order, and the call came to its end without a failure of ours."""
+    call = facts[CallFacts]
+    closings = calls.closings(call)
+    in_order = not closings or closings[-1][1].code in {1000, 1001, 1005}
+    by_stop = any(stop.get("by_stop_frame", True) for _, stop in calls.told(call, "stream.stopped"))
+    return (
+        call.state.missing_stage() is None
+        and calls.ended_unix_ms(call) is not None
+        and (by_stop or in_order)
+        and not calls.every(call, HandlerFailed)
+        and calls.packets(call, "outbound") != 0
+    )
+
+
+# --- then and now ----------------------------------------------------------------------------------------------------
+
+_LOWER_LAYERS = {"dns", "tcp", "tls"}
+_PROCESS_DOWN = {
+    "proxy-upstream-down", "proxy-upstream-timeout-504", "edge-app-failed-to-respond", "edge-app-not-found",
+    "proxy-internal-error-500", "service-unavailable-503", "backend-flapping", "cloudflare-52x-origin",
+}  # fmt: skip
+"""What a probe finds where no process answers."""
+
+
+def _weighed_by_then(rule: Rule, finding: Finding, facts: Facts) -> Finding:
+    """A probe sees the way as it is now. Where webhooks came by the same door at the time of the call, the door was
+    open then, so what shuts it now is not proven to be the cause."""
+    if rule not in RULES or rule.layer == "url" or finding.kind not in {"fault", "limited"}:
+        return finding
+    call, url = facts[CallFacts], facts[UrlFacts]
+    way = facts.get(WayFacts)
+    minutes = max(0, ((way.probed_at_unix_ms if way else call.looked_at_unix_ms) - calls.until_unix_ms(call)) // 60_000)
+    evidence = (*finding.evidence, f"so it is as probed now, {minutes} min after the call")
+    same_door = [
+        place
+        for text in calls.delivered_to(call)
+        if (place := calls.place(text)) is not None and (place.host, place.port) == (url.host, url.port)
+    ]
+    if not same_door or not (rule.layer in _LOWER_LAYERS or rule.slug in _PROCESS_DOWN):
+        return replace(finding, evidence=evidence)
+    return replace(
+        finding,
+        kind="open",
+        confidence="low",
+        evidence=(*evidence, f"at the time of the call webhooks came to {same_door[0].host}:{same_door[0].port}"),
+        candidates=(rule.slug,),
+        question="This is what a probe finds now. During the call webhooks came by the same host and port, so it was not "
+        "so then, or only for moments. Start the server as it was, make another call, and run the doctor right after it.",
+    )
+
+
+def _told_by_the_server(call: CallFacts) -> tuple[Rule, ...]:
+    """What the server's own probe found while the call was up, under the code that it named."""
+    rules = {rule.code: rule for rule in EVERY_RULE}
+    found = []
+    for _, probed in calls.told(call, "stream.probed"):
+        rule = rules.get(str(probed.get("code")))
+        if rule is None or not probed.get("decided") or probed.get("healthy"):
+            continue
+        owner: Owner | None = next((o for o in (rule.owner,) if o == probed.get("owner")), None)
+        finding = Finding(
+            str(probed.get("summary") or rule.title),
+            (f"the server's own probe of {probed.get('url')} during the call",),
+            fix=str(probed.get("fix") or ""),
+            owner=owner,
+        )
+        found.append(replace(rule, check=_saying(finding), by_time=False))
+    return tuple(found[-1:])
+
+
+def _saying(finding: Finding) -> Callable[[Facts], Finding | None]:
+    return lambda _facts: finding
+
+
+# --- the call in words -----------------------------------------------------------------------------------------------
+
+
+def stages(call: CallFacts) -> tuple[StageSeen, ...]:
+    """The way of this call, stage by stage. The first that was not reached is `missing` once it should have come."""
+    seen: list[StageSeen] = []
+    reached = call.state.stages
+    missing = False
+    for stage in Stage:
+        name, kinds = _STEPS[stage]
+        status: StageStatus
+        if stage in reached:
+            status = "reached"
+        elif not all(call.shows(str(kind.__struct_config__.tag)) for kind in kinds):
+            status = "unknown"
+        elif missing:
+            status = "not yet"
+        else:
+            status, missing = "missing", True
+        seen.append(StageSeen(name, stage.label, status, reached.get(stage)))
+    return tuple(seen)
+
+
+def _stage_steps(call: CallFacts) -> tuple[Step, ...]:
+    steps = []
+    marks: dict[StageStatus, StepStatus] = {
+        "reached": "ok", "missing": "failed", "not yet": "skipped", "unknown": "warning",
+    }  # fmt: skip
+    last = call.entries[0].at_unix_ms if call.entries else 0
+    for stage in stages(call):
+        at = stage.at_unix_ms
+        words = {"missing": "not reached", "not yet": "not reached either", "unknown": "not shown by this source"}
+        detail = f"{stage.label}: " + (calls.clock(call, at) if at is not None else words[stage.status])
+        steps.append(Step(stage.name, marks[stage.status], max(0, at - last) if at is not None else 0.0, detail))
+        last = at if at is not None else last
+    return tuple(steps)
+
+
+_LANES = {"webhook": "Telnyx", "socket": "socket", "media": "socket", "handler": "handler", "note": "handler",
+          "recording": "handler", "dtmf": "socket", "mark": "socket", "playout": "handler", "frame": "socket"}  # fmt: skip
+
+
+def seen(call: CallFacts) -> CallSeen:
+    """The call as it stands in reports."""
+    leg = call.state.leg
+    hangup = calls.payload(calls.webhook(call, "call.hangup"))
+    return CallSeen(
+        session=call.session,
+        source=call.source,
+        state=call.state.state,
+        looked_at_unix_ms=call.looked_at_unix_ms,
+        leg=leg.leg_id if leg else "",
+        call_control_id=leg.call_control_id if leg else "",
+        direction=(leg.direction or "") if leg else "",
+        began_unix_ms=call.entries[0].at_unix_ms if call.entries else None,
+        ended_unix_ms=calls.ended_unix_ms(call),
+        hangup_cause=str(hangup.get("hangup_cause") or ""),
+        hangup_source=str(hangup.get("hangup_source") or ""),
+        frames_in=call.state.frames_in,
+        frames_out=call.state.frames_out,
+        stages=stages(call),
+        timeline=tuple(_lines(call)),
+    )
+
+
+def _lines(call: CallFacts) -> Iterable[Line]:
+    for entry in call.entries:
+        kind = kind_of(entry.what)
+        if isinstance(entry.what, Unknown):
+            kind = str(entry.what.stored.get("kind"))
+        family = kind.partition(".")[0]
+        lane = _LANES.get(family, "server")
+        if kind in {"stream.started", "stream.stopped", "stream.errored"}:
+            lane = "socket"
+        elif kind in {"stream.probed", "stream.missing"}:
+            lane = "doctor"
+        yield Line(entry.at_unix_ms, lane, kind, describe(entry.what))  # type: ignore[arg-type]

@@ -1,0 +1,71 @@
+"""CALL006: some webhooks of the call came, and one that must have been sent did not."""
+
+from __future__ import annotations
+
+from callpath.call.session import Stage
+from callpath.doctor.calls import ANSWERED_MS, every, overdue, payload, show, webhook
+from callpath.doctor.facts import CallFacts, Facts, TelnyxCallFacts
+from callpath.doctor.rule import Example, Finding, Rule
+from callpath.doctor.rules.sample import nothing
+from callpath.doctor.rules.sample_call import ANSWERING, GOOD, call
+from callpath.timeline import CommandAnswered, Entry
+
+
+def check(facts: Facts) -> Finding | None:
+    known = facts[CallFacts]
+    told_by_telnyx = facts.get(TelnyxCallFacts)
+    missed = [event.name for event in told_by_telnyx.missed] if told_by_telnyx is not None else []
+    gap = _gap(known)
+    if gap is None:
+        return None
+    since, event = gap
+    if event in missed or event.replace(".", "_") in missed:
+        return Finding(
+            f"{event} was sent by Telnyx and is not in our timeline: the webhook was lost between Telnyx and this server",
+            (*show(known, since), f"Telnyx lists as sent and we do not have: {', '.join(missed)}"),
+        )
+    return Finding(
+        f"{event} never came, although Telnyx had accepted the command that leads to it",
+        show(known, since, webhook(known, "call.hangup")),
+        kind="open",
+        candidates=("webhook-not-2xx-or-slow", "webhook-blocked", "call-already-ended"),
+        question="Did Telnyx send it, and what did our end answer? With TELNYX_API_KEY set this is asked by itself "
+        "(call events and webhook deliveries); else look in the Telnyx portal's debugging page for this call.",
+    )
+
+
+def _gap(known: CallFacts) -> tuple[Entry, str] | None:
+    """The accepted command after which a webhook is overdue, and that webhook."""
+    if Stage.CALL_ANSWERED in known.state.stages or Stage.STREAM_STARTED in known.state.stages:
+        return None
+    taken = [
+        entry
+        for entry in every(known, CommandAnswered)
+        if isinstance(entry.what, CommandAnswered) and entry.what.command == "answer" and entry.what.accepted
+    ]
+    if not taken or not known.shows("webhook.received") or webhook(known, "call.answered"):
+        return None
+    hangup = webhook(known, "call.hangup")
+    lived_on = payload(hangup).get("hangup_cause") in {"normal_clearing", "time_limit"} if hangup else True
+    return (taken[-1], "call.answered") if lived_on and overdue(known, taken[-1], ANSWERED_MS) else None
+
+
+RULE = Rule(
+    code="CALL006",
+    slug="webhooks-partly-missing",
+    title="A webhook of the call is missing",
+    layer="webhook",
+    owner="network",
+    why="Each webhook is delivered by itself, by one of several machines. Where one is lost (no answer within 2 s, 4xx, a "
+    "deployment in between) the step that waits for it never comes.",
+    fix="Answer webhooks with 200 at once and never with 4xx for what may pass; keep the server up during deployments. "
+    "Set a failover URL in the Call Control application. callpath doctor call ID --backfill adds what Telnyx still knows.",
+    masked_by=("CALL001", "CALL002", "CALL003", "CALL004"),
+    check=check,
+    examples=(
+        Example("no call.answered for a minute", Facts(call(ANSWERING)), fires=True),
+        Example("still within its time", Facts(call(ANSWERING, looked_ms=2_000)), fires=False),
+        Example("all of them came", Facts(call(GOOD)), fires=False),
+        Example("no call is known", nothing(), fires=None),
+    ),
+)

@@ -1,0 +1,63 @@
+"""CALL015: the call was answered, and Telnyx was never asked for the stream."""
+
+from __future__ import annotations
+
+from callpath.doctor.calls import COMMAND_MS, accepted, asked, every, first, overdue, show, waited_ms, webhook
+from callpath.doctor.facts import CallFacts, FactMissing, Facts
+from callpath.doctor.rule import Example, Finding, Rule
+from callpath.doctor.rules.sample import nothing
+from callpath.doctor.rules.sample_call import ANSWERED, ASKED, a_call, hung_up
+from callpath.timeline import FirstInbound, HandlerFailed, SocketReceived, StreamStarted
+
+
+def check(facts: Facts) -> Finding | None:
+    known = facts[CallFacts]
+    answered_at = webhook(known, "call.answered")
+    if answered_at is None or asked(known) is not None or accepted(known) is not None:
+        return None
+    if every(known, SocketReceived, StreamStarted, FirstInbound) or webhook(
+        known, "streaming.started", "streaming.failed"
+    ):
+        return None
+    if not (known.shows("stream.starting") or known.shows("command.sent")):
+        raise FactMissing(CallFacts)
+    if not overdue(known, answered_at, COMMAND_MS):
+        return None
+    failed = first(known, HandlerFailed)
+    return Finding(
+        f"call.answered came, and no streaming_start followed in {waited_ms(known, answered_at) / 1000:.1f} s; no "
+        "stream_url "
+        "stood in answer or dial either",
+        show(known, answered_at, failed, webhook(known, "call.hangup")),
+        owner="callpath" if known.source == "timeline" else "you",
+        fix="The server stopped between the webhook and the command, or another process shares its call log. Look at its "
+        "log at this second."
+        if known.source == "timeline"
+        else "",
+    )
+
+
+RULE = Rule(
+    code="CALL015",
+    slug="streaming-start-never-sent",
+    title="Telnyx was never asked for the stream",
+    layer="call-control",
+    owner="you",
+    why="Telnyx opens an audio WebSocket only when it is asked to: by streaming_start, or by a stream_url in "
+    "answer or dial. "
+    "An exception that is swallowed, a branch that is not taken, or an event name that is compared wrongly leaves it out.",
+    fix="On call.answered POST /v2/calls/{call_control_id}/actions/streaming_start with stream_url, "
+    "stream_bidirectional_mode rtp and stream_bidirectional_target_legs self.",
+    check=check,
+    examples=(
+        Example("answered, then nothing", a_call(ANSWERED, (20_000, hung_up())), fires=True),
+        Example("asked for", a_call(ASKED), fires=False),
+        Example("hung up at once", a_call(ANSWERED, (600, hung_up())), fires=False),
+        Example(
+            "logs that show neither command nor marker",
+            a_call(ANSWERED, shown=frozenset({"webhook.received"})),
+            fires=None,
+        ),
+        Example("no call is known", nothing(), fires=None),
+    ),
+)

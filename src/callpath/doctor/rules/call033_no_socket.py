@@ -1,0 +1,61 @@
+"""CALL033: Telnyx accepted the request for the stream, and no socket ever came."""
+
+from __future__ import annotations
+
+from callpath.doctor.calls import (
+    CANDIDATES,
+    no_socket,
+    probed_evidence,
+    show,
+    url_asked,
+    waited_ms,
+    way_evidence,
+    way_now,
+    way_question,
+    webhook,
+)
+from callpath.doctor.facts import CallFacts, Facts, WayFacts
+from callpath.doctor.rule import Example, Finding, Rule
+from callpath.doctor.rules.sample import nothing
+from callpath.doctor.rules.sample_call import ACCEPTED, GOOD, a_call, hung_up
+
+
+def check(facts: Facts) -> Finding | None:
+    known = facts[CallFacts]
+    request = no_socket(known)
+    if request is None or webhook(known, "streaming.failed"):
+        return None
+    way = facts.get(WayFacts)
+    announced = webhook(known, "streaming.started")
+    return Finding(
+        f"Telnyx accepted the request for the stream, and in {waited_ms(known, request) / 1000:.1f} s no upgrade for "
+        f"{url_asked(known) or 'the stream URL'} reached this server"
+        + (" (streaming.started came, which is sent before the socket and proves nothing)" if announced else "")
+        + way_now(way),
+        (*show(known, request, announced, webhook(known, "call.hangup")), *way_evidence(way), *probed_evidence(known)),
+        kind="open",
+        candidates=CANDIDATES
+        if way is not None and way.through
+        else ("tcp-timeout-firewall-drop", "tls-handshake", *CANDIDATES),
+        question=way_question(way, url_asked(known)),
+    )
+
+
+RULE = Rule(
+    code="CALL033",
+    slug="socket-never-came",
+    title="The stream was accepted, and no socket came",
+    layer="network",
+    owner="unclear",
+    why="The 200 to streaming_start means accepted, not connected. Between it and this server lie DNS, the way, TLS, the "
+    "platform's edge and every proxy; the timeline cannot see them.",
+    fix="callpath doctor url URL plays the carrier from outside; callpath doctor logs reads the platform's edge log: a row "
+    "for this path says that Telnyx came, and no row that it did not.",
+    check=check,
+    examples=(
+        Example("nothing for 20 s", a_call(ACCEPTED, (20_000, hung_up())), fires=True),
+        Example("still within its time", a_call(ACCEPTED, looked_ms=3_000), fires=False),
+        Example("the socket came", a_call(GOOD), fires=False),
+        Example("no call is known", nothing(), fires=None),
+    ),
+)

@@ -1,0 +1,39 @@
+"""CALL041: the socket came with a token that is not this call's."""
+
+from __future__ import annotations
+
+from callpath.doctor.calls import refused_sockets, show
+from callpath.doctor.facts import CallFacts, Facts
+from callpath.doctor.rule import Example, Finding, Rule
+from callpath.doctor.rules.sample import nothing
+from callpath.doctor.rules.sample_call import a_call, turned_away
+
+
+def check(facts: Facts) -> Finding | None:
+    found = refused_sockets(facts[CallFacts], "wrong_token")
+    if not found:
+        return None
+    entry, what = found[0]
+    return Finding(
+        f"the upgrade came with another token than this call's; it was answered {what.status}",
+        (*show(facts[CallFacts], entry), f"from {what.client}, path {what.path}"),
+    )
+
+
+RULE = Rule(
+    code="CALL041",
+    slug="ws-token-wrong",
+    title="The socket came with a wrong token, and we refused it",
+    layer="auth",
+    owner="you",
+    why="The token is made from CALLPATH_SECRET (or TELNYX_API_KEY) and the call's id. It does not fit where the "
+    "process that "
+    "asked for the stream has another secret than the one that the socket reached, or where somebody else tries.",
+    fix="Give all processes the same CALLPATH_SECRET. After a change of it, calls that were being set up fail once.",
+    check=check,
+    examples=(
+        Example("wrong", a_call(turned_away("wrong_token")), fires=True),
+        Example("none", a_call(turned_away("no_token", 401)), fires=False),
+        Example("no call is known", nothing(), fires=None),
+    ),
+)

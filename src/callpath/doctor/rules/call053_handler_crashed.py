@@ -1,0 +1,46 @@
+"""CALL053: the handler raised."""
+
+from __future__ import annotations
+
+from callpath.doctor.calls import first, never, show
+from callpath.doctor.facts import CallFacts, Facts
+from callpath.doctor.rule import Example, Finding, Rule
+from callpath.doctor.rules.sample import nothing
+from callpath.doctor.rules.sample_call import CAME, GOOD, HEARD, a_call
+from callpath.timeline import HandlerFailed, HandlerStarted
+
+
+def check(facts: Facts) -> Finding | None:
+    known = facts[CallFacts]
+    crash = first(known, HandlerFailed)
+    if crash is None:
+        never(known, HandlerFailed)
+        return None
+    what = crash.what
+    assert isinstance(what, HandlerFailed)
+    begun = first(known, HandlerStarted)
+    after = f" {(crash.at_unix_ms - begun.at_unix_ms) / 1000:.1f} s after it was entered" if begun is not None else ""
+    frames = [line.strip() for line in what.traceback.splitlines() if line.strip().startswith("File ")]
+    return Finding(
+        f"the handler raised {what.error}{after}, and the call was hung up", (*show(known, begun, crash), *frames[-3:])
+    )
+
+
+RULE = Rule(
+    code="CALL053",
+    slug="handler-crashed",
+    title="The application's handler raised an error",
+    layer="handler",
+    owner="you",
+    why="The stream was there and worked; the code that was to use it failed. callpath hangs up then, since "
+    "nobody is left to "
+    "talk to the caller.",
+    fix="Mend what the last line of the traceback names (callpath calls show ID --json has all of it).",
+    check=check,
+    examples=(
+        Example("an error", a_call(HEARD, HandlerFailed(error="KeyError: 'x'", traceback="")), fires=True),
+        Example("a call that worked", a_call(GOOD), fires=False),
+        Example("logs without handlers", a_call(CAME, shown=frozenset({"socket.received"})), fires=None),
+        Example("no call is known", nothing(), fires=None),
+    ),
+)

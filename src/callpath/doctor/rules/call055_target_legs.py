@@ -1,0 +1,54 @@
+"""CALL055: our audio was sent to a leg that is not there."""
+
+from __future__ import annotations
+
+from callpath.doctor.calls import asked, every, first, packets, show, webhook
+from callpath.doctor.facts import CallFacts, FactMissing, Facts
+from callpath.doctor.rule import Example, Finding, Rule
+from callpath.doctor.rules.sample import nothing
+from callpath.doctor.rules.sample_call import ANSWERED, BOTH_WAYS, GOOD, a_call, asking, hung_up
+from callpath.timeline import FirstOutbound
+
+
+def check(facts: Facts) -> Finding | None:
+    known = facts[CallFacts]
+    request = asked(known)
+    if request is None or request.body is None:
+        raise FactMissing(CallFacts)
+    legs = request.body.get("stream_bidirectional_target_legs")
+    if legs in {"self", "both"} or not every(known, FirstOutbound) or len(known.state.legs) > 1:
+        return None
+    played = packets(known, "outbound")
+    if played is None:
+        raise FactMissing(CallFacts)
+    if played > 0:
+        return None
+    return Finding(
+        f"stream_bidirectional_target_legs was {legs or 'left out (its default is opposite)'}, the call has one leg, and 0 "
+        "packets were played to the phone",
+        show(known, request.entry, first(known, FirstOutbound), webhook(known, "call.hangup")),
+    )
+
+
+RULE = Rule(
+    code="CALL055",
+    slug="target-legs-opposite",
+    title="Our audio was sent to the opposite leg, where nobody is",
+    layer="call-control",
+    owner="you",
+    why="stream_bidirectional_target_legs is opposite unless it is set: the leg that is bridged to this one. A "
+    "call of one leg "
+    "has none.",
+    fix='stream_bidirectional_target_legs: "self"',
+    masked_by=("CALL054",),
+    check=check,
+    examples=(
+        Example(
+            "left out, nothing played",
+            a_call(ANSWERED, asking(stream_bidirectional_target_legs=None), BOTH_WAYS[9:], (9_000, hung_up(out=0))),
+            fires=True,
+        ),
+        Example("self", a_call(GOOD), fires=False),
+        Example("no call is known", nothing(), fires=None),
+    ),
+)

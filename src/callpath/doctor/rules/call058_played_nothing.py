@@ -1,0 +1,58 @@
+"""CALL058: the handler played nothing."""
+
+from __future__ import annotations
+
+from callpath.doctor.calls import PLAY_MS, every, first, never, overdue, show, waited_ms, webhook
+from callpath.doctor.facts import CallFacts, Facts
+from callpath.doctor.rule import Example, Finding, Rule
+from callpath.doctor.rules.sample import nothing
+from callpath.doctor.rules.sample_call import BOTH_WAYS, HEARD, a_call, hung_up
+from callpath.timeline import FirstInbound, FirstOutbound, HandlerEnded, HandlerFailed, HandlerStarted, Noted
+
+
+def check(facts: Facts) -> Finding | None:
+    known = facts[CallFacts]
+    heard = first(known, FirstInbound)
+    if heard is None or every(known, FirstOutbound, HandlerFailed):
+        return None
+    never(known, FirstOutbound)
+    if not overdue(known, heard, PLAY_MS):
+        return None
+    entered = first(known, HandlerStarted)
+    over = first(known, HandlerEnded)
+    by_itself = over is not None and isinstance(over.what, HandlerEnded) and not over.what.cancelled
+    if by_itself:
+        return Finding(
+            "the handler returned without having played anything, and the call was hung up",
+            show(known, heard, entered, over, webhook(known, "call.hangup")),
+            title="The handler returned without a word",
+            fix="See why the handler comes to its end: a condition that is not met, a configuration that is missing, a "
+            "session with an AI service that was refused and whose error is swallowed.",
+        )
+    return Finding(
+        f"the caller's audio came in, and the handler played nothing in {waited_ms(known, heard) / 1000:.1f} s",
+        show(known, heard, entered, *every(known, Noted)[-2:], over),
+        kind="limited",
+        question="Is the handler meant to speak? If it only listens, nothing is wrong. If it is, the fault is behind the "
+        "stream: an AI session that was refused or never became ready, a queue that nobody fills, play() that is "
+        "not called.",
+    )
+
+
+RULE = Rule(
+    code="CALL058",
+    slug="handler-played-nothing",
+    title="The caller was heard, and nothing was played",
+    layer="handler",
+    owner="you",
+    why="The socket, the stream and the caller's audio are in order. What the caller hears is the handler's to send.",
+    fix="Let the handler log what it waits for; send a greeting first, which needs nobody else.",
+    check=check,
+    examples=(
+        Example("20 s of nothing", a_call(HEARD, (20_000, hung_up())), fires=True),
+        Example("returned without a word", a_call(HEARD, (5_000, HandlerEnded()), hung_up()), fires=True),
+        Example("it spoke", a_call(BOTH_WAYS), fires=False),
+        Example("hung up at once", a_call(HEARD, hung_up()), fires=False),
+        Example("no call is known", nothing(), fires=None),
+    ),
+)

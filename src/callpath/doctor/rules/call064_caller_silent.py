@@ -1,0 +1,33 @@
+"""CALL064: nothing but digital silence came from the caller."""
+
+from __future__ import annotations
+
+from callpath.doctor.calls import symptom_seen, symptom_words
+from callpath.doctor.facts import CallFacts, Facts
+from callpath.doctor.rule import Example, Finding, Rule
+from callpath.doctor.rules.sample import nothing
+from callpath.doctor.rules.sample_call import BOTH_WAYS, CAME, GOOD, a_call, noticed
+
+
+def check(facts: Facts) -> Finding | None:
+    found = symptom_seen(facts[CallFacts], "SYM005")
+    return None if found is None else Finding(*symptom_words(facts[CallFacts], found))
+
+
+RULE = Rule(
+    code="CALL064",
+    slug="inbound-silence",
+    title="Nothing but digital silence came from the caller",
+    layer="codec",
+    owner="far end",
+    why="Frames arrive in time, and every one is silence: the phone is muted, or its audio does not reach "
+    "Telnyx. The socket is not at fault.",
+    fix="Call from another phone. If it stays silent, send Telnyx this report: one-way audio on the phone's side.",
+    check=check,
+    examples=(
+        Example("SYM005 was seen", a_call(BOTH_WAYS, noticed("SYM005")), fires=True),
+        Example("a call that worked", a_call(GOOD), fires=False),
+        Example("logs without symptoms", a_call(CAME, shown=frozenset({"socket.received"})), fires=None),
+        Example("no call is known", nothing(), fires=None),
+    ),
+)

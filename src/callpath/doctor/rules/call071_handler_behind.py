@@ -1,0 +1,49 @@
+"""CALL071: the handler does not keep up with the caller's audio."""
+
+from __future__ import annotations
+
+from callpath.doctor.calls import every, measure, show, symptom, symptom_seen
+from callpath.doctor.facts import CallFacts, Facts
+from callpath.doctor.rule import Example, Finding, Rule
+from callpath.doctor.rules.sample import nothing
+from callpath.doctor.rules.sample_call import BOTH_WAYS, CAME, GOOD, a_call, counted, noticed
+from callpath.timeline import MediaCounted
+
+DROPPED_SHARE = 0.02
+
+
+def check(facts: Facts) -> Finding | None:
+    known = facts[CallFacts]
+    counts = known.state.counts.values()
+    dropped = sum(count.dropped_for_handler for count in counts)
+    found = symptom(known, "SYM012")
+    if found is None and dropped <= DROPPED_SHARE * max(1, known.state.frames_in):
+        if not every(known, MediaCounted):
+            symptom_seen(known, "SYM012")
+        return None
+    behind = measure(found, "waiting_ms") if found is not None else 0.0
+    words = [f"{behind / 1000:.1f} s of the caller's audio waited for the handler"] if found is not None else []
+    words += [f"{dropped} of {known.state.frames_in} frames were dropped for it"] if dropped else []
+    return Finding("; ".join(words), show(known, found, *every(known, MediaCounted)[-1:]))
+
+
+RULE = Rule(
+    code="CALL071",
+    slug="handler-behind",
+    title="The handler does not keep up with the caller's audio",
+    layer="handler",
+    owner="you",
+    why="A frame comes every 20 ms. A handler that takes longer for each, or does not read call.audio for a "
+    "while, answers late "
+    "by what waits, and what does not fit its queue is lost.",
+    fix="Read call.audio in a task of its own, and hand slow work on; or drop what is old on purpose.",
+    masked_by=("CALL070",),
+    check=check,
+    examples=(
+        Example("1.2 s waits", a_call(BOTH_WAYS, noticed("SYM012", waiting_ms="1200")), fires=True),
+        Example("frames dropped", a_call(BOTH_WAYS, counted(dropped_for_handler=50)), fires=True),
+        Example("a call that worked", a_call(GOOD), fires=False),
+        Example("logs without counters", a_call(CAME, shown=frozenset({"socket.received"})), fires=None),
+        Example("no call is known", nothing(), fires=None),
+    ),
+)

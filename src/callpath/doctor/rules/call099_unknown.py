@@ -1,0 +1,44 @@
+"""CALL099: the call did not work as it should, and no rule knows why."""
+
+from __future__ import annotations
+
+from callpath.call.session import Stage, missing_stage_sentence
+from callpath.doctor.calls import show
+from callpath.doctor.facts import CallFacts, Facts
+from callpath.doctor.rule import Example, Finding, Rule
+from callpath.doctor.rules.sample import nothing
+from callpath.doctor.rules.sample_call import CAME, GOOD, a_call, after, hung_up
+
+
+def check(facts: Facts) -> Finding | None:
+    call = facts[CallFacts]
+    missing = call.state.missing_stage()
+    if missing is None:
+        return None
+    shown = missing is Stage.WEBHOOK_RECEIVED or call.source == "timeline"
+    return Finding(
+        missing_stage_sentence(call.state) or f"stage {missing.label} was not reached",
+        show(call, *call.entries[-4:]),
+        kind="open",
+        confidence="low",
+        question="What does the application log at this second?"
+        if shown
+        else "The logs do not show every stage. The call log of a callpath server, or the platform's edge log, would.",
+    )
+
+
+RULE = Rule(
+    code="CALL099",
+    slug="unknown-call-fault",
+    title="The call did not get as far as audio; cause not known",
+    layer="call-control",
+    owner="unclear",
+    why="The evidence fits none of the causes the doctor knows, or several; a guess would send you the wrong way.",
+    fix="Answer the question above, or send the report (--report) to whoever runs that stage.",
+    check=check,
+    examples=(
+        Example("a stage is missing", a_call(CAME, after(9_000, hung_up())), fires=True),
+        Example("audio flowed both ways", a_call(GOOD), fires=False),
+        Example("no call is known", nothing(), fires=None),
+    ),
+)
