@@ -8,6 +8,7 @@
       AudioError             the audio given cannot be used: a file, a rate, a codec
       ControlError           Call Control said no: status, code, detail, command_id, retryable
       StoreError             the call log could not be read or written
+      PlatformError          the host's own API (Railway) said no, or could not be reached
 
 A peer's fault inside a running stream is an event, not an exception. Ids are attributes, so that they can be logged; no
 phone number, digit, token or transcript stands in a message.
@@ -85,3 +86,11 @@ class ControlError(CallpathError):
 
 class StoreError(CallpathError):
     """The call log could not be read or written. What was not stored was not acknowledged either."""
+
+
+class PlatformError(CallpathError):
+    """The host's own API refused a question or gave no answer. `status` is the HTTP status; None: no answer came."""
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status

@@ -185,3 +185,8 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+from callpath.cli.doctor_logs import logs  # noqa: E402 (one line a command, at the end)
+
+app.command("logs")(logs)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,11 +19,17 @@ STDIN = "-"
 
 
 def logs(
-    files: list[str] = typer.Argument(None, metavar="FILE…|-", help="Logs, of any make; several are read as one. - is stdin."),
+    files: list[str] = typer.Argument(
+        None, metavar="FILE…|-", help="Logs, of any make; several are read as one. - is stdin."
+    ),
     railway: bool = typer.Option(False, "--railway", help="Fetch them from Railway, with RAILWAY_TOKEN."),
     call: str | None = typer.Option(None, "--call", metavar="ID", help="Tell of this call (an id, or its beginning)."),
-    since: str | None = typer.Option(None, "--since", metavar="TIME", help="From here on: ISO time, or 30m, 2h, 1d before now."),
-    until: str | None = typer.Option(None, "--until", metavar="TIME", help="Up to here: ISO time, or 30m, 2h, 1d before now."),
+    since: str | None = typer.Option(
+        None, "--since", metavar="TIME", help="From here on: ISO time, or 30m, 2h, 1d before now."
+    ),
+    until: str | None = typer.Option(
+        None, "--until", metavar="TIME", help="Up to here: ISO time, or 30m, 2h, 1d before now."
+    ),
     as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
     report: Path | None = typer.Option(
         None, "--report", metavar="FILE.html|.md", help="Also write a report that is safe to share."
@@ -35,7 +40,8 @@ def logs(
     """Rebuild calls from logs and name the root cause. Exit 0 healthy, 1 cause found, 2 usage, 4 not decided."""
     from callpath.cli.environment import named_values
     from callpath.clock import SystemClock
-    from callpath.doctor.logs.picture import CALLS_MAX, Judged, as_json as made_json, choose, picture
+    from callpath.doctor.logs.picture import CALLS_MAX, Judged, choose, picture
+    from callpath.doctor.logs.picture import as_json as made_json
     from callpath.doctor.logs.reading import LogReader
     from callpath.doctor.recorded import judge_call
     from callpath.doctor.report import html_page, markdown, redacted, terminal
@@ -86,8 +92,7 @@ def _read(reader: LogReader, name: str) -> None:
     from callpath.doctor.logs.lines import CHUNK_BYTES
 
     if name == STDIN:
-        stream = sys.stdin.buffer
-        reader.read("stdin", iter(lambda: stream.read1(CHUNK_BYTES), b""))
+        reader.read("stdin", iter(lambda: sys.stdin.buffer.read(CHUNK_BYTES), b""))
         return
     path = Path(name)
     try:
@@ -95,7 +100,8 @@ def _read(reader: LogReader, name: str) -> None:
             head = file.peek(4)[:4]
             if head.startswith((b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zX", b"\x28\xb5\x2f\xfd")):
                 raise typer.BadParameter(
-                    f"{name} is compressed: unpack it first (gunzip -c FILE | callpath doctor logs -)", param_hint="FILE"
+                    f"{name} is compressed: unpack it first (gunzip -c FILE | callpath doctor logs -)",
+                    param_hint="FILE",
                 )
             reader.read(path.name, iter(lambda: file.read(CHUNK_BYTES), b""))
     except OSError as error:
@@ -134,7 +140,9 @@ def _named(found: FoundInLogs, wanted: str) -> Judged:
         if any(name.startswith(wanted) for name in names):
             return Judged(one, judge_call(found.facts_of(one)))
     known = ", ".join(short(one.name) for one in found.calls[-5:])
-    raise typer.BadParameter(f"no call here has an id that begins with {wanted!r}; there are {known or 'none'}", param_hint="--call")
+    raise typer.BadParameter(
+        f"no call here has an id that begins with {wanted!r}; there are {known or 'none'}", param_hint="--call"
+    )
 
 
 def _line(diagnosis: Diagnosis) -> str:
@@ -154,7 +162,9 @@ def _time(text: str | None, now_ms: int, name: str) -> int | None:
         return now_ms - int(ago[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}[ago[2]] * 1000
     timed = leading_time(text if "T" in text or " " in text else f"{text}T00:00:00Z")
     if timed is None or timed[1] or not timed[0].dated:
-        raise typer.BadParameter(f"{text!r} is neither a time like 2026-11-23T09:40:00Z nor 30m, 2h, 1d", param_hint=name)
+        raise typer.BadParameter(
+            f"{text!r} is neither a time like 2026-11-23T09:40:00Z nor 30m, 2h, 1d", param_hint=name
+        )
     return timed[0].unix_ms
 
 

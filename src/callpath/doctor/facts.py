@@ -563,12 +563,14 @@ class EdgeFacts:
 
 @dataclass(frozen=True, slots=True)
 class PlatformDomain:
-    """A host name as the platform routes it. `target_port` None: the platform decides."""
+    """A host name as the platform routes it. `target_port` None: the platform decides. `certificate` is the state's name
+    without its prefix (VALID, ISSUING, ISSUE_FAILED, …), `certificate_error` the platform's word for why."""
 
     domain: str
     target_port: int | None = None
     custom: bool = False
     certificate: str = ""
+    certificate_error: str = ""
     verified: bool | None = None
     dns_records: tuple[tuple[str, str, str], ...] = ()
     """(required value, current value, status)"""
@@ -576,18 +578,32 @@ class PlatformDomain:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlatformFacts:
-    """What the platform's own API says about the service. `listening_port` is ours, where it is known."""
+    """What the platform's own API says about the service. None: that could not be asked (`refusals` says why).
+
+    `listening_port` is ours, where it is known; `public_host` the host of our public URL. `volumes` are mount paths.
+    `shared_log` says whether our call log is a database that several replicas can share.
+    """
 
     platform: str
-    domains: tuple[PlatformDomain, ...] = ()
-    deployment_status: str = ""
-    deployment_created_at: str = ""
+    domains: tuple[PlatformDomain, ...] | None = None
+    deployments: tuple[tuple[str, str], ...] | None = None
+    """(status, created at), newest first."""
+
     replicas: int | None = None
+    volumes: tuple[str, ...] | None = None
     listening_port: int | None = None
+    public_host: str = ""
+    shared_log: bool | None = None
     error_lines: tuple[str, ...] = ()
+    refusals: tuple[str, ...] = ()
 
 
 # --- Telnyx's own word -----------------------------------------------------------------------------------------------
+
+
+ChosenBy = Literal["", "asked", "number", "url", "host", "only one"]
+"""Why this application: its id was given, the number leads to it, its webhook URL is ours, or has our host, or the account
+has no other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -604,8 +620,10 @@ class ApiRefusal:
 class AccountFacts:
     """How the account is set. A part that could not be asked is None, and `refusals` says why.
 
-    `number` is the row of /phone_numbers (free JSON), `number_voice` of its voice settings; `connection_id` is where the
-    number leads; `application` is None with `application_missing` where that is no Call Control application.
+    `number` is the row of /phone_numbers (free JSON) of the number that was asked for, `number_voice` its voice settings;
+    `connection_id` is where it leads. `application` is the one that is meant, and `chosen_by` says why that one; it is
+    None with `application_missing` where there is no Call Control application by that id, and `connection_kind` is what
+    it is instead. `numbers` and `voices` are of the asked number, or of all that lead to the application.
     """
 
     key_accepted: bool | None = None
@@ -614,13 +632,26 @@ class AccountFacts:
     number_found: bool | None = None
     number: Json | None = None
     number_voice: Json | None = None
+    numbers: tuple[Json, ...] = ()
+    numbers_listed: bool = False
+    voices: tuple[Json, ...] = ()
     connection_id: str = ""
     connection_kind: str = ""
     application: CallControlApplication | None = None
     application_missing: bool = False
+    chosen_by: ChosenBy = ""
     applications: tuple[CallControlApplication, ...] = ()
+    applications_listed: bool = False
     outbound_profile: Json | None = None
+    outbound_profile_missing: bool = False
+    destination: str = ""
+    """A number that is to be dialled; "" where calls only come in, as far as is known."""
+
+    deliveries: tuple[WebhookDelivery, ...] | None = None
+    """Of the last day, newest first."""
+
     public_key_fits: bool | None = None
+    looked_at_unix_ms: int = 0
     refusals: tuple[ApiRefusal, ...] = ()
 
 
@@ -628,6 +659,7 @@ class AccountFacts:
 class TelnyxCallFacts:
     """One call as Telnyx tells it. `missed` are events of `events` that our timeline does not have."""
 
+    key_accepted: bool | None = None
     events: tuple[CallEvent, ...] | None = None
     deliveries: tuple[WebhookDelivery, ...] | None = None
     status: CallStatus | None = None

@@ -1,39 +1,28 @@
 """The Call Control API over HTTP: reads a request, asks the `Exchange`, answers in Telnyx's shape.
 
-Start at `build_app`. What is legal in a call is decided in `call`, what a body may hold in `refusal`.
+Start at `build_app`. What is legal in a call is decided in `call`, what a body may hold in `refusal`; what can be asked
+about calls and the account is in `diagnosis`.
 """
 
 from __future__ import annotations
 
 import hmac
-import re
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Protocol
 
-import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from callpath.errors import RemoteProtocolError
+from callpath.simulator.diagnosis import Diagnosed, data, diagnosis_routes
 from callpath.simulator.refusal import Refused, refuse
-from callpath.wire.api import (
-    ActiveCall,
-    ApiError,
-    CallControlApplication,
-    CallEvent,
-    CallStatus,
-    WebhookDelivery,
-    encode_errors,
-)
-from callpath.wire.document import Document, Json, parse_json, write
+from callpath.wire.api import ApiError, CallStatus, encode_errors
+from callpath.wire.document import Json, parse_json, write
 
 BODY_BYTES_MAX = 1 << 20
 """Room for `playback_content`; Telnyx's own limit is unknown."""
-
-PAGE_SIZE, PAGE_SIZE_MAX = 20, 250
-"""Documented for call_events and webhook_deliveries."""
 
 ACTIONS = ("answer", "hangup", "playback_start", "reject", "speak", "streaming_start", "streaming_stop", "transfer")
 
@@ -55,7 +44,7 @@ NOT_SIMULATED = (
 """Actions that Telnyx has and this stand-in has not: answered with 501, so that nobody takes them for done."""
 
 
-class Exchange(Protocol):
+class Exchange(Diagnosed, Protocol):
     """What the API needs from the simulator behind it. Methods raise Refused."""
 
     @property
@@ -65,22 +54,12 @@ class Exchange(Protocol):
 
     async def command(self, call_control_id: str, name: str, document: Json) -> None: ...
 
-    def status(self, call_control_id: str) -> CallStatus: ...
-
-    def active_calls(self, connection_id: str) -> list[ActiveCall]: ...
-
-    def call_events(self) -> Sequence[CallEvent]: ...
-
-    def deliveries(self) -> Sequence[WebhookDelivery]: ...
-
-    def application(self) -> CallControlApplication: ...
-
 
 def build_app(exchange: Exchange) -> Starlette:
     """The ASGI application, all routes below /v2."""
 
     async def dial(request: Request) -> Response:
-        return _data(write(exchange.dial(await _body(request))))
+        return data(write(exchange.dial(await _body(request))))
 
     async def act(request: Request) -> Response:
         name = request.path_params["action"]
@@ -89,44 +68,7 @@ def build_app(exchange: Exchange) -> Starlette:
         if name not in ACTIONS:
             raise refuse("10005")
         await exchange.command(request.path_params["call_control_id"], name, await _body(request))
-        return _data({"result": "ok"})
-
-    async def status(request: Request) -> Response:
-        return _data(write(exchange.status(request.path_params["call_control_id"])))
-
-    async def active_calls(request: Request) -> Response:
-        rows = [write(row) for row in exchange.active_calls(request.path_params["connection_id"])]
-        return _answer({"data": rows, "meta": {"total_items": len(rows), "cursors": {"after": "", "before": ""}}})
-
-    async def call_events(request: Request) -> Response:
-        wanted = {
-            "call_leg_id": _filter(request, "leg_id", "call_leg_id"),
-            "call_session_id": _filter(request, "application_session_id", "call_session_id"),
-            "type": _filter(request, "type"),
-            "name": _filter(request, "name"),
-        }
-        return _page(request, _matching(exchange.call_events(), wanted))
-
-    async def deliveries(request: Request) -> Response:
-        rows = _matching(exchange.deliveries(), {"status": _filter(request, "status][eq", "status")})
-        kinds = _filter(request, "event_type")
-        inside = _filter(request, "webhook][contains")
-        if kinds is not None:
-            rows = [row for row in rows if row.webhook and row.webhook.event_type in kinds.split(",")]
-        if inside is not None:
-            rows = [row for row in rows if inside in msgspec.json.encode(row.webhook).decode()]
-        return _page(request, rows)
-
-    async def delivery(request: Request) -> Response:
-        for row in exchange.deliveries():
-            if row.id == request.path_params["id"]:
-                return _data(write(row))
-        raise refuse("10005")
-
-    async def application(request: Request) -> Response:
-        if request.path_params["id"] != exchange.application().id:
-            raise refuse("10005")
-        return _data(write(exchange.application()))
+        return data({"result": "ok"})
 
     async def unknown(_: Request) -> Response:
         raise refuse("10005")
@@ -139,12 +81,7 @@ def build_app(exchange: Exchange) -> Starlette:
         routes=[
             route("/calls", dial, "POST"),
             route("/calls/{call_control_id}/actions/{action}", act, "POST", "PUT"),
-            route("/calls/{call_control_id}", status, "GET"),
-            route("/connections/{connection_id}/active_calls", active_calls, "GET"),
-            route("/call_events", call_events, "GET"),
-            route("/webhook_deliveries", deliveries, "GET"),
-            route("/webhook_deliveries/{id}", delivery, "GET"),
-            route("/call_control_applications/{id}", application, "GET"),
+            *(route(path, handle, method) for path, handle, method in diagnosis_routes(exchange, _body)),
             Route("/{path:path}", _guarded(exchange, unknown), methods=list(every)),
         ]
     )
@@ -182,14 +119,6 @@ async def _body(request: Request) -> Json:
         raise refuse("10015") from None
 
 
-def _answer(document: Json, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(document), status_code=status, media_type="application/json")
-
-
-def _data(document: Json) -> Response:
-    return _answer({"data": document})
-
-
 def _not_simulated(name: str) -> ApiError:
     return ApiError(
         code="10007",
@@ -197,37 +126,3 @@ def _not_simulated(name: str) -> ApiError:
         detail=f"Telnyx has {name}, this stand-in has not yet.",
         meta={"simulated_by": "callpath"},
     )
-
-
-def _filter(request: Request, *names: str) -> str | None:
-    """`filter[leg_id]=...`; the newer and the older name of one filter are both taken."""
-    for name in names:
-        value = request.query_params.get(f"filter[{name}]")
-        if value is not None:
-            return value
-    return None
-
-
-def _matching(rows: Iterable[Any], wanted: dict[str, str | None]) -> list[Any]:
-    return [row for row in rows if all(value is None or getattr(row, key) == value for key, value in wanted.items())]
-
-
-def _page(request: Request, rows: Sequence[Document]) -> Response:
-    number = _whole(request.query_params.get("page[number]"), 1, 1, 1_000_000)
-    size = _whole(request.query_params.get("page[size]"), PAGE_SIZE, 1, PAGE_SIZE_MAX)
-    shown = rows[(number - 1) * size : number * size]
-    meta = {
-        "page_number": number,
-        "page_size": size,
-        "total_pages": -(-len(rows) // size),
-        "total_results": len(rows),
-    }
-    return _answer({"data": [write(row) for row in shown], "meta": meta})
-
-
-def _whole(text: str | None, default: int, low: int, high: int) -> int:
-    if text is None:
-        return default
-    if not re.fullmatch(r"\d{1,9}", text) or not low <= int(text) <= high:
-        raise refuse("10033", low=low, high=high)
-    return int(text)

@@ -35,19 +35,12 @@ from callpath.simulator.api import build_app
 from callpath.simulator.call import CarrierCall, DialParty, Effect, Leg, OpenStream, SendWebhook, StopStream
 from callpath.simulator.caller import Caller, CallFailed, CommandSeen, WebhookSeen
 from callpath.simulator.carrier import iso_time
+from callpath.simulator.diagnosis import sound_account
 from callpath.simulator.link import Fault, Link
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.refusal import Refused, accept_command, refuse, refuse_connection_id
 from callpath.simulator.sender import WebhookSender
-from callpath.wire.api import (
-    ActiveCall,
-    ApplicationInbound,
-    ApplicationOutbound,
-    CallControlApplication,
-    CallEvent,
-    CallStatus,
-    WebhookDelivery,
-)
+from callpath.wire.api import ActiveCall, CallEvent, CallStatus, WebhookDelivery
 from callpath.wire.command import Dial, Transfer
 from callpath.wire.document import Json
 from callpath.wire.ids import CallControlId, LegId, SessionId
@@ -93,7 +86,6 @@ class Simulator:
         clock: Clock | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self.webhook_url = webhook_url
         self.options = options or CarrierOptions()
         self.api_key = api_key or f"KEY{secrets.token_hex(16)}"
         self.seed = seed
@@ -106,6 +98,14 @@ class Simulator:
         self._port = port
         self._clock: Clock = clock or SystemClock()
         self._epoch_unix_ms = self._clock.now_unix_ms() - self._clock.now_ms()
+        self.account = sound_account(
+            self.options.connection_id,
+            webhook_url or "",
+            failover_url=self.options.failover_url or "",
+            channel_limit=self.options.calls_max,
+            now=iso_time(self._epoch_unix_ms),
+        )
+        """How the account is set; change it to have one that is set wrong."""
         self._tls = tls
         self._exits = AsyncExitStack()
         self._group = asyncio.TaskGroup()
@@ -114,12 +114,21 @@ class Simulator:
         self._dialled: dict[str, tuple[float, CallStatus]] = {}
         self._events: deque[CallEvent] = deque(maxlen=EVENTS_MAX)
         self._sender: WebhookSender | None = None
-        self._server: _Server | None = None
+        self._server: LoopbackServer | None = None
 
     @property
     def api_base(self) -> str:
         """What `TELNYX_API_BASE` must be. Known inside `async with`."""
         return f"http://{self._host}:{self._port}/v2"
+
+    @property
+    def webhook_url(self) -> str | None:
+        """Where the application sends its webhooks; what a PATCH of the application sets, too."""
+        return self.account.application["webhook_event_url"] or None
+
+    @webhook_url.setter
+    def webhook_url(self, url: str | None) -> None:
+        self.account.application["webhook_event_url"] = url or ""
 
     @property
     def public_key(self) -> str:
@@ -136,7 +145,7 @@ class Simulator:
         await self._exits.enter_async_context(http)
         self._sender = WebhookSender(self._private_key, self.options, self._clock, http)
         await self._group.__aenter__()
-        self._server = _Server(
+        self._server = LoopbackServer(
             uvicorn.Config(
                 build_app(self),
                 log_config=None,
@@ -302,6 +311,9 @@ class Simulator:
         url = effect.url or self.webhook_url
         if url is None:
             return  # nowhere to send it: an application without a webhook URL
+        leg = caller.call.leg
+        if leg.direction == "incoming" and not self.account.leads_to_application(leg.to):
+            return
         seen = WebhookSeen(self._clock.now_ms(), effect.webhook, url)
         caller.webhooks.append(seen)
         for parcel in caller.link.deliver(effect.webhook.event_type):
@@ -434,27 +446,9 @@ class Simulator:
         """Newest first."""
         return list(self._sender.deliveries)[::-1] if self._sender else []
 
-    def application(self) -> CallControlApplication:
-        """The one application of this account."""
-        return CallControlApplication(
-            id=self.options.connection_id,
-            record_type="call_control_application",
-            application_name="callpath stand-in",
-            active=True,
-            webhook_event_url=self.webhook_url or "",
-            webhook_event_failover_url=self.options.failover_url or "",
-            webhook_api_version="2",
-            first_command_timeout=False,
-            first_command_timeout_secs=30,
-            anchorsite_override="Latency",
-            dtmf_type="RFC 2833",
-            call_cost_in_webhooks=False,
-            redact_dtmf_debug_logging=False,
-            inbound=ApplicationInbound(channel_limit=self.options.calls_max, shaken_stir_enabled=False),
-            outbound=ApplicationOutbound(channel_limit=self.options.calls_max),
-            created_at=iso_time(self._epoch_unix_ms),
-            updated_at=iso_time(self._epoch_unix_ms),
-        )
+    def now(self) -> str:
+        """Wall time, as Telnyx writes it."""
+        return iso_time(self._clock.now_unix_ms())
 
     def _find(self, call_control_id: str) -> Caller | None:
         caller = self._by_id.get(call_control_id)
@@ -504,7 +498,7 @@ def hello_wav() -> Path:
         return path
 
 
-class _Server(uvicorn.Server):
+class LoopbackServer(uvicorn.Server):
     """uvicorn inside a program that has its own signals, and that wants to know when it listens."""
 
     def __init__(self, config: uvicorn.Config) -> None:

@@ -6,9 +6,10 @@ moment, and says so; where several were, it goes to none and the calls know that
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
@@ -50,7 +51,9 @@ AFTERMATH_MS = 5_000
 
 _UUID = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 _CONTROL = re.compile(r"v[23](?::|%3[aA])([\w\-+/=%]{6,200})")
-_KEYED_UUID = re.compile(rf"call[_ -]?(session|leg)[_ -]?id\W{{1,6}}({_UUID})|(stream)[_ -]?(?:id|sid)\W{{1,6}}({_UUID})", re.I)
+_KEYED_UUID = re.compile(
+    rf"call[_ -]?(session|leg)[_ -]?id\W{{1,6}}({_UUID})|(stream)[_ -]?(?:id|sid)\W{{1,6}}({_UUID})", re.I
+)
 _ANY_UUID = re.compile(_UUID)
 _NOT_A_CALL = re.compile(
     r"(?:request|event|command|connection|user|tenant|org|organization|agent|assistant|business|account|customer|trace|span|"
@@ -59,8 +62,8 @@ _NOT_A_CALL = re.compile(
     re.I,
 )
 _NAMED = re.compile(
-    r"\b(?:call[_ -]?(?:id|sid|uuid|ref|control[_ -]?id|session[_ -]?id|leg[_ -]?id)?|ccid|leg(?:[_ -]?id)?|session(?:[_ -]?id)?)['\"]?\s*[:=#]\s*['\"]?"
-    r"(?P<id>[\w][\w.+/-]{3,80})",
+    r"\b(?:call[_ -]?(?:id|sid|uuid|ref|control[_ -]?id|session[_ -]?id|leg[_ -]?id)?|ccid|leg(?:[_ -]?id)?|"
+    r"session(?:[_ -]?id)?)['\"]?\s*[:=#]\s*['\"]?(?P<id>[\w][\w.+/-]{3,80})",
     re.I,
 )
 _TAG = re.compile(r"\[(?:call[ :#-]?)?(?P<id>[0-9a-f]{6,12})\]")
@@ -86,10 +89,13 @@ def ids_in(text: str) -> list[tuple[str, str]]:
                 found.append(("other", value))
     for match in _NAMED.finditer(text):
         value = match["id"].rstrip(".")
-        if not _WORDS.match(value) and not value.startswith(("v3", "v2", "http", "ws", "+")) and not _ANY_UUID.match(value):
+        if (
+            not _WORDS.match(value)
+            and not value.startswith(("v3", "v2", "http", "ws", "+"))
+            and not _ANY_UUID.match(value)
+        ):
             found.append(("other", value))
-    for match in _TAG.finditer(text):
-        found.append(("other", match["id"]))
+    found += [("other", match["id"]) for match in _TAG.finditer(text)]
     return found
 
 
@@ -244,16 +250,14 @@ def _link(seen: list[Seen]) -> tuple[_Links, dict[str, str]]:
     sorts: dict[str, str] = {}
     blocks = {id(item.block): item.block for item in seen}.values()
     controls = sorted({name for block in blocks for sort, name in block.ids if sort == "control"})
-    for short, long in zip(controls, controls[1:], strict=False):
+    for short, long in itertools.pairwise(controls):
         if long.startswith(short) and len(short) >= 12:  # a log that cuts ids
             links.join((short, long))
     sessions = {name for block in blocks for sort, name in block.ids if sort in {"session", "leg"}}
     loose: defaultdict[str, set[str]] = defaultdict(set)
     for block in blocks:
         strong = [name for sort, name in block.ids if sort in {"control", "session", "leg"}]
-        for sort, name in block.ids:
-            if sort in {"control", "session", "leg", "stream"}:
-                sorts[name] = sort
+        sorts |= {name: sort for sort, name in block.ids if sort in {"control", "session", "leg", "stream"}}
         links.join(strong)
     prefixes = {name[:8]: name for name in sessions}
     for block in blocks:
@@ -347,7 +351,8 @@ def _anonymous(homeless: list[Seen]) -> list[LoggedCall]:
     for item in homeless:
         begins = item.topic == "incoming" or item.event == "call.initiated"
         same = begun is not None and (item.at_ms or 0) - (begun.at_ms or 0) <= SAME_MS and not ended and begins
-        if (begins and not same) or (not calls and item.topic in _CALL_TOPICS) or (ended and item.topic in {"answer.sent", "stream.starting", "webhook"} and item.event not in {"call.hangup", "streaming.stopped"} and not _late(item)):  # fmt: skip
+        goes_on = item.topic in {"answer.sent", "stream.starting", "webhook"} and item.event not in _LATE
+        if (begins and not same) or (not calls and item.topic in _CALL_TOPICS) or (ended and goes_on):
             calls.append(LoggedCall(f"call {len(calls) + 1}"))
             ended = False
             begun = item
@@ -362,8 +367,10 @@ def _anonymous(homeless: list[Seen]) -> list[LoggedCall]:
     return calls
 
 
-def _late(item: Seen) -> bool:
-    return item.event in {"call.cost", "call.speak.ended", "call.playback.ended", "call.recording.saved", "streaming.stopped"}
+_LATE = {
+    "call.hangup", "call.cost", "call.speak.ended", "call.playback.ended", "call.recording.saved", "streaming.stopped",
+}  # fmt: skip
+"""Events that come after a call's end."""
 
 
 def _name(call: LoggedCall) -> None:
@@ -402,11 +409,15 @@ def build(call: LoggedCall) -> None:
                 )
             )
             call.lines[number] = item
-    call.entries = tuple(_with_implied(call, entries, maker))
+    call.entries = _numbered(call, _with_implied(call, entries, maker))
     call.state = fold(session, call.entries)
     if entries:
         call.from_ms = entries[0].at_unix_ms
         call.until_ms = max(call.until_ms, entries[-1].at_unix_ms)
+
+
+_IMPLIED = 1_000_000
+"""Numbers from here on are those of implied entries, while a timeline is being built."""
 
 
 def _with_implied(call: LoggedCall, entries: list[Entry], maker: _Maker) -> list[Entry]:
@@ -414,34 +425,45 @@ def _with_implied(call: LoggedCall, entries: list[Entry], maker: _Maker) -> list
     that is answered. What is implied stands right before what implies it, and `implied` knows its number."""
     if call.ours:
         return entries
-    what_of = {Stage.WEBHOOK_RECEIVED: lambda: maker.webhook("call.initiated", "", ""),
-               Stage.CALL_ANSWERED: lambda: maker.webhook("call.answered", "", ""),
-               Stage.SOCKET_RECEIVED: lambda: SocketReceived(path=""),
-               Stage.STREAM_STARTED: maker.started}  # fmt: skip
+    made: dict[Stage, Callable[[], What]] = {
+        Stage.STREAM_STARTED: maker.started,
+        Stage.SOCKET_RECEIVED: lambda: SocketReceived(path=""),
+        Stage.STREAM_ACCEPTED: lambda: StreamAccepted(status=200),
+        Stage.STREAM_STARTING: lambda: StreamStarting(within="streaming_start"),
+        Stage.CALL_ANSWERED: lambda: maker.webhook("call.answered", "", ""),
+        Stage.WEBHOOK_RECEIVED: lambda: maker.webhook("call.initiated", "", ""),
+    }
+    frames: tuple[type[What], ...] = (StreamStarted, FirstInbound)
     proofs: dict[Stage, tuple[type[What], ...]] = {
         Stage.STREAM_STARTED: (FirstInbound,),
-        Stage.SOCKET_RECEIVED: (StreamStarted, FirstInbound),
-        Stage.CALL_ANSWERED: (StreamAccepted, SocketReceived, StreamStarted, FirstInbound),
-        Stage.WEBHOOK_RECEIVED: (StreamAccepted, StreamStarted, FirstInbound),
+        Stage.SOCKET_RECEIVED: frames,
+        Stage.STREAM_ACCEPTED: (SocketReceived, *frames),
+        Stage.STREAM_STARTING: (StreamAccepted,),
+        Stage.CALL_ANSWERED: (StreamAccepted, SocketReceived, *frames),
+        Stage.WEBHOOK_RECEIVED: (StreamAccepted, SocketReceived, *frames),
     }
     events_by_name = any(item.topic == "webhook" for item in call.seen)
     for stage, kinds in proofs.items():
         reached = fold(SessionId(call.name), entries).stages
         if stage in reached:
             continue
-        first = next((n for n, entry in enumerate(entries) if isinstance(entry.what, kinds)), None)
+        first = next((n for n, entry in enumerate(entries) if isinstance(entry.what, kinds) or (
+            stage is Stage.STREAM_ACCEPTED and _told_of_stream(entry.what))), None)  # fmt: skip
         if first is None and stage is Stage.CALL_ANSWERED and not events_by_name:
             first = next(
                 (
                     n + 1
                     for n, entry in enumerate(entries)
-                    if isinstance(entry.what, CommandAnswered) and entry.what.command == "answer" and entry.what.accepted
+                    if isinstance(entry.what, CommandAnswered)
+                    and entry.what.command == "answer"
+                    and entry.what.accepted
                 ),
                 None,
             )
             if first is not None and first == len(entries):
-                entries.append(_copy(entries[-1], what_of[stage](), len(entries) + 1001))
-                call.implied.add(len(entries) + 1000)
+                number = _IMPLIED + stage
+                entries.append(_copy(entries[-1], made[stage](), number))
+                call.implied.add(number)
                 continue
         if first is None:
             continue
@@ -450,10 +472,29 @@ def _with_implied(call: LoggedCall, entries: list[Entry], maker: _Maker) -> list
             first = min(first, asked)
         if stage is Stage.WEBHOOK_RECEIVED:
             first = 0
-        number = 1000 + len(entries) + 1
+        number = _IMPLIED + stage
         call.implied.add(number)
-        entries.insert(first, _copy(entries[min(first, len(entries) - 1)], what_of[stage](), number))
+        entries.insert(first, _copy(entries[min(first, len(entries) - 1)], made[stage](), number))
     return entries
+
+
+def _told_of_stream(what: What) -> bool:
+    """Telnyx announces a stream, or its failure, only after it has accepted the request."""
+    return isinstance(what, WebhookReceived) and what.event_type in {"streaming.started", "streaming.failed"}
+
+
+def _numbered(call: LoggedCall, entries: list[Entry]) -> tuple[Entry, ...]:
+    """Entries with their place as number, so that those of one instant keep their order."""
+    lines, implied = call.lines, call.implied
+    call.lines, call.implied = {}, set()
+    made = []
+    for number, entry in enumerate(entries, 1):
+        if entry.number in lines:
+            call.lines[number] = lines[entry.number]
+        if entry.number in implied:
+            call.implied.add(number)
+        made.append(_copy(entry, entry.what, number))
+    return tuple(made)
 
 
 def _copy(entry: Entry, what: What, number: int) -> Entry:
@@ -465,6 +506,10 @@ def _copy(entry: Entry, what: What, number: int) -> Entry:
         call_control_id=entry.call_control_id,
         number=number,
     )
+
+
+_BODY = re.compile(r"\b(stream_\w+|send_silence_when_idle)['\"]?\s*:\s*['\"]?([^\s'\",}]+)")
+"""Parameters of a command, in a body that was printed as JSON or as JavaScript prints an object."""
 
 
 class _Maker:
@@ -484,7 +529,9 @@ class _Maker:
         url = item.stream_url
         if url and url != self._url and item.what is None:
             self._url = url
-            place = next((n for n, what in enumerate(made) if isinstance(what, StreamAccepted | CommandAnswered)), len(made))
+            place = next(
+                (n for n, what in enumerate(made) if isinstance(what, StreamAccepted | CommandAnswered)), len(made)
+            )
             made.insert(place, StreamUrl(url=url))
         return made
 
@@ -502,6 +549,8 @@ class _Maker:
             case CommandSent():
                 self._commands += 1
                 self._open[what.command] = f"{what.command} {self._commands}"
+                if what.command == "streaming_start":
+                    return  # our log leaves its parameters out, and the marker says that it was sent
                 yield CommandSent(
                     command=what.command, command_id=self._open[what.command], call_control_id=self._control
                 )
@@ -541,8 +590,7 @@ class _Maker:
                     yield from self._answered("answer", None, text)
             case "stream.starting":
                 if not self._again(item, "stream.starting"):
-                    yield StreamStarting(within="streaming_start")
-                    yield self._sent("streaming_start", text)
+                    yield from self._asking(text)
             case "stream.accepted":
                 if not self._again(item, "stream.accepted"):
                     yield from self._answered("streaming_start", 200, text)
@@ -567,7 +615,7 @@ class _Maker:
                         encoding=field_of("encoding", text).upper() or "?",
                         sample_rate_hz=int(rate) if rate else 0,
                     )
-            case "media.in":
+            case "media.in" | "alive":
                 if self._first("media.in"):
                     yield FirstInbound(stream_id=self._stream, payload_bytes=0)
             case "media.out":
@@ -597,24 +645,29 @@ class _Maker:
         self._last[(key, "")] = 0
         return first
 
-    def _sent(self, command: str, text: str = "") -> CommandSent:
+    def _sent(self, command: str, body: dict[str, Any] | None = None) -> CommandSent:
         self._commands += 1
         self._open[command] = f"{command} {self._commands}"
-        names = (("stream_track", "stream_track"), ("stream_bidirectional_mode", "mode"),
-                 ("stream_bidirectional_codec", "body_codec"), ("stream_bidirectional_target_legs", "legs"))  # fmt: skip
-        body: dict[str, Any] = {wire: value for wire, name in names if (value := field_of(name, text))}
-        url = stream_url_in(text)
-        if url:
-            body["stream_url"] = url
         return CommandSent(
-            command=command, command_id=self._open[command], call_control_id=self._control, body=body
+            command=command, command_id=self._open[command], call_control_id=self._control, body=body or {}
         )
+
+    def _asking(self, text: str) -> Iterable[What]:
+        """The marker; and the command itself where its whole body is told: a part would accuse what it leaves out."""
+        yield StreamStarting(within="streaming_start")
+        body = dict(_BODY.findall(text)) if "{" in text else {}
+        if {"stream_url", "stream_track"} <= body.keys():
+            yield self._sent("streaming_start", body)
+        else:
+            self._commands += 1
+            self._open["streaming_start"] = f"streaming_start {self._commands}"
 
     def _answered(self, command: str, status: int | None, text: str) -> Iterable[What]:
         if command not in self._open:
             if command == "streaming_start":
-                yield StreamStarting(within="streaming_start")
-            yield self._sent(command, text)
+                yield from self._asking(text)
+            else:
+                yield self._sent(command)
         code = detail = None
         if status is None:
             said = field_of("status", text)
@@ -653,4 +706,3 @@ class _Maker:
             event_id=event_id,
             body={"data": {"event_type": event, "id": event_id, "record_type": "event", "payload": payload}},
         )
-

@@ -63,7 +63,8 @@ def read_record(line: Line) -> Iterator[Record]:
 _COMPOSE = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]{0,60}?)\s{1,30}\| ?(?P<rest>.*)", re.DOTALL)
 _HEROKU = re.compile(r"(?:\S{1,40} )?(?P<who>app|heroku)\[(?P<dyno>[\w.-]+)\]:? ?(?P<rest>.*)", re.DOTALL)
 _FLY = re.compile(
-    r"(?P<who>app|proxy|runner|health)\[(?P<id>[\w-]+)\] (?P<region>[a-z]{3}) \[(?P<level>\w+)\] ?(?P<rest>.*)", re.DOTALL
+    r"(?P<who>app|proxy|runner|health)\[(?P<id>[\w-]+)\] (?P<region>[a-z]{3}) \[(?P<level>\w+)\] ?(?P<rest>.*)",
+    re.DOTALL,
 )
 _SYSLOG = re.compile(r"(?P<host>[\w.-]+) (?P<name>[\w./@-]+)(?:\[\d+\])?: (?P<rest>.*)", re.DOTALL)
 _ACCESS = re.compile(
@@ -78,7 +79,9 @@ _NGINX_ERROR = re.compile(
 _ROUTER = re.compile(r"\bat=(?:info|error|warning)\b.*\bmethod=[A-Z]+ path=")
 _PAIR = re.compile(r'([\w.]+)=("(?:[^"\\]|\\.)*"|\S+)')
 _LEVELS = {"TRACE", "DEBUG", "INFO", "NOTICE", "WARN", "WARNING", "ERROR", "FATAL", "CRITICAL", "SUCCESS"}
-_LEVEL = re.compile(r"^[\[(<]?(?P<level>TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|FATAL|CRITICAL)[\])>]?\s*[:|-]?\s+(?=\S)", re.I)
+_LEVEL = re.compile(
+    r"^[\[(<]?(?P<level>TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|FATAL|CRITICAL)[\])>]?\s*[:|-]?\s+(?=\S)", re.I
+)
 
 
 def _of_text(text: str, record: Record, depth: int) -> Iterator[Record]:
@@ -102,7 +105,13 @@ def _of_text(text: str, record: Record, depth: int) -> Iterator[Record]:
             record.own = stamp
             if record.format == "text":
                 record.format = "text with time"
-            if record.platform is None and stamp.zoned and text[:4].isdigit() and "." in text[19:30] and text[10] == "T":
+            if (
+                record.platform is None
+                and stamp.zoned
+                and text[:4].isdigit()
+                and "." in text[19:30]
+                and text[10] == "T"
+            ):
                 # `docker logs -t` has nanoseconds; an application hardly ever.
                 digits = re.match(r"\.(\d+)", text[19:30])
                 if digits and len(digits[1]) == 9:
@@ -169,7 +178,8 @@ _MESSAGE_KEYS = ("message", "msg", "event", "log", "text", "textPayload", "body"
 _TIME_KEYS = ("time", "ts", "@timestamp", "asctime", "datetime", "timestamp", "t", "date")
 _NOISE = {
     "pid", "hostname", "level", "severity", "levelname", "logger", "name", "filename", "lineno", "v", "stream", "tags",
-    "timestamp", "time", "ts", "@timestamp", "asctime", "datetime", "service", "env", "environment", "version", "request_id",
+    "timestamp", "time", "ts", "@timestamp", "asctime", "datetime", "service", "env", "environment", "version",
+    "request_id",
     "requestId", "trace_id", "span_id", "deploymentId", "deploymentInstanceId", "projectId", "serviceId", "environmentId",
     "thread", "process", "module", "funcName", "pathname", "replica", "deployment", "project", "snapshotId", "pluginId",
     "connection_id", "record_type", "command_id", "user_id", "client_state",
@@ -227,8 +237,9 @@ def _of_entry(document: dict[str, Any], record: Record, depth: int) -> Iterator[
             str(item.get("key")): _unquoted(item.get("value")) for item in attributes if isinstance(item, dict)
         }
     tags = document.get("tags")
-    export = isinstance(attributes, dict) and "message" in document
-    if export:
+    export = False
+    if isinstance(attributes, dict) and "message" in document:
+        export = True
         document = {**attributes, **{k: v for k, v in document.items() if k not in {"attributes", "tags"}}}
         record.format = "Railway export"
         if isinstance(tags, dict):
@@ -253,7 +264,10 @@ def _of_entry(document: dict[str, Any], record: Record, depth: int) -> Iterator[
         elif record.own is not None or record.platform is not None:
             record.platform, record.own = record.platform or record.own, stamp
         elif len(times) > 1 and stamp_key is not None and name != "timestamp":
-            record.platform, record.own = stamp_key, stamp  # `timestamp` is the platform's, merged over the application's
+            record.platform, record.own = (
+                stamp_key,
+                stamp,
+            )  # `timestamp` is the platform's, merged over the application's
         elif ours:
             record.own = stamp
         else:

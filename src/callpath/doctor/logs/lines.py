@@ -1,7 +1,7 @@
 """Bytes of any origin → lines, or rows of a JSON array, in bounded memory. Nothing that a file can hold is an error.
 
-    for line in read_lines(chunks, "app.log"):
-        line.text, line.document      # one of them: a line of text, or a row of an array that is parsed already
+for line in read_lines(chunks, "app.log"):
+    line.text, line.document      # one of them: a line of text, or a row of an array that is parsed already
 """
 
 from __future__ import annotations

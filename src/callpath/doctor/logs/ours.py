@@ -108,7 +108,7 @@ _LINES: tuple[tuple[str, str, Made], ...] = (
      lambda f: MediaSymptom(code=f["code"], slug=f["slug"], meaning=f["meaning"])),
     ("stream.errored", r"Telnyx reports (?P<code>\d+) (?P<title>[^:]*): ?(?P<detail>.*)$",
      lambda f: StreamErrored(code=int(f["code"]), title=f["title"], detail=f["detail"])),
-    ("dtmf.received", r"Key pressed$", lambda f: DtmfReceived(digit="")),
+    ("dtmf.received", r"Key pressed$", lambda _: DtmfReceived(digit="")),
     ("mark.returned", r"Mark (?P<name>.*) (?P<how>heard|returned by clear, not heard)$",
      lambda f: MarkReturned(name=f["name"], heard=f["how"] == "heard")),
     ("playout.cleared", r"Playout cleared: (?P<heard>\d+) ms heard, (?P<dropped>\d+) ms dropped$",
@@ -127,7 +127,9 @@ _LINES: tuple[tuple[str, str, Made], ...] = (
 )  # fmt: skip
 _COMPILED = tuple((kind, re.compile(expression), made) for kind, expression, made in _LINES)
 
-CONSOLE = re.compile(r"^(?P<message>.*?)\s+(?:stream_url=(?P<url>\S+)\s+)?call=(?P<call>[0-9a-f]{8})(?:\s+stream_url=\S+)?\s*$")
+CONSOLE = re.compile(
+    r"^(?P<message>.*?)\s+(?:stream_url=(?P<url>\S+)\s+)?call=(?P<call>[0-9a-f]{8})(?:\s+stream_url=\S+)?\s*$"
+)
 """Our line for people: the message, padded, and the beginning of the session's id."""
 
 SHOWN = frozenset(kind for kind, _, _ in _LINES)

@@ -1,7 +1,7 @@
 """What a line of a log is about: a table of patterns, and another one of talk that must not be taken for it.
 
-A pattern is written over the line in lower case, with camel case taken apart (`streamUrl` is `stream url`). In a pattern `~`
-stands for nothing, a space, a dot, a dash or an underscore. The first row that fits names the topic; `unless` takes a line
+A pattern is written over the line in lower case, with camel case taken apart (`streamUrl` is `stream url`). In a pattern
+`~` stands for nothing, a space, a dot, a dash or an underscore. The first row that fits names the topic; `unless` takes a line
 back, TALK does so for every stage: plans, waits and settings are no events. Topics with a dot are kinds of
 `callpath.timeline` or parts of one; the others are about the process.
 """
@@ -33,7 +33,14 @@ def _compiled(expression: str) -> re.Pattern[str]:
 
 
 def _row(
-    topic: str, needs: str, expression: str, unless: str = "", *, talk: bool = True, sockets: bool = False, before: str = ""
+    topic: str,
+    needs: str,
+    expression: str,
+    unless: str = "",
+    *,
+    talk: bool = True,
+    sockets: bool = False,
+    before: str = "",
 ) -> Pattern:
     return Pattern(
         topic, _compiled(expression), tuple(needs.split()), _compiled(unless) if unless else None, talk, sockets,
@@ -202,10 +209,6 @@ FIELDS: dict[str, re.Pattern[str]] = {
     "path": re.compile(
         r"(?:\"(?:websocket|get) |\bpath" + _Q + r"|\burl" + _Q + r"|\bfor |\bon |\bat |: )(/[\w./%:?&=@+~-]{2,400})", re.IGNORECASE
     ),
-    "stream_track": re.compile(r"\bstream_?track" + _Q + r"(\w+)", re.IGNORECASE),
-    "mode": re.compile(r"\bstream_?bidirectional_?mode" + _Q + r"(\w+)", re.IGNORECASE),
-    "body_codec": re.compile(r"\bstream_?bidirectional_?codec" + _Q + r"([\w-]+)", re.IGNORECASE),
-    "legs": re.compile(r"\bstream_?bidirectional_?target_?legs" + _Q + r"(\w+)", re.IGNORECASE),
     "port": re.compile(
         r"(?P<address>0\.0\.0\.0|127\.0\.0\.1|localhost|\[::1?\]|::):(\d{2,5})\b|\bport\W{1,4}(\d{2,5})\b|:(\d{4,5})\b",
         re.IGNORECASE,
@@ -213,7 +216,9 @@ FIELDS: dict[str, re.Pattern[str]] = {
 }  # fmt: skip
 
 URL = re.compile(r"\b(?:wss?)://[^\s'\"<>`|,;){\]}\\]+", re.IGNORECASE)
-STREAM_URL_KEY = re.compile(r"\bstream(?:ing)?[_ ]?url" + _Q + r"((?:https?|wss?)://[^\s'\"<>`|,;){\]}\\]+)", re.IGNORECASE)
+STREAM_URL_KEY = re.compile(
+    r"\bstream(?:ing)?[_ ]?url" + _Q + r"((?:https?|wss?)://[^\s'\"<>`|,;){\]}\\]+)", re.IGNORECASE
+)
 FOREIGN_HOST = re.compile(
     r"openai|elevenlabs|deepgram|assemblyai|googleapis|cartesia|anthropic|azure|speechmatics|groq|x\.ai|ultravox|hume\.ai|"
     r"retell|vapi|rime\.ai|play\.ht|soniox|gladia|livekit|rtc\.telnyx|api\.telnyx|supabase|pusher|amazonaws\.com/transcribe",

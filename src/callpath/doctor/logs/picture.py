@@ -138,13 +138,14 @@ def _calls(found: FoundInLogs, judged: list[Judged], chosen: Judged | None) -> I
 
 def _stages(found: FoundInLogs, call: LoggedCall) -> Iterator[str]:
     shown = found.shown_for(call)
-    yield f"Call {call.name}"
+    yield f"Call {short(call.name)}"
     if call.near:
         yield from _wrapped(
             f"{call.near} of its lines have no id: they are here because no other call was on then (marked ~)", "  "
         )
     kinds = {
-        Stage.STREAM_STARTING: "stream.starting", Stage.STREAM_ACCEPTED: "stream.accepted", Stage.SOCKET_RECEIVED: "socket.received",
+        Stage.STREAM_STARTING: "stream.starting", Stage.STREAM_ACCEPTED: "stream.accepted",
+        Stage.SOCKET_RECEIVED: "socket.received",
         Stage.STREAM_STARTED: "stream.started", Stage.FIRST_INBOUND: "media.first_inbound",
         Stage.FIRST_OUTBOUND: "media.first_outbound",
     }  # fmt: skip
@@ -227,7 +228,9 @@ def as_json(found: FoundInLogs, judged: list[Judged], chosen: Judged | None, alo
             "dropped": found.dropped,
             "left_out": found.left_out,
             "unplaced": len(found.homeless),
-            "process": [{"at_unix_ms": p.at_unix_ms, "topic": p.topic, "text": p.text, "line": p.number} for p in found.process],
+            "process": [
+                {"at_unix_ms": p.at_unix_ms, "topic": p.topic, "text": p.text, "line": p.number} for p in found.process
+            ],
             "edge": {"platform": found.edge_platform, "rows": found.row_count, "from_unix_ms": found.edge_from_ms,
                      "until_unix_ms": found.edge_until_ms},
             "refused_webhooks": found.refusal_count,

@@ -1,10 +1,10 @@
-"""Files of logs → what they show: formats, calls with their timelines, the process, the edge's rows. One pass, bounded memory.
+"""Files of logs → what they show: formats, calls with their timelines, the process, the edge's rows. One pass, bounded.
 
-    log = LogReader()
-    for name, chunks in files:
-        log.read(name, chunks)
-    found = log.finish()
-    found.calls                   each with its timeline; `found.facts_of(call)` for the rules
+log = LogReader()
+for name, chunks in files:
+    log.read(name, chunks)
+found = log.finish()
+found.calls                   each with its timeline; `found.facts_of(call)` for the rules
 """
 
 from __future__ import annotations
@@ -46,6 +46,17 @@ _ACCESS = re.compile(
     r"(?:[^\d\n]{1,40}?(?P<status>[1-5]\d\d)\b)?"
 )
 _STREAMISH = re.compile(r"media|stream|audio|/ws\b|socket|/calls?/|telnyx|rtp|voice", re.IGNORECASE)
+_UNCLEAR = {
+    "socket.received": {"socket.received", "stream.started", "media.in"},
+    "stream.started": {"stream.started", "media.in"},
+    "media.first_inbound": {"media.in", "alive"},
+    "media.first_outbound": {"media.out"},
+    "command.answered": {"stream.failed", "stream.accepted", "answer.failed", "answer.accepted"},
+    "stream.accepted": {"stream.accepted"},
+    "stream.starting": {"stream.starting", "stream.accepted"},
+}
+"""Kind → topics of lines which, where they may be another call's or this one's, leave open whether it happened."""
+
 Progress = Callable[[int], None]
 
 
@@ -125,12 +136,14 @@ class FoundInLogs:
         if any(item.topic == "socket.missing" for item in call.seen):
             shown.add("socket.received")
         if call.alive:
-            shown -= {"socket.received", "socket.refused", "stream.started", "media.first_inbound", "media.first_outbound"}
-        unclear = {"socket.received": {"socket.received", "stream.started", "media.in"}, "stream.started": {"stream.started", "media.in"},
-                   "media.first_inbound": {"media.in", "alive"}, "media.first_outbound": {"media.out"},
-                   "command.answered": {"stream.failed", "stream.accepted", "answer.failed", "answer.accepted"},
-                   "stream.accepted": {"stream.accepted"}, "stream.starting": {"stream.starting", "stream.accepted"}}  # fmt: skip
-        for kind, topics in unclear.items():
+            shown -= {
+                "socket.received",
+                "socket.refused",
+                "stream.started",
+                "media.first_inbound",
+                "media.first_outbound",
+            }
+        for kind, topics in _UNCLEAR.items():
             if call.ambiguous & topics:
                 shown.discard(kind)
         return frozenset(shown)
@@ -146,7 +159,10 @@ class FoundInLogs:
         for row in self.rows:
             own = unquote(row.path)
             near = call.from_ms - 10_000 <= row.at_unix_ms <= call.until_ms + 15_000
-            lasting = row.status == 101 and call.from_ms - 10_000 <= row.at_unix_ms - (row.duration_ms or 0) <= call.until_ms + 15_000
+            lasting = (
+                row.status == 101
+                and call.from_ms - 10_000 <= row.at_unix_ms - (row.duration_ms or 0) <= call.until_ms + 15_000
+            )
             if any(name in own for name in names) or (
                 (near or lasting)
                 and (
@@ -194,7 +210,9 @@ class _Open:
 class LogReader:
     """Reads files one after the other. `on_progress` is told the bytes read so far, now and then."""
 
-    def __init__(self, *, since_ms: int | None = None, until_ms: int | None = None, on_progress: Progress | None = None) -> None:
+    def __init__(
+        self, *, since_ms: int | None = None, until_ms: int | None = None, on_progress: Progress | None = None
+    ) -> None:
         self._since_ms, self._until_ms = since_ms, until_ms
         self._on_progress = on_progress
         self._readings: list[Reading] = []
@@ -300,9 +318,8 @@ class LogReader:
             self._from = at_ms if self._from is None else min(self._from, at_ms)
             self._until = at_ms if self._until is None else max(self._until, at_ms)
         self._order += 1
-        if record.ours is not None or " call=" in record.text:
-            if self._our_line(record, at_ms):
-                return
+        if (record.ours is not None or " call=" in record.text) and self._our_line(record, at_ms):
+            return
         self._their_line(record, at_ms, source)
 
     def _edge(self, row: EdgeRow, platform: str) -> None:
@@ -315,7 +332,13 @@ class LogReader:
         begun = row.at_unix_ms
         self._edge_from = begun if self._edge_from is None else min(self._edge_from, begun)
         self._edge_until = begun if self._edge_until is None else max(self._edge_until, begun)
-        if row.status == 101 or row.method == "POST" or row.status >= 300 or row.status == 0 or _STREAMISH.search(row.path):
+        if (
+            row.status == 101
+            or row.method == "POST"
+            or row.status >= 300
+            or row.status == 0
+            or _STREAMISH.search(row.path)
+        ):
             self._rows.append(row)
 
     def _our_line(self, record: Record, at_ms: int | None) -> bool:
@@ -325,7 +348,7 @@ class LogReader:
             kind, session = str(document.get("event_name")), document.get("call_session_id")
             message = str(document.get("message", ""))
             if kind == "webhook.refused":
-                self._refuse(record, at_ms, "webhook", str(document.get("reason", "")), message)
+                self._refuse(at_ms, "webhook", str(document.get("reason", "")), message)
                 return True
             if kind == "server.starting":
                 self._about_process("listening", record, at_ms)
@@ -356,9 +379,12 @@ class LogReader:
     def _their_line(self, record: Record, at_ms: int | None, source: tuple[str, str]) -> None:
         text = record.text
         held = self._open.get(source)
-        continues = held is not None and held.lines < BLOCK_LINES_MAX and (
-            held.depth > 0 or _CONTINUES.match(text) is not None
-        ) and not (record.own is not None and not text.startswith((" ", "\t", "}", "]")))
+        continues = (
+            held is not None
+            and held.lines < BLOCK_LINES_MAX
+            and (held.depth > 0 or _CONTINUES.match(text) is not None)
+            and not (record.own is not None and not text.startswith((" ", "\t", "}", "]")))
+        )
         topic = topic_of(text)
         if continues and held is not None:
             held.lines += 1
@@ -369,10 +395,12 @@ class LogReader:
             self._open[source] = held = _Open(block, depth=max(0, _opened(text)))
         if topic is not None or _MAY_LINK.search(text):
             block.ids.update(ids_in(text))
-        if len(block.text) < BLOCK_CHARS_MAX and (topic is not None or held.lines or held.depth or held.seen or block.ids):
+        if len(block.text) < BLOCK_CHARS_MAX and (
+            topic is not None or held.lines or held.depth or held.seen or block.ids
+        ):
             block.text += ("\n" if block.text else "") + text[: BLOCK_CHARS_MAX // 2]
         url = stream_url_in(text) if "://" in text else ""
-        self._access_line(record, text, at_ms)
+        self._access_line(text)
         if topic is None and not url:
             if block.ids and not held.seen and len(block.ids) > 1:
                 self._see(Seen(order=self._order, file=record.file, number=record.number, at_ms=at_ms, topic="link",
@@ -385,7 +413,7 @@ class LogReader:
                 self._dropped = True
             return
         if name == "webhook.refused":
-            self._refuse(record, at_ms, "webhook", "invalid_signature", text)
+            self._refuse(at_ms, "webhook", "invalid_signature", text)
         item = Seen(
             order=self._order, file=record.file, number=record.number, at_ms=at_ms, topic=name, text=text[:TEXT_CHARS_MAX],
             block=block, event=topic.event if topic is not None else "", stream_url=url[:1000], deployment=record.deployment,
@@ -405,8 +433,8 @@ class LogReader:
                 return
             self._last_noise[key] = item
         elif not item.block.ids:
-            for key in [key for key in self._noise if key[1] == item.file]:
-                del self._noise[key]
+            for noise in [noise for noise in self._noise if noise[1] == item.file]:
+                del self._noise[noise]
         if len(self._noise) > 10_000:
             self._noise.clear()
             self._last_noise.clear()
@@ -416,17 +444,19 @@ class LogReader:
     def _about_process(self, topic: str, record: Record, at_ms: int | None) -> None:
         self._process.append(LogLine(at_ms, topic, record.text[:TEXT_CHARS_MAX], record.number))
 
-    def _refuse(self, record: Record, at_ms: int | None, what: str, reason: str, detail: str) -> None:
+    def _refuse(self, at_ms: int | None, what: str, reason: str, detail: str) -> None:
         self._refusal_count += 1
         self._refusals.append(Refusal(at_ms or 0, what, reason, detail[:500]))
 
-    def _access_line(self, record: Record, text: str, at_ms: int | None) -> None:
+    def _access_line(self, text: str) -> None:
         """A request as the application itself logged it: which paths it answers, and how."""
         if "POST /" not in text and "GET /" not in text:
             return
         found = _ACCESS.search(text)
         if found is not None:
-            self._access[f"{found['method']} {found['path'].partition('?')[0][:120]} {found['status'] or ''}".strip()] += 1
+            self._access[
+                f"{found['method']} {found['path'].partition('?')[0][:120]} {found['status'] or ''}".strip()
+            ] += 1
             if len(self._access) > 500:
                 self._access = Counter(dict(self._access.most_common(200)))
 
@@ -438,5 +468,8 @@ def _opened(text: str) -> int:
     last = text.rstrip()[-1:]
     if last in {"{", "[", "("}:
         return 1
-    return text.count("{") + text.count("[") - text.count("}") - text.count("]") if text.strip() in {"}", "},", "]", "],", "})", "});"} else 0
-
+    return (
+        text.count("{") + text.count("[") - text.count("}") - text.count("]")
+        if text.strip() in {"}", "},", "]", "],", "})", "});"}
+        else 0
+    )

@@ -20,7 +20,10 @@ BURST_MS = 2_000
 SKEW_MS_MIN = 1_000
 """A smaller difference is nothing to speak of."""
 
-_MONTHS = {name: at for at, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
+_MONTHS = {
+    name: at
+    for at, name in enumerate(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], 1)
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,10 +175,10 @@ def _iso(text: str, zone: str | None) -> Stamp:
     whole, _, fraction = text.partition(".")
     at = datetime.fromisoformat(whole)
     zone = (zone or "").strip()
-    offset = UTC
+    offset: timezone = UTC
     if zone and zone not in {"Z", "UTC"}:
         minutes = int(zone[1:3]) * 60 + int(zone[-2:])
-        offset = timezone(timedelta(minutes=-minutes if zone[0] == "-" else minutes))  # type: ignore[assignment]
+        offset = timezone(timedelta(minutes=-minutes if zone[0] == "-" else minutes))
     ms = _unix_ms(at.replace(tzinfo=offset)) + int((fraction + "000")[:3])
     return Stamp(ms, zoned=bool(zone))
 

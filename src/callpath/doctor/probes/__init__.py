@@ -5,5 +5,7 @@ dns         where the name leads                 upgrade     the HTTP/1.1 exchan
 tcp         which addresses take a connection    websocket   frames by hand; several tries in a row
 channel     one connection, plain or TLS         media, idle a stream spoken as Telnyx speaks it
 
+railway     what the host's own API says, and its logs    telnyx      how the account is set, how a call went
+
 machine.py watches how late the doctor itself is woken: on a starved machine, times prove nothing.
 """

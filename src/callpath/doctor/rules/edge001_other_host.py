@@ -34,8 +34,10 @@ RULE = Rule(
     title="The stream was sent to another host than the one that gets the webhooks",
     layer="url",
     owner="you",
-    why="The host in the stream's URL is not one that this edge serves: an old domain, an old tunnel, or the address of another service. Telnyx went there, and no row tells of it here.",
-    fix="Build the stream's URL from the host that the webhook came to (Host or X-Forwarded-Host), or set the public address anew after each rename.",
+    why="The host in the stream's URL is not one that this edge serves: an old domain, an old tunnel, or the "
+    "address of another service. Telnyx went there, and no row tells of it here.",
+    fix="Build the stream's URL from the host that the webhook came to (Host or X-Forwarded-Host), or set the "
+    "public address anew after each rename.",
     masked_by=(),
     check=check,
     examples=(

@@ -23,12 +23,23 @@ def check(facts: Facts) -> Finding | None:
     return Finding(
         f"the edge log covers the time and has {len(came_in)} webhooks, but no request for the stream's path"
         + (" although Telnyx reports streaming.failed" if failed is not None else ""),
-        (f"stream URL: {url_asked(call) or 'not in the logs'}", *show_entries(call, accepted(call), failed),
-         f"rows of this edge about this call: {len(edge.rows)}", *(show(row) for row in came_in[:2])),
+        (
+            f"stream URL: {url_asked(call) or 'not in the logs'}",
+            *show_entries(call, accepted(call), failed),
+            f"rows of this edge about this call: {len(edge.rows)}",
+            *(show(row) for row in came_in[:2]),
+        ),
         kind="open",
         confidence="high" if failed is not None else "medium",
-        candidates=("dns-stale-record", "tls-hostname-mismatch", "url-stale-host", "firewall-ip-allowlist", "tcp-timeout-firewall-drop"),
-        question=f"Which layer below the edge fails? Run callpath doctor url {url_asked(call) or 'URL'} from outside. If that is "
+        candidates=(
+            "dns-stale-record",
+            "tls-hostname-mismatch",
+            "url-stale-host",
+            "firewall-ip-allowlist",
+            "tcp-timeout-firewall-drop",
+        ),
+        question="Which layer below the edge fails? Run callpath doctor url "
+        f"{url_asked(call) or 'URL'} from outside. If that is "
         "healthy, a firewall admits you and not the carrier, or this log is not that of the host in the URL.",
     )
 
@@ -39,9 +50,11 @@ RULE = Rule(
     title="Telnyx never reached the platform's edge",
     layer="network",
     owner="unclear",
-    why="The edge logs every request that gets through DNS, TCP and TLS. Without a row for the stream's path the upgrade ended before it: another address in DNS, a certificate that is not trusted, a firewall, or a URL that leads elsewhere.",
+    why="The edge logs every request that gets through DNS, TCP and TLS. Without a row for the stream's path the "
+    "upgrade ended before it: another address in DNS, a certificate that is not trusted, a firewall, or a URL "
+    "that leads elsewhere.",
     fix="callpath doctor url URL climbs the layers below the edge one by one.",
-    masked_by=('EDGE001',),
+    masked_by=("EDGE001",),
     check=check,
     examples=(
         Example("webhooks, and no upgrade", seen_at_edge(row("POST")), fires=True),

@@ -18,7 +18,8 @@ def check(facts: Facts) -> Finding | None:
         return None
     return Finding(
         f"the edge answered {rows[0].status} for want of the application, whose log tells of "
-        + ("memory that ran out" if crashes[-1].topic == "out of memory" else "a crash") + " at that time",
+        + ("memory that ran out" if crashes[-1].topic == "out of memory" else "a crash")
+        + " at that time",
         (*(said(line) for line in crashes[-3:]), *(show(row) for row in rows[:3])),
     )
 
@@ -34,7 +35,11 @@ RULE = Rule(
     masked_by=(),
     check=check,
     examples=(
-        Example("502 after a crash", seen_at_edge(row("GET", 502, errors=("connection refused",)), process=("crash: Uncaught Exception",)), fires=True),
+        Example(
+            "502 after a crash",
+            seen_at_edge(row("GET", 502, errors=("connection refused",)), process=("crash: Uncaught Exception",)),
+            fires=True,
+        ),
         Example("502 without one", seen_at_edge(row("GET", 502, errors=("connection refused",))), fires=False),
         Example("no edge log", nothing(), fires=None),
     ),

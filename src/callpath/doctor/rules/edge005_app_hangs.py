@@ -33,9 +33,11 @@ RULE = Rule(
     title="The application did not answer the edge in time",
     layer="http",
     owner="you",
-    why="The edge took the request and waited in vain: the process hangs, is overloaded, or was still starting (a platform that puts it to sleep).",
-    fix="Keep one instance awake, and nothing that blocks on the way to the answer: accept the socket first, work later.",
-    masked_by=('EDGE003',),
+    why="The edge took the request and waited in vain: the process hangs, is overloaded, or was still starting (a "
+    "platform that puts it to sleep).",
+    fix="Keep one instance awake, and nothing that blocks on the way to the answer: accept the socket first, work "
+    "later.",
+    masked_by=("EDGE003",),
     check=check,
     examples=(
         Example("dial timeout", seen_at_edge(row("GET", 502, errors=("connection dial timeout",))), fires=True),

@@ -15,8 +15,15 @@ def check(facts: Facts) -> Finding | None:
         return None
     if rows[0].upstream_ms is None and not rows[0].upstream_address:
         return Finding(
-            "the upgrade was answered with 404", (show(rows[0]),), kind="open",
-            candidates=("url-path-mismatch", "edge-app-not-found", "proxy-location-missing", "node-ws-attached-to-other-server"),
+            "the upgrade was answered with 404",
+            (show(rows[0]),),
+            kind="open",
+            candidates=(
+                "url-path-mismatch",
+                "edge-app-not-found",
+                "proxy-location-missing",
+                "node-ws-attached-to-other-server",
+            ),
             question="Whose 404 was it, the application's or the edge's? callpath doctor url on that URL shows it.",
         )
     return Finding("the application answered the upgrade with 404", tuple(show(row) for row in rows[:3]))
@@ -28,7 +35,8 @@ RULE = Rule(
     title="The path in the stream's URL is not one that the application serves",
     layer="routing",
     owner="you",
-    why="Telnyx came through, and the application knows no such path: another prefix, another case, a doubled or trailing slash.",
+    why="Telnyx came through, and the application knows no such path: another prefix, another case, a doubled or "
+    "trailing slash.",
     fix="One constant for the path, used by the route and by the URL that Telnyx is sent.",
     masked_by=(),
     check=check,

@@ -11,7 +11,11 @@ from callpath.doctor.rules.sample_edge import row, seen_at_edge
 
 def check(facts: Facts) -> Finding | None:
     rows = failed_upgrades(facts, 301, 302, 303, 307, 308)
-    return Finding(f"the upgrade was answered with {rows[0].status}", tuple(show(row) for row in rows[:3])) if rows else None
+    return (
+        Finding(f"the upgrade was answered with {rows[0].status}", tuple(show(row) for row in rows[:3]))
+        if rows
+        else None
+    )
 
 
 RULE = Rule(
@@ -20,7 +24,8 @@ RULE = Rule(
     title="The upgrade was redirected",
     layer="http",
     owner="you",
-    why="A WebSocket client does not follow redirects: http for https, ws for wss, a missing slash, another host, a login page.",
+    why="A WebSocket client does not follow redirects: http for https, ws for wss, a missing slash, another host, "
+    "a login page.",
     fix="Give Telnyx the URL that the redirect leads to: wss, the final host and the exact path.",
     masked_by=(),
     check=check,

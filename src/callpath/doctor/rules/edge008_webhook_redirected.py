@@ -19,7 +19,8 @@ def check(facts: Facts) -> Finding | None:
         return None
     turned = [row for row in rows if row.method == "GET" and row.path in paths and row.status in {404, 405}]
     return Finding(
-        f"{len(moved)} webhooks were answered with {moved[0].status}" + (f", and came back as GET → {turned[0].status}" if turned else ""),
+        f"{len(moved)} webhooks were answered with {moved[0].status}"
+        + (f", and came back as GET → {turned[0].status}" if turned else ""),
         tuple(show(row) for row in (*moved[:2], *turned[:2])),
     )
 
@@ -30,7 +31,8 @@ RULE = Rule(
     title="The webhook's URL redirects, which turns POST into GET",
     layer="webhook",
     owner="you",
-    why="The webhook's URL is http:// or another host than the final one. The edge answers 301, the POST becomes a GET, and the application answers 404 or 405.",
+    why="The webhook's URL is http:// or another host than the final one. The edge answers 301, the POST becomes "
+    "a GET, and the application answers 404 or 405.",
     fix="Put the final https:// URL into the Call Control application.",
     masked_by=(),
     check=check,

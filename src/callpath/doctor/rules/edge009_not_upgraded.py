@@ -9,7 +9,12 @@ from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
 
 CANDIDATES = {
-    200: ("spa-fallback-200", "app-has-no-websocket", "fastify-websocket-plugin-order", "proxy-upgrade-headers-stripped"),
+    200: (
+        "spa-fallback-200",
+        "app-has-no-websocket",
+        "fastify-websocket-plugin-order",
+        "proxy-upgrade-headers-stripped",
+    ),
     400: ("node-ws-path-pattern", "proxy-upgrade-headers-stripped", "ws-host-check"),
     426: ("proxy-upgrade-headers-stripped", "ws-version-or-key-rejected"),
 }
@@ -36,7 +41,9 @@ RULE = Rule(
     title="The application answered the upgrade as if it were an ordinary request",
     layer="handshake",
     owner="you",
-    why="Telnyx came through to the application, which answered with a page or an error in place of 101: no WebSocket on that path, one that is attached to another server or pattern, or the upgrade's headers lost on the way.",
+    why="Telnyx came through to the application, which answered with a page or an error in place of 101: no "
+    "WebSocket on that path, one that is attached to another server or pattern, or the upgrade's headers lost "
+    "on the way.",
     fix="callpath doctor url tells these apart by the body and the headers of the answer.",
     masked_by=(),
     check=check,

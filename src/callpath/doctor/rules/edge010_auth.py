@@ -22,7 +22,8 @@ RULE = Rule(
     title="The application wants a login for the stream",
     layer="auth",
     owner="you",
-    why="A guard over all routes, basic auth or a token check answered 401. Telnyx logs in nowhere; it can only show the stream's token.",
+    why="A guard over all routes, basic auth or a token check answered 401. Telnyx logs in nowhere; it can only "
+    "show the stream's token.",
     fix="Exempt the stream's path from the guard, and prove the caller by a token in the path or by stream_auth_token.",
     masked_by=(),
     check=check,

@@ -30,7 +30,8 @@ RULE = Rule(
     title="The upgrade was refused with 403",
     layer="auth",
     owner="unclear",
-    why="403 has many authors: a framework without a route for the path (Starlette, FastAPI), a check of the Origin header, a list of addresses, a firewall for web applications.",
+    why="403 has many authors: a framework without a route for the path (Starlette, FastAPI), a check of the "
+    "Origin header, a list of addresses, a firewall for web applications.",
     fix="callpath doctor url on the stream's URL tells them apart by the answer's headers and body.",
     masked_by=(),
     check=check,

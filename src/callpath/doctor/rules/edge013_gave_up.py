@@ -11,9 +11,14 @@ from callpath.doctor.rules.sample_edge import row, seen_at_edge
 
 def check(facts: Facts) -> Finding | None:
     rows = failed_upgrades(facts, 499, 408)
-    return Finding(
-        f"the client went away after {rows[0].duration_ms or 0:.0f} ms without an answer", tuple(show(row) for row in rows[:3])
-    ) if rows else None
+    return (
+        Finding(
+            f"the client went away after {rows[0].duration_ms or 0:.0f} ms without an answer",
+            tuple(show(row) for row in rows[:3]),
+        )
+        if rows
+        else None
+    )
 
 
 RULE = Rule(
@@ -22,7 +27,8 @@ RULE = Rule(
     title="Telnyx gave up before the application answered the upgrade",
     layer="handshake",
     owner="you",
-    why="499 in the edge's log: the client went away while the application was still at work before accepting (a database, a connection to an AI).",
+    why="499 in the edge's log: the client went away while the application was still at work before accepting (a "
+    "database, a connection to an AI).",
     fix="Accept the socket first, and do everything else afterwards.",
     masked_by=(),
     check=check,

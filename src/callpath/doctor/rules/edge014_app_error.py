@@ -13,7 +13,9 @@ def check(facts: Facts) -> Finding | None:
     rows = [row for row in failed_upgrades(facts, 500, 502, 503, 520) if not unreached(row)]
     if not rows or (rows[0].status in {502, 503} and rows[0].upstream_ms is None):
         return None
-    return Finding(f"the upgrade was answered with {rows[0].status} by the application", tuple(show(row) for row in rows[:3]))
+    return Finding(
+        f"the upgrade was answered with {rows[0].status} by the application", tuple(show(row) for row in rows[:3])
+    )
 
 
 RULE = Rule(
@@ -24,7 +26,7 @@ RULE = Rule(
     owner="you",
     why="5xx by the application itself: an exception in the handler of the upgrade, or in what runs before it.",
     fix="Read the application's log at that second: the stack trace names the line.",
-    masked_by=('EDGE003', 'EDGE004'),
+    masked_by=("EDGE003", "EDGE004"),
     check=check,
     examples=(
         Example("500", seen_at_edge(row("GET", 500)), fires=True),

@@ -16,9 +16,16 @@ def check(facts: Facts) -> Finding | None:
         return None
     log = facts.get(LogFacts)
     if log is not None and log.dropped:
-        return Finding("the edge opened the socket (101); the platform says that it dropped lines of the log", tuple(show(row) for row in rows[:2]))
+        return Finding(
+            "the edge opened the socket (101); the platform says that it dropped lines of the log",
+            tuple(show(row) for row in rows[:2]),
+        )
     if not call.shows("socket.received"):
-        return Finding("the edge opened the socket (101); this log never tells of sockets", tuple(show(row) for row in rows[:2]), kind="note")
+        return Finding(
+            "the edge opened the socket (101); this log never tells of sockets",
+            tuple(show(row) for row in rows[:2]),
+            kind="note",
+        )
     return Finding(
         "the edge opened the socket (101), and this log has nothing of it",
         tuple(show(row) for row in rows[:2]),
@@ -34,12 +41,15 @@ RULE = Rule(
     title="The socket was opened, and the application's log does not tell of it",
     layer="deploy",
     owner="unclear",
-    why="The edge has a row with 101 for this call: the way is open and somebody took the socket. That the application's log is silent means dropped lines, another instance, or another service.",
+    why="The edge has a row with 101 for this call: the way is open and somebody took the socket. That the "
+    "application's log is silent means dropped lines, another instance, or another service.",
     fix="Write fewer lines (platforms drop some above a rate), and read the logs of all instances.",
     masked_by=(),
     check=check,
     examples=(
-        Example("101, and lines were dropped", seen_at_edge(row("GET", 101, duration=20_000), dropped=True), fires=True),
+        Example(
+            "101, and lines were dropped", seen_at_edge(row("GET", 101, duration=20_000), dropped=True), fires=True
+        ),
         Example("404", seen_at_edge(row("GET", 404)), fires=False),
         Example("no edge log", nothing(), fires=None),
     ),

@@ -24,7 +24,8 @@ def check(facts: Facts) -> Finding | None:
         tuple(show(row) for row in rows[:3]),
         kind="open",
         candidates=("app-closes-stream", "app-crash-on-connect", "session-lookup-fails", "message-too-big-1009"),
-        question="What did the application do right after it had accepted? Its log at that second, or callpath doctor url, says.",
+        question="What did the application do right after it had accepted? Its log at that second, or callpath "
+        "doctor url, says.",
     )
 
 
@@ -34,9 +35,11 @@ RULE = Rule(
     title="The socket was opened and closed again at once",
     layer="protocol",
     owner="unclear",
-    why="The edge's row has 101 with a life of less than a few seconds, in a call that went on: the application closed it, failed in its handler, or did not find the call.",
-    fix="Look for an exception or a close in the application's log right after the socket was received; callpath doctor url shows the close code.",
-    masked_by=('EDGE018',),
+    why="The edge's row has 101 with a life of less than a few seconds, in a call that went on: the application "
+    "closed it, failed in its handler, or did not find the call.",
+    fix="Look for an exception or a close in the application's log right after the socket was received; callpath "
+    "doctor url shows the close code.",
+    masked_by=("EDGE018",),
     check=check,
     examples=(
         Example("40 ms of a call of 20 s", seen_at_edge(row("GET", 101, duration=40)), fires=True),

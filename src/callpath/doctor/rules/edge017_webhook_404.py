@@ -17,7 +17,10 @@ def check(facts: Facts) -> Finding | None:
     paths = {row.path for row in lost}
     if any(row.status < 300 for row in rows):
         return None  # some other path takes them
-    return Finding(f"{len(lost)} POSTs to {', '.join(sorted(paths)[:3])} were answered with 404", tuple(show(row) for row in lost[:3]))
+    return Finding(
+        f"{len(lost)} POSTs to {', '.join(sorted(paths)[:3])} were answered with 404",
+        tuple(show(row) for row in lost[:3]),
+    )
 
 
 RULE = Rule(
@@ -26,9 +29,10 @@ RULE = Rule(
     title="Webhooks come to a path that does not exist",
     layer="webhook",
     owner="you",
-    why="The URL in the Call Control application leads to this host, and to a path that the application does not serve. No event is ever seen, so nothing is ever answered.",
+    why="The URL in the Call Control application leads to this host, and to a path that the application does not "
+    "serve. No event is ever seen, so nothing is ever answered.",
     fix="Put the URL that your server names at its start into the Call Control application, path and all.",
-    masked_by=('EDGE008',),
+    masked_by=("EDGE008",),
     check=check,
     examples=(
         Example("404", seen_at_edge(row("POST", 404)), fires=True),

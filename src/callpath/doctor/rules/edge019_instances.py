@@ -34,13 +34,23 @@ RULE = Rule(
     title="The socket came to another deployment than the webhooks",
     layer="deploy",
     owner="you",
-    why="Webhook and upgrade were served by two deployments or instances. What the one keeps in memory of the call the other does not know.",
-    fix="Keep the call's state in a store that all instances share, run one instance, or wait for calls to end before the old deployment goes.",
+    why="Webhook and upgrade were served by two deployments or instances. What the one keeps in memory of the "
+    "call the other does not know.",
+    fix="Keep the call's state in a store that all instances share, run one instance, or wait for calls to end "
+    "before the old deployment goes.",
     masked_by=(),
     check=check,
     examples=(
-        Example("two deployments", seen_at_edge(row("POST", deployment="aaaa1111"), row("GET", 404, deployment="bbbb2222")), fires=True),
-        Example("one deployment", seen_at_edge(row("POST", deployment="aaaa1111"), row("GET", 404, deployment="aaaa1111")), fires=False),
+        Example(
+            "two deployments",
+            seen_at_edge(row("POST", deployment="aaaa1111"), row("GET", 404, deployment="bbbb2222")),
+            fires=True,
+        ),
+        Example(
+            "one deployment",
+            seen_at_edge(row("POST", deployment="aaaa1111"), row("GET", 404, deployment="aaaa1111")),
+            fires=False,
+        ),
         Example("no edge log", nothing(), fires=None),
     ),
 )

@@ -19,14 +19,20 @@ def check(facts: Facts) -> Finding | None:
         return None
     end = ended_unix_ms(call)
     until = end if end is not None else call.looked_at_unix_ms
-    stops = [line for line in log.process if line.topic in {"stopping", "out of memory", "crash", "restart"}
-             and line.at_unix_ms is not None and came_at < line.at_unix_ms < until - 500]
+    stops = [
+        line
+        for line in log.process
+        if line.topic in {"stopping", "out of memory", "crash", "restart"}
+        and line.at_unix_ms is not None
+        and came_at < line.at_unix_ms < until - 500
+    ]
     if not stops or (end is not None and end < (stops[0].at_unix_ms or 0)):
         return None
     died = stops[0].topic in {"crash", "out of memory"}
     return Finding(
         f"{((stops[0].at_unix_ms or 0) - came_at) / 1000:.1f} s after the socket came the process was "
-        + ("lost" if died else "told to stop") + ", and the call was still on",
+        + ("lost" if died else "told to stop")
+        + ", and the call was still on",
         tuple(said(line) for line in stops[:3]),
         confidence="medium",
         title="The application died while the call was on" if died else "",
@@ -39,8 +45,10 @@ RULE = Rule(
     title="The application was stopped while the call was on",
     layer="deploy",
     owner="you",
-    why="A deployment, a restart or a stop ended the process that held the socket. Railway gives it 0 seconds unless told otherwise.",
-    fix="Let calls end before the process does: RAILWAY_DEPLOYMENT_DRAINING_SECONDS (or kill_timeout, terminationGracePeriodSeconds), and a server that drains.",
+    why="A deployment, a restart or a stop ended the process that held the socket. Railway gives it 0 seconds "
+    "unless told otherwise.",
+    fix="Let calls end before the process does: RAILWAY_DEPLOYMENT_DRAINING_SECONDS (or kill_timeout, "
+    "terminationGracePeriodSeconds), and a server that drains.",
     masked_by=(),
     check=check,
     examples=(

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from callpath.doctor.facts import EdgeFacts, EdgeRow, Facts, LogFacts, LogLine
 from callpath.doctor.rules.sample_call import (
-    ACCEPTED,
+    ANSWERED,
     BEGIN_UNIX_MS,
-    GOOD,
+    BOTH_WAYS,
     HOST,
     SESSION,
+    TAKEN,
     URL,
+    asking,
     call,
     hung_up,
-    request,
 )
-from callpath.timeline import StreamUrl
 
 PATH = f"/api/calls/{SESSION}/audio"
 
@@ -48,10 +48,7 @@ def seen_at_edge(
     *rows: EdgeRow, host: str = HOST, until_ms: int = 90_000, process: tuple[str, ...] = (), dropped: bool = False
 ) -> Facts:
     """A call of 20 s whose stream was accepted and never came to the application, and these rows."""
-    happened = [*ACCEPTED]
-    if host != HOST:
-        happened = [StreamUrl(url=URL.replace(HOST, host)) if isinstance(what, StreamUrl) else what for what in happened]
-        happened = [request(stream_url=URL.replace(HOST, host)) if what == request() else what for what in happened]
+    happened = [*ANSWERED, *asking(URL.replace(HOST, host)), *TAKEN]
     lines = tuple(
         LogLine(BEGIN_UNIX_MS + 900, text.partition(":")[0], text.partition(": ")[2], number)
         for number, text in enumerate(process, 1)
@@ -72,6 +69,6 @@ def stopped_in_call(at_ms: int = 10_000) -> Facts:
     """A call of 20 s with a stream, and a process that is told to stop."""
     line = LogLine(BEGIN_UNIX_MS + at_ms, "stopping", "Received SIGTERM", 7)
     return Facts(
-        call([what for what in GOOD if not isinstance(what, tuple)], (20_000, hung_up()), source="logs"),
+        call(BOTH_WAYS, (20_000, hung_up()), source="logs"),
         LogFacts(formats=("text",), lines=100, process=(line,)),
     )
