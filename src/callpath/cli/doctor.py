@@ -187,6 +187,8 @@ def _is_address(text: str) -> bool:
     return True
 
 
-from callpath.cli.doctor_logs import logs  # noqa: E402 (one line a command, at the end)
+from callpath.cli.doctor_account import account  # noqa: E402 (commands register on app)
+from callpath.cli.doctor_logs import logs  # noqa: E402
 
+app.command("account")(account)
 app.command("logs")(logs)

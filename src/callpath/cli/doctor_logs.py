@@ -23,6 +23,9 @@ def logs(
         None, metavar="FILE…|-", help="Logs, of any make; several are read as one. - is stdin."
     ),
     railway: bool = typer.Option(False, "--railway", help="Fetch them from Railway, with RAILWAY_TOKEN."),
+    service: str = typer.Option(
+        "", "--service", metavar="ID", help="Railway's service, if RAILWAY_SERVICE_ID is not set."
+    ),
     call: str | None = typer.Option(None, "--call", metavar="ID", help="Tell of this call (an id, or its beginning)."),
     since: str | None = typer.Option(
         None, "--since", metavar="TIME", help="From here on: ISO time, or 30m, 2h, 1d before now."
@@ -59,12 +62,15 @@ def logs(
             sys.stderr.flush()
 
     reader = LogReader(
-        since_ms=_time(since, now_ms, "--since"), until_ms=_time(until, now_ms, "--until"), on_progress=progress
+        since_ms=_time(since, now_ms, "--since"),
+        until_ms=_time(until, now_ms, "--until"),
+        on_progress=progress,
+        read_at_ms=now_ms,
     )
     for name in files or []:
         _read(reader, name)
     if railway:
-        _fetch(reader)
+        _fetch(reader, _iso(since, now_ms, "--since"), _iso(until, now_ms, "--until"), service)
     if watched:
         sys.stderr.write("\r\x1b[K")
     found = reader.finish()
@@ -168,6 +174,50 @@ def _time(text: str | None, now_ms: int, name: str) -> int | None:
     return timed[0].unix_ms
 
 
-def _fetch(reader: LogReader) -> None:
-    """The deployment's log and the edge's rows, by Railway's API."""
-    raise NotImplementedError
+def _iso(text: str | None, now_ms: int, name: str) -> str:
+    at_ms = _time(text, now_ms, name)
+    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat() if at_ms is not None else ""
+
+
+def _fetch(reader: LogReader, since: str, until: str, service_id: str) -> None:
+    """The latest deployment's log and its edge's rows, by Railway's API."""
+    import asyncio
+
+    from callpath.cli.environment import Exit, named_values
+    from callpath.clock import SystemClock
+    from callpath.doctor.logs.fetching import fetch_railway
+    from callpath.doctor.probes.railway import ENDPOINT, Railway
+    from callpath.errors import PlatformError
+
+    values = named_values()
+    token, api_token = values.get("RAILWAY_TOKEN", ""), values.get("RAILWAY_API_TOKEN", "")
+    service_id = service_id or values.get("RAILWAY_SERVICE_ID", "")
+    missing = "RAILWAY_TOKEN" if not token and not api_token else "RAILWAY_SERVICE_ID" if not service_id else ""
+    if missing:
+        typer.secho(
+            f"callpath: --railway needs {missing}: a project token is made in the project's settings, the service's id "
+            "stands in its address (RAILWAY_SERVICE_ID, or --service)",
+            err=True,
+            fg="red",
+        )
+        raise typer.Exit(Exit.CONFIGURATION)
+
+    async def ask() -> dict[str, list[dict[str, object]]]:
+        endpoint = values.get("CALLPATH_RAILWAY_API", ENDPOINT)
+        async with Railway(clock=SystemClock(), token=token, api_token=api_token, endpoint=endpoint) as railway:
+            return await fetch_railway(
+                railway,
+                service_id=service_id,
+                project_id=values.get("RAILWAY_PROJECT_ID", ""),
+                environment_id=values.get("RAILWAY_ENVIRONMENT_ID", ""),
+                since=since,
+                until=until,
+            )
+
+    try:
+        files = asyncio.run(ask())
+    except PlatformError as error:
+        typer.secho(f"callpath: {error}", err=True, fg="red")
+        raise typer.Exit(Exit.NETWORK) from None
+    for name, rows in files.items():
+        reader.read(name, [json.dumps(rows).encode()])

@@ -602,7 +602,7 @@ class PlatformFacts:
 
 
 ChosenBy = Literal["", "asked", "number", "url", "host", "only one"]
-"""Why this application: its id was given, the number leads to it, its webhook URL is ours, or has our host, or the account
+"""Why this application: its id was given, its webhook URL is ours, or has our host, the number leads to it, or the account
 has no other."""
 
 
@@ -621,9 +621,10 @@ class AccountFacts:
     """How the account is set. A part that could not be asked is None, and `refusals` says why.
 
     `number` is the row of /phone_numbers (free JSON) of the number that was asked for, `number_voice` its voice settings;
-    `connection_id` is where it leads. `application` is the one that is meant, and `chosen_by` says why that one; it is
-    None with `application_missing` where there is no Call Control application by that id, and `connection_kind` is what
-    it is instead. `numbers` and `voices` are of the asked number, or of all that lead to the application.
+    `connection_id` is where it leads; with `application_missing` that is no Call Control application, and
+    `connection_kind` is what it is instead ("": nothing). `application` is the one that is meant, and `chosen_by` says
+    why that one: it may be another than the number's. `numbers` and `voices` are of the asked number, or of all that lead
+    to the application.
     """
 
     key_accepted: bool | None = None

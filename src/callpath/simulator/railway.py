@@ -249,12 +249,14 @@ class RailwayStandIn:
         wanted = str(arguments.get("filter") or "")
         severity = re.search(r"@level:(\w+)", wanted)
         path = re.search(r"@path:(\S+)", wanted)
+        words = re.findall(r'"([^"]+)"', wanted)
         found = [
             row
             for row in sorted(rows, key=lambda row: _time(row["timestamp"]))
             if (end is None or _time(row["timestamp"]) <= _time(end))
             and (start is None or _time(row["timestamp"]) >= _time(start))
             and (severity is None or row.get("severity") == severity[1])
+            and (not words or any(word.lower() in str(row.get("message", "")).lower() for word in words))
             and (path is None or str(row.get("path", "")).startswith(path[1]))
         ]
         return found[-size:]

@@ -7,5 +7,6 @@ times.py     the time in a line against the platform's stamp on it
 patterns.py  the table that says what a line is about, and what is only talk
 ours.py      callpath's own lines, read back
 calls.py     which lines are one call, and its timeline as ordinary entries
+fetching.py  the same rows by a platform's API
 picture.py   all of it on a page
 """

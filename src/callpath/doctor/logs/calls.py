@@ -43,6 +43,9 @@ SAME_MS = 2_500
 LULL_MS = 90_000
 """After so long without a word a call is taken for over when a line without an id is to be placed."""
 
+STEP_MS = 1_200
+"""From line to line about a call, where a file has no times."""
+
 AFTERMATH_MS = 5_000
 """Lines about a call come for some seconds after its end (closing of the socket, streaming.stopped)."""
 
@@ -222,17 +225,14 @@ def group(seen: list[Seen]) -> tuple[list[LoggedCall], list[Seen]]:
 
 
 def _fill_times(seen: list[Seen]) -> None:
-    """A line without a time gets that of the one before it in its file; without any, its place in the file."""
+    """A line without a time gets that of the one before it in its file. Where no line of a file has one, they are put at
+    even steps: order is all that is known, and the steps are long enough for "later" to mean something."""
+    timed = {item.file for item in seen if item.at_ms is not None}
     last: dict[str, int] = {}
     for item in seen:
-        if item.at_ms is not None:
-            last[item.file] = item.at_ms
-    for item in seen:
-        if item.at_ms is None and item.file not in last:
-            item.at_ms = item.number
-    last.clear()
-    for item in seen:
-        if item.at_ms is None:
+        if item.file not in timed:
+            last[item.file] = item.at_ms = last.get(item.file, 0) + STEP_MS
+        elif item.at_ms is None:
             item.at_ms = last.get(item.file)
         else:
             last[item.file] = item.at_ms

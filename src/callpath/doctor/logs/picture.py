@@ -177,7 +177,7 @@ def _lines(found: FoundInLogs, call: LoggedCall) -> Iterator[str]:
 
 def _since(found: FoundInLogs, call: LoggedCall, at_ms: int) -> str:
     if found.timeless:
-        return f"line {at_ms}"
+        return ""
     return f"{(at_ms - call.from_ms) / 1000:+.3f} s"
 
 
@@ -185,7 +185,7 @@ def _moment(found: FoundInLogs, at_ms: int | None, *, day: bool = True) -> str:
     if at_ms is None:
         return "?"
     if found.timeless and found.edge_from_ms is None:
-        return f"line {at_ms}"
+        return ""
     at = datetime.fromtimestamp(at_ms / 1000, UTC)
     return at.strftime("%Y-%m-%d %H:%M:%S UTC" if day and not found.undated else "%H:%M:%S")
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
+from callpath.call.session import Stage
 from callpath.doctor.facts import CallFacts, EdgeFacts, EdgeRow, Facts, LogFacts, LogLine, RefusalFacts
 from callpath.doctor.logs import ours
 from callpath.doctor.logs.calls import Block, LoggedCall, Seen, group, ids_in
@@ -28,6 +29,10 @@ from callpath.timeline import kind_of
 SEEN_MAX = 50_000
 """Lines about calls that are kept, the newest: some 2,000 calls. Older ones are counted and left out."""
 
+SETTLED_MS = 120_000
+"""A log whose last line is so old when it is read is not one that is being written."""
+
+QUIET_MS = 10_000
 ROWS_MAX = 20_000
 PROCESS_MAX = 400
 REFUSALS_MAX = 50
@@ -88,6 +93,7 @@ class FoundInLogs:
     refusals: list[Refusal]
     refusal_count: int
     access_paths: Counter[str]
+    read_at_ms: int | None = None
     shown: frozenset[str] = frozenset()
 
     def facts_of(self, call: LoggedCall) -> Facts:
@@ -99,7 +105,7 @@ class FoundInLogs:
                 entries=call.entries,
                 state=call.state,
                 shown=self.shown_for(call),
-                looked_at_unix_ms=max(self.until_ms or 0, call.until_ms),
+                looked_at_unix_ms=self.looked_at(call),
             ),
             self.log_facts(),
         )
@@ -109,6 +115,17 @@ class FoundInLogs:
         if self.refusal_count:
             facts.add(RefusalFacts(count=self.refusal_count, latest=tuple(self.refusals)))
         return facts
+
+    def looked_at(self, call: LoggedCall) -> int:
+        """Until when something about this call would stand in the logs: their end.
+
+        A log that ends minutes before it is read, or has no times at all, ends because nothing more was said: a socket
+        that was asked for would have come by then.
+        """
+        until = max(self.until_ms or 0, call.until_ms)
+        asked = Stage.STREAM_ACCEPTED in call.state.stages and Stage.SOCKET_RECEIVED not in call.state.stages
+        old = self.read_at_ms is not None and self.read_at_ms - until > SETTLED_MS
+        return until + QUIET_MS if asked and (old or self.timeless) else until
 
     def log_facts(self) -> LogFacts:
         return LogFacts(
@@ -284,6 +301,7 @@ class LogReader:
             refusals=list(self._refusals),
             refusal_count=self._refusal_count,
             access_paths=self._access,
+            read_at_ms=self._read_at_ms,
         )
         found.shown = frozenset(
             kind_of(entry.what) for call in calls for entry in call.entries if entry.number not in call.implied

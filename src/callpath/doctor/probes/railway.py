@@ -6,15 +6,17 @@ Every list is bounded, every wait too; a rate limit is waited for as long as Rai
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import httpx2
 import msgspec
 
 from callpath.clock import Clock
+from callpath.doctor.facts import PlatformDomain, PlatformFacts
 from callpath.errors import PlatformError
 from callpath.wire.document import Json
 
@@ -30,6 +32,7 @@ PAGE_ROWS = 500
 
 PAGES_MAX = 100
 
+T = TypeVar("T")
 Page = Callable[[str], Awaitable[Any]]
 
 LOG_FIELDS = "timestamp message severity attributes { key value } tags { deploymentId deploymentInstanceId serviceId }"
@@ -271,6 +274,91 @@ class Railway:
                 raise _given_up(answer, wait_ms)
             await self._clock.sleep_ms(wait_ms)
         raise AssertionError("the loop returns or raises")
+
+
+# --- what a doctor wants to know -------------------------------------------------------------------------------------
+
+_CERTIFICATE = ("VALIDATING_OWNERSHIP", "ISSUE_FAILED", "ISSUING", "VALID")
+_LISTENING = re.compile(r"(?i)\b(?:listen\w*|running|started|serves)\b.{0,60}?(?::|port[ =:]+)(\d{2,5})\b")
+_RAN = {"SUCCESS", "CRASHED", "SLEEPING"}
+
+
+async def probe_platform(
+    railway: Railway,
+    service: RailwayService,
+    *,
+    public_host: str = "",
+    listening_port: int | None = None,
+    shared_log: bool | None = None,
+) -> PlatformFacts:
+    """What Railway says about the service. `listening_port` is looked for in the deployment's log where it is None."""
+    refusals: list[str] = []
+
+    async def asked(question: Awaitable[T]) -> T | None:
+        try:
+            return await question
+        except PlatformError as error:
+            refusals.append(str(error))
+            return None
+
+    # One after another: the smallest plan allows few questions a second, and a refused token is told once.
+    deployments = await asked(railway.deployments(service))
+    if deployments is None:
+        return PlatformFacts(platform="Railway", public_host=public_host, refusals=tuple(refusals))
+    domains = await asked(railway.domains(service))
+    instances = await asked(railway.instances(service))
+    ran = next((row for row in deployments if row.get("status") in _RAN), None)
+    errors: list[Json] | None = None
+    if ran is not None and ran.get("status") == "CRASHED":
+        errors = await asked(railway.deployment_logs(str(ran.get("id")), matching="@level:error", rows_max=20))
+    if ran is not None and listening_port is None:
+        lines = await asked(
+            railway.deployment_logs(
+                str(ran.get("id")), matching='"listen" OR "running on" OR "callpath serves"', rows_max=50
+            )
+        )
+        ports = [found[1] for line in lines or [] if (found := _LISTENING.search(str(line.get("message", ""))))]
+        # A log of two ports (metrics, say) does not say which one takes calls.
+        listening_port = int(ports[0]) if len(set(ports)) == 1 else None
+    return PlatformFacts(
+        platform="Railway",
+        domains=None if domains is None else tuple(_domains(domains)),
+        deployments=tuple((str(row.get("status", "")), str(row.get("createdAt", ""))) for row in deployments),
+        replicas=_whole(instances.get("numReplicas")) if instances else None,
+        volumes=None if not instances else tuple(str(path) for path in instances.get("volumes") or []),
+        listening_port=listening_port,
+        public_host=public_host,
+        shared_log=shared_log,
+        error_lines=tuple(str(row.get("message", ""))[:200] for row in errors or []),
+        refusals=tuple(refusals),
+    )
+
+
+def _domains(found: Json) -> Iterator[PlatformDomain]:
+    for row in found.get("serviceDomains") or []:
+        yield PlatformDomain(str(row.get("domain", "")), _whole(row.get("targetPort")))
+    for row in found.get("customDomains") or []:
+        status = row.get("status") or {}
+        state = str(status.get("certificateStatus") or "")
+        yield PlatformDomain(
+            str(row.get("domain", "")),
+            _whole(row.get("targetPort")),
+            custom=True,
+            certificate=next((name for name in _CERTIFICATE if state.endswith(name)), ""),
+            certificate_error=str(status.get("certificateErrorType") or ""),
+            verified=status.get("verified") if isinstance(status.get("verified"), bool) else None,
+            dns_records=tuple(
+                (str(one.get("requiredValue") or ""), str(one.get("currentValue") or ""), str(one.get("status") or ""))
+                for one in status.get("dnsRecords") or []
+            ),
+        )
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+# --- answers ---------------------------------------------------------------------------------------------------------
 
 
 def _found(answer: httpx2.Response, field: str) -> Any:

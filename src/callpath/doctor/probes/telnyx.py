@@ -209,13 +209,14 @@ async def probe_account(
         known |= {"number_found": None if found is None else bool(found), "number": found or None}
     leads_to = str((known.get("number") or {}).get("connection_id") or "")
     chosen, by = _choose(applications, served, application_id, leads_to)
-    wanted = application_id or leads_to or (chosen.id if chosen is not None else "")
-    known |= {"connection_id": leads_to or wanted, "chosen_by": by}
-    if chosen is None and wanted:
-        chosen, missing, kind = await _ask_application(telnyx, wanted)
-        known |= {"application_missing": missing, "connection_kind": kind}
-        known["chosen_by"] = ("asked" if application_id else "number") if chosen is not None else ""
-    known["application"] = chosen
+    known["connection_id"] = leads_to or application_id or (chosen.id if chosen is not None else "")
+    for wanted, reason in _to_be_asked(applications, application_id, leads_to):
+        one, missing, kind = await _ask_application(telnyx, wanted)
+        if wanted == known["connection_id"]:
+            known |= {"application_missing": missing, "connection_kind": kind}
+        if one is not None and (chosen is None or reason == "asked"):
+            chosen, by = one, reason
+    known |= {"application": chosen, "chosen_by": by}
     known |= await _what_belongs_to(telnyx, chosen, known.get("number"))
     known["public_key_fits"] = _key_fits(known["deliveries"], public_key)
     return AccountFacts(key_accepted=telnyx.key_accepted, refusals=tuple(telnyx.refusals), **known)
@@ -235,21 +236,30 @@ async def _number(telnyx: Telnyx, digits: str) -> Json | None:
 def _choose(
     applications: Iterable[CallControlApplication], served: ServedFacts | None, application_id: str, leads_to: str
 ) -> tuple[CallControlApplication | None, ChosenBy]:
-    """Which application is meant: the one named, the number's, the one with our URL, or the only one."""
-    rows = list(applications)
-    named: tuple[tuple[str, ChosenBy], ...] = ((application_id, "asked"), (leads_to, "number"))
-    for wanted, by in named:
-        if wanted:
-            found = next((row for row in rows if row.id == wanted), None)
-            return found, by if found is not None else ""
+    """Which application is meant: the one named, the one with our URL, with our host, the number's, or the only one."""
+    rows = sorted(applications, key=lambda row: (row.id != leads_to, row.active is not True))
+    if application_id:
+        found = next((row for row in rows if row.id == application_id), None)
+        return found, "asked" if found is not None else ""
     alike: tuple[tuple[Callable[[str, str], bool], ChosenBy], ...] = ((same_url, "url"), (same_host, "host"))
     for compare, by in alike if served is not None else ():
-        ours = [row for row in rows if served is not None and compare(row.webhook_event_url or "", served.webhook_url)]
-        if ours:
-            return sorted(ours, key=lambda row: row.active is not True)[0], by
-    if len(rows) == 1:
-        return rows[0], "only one"
-    return None, ""
+        for row in rows:
+            if served is not None and compare(row.webhook_event_url or "", served.webhook_url):
+                return row, by
+    if rows and rows[0].id == leads_to:
+        return rows[0], "number"
+    return (rows[0], "only one") if len(rows) == 1 else (None, "")
+
+
+def _to_be_asked(
+    applications: Iterable[CallControlApplication], application_id: str, leads_to: str
+) -> Iterator[tuple[str, ChosenBy]]:
+    """Ids that are no application of the list: it may have been refused, or they are of another kind."""
+    listed = {row.id for row in applications}
+    if application_id and application_id not in listed:
+        yield application_id, "asked"
+    if leads_to and leads_to not in {*listed, application_id}:
+        yield leads_to, "number"
 
 
 async def _ask_application(telnyx: Telnyx, wanted: str) -> tuple[CallControlApplication | None, bool, str]:

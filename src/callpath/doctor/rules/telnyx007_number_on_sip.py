@@ -10,10 +10,10 @@ from callpath.doctor.rules.sample_account import OTHER, account, number, refused
 
 def check(facts: Facts) -> Finding | None:
     asked = known_account(facts)
-    if asked.application is not None:
-        return None
     if not asked.application_missing or not asked.connection_kind:
-        raise FactMissing(AccountFacts)
+        if asked.application is None:
+            raise FactMissing(AccountFacts)
+        return None
     kind = asked.connection_kind
     what = (
         "a TeXML application" if "texml" in kind else "a SIP connection" if "connection" in kind else "no application"
@@ -43,6 +43,11 @@ RULE = Rule(
         Example(
             "404 as an application, an ip_connection otherwise",
             account(None, row=SIP, application_missing=True, connection_kind="ip_connection"),
+            fires=True,
+        ),
+        Example(
+            "so, while an application for it is there",
+            account(row=SIP, application_missing=True, connection_kind="texml_application"),
             fires=True,
         ),
         Example("an application", account(), fires=False),

@@ -10,7 +10,7 @@ from callpath.doctor.rules.sample_account import OTHER, account, app, number, re
 
 def check(facts: Facts) -> Finding | None:
     asked = known_account(facts)
-    if asked.application_missing and not asked.connection_kind and asked.application is None:
+    if asked.application_missing and not asked.connection_kind:
         return Finding(
             f"there is no application and no connection {asked.connection_id} in this account any more",
             ("404 for /call_control_applications and for /connections",),

@@ -6,7 +6,6 @@ from callpath.doctor.accounts import known_account, named, the_application
 from callpath.doctor.facts import Facts, ServedFacts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample_account import OTHER, URL, account, app, number, refused_key
-from callpath.doctor.rules.telnyx008_number_elsewhere import ours_beside
 from callpath.doctor.urls import differences
 
 
@@ -23,7 +22,7 @@ def check(facts: Facts) -> Finding | None:
         )
     application = the_application(facts)
     found = differences(application.webhook_event_url or "", served.webhook_url)
-    if not found or ours_beside(facts) is not None:
+    if not found:
         return None
     return Finding(
         f"the application {named(application)} sends its webhooks to {application.webhook_event_url or 'nobody'}, this "
