@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -203,7 +204,7 @@ def _fetch(reader: LogReader, since: str, until: str, service_id: str) -> None:
         raise typer.Exit(Exit.CONFIGURATION)
 
     async def ask() -> dict[str, list[dict[str, object]]]:
-        endpoint = values.get("CALLPATH_RAILWAY_API", ENDPOINT)
+        endpoint = values.get("RAILWAY_API_URL") or ENDPOINT
         async with Railway(clock=SystemClock(), token=token, api_token=api_token, endpoint=endpoint) as railway:
             return await fetch_railway(
                 railway,

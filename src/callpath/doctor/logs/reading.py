@@ -225,11 +225,17 @@ class _Open:
 
 
 class LogReader:
-    """Reads files one after the other. `on_progress` is told the bytes read so far, now and then."""
+    """Reads files one after the other. `on_progress` is told the bytes read so far, now and then; `read_at_ms` is now."""
 
     def __init__(
-        self, *, since_ms: int | None = None, until_ms: int | None = None, on_progress: Progress | None = None
+        self,
+        *,
+        since_ms: int | None = None,
+        until_ms: int | None = None,
+        on_progress: Progress | None = None,
+        read_at_ms: int | None = None,
     ) -> None:
+        self._read_at_ms = read_at_ms
         self._since_ms, self._until_ms = since_ms, until_ms
         self._on_progress = on_progress
         self._readings: list[Reading] = []

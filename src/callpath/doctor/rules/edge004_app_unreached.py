@@ -28,7 +28,10 @@ def check(facts: Facts) -> Finding | None:
     if alone and not everywhere:
         fix = "The application listens on 127.0.0.1 only: bind 0.0.0.0 (or ::)."
     elif tried.isdigit() and ports and tried not in ports:
-        fix = f"The edge tried port {tried}, the application listens on {', '.join(sorted(ports))}: set the domain's target port, or use $PORT."
+        fix = (
+            f"The edge tried port {tried}, the application listens on {', '.join(sorted(ports))}: set the domain's target "
+            "port, or use $PORT."
+        )
     return Finding(
         f"the edge answered {told[0].status} itself: {', '.join(told[0].upstream_errors) or told[0].response_details}",
         (*(show(row) for row in told[:3]), *(said(line) for line in listening[-2:])),
