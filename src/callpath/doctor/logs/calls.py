@@ -46,6 +46,7 @@ LULL_MS = 90_000
 STEP_MS = 1_200
 """From line to line about a call, where a file has no times."""
 
+BEGIN_MS = 3_000
 AFTERMATH_MS = 5_000
 """Lines about a call come for some seconds after its end (closing of the socket, streaming.stopped)."""
 
@@ -211,6 +212,20 @@ def group(seen: list[Seen]) -> tuple[list[LoggedCall], list[Seen]]:
     found = [call for call in calls.values() if _is_call(call)]
     homeless += [item for call in calls.values() if call not in found for item in call.seen]
     _span(found)
+    known = [call for call in found if _STRONG & set(call.ids)]
+    if known:
+        # An id of the program's own, or of a stream: part of the call that was on, unless that is not clear.
+        for call in [call for call in found if call not in known]:
+            on = _on(known, call.seen[0])
+            if len(on) == 1:
+                on[0].seen += call.seen
+                on[0].near += len(call.seen)
+                for item in call.seen:
+                    item.placed = False
+                for sort, names in call.ids.items():
+                    on[0].ids.setdefault(sort, []).extend(names)
+                found.remove(call)
+        _span(found)
     if found:
         homeless = _place(found, homeless)
     else:
@@ -293,9 +308,13 @@ _CALL_TOPICS = {
 }  # fmt: skip
 
 
+_STRONG = {"control", "session", "leg"}
+"""Ids of Telnyx's: two of one sort are two calls, or two legs."""
+
+
 def _is_call(call: LoggedCall) -> bool:
     """A call has a stage; an id with nothing but a hang-up or a frame may be anything."""
-    named = {"control", "session", "leg"} & set(call.ids)
+    named = _STRONG & set(call.ids)
     return any(item.topic in _CALL_TOPICS for item in call.seen) or bool(named and call.seen)
 
 
@@ -317,30 +336,35 @@ def _ended_ms(call: LoggedCall) -> int | None:
 
 def _place(calls: list[LoggedCall], homeless: list[Seen]) -> list[Seen]:
     """Give each line without an id to the call that was on, if there was exactly one."""
-    spans = []
-    for call in calls:
-        ended = _ended_ms(call)
-        spans.append((call.from_ms - 50, ended + AFTERMATH_MS if ended is not None else call.until_ms + LULL_MS, call))
-    spans.sort(key=lambda span: span[0])
     left: list[Seen] = []
     for item in homeless:
-        at = item.at_ms or 0
-        on = [(start, end, call) for start, end, call in spans if start <= at <= end]
-        if len(on) > 1:
-            # The aftermath of one call is no reason to doubt which one is on.
-            sure = [span for span in on if (_ended_ms(span[2]) or span[1]) >= at]
-            on = sure or on
+        on = _on(calls, item)
         if len(on) == 1:
-            call = on[0][2]
             item.placed = False
-            call.near += 1
-            call.seen.append(item)
-            call.until_ms = max(call.until_ms, at)
+            on[0].near += 1
+            on[0].seen.append(item)
+            on[0].until_ms = max(on[0].until_ms, item.at_ms or 0)
         else:
-            for _, _, call in on:
+            for call in on:
                 call.ambiguous.add(item.topic)
             left.append(item)
     return left
+
+
+def _on(calls: list[LoggedCall], item: Seen) -> list[LoggedCall]:
+    """The calls that were on when this line was written. A line that begins a call may come a little before its id."""
+    at = item.at_ms or 0
+    early = BEGIN_MS if item.topic == "incoming" or item.event == "call.initiated" else 50
+    on = []
+    for call in calls:
+        ended = _ended_ms(call)
+        end = ended + AFTERMATH_MS if ended is not None else call.until_ms + LULL_MS
+        if call.from_ms - early <= at <= end:
+            on.append((call, ended if ended is not None else end))
+    if len(on) > 1:
+        # The aftermath of one call is no reason to doubt which one is on.
+        on = [one for one in on if one[1] >= at] or on
+    return [call for call, _ in on]
 
 
 def _anonymous(homeless: list[Seen]) -> list[LoggedCall]:

@@ -38,6 +38,7 @@ PROCESS_MAX = 400
 REFUSALS_MAX = 50
 BLOCK_LINES_MAX = 60
 BLOCK_CHARS_MAX = 3_000
+FAILURE_LINES_MAX = 40
 TEXT_CHARS_MAX = 400
 NOISY = {"media.in", "media.out", "alive", "socket.closed", "webhook.refused"}
 NOISY_MAX = 3
@@ -260,6 +261,8 @@ class LogReader:
         self._refusal_count = 0
         self._access: Counter[str] = Counter()
         self._timed = False
+        self._last_at: dict[str, int] = {}
+        self._failing: dict[tuple[str, str], tuple[Block, int]] = {}
         self._order = 0
         self._bytes = 0
 
@@ -333,6 +336,10 @@ class LogReader:
         source = (record.file, record.source)
         clock = self._clocks.setdefault(source, Clockwork())
         at_ms = clock.at(record.own, record.platform)
+        if at_ms is None:
+            at_ms = self._last_at.get(record.file)  # between lines with a time
+        else:
+            self._last_at[record.file] = at_ms
         if at_ms is not None:
             self._timed = True
             if (self._since_ms is not None and at_ms < self._since_ms) or (
@@ -423,6 +430,16 @@ class LogReader:
             topic is not None or held.lines or held.depth or held.seen or block.ids
         ):
             block.text += ("\n" if block.text else "") + text[: BLOCK_CHARS_MAX // 2]
+        failing = self._failing.get(source)
+        if failing is not None and (topic is None or topic.name in {"stream.failed", "answer.failed"}):
+            failed, left = failing  # what is printed below a failure tells why
+            if failed is not block:
+                failed.text = f"{failed.text}\n{text[:BLOCK_CHARS_MAX]}"[: 2 * BLOCK_CHARS_MAX]
+            self._failing[source] = (failed, left - 1)
+            if left <= 1:
+                del self._failing[source]
+        elif failing is not None:
+            del self._failing[source]
         url = stream_url_in(text) if "://" in text else ""
         self._access_line(text)
         if topic is None and not url:
@@ -443,6 +460,8 @@ class LogReader:
             block=block, event=topic.event if topic is not None else "", stream_url=url[:1000], deployment=record.deployment,
         )  # fmt: skip
         held.seen.append(item)
+        if name in {"stream.failed", "answer.failed"} and source not in self._failing:
+            self._failing[source] = (block, FAILURE_LINES_MAX)
         self._see(item)
 
     def _see(self, item: Seen) -> None:
