@@ -44,10 +44,9 @@ def logs(
     """Rebuild calls from logs and name the root cause. Exit 0 healthy, 1 cause found, 2 usage, 4 not decided."""
     from callpath.cli.environment import named_values
     from callpath.clock import SystemClock
-    from callpath.doctor.logs.picture import CALLS_MAX, Judged, choose, picture
+    from callpath.doctor.logs.picture import CALLS_MAX, choose, judge_logged, picture
     from callpath.doctor.logs.picture import as_json as made_json
     from callpath.doctor.logs.reading import LogReader
-    from callpath.doctor.recorded import judge_call
     from callpath.doctor.report import html_page, markdown, redacted, terminal
 
     if not files and not railway:
@@ -75,7 +74,7 @@ def logs(
     if watched:
         sys.stderr.write("\r\x1b[K")
     found = reader.finish()
-    judged = [Judged(one, judge_call(found.facts_of(one))) for one in found.calls[-CALLS_MAX:]]
+    judged = [judge_logged(found, one) for one in found.calls[-CALLS_MAX:]]
     alone = None if judged else _without_a_call(found)
     chosen = choose(judged) if call is None else _named(found, call)
     diagnosis = chosen.diagnosis if chosen is not None else alone
@@ -118,8 +117,9 @@ def _read(reader: LogReader, name: str) -> None:
 def _without_a_call(found: FoundInLogs) -> Diagnosis:
     """No call was seen: perhaps the edge, or refused webhooks, say why."""
     from callpath.doctor.calls import call_facts
+    from callpath.doctor.engine import judge
     from callpath.doctor.facts import EdgeFacts, Facts, RefusalFacts
-    from callpath.doctor.recorded import judge_call
+    from callpath.doctor.rules import CALL_RULES, EDGE_RULES
 
     facts = Facts(
         call_facts("", (), looked_at_unix_ms=found.until_ms or 0, source="logs", shown=frozenset()), found.log_facts()
@@ -135,17 +135,17 @@ def _without_a_call(found: FoundInLogs) -> Diagnosis:
         )
     if found.refusal_count:
         facts.add(RefusalFacts(count=found.refusal_count, latest=tuple(found.refusals)))
-    return judge_call(facts)
+    about_webhooks = [rule for rule in CALL_RULES if rule.code in {"CALL001", "CALL002", "CALL003", "CALL004"}]
+    return judge("", facts, rules=(*EDGE_RULES, *about_webhooks), fallbacks=(), works=lambda _: False)
 
 
 def _named(found: FoundInLogs, wanted: str) -> Judged:
-    from callpath.doctor.logs.picture import Judged, short
-    from callpath.doctor.recorded import judge_call
+    from callpath.doctor.logs.picture import judge_logged, short
 
     for one in reversed(found.calls):
         names = [one.name, *(name for names in one.ids.values() for name in names)]
         if any(name.startswith(wanted) for name in names):
-            return Judged(one, judge_call(found.facts_of(one)))
+            return judge_logged(found, one)
     known = ", ".join(short(one.name) for one in found.calls[-5:])
     raise typer.BadParameter(
         f"no call here has an id that begins with {wanted!r}; there are {known or 'none'}", param_hint="--call"

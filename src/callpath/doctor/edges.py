@@ -79,6 +79,17 @@ def unreached(row: EdgeRow) -> bool:
     return bool(row.upstream_errors or re.search(r"retried|failed to respond|no upstream", row.response_details, re.I))
 
 
+PROXIES = {"nginx", "Caddy", "proxy"}
+"""Edges of one's own, whose upstream is a line in their configuration."""
+
+
+def nobody_there(facts: Facts) -> tuple[EdgeRow, ...]:
+    """Rows of upgrades, else of webhooks, for which nobody took the connection; none where the socket came."""
+    rows = failed_upgrades(facts, 502, 503)
+    hooks = () if came(facts) else tuple(row for row in posts(facts) if row.status in {502, 503})
+    return tuple(row for row in rows or hooks if unreached(row) and not timed_out(row))
+
+
 def timed_out(row: EdgeRow) -> bool:
     return any(re.search(r"time-?d? ?out|deadline|\bH12\b", word, re.I) for word in row.upstream_errors)
 

@@ -247,7 +247,9 @@ def _of_entry(document: dict[str, Any], record: Record, depth: int) -> Iterator[
             record.deployment = str(tags.get("deployment") or tags.get("deploymentId") or "")
     key = next((key for key in _MESSAGE_KEYS if isinstance(document.get(key), str)), None)
     message = str(document[key]) if key is not None else ""
-    times = [(name, stamp) for name in _TIME_KEYS if (stamp := read_time(document.get(name))) is not None]
+    times = [
+        (name, stamp) for name in _TIME_KEYS if name in document and (stamp := read_time(document[name])) is not None
+    ]
     ours = "event_name" in document and (key == "message") and "level" in document
     docker_file = key == "log" and "stream" in document
     if not export and record.format in {"text", "text with time"}:
@@ -422,6 +424,9 @@ def _router(text: str, record: Record) -> Record:
     return record
 
 
+_GATEWAY = {"502": ("bad gateway",), "504": ("gateway timed out",)}
+
+
 def _nginx(text: str, record: Record) -> Record | None:
     if '"' not in text:
         return None
@@ -437,6 +442,7 @@ def _nginx(text: str, record: Record) -> Record | None:
             method=access["method"],
             path=access["target"][:2000],
             status=int(access["status"]),
+            upstream_errors=_GATEWAY.get(access["status"], ()),  # codes that a proxy gives by itself
             source_ip=access["ip"],
             user_agent=access["agent"] or "",
         )

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from callpath.call.session import Stage
 from callpath.doctor.logs.calls import LoggedCall
 from callpath.doctor.logs.reading import FoundInLogs
+from callpath.doctor.recorded import judge_call
 from callpath.doctor.report import WIDTH, redacted
 from callpath.doctor.verdict import Diagnosis, document
-from callpath.timeline import MediaCounted, describe, kind_of
+from callpath.timeline import CommandSent, MediaCounted, describe, kind_of
 
 LINES_MAX = 40
 CALLS_MAX = 50
@@ -32,12 +33,31 @@ class Judged:
         """The verdict in a word or two."""
         verdict = self.diagnosis.verdict
         if verdict is None:
-            return "healthy" if self.diagnosis.healthy else "nothing wrong was seen, too little to say"
+            return "healthy" if self.diagnosis.healthy else "nothing wrong was seen"
         return verdict.rule.slug if self.diagnosis.decided else f"not decided: {verdict.rule.slug}"
 
     @property
     def failed(self) -> bool:
         return self.diagnosis.verdict is not None
+
+
+def judge_logged(found: FoundInLogs, call: LoggedCall) -> Judged:
+    """What the rules say about a call of these logs.
+
+    Another program's log can show that frames were sent, and not that they were heard: where neither the parameters of
+    the request nor Telnyx's count of packets stand in it, nothing is called healthy.
+    """
+    diagnosis = judge_call(found.facts_of(call))
+    body = any(isinstance(entry.what, CommandSent) and entry.what.body for entry in call.entries)
+    if diagnosis.healthy and not call.ours and not body:
+        diagnosis = replace(
+            diagnosis,
+            healthy=None,
+            unproven=(
+                "that the caller heard what was sent: the logs show neither the request's parameters nor packets",
+            ),
+        )
+    return Judged(call, diagnosis)
 
 
 def choose(judged: list[Judged]) -> Judged | None:

@@ -35,7 +35,8 @@ def check(facts: Facts) -> Finding | None:
     if not crashes:
         return None
     return Finding(
-        f"the edge answered {rows[0].status} for want of the application, whose log tells of {_words(crashes[-1])} at that time",
+        f"the edge answered {rows[0].status} for want of the application, whose log tells of "
+        f"{_words(crashes[-1])} at that time",
         (*(said(line) for line in crashes[-3:]), *(show(row) for row in rows[:3])),
     )
 

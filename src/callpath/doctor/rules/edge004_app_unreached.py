@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 
-from callpath.doctor.edges import came, failed_upgrades, posts, process_lines, said, show, timed_out, unreached
-from callpath.doctor.facts import Facts
+from callpath.doctor.edges import PROXIES, nobody_there, process_lines, said, show
+from callpath.doctor.facts import EdgeFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
 
 
 def check(facts: Facts) -> Finding | None:
-    rows = failed_upgrades(facts, 502, 503)
-    hooks = tuple(row for row in posts(facts) if row.status in {502, 503} and unreached(row)) if not came(facts) else ()
-    told = [row for row in rows or hooks if unreached(row) and not timed_out(row)]
+    if facts[EdgeFacts].platform in PROXIES:
+        return None
+    told = nobody_there(facts)
     if not told:
         return None
     listening = process_lines(facts, "listening")

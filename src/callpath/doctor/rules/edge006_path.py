@@ -22,6 +22,7 @@ def check(facts: Facts) -> Finding | None:
                 "url-path-mismatch",
                 "edge-app-not-found",
                 "proxy-location-missing",
+                "proxy-upgrade-headers-stripped",
                 "node-ws-attached-to-other-server",
             ),
             question="Whose 404 was it, the application's or the edge's? callpath doctor url on that URL shows it.",

@@ -45,7 +45,12 @@ def row(
 
 
 def seen_at_edge(
-    *rows: EdgeRow, host: str = HOST, until_ms: int = 90_000, process: tuple[str, ...] = (), dropped: bool = False
+    *rows: EdgeRow,
+    host: str = HOST,
+    until_ms: int = 90_000,
+    process: tuple[str, ...] = (),
+    dropped: bool = False,
+    platform: str = "Railway",
 ) -> Facts:
     """A call of 20 s whose stream was accepted and never came to the application, and these rows."""
     happened = [*ANSWERED, *asking(URL.replace(HOST, host)), *TAKEN]
@@ -56,7 +61,7 @@ def seen_at_edge(
     return Facts(
         call(happened, (20_000, hung_up()), source="logs"),
         EdgeFacts(
-            platform="Railway",
+            platform=platform,
             rows=rows,
             from_unix_ms=BEGIN_UNIX_MS - 60_000,
             until_unix_ms=BEGIN_UNIX_MS + until_ms,

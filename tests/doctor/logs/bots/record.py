@@ -24,7 +24,7 @@ def free_port() -> int:
 def main() -> None:
     bot, *rest = sys.argv[1:]
     fault = rest.pop(0) if rest and not rest[0].startswith("-") else ""
-    port, api = free_port(), free_port()
+    port, api = int(os.environ.get("BOT_PORT") or free_port()), free_port()
     public = os.environ.get("PUBLIC_HOST") or f"127.0.0.1:{port}"
     env = os.environ | {
         "PORT": str(port), "PUBLIC_HOST": public, "FAULT": fault, "PYTHONUNBUFFERED": "1", "NO_COLOR": "1",
