@@ -47,6 +47,9 @@ STEP_MS = 1_200
 """From line to line about a call, where a file has no times."""
 
 BEGIN_MS = 3_000
+RING_MS = 60_000
+"""A call's first line with an id comes at most so long after the line that announced it."""
+
 AFTERMATH_MS = 5_000
 """Lines about a call come for some seconds after its end (closing of the socket, streaming.stopped)."""
 
@@ -227,6 +230,7 @@ def group(seen: list[Seen]) -> tuple[list[LoggedCall], list[Seen]]:
                 found.remove(call)
         _span(found)
     if found:
+        _reach_back(found, homeless)
         homeless = _place(found, homeless)
     else:
         found = _anonymous(homeless)
@@ -349,6 +353,18 @@ def _place(calls: list[LoggedCall], homeless: list[Seen]) -> list[Seen]:
                 call.ambiguous.add(item.topic)
             left.append(item)
     return left
+
+
+def _reach_back(calls: list[LoggedCall], homeless: list[Seen]) -> None:
+    """Where a log names ids late, let a call begin with the line that announced it."""
+    begins = [item for item in homeless if item.topic == "incoming" or item.event == "call.initiated"]
+    before = -1
+    for call in sorted(calls, key=lambda call: call.from_ms):
+        if not any(item.topic == "incoming" or item.event == "call.initiated" for item in call.seen):
+            fitting = [item.at_ms or 0 for item in begins if before < (item.at_ms or 0) <= call.from_ms]
+            if fitting and call.from_ms - fitting[-1] <= RING_MS:
+                call.from_ms = fitting[-1]
+        before = max(before, _ended_ms(call) or call.until_ms)
 
 
 def _on(calls: list[LoggedCall], item: Seen) -> list[LoggedCall]:
@@ -532,6 +548,14 @@ def _copy(entry: Entry, what: What, number: int) -> Entry:
     )
 
 
+_NO_ANSWER = re.compile(
+    r"econnrefused|enotfound|etimedout|eai_again|econnreset|fetch failed|connect(?:ion)? ?error|timed? ?out|unreachable|"
+    r"name or service|socket hang up|network error|invalid character in header|err_invalid_char|invalid header",
+    re.IGNORECASE,
+)
+"""Words of a command that never got an answer."""
+
+_BARE_START = re.compile(r"\b(?:media |audio |telnyx )?stream started\b(?! success)", re.IGNORECASE)
 _BODY = re.compile(r"\b(stream_\w+|send_silence_when_idle)['\"]?\s*:\s*['\"]?([^\s'\",}]+)")
 """Parameters of a command, in a body that was printed as JSON or as JavaScript prints an object."""
 
@@ -616,11 +640,18 @@ class _Maker:
                 if not self._again(item, "stream.starting"):
                     yield from self._asking(text)
             case "stream.accepted":
-                if not self._again(item, "stream.accepted"):
+                if ("socket.received", "") in self._last and _BARE_START.search(item.text):
+                    if not self._again(item, "stream.started", within_ms=10_000):
+                        yield self.started()  # with the socket open these words mean the start frame
+                elif not self._again(item, "stream.accepted"):
                     yield from self._answered("streaming_start", 200, text)
                     yield StreamAccepted(status=200)
             case "stream.failed":
-                if not self._again(item, "stream.failed"):
+                told = ("stream.accepted", "") in self._last and not re.search(r"\b[45]\d\d\b|\b9\d{4}\b", text)
+                if told and not _NO_ANSWER.search(text):  # after it was accepted only the stream itself can fail
+                    if not self._again(item, "webhook", "streaming.failed"):
+                        yield self.webhook("streaming.failed", text, "")
+                elif not self._again(item, "stream.failed"):
                     yield from self._answered("streaming_start", None, text)
             case "socket.received":
                 if not self._again(item, "socket.received"):
@@ -698,7 +729,10 @@ class _Maker:
             status = int(said) if said and int(said) >= 300 else None
             code = field_of("code", text) or None
             detail = field_of("detail", text) or field_of("title", text) or text.split("\n")[0][:200]
-            status = status if status is not None or code is None else 422
+            if status is None and code is not None:
+                status = 422
+            elif status is None and not _NO_ANSWER.search(text):
+                status = 0  # refused, and the log does not say how; None would mean that no answer came
         yield CommandAnswered(
             command=command, command_id=self._open.pop(command), status=status, error_code=code, error_detail=detail
         )

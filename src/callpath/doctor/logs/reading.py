@@ -150,8 +150,8 @@ class FoundInLogs:
         shown = set(self.shown)
         told = {kind_of(entry.what) for entry in call.entries if entry.number not in call.implied}
         if {"stream.starting", "stream.accepted"} & told and len(told) >= 3:
-            shown |= {"socket.received", "stream.started"}
-        if any(item.topic == "socket.missing" for item in call.seen):
+            shown.add("socket.received")
+        if any(item.topic == "socket.missing" or item.event == "streaming.failed" for item in call.seen):
             shown.add("socket.received")
         if call.alive:
             shown -= {
