@@ -109,7 +109,7 @@ _LINES: tuple[tuple[str, str, Made], ...] = (
     ("stream.errored", r"Telnyx reports (?P<code>\d+) (?P<title>[^:]*): ?(?P<detail>.*)$",
      lambda f: StreamErrored(code=int(f["code"]), title=f["title"], detail=f["detail"])),
     ("dtmf.received", r"Key pressed$", lambda _: DtmfReceived(digit="")),
-    ("mark.returned", r"Mark (?P<name>.*) (?P<how>heard|returned by clear, not heard)$",
+    ("mark.returned", r"Mark (?P<name>.*?) (?P<how>heard|returned by clear, not heard)$",
      lambda f: MarkReturned(name=f["name"], heard=f["how"] == "heard")),
     ("playout.cleared", r"Playout cleared: (?P<heard>\d+) ms heard, (?P<dropped>\d+) ms dropped$",
      lambda f: PlayoutCleared(heard_ms=float(f["heard"]), dropped_ms=float(f["dropped"]))),

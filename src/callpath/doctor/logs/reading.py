@@ -457,7 +457,8 @@ class LogReader:
             self._refuse(at_ms, "webhook", "invalid_signature", text)
         item = Seen(
             order=self._order, file=record.file, number=record.number, at_ms=at_ms, topic=name,
-            text=text[:TEXT_CHARS_MAX], block=block, event=topic.event if topic is not None else "", stream_url=url[:1000], deployment=record.deployment,
+            text=text[:TEXT_CHARS_MAX], block=block, event=topic.event if topic is not None else "",
+            stream_url=url[:1000], deployment=record.deployment,
         )  # fmt: skip
         held.seen.append(item)
         if name in {"stream.failed", "answer.failed"} and source not in self._failing:
