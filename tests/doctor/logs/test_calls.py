@@ -63,7 +63,10 @@ def test_events_can_be_folded() -> None:
 
     assert isinstance(event, Webhook)
     payload = what.body["data"]["payload"]
-    assert ("connection_failed", "wss://h.example/a") == (payload["failure_reason"], payload["stream_params"]["stream_url"])
+    assert ("connection_failed", "wss://h.example/a") == (
+        payload["failure_reason"],
+        payload["stream_params"]["stream_url"],
+    )
 
 
 def test_a_refusal_with_what_is_printed_below_it() -> None:
@@ -75,7 +78,11 @@ def test_a_refusal_with_what_is_printed_below_it() -> None:
     )
     (answer,) = [what for what in timeline(text) if isinstance(what, CommandAnswered)]
 
-    assert (422, "90034", "This call can not be acted upon yet") == (answer.status, answer.error_code, answer.error_detail)
+    assert (422, "90034", "This call can not be acted upon yet") == (
+        answer.status,
+        answer.error_code,
+        answer.error_detail,
+    )
 
 
 def test_a_command_that_never_left() -> None:

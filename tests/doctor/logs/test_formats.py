@@ -33,7 +33,10 @@ def row(**fields: Any) -> Record:
         ("Jan  2 03:04:05 host bot[12]: call answered", "syslog"),
         ('{"level":30,"time":1767323045678,"msg":"call answered"}', "JSON lines"),
         ('{"log":"call answered\\n","stream":"stdout","time":"2026-01-02T03:04:05.678Z"}', "docker json-file"),
-        ('{"message":"call answered","timestamp":"2026-01-02T03:04:05.678Z","level":"info"}', "Railway NDJSON or alike"),
+        (
+            '{"message":"call answered","timestamp":"2026-01-02T03:04:05.678Z","level":"info"}',
+            "Railway NDJSON or alike",
+        ),
         ("\x1b[32m2026-01-02T03:04:05.678Z\x1b[0m \x1b[1mcall answered\x1b[0m", "text with time"),
     ],
 )
@@ -122,8 +125,8 @@ def test_a_row_of_railways_edge() -> None:
 def test_rows_of_other_edges() -> None:
     """Heroku's router, nginx's two logs, and Caddy's."""
     heroku = record(
-        "2026-01-02T03:04:05.678+00:00 heroku[router]: at=error code=H10 desc=\"App crashed\" method=GET path=\"/audio\" "
-        "host=x.example request_id=1 fwd=\"1.2.3.4\" dyno= connect= service=12ms status=503 bytes=0"
+        '2026-01-02T03:04:05.678+00:00 heroku[router]: at=error code=H10 desc="App crashed" method=GET path="/audio" '
+        'host=x.example request_id=1 fwd="1.2.3.4" dyno= connect= service=12ms status=503 bytes=0'
     ).edge
     access = record('1.2.3.4 - - [02/Jan/2026:03:04:05 +0000] "GET /audio HTTP/1.1" 101 0 "-" "ws"').edge
     error = record(

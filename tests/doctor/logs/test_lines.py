@@ -116,12 +116,45 @@ def test_no_bytes_are_an_error(data: bytes, size: int) -> None:
 
 
 _PIECES = st.sampled_from(
-    ['{"', '"message":', '"timestamp":', '"2026-01-02T03:04:05Z"', "[", "]", "{", "}", ",", "\n", '"httpStatus":', "101", '"path":"/x"',
-     '"method":"GET"', "call.initiated", " v3:abcdefghijk ", "streaming_start failed: 422", "WebSocket connected", "\r\n", "\x1b[31m",
-     "Jan 99 25:61:61", "[99/Xxx/2026:99:99:99 +9999]", "2026-13-45T99:99:99Z", "at=info method=GET path=/ status=x", "web-1  | ",
-     '"upstreamErrors":"[{"', '"qname":1,"qtype":2', '"level":30,"time":1e400', "app[web.1]: ", "\u2028", "\ud800", "call=abcdef12",
-     "Stream started: PCMU at 8000 Hz", '"event_name":"x","level":"info"', '"attributes":[{"key":1}]', '"request":{"uri":1},"status":5']
-)  # fmt: skip
+    [
+        '{"',
+        '"message":',
+        '"timestamp":',
+        '"2026-01-02T03:04:05Z"',
+        "[",
+        "]",
+        "{",
+        "}",
+        ",",
+        "\n",
+        '"httpStatus":',
+        "101",
+        '"path":"/x"',
+        '"method":"GET"',
+        "call.initiated",
+        " v3:abcdefghijk ",
+        "streaming_start failed: 422",
+        "WebSocket connected",
+        "\r\n",
+        "\x1b[31m",
+        "Jan 99 25:61:61",
+        "[99/Xxx/2026:99:99:99 +9999]",
+        "2026-13-45T99:99:99Z",
+        "at=info method=GET path=/ status=x",
+        "web-1  | ",
+        '"upstreamErrors":"[{"',
+        '"qname":1,"qtype":2',
+        '"level":30,"time":1e400',
+        "app[web.1]: ",
+        "\u2028",
+        "\ud800",
+        "call=abcdef12",
+        "Stream started: PCMU at 8000 Hz",
+        '"event_name":"x","level":"info"',
+        '"attributes":[{"key":1}]',
+        '"request":{"uri":1},"status":5',
+    ]
+)
 
 
 @given(st.lists(_PIECES, max_size=25))

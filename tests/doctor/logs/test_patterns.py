@@ -122,7 +122,9 @@ def test_talk_is_no_fact(line: str) -> None:
     assert topic_of(line) is None
 
 
-@pytest.mark.parametrize("line", ["WebSocket server listening on port 8080", "No WebSocket connection received after 10s"])
+@pytest.mark.parametrize(
+    "line", ["WebSocket server listening on port 8080", "No WebSocket connection received after 10s"]
+)
 def test_a_server_that_listens_is_no_socket_that_came(line: str) -> None:
     """These are told apart from a socket even where they have a meaning of their own."""
     found = topic_of(line)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ CALL = "v3:T02llQxIyaRkhfRKxgAP8nY511EhFLizdvdUKJiSw8d6A9BborherQ"
 OTHER = "v3:ZZ2llQxIyaRkhfRKxgAP8nY511EhFLizdvdUKJiSw8d6A9BborherQ"
 
 
-def read(*texts: str | Path, **options: int) -> FoundInLogs:
+def read(*texts: str | Path, **options: Any) -> FoundInLogs:
     reader = LogReader(**({"read_at_ms": LATER_MS} | options))
     for number, text in enumerate(texts, 1):
         data = text.read_bytes() if isinstance(text, Path) else text.encode()
@@ -165,7 +166,9 @@ def test_a_log_without_ids() -> None:
 
 def test_words_of_a_conversation_prove_a_stream_that_no_line_names() -> None:
     """A bot that hears its caller has a socket, whether it logs it or not."""
-    found = read(f"call.initiated {CALL}\ncall.answered {CALL}\nstreaming_start ok {CALL}\nUser said: hello\ncall.hangup {CALL}\n")
+    found = read(
+        f"call.initiated {CALL}\ncall.answered {CALL}\nstreaming_start ok {CALL}\nUser said: hello\ncall.hangup {CALL}\n"
+    )
 
     assert Stage.SOCKET_RECEIVED in found.calls[0].state.stages
     assert not judged(found).failed
@@ -218,7 +221,8 @@ def test_our_own_log_in_both_forms() -> None:
         ("webhook.received", "Webhook call.initiated"), ("command.sent", "Command answer sent"),
         ("command.answered", "Command answer accepted (200, 12 ms)"), ("webhook.received", "Webhook call.answered"),
         ("stream.starting", "Media stream being started (with streaming_start)"),
-        ("stream.accepted", "streaming_start accepted (200)"), ("socket.received", "WebSocket connection received from 192.0.2.1"),
+        ("stream.accepted", "streaming_start accepted (200)"),
+        ("socket.received", "WebSocket connection received from 192.0.2.1"),
     ]  # fmt: skip
     as_json = "\n".join(
         json.dumps({"timestamp": f"2026-01-02T03:04:{at:02d}.000Z", "level": "info", "message": message, "event_name": kind,
@@ -226,7 +230,8 @@ def test_our_own_log_in_both_forms() -> None:
         for at, (kind, message) in enumerate(said)
     )  # fmt: skip
     console = "\n".join(
-        f"2026-01-02T03:04:{at:02d}.000000Z [info     ] {message:60} call={session[:8]}" for at, (_, message) in enumerate(said)
+        f"2026-01-02T03:04:{at:02d}.000000Z [info     ] {message:60} call={session[:8]}"
+        for at, (_, message) in enumerate(said)
     )
     one, two = read(as_json).calls[0], read(console).calls[0]
 

@@ -32,7 +32,11 @@ def test_times_at_the_head(text: str, rest: str) -> None:
 
 def test_whole_seconds_and_times_of_day() -> None:
     """Access logs know seconds only; a time without a date is one of a day that nobody names."""
-    access, clock, evening = leading_time("02/Jan/2026:03:04:05 +0000"), leading_time("03:04:05 text"), leading_time("9:99 x")
+    access, clock, evening = (
+        leading_time("02/Jan/2026:03:04:05 +0000"),
+        leading_time("03:04:05 text"),
+        leading_time("9:99 x"),
+    )
 
     assert access is not None and AT - 678 == access[0].unix_ms
     assert clock is not None and not clock[0].dated
@@ -41,7 +45,9 @@ def test_whole_seconds_and_times_of_day() -> None:
     assert leading_time("Jan  2 03:04:05 host") is not None
 
 
-@pytest.mark.parametrize("value", ["2026-01-02T03:04:05.678Z", 1_767_323_045_678, 1_767_323_045.678, "1767323045678000000"])
+@pytest.mark.parametrize(
+    "value", ["2026-01-02T03:04:05.678Z", 1_767_323_045_678, 1_767_323_045.678, "1767323045678000000"]
+)
 def test_times_that_stand_alone(value: object) -> None:
     """Loggers write ISO, seconds, ms or ns."""
     found = read_time(value)

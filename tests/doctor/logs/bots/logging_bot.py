@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections.abc import Mapping
 
 import httpx2
 import uvicorn
@@ -20,7 +21,7 @@ FAULT, HOST = os.environ.get("FAULT", ""), os.environ["PUBLIC_HOST"]
 API, KEY = os.environ["TELNYX_API_BASE"], os.environ["TELNYX_API_KEY"]
 
 
-async def send(call: str, action: str, body: dict[str, object]) -> httpx2.Response:
+async def send(call: str, action: str, body: Mapping[str, object]) -> httpx2.Response:
     async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {KEY}"}) as client:
         return await client.post(f"{API}/calls/{call}/actions/{action}", json=body)
 
