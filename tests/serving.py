@@ -16,6 +16,7 @@ import uvicorn
 from callpath.config import Settings
 from callpath.server.app import create_asgi
 from callpath.server.examiner import Examine
+from callpath.server.guard import GuardedHttp
 from callpath.server.handler import App
 from callpath.server.runner import CallRunner
 from callpath.server.socket import MediaSockets
@@ -70,12 +71,16 @@ async def serving(
     ws: Any = MediaSockets,
     examine: Examine | None = None,
     listener: socket.socket | None = None,
+    telnyx: Simulator | None = None,
     **settings: Any,
 ) -> AsyncIterator[Served]:
-    """Both sides, connected with each other. `ws` is the protocol that uvicorn speaks on upgraded connections."""
+    """Both sides, connected with each other; `telnyx` is one that runs already.
+
+    `ws` is the protocol that uvicorn speaks on upgraded connections.
+    """
     listener = listener or socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    async with Simulator(options=options) as telnyx:
+    async with contextlib.nullcontext(telnyx) if telnyx is not None else Simulator(options=options) as telnyx:
         given: dict[str, Any] = {
             "telnyx_api_key": telnyx.api_key,
             "telnyx_public_key": telnyx.public_key,
@@ -87,6 +92,7 @@ async def serving(
         server = _Server(
             uvicorn.Config(
                 asgi,
+                http=GuardedHttp,
                 ws=ws,
                 ws_max_size=FRAME_BYTES_MAX,
                 ws_per_message_deflate=False,

@@ -49,6 +49,11 @@ NAMES: list[tuple[str, str, str, Any]] = [
     ("CALLPATH_MEDIA_IDLE_MS", "0", "media_idle_ms", 0),
     ("CALLPATH_NO_HANDLER_MS", "1000", "no_handler_ms", 1000),
     ("CALLPATH_CALL_MS_MAX", "600000", "call_ms_max", 600_000),
+    ("CALLPATH_AFTER_RESTART", "hangup", "after_restart", "hangup"),
+    ("CALLPATH_DRAIN_SECONDS", "300", "drain_seconds", 300),
+    ("CALLPATH_CALLS_MAX", "40", "calls_max", 40),
+    ("CALLPATH_LOOP_LAG_MS_MAX", "500", "loop_lag_ms_max", 500),
+    ("CALLPATH_REFUSE_WITH", "transfer:+15555550123", "refuse_with", "transfer:+15555550123"),
     ("CALLPATH_LOG_FORMAT", "json", "log_format", "json"),
 ]
 """Each name, a text that it may have, the field that it sets, and to what."""
@@ -154,6 +159,8 @@ def test_yes_and_no_in_each_spelling(text: str, value: bool) -> None:
         ("CALLPATH_TARGET_LEGS", "all"),
         ("CALLPATH_RECONNECT_MS", "ten"),
         ("CALLPATH_RECONNECT_MS", "-1"),
+        ("CALLPATH_DRAIN_SECONDS", "86401"),
+        ("CALLPATH_CALLS_MAX", "-1"),
         ("CALLPATH_LOG_FORMAT", "xml"),
         ("PORT", "http"),
         ("PORT", "8000.5"),

@@ -20,6 +20,8 @@ from callpath.errors import ConfigError
 TokenPlace = Literal["header", "path", "off"]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Milliseconds = Annotated[int, msgspec.Meta(ge=0)]
+Seconds = Annotated[int, msgspec.Meta(ge=0, le=86_400)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 
 
 def _setting(*names: str, default: Any, does: str, secret: bool = False, is_text: bool = False) -> Any:
@@ -129,6 +131,30 @@ class Settings:
         "CALLPATH_CALL_MS_MAX",
         default=14_400_000,
         does="hang up after so long (0: never); 4 hours is Telnyx's own limit for calls that are dialled",
+    )
+    after_restart: Literal["resume", "hangup"] = _setting(
+        "CALLPATH_AFTER_RESTART",
+        default="resume",
+        does="what becomes of calls that were up when the last process stopped, and still are: resume asks for the stream "
+        "again and enters the handler anew",
+    )
+    drain_seconds: Seconds = _setting(
+        "CALLPATH_DRAIN_SECONDS",
+        default=25,
+        does="how long calls may go on after SIGTERM or SIGINT before the server stops; new ones are refused meanwhile",
+    )
+    calls_max: Count = _setting(
+        "CALLPATH_CALLS_MAX", default=0, does="so many calls at once are taken; more are refused (0: as many as come)"
+    )
+    loop_lag_ms_max: Milliseconds = _setting(
+        "CALLPATH_LOOP_LAG_MS_MAX",
+        default=1_000,
+        does="new calls are refused while the event loop is so late that all calls suffer (0: never)",
+    )
+    refuse_with: str = _setting(
+        "CALLPATH_REFUSE_WITH",
+        default="busy",
+        does="what becomes of a new call that is refused: busy, reject, or transfer:NUMBER",
     )
     record: bool = _setting(
         "CALLPATH_RECORD", default=False, does="record every call, both sides, in recordings/ of the data directory"
@@ -243,7 +269,13 @@ def _refuse_stray_characters(name: str, text: str, *, anything_visible: bool = F
 def _right_values(name: str, kind: Any, default: Any) -> str:
     if get_origin(kind) is Literal:
         return f"Right is one of: {', '.join(str(value) for value in get_args(kind))}"
-    what = {bool: "true or false", Port: "a number up to 65535", Milliseconds: "a number of milliseconds"}[kind]
+    what = {
+        bool: "true or false",
+        Port: "a number up to 65535",
+        Milliseconds: "a number of milliseconds",
+        Seconds: "a number of seconds, at most a day",
+        Count: "a number up to a million",
+    }[kind]
     return f"Right is {what}, for example {name}={str(default).lower() if kind is bool else default}"
 
 

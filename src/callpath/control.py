@@ -2,30 +2,46 @@
 
 A command is retried with the same `command_id`, which Telnyx carries out once, when no answer came or the answer was
 429 or 5xx. Everything else is final. Source: developers.telnyx.com, "Command retries".
+
+This is the only layer that retries; whoever sends a command says when it is of no use any more, and is told of each try.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 
 import httpx2
-import stamina
 
 from callpath.clock import Clock
 from callpath.errors import CallpathError, ControlError, RemoteProtocolError
-from callpath.wire.api import CallStatus, parse_errors, read_one
+from callpath.wire.api import CallEvent, CallStatus, parse_errors, read_list, read_one, read_page
 from callpath.wire.command import Command, command_path, encode_command
 from callpath.wire.document import Json, parse_json
-from callpath.wire.ids import CallControlId, path_segment
+from callpath.wire.ids import CallControlId, SessionId, path_segment
 
 ANSWER_S_MAX = 5.0
 """How long to wait for the answer to one try. Telnyx advises to retry after 500 ms without one; a streaming_start may
 be answered only after the socket was opened (observed), so we give it longer before we ask again."""
 
-TRIES_MAX = 4
-BACKOFF_S_MAX = 2.0
-"""Four tries with 0.2, 0.4, 0.8 s between: done within the 60 s in which Telnyx knows a command_id again."""
+RETRY_MS_MAX = 50_000.0
+"""No try begins later than this after the first: Telnyx knows a command_id again for 60 s, and a command that was carried
+out without our hearing of it must not be carried out twice."""
+
+ASK_MS_MAX = 8_000.0
+"""The same for questions: whoever asks can ask again."""
+
+BACKOFF_MS, BACKOFF_MS_MAX = 200.0, 5_000.0
+"""The pause before the second try, and the longest; each is twice the one before, or what Telnyx asks for."""
+
+WAIT_MS_MAX = 30_000.0
+"""A `Retry-After` longer than this is not waited for in one piece."""
+
+EVENTS_PAGE, EVENTS_PAGES_MAX = 250, 8
+"""Rows on a page of call events, Telnyx's maximum, and pages read of one call."""
+
+UNKNOWN_FILTER = "10031"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +52,17 @@ class CommandReply:
     document: Json
     latency_ms: float
     attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """A try that failed, and how long it is until the next."""
+
+    attempt: int
+    wait_ms: float
+    latency_ms: float
+    status: int | None
+    reason: str
 
 
 class Control:
@@ -67,14 +94,28 @@ class Control:
     ) -> None:
         await self._http.__aexit__(kind, error, trace)
 
-    async def send(self, command: Command, call_control_id: CallControlId | None = None) -> CommandReply:
-        """Send one command. Raises ControlError, with Telnyx's code and detail, when it was not accepted."""
+    async def send(
+        self,
+        command: Command,
+        call_control_id: CallControlId | None = None,
+        *,
+        spent_ms: float = 0.0,
+        is_over: Callable[[], bool] = lambda: False,
+        on_retry: Callable[[Retry], None] = lambda _: None,
+    ) -> CommandReply:
+        """Send one command, until it is answered. Raises ControlError, with Telnyx's code and detail, when it was not
+        accepted.
+
+        `spent_ms` is the time since it was sent first, by another process. Once `is_over`, no further try is made.
+        """
         path = command_path(command, call_control_id)
-        return await self._request("POST", path, command.NAME, command.command_id, encode_command(command))
+        body = encode_command(command)
+        left_ms = RETRY_MS_MAX - spent_ms
+        return await self._request("POST", path, command.NAME, command.command_id, body, left_ms, is_over, on_retry)
 
     async def call_status(self, call_control_id: CallControlId) -> CallStatus:
         """One leg as Telnyx sees it; kept for 10 minutes after its end. Raises ControlError."""
-        reply = await self._request("GET", f"/calls/{path_segment(call_control_id)}", "call status", None, None)
+        reply = await self._ask(f"/calls/{path_segment(call_control_id)}", "call status")
         try:
             return read_one(CallStatus, reply.document)
         except RemoteProtocolError as error:
@@ -82,23 +123,66 @@ class Control:
                 f"call status: the answer is not Telnyx's: {error}", command="call status", status=reply.status
             ) from error
 
-    async def _request(
-        self, method: str, path: str, command: str, command_id: str | None, body: bytes | None
-    ) -> CommandReply:
-        started_ms = self._clock.now_ms()
-        attempts = 0
+    async def call_events(self, session: SessionId) -> list[CallEvent]:
+        """All that Telnyx has written down of a call: commands that it got, webhooks that it made. Raises ControlError.
+
+        The name of the filter has changed over the years; the other one is tried where one is not known (10031).
+        """
         try:
-            async for attempt in stamina.retry_context(
-                on=_is_retryable, attempts=TRIES_MAX, timeout=None, wait_initial=0.2, wait_max=BACKOFF_S_MAX
-            ):
-                with attempt:
-                    attempts = attempt.num
-                    status, document = await self._try(method, path, command, command_id, body)
+            return await self._call_events("application_session_id", session)
         except ControlError as error:
-            error.latency_ms = self._clock.now_ms() - started_ms
-            error.attempts = attempts
-            raise
-        return CommandReply(status, document, self._clock.now_ms() - started_ms, attempts)
+            if error.code != UNKNOWN_FILTER:
+                raise
+            return await self._call_events("call_session_id", session)
+
+    async def _call_events(self, name: str, session: SessionId) -> list[CallEvent]:
+        rows: list[CallEvent] = []
+        for number in range(1, EVENTS_PAGES_MAX + 1):
+            query = f"filter[{name}]={path_segment(session)}&page[number]={number}&page[size]={EVENTS_PAGE}"
+            reply = await self._ask(f"/call_events?{query}", "call events")
+            try:
+                rows += read_list(CallEvent, reply.document)
+                pages = read_page(reply.document).total_pages or 1
+            except RemoteProtocolError as error:
+                raise ControlError(
+                    f"call events: the answer is not Telnyx's: {error}", command="call events", status=reply.status
+                ) from error
+            if number >= pages:
+                break
+        return rows
+
+    async def _ask(self, path: str, name: str) -> CommandReply:
+        return await self._request("GET", path, name, None, None, ASK_MS_MAX)
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        command: str,
+        command_id: str | None,
+        body: bytes | None,
+        left_ms: float,
+        is_over: Callable[[], bool] = lambda: False,
+        on_retry: Callable[[Retry], None] = lambda _: None,
+    ) -> CommandReply:
+        started_ms = try_ms = self._clock.now_ms()
+        attempt = 1
+        while True:
+            try:
+                status, document = await self._try(method, path, command, command_id, body)
+                return CommandReply(status, document, self._clock.now_ms() - started_ms, attempt)
+            except ControlError as error:
+                now_ms = self._clock.now_ms()
+                error.latency_ms, error.attempts = now_ms - started_ms, attempt
+                wait_ms = max(min(BACKOFF_MS * 2 ** (attempt - 1), BACKOFF_MS_MAX), min(error.wait_ms, WAIT_MS_MAX))
+                if not error.retryable or is_over() or now_ms - started_ms + wait_ms > left_ms:
+                    raise
+                on_retry(Retry(attempt, wait_ms, now_ms - try_ms, error.status, error.detail or ""))
+                await self._clock.sleep_ms(wait_ms)
+                if is_over():
+                    raise
+                attempt += 1
+                try_ms = self._clock.now_ms()
 
     async def _try(
         self, method: str, path: str, command: str, command_id: str | None, body: bytes | None
@@ -131,11 +215,17 @@ class Control:
             code=first.code if first else None,
             detail=detail,
             retryable=answer.status_code == 429 or answer.status_code >= 500,
+            wait_ms=_wait_ms(answer.headers),
         )
 
 
-def _is_retryable(error: Exception) -> bool:
-    return isinstance(error, ControlError) and error.retryable
+def _wait_ms(headers: httpx2.Headers) -> float:
+    """How long Telnyx asks us to wait, in whole seconds; 0 where it does not say."""
+    for name in ("retry-after", "x-ratelimit-reset"):
+        text = headers.get(name, "").strip()
+        if text.isascii() and text.isdigit() and len(text) < 9:
+            return 1000.0 * int(text)
+    return 0.0
 
 
 def _document(body: bytes) -> Json:

@@ -59,7 +59,7 @@ class ControlError(CallpathError):
 
     `status` is the HTTP status (None when no answer came), `code` Telnyx's own code as text ("90018"),
     `retryable` says whether the identical command may be sent again with the same command_id; `attempts` and
-    `latency_ms` cover all tries that were made.
+    `latency_ms` cover all tries that were made, `wait_ms` is how long Telnyx asks us to wait before the next.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class ControlError(CallpathError):
         code: str | None = None,
         detail: str | None = None,
         retryable: bool = False,
+        wait_ms: float = 0.0,
     ) -> None:
         super().__init__(message)
         self.command = command
@@ -80,6 +81,7 @@ class ControlError(CallpathError):
         self.code = code
         self.detail = detail
         self.retryable = retryable
+        self.wait_ms = wait_ms
         self.attempts = 1
         self.latency_ms = 0.0
 

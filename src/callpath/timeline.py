@@ -22,11 +22,13 @@ class What(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
 
 
 class WebhookReceived(What, frozen=True, kw_only=True, tag="webhook.received"):
-    """An event came, was authentic and is stored. `body` is the whole document."""
+    """An event came, was authentic and is stored. `body` is the whole document. `fetched`: it never came here, and was
+    read from Telnyx's own list afterwards."""
 
     event_type: str
     event_id: str
     body: dict[str, Any]
+    fetched: bool = False
 
 
 # --- to Telnyx, over HTTP --------------------------------------------------------------------------------------------
@@ -55,6 +57,19 @@ class CommandAnswered(What, frozen=True, kw_only=True, tag="command.answered"):
     @property
     def accepted(self) -> bool:
         return self.status is not None and 200 <= self.status < 300
+
+
+class CommandRetried(What, frozen=True, kw_only=True, tag="command.retried"):
+    """A try of a command was not answered with success, or the server was restarted before the answer came; the same
+    command, with the same `command_id`, goes out again after `wait_ms`."""
+
+    command: str
+    command_id: str
+    attempt: int
+    wait_ms: float = 0.0
+    status: int | None = None
+    latency_ms: float = 0.0
+    reason: str = ""
 
 
 # --- the four markers, and what follows them on the socket -----------------------------------------------------------
@@ -234,11 +249,13 @@ class StreamProbed(What, frozen=True, kw_only=True, tag="stream.probed"):
 
 
 class PolicyActed(What, frozen=True, kw_only=True, tag="policy.acted"):
-    """A policy takes its next step (`number` counts from 1) for the caller: `no_socket`, or `stuck`."""
+    """A policy takes a step for the caller: `no_socket`, `stuck`, `restart` or `refuse`. `number` counts the policy's
+    steps in this call from 1, `position` is the step's place in the setting, from 0."""
 
     policy: str
     number: int
     step: str
+    position: int = 0
 
 
 class CallStuck(What, frozen=True, kw_only=True, tag="call.stuck"):
@@ -247,6 +264,21 @@ class CallStuck(What, frozen=True, kw_only=True, tag="call.stuck"):
     reason: str
     number: int
     after_ms: int
+
+
+class CallRefused(What, frozen=True, kw_only=True, tag="call.refused"):
+    """A new call is turned away: the server is `draining`, `full`, or its event loop is `late`."""
+
+    reason: str
+    detail: str = ""
+
+
+class CallTakenUp(What, frozen=True, kw_only=True, tag="call.taken_up"):
+    """The server was restarted while the call was up, and goes on with it. `fetched` counts the events that had been
+    missed and were read from Telnyx's list."""
+
+    fetched: int = 0
+    detail: str = ""
 
 
 class CallChecked(What, frozen=True, kw_only=True, tag="call.checked"):
@@ -301,6 +333,7 @@ KINDS: tuple[type[What], ...] = (
     WebhookReceived,
     CommandSent,
     CommandAnswered,
+    CommandRetried,
     StreamStarting,
     StreamUrl,
     StreamAccepted,
@@ -322,6 +355,8 @@ KINDS: tuple[type[What], ...] = (
     StreamProbed,
     PolicyActed,
     CallStuck,
+    CallRefused,
+    CallTakenUp,
     CallChecked,
     HandlerStarted,
     HandlerEnded,
@@ -394,7 +429,7 @@ def describe(what: What) -> str:
     """One line for people. No phone number, digit or token stands in it."""
     match what:
         case WebhookReceived():
-            return f"Webhook {what.event_type}"
+            return f"Webhook {what.event_type}" + (", missed and fetched from Telnyx" if what.fetched else "")
         case CommandSent():
             return f"Command {what.command} sent"
         case CommandAnswered() if what.accepted:
@@ -404,6 +439,9 @@ def describe(what: What) -> str:
         case CommandAnswered():
             code = f"{what.error_code} " if what.error_code else ""
             return f"Command {what.command} refused: {what.status} {code}{what.error_detail or ''}".rstrip()
+        case CommandRetried():
+            said = f"{what.status or 'no answer'}, {what.latency_ms:.0f} ms" if what.attempt else "restart"
+            return f"Command {what.command} goes out again ({said}): {what.reason}"
         case StreamStarting():
             return f"Media stream being started (with {what.within})"
         case StreamUrl():
@@ -466,6 +504,11 @@ def describe(what: What) -> str:
             return f"Policy {what.policy}, step {what.number}: {what.step}"
         case CallStuck():
             return f"The line is up and the call goes nowhere ({what.reason}, after {what.after_ms / 1000:.0f} s)"
+        case CallRefused():
+            return f"Call refused: {what.detail or what.reason}"
+        case CallTakenUp():
+            missed = f", {what.fetched} missed events fetched" if what.fetched else ""
+            return f"Taken up after a restart{missed}" + (f" ({what.detail})" if what.detail else "")
         case CallChecked():
             says = {True: "the line is up", False: "the call is over", None: "no answer"}[what.alive]
             return f"Telnyx was asked for the call's state: {says}" + (f" ({what.detail})" if what.detail else "")

@@ -18,12 +18,15 @@ from callpath.call.watchdog import (
     Step,
     due_commands,
     look,
+    parse_refusal,
     parse_steps,
 )
 from callpath.errors import ConfigError
 from callpath.timeline import (
     CallChecked,
+    CallRefused,
     CallStuck,
+    CallTakenUp,
     CommandAnswered,
     CommandSent,
     Entry,
@@ -36,7 +39,7 @@ from callpath.timeline import (
     StreamStarting,
     What,
 )
-from callpath.wire.command import Command
+from callpath.wire.command import Command, Hangup, Transfer
 from callpath.wire.document import write
 from callpath.wire.ids import StreamId
 from tests.call.test_session import ANSWERED, HANGUP, INITIATED, PLAN, SESSION, event
@@ -99,6 +102,8 @@ def _word(what: What) -> str:
             return f"step {what.step}"
         case CallStuck():
             return f"stuck {what.reason}"
+        case CallRefused():
+            return "refused"
         case _:
             raise AssertionError(what)
 
@@ -177,7 +182,7 @@ def test_telnyx_says_failed_before_the_time_is_over() -> None:
     assert call.run(0) == ["missing nothing", "step retry", "streaming_start"]
     call.add(failed)  # delivered twice
     assert call.run(7_999) == []
-    assert "connection_failed" in call.session.missing[1][1].reason
+    assert "connection_failed" in call.written[0].reason  # type: ignore[attr-defined]
 
 
 def test_a_stream_that_was_lost_is_asked_for_again() -> None:
@@ -216,7 +221,7 @@ def test_a_request_that_is_refused_counts_as_no_stream() -> None:
     retried = ["missing nothing", "step retry", "streaming_start"]
 
     assert said == [*retried, "missing nothing", "step speak", "speak", "step hangup", "hangup"]
-    assert "422 90046" in call.session.missing[1][1].reason
+    assert "422 90046" in call.written[0].reason  # type: ignore[attr-defined]
 
 
 def test_a_transfer_that_fails_is_followed_by_the_next_step() -> None:
@@ -276,8 +281,31 @@ def test_another_process_goes_on_where_the_first_was() -> None:
 
     assert due_commands(taken_up, PLAN, "t", PATIENCE) == []
     assert look(taken_up, PATIENCE, Live(), 9_100).entries[1:] == (
-        PolicyActed(policy="no_socket", number=2, step="speak"),
+        PolicyActed(policy="no_socket", number=2, step="speak", position=1),
     )
+
+
+def test_a_stream_that_came_back_ends_the_sequence() -> None:
+    """Lost an hour later once more, the call is due a retry again, and not the hang-up that stands next."""
+    call = asked()
+    call.run(8_000)
+    call.now += 10
+    call.add(STREAM)
+    call.now += 3_600_000
+    call.add(event("streaming.failed", failure_reason="disconnected"))
+
+    assert call.run(0, Live(handler_running=True)) == ["missing lost", "step retry", "streaming_start"]
+
+
+def test_a_stream_lost_with_a_restart_is_waited_for_and_then_asked_for() -> None:
+    """Telnyx was seen to connect again by itself; a second request meanwhile would be refused (90045)."""
+    call = asked()
+    call.add(STREAM)
+    call.now += 60_000
+    call.add(CallTakenUp())
+
+    assert call.run(7_999) == []
+    assert call.run(1) == ["missing lost", "step retry", "streaming_start"]
 
 
 # --- stuck -----------------------------------------------------------------------------------------------------------
@@ -332,15 +360,54 @@ def test_90018_ends_a_call() -> None:
     assert call.session.state == "ended"
 
 
+@pytest.mark.parametrize("command", [Transfer(to="+15555550123", command_id="t1"), Hangup(command_id="h1")])
+def test_a_call_that_leaves_us_needs_no_stream(command: Command) -> None:
+    """The handler has sent him on, or hung up: that Telnyx then reports the stream as lost is no reason to ask again."""
+    call = asked()
+    call.add(STREAM)
+    call.send(command)
+    call.now += 10
+    call.add(event("streaming.failed", failure_reason="disconnected"))
+
+    assert call.run(59_000) == []
+
+
 def test_a_caller_who_was_transferred_needs_no_handler() -> None:
     """The handler has sent him on and returned; he talks to somebody."""
-    from callpath.wire.command import Transfer
-
     call = asked()
     call.add(STREAM)
     call.send(Transfer(to="+15555550123", command_id="t1"))
 
     assert call.run(3_600_000) == []
+
+
+@given(st.data())
+def test_whatever_happens_the_caller_is_helped_once_a_time(data: st.DataObject) -> None:
+    """Steps come in their order, at most once between two streams, and never while a socket is open or the call is over."""
+    happenings = [
+        STREAM,
+        event("streaming.failed", failure_reason="disconnected"),
+        event("call.speak.ended"),
+        SocketReceived(path="/x"),
+        CallTakenUp(),
+        HANGUP,
+    ]
+    call = asked()
+    steps: list[str] = []
+    for _ in range(data.draw(st.integers(1, 12))):
+        what = data.draw(st.sampled_from([None, *happenings]))
+        if what is not None:
+            call.now += 1
+            call.add(what)
+        if what is STREAM:
+            steps.clear()
+        live = Live(socket_open=data.draw(st.booleans()), handler_running=True)
+        ended = call.session.ended
+        said = call.run(data.draw(st.integers(0, 30_000)), live, accept=data.draw(st.booleans()))
+        steps += [word for word in said if word.startswith("step")]
+
+        assert steps == [f"step {step.kind}" for step in STEPS][: len(steps)]
+        assert not (said and (ended or live.socket_open))
 
 
 def test_zero_turns_a_time_off() -> None:
@@ -350,6 +417,53 @@ def test_zero_turns_a_time_off() -> None:
 
     assert call.run(10**9) == []
     assert look(call.session, off, Live(socket_open=True, idle_ms=10**9), call.now) == Look()
+
+
+# --- no room ---------------------------------------------------------------------------------------------------------
+
+DRAINING = Live(refusing=CallRefused(reason="draining"))
+
+
+def test_a_call_for_which_there_is_no_room_is_turned_away() -> None:
+    """Politely, and said so: not answered into silence."""
+    call = Watched(INITIATED)
+    found = look(call.session, PATIENCE, DRAINING, call.now)
+    for what in found.entries:
+        call.add(what)
+    (command,) = due_commands(call.session, PLAN, "t", PATIENCE)
+
+    assert found.entries == (
+        CallRefused(reason="draining"),
+        PolicyActed(policy="refuse", number=1, step="busy"),
+    )
+    assert write(command) | {"command_id": None} == {"command_id": None, "cause": "USER_BUSY"}
+    assert call.session.next_commands(PLAN, "t") == []
+    assert look(call.session, PATIENCE, DRAINING, call.now) == Look()
+
+
+def test_a_call_that_we_have_begun_to_take_is_taken() -> None:
+    """The answer is on its way to Telnyx already."""
+    answering, answered = Watched(INITIATED), asked()
+    answering.send(PLAN.answer("v3:x", SESSION, "t"))  # type: ignore[arg-type]
+
+    assert look(answering.session, PATIENCE, DRAINING, 1_000) == Look()
+    assert look(answered.session, PATIENCE, DRAINING, 1_000).entries == ()
+
+
+def test_a_transfer_that_telnyx_refuses_ends_in_a_busy_line() -> None:
+    """Whether a call that nobody has answered can be transferred is not documented."""
+    patience = Patience(refuse_with=parse_refusal("X", "transfer:+15555550123"))
+    call = Watched(INITIATED, patience=patience)
+
+    said = call.run(0, DRAINING, accept=False)
+    assert [word for word in said if not word.startswith("step")] == ["refused", "transfer", "reject"]
+
+
+@pytest.mark.parametrize("text", ["", "away", "transfer:", "transfer:555"])
+def test_a_wrong_refusal_is_named_at_start(text: str) -> None:
+    """Not during the first deploy."""
+    with pytest.raises(ConfigError, match="CALLPATH_REFUSE_WITH"):
+        parse_refusal("CALLPATH_REFUSE_WITH", text)
 
 
 # --- the setting -----------------------------------------------------------------------------------------------------

@@ -6,6 +6,8 @@ import pytest
 
 from callpath.doctor.engine import judge
 from callpath.doctor.facts import Arrived, Facts
+from callpath.doctor.recorded import judge_call
+from callpath.doctor.rules import sample_call
 from callpath.doctor.rules.sample import answer, dns, media, tcp, tls, upgrade
 from callpath.doctor.suspects import proven, unproven
 
@@ -54,3 +56,17 @@ def test_what_a_proxy_added_is_seen_from_the_other_end() -> None:
         "the callpath server got /audio?a=1 as ws from 10.0.0.7; added on the way: x-forwarded-proto: https"
         in proven(media(arrived=told))
     )
+
+
+@pytest.mark.parametrize(
+    ("happened", "guilty"),
+    [
+        (sample_call.GOOD, [False, False, False]),
+        (sample_call.turned_away("no_token", 401), [False, False, False]),
+        (sample_call.RANG, [None, None, None]),
+        ([*sample_call.ACCEPTED, (20_000, sample_call.hung_up())], [None, None, None]),
+    ],
+)
+def test_of_a_call_only_what_its_timeline_shows(happened: list[sample_call.Timed], guilty: list[bool | None]) -> None:
+    """A call that never came as far as the socket says nothing of the platform; one whose socket came acquits it."""
+    assert guilty == [suspect.guilty for suspect in judge_call(sample_call.a_call(happened)).suspects]

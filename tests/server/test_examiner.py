@@ -49,7 +49,7 @@ async def test_calls_that_fail_together_share_one_probe() -> None:
         return FAULT
 
     examiner = Examiner(examine, clock)
-    first, second = await asyncio.gather(examiner.verdict("wss://a", "t0k3n"), examiner.verdict("wss://b", None))
+    first, second = await asyncio.gather(examiner.verdict("wss://a", None, "t0k3n"), examiner.verdict("wss://b", None))
     await clock.advance(SHARED_MS)
     third = await examiner.verdict("wss://c", None)
 
@@ -137,10 +137,19 @@ async def test_the_timeline_names_a_proxy_that_swallows_the_upgrade(tmp_path: Pa
 
 
 @e2e
-async def test_a_healthy_url_is_said_to_be_healthy(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("token_in", "path"),
+    [("header", "{session}/audio"), ("path", "{session}/audio/***"), ("off", "test-connection/audio")],
+)
+async def test_a_healthy_url_is_said_to_be_healthy(tmp_path: Path, token_in: str, path: str) -> None:
     """Telnyx never tried: then the way is not to blame. The probe is echoed, and takes nobody's socket."""
     async with serving(
-        BUILTIN["tone"](), tmp_path, examine=_examine, socket_within_ms=100, no_socket_then="retry"
+        BUILTIN["tone"](),
+        tmp_path,
+        examine=_examine,
+        socket_within_ms=100,
+        no_socket_then="retry",
+        token_in=token_in,
     ) as served:
         caller = await served.telnyx.call(faults=["connects_late=1500"])
         session = caller.call.leg.call_session_id
@@ -150,7 +159,7 @@ async def test_a_healthy_url_is_said_to_be_healthy(tmp_path: Path) -> None:
 
     (probed,) = (entry.what for entry in entries if isinstance(entry.what, StreamProbed))
     assert (probed.healthy, probed.code) == (True, None), probed
-    assert probed.url.endswith("/audio")
+    assert probed.url == f"{served.socket_url}/api/calls/{path.format(session=session)}"
 
 
 @e2e

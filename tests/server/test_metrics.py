@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import httpx2
 import pytest
 
+from callpath.server.builtin import BUILTIN
 from callpath.server.metrics import Metrics
 from callpath.timeline import (
     CallStuck,
     CommandAnswered,
+    CommandRetried,
+    FirstOutbound,
+    MediaCounted,
+    MediaSymptom,
     PolicyActed,
     SocketRefused,
     StreamMissing,
     StreamProbed,
+    StreamStopped,
     WebhookReceived,
     What,
 )
+from callpath.wire.ids import StreamId
+from tests.serving import serving
+
+S1, S2 = StreamId("s1"), StreamId("s2")
 
 
 @pytest.mark.parametrize(
@@ -40,6 +53,11 @@ from callpath.timeline import (
             PolicyActed(policy="no_socket", number=1, step="retry"),
             'policy_steps_total{policy="no_socket",step="retry"}',
         ),
+        (
+            CommandRetried(command="answer", command_id="1", attempt=1, status=503),
+            'command_retries_total{command="answer",status="503"}',
+        ),
+        (MediaSymptom(code="SYM010", slug="", meaning=""), 'media_symptoms_total{code="SYM010"}'),
         (CallStuck(reason="too_long", number=1, after_ms=1), 'calls_stuck_total{reason="too_long"}'),
     ],
 )
@@ -49,6 +67,54 @@ def test_an_entry_is_counted(what: What, line: str) -> None:
     metrics.count(what)
 
     assert f"callpath_{line} 1.0" in metrics.text().decode().splitlines()
+
+
+def test_frames_are_counted_by_their_growth() -> None:
+    """Each entry has the stream's whole count so far; adding those up would count a frame a hundred times."""
+    metrics = Metrics()
+    for count in (
+        MediaCounted(stream_id=S1, frames_in=500, lost=2),
+        MediaCounted(stream_id=S1, frames_in=1000, lost=2),
+    ):
+        metrics.count(count)
+    metrics.count(StreamStopped(stream_id=S1))
+    metrics.count(MediaCounted(stream_id=S2, frames_in=10, frames_out=20))
+    lines = metrics.text().decode().splitlines()
+
+    assert 'callpath_frames_total{direction="in"} 1010.0' in lines
+    assert 'callpath_frames_total{direction="out"} 20.0' in lines
+    assert 'callpath_frame_troubles_total{what="lost"} 2.0' in lines
+
+
+@pytest.mark.e2e
+async def test_the_page_of_a_server_at_work(tmp_path: Path) -> None:
+    """One call, from outside: the numbers that an operator looks at first."""
+    async with serving(BUILTIN["tone"](), tmp_path) as served, httpx2.AsyncClient(trust_env=False) as http:
+        caller = await served.telnyx.call()
+        await caller.heard_for(300)
+        session = caller.call.leg.call_session_id
+        await served.until_kind(session, FirstOutbound)
+        page = await http.get(f"{served.url}/metrics")
+        await caller.hangup()
+        await caller.ended()
+        await served.until_kind(session, StreamStopped)
+        await http.post(f"{served.url}/api/calls/webhook", content=b"{}")
+        after = (await http.get(f"{served.url}/metrics")).text.splitlines()
+
+    lines = page.text.splitlines()
+    assert page.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert {
+        "callpath_calls 1.0",
+        "callpath_sockets 1.0",
+        "callpath_outbox_commands 0.0",
+        "callpath_draining 0.0",
+    } <= set(lines)
+    assert 'callpath_stage_seconds_count{stage="first outbound frame"} 1.0' in lines
+    assert 'callpath_commands_total{command="answer",status="200"} 1.0' in lines
+    assert 'callpath_refused_total{reason="unsigned",what="webhook"} 1.0' in after
+    assert 'callpath_webhooks_total{result="refused"} 1.0' in after
+    assert any(line.startswith('callpath_frames_total{direction="out"}') for line in after)
+    assert session not in page.text
 
 
 def test_two_servers_count_apart() -> None:

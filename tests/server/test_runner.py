@@ -49,10 +49,10 @@ async def test_the_command_is_on_disk_before_it_leaves(tmp_path: Path, monkeypat
         on_disk: list[list[str]] = []
         send = served.runner.control.send
 
-        async def watched(command: Any, leg: Any = None) -> Any:
+        async def watched(command: Any, leg: Any, **more: Any) -> Any:
             entries = await served.timeline(session)
             on_disk.append([entry.what.command for entry in entries if isinstance(entry.what, CommandSent)])
-            return await send(command, leg)
+            return await send(command, leg, **more)
 
         monkeypatch.setattr(served.runner.control, "send", watched)
         caller = await served.telnyx.call()

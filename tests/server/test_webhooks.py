@@ -82,8 +82,10 @@ async def test_a_duplicate_changes_nothing(tmp_path: Path) -> None:
     async with server(tmp_path) as it:
         answers = await asyncio.gather(*[it.post(hangup()) for _ in range(10)])
         entries = await it.runner.log.read(SESSION)
+        metrics = it.runner.metrics.text().decode()
 
     assert {answer.status_code for answer in answers} == {200}
+    assert 'callpath_webhooks_total{result="duplicate"} 9.0' in metrics
     assert sorted(answer.json()["result"] for answer in answers) == ["duplicate"] * 9 + ["ok"]
     assert len(entries) == 1
 

@@ -21,6 +21,7 @@ from callpath.errors import RemoteProtocolError
 from callpath.timeline import (
     CallChecked,
     CallStuck,
+    CallTakenUp,
     CommandAnswered,
     CommandSent,
     Entry,
@@ -44,6 +45,9 @@ from callpath.timeline import (
 from callpath.wire.command import Answer, Command, StreamingStart
 from callpath.wire.ids import CallControlId, LegId, SessionId
 from callpath.wire.webhook import CallPayload, CallSpeakEnded, StreamingFailed, StreamingStarted, Webhook, read_webhook
+
+REFUSE = "refuse"
+"""The policy that turns new calls away, as timelines name it."""
 
 CALL_HAS_ENDED = "90018"
 """Telnyx's code for a command to a call that is over: a normal race, and its last word."""
@@ -119,8 +123,12 @@ class CallSession:
     speaks_ended: dict[str, int] = field(default_factory=dict)
     """When Telnyx had spoken, by event id."""
 
-    missing: dict[int, tuple[int, StreamMissing]] = field(default_factory=dict)
-    """By attempt, with the time."""
+    failed_unix_ms: int = 0
+    taken_up_unix_ms: int = 0
+    """When Telnyx reported a stream as failed, and when a process took the call up after a restart, the last time."""
+
+    missing: tuple[int, StreamMissing] | None = None
+    """The last one, with the time."""
 
     stuck: dict[int, tuple[int, CallStuck]] = field(default_factory=dict)
     acted: dict[tuple[str, int], tuple[int, PolicyActed]] = field(default_factory=dict)
@@ -139,6 +147,11 @@ class CallSession:
     @property
     def ended(self) -> bool:
         return self.over_unix_ms is not None or (self.leg is not None and self.leg.state is LegState.ENDED)
+
+    @property
+    def refused(self) -> bool:
+        """We turned the call away."""
+        return any(policy == REFUSE for policy, _ in self.acted)
 
     @property
     def answered_unix_ms(self) -> int:
@@ -182,6 +195,11 @@ class CallSession:
         asked = [sent.command_id for sent in self.commands.values() if "stream_url" in sent.body]
         return sorted(asked, key=lambda command_id: (self.sent_unix_ms[command_id], command_id))
 
+    def unanswered(self) -> list[CommandSent]:
+        """Commands whose fate is not known, in order."""
+        open_ = [sent for sent in self.commands.values() if sent.command_id not in self.answers]
+        return sorted(open_, key=lambda sent: (self.sent_unix_ms[sent.command_id], sent.command_id))
+
     def leg_of(self, call_control_id: CallControlId) -> Leg | None:
         """The leg that a command or a frame names."""
         return next((leg for leg in self.legs.values() if leg.call_control_id == call_control_id), None)
@@ -218,13 +236,15 @@ class CallSession:
                 self.refusals.append(what)
                 self.refused_unix_ms = max(self.refused_unix_ms, at)
             case StreamMissing() as what:
-                self.missing[what.attempt] = (at, what)
+                self.missing = max(self.missing or (0, what), (at, what), key=lambda item: (item[0], item[1].attempt))
             case StreamProbed() as what:
                 self.probed = what
             case CallStuck() as what:
                 self.stuck[what.number] = (at, what)
             case PolicyActed() as what:
                 self.acted[what.policy, what.number] = (at, what)
+            case CallTakenUp():
+                self.taken_up_unix_ms = max(self.taken_up_unix_ms, at)
             case CallChecked() as what:
                 self.checked = max(self.checked or (0, what), (at, what), key=lambda item: item[0])
                 if what.alive is False:
@@ -266,6 +286,7 @@ class CallSession:
         if isinstance(payload, CallSpeakEnded):
             self.speaks_ended[webhook.id] = at
         if isinstance(payload, StreamingFailed):
+            self.failed_unix_ms = max(self.failed_unix_ms, at)
             if payload not in self.streaming_failures:
                 self.streaming_failures.append(payload)
         elif isinstance(payload, StreamingStarted) and webhook.event_type == "streaming.started":
@@ -283,7 +304,7 @@ class CallSession:
         """What the call needs now: an answer while it rings, its stream once it is answered. Each is returned once,
         provided that the caller records a CommandSent for it."""
         leg = self.leg
-        if leg is None or self.ended:
+        if leg is None or self.ended or self.refused:
             return []
         if leg.state is LegState.INITIATED and leg.direction == "incoming" and not self._sent(Answer):
             return [plan.answer(leg.call_control_id, self.session, token)]

@@ -16,10 +16,10 @@ import msgspec
 
 from callpath.call.leg import LegState
 from callpath.call.plan import StreamPlan, derived_command_id
-from callpath.call.session import CallSession
+from callpath.call.session import REFUSE, CallSession
 from callpath.errors import ConfigError
-from callpath.timeline import CallStuck, PolicyActed, StreamMissing, What
-from callpath.wire.command import Command, Hangup, Speak, StreamingStart, Transfer
+from callpath.timeline import CallRefused, CallStuck, PolicyActed, StreamMissing, What
+from callpath.wire.command import Command, Hangup, Reject, Speak, StreamingStart, Transfer
 
 NO_SOCKET, STUCK = "no_socket", "stuck"
 """The policies, as timelines name them."""
@@ -35,12 +35,12 @@ SPEAK_MS, SPEAK_MS_PER_CHAR = 10_000, 100
 
 SPEAK_CHARS_MAX = 3_000
 
-StepKind = Literal["retry", "speak", "transfer", "hangup", "nothing"]
+StepKind = Literal["retry", "speak", "transfer", "hangup", "nothing", "busy", "reject"]
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that is done for a caller who hears nothing. `text` is what is spoken, or who is called."""
+    """One thing that is done for a caller whom we cannot serve. `text` is what is spoken, or who is called."""
 
     kind: StepKind
     text: str = ""
@@ -53,6 +53,7 @@ class Patience:
 
     socket_within_ms: int = 8_000
     no_socket_then: tuple[Step, ...] = ()
+    refuse_with: tuple[Step, ...] = (Step("busy"),)
     media_idle_ms: int = 60_000
     no_handler_ms: int = 60_000
     call_ms_max: int = 14_400_000
@@ -60,8 +61,10 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What only the process knows that carries the call. `idle_ms` is the time since the last frame on the socket."""
+    """What only the process knows that carries the call. `idle_ms` is the time since the last frame on the socket;
+    `refusing`, where set, is why no new call can be taken."""
 
+    refusing: CallRefused | None = None
     socket_open: bool = False
     idle_ms: float = 0.0
     handler_running: bool = False
@@ -92,12 +95,32 @@ def parse_steps(setting: str, text: str) -> tuple[Step, ...]:
         argument = (argument or "").strip()
         if kind == "speak" and not 0 < len(argument) <= SPEAK_CHARS_MAX:
             raise ConfigError(setting, f"has a speak with {len(argument)} characters", "Telnyx speaks 1 to 3,000")
-        if kind == "transfer" and not re.fullmatch(r"\+[1-9]\d{6,14}|sips?:\S+", argument):
-            raise ConfigError(
-                setting, "has a transfer to no number", "Right is transfer:+15555550123 or transfer:sip:ID@HOST"
-            )
+        if kind == "transfer":
+            _check_number(setting, argument)
         steps.append(Step(kind, argument, language or "en-US"))
     return tuple(steps)
+
+
+def parse_refusal(setting: str, text: str) -> tuple[Step, ...]:
+    """What is done with a call that cannot be taken: `busy`, `reject` or `transfer:NUMBER`. Raises ConfigError.
+
+    Whether Telnyx transfers a call that nobody has answered is not documented: if it refuses, the line is busy.
+    """
+    if text == "busy":
+        return (Step("busy"),)
+    if text == "reject":
+        return (Step("reject"),)
+    if text.startswith("transfer:"):
+        _check_number(setting, text.removeprefix("transfer:"))
+        return (Step("transfer", text.removeprefix("transfer:")), Step("busy"))
+    raise ConfigError(setting, f"is {text!r}", "Right is busy, reject, or transfer:+15555550123")
+
+
+def _check_number(setting: str, number: str) -> None:
+    if not re.fullmatch(r"\+[1-9]\d{6,14}|sips?:\S+", number):
+        raise ConfigError(
+            setting, "has a transfer to no number", "Right is transfer:+15555550123 or transfer:sip:ID@HOST"
+        )
 
 
 # --- looking ---------------------------------------------------------------------------------------------------------
@@ -106,7 +129,11 @@ def parse_steps(setting: str, text: str) -> tuple[Step, ...]:
 def look(session: CallSession, patience: Patience, live: Live, now_unix_ms: int) -> Look:
     """What is wrong with a call at this moment. Call it at each news, and at the time that it names."""
     leg = session.leg
-    if leg is None or session.ended or leg.state is not LegState.ANSWERED:
+    if leg is None or session.ended:
+        return Look()
+    if leg.state is LegState.INITIATED and leg.direction == "incoming":
+        return _look_for_room(session, patience, live)
+    if leg.state is not LegState.ANSWERED:
         return Look()
     stream = _look_for_stream(session, patience, live, now_unix_ms)
     life = _look_for_life(session, patience, live, now_unix_ms, busy=stream != Look())
@@ -114,21 +141,40 @@ def look(session: CallSession, patience: Patience, live: Live, now_unix_ms: int)
     return Look(stream.entries + life.entries, min(times, default=None))
 
 
+def _look_for_room(session: CallSession, patience: Patience, live: Live) -> Look:
+    """A new call, and no room: it is turned away. One that we have begun to take is taken."""
+    steps = sorted((item for _, item in session.acted.values() if item.policy == REFUSE), key=lambda item: item.number)
+    if not steps:
+        if live.refusing is None or session.commands:
+            return Look()
+        return Look((live.refusing, PolicyActed(policy=REFUSE, number=1, step=patience.refuse_with[0].kind)))
+    answer, done = session.answers.get(_command_id(session, steps[-1])), len(steps)
+    if answer is None or answer.accepted or done >= len(patience.refuse_with):
+        return Look()
+    return Look((PolicyActed(policy=REFUSE, number=done + 1, step=patience.refuse_with[done].kind, position=done),))
+
+
 def _look_for_stream(session: CallSession, patience: Patience, live: Live, now: int) -> Look:
     """Asked for, and not there: say so once for each request, then take the policy's steps one after the other."""
     requests = session.stream_requests()
     attempt = len(requests)
-    if not attempt or live.socket_open or not patience.socket_within_ms:
+    if not attempt or live.socket_open or not patience.socket_within_ms or _is_leaving(session):
         return Look()
-    if attempt in session.missing:
-        missing_at, missing = session.missing[attempt]
-        return Look() if session.started_unix_ms >= missing_at else _next_step(session, patience, missing, now)
+    if session.missing is not None:
+        missing_at, missing = session.missing
+        if missing.attempt == attempt and missing_at > session.started_unix_ms:
+            return _next_step(session, patience, missing, now)
     asked_at, answer = session.sent_unix_ms[requests[-1]], session.answers.get(requests[-1])
     came = session.started_unix_ms >= asked_at
-    since = max(asked_at, session.accepted_unix_ms, session.answered_unix_ms)
+    since = max(asked_at, session.accepted_unix_ms, session.answered_unix_ms, session.taken_up_unix_ms)
     failures = session.streaming_failures
-    if len(failures) >= attempt:
+    # One that never came is counted, since a late report of the first request is not about the second.
+    if session.failed_unix_ms > session.started_unix_ms if came else len(failures) >= attempt:
         reason = f"Telnyx reports streaming.failed ({failures[-1].failure_reason or 'no reason'})"
+    elif came and session.taken_up_unix_ms > session.started_unix_ms and now >= since + patience.socket_within_ms:
+        reason = f"lost with a restart, and not back within {patience.socket_within_ms / 1000:g} s"
+    elif came and session.taken_up_unix_ms > session.started_unix_ms:
+        return Look(again_unix_ms=since + patience.socket_within_ms)
     elif came or answer is None:
         return Look()
     elif not answer.accepted:
@@ -150,21 +196,24 @@ def _look_for_stream(session: CallSession, patience: Patience, live: Live, now: 
 
 
 def _next_step(session: CallSession, patience: Patience, missing: StreamMissing, now: int) -> Look:
-    done = sum(1 for policy, _ in session.acted if policy == NO_SOCKET)
-    if done:
-        finished, again = _is_done(session, patience, done, missing, now)
+    steps = [(at, acted) for at, acted in session.acted.values() if acted.policy == NO_SOCKET]
+    # A stream that came since then ended the sequence: what happens to it later begins a new one.
+    lately = sorted((item for item in steps if item[0] > session.started_unix_ms), key=lambda item: item[1].position)
+    if lately:
+        finished, again = _is_done(session, *lately[-1], missing, now)
         if not finished:
             return Look(again_unix_ms=again)
-    if done >= len(patience.no_socket_then):
+    if len(lately) >= len(patience.no_socket_then):
         return Look()
-    return Look((PolicyActed(policy=NO_SOCKET, number=done + 1, step=patience.no_socket_then[done].kind),))
+    position = len(lately)
+    kind = patience.no_socket_then[position].kind
+    return Look((PolicyActed(policy=NO_SOCKET, number=len(steps) + 1, step=kind, position=position),))
 
 
 def _is_done(
-    session: CallSession, patience: Patience, number: int, missing: StreamMissing, now: int
+    session: CallSession, at: int, acted: PolicyActed, missing: StreamMissing, now: int
 ) -> tuple[bool, int | None]:
     """Whether a step has done what it could, and the caller still hears nothing; if not, when that may be known."""
-    at, acted = session.acted[NO_SOCKET, number]
     command_id = _command_id(session, acted)
     answer = session.answers.get(command_id)
     if command_id not in session.commands and acted.step != "nothing":
@@ -175,7 +224,7 @@ def _is_done(
         case "retry":
             return missing.attempt > session.stream_requests().index(command_id), None
         case "speak":
-            chars = len(patience.no_socket_then[number - 1].text) if number <= len(patience.no_socket_then) else 0
+            chars = len(session.commands[command_id].body.get("payload", ""))
             until = at + SPEAK_MS + SPEAK_MS_PER_CHAR * chars
             return now >= until or any(ended_at >= at for ended_at in session.speaks_ended.values()), until
         case "transfer":
@@ -210,8 +259,26 @@ def _look_for_life(session: CallSession, patience: Patience, live: Live, now: in
     return Look((CallStuck(reason=reason, number=number, after_ms=now - since),))
 
 
+def _is_leaving(session: CallSession) -> bool:
+    """The call is being hung up, or somebody else's: that its stream goes is no fault. (Not by a step of this policy's:
+    those may fail.)"""
+    steps = {_command_id(session, acted) for _, acted in session.acted.values() if acted.policy == NO_SOCKET}
+    return any(acted.step == "hangup" and acted.policy != NO_SOCKET for _, acted in session.acted.values()) or any(
+        sent.command == Hangup.NAME
+        or (sent.command == Transfer.NAME and sent.command_id not in steps and _is_accepted(session, sent.command_id))
+        for sent in session.commands.values()
+    )
+
+
 def _is_transferred(session: CallSession) -> bool:
-    return any(answer.command == Transfer.NAME and answer.accepted for answer in session.answers.values())
+    return any(
+        sent.command == Transfer.NAME and _is_accepted(session, sent.command_id) for sent in session.commands.values()
+    )
+
+
+def _is_accepted(session: CallSession, command_id: str) -> bool:
+    answer = session.answers.get(command_id)
+    return answer is not None and answer.accepted
 
 
 # --- acting ----------------------------------------------------------------------------------------------------------
@@ -238,8 +305,8 @@ def _command(
         return Hangup()
     if acted.step == "retry":
         return plan.streaming_start(session.leg.call_control_id, session.session, token)
-    steps = patience.no_socket_then
-    step = steps[acted.number - 1] if acted.number <= len(steps) else None
+    steps = patience.refuse_with if acted.policy == REFUSE else patience.no_socket_then
+    step = steps[acted.position] if acted.position < len(steps) else None
     if step is None or step.kind != acted.step:
         return None  # the setting was changed while the call was up
     match step.kind:
@@ -247,11 +314,15 @@ def _command(
             return Speak(payload=step.text, voice="female", language=step.language)
         case "transfer":
             return Transfer(to=step.text)
+        case "busy":
+            return Reject(cause="USER_BUSY")
+        case "reject":
+            return Reject(cause="CALL_REJECTED")
         case _:
             return None
 
 
 def _command_id(session: CallSession, acted: PolicyActed) -> str:
     assert session.leg is not None
-    name = {"retry": StreamingStart.NAME}.get(acted.step, acted.step)
+    name = {"retry": StreamingStart.NAME, "busy": Reject.NAME}.get(acted.step, acted.step)
     return derived_command_id(session.leg.call_control_id, f"{acted.policy} {name}", acted.number)

@@ -12,14 +12,25 @@ import typer
 
 if TYPE_CHECKING:
     from callpath.doctor.request import Override
-    from callpath.doctor.verdict import Diagnosis, Step
+    from callpath.doctor.verdict import Step
 
-app = typer.Typer(help="Name the one cause why a media stream does not work.", no_args_is_help=True)
+app = typer.Typer(help="Name the one cause why a media stream does not work.", rich_markup_mode=None)
 
 
-@app.callback()
-def doctor() -> None:
-    """Name the one cause why a media stream does not work."""
+@app.callback(invoke_without_command=True)
+def doctor(
+    context: typer.Context,
+    offline: bool = typer.Option(False, "--offline", help="Without a command: read what is here, ask nobody."),
+    as_json: bool = typer.Option(False, "--json", help="Without a command: one JSON document on stdout."),
+    verbose: bool = typer.Option(
+        False, "-v", "--verbose", help="Without a command: all evidence of the first problem."
+    ),
+) -> None:
+    """Name the one cause why a media stream does not work. Alone: configuration, account, public URL, last call."""
+    if context.invoked_subcommand is None:
+        from callpath.cli.doctor_all import everything
+
+        everything(offline=offline, as_json=as_json, verbose=verbose)
 
 
 @app.command()
@@ -55,7 +66,7 @@ def url(
     from callpath.cli.environment import named_values
     from callpath.clock import SystemClock
     from callpath.doctor.engine import diagnose
-    from callpath.doctor.report import html_page, markdown, step_line, terminal
+    from callpath.doctor.report import html_page, markdown, one_line, step_line, terminal
     from callpath.doctor.request import Request
     from callpath.doctor.verdict import document
 
@@ -89,7 +100,7 @@ def url(
     if as_json:
         typer.echo(json.dumps(document(diagnosis), indent=1, ensure_ascii=False))
     elif quiet:
-        typer.echo(_line(diagnosis))
+        typer.echo(one_line(diagnosis))
     else:
         typer.echo(terminal(diagnosis, colour=colour, verbose=verbose), nl=False)
     if report is not None:
@@ -127,14 +138,6 @@ def explain(
         )
     for rule in chosen:
         typer.echo(explained(rule))
-
-
-def _line(diagnosis: Diagnosis) -> str:
-    if diagnosis.verdict is None:
-        return "healthy" if diagnosis.healthy else "not decided"
-    found = diagnosis.verdict
-    head = found.rule.slug if diagnosis.decided else "not decided"
-    return f"{head}: {found.finding.summary}"
 
 
 def _probe_token(url: str) -> str | None:
@@ -188,7 +191,9 @@ def _is_address(text: str) -> bool:
 
 
 from callpath.cli.doctor_account import account  # noqa: E402 (commands register on app)
+from callpath.cli.doctor_call import call  # noqa: E402
 from callpath.cli.doctor_logs import logs  # noqa: E402
 
+app.command("call")(call)
 app.command("account")(account)
 app.command("logs")(logs)

@@ -42,7 +42,7 @@ def account(
     quiet: bool = typer.Option(False, "-q", "--quiet", help="Only the verdict, in one line."),
     verbose: bool = typer.Option(False, "-v", "--verbose", help="All evidence, ruled out and not checked too."),
 ) -> None:
-    """Ask Telnyx (and Railway) how everything is set. Exit 0 right, 1 something is wrong, 2 usage, 3 no key, 4 not decided."""
+    """Ask Telnyx (and Railway) how everything is set. Exit 0 right, 1 something is wrong, 3 no key, 4 not decided."""
     from callpath.cli.environment import clear_errors, load_settings, named_values
 
     if report is not None and report.suffix not in {".html", ".md"}:

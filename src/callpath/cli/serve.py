@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from callpath.cli.environment import clear_errors, load_settings
+from callpath.cli.environment import clear_errors, load_settings, named_values
 
 if TYPE_CHECKING:
     from callpath.doctor.verdict import Diagnosis
@@ -35,12 +35,18 @@ def serve(
     with clear_errors():
         settings, _ = load_settings({"HOST": host, "PORT": port, "PUBLIC_URL": public_url})
 
+        from urllib.parse import urlsplit
+
         import structlog
         import uvicorn
 
         from callpath.call.address import audio_url, webhook_url
         from callpath.cli.logs import set_up_logging
+        from callpath.clock import SystemClock
+        from callpath.config import is_loopback
         from callpath.server.app import create_asgi
+        from callpath.server.drain import GRACE_S, DrainingServer, stop_warning
+        from callpath.server.guard import GuardedHttp
         from callpath.server.socket import MediaSockets
         from callpath.wire.ids import SessionId
         from callpath.wire.media import FRAME_BYTES_MAX
@@ -58,8 +64,16 @@ def serve(
         logger.info(f"Webhook URL, for the Call Control application: {webhook}", event_name="server.webhook_url")
         audio = audio_url(settings.public_url, SessionId("SESSION")).replace("SESSION", "{call_session_id}")
         logger.info(f"Audio URL, which Telnyx is sent for each call: {audio}", event_name="server.audio_url")
+        if settings.token_in == "off" and not is_loopback(urlsplit(settings.public_url).hostname or ""):
+            logger.warning(
+                "CALLPATH_TOKEN_IN=off: whoever learns a call's id can open its audio", event_name="server.no_tokens"
+            )
+        warning = stop_warning(named_values(), settings.drain_seconds)
+        if warning:
+            logger.warning(warning, event_name="server.stops_too_soon")
         config = uvicorn.Config(
             asgi,
+            http=GuardedHttp,
             ws=MediaSockets,
             ws_max_size=FRAME_BYTES_MAX,
             ws_per_message_deflate=False,
@@ -69,9 +83,18 @@ def serve(
             access_log=False,
             log_config=None,
             server_header=False,
+            timeout_graceful_shutdown=GRACE_S,
+        )
+        server = DrainingServer(
+            config,
+            lambda: getattr(asgi.state, "runner", None),
+            clock=SystemClock(),
+            drain_s=settings.drain_seconds,
         )
         with listener:
-            uvicorn.Server(config).run(sockets=[listener])
+            server.run(sockets=[listener])
+        if server.exit_code:
+            raise typer.Exit(server.exit_code)
 
 
 async def _open_once(url: str) -> None:

@@ -145,7 +145,7 @@ def _account_steps(account: AccountFacts) -> Iterator[tuple[str, StepStatus, str
     if account.deliveries is not None:
         failed = sum(1 for row in account.deliveries if row.status == "failed")
         yield "sent", "warning" if failed else "ok", f"{len(account.deliveries)} webhooks in a day, {failed} failed"
-    for question in refused:
+    for question in (name for name, row in refused.items() if row.status != 404):
         yield (
             question[:8],
             "warning",
@@ -177,6 +177,11 @@ def _account_text(diagnosis: Diagnosis, colour: bool, verbose: bool) -> Iterator
     yield ""
     if diagnosis.healthy:
         yield _bold("Healthy: the account is set right.", colour)
+        yield from _wrapped(
+            "That is how it is set. Whether webhooks arrive was only seen where some were sent in the last "
+            "day; whether audio does, `callpath doctor url` shows.",
+            "  ",
+        )
     elif not diagnosis.findings:
         yield _bold("Not decided: nothing wrong was found, but too little could be seen.", colour)
     elif not faults:
@@ -191,6 +196,8 @@ def _account_text(diagnosis: Diagnosis, colour: bool, verbose: bool) -> Iterator
         yield _bold("Worth knowing:", colour)
         for note in diagnosis.notes:
             yield from _wrapped(f"{_sentence(note.finding.summary)} ({note.rule.code})", "  ", "    ")
+            for line in note.finding.evidence if verbose else ():
+                yield from _wrapped(f"- {line}", "    ", "      ")
             if verbose:
                 yield from _wrapped(f"If that is not meant: {note.finding.fix or note.rule.fix}", "    ")
     if verbose:

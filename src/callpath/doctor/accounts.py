@@ -30,7 +30,7 @@ def the_application(facts: Facts) -> CallControlApplication:
 
 def named(application: CallControlApplication) -> str:
     """An application, so that a person finds it in the portal."""
-    return f"{application.application_name or 'without a name'} ({application.id})"
+    return f"{application.application_name!r} ({application.id})" if application.application_name else application.id
 
 
 def the_numbers(facts: Facts) -> tuple[Json, ...]:
@@ -52,7 +52,7 @@ def the_voices(facts: Facts) -> tuple[Json, ...]:
 def masked(number: object) -> str:
     """A phone number as it may be printed: enough for its owner to know it by."""
     text = str(number or "")
-    return f"{text[:-6]}…{text[-2:]}" if len(text) > 8 else "…" + text[-2:]
+    return f"{text[:-7]}…{text[-4:]}" if len(text) > 9 else "…" + text[-2:]
 
 
 def the_profile(facts: Facts) -> Json:

@@ -15,7 +15,16 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from callpath.call.session import Stage, fold
-from callpath.doctor.facts import CallFacts, FactMissing, Facts, RefusalFacts, ServedFacts, UrlFacts, WayFacts
+from callpath.doctor.facts import (
+    CallFacts,
+    FactMissing,
+    Facts,
+    RefusalFacts,
+    ServedFacts,
+    TelnyxCallFacts,
+    UrlFacts,
+    WayFacts,
+)
 from callpath.store.port import Refusal
 from callpath.timeline import (
     KINDS,
@@ -24,6 +33,7 @@ from callpath.timeline import (
     Entry,
     FirstInbound,
     HandlerEnded,
+    HandlerFailed,
     MediaSymptom,
     SocketClosed,
     SocketReceived,
@@ -31,6 +41,7 @@ from callpath.timeline import (
     StreamAccepted,
     StreamStarted,
     StreamStarting,
+    StreamStopped,
     StreamUrl,
     Unknown,
     WebhookReceived,
@@ -51,6 +62,8 @@ call the socket was there 60 ms after streaming_start, and before its answer."""
 COMMAND_MS = 3_000
 """A server that is alive sends the command that follows from a webhook at once."""
 
+LATE_SOCKET_MS = 10_000
+
 ANSWERED_MS = 10_000
 SOCKET_MS = 5_000
 START_MS = 3_000
@@ -68,8 +81,18 @@ def call_facts(
     source: Literal["timeline", "logs"] = "timeline",
     shown: frozenset[str] = EVERY_KIND,
 ) -> CallFacts:
-    """One call as facts: entries in order of time, and what follows from them."""
+    """One call as facts: entries in order of time, and what follows from them.
+
+    Upgrades that came long after the end are left out: nobody but a doctor or a scanner knocks there.
+    """
     ordered = tuple(sorted(entries, key=lambda entry: (entry.at_unix_ms, entry.number)))
+    ended = fold(SessionId(session), ordered).ended_unix_ms
+    if ended is not None:
+        ordered = tuple(
+            entry
+            for entry in ordered
+            if entry.at_unix_ms <= ended + LATE_SOCKET_MS or not isinstance(entry.what, SocketReceived | SocketRefused)
+        )
     return CallFacts(
         session=session,
         source=source,
@@ -268,10 +291,10 @@ def _answer(call: CallFacts, command: str, command_id: str | None) -> Entry | No
 
 
 def accepted(call: CallFacts) -> Entry | None:
-    """When Telnyx took the request for the stream: our marker, or the 2xx itself."""
-    marker = every(call, StreamAccepted)
-    if marker:
-        return marker[-1]
+    """When Telnyx first took a request for the stream: our marker, or the 2xx itself."""
+    marker = first(call, StreamAccepted)
+    if marker is not None:
+        return marker
     request = asked(call)
     if request is not None and request.answer is not None and request.answer.accepted:
         return request.answer_entry
@@ -435,6 +458,18 @@ def probed_evidence(call: CallFacts) -> tuple[str, ...]:
     )
 
 
+def telnyx_evidence(facts: Facts) -> tuple[str, ...]:
+    """Webhooks that Telnyx says it sent and that our timeline lacks."""
+    told_by_telnyx = facts.get(TelnyxCallFacts)
+    lines = []
+    for row in told_by_telnyx.missed if told_by_telnyx is not None else ():
+        event = (row.metadata or {}).get("event")
+        said = event.get("payload") if isinstance(event, dict) else None
+        reason = said.get("failure_reason") if isinstance(said, dict) else None
+        lines.append(f"Telnyx sent and we do not have: {row.name}" + (f" ({reason})" if reason else ""))
+    return tuple(lines)
+
+
 def way_question(way: WayFacts | None, url: str) -> str:
     """What would decide why no socket came."""
     if way is None or not (way.word or way.through):
@@ -447,6 +482,16 @@ def way_question(way: WayFacts | None, url: str) -> str:
         "list), a firewall, WAF or allowlist that admits you and not the carrier (Telnyx lists its addresses under IP "
         "whitelisting), or an old DNS answer at the carrier. The platform's edge log decides: callpath doctor logs FILE."
     )
+
+
+KNOCK_MS = 10_000
+"""Telnyx tries at once. Who knocks later than this after a request may be somebody who tries the URL by hand."""
+
+
+def in_time(call: CallFacts, entry: Entry) -> bool:
+    """Whether an upgrade came so soon after a request for the stream that it must be Telnyx's."""
+    times = [e.at_unix_ms for e in every(call, StreamStarting, StreamAccepted) if e.at_unix_ms <= entry.at_unix_ms]
+    return bool(times) and entry.at_unix_ms - max(times) <= KNOCK_MS
 
 
 def refused_sockets(call: CallFacts, reason: str) -> tuple[tuple[Entry, SocketRefused], ...]:
@@ -487,23 +532,47 @@ def we_hung_up(call: CallFacts) -> bool:
     return any(isinstance(e.what, CommandSent) and e.what.command in {"hangup", "reject"} for e in call.entries)
 
 
-def broken_off(call: CallFacts) -> tuple[Entry, SocketClosed] | None:
-    """The closing of a socket on which a stream ran, without a stop frame and while the line was up; the first that no
-    new stream made good, else None. Near the call's end a close without a stop frame is only untidy."""
-    if not every(call, StreamStarted):
+STREAM_ENDERS = {"streaming_stop", "transfer", "bridge", "refer", "fork_start", "enqueue", "hangup", "reject"}
+"""Commands after which a stream may rightly end before the call does."""
+
+WITHOUT_STREAM_MS = 3_000
+
+
+def stopped_early(call: CallFacts) -> Entry | None:
+    """The stop frame after which the call went on without a stream, where no command of ours asked for that."""
+    stops = [e for e in every(call, StreamStopped) if isinstance(e.what, StreamStopped) and e.what.by_stop_frame]
+    if not stops or waited_ms(call, stops[-1]) < WITHOUT_STREAM_MS:
         return None
+    stop = stops[-1]
+    ours = any(isinstance(e.what, CommandSent) and e.what.command in STREAM_ENDERS for e in call.entries)
+    over = any(e.at_unix_ms <= stop.at_unix_ms for e in every(call, HandlerEnded, HandlerFailed))
+    again = any(e.at_unix_ms > stop.at_unix_ms for e in every(call, StreamStarted))
+    return None if ours or over or again else stop
+
+
+def broken_off(call: CallFacts) -> tuple[Entry, SocketClosed] | None:
+    """The first socket that closed without a stop frame on its stream while the line was up; None where all ended in
+    order. Near the call's end a close without a stop frame is only untidy, unless something came of it."""
     ended = ended_unix_ms(call)
-    stops = [entry.at_unix_ms for entry, stop in told(call, "stream.stopped") if stop.get("by_stop_frame", True)]
-    for entry, what in closings(call):
-        in_order = any(abs(stop - entry.at_unix_ms) <= STOP_MS or stop <= entry.at_unix_ms for stop in stops)
-        near_end = ended is not None and entry.at_unix_ms >= ended - NEAR_END_MS
-        ours = what.by == "us" and what.code == 1000
-        if not in_order and not near_end and not ours:
-            return entry, what
+    felt = [entry.at_unix_ms for entry, _ in told(call, "stream.missing")]
+    felt += [entry.at_unix_ms for entry in (*every(call, StreamStarted), *webhooks(call, "streaming.failed"))]
+    streaming = stopped = False
+    for entry in call.entries:
+        what = entry.what
+        if isinstance(what, StreamStarted):
+            streaming, stopped = True, False
+        elif isinstance(what, StreamStopped):
+            stopped = stopped or what.by_stop_frame
+        elif isinstance(what, SocketClosed):
+            at_unix_ms = entry.at_unix_ms
+            near_end = ended is not None and at_unix_ms >= ended - NEAR_END_MS and max(felt, default=0) < at_unix_ms
+            ours = what.by == "us" and what.code == 1000
+            if streaming and not (stopped or near_end or ours):
+                return entry, what
+            streaming = stopped = False
     return None
 
 
-STOP_MS = 3_000
 NEAR_END_MS = 1_500
 """In the capture of a real call stop, close and call.hangup came within 20 ms."""
 

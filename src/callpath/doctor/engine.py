@@ -109,8 +109,20 @@ class Examination:
 
 async def diagnose(request: Request, clock: Clock, on_step: OnStep = lambda _: None) -> Diagnosis:
     """Everything: look at the URL, judge, name one cause or say that audio would flow."""
-    examination = Examination(request, clock, on_step, clock.now_ms())
     started_unix_ms = clock.now_unix_ms()
+    examination = await gather(request, clock, on_step)
+    return judge(
+        request.url,
+        examination.facts,
+        tuple(examination.steps),
+        started_unix_ms=started_unix_ms,
+        duration_ms=clock.now_ms() - examination.started_ms,
+    )
+
+
+async def gather(request: Request, clock: Clock, on_step: OnStep = lambda _: None) -> Examination:
+    """Look at the URL, and judge nothing."""
+    examination = Examination(request, clock, on_step, clock.now_ms())
     watch = LagWatch(clock)
     async with asyncio.TaskGroup() as tasks:
         watching = tasks.create_task(watch.run(), name="watch lag")
@@ -119,13 +131,7 @@ async def diagnose(request: Request, clock: Clock, on_step: OnStep = lambda _: N
         finally:
             watching.cancel()
     examination.facts.add(watch.facts())
-    return judge(
-        request.url,
-        examination.facts,
-        tuple(examination.steps),
-        started_unix_ms=started_unix_ms,
-        duration_ms=clock.now_ms() - examination.started_ms,
-    )
+    return examination
 
 
 # --- examine ---------------------------------------------------------------------------------------------------------

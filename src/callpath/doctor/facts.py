@@ -635,6 +635,9 @@ class AccountFacts:
     number_voice: Json | None = None
     numbers: tuple[Json, ...] = ()
     numbers_listed: bool = False
+    other_numbers: tuple[Json, ...] = ()
+    """Where none leads to the application: what else the account has."""
+
     voices: tuple[Json, ...] = ()
     connection_id: str = ""
     connection_kind: str = ""

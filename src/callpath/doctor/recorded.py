@@ -12,15 +12,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from datetime import datetime
 
 from callpath.call.session import Stage
+from callpath.clock import Clock
 from callpath.doctor import calls
 from callpath.doctor.calls import call_facts
-from callpath.doctor.engine import judge
-from callpath.doctor.facts import CallFacts, Facts, UrlFacts, WayFacts
+from callpath.doctor.engine import OnStep, gather, judge, stream_works
+from callpath.doctor.facts import (
+    CallFacts,
+    DnsFacts,
+    Facts,
+    TcpFacts,
+    TelnyxCallFacts,
+    UpgradeFacts,
+    UrlFacts,
+    WayFacts,
+)
+from callpath.doctor.ourselves import own_word
 from callpath.doctor.probes.url import probe_url
 from callpath.doctor.request import Request
-from callpath.doctor.rule import Finding, Owner, Rule
+from callpath.doctor.rule import Finding, Rule
 from callpath.doctor.rules import (
     ACCOUNT_RULES,
     CALL_FALLBACKS,
@@ -32,6 +44,7 @@ from callpath.doctor.rules import (
 )  # fmt: skip
 from callpath.doctor.verdict import CallSeen, Diagnosis, Line, Source, StageSeen, StageStatus, Step, StepStatus
 from callpath.timeline import (
+    Entry,
     FirstInbound,
     FirstOutbound,
     HandlerFailed,
@@ -45,8 +58,18 @@ from callpath.timeline import (
     describe,
     kind_of,
 )
+from callpath.wire.ids import SessionId
 
-__all__ = ["call_facts", "call_works", "judge_call", "seen", "url_of_call"]
+__all__ = [
+    "call_facts",
+    "call_works",
+    "judge_call",
+    "missed_entries",
+    "probe_way",
+    "seen",
+    "url_of_call",
+    "wants_probe",
+]
 
 _STEPS: dict[Stage, tuple[str, tuple[type[What], ...]]] = {
     Stage.WEBHOOK_RECEIVED: ("webhook", (WebhookReceived,)),
@@ -75,20 +98,117 @@ def judge_call(
     url = url_of_call(call)
     if url and not came and UrlFacts not in facts:
         facts.add(probe_url(Request(url=url)))
-    way = () if came or UrlFacts not in facts else (*_told_by_the_server(call), *RULES)
+    probed = any(kind in facts for kind in (DnsFacts, TcpFacts, UpgradeFacts))
+    seen_rules = tuple(rule for rule in RULES if probed or rule.layer == "url")
+    way = () if came or UrlFacts not in facts else (*_told_by_the_server(call), *seen_rules)
     return judge(
         url,
         facts,
         (*_stage_steps(call), *steps),
         started_unix_ms=call.looked_at_unix_ms if started_unix_ms is None else started_unix_ms,
         duration_ms=duration_ms,
-        rules=(*(() if calls.webhooks(call) else ACCOUNT_RULES), *WAY_RULES, *EDGE_RULES, *way, *STREAM_RULES),
+        rules=(
+            *(() if Stage.CALL_ANSWERED in call.state.stages else ACCOUNT_RULES),
+            *WAY_RULES,
+            *EDGE_RULES,
+            *way,
+            *STREAM_RULES,
+        ),
         fallbacks=CALL_FALLBACKS,
         works=call_works,
         weigh=lambda rule, finding: _weighed_by_then(rule, finding, facts),
         call=seen(call),
         sources=sources,
     )
+
+
+def wants_probe(facts: Facts, diagnosis: Diagnosis) -> bool:
+    """Whether trying the stream's URL now could tell more: its socket never came, and why is not known yet."""
+    call = facts[CallFacts]
+    waited = any(found.rule.code in {"CALL021", "CALL032", "CALL033"} for found in diagnosis.findings)
+    return waited and not diagnosis.decided and bool(url_of_call(call))
+
+
+async def probe_way(
+    facts: Facts,
+    clock: Clock,
+    *,
+    token: str | None,
+    token_in: str,
+    test_url: str,
+    test_token: str | None,
+    on_step: OnStep = lambda _: None,
+) -> tuple[Step, ...]:
+    """Try the call's own stream URL with a probe's `token`, and, where a callpath server refuses that by name, the test
+    connection of the same server. What was seen is added to `facts`; returns the steps.
+
+    Without tokens a probe could not be told from Telnyx, so only the test connection is tried.
+    """
+    call = facts[CallFacts]
+    url = url_of_call(call)
+    if token is None:
+        url = test_url
+    elif token_in == "path":
+        url = url.replace("***", token)
+    header = test_token if token is None else token if token_in == "header" else None
+    seen = await gather(Request(url=url, token=header), clock, on_step)
+    upgrade = seen.facts.get(UpgradeFacts)
+    word = own_word(upgrade.carrier) if upgrade is not None else None
+    lost_token = word is not None and word.reason == "no_token" and header is not None
+    if word is None or word.reason not in _KNOWS_US or lost_token:
+        works = stream_works(seen.facts)
+        _join(facts, seen.facts)
+        facts.add(WayFacts(url=url_of_call(call), probed_at_unix_ms=clock.now_unix_ms(), through=works))
+        return tuple(seen.steps)
+    test = await gather(Request(url=test_url, token=test_token), clock, on_step)
+    _join(facts, test.facts)
+    facts.add(
+        WayFacts(
+            url=url_of_call(call),
+            probed_at_unix_ms=clock.now_unix_ms(),
+            word=word.reason,
+            detail=word.detail,
+            through=stream_works(test.facts),
+        )
+    )
+    return (*seen.steps, *test.steps)
+
+
+def missed_entries(call: CallFacts, told: TelnyxCallFacts) -> list[Entry]:
+    """Webhooks that Telnyx sent and our timeline lacks, as entries for it."""
+    entries = []
+    for row in told.missed:
+        event = (row.metadata or {}).get("event")
+        if not isinstance(event, dict):
+            continue
+        payload = event.get("payload")
+        ids = payload if isinstance(payload, dict) else {}
+        when = str(event.get("occurred_at") or row.event_timestamp or "").replace("Z", "+00:00")
+        try:
+            at_unix_ms = int(datetime.fromisoformat(when).timestamp() * 1000)
+        except ValueError:
+            continue
+        what = WebhookReceived(event_type=str(event["event_type"]), event_id=str(event["id"]), body={"data": event})
+        entries.append(
+            Entry(
+                session=SessionId(call.session),
+                at_unix_ms=at_unix_ms,
+                what=what,
+                key=f"webhook:{what.event_id}",
+                leg=ids.get("call_leg_id"),
+                call_control_id=ids.get("call_control_id"),
+            )
+        )
+    return entries
+
+
+_KNOWS_US = {"call_ended", "unknown_session", "second_socket", "no_token", "wrong_token"}
+"""What a callpath server says to an upgrade that came all the way to it."""
+
+
+def _join(facts: Facts, more: Facts) -> None:
+    for fact in more:
+        facts.add(fact)
 
 
 def url_of_call(call: CallFacts) -> str:
@@ -100,14 +220,13 @@ def url_of_call(call: CallFacts) -> str:
 def call_works(facts: Facts) -> bool:
     """Audio flowed both ways, the socket ended in order, and the call came to its end without a failure of ours."""
     call = facts[CallFacts]
-    closings = calls.closings(call)
-    in_order = not closings or closings[-1][1].code in {1000, 1001, 1005}
-    by_stop = any(stop.get("by_stop_frame", True) for _, stop in calls.told(call, "stream.stopped"))
+    ended = calls.ended_unix_ms(call)
     return (
         call.state.missing_stage() is None
-        and calls.ended_unix_ms(call) is not None
-        and (by_stop or in_order)
-        and not calls.every(call, HandlerFailed)
+        and ended is not None
+        and calls.broken_off(call) is None
+        and calls.stopped_early(call) is None
+        and all(crash.at_unix_ms >= ended for crash in calls.every(call, HandlerFailed))
         and calls.packets(call, "outbound") != 0
     )
 
@@ -157,13 +276,20 @@ def _told_by_the_server(call: CallFacts) -> tuple[Rule, ...]:
         rule = rules.get(str(probed.get("code")))
         if rule is None or not probed.get("decided") or probed.get("healthy"):
             continue
-        owner: Owner | None = next((o for o in (rule.owner,) if o == probed.get("owner")), None)
         finding = Finding(
             str(probed.get("summary") or rule.title),
             (f"the server's own probe of {probed.get('url')} during the call",),
             fix=str(probed.get("fix") or ""),
-            owner=owner,
         )
+        if rule.layer == "tcp":
+            # Behind a router that does not lead its own address back inside, the world gets in where the server does not.
+            finding = replace(
+                finding,
+                kind="open",
+                candidates=(rule.slug,),
+                question="Is it the same from outside? The server tried its own public address from within, which some "
+                "networks do not allow. Run callpath doctor url from another network.",
+            )
         found.append(replace(rule, check=_saying(finding), by_time=False))
     return tuple(found[-1:])
 

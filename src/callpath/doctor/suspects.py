@@ -4,27 +4,70 @@ from __future__ import annotations
 
 import re
 
+from callpath.doctor import calls
 from callpath.doctor.facts import (
     Arrived,
+    CallFacts,
     DnsFacts,
+    EdgeFacts,
     Facts,
     IdleFacts,
     MediaFacts,
     RepeatFacts,
+    ServedFacts,
     TcpFacts,
+    TelnyxCallFacts,
     TlsFacts,
     UpgradeFacts,
     UrlFacts,
 )  # fmt: skip
 from callpath.doctor.platform import recognise
 from callpath.doctor.verdict import Found, Suspect
+from callpath.timeline import FirstInbound, SocketReceived, SocketRefused, StreamStarted
 
 _NO_WEBSOCKET = {"platform-no-websocket", "app-has-no-websocket"}
 
 
 def judge_suspects(facts: Facts, verdict: Found | None) -> tuple[Suspect, ...]:
     """The platform, the way, the URL: the three that are always accused."""
+    if CallFacts in facts:
+        return _of_a_call(facts, verdict)
     return (_platform(facts, verdict), _reachable(facts, verdict), _url(facts, verdict))
+
+
+def _of_a_call(facts: Facts, verdict: Found | None) -> tuple[Suspect, ...]:
+    """The same of a call that was: what its timeline says of them, and a probe's word only where one was made."""
+    call = facts[CallFacts]
+    names = ("the platform does not do WebSockets", "the carrier cannot reach the URL", "the URL's form is wrong")
+    if calls.every(call, SocketReceived, SocketRefused, StreamStarted, FirstInbound):
+        words = "No: the socket of this very call came through."
+        return tuple(Suspect(name, False, words) for name in names)
+    if calls.accepted(call) is None:
+        words = "Not the question: the call did not come so far that a socket was due."
+        return tuple(Suspect(name, None, words) for name in names)
+    slug = verdict.rule.slug if verdict is not None and verdict.finding.kind == "fault" else ""
+    if UpgradeFacts in facts or TcpFacts in facts:
+        return (_platform(facts, verdict), _reachable(facts, verdict), _url(facts, verdict))
+    url = (
+        Suspect(names[2], True, f"Yes: {verdict.finding.summary}")
+        if verdict is not None and slug.startswith("url-")
+        else Suspect(names[2], None, "Nothing says so: no part of it differs from what this server serves.")
+        if ServedFacts in facts
+        else Suspect(names[2], None, "Not seen: it could not be compared with what the server serves.")
+    )
+    said = calls.payload(calls.webhook(call, "streaming.failed")).get("failure_reason")
+    way = (
+        f"Telnyx reports streaming.failed ({said}) and does not say why; the URL was not probed."
+        if said
+        else "Not proven: no socket came, and the URL was not probed."
+    )
+    if slug in {"url-private-host", "url-stale-host"}:
+        way = "Yes, as the URL was: see the verdict."
+    return (
+        Suspect(names[0], None, "Not seen. It is hardly ever the cause: all larger platforms pass WebSockets."),
+        Suspect(names[1], True if way.startswith("Yes") else None, way),
+        url,
+    )
 
 
 def _platform(facts: Facts, verdict: Found | None) -> Suspect:
@@ -93,7 +136,7 @@ def _url(facts: Facts, verdict: Found | None) -> Suspect:
 
 def proven(facts: Facts) -> tuple[str, ...]:
     """What this examination really showed."""
-    lines = []
+    lines = _proven_by_call(facts[CallFacts]) if CallFacts in facts else []
     tcp, tls, upgrade = facts.get(TcpFacts), facts.get(TlsFacts), facts.get(UpgradeFacts)
     media, repeats, idle = facts.get(MediaFacts), facts.get(RepeatFacts), facts.get(IdleFacts)
     if tcp is not None and tcp.open:
@@ -117,6 +160,17 @@ def proven(facts: Facts) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def _proven_by_call(call: CallFacts) -> list[str]:
+    begin = call.entries[0].at_unix_ms if call.entries else 0
+    lines = [
+        f"{stage.label}, {(at - begin) / 1000:.3f} s into the call" for stage, at in sorted(call.state.stages.items())
+    ]
+    played = calls.packets(call, "outbound")
+    if played:
+        lines.append(f"Telnyx played {played} packets ({played / 50:.1f} s) to the phone")
+    return lines
+
+
 _OURS = re.compile("host|upgrade|connection|user-agent|sec-websocket-.*|x-telnyx-streaming-auth-token")
 """Headers that the probe itself sends."""
 
@@ -131,10 +185,24 @@ def _seen_by_the_server(arrived: Arrived) -> str:
 
 def unproven(facts: Facts) -> tuple[str, ...]:
     """What no probe from here can show, or was not asked to."""
+    if CallFacts in facts:
+        return _unproven_of_call(facts)
     lines = ["that the carrier's own network is admitted (only its call attempts can show that)"]
     media = facts.get(MediaFacts)
     if media is not None and not media.media:
         lines.append("that the server sends audio: none came in this time, which is right for one that only listens")
     if facts.get(IdleFacts) is None:
         lines.append("that a quiet stream stays open: run with --idle SECONDS")
+    return tuple(lines)
+
+
+def _unproven_of_call(facts: Facts) -> tuple[str, ...]:
+    call = facts[CallFacts]
+    lines = ["what a person at the phone really heard: frames and packets are counted, not listened to"]
+    if TelnyxCallFacts not in facts:
+        lines.append("what Telnyx itself says of the call: it was not asked")
+    if EdgeFacts not in facts:
+        lines.append("what came to the platform's edge: its log was not read")
+    if not calls.every(call, SocketReceived, StreamStarted) and UpgradeFacts not in facts and calls.accepted(call):
+        lines.append("whether the stream's URL upgrades: it was not probed")
     return tuple(lines)

@@ -9,6 +9,9 @@ pacer     one timer for all streams
 handover  the queue to a handler
 recording both sides of a call, on disk
 runner    one actor per call: folds its timeline, sends what follows, runs the handler
+guard     its patience with slow and silent connections
+drain     the web server that lets calls finish before it stops
+takeup    after a start, the calls that were up before it
 examiner  has the doctor try the URL of a stream that did not come
 metrics   what /metrics tells
 probe     the doctor's own call: told what arrived, and echoed

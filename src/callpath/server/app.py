@@ -22,7 +22,7 @@ from callpath import __version__
 from callpath.audio.codec import open_encoder
 from callpath.call.address import ANSWERED_BY_HEADER, AUDIO_PATH, AUDIO_PATH_WITH_TOKEN, WEBHOOK_PATH
 from callpath.call.plan import StreamPlan
-from callpath.call.watchdog import Patience, parse_steps
+from callpath.call.watchdog import Patience, parse_refusal, parse_steps
 from callpath.clock import Clock, SystemClock
 from callpath.config import Settings, is_loopback, require_public_url
 from callpath.control import Control
@@ -33,13 +33,16 @@ from callpath.server.media import AudioEndpoint
 from callpath.server.metrics import CONTENT_TYPE, Metrics
 from callpath.server.probe import ProbeEndpoint
 from callpath.server.runner import CallRunner
+from callpath.server.takeup import take_up_calls
 from callpath.server.tokens import CallTokens
 from callpath.server.webhooks import WebhookEndpoint
 from callpath.store.sql import open_call_log
 from callpath.wire.signature import load_public_key
 
 
-def create_asgi(app: App, settings: Settings, clock: Clock | None = None, *, examine: Examine | None = None) -> ASGIApp:
+def create_asgi(
+    app: App, settings: Settings, clock: Clock | None = None, *, examine: Examine | None = None
+) -> Starlette:
     """The ASGI application of a call server. `examine` tries the URL of a stream that did not come; None: nobody does.
 
     Raises ConfigError when something is missing without which no call could work.
@@ -76,6 +79,8 @@ def create_asgi(app: App, settings: Settings, clock: Clock | None = None, *, exa
                 reconnect_ms=settings.reconnect_ms,
                 byte_order=settings.l16_byte_order,
                 record=settings.record,
+                calls_max=settings.calls_max,
+                loop_lag_ms_max=settings.loop_lag_ms_max,
                 patience=patience,
                 examiner=Examiner(examine, clock) if examine is not None and settings.probe_missing else None,
                 metrics=metrics,
@@ -85,6 +90,7 @@ def create_asgi(app: App, settings: Settings, clock: Clock | None = None, *, exa
             probe = ProbeEndpoint(log=log, tokens=_probe_tokens(settings), clock=clock)
             asgi.state.audio = AudioEndpoint(runner=runner, probe=probe, clock=clock)
             async with runner.running():
+                runner.spawn(take_up_calls(runner, settings.after_restart), name="take up calls")
                 yield
 
     async def webhook(request: Request) -> Response:
@@ -140,6 +146,7 @@ def stream_patience(settings: Settings) -> Patience:
     return Patience(
         socket_within_ms=settings.socket_within_ms,
         no_socket_then=parse_steps("CALLPATH_NO_SOCKET_THEN", settings.no_socket_then),
+        refuse_with=parse_refusal("CALLPATH_REFUSE_WITH", settings.refuse_with),
         media_idle_ms=settings.media_idle_ms,
         no_handler_ms=settings.no_handler_ms,
         call_ms_max=settings.call_ms_max,
@@ -205,7 +212,9 @@ async def _healthz(_request: Request) -> Response:
 async def _readyz(request: Request) -> Response:
     runner: CallRunner | None = getattr(request.app.state, "runner", None)
     if runner is None or not runner.ready:
-        return JSONResponse({"ready": False, "reasons": ["starting or stopping"]}, status_code=503)
+        draining = runner is not None and runner.draining
+        reason = "draining: live calls go on, new ones are refused" if draining else "starting or stopping"
+        return JSONResponse({"ready": False, "reasons": [reason]}, status_code=503)
     return JSONResponse({"ready": True, "calls": len(runner.calls)})
 
 

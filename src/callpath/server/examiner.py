@@ -54,8 +54,11 @@ class Examiner:
         self._last: Verdict | None = None
         self._last_ms = 0.0
 
-    async def verdict(self, url: str, token: str | None) -> Verdict:
-        """What the doctor says of `url`, now or a moment ago of another call's. Says so itself when the doctor fails."""
+    async def verdict(self, url: str, token: str | None, secret: str = "") -> Verdict:
+        """What the doctor says of `url`, now or a moment ago of another call's. Says so itself when the doctor fails.
+
+        `token` is shown in the header; `secret` is blotted out of all that is said.
+        """
         async with self._one_at_a_time:
             if self._last is not None and self._clock.now_ms() < self._last_ms + SHARED_MS:
                 return replace(self._last, shared=True)
@@ -66,11 +69,11 @@ class Examiner:
                 found = Verdict(
                     healthy=None, decided=False, summary=f"the doctor failed: {type(error).__name__}: {error}"
                 )
-            if token:
+            if secret:
                 found = replace(
                     found,
-                    summary=found.summary.replace(token, "***"),
-                    fix=found.fix.replace(token, "***") if found.fix else None,
+                    summary=found.summary.replace(secret, "***"),
+                    fix=found.fix.replace(secret, "***") if found.fix else None,
                 )
             self._last, self._last_ms = found, self._clock.now_ms()
             return found

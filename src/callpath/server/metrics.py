@@ -5,23 +5,46 @@ Every label has few values, none of them chosen by strangers: no ids, numbers or
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from callpath.timeline import (
+    CallRefused,
     CallStuck,
     CommandAnswered,
+    CommandRetried,
+    MediaCounted,
+    MediaSymptom,
     PolicyActed,
     SocketRefused,
     StreamMissing,
     StreamProbed,
+    StreamStopped,
     What,
     kind_of,
 )
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
+WEBHOOK_SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+"""Telnyx sends again after 2 s without an answer."""
+
 COMMAND_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+STAGE_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 15.0, 30.0)
+
+TROUBLES = (
+    "lost",
+    "late",
+    "duplicated",
+    "reordered",
+    "frames_rejected",
+    "dropped_for_handler",
+    "underruns",
+    "write_stalls",
+)
+"""What MediaCounted counts beside whole frames."""
 
 
 class Metrics:
@@ -46,6 +69,25 @@ class Metrics:
         )
         self._probes = Counter("callpath_probes", "Verdicts of the doctor on streams", ["code"], registry=registry)
         self._steps = Counter("callpath_policy_steps", "Steps of policies", ["policy", "step"], registry=registry)
+        self._retries = Counter(
+            "callpath_command_retries", "Tries that failed", ["command", "status"], registry=registry
+        )
+        self._webhooks = Counter("callpath_webhooks", "Webhooks that were answered", ["result"], registry=registry)
+        self._webhook_seconds = Histogram(
+            "callpath_webhook_seconds", "Until a webhook is answered", buckets=WEBHOOK_SECONDS, registry=registry
+        )
+        self._stage_seconds = Histogram(
+            "callpath_stage_seconds",
+            "From a call's first webhook to each stage of its way to working audio",
+            ["stage"],
+            buckets=STAGE_SECONDS,
+            registry=registry,
+        )
+        self._frames = Counter("callpath_frames", "Frames of audio", ["direction"], registry=registry)
+        self._troubles = Counter("callpath_frame_troubles", "What went wrong with frames", ["what"], registry=registry)
+        self._symptoms = Counter("callpath_media_symptoms", "What sounded wrong", ["code"], registry=registry)
+        self._counted: dict[str, MediaCounted] = {}
+        """The last counters of each open stream; they only grow."""
         self._stuck = Counter("callpath_calls_stuck", "Calls hung up as stuck", ["reason"], registry=registry)
 
     def count(self, what: What) -> None:
@@ -55,6 +97,14 @@ class Metrics:
             case CommandAnswered():
                 self._commands.labels(what.command, str(what.status or "none")).inc()
                 self._command_seconds.labels(what.command).observe(what.latency_ms / 1000)
+            case CommandRetried():
+                self._retries.labels(what.command, str(what.status or "none")).inc()
+            case MediaCounted():
+                self._count_media(what)
+            case StreamStopped(stream_id=str(stream_id)):
+                self._counted.pop(stream_id, None)
+            case MediaSymptom():
+                self._symptoms.labels(what.code).inc()
             case SocketRefused():
                 self.refused("upgrade", what.reason)
             case StreamMissing():
@@ -63,6 +113,8 @@ class Metrics:
                 self._probes.labels(what.code or ("healthy" if what.healthy else "none")).inc()
             case PolicyActed():
                 self._steps.labels(what.policy, what.step).inc()
+            case CallRefused():
+                self.refused("call", what.reason)
             case CallStuck():
                 self._stuck.labels(what.reason).inc()
             case _:
@@ -71,6 +123,29 @@ class Metrics:
     def refused(self, what: str, reason: str) -> None:
         """A webhook, an upgrade or a call was turned away; `reason` is one of our own words."""
         self._refused.labels(what, reason).inc()
+
+    def webhook(self, result: str, seconds: float) -> None:
+        """One was answered: `new`, `duplicate`, `refused` or `not_stored`."""
+        self._webhooks.labels(result).inc()
+        self._webhook_seconds.observe(seconds)
+
+    def stage(self, label: str, seconds: float) -> None:
+        """A call has come to a stage, so long after its first webhook."""
+        self._stage_seconds.labels(label).observe(max(0.0, seconds))
+
+    def gauge(self, name: str, does: str, read: Callable[[], float]) -> None:
+        """A number that is asked for whenever the page is."""
+        Gauge(name, does, registry=self.registry).set_function(read)
+
+    def _count_media(self, now: MediaCounted) -> None:
+        before = self._counted.get(now.stream_id) or MediaCounted(stream_id=now.stream_id)
+        self._counted[now.stream_id] = now
+        self._frames.labels("in").inc(max(0, now.frames_in - before.frames_in))
+        self._frames.labels("out").inc(max(0, now.frames_out - before.frames_out))
+        for name in TROUBLES:
+            grown = getattr(now, name) - getattr(before, name)
+            if grown > 0:
+                self._troubles.labels(name).inc(grown)
 
     def text(self) -> bytes:
         """The page."""

@@ -25,8 +25,8 @@ from callpath.call.session import CallSession
 from callpath.call.stream import MediaStream
 from callpath.call.watchdog import STUCK, Live, Patience, due_commands, look
 from callpath.clock import Clock
-from callpath.control import Control
-from callpath.errors import CallpathError, ControlError, LocalProtocolError, StoreError
+from callpath.control import RETRY_MS_MAX, Control, Retry
+from callpath.errors import CallpathError, ControlError, LocalProtocolError, RemoteProtocolError, StoreError
 from callpath.server.examiner import Examiner, probe_session
 from callpath.server.gathering import Gathering
 from callpath.server.handler import App, Call, CallFacts
@@ -37,8 +37,10 @@ from callpath.server.tokens import CallTokens
 from callpath.store.port import CallLog, Refusal
 from callpath.timeline import (
     CallChecked,
+    CallRefused,
     CallStuck,
     CommandAnswered,
+    CommandRetried,
     CommandSent,
     Entry,
     HandlerEnded,
@@ -59,9 +61,9 @@ from callpath.timeline import (
     describe,
     kind_of,
 )
-from callpath.wire.command import Command, Hangup
+from callpath.wire.command import Command, Hangup, read_command
 from callpath.wire.document import Json, write
-from callpath.wire.ids import SessionId
+from callpath.wire.ids import CallControlId, SessionId
 from callpath.wire.media import Start
 from callpath.wire.webhook import Webhook
 
@@ -76,6 +78,11 @@ frame every 20 ms."""
 
 PENDING_MAX = 10_000
 """Entries of one call that wait for the store; beyond it they are dropped, and the log says so."""
+
+HEARTBEAT_MS = 250.0
+
+ENDING_MS = 15_000
+"""A call without socket, handler and news for so long holds up no stop of the server."""
 
 STORE_RETRY_MS = 1_000
 """A store that failed is asked again after this long. Media goes on meanwhile, and webhooks are answered 503."""
@@ -100,6 +107,16 @@ class Rejection:
     detail: str
 
 
+class Heartbeat:
+    """Wakes regularly, so that the event loop's lag is known while no stream is open, too."""
+
+    def __init__(self, pacer: Pacer) -> None:
+        self._pacer = pacer
+
+    def wake(self, now_ms: float) -> None:
+        self._pacer.wake_at(self, now_ms + HEARTBEAT_MS)
+
+
 class CallRunner:
     """All live calls of this process. `running()` must be entered while requests are served."""
 
@@ -116,6 +133,8 @@ class CallRunner:
         reconnect_ms: float,
         byte_order: ByteOrder | Literal["detect"] = "detect",
         record: bool = False,
+        calls_max: int = 0,
+        loop_lag_ms_max: float = 0.0,
         patience: Patience | None = None,
         examiner: Examiner | None = None,
         metrics: Metrics | None = None,
@@ -130,6 +149,10 @@ class CallRunner:
         self.reconnect_ms = reconnect_ms
         self.byte_order: ByteOrder | Literal["detect"] = byte_order
         self.record = record
+        self.calls_max = calls_max
+        self.loop_lag_ms_max = loop_lag_ms_max
+        self.draining = False
+        """The server is about to stop: calls that are there go on, new ones are refused."""
         self.patience = patience or Patience()
         self.examiner = examiner
         self.metrics = metrics or Metrics()
@@ -137,6 +160,14 @@ class CallRunner:
         """Calls whose stream URL the doctor is trying."""
         self.calls: dict[SessionId, LiveCall] = {}
         self.pacer = Pacer(clock)
+        gauge = self.metrics.gauge
+        gauge("callpath_calls", "Calls that are served", lambda: sum(call.is_taken for call in self.calls.values()))
+        gauge("callpath_sockets", "Audio sockets", lambda: sum(call.has_socket for call in self.calls.values()))
+        gauge("callpath_outbox_commands", "Commands under way", lambda: len(self._outbox()))
+        gauge("callpath_outbox_age_seconds", "Of the oldest command under way", self._outbox_age_s)
+        gauge("callpath_loop_lag_seconds", "The longest lag of the event loop within the last two seconds", self._lag_s)
+        gauge("callpath_probes_running", "Stream URLs that the doctor is trying", lambda: len(self.probing))
+        gauge("callpath_draining", "1 while the server lets calls finish", lambda: self.draining)
         self.gathering: Gathering
         self._tasks: asyncio.TaskGroup | None = None
         self._work: set[asyncio.Task[None]] = set()
@@ -148,6 +179,7 @@ class CallRunner:
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             self.gathering = Gathering(self.clock)
+            Heartbeat(self.pacer).wake(self.clock.now_ms())
             pacing = tasks.create_task(self.pacer.run(), name="pace streams")
             try:
                 yield
@@ -161,7 +193,34 @@ class CallRunner:
 
     @property
     def ready(self) -> bool:
-        return self._tasks is not None
+        return self._tasks is not None and not self.draining
+
+    def refusing(self) -> CallRefused | None:
+        """Why no new call can be taken at this moment; None: it can."""
+        if self.draining:
+            return CallRefused(reason="draining", detail="the server is stopping")
+        if self.calls_max and sum(call.is_taken for call in self.calls.values()) >= self.calls_max:
+            return CallRefused(reason="full", detail=f"{self.calls_max} calls are there already (CALLPATH_CALLS_MAX)")
+        lag_ms = self.pacer.lag_ms_lately(self.clock.now_ms())
+        if self.loop_lag_ms_max and lag_ms > self.loop_lag_ms_max:
+            return CallRefused(
+                reason="late", detail=f"the event loop was {lag_ms:.0f} ms late (CALLPATH_LOOP_LAG_MS_MAX)"
+            )
+        return None
+
+    def _outbox(self) -> list[float]:
+        return [since_ms for call in self.calls.values() for since_ms in call.sending_since_ms]
+
+    def _outbox_age_s(self) -> float:
+        now_ms = self.clock.now_ms()
+        return (now_ms - min(self._outbox(), default=now_ms)) / 1000
+
+    def _lag_s(self) -> float:
+        return self.pacer.lag_ms_lately(self.clock.now_ms()) / 1000
+
+    def busy_calls(self) -> int:
+        """Calls that a stop would cut."""
+        return sum(call.is_busy for call in self.calls.values())
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run `work` beside everything else; what it raises is logged and harms no other call."""
@@ -171,17 +230,19 @@ class CallRunner:
         task = self._tasks.create_task(_guarded(work, name), name=name)
         self._work.add(task)
         task.add_done_callback(self._work.discard)
+        task.add_done_callback(lambda _: work.close())  # cancelled before its first step, it was never awaited
         return task
 
     # --- what comes from outside -------------------------------------------------------------------------------------
 
-    async def receive_webhook(self, webhook: Webhook, body: Json) -> bool:
+    async def receive_webhook(self, webhook: Webhook, body: Json, *, fetched: bool = False) -> bool:
         """Store an authentic event and let its call act on it. False: it was there already.
 
-        Returns once the event is on disk; raises StoreError if it is not.
+        `fetched`: it was not delivered, but read from Telnyx's list of events; the call is not woken. Returns once the
+        event is on disk; raises StoreError if it is not.
         """
         payload = webhook.payload
-        what = WebhookReceived(event_type=webhook.event_type, event_id=webhook.id, body=body)
+        what = WebhookReceived(event_type=webhook.event_type, event_id=webhook.id, body=body, fetched=fetched)
         entry = Entry(
             session=payload.call_session_id,
             at_unix_ms=self.clock.now_unix_ms(),
@@ -190,11 +251,18 @@ class CallRunner:
             leg=payload.call_leg_id,
             call_control_id=payload.call_control_id,
         )
+        if not await self.write(entry):
+            return False
+        if not fetched:
+            self.live(entry.session).wake()
+        return True
+
+    async def write(self, entry: Entry) -> bool:
+        """Store an entry and tell the log and the metrics. False: it was there already."""
         if not await self.log.append(entry):
             return False
         log_entry(entry)
-        self.metrics.count(what)
-        self.live(entry.session).wake()
+        self.metrics.count(entry.what)
         return True
 
     async def admit(
@@ -214,13 +282,14 @@ class CallRunner:
                 "unknown_session",
                 "no call with this call_session_id is known here: did its webhooks go to another server?",
             )
+            self.metrics.refused("upgrade", rejection.reason)
             await self.log.refuse(
                 Refusal(self.clock.now_unix_ms(), "upgrade", rejection.reason, rejection.detail, client, path[:400])
             )
             return rejection
         call = self.live(session)
         await call.ready.wait()
-        refused = self._reason_to_refuse(call, shown_token)
+        refused = self._reason_to_refuse(call, shown_token, headers)
         if refused is not None and session in self.probing and refused.reason in ("no_token", "wrong_token"):
             return refused  # the doctor's: it tries all shapes of a request, and none of them is Telnyx's
         call.note(SocketReceived(path=path, client=client, headers=dict(headers)))
@@ -235,17 +304,24 @@ class CallRunner:
         """Whether an upgrade is the doctor's, sent by this server or one with the same secret."""
         return self.tokens is not None and self.tokens.fits(probe_session(session), shown_token or "")
 
-    def probe_target(self, session: SessionId) -> tuple[str, str | None]:
-        """The URL to try for a call, as near to Telnyx's as can be without taking the call's socket, and its token.
+    def probe_target(self, session: SessionId) -> tuple[str, str | None, str]:
+        """The URL to try for a call, as near to Telnyx's as can be without taking the call's socket; the token to show in
+        the header; and the token wherever it goes.
 
         Without tokens a socket could not be told from the call's own; then it is the test connection of the same server.
         """
         if self.tokens is None:
-            return audio_url(self.plan.public_url, TEST_CONNECTION), None
+            return audio_url(self.plan.public_url, TEST_CONNECTION), None, ""
         token = self.tokens.of(probe_session(session))
-        return self.plan.url(session, token), None if self.plan.token_in_path else token
+        return self.plan.url(session, token), None if self.plan.token_in_path else token, token
 
-    def _reason_to_refuse(self, call: LiveCall, shown_token: str | None) -> Rejection | None:
+    def _reason_to_refuse(
+        self, call: LiveCall, shown_token: str | None, headers: Mapping[str, str]
+    ) -> Rejection | None:
+        if _is_foreign_page(headers):
+            return Rejection(
+                403, "browser_origin", f"a browser page of {headers['origin']} opened it; a call's audio is Telnyx's"
+            )
         if self.tokens is not None:
             if not shown_token:
                 return Rejection(
@@ -260,7 +336,18 @@ class CallRunner:
             return Rejection(410, "call_ended", "the call is over")
         if call.has_living_socket():
             return Rejection(409, "second_socket", "this call has a living audio socket already")
+        if self.calls_max and sum(other.has_living_socket() for other in self.calls.values()) >= self.calls_max:
+            return Rejection(503, "full", f"{self.calls_max} audio sockets are open already (CALLPATH_CALLS_MAX)")
         return None
+
+    async def ask_status(self, call_control_id: CallControlId) -> CallChecked:
+        """What Telnyx says of a line. It remembers a call for ten minutes after its end."""
+        try:
+            status = await self.control.call_status(call_control_id)
+        except ControlError as error:
+            gone = error.status == 404 and error.code is not None  # a proxy's 404 has no code of Telnyx's
+            return CallChecked(alive=False if gone else None, detail=error.detail or "")
+        return CallChecked(alive=status.is_alive)
 
     # --- calls -------------------------------------------------------------------------------------------------------
 
@@ -301,7 +388,8 @@ class LiveCall:
         self._lost_socket_at_ms: float | None = None
         self._stopping = False
         self._store_failed = False
-        self._commands_out = 0
+        self._out: dict[str, float] = {}
+        """Commands that are under way, by command_id, with the time since when."""
         self._look_at_unix_ms: int | None = None
         self._token = runner.tokens.of(session) if runner.tokens else None
 
@@ -324,6 +412,8 @@ class LiveCall:
                 await self._store_pending()
                 if self._news:
                     await self._read_news()
+                if not self.ready.is_set() and not self._store_failed:
+                    self._send_again()
                 self.ready.set()
                 await self._act()
                 if self._is_over():
@@ -342,9 +432,16 @@ class LiveCall:
             logger.error("Timeline not read", event_name="timeline.not_read", error=str(error), **self._ids())
             self._store_failed = self._news = True
             return
+        known = set(self.session.stages) if self.ready.is_set() else None
         for entry in news:
             self._number = entry.number
             self.session.apply(entry)
+        if known is None:
+            return  # reached before this process had the call
+        for stage, at_unix_ms in self.session.stages.items():
+            if stage not in known:
+                since_ms = at_unix_ms - (self.session.first_unix_ms or at_unix_ms)
+                self._runner.metrics.stage(stage.label, since_ms / 1000)
 
     async def _act(self) -> None:
         if self._stopping:
@@ -369,7 +466,7 @@ class LiveCall:
         return self.session.ended and self._is_idle() and not self._pending
 
     def _is_idle(self) -> bool:
-        return self._handler_is_done() and self._stream is None and self._commands_out == 0
+        return self._handler_is_done() and self._stream is None and not self._out
 
     def _handler_is_done(self) -> bool:
         return self._handler is None or self._handler.done()
@@ -385,11 +482,31 @@ class LiveCall:
             at_ms = min(at_ms, max(now_ms + 1, self._lost_socket_at_ms + self._runner.reconnect_ms))
         return at_ms
 
+    @property
+    def is_taken(self) -> bool:
+        """We have begun to serve it, and it is not over."""
+        return bool(self.session.commands) and not self.session.ended and not self.session.refused
+
+    @property
+    def is_busy(self) -> bool:
+        """Somebody talks, or is about to. What only waits for its last webhook does not count for long: during a deploy
+        that one may go to the new server."""
+        if not self.is_taken:
+            return bool(self._pending)
+        quiet_ms = self._clock.now_unix_ms() - (self.session.last_unix_ms or 0)
+        return not self._is_idle() or quiet_ms < ENDING_MS
+
+    @property
+    def sending_since_ms(self) -> list[float]:
+        """When each command that is under way was sent first."""
+        return list(self._out.values())
+
     # --- the watchdog ------------------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
         """Write down what is wrong with the call, and see to what follows from it beside commands."""
         live = Live(
+            refusing=None if self.session.commands or self.session.refused else self._runner.refusing(),
             socket_open=self._stream is not None,
             idle_ms=self._clock.now_ms() - self._last_frame_ms,
             handler_running=not self._handler_is_done(),
@@ -412,13 +529,13 @@ class LiveCall:
         """Have the doctor try the stream's URL. Takes up to half a minute, beside everything else."""
         session = self.session.session
         try:
-            url, token = self._runner.probe_target(session)
-            verdict = await examiner.verdict(url, token)
+            url, token, secret = self._runner.probe_target(session)
+            verdict = await examiner.verdict(url, token, secret)
         finally:
             self._runner.probing.discard(session)
         self.note(
             StreamProbed(
-                url=self._runner.plan.url(session, "***"),
+                url=url.replace(secret, "***") if secret else url,
                 healthy=verdict.healthy,
                 decided=verdict.decided,
                 summary=verdict.summary,
@@ -435,14 +552,7 @@ class LiveCall:
         """The call seems to be up for nothing: ask Telnyx, and hang up unless it is over already."""
         leg = self.session.leg
         assert leg is not None
-        try:
-            status = await self._runner.control.call_status(leg.call_control_id)
-        except ControlError as error:
-            # Telnyx remembers a call for ten minutes. A 404 of a proxy on the way has no code of Telnyx's.
-            gone = error.status == 404 and error.code is not None
-            checked = CallChecked(alive=False if gone else None, detail=error.detail or "")
-        else:
-            checked = CallChecked(alive=status.is_alive)
+        checked = await self._runner.ask_status(leg.call_control_id)
         self.note(checked)
         if checked.alive is not False:
             self.note(PolicyActed(policy=STUCK, number=stuck.number, step="hangup"))
@@ -465,11 +575,11 @@ class LiveCall:
         self._pending.append(entry)
         if isinstance(what, DECISIONS):
             self.session.apply(entry)  # at once: it must not be decided again, even if the store fails
+        self._runner.metrics.count(what)
         if isinstance(what, MediaCounted):
             self._wake.set()  # to be stored; nothing follows from it, and in the log it would be every other line
             return
         log_entry(entry)
-        self._runner.metrics.count(what)
         self.wake()
 
     async def _store_pending(self) -> None:
@@ -528,17 +638,67 @@ class LiveCall:
         else:
             self._runner.spawn(_without_control_error(sent), name=f"send {command.NAME}")
 
-    async def _send(self, command: Command, asks_for_stream: bool) -> None:
+    def _send_again(self) -> None:
+        """Commands of a process that is gone, whose answers nobody heard: within Telnyx's minute the same command_id is
+        carried out once, however often it comes. After that nobody can know, and the watchdog sees what is missing."""
+        for sent in self.session.unanswered():
+            spent_ms = self._clock.now_unix_ms() - self.session.sent_unix_ms[sent.command_id]
+            if self.session.ended:
+                return
+            if spent_ms >= RETRY_MS_MAX:
+                unknown = f"the server stopped before the answer came, and {spent_ms / 1000:.0f} s have passed"
+                self.note(CommandAnswered(command=sent.command, command_id=sent.command_id, error_detail=unknown))
+                continue
+            try:
+                command = read_command(sent.command, self._unmasked(sent.body))
+            except RemoteProtocolError:
+                continue  # of a version that knew another command
+            reason = f"sent {spent_ms / 1000:.1f} s ago by a process that is gone"
+            self.note(CommandRetried(command=sent.command, command_id=sent.command_id, attempt=0, reason=reason))
+            self._runner.spawn(
+                _without_control_error(self._send(command, "stream_url" in sent.body, spent_ms)),
+                name=f"send {sent.command} again",
+            )
+
+    def _unmasked(self, body: Json) -> Json:
+        token = self._token or ""
+        return {
+            name: value.replace("***", token) if name in ("stream_url", "stream_auth_token") else value
+            for name, value in body.items()
+        }
+
+    async def _send(self, command: Command, asks_for_stream: bool, spent_ms: float = 0.0) -> None:
         leg = self.session.leg
         assert leg is not None and command.command_id is not None
-        self._commands_out += 1
+        command_id = command.command_id
+        self._out[command_id] = self._clock.now_ms() - spent_ms
+
+        def note_retry(retry: Retry) -> None:
+            self.note(
+                CommandRetried(
+                    command=command.NAME,
+                    command_id=command_id,
+                    attempt=retry.attempt,
+                    wait_ms=retry.wait_ms,
+                    status=retry.status,
+                    latency_ms=retry.latency_ms,
+                    reason=retry.reason,
+                )
+            )
+
         answered: CommandAnswered
         try:
-            reply = await self._runner.control.send(command, leg.call_control_id)
+            reply = await self._runner.control.send(
+                command,
+                leg.call_control_id,
+                spent_ms=spent_ms,
+                is_over=lambda: self.session.ended,
+                on_retry=note_retry,
+            )
         except ControlError as error:
             answered = CommandAnswered(
                 command=command.NAME,
-                command_id=command.command_id,
+                command_id=command_id,
                 status=error.status,
                 latency_ms=error.latency_ms,
                 attempts=error.attempts,
@@ -550,7 +710,7 @@ class LiveCall:
         else:
             answered = CommandAnswered(
                 command=command.NAME,
-                command_id=command.command_id,
+                command_id=command_id,
                 status=reply.status,
                 latency_ms=reply.latency_ms,
                 attempts=reply.attempts,
@@ -559,10 +719,15 @@ class LiveCall:
             if asks_for_stream:
                 self.note(StreamAccepted(status=reply.status, within=command.NAME))
         finally:
-            self._commands_out -= 1
+            self._out.pop(command_id, None)
             self.wake()
 
     # --- the socket --------------------------------------------------------------------------------------------------
+
+    @property
+    def has_socket(self) -> bool:
+        """Whether an audio socket is open, living or not."""
+        return self._stream is not None
 
     def has_living_socket(self) -> bool:
         """Whether an audio socket is open and brought a frame lately."""
@@ -659,6 +824,16 @@ class LiveCall:
             self._handler.cancel()
 
 
+def _is_foreign_page(headers: Mapping[str, str]) -> bool:
+    """A browser always sends an Origin with a WebSocket. Whether Telnyx does is not documented, so both signs are asked."""
+    origin, host = headers.get("origin"), headers.get("host", "")
+    return (
+        origin is not None
+        and origin.partition("://")[2] != host
+        and headers.get("user-agent", "").startswith("Mozilla/")
+    )
+
+
 def log_entry(entry: Entry) -> None:
     """One line in the log for one entry of a timeline, under the entry's own name."""
     what = entry.what
@@ -669,7 +844,7 @@ def log_entry(entry: Entry) -> None:
     getattr(logger, level)(describe(what), event_name=kind_of(what), **fields, **_ids(entry))
 
 
-WARNINGS = (SocketRefused, StreamMissing, CallStuck)
+WARNINGS = (CallRefused, CommandRetried, SocketRefused, StreamMissing, CallStuck)
 
 
 def _failed(what: What) -> bool:

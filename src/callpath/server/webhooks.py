@@ -39,6 +39,12 @@ class WebhookEndpoint:
         self._clock = clock
 
     async def __call__(self, request: Request) -> Response:
+        began_ms = self._clock.now_ms()
+        response, result = await self._answer(request)
+        self._runner.metrics.webhook(result, (self._clock.now_ms() - began_ms) / 1000)
+        return response
+
+    async def _answer(self, request: Request) -> tuple[Response, str]:
         try:
             body = await _read_body(request)
             verify(body, request.headers, self._key, self._clock.now_unix_ms() / 1000)
@@ -51,16 +57,16 @@ class WebhookEndpoint:
                 )
             new = await self._runner.receive_webhook(webhook, document)
         except SignatureError as error:
-            return await self._refuse(request, 401, error)
+            return await self._refuse(request, 401, error), "refused"
         except RemoteProtocolError as error:
-            return await self._refuse(request, 413 if error.reason == "too_large" else 400, error)
+            return await self._refuse(request, 413 if error.reason == "too_large" else 400, error), "refused"
         except StoreError as error:
             # Not stored, hence not acknowledged: Telnyx will send it again.
             logger.error("Webhook not stored", event_name="webhook.not_stored", error=str(error))
-            return JSONResponse({"error": "not_stored", "detail": "try again"}, status_code=503)
+            return JSONResponse({"error": "not_stored", "detail": "try again"}, status_code=503), "not_stored"
         except ClientDisconnect:
-            return Response(status_code=400)
-        return JSONResponse({"result": "ok" if new else "duplicate"})
+            return Response(status_code=400), "refused"
+        return JSONResponse({"result": "ok" if new else "duplicate"}), "new" if new else "duplicate"
 
     async def _refuse(self, request: Request, status: int, error: RemoteProtocolError) -> Response:
         client = request.client.host if request.client else None
@@ -70,6 +76,7 @@ class WebhookEndpoint:
             reason=error.reason,
             client=client,
         )
+        self._runner.metrics.refused("webhook", error.reason)
         refusal = Refusal(
             self._clock.now_unix_ms(), "webhook", error.reason, str(error)[:500], client, request.url.path
         )

@@ -195,7 +195,7 @@ async def probe_account(
 
     async with asyncio.TaskGroup() as tasks:
         listed = tasks.create_task(telnyx.rows("applications", "/call_control_applications"))
-        row = tasks.create_task(_number(telnyx, digits))
+        wanted_number = tasks.create_task(_number(telnyx, digits))
         sent = tasks.create_task(_deliveries(telnyx, telnyx.clock.now_unix_ms()))
     rows = listed.result()
     applications = tuple(_read_all(CallControlApplication, rows))
@@ -204,11 +204,24 @@ async def probe_account(
         "applications_listed": rows is not None,
         "deliveries": sent.result(),
     }
+    row = wanted_number.result() or {}
     if digits:
-        found = row.result()
-        known |= {"number_found": None if found is None else bool(found), "number": found or None}
-    leads_to = str((known.get("number") or {}).get("connection_id") or "")
-    chosen, by = _choose(applications, served, application_id, leads_to)
+        known["number_found"] = None if wanted_number.result() is None else bool(row)
+    chosen, by = _choose(applications, served, application_id, str(row.get("connection_id") or ""))
+    numbers = [row] if row else []
+    if not digits:
+        mine, others = await _numbers_of(telnyx, chosen)
+        known |= {"numbers_listed": mine is not None, "other_numbers": tuple(others)}
+        numbers = mine or []
+        if not numbers and len(others) == 1:
+            # The account's only number is meant, wherever it leads.
+            row, numbers = others[0], others
+            known |= {"number_asked": str(row.get("phone_number", "")), "number_found": True, "other_numbers": ()}
+            if chosen is None:
+                chosen, by = _choose(applications, served, application_id, str(row.get("connection_id") or ""))
+    known |= {"number": row or None, "numbers": tuple(numbers)}
+
+    leads_to = str(row.get("connection_id") or "")
     known["connection_id"] = leads_to or application_id or (chosen.id if chosen is not None else "")
     for wanted, reason in _to_be_asked(applications, application_id, leads_to):
         one, missing, kind = await _ask_application(telnyx, wanted)
@@ -217,9 +230,21 @@ async def probe_account(
         if one is not None and (chosen is None or reason == "asked"):
             chosen, by = one, reason
     known |= {"application": chosen, "chosen_by": by}
-    known |= await _what_belongs_to(telnyx, chosen, known.get("number"))
+    known |= await _what_belongs_to(telnyx, chosen, numbers, asked=bool(row))
     known["public_key_fits"] = _key_fits(known["deliveries"], public_key)
     return AccountFacts(key_accepted=telnyx.key_accepted, refusals=tuple(telnyx.refusals), **known)
+
+
+async def _numbers_of(telnyx: Telnyx, chosen: CallControlApplication | None) -> tuple[list[Json] | None, list[Json]]:
+    """The numbers that lead to the application (None: that could not be asked), and, where there are none, those that
+    the account has."""
+    mine: list[Json] | None = []
+    if chosen is not None:
+        filters = {"filter[connection_id]": chosen.id}
+        mine = await telnyx.rows("numbers of the application", "/phone_numbers", filters, NUMBERS_MAX)
+        if mine or mine is None:
+            return mine, []
+    return mine, await telnyx.rows("numbers of the account", "/phone_numbers", None, NUMBERS_MAX) or []
 
 
 async def _number(telnyx: Telnyx, digits: str) -> Json | None:
@@ -274,16 +299,11 @@ async def _ask_application(telnyx: Telnyx, wanted: str) -> tuple[CallControlAppl
     return None, True, str((connection or {}).get("record_type") or "")
 
 
-async def _what_belongs_to(telnyx: Telnyx, chosen: CallControlApplication | None, number: Json | None) -> Json:
-    """The numbers that lead to the application, their voice settings, and its outbound profile."""
+async def _what_belongs_to(
+    telnyx: Telnyx, chosen: CallControlApplication | None, numbers: list[Json], *, asked: bool
+) -> Json:
+    """The voice settings of the numbers, and the application's outbound profile."""
     found: Json = {}
-    numbers = [number] if number else []
-    if not numbers and chosen is not None:
-        rows = await telnyx.rows(
-            "numbers of the application", "/phone_numbers", {"filter[connection_id]": chosen.id}, NUMBERS_MAX
-        )
-        found["numbers_listed"] = rows is not None
-        numbers = rows or []
     profile_id = (
         chosen.outbound.outbound_voice_profile_id if chosen is not None and chosen.outbound is not None else None
     )
@@ -299,8 +319,8 @@ async def _what_belongs_to(telnyx: Telnyx, chosen: CallControlApplication | None
             else None
         )
     settings = [voice.result() for voice in voices]
-    found |= {"numbers": tuple(numbers), "voices": tuple(row for row in settings if row is not None)}
-    found["number_voice"] = found["voices"][0] if number and found["voices"] else None
+    found["voices"] = tuple(row for row in settings if row is not None)
+    found["number_voice"] = found["voices"][0] if asked and found["voices"] else None
     if profile is not None:
         found["outbound_profile"] = profile.result()
         found["outbound_profile_missing"] = profile.result() is None and telnyx.refused("outbound profile", "404")

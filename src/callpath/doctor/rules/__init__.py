@@ -3,7 +3,7 @@
 RULES judge a URL, CALL_RULES a call that was (its timeline, or one rebuilt from logs), EDGE_RULES what the platform's edge
 logged, ACCOUNT_RULES the Telnyx account and the platform's settings. The order within a list is the order of verdicts:
 of two findings that do not explain each other the first one is the verdict.
-sample*.py hold facts as short literals, for the examples.
+sample.py, sample_call.py, sample_edge.py and sample_account.py hold facts as short literals, for the examples.
 Rules import no asyncio, socket or clock: facts in, finding out.
 """
 
@@ -85,6 +85,8 @@ from callpath.doctor.rules import (
     call084_reconnected,
     call085_ended_oddly,
     call086_stuck,
+    call087_stopped_early,
+    call088_slow_start,
     call090_in_progress,
     callpath001_unknown_call,
     callpath002_token,
@@ -435,6 +437,7 @@ STREAM_RULES: tuple[Rule, ...] = (
     call057_error_frames.RULE,
     call056_sent_not_heard.RULE,
     call083_socket_lost.RULE,
+    call087_stopped_early.RULE,
     call084_reconnected.RULE,
     call070_loop_blocked.RULE,
     call060_wrong_law.RULE,
@@ -451,6 +454,7 @@ STREAM_RULES: tuple[Rule, ...] = (
     call073_lost_frames.RULE,
     call067_clipping.RULE,
     call068_own_audio.RULE,
+    call088_slow_start.RULE,
     call085_ended_oddly.RULE,
     call012_gave_up.RULE,
     call086_stuck.RULE,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from callpath.call.session import Stage
-from callpath.doctor.calls import ANSWERED_MS, every, overdue, payload, show, webhook
-from callpath.doctor.facts import CallFacts, Facts, TelnyxCallFacts
+from callpath.doctor.calls import ANSWERED_MS, ended_unix_ms, every, overdue, payload, show, telnyx_evidence, webhook
+from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import ANSWERING, GOOD, call
@@ -13,20 +13,22 @@ from callpath.timeline import CommandAnswered, Entry
 
 def check(facts: Facts) -> Finding | None:
     known = facts[CallFacts]
-    told_by_telnyx = facts.get(TelnyxCallFacts)
-    missed = [event.name for event in told_by_telnyx.missed] if told_by_telnyx is not None else []
+    missed = telnyx_evidence(facts)
     gap = _gap(known)
-    if gap is None:
+    unanswered = Stage.CALL_ANSWERED not in known.state.stages
+    if gap is None and unanswered and known.entries and any(": call.answered" in line for line in missed):
+        gap = (known.entries[-1], "call.answered")
+    if gap is None and not (ended_unix_ms(known) is None and any("call.hangup" in line for line in missed)):
         return None
-    since, event = gap
-    if event in missed or event.replace(".", "_") in missed:
+    since, event = gap or (known.entries[-1], "call.hangup")
+    if any(f": {event}" in line.replace("_", ".") for line in missed):
         return Finding(
             f"{event} was sent by Telnyx and is not in our timeline: the webhook was lost between Telnyx and this server",
-            (*show(known, since), f"Telnyx lists as sent and we do not have: {', '.join(missed)}"),
+            (*show(known, since), *missed),
         )
     return Finding(
         f"{event} never came, although Telnyx had accepted the command that leads to it",
-        show(known, since, webhook(known, "call.hangup")),
+        (*show(known, since, webhook(known, "call.hangup")), *missed),
         kind="open",
         candidates=("webhook-not-2xx-or-slow", "webhook-blocked", "call-already-ended"),
         question="Did Telnyx send it, and what did our end answer? With TELNYX_API_KEY set this is asked by itself "

@@ -9,6 +9,7 @@ from callpath.doctor.calls import (
     payload,
     probed_evidence,
     show,
+    telnyx_evidence,
     url_asked,
     way_evidence,
     way_now,
@@ -43,11 +44,11 @@ def check(facts: Facts) -> Finding | None:
         f"Telnyx tried {tried or meant or 'the stream URL'} and reports streaming.failed "
         f"({said.get('failure_reason')}); no "
         f"upgrade reached this server{way_now(way)}" + (f". It was asked for {meant}: not the same" if differs else ""),
-        (*evidence, *way_evidence(way), *probed_evidence(known)),
+        (*evidence, *way_evidence(way), *probed_evidence(known), *telnyx_evidence(facts)),
         kind="open",
         candidates=CANDIDATES
         if way is not None and way.through
-        else ("tcp-timeout-firewall-drop", "tls-handshake", *CANDIDATES),
+        else ("tcp-timeout-firewall-drop", "tls-untrusted-root", "proxy-upgrade-headers-stripped", *CANDIDATES),
         question=way_question(way, url_asked(known)),
     )
 

@@ -7,6 +7,7 @@ from callpath.doctor.calls import (
     no_socket,
     probed_evidence,
     show,
+    telnyx_evidence,
     url_asked,
     waited_ms,
     way_evidence,
@@ -32,11 +33,16 @@ def check(facts: Facts) -> Finding | None:
         f"{url_asked(known) or 'the stream URL'} reached this server"
         + (" (streaming.started came, which is sent before the socket and proves nothing)" if announced else "")
         + way_now(way),
-        (*show(known, request, announced, webhook(known, "call.hangup")), *way_evidence(way), *probed_evidence(known)),
+        (
+            *show(known, request, announced, webhook(known, "call.hangup")),
+            *way_evidence(way),
+            *probed_evidence(known),
+            *telnyx_evidence(facts),
+        ),
         kind="open",
         candidates=CANDIDATES
         if way is not None and way.through
-        else ("tcp-timeout-firewall-drop", "tls-handshake", *CANDIDATES),
+        else ("tcp-timeout-firewall-drop", "tls-untrusted-root", "proxy-upgrade-headers-stripped", *CANDIDATES),
         question=way_question(way, url_asked(known)),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import first, refused_sockets, show
+from callpath.doctor.calls import first, in_time, refused_sockets, show
 from callpath.doctor.facts import CallFacts, Facts, ServedFacts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -15,6 +15,15 @@ def check(facts: Facts) -> Finding | None:
     if not found:
         return None
     entry, what = found[0]
+    if not in_time(facts[CallFacts], entry):
+        return Finding(
+            f"an upgrade with a token that does not fit was answered {what.status}, long after the stream was asked for",
+            (*show(facts[CallFacts], entry), f"from {what.client}, path {what.path}"),
+            kind="open",
+            candidates=("ws-auth-required-401", "ws-token-wrong", "somebody-tried-the-url"),
+            question="Was that Telnyx, or somebody who tried the URL by hand? Telnyx connects at once after "
+            "streaming_start.",
+        )
     asked_in = facts.get(ServedFacts)
     in_header = asked_in is None or asked_in.token_in == "header"
     return Finding(

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import SOCKET_MS, accepted, refused_sockets, show, webhook
+from callpath.doctor.calls import SOCKET_MS, every, refused_sockets, show, webhook
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import ACCEPTED, a_call, hung_up, turned_away
+from callpath.timeline import StreamAccepted
 
 
 def check(facts: Facts) -> Finding | None:
     known = facts[CallFacts]
     found = refused_sockets(known, "call_ended")
-    taken = accepted(known)
+    taken = next(iter(every(known, StreamAccepted)[-1:]), None)
     if not found or taken is None:
         return None
     entry, _ = found[0]

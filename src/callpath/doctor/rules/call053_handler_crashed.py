@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import first, never, show
+from callpath.doctor.calls import ended_unix_ms, first, never, show
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -21,6 +21,11 @@ def check(facts: Facts) -> Finding | None:
     begun = first(known, HandlerStarted)
     after = f" {(crash.at_unix_ms - begun.at_unix_ms) / 1000:.1f} s after it was entered" if begun is not None else ""
     frames = [line.strip() for line in what.traceback.splitlines() if line.strip().startswith("File ")]
+    ended = ended_unix_ms(known)
+    if ended is not None and crash.at_unix_ms >= ended:
+        return Finding(
+            f"the handler raised {what.error} when the call was over already", show(known, crash), kind="note"
+        )
     return Finding(
         f"the handler raised {what.error}{after}, and the call was hung up", (*show(known, begun, crash), *frames[-3:])
     )

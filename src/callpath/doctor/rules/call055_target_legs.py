@@ -19,14 +19,20 @@ def check(facts: Facts) -> Finding | None:
     if legs in {"self", "both"} or not every(known, FirstOutbound) or len(known.state.legs) > 1:
         return None
     played = packets(known, "outbound")
-    if played is None:
-        raise FactMissing(CallFacts)
-    if played > 0:
-        return None
+    was = (
+        f"stream_bidirectional_target_legs was {legs or 'left out (its default is opposite)'}, and the call has one leg"
+    )
+    evidence = show(known, request.entry, first(known, FirstOutbound), webhook(known, "call.hangup"))
+    if played == 0:
+        return Finding(f"{was}; 0 packets were played to the phone", evidence)
     return Finding(
-        f"stream_bidirectional_target_legs was {legs or 'left out (its default is opposite)'}, the call has one leg, and 0 "
-        "packets were played to the phone",
-        show(known, request.entry, first(known, FirstOutbound), webhook(known, "call.hangup")),
+        f"{was}: where nobody is on the opposite one, our audio may have been heard by no one",
+        evidence,
+        kind="open",
+        candidates=("target-legs-opposite",),
+        question="Did the caller hear anything? Reports differ: some programs never set it and are heard, a test "
+        "with a tone "
+        "was not. Packet counts cannot tell where send_silence_when_idle is on. Set it to self, and the question is gone.",
     )
 
 

@@ -7,33 +7,45 @@ from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import BOTH_WAYS, HEARD, a_call, hung_up
-from callpath.timeline import FirstInbound, FirstOutbound, HandlerEnded, HandlerFailed, HandlerStarted, Noted
+from callpath.timeline import (
+    CommandSent,
+    FirstInbound,
+    FirstOutbound,
+    HandlerEnded,
+    HandlerFailed,
+    HandlerStarted,
+    StreamStarted,
+)
 
 
 def check(facts: Facts) -> Finding | None:
     known = facts[CallFacts]
-    heard = first(known, FirstInbound)
-    if heard is None or every(known, FirstOutbound, HandlerFailed):
+    begun, heard, over = first(known, StreamStarted), first(known, FirstInbound), first(known, HandlerEnded)
+    if begun is None or every(known, FirstOutbound, HandlerFailed):
         return None
     never(known, FirstOutbound)
-    if not overdue(known, heard, PLAY_MS):
-        return None
-    entered = first(known, HandlerStarted)
-    over = first(known, HandlerEnded)
-    by_itself = over is not None and isinstance(over.what, HandlerEnded) and not over.what.cancelled
-    if by_itself:
+    if over is not None and isinstance(over.what, HandlerEnded) and not over.what.cancelled:
         return Finding(
             "the handler returned without having played anything, and the call was hung up",
-            show(known, heard, entered, over, webhook(known, "call.hangup")),
+            show(known, begun, heard, over, webhook(known, "call.hangup")),
             title="The handler returned without a word",
             fix="See why the handler comes to its end: a condition that is not met, a configuration that is missing, a "
             "session with an AI service that was refused and whose error is swallowed.",
         )
+    if heard is None or not overdue(known, heard, PLAY_MS):
+        return None
+    by_telnyx = [
+        entry
+        for entry in every(known, CommandSent)
+        if isinstance(entry.what, CommandSent) and entry.what.command in {"speak", "playback_start"}
+    ]
     return Finding(
         f"the caller's audio came in, and the handler played nothing in {waited_ms(known, heard) / 1000:.1f} s",
-        show(known, heard, entered, *every(known, Noted)[-2:], over),
+        show(known, heard, first(known, HandlerStarted), *by_telnyx[:2], over),
         kind="limited",
-        question="Is the handler meant to speak? If it only listens, nothing is wrong. If it is, the fault is behind the "
+        question="The handler let Telnyx speak (speak, playback_start), so the caller may have heard that. Was it all?"
+        if by_telnyx
+        else "Is the handler meant to speak? If it only listens, nothing is wrong. If it is, the fault is behind the "
         "stream: an AI session that was refused or never became ready, a queue that nobody fills, play() that is "
         "not called.",
     )

@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import every, measure, show, symptom_seen, webhook
+from callpath.doctor.calls import every, measure, show, symptom, symptom_seen, webhook
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
-from callpath.doctor.rules.sample_call import BOTH_WAYS, CAME, GOOD, a_call, noticed
-from callpath.timeline import MediaCounted
+from callpath.doctor.rules.sample_call import BOTH_WAYS, CAME, GOOD, STOPPED, a_call, counted, noticed
+from callpath.timeline import MediaCounted, StreamStarted, StreamStopped
+
+LEAST_SHARE = 0.4
+"""Of a frame every 20 ms; a phone leg with frames of 40 ms gives half."""
+
+LEAST_S = 1.0
 
 
 def check(facts: Facts) -> Finding | None:
     known = facts[CallFacts]
-    found = symptom_seen(known, "SYM010")
-    if found is None:
+    found = symptom(known, "SYM010")
+    if found is not None:
+        return Finding(
+            f"no frame came for {measure(found, 'ms') / 1000:.1f} s or more while the socket was open",
+            show(known, found, *every(known, MediaCounted)[-1:], webhook(known, "call.hangup")),
+        )
+    if not every(known, MediaCounted):
+        symptom_seen(known, "SYM010")
         return None
-    before = [
-        e.what.frames_in
-        for e in every(known, MediaCounted)
-        if isinstance(e.what, MediaCounted) and e.at_unix_ms <= found.at_unix_ms
-    ]
-    after = known.state.frames_in
-    went_on = bool(before) and after > before[-1] + 50
-    ms = measure(found, "ms")
-    return Finding(
-        f"no frame came for {ms / 1000:.1f} s or more while the socket was open"
-        + ("; frames came again later" if went_on else ""),
-        show(known, found, *every(known, MediaCounted)[-1:], webhook(known, "call.hangup")),
-        confidence="medium" if went_on else "high",
-        candidates=("proxy-buffering-or-compression",),
-    )
+    for begun in every(known, StreamStarted):
+        stream = begun.what.stream_id if isinstance(begun.what, StreamStarted) else ""
+        over = [
+            e for e in every(known, StreamStopped) if isinstance(e.what, StreamStopped) and e.what.stream_id == stream
+        ]
+        counts = known.state.counts.get(stream)
+        if not over or counts is None or not counts.frames_in:
+            continue
+        seconds = (over[-1].at_unix_ms - begun.at_unix_ms) / 1000
+        if seconds >= LEAST_S and counts.frames_in < LEAST_SHARE * 50 * seconds:
+            return Finding(
+                f"{counts.frames_in} frames came in {seconds:.1f} s, where about {50 * seconds:.0f} were due",
+                show(known, begun, *every(known, MediaCounted)[-1:], over[-1]),
+            )
+    return None
 
 
 RULE = Rule(
@@ -45,6 +56,7 @@ RULE = Rule(
     check=check,
     examples=(
         Example("2 s without a frame", a_call(BOTH_WAYS, noticed("SYM010", ms="2100")), fires=True),
+        Example("a tenth of the frames", a_call(BOTH_WAYS, (12_000, counted(frames_in=50)), *STOPPED), fires=True),
         Example("a call that worked", a_call(GOOD), fires=False),
         Example("logs without symptoms", a_call(CAME, shown=frozenset({"socket.received"})), fires=None),
         Example("no call is known", nothing(), fires=None),

@@ -6,14 +6,14 @@ from callpath.doctor.calls import closings, every, show
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
-from callpath.doctor.rules.sample_call import CAME, GOOD, a_call
-from callpath.timeline import FrameRejected, SocketClosed
+from callpath.doctor.rules.sample_call import BOTH_WAYS, GOOD, a_call
+from callpath.timeline import FrameRejected, SocketClosed, StreamStarted
 
 
 def check(facts: Facts) -> Finding | None:
     known = facts[CallFacts]
     closed = [(e, w) for e, w in closings(known) if w.by == "us" and w.code in {1002, 1003, 1007, 1008, 1009}]
-    if not closed:
+    if not closed or not every(known, StreamStarted):
         return None
     entry, what = closed[-1]
     return Finding(
@@ -33,7 +33,7 @@ RULE = Rule(
     fix="See who connects (the client's address in the timeline), and what stands in between.",
     check=check,
     examples=(
-        Example("1008", a_call(CAME, SocketClosed(code=1008, reason="100 frames in a row", by="us")), fires=True),
+        Example("1008", a_call(BOTH_WAYS, SocketClosed(code=1008, reason="100 frames in a row", by="us")), fires=True),
         Example("closed in order", a_call(GOOD), fires=False),
         Example("no call is known", nothing(), fires=None),
     ),

@@ -34,6 +34,7 @@ def check(facts: Facts) -> Finding | None:
         show(known, hangup),
         owner="you" if cause == "time_limit" else None,
         confidence="medium",
+        kind="note" if "unspecified" in cause else "fault",
     )
 
 

@@ -16,10 +16,10 @@ def check(facts: Facts) -> Finding | None:
         return None
     known = (f"this service's names at {seen.platform}: {', '.join(names) or 'none'}",)
     if seen.public_host.endswith(".railway.app"):
-        return Finding(f"{seen.public_host} is no name of this service any more", known)
+        return Finding(f"the host {seen.public_host} is no name of this service any more", known)
     return Finding(
-        f"{seen.public_host} is no name of this service at {seen.platform}: right only if something of yours stands in "
-        "front and passes requests on",
+        f"the host {seen.public_host} is no name of this service at {seen.platform}: right only if a proxy of yours stands "
+        "in front",
         known,
         kind="note",
     )

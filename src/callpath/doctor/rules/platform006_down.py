@@ -7,7 +7,7 @@ from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample_account import nothing, platform
 
 _DOWN = {
-    "CRASHED": ("has crashed", "See its last lines below or in the deploy log, mend what they name, and deploy again."),
+    "CRASHED": ("has crashed", "Mend what the last lines of its deploy log name, and deploy again."),
     "REMOVED": ("has been removed", "Deploy the service again."),
     "REMOVING": ("is being removed", "Deploy the service again."),
     "FAILED": ("failed, and nothing older runs", "See the build log, mend it, and deploy again."),

@@ -14,6 +14,10 @@ def check(facts: Facts) -> Finding | None:
     if not rows and asked.application is not None and asked.number_found is None:
         return Finding(
             f"no number leads to the application {named(asked.application)}: it can dial out, but nobody can call in",
+            tuple(
+                f"{masked(row.get('phone_number'))} leads to {row.get('connection_name') or row.get('connection_id')}"
+                for row in asked.other_numbers
+            ),
             kind="note",
             fix="Assign a number to it in the Telnyx portal (Numbers, Connection or application), or give the number that "
             "should lead here: callpath doctor account --number +1…",

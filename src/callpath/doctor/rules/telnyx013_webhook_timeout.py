@@ -21,8 +21,11 @@ def check(facts: Facts) -> Finding | None:
         else "a webhook that is lost comes again that much later, while the caller waits"
     )
     return Finding(
-        f"webhook_timeout_secs of {named(application)} is {seconds}: {effect}",
-        ("Telnyx's API calls it the time-out, its portal the delay before a retry; unset, a retry comes after 2 s",),
+        f"the webhook time-out of the application {named(application)} is {seconds} s: {effect}",
+        (
+            f"webhook_timeout_secs: {seconds}",
+            "Telnyx's API calls it the time-out, its portal the delay before a retry; unset, a retry comes after 2 s",
+        ),
         kind="note",
     )
 

@@ -16,7 +16,7 @@ def check(facts: Facts) -> Finding | None:
     if not application.first_command_timeout or seconds is None or seconds >= SECONDS_MIN:
         return None
     return Finding(
-        f"{named(application)} hangs up a call whose first command has not come after {seconds} s",
+        f"the application {named(application)} hangs up a call whose first command has not come after {seconds} s",
         (f"first_command_timeout: true, first_command_timeout_secs: {seconds}",),
         kind="note",
     )

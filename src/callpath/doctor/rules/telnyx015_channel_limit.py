@@ -14,12 +14,13 @@ def check(facts: Facts) -> Finding | None:
     outbound = application.outbound.channel_limit if application.outbound is not None else None
     if inbound == 0:
         return Finding(
-            f"{named(application)} may hold no incoming call: its channel limit is 0", ("inbound.channel_limit: 0",)
+            f"the application {named(application)} may hold no incoming call: its channel limit is 0",
+            ("inbound.channel_limit: 0",),
         )
     if outbound == 0:
         kind: Kind = "fault" if known_account(facts).destination else "note"
         return Finding(
-            f"{named(application)} may hold no outgoing call: its channel limit is 0",
+            f"the application {named(application)} may hold no outgoing call: its channel limit is 0",
             ("outbound.channel_limit: 0",),
             kind=kind,
         )

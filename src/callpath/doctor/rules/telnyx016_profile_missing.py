@@ -17,7 +17,7 @@ def check(facts: Facts) -> Finding | None:
         return None
     what = f"names the profile {profile}, which is gone" if profile else "has none"
     return Finding(
-        f"{named(application)} cannot dial out: it {what}",
+        f"the application {named(application)} cannot dial out: it {what}",
         (f"outbound.outbound_voice_profile_id: {profile or 'empty'}",),
         kind="fault" if asked.destination else "note",
     )

@@ -1,0 +1,106 @@
+"""Stopping without cutting a call: the first signal lets calls finish, the second stops at once.
+
+uvicorn closes every socket 100 ms after SIGTERM, and then dies of the signal it caught; both are changed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import FrameType
+
+import structlog
+import uvicorn
+
+from callpath.clock import Clock
+from callpath.server.runner import CallRunner
+
+GRACE_S = 5
+"""After the drain: how long requests may take that are under way, and timelines to be stored."""
+
+logger = structlog.get_logger("callpath")
+
+STOPS: tuple[tuple[str, str, int, str], ...] = (
+    ("RAILWAY_ENVIRONMENT_ID", "Railway", 0, "Set the variable RAILWAY_DEPLOYMENT_DRAINING_SECONDS={}"),
+    ("FLY_APP_NAME", "Fly.io", 5, "Set kill_timeout = {} in fly.toml (300 is the most)"),
+    ("K_SERVICE", "Cloud Run", 10, "It cannot be set there"),
+    ("RENDER", "Render", 30, "Set the service's shutdown delay to {} (300 is the most)"),
+    ("DYNO", "Heroku", 30, "It cannot be set there"),
+    ("KUBERNETES_SERVICE_HOST", "Kubernetes", 30, "Set the pod's terminationGracePeriodSeconds to {}"),
+)
+"""By what a platform is known, and how many seconds it lets a process live after the signal if nothing is set.
+
+Sources, 2026-11: docs.railway.com/deployments/reference, fly.io/docs/reference/configuration, cloud.google.com/run/docs,
+render.com/docs, devcenter.heroku.com, kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle.
+"""
+
+RAILWAY_DRAINING = "RAILWAY_DEPLOYMENT_DRAINING_SECONDS"
+
+
+def stop_warning(environment: Mapping[str, str], drain_s: int) -> str | None:
+    """What to say at start where the platform kills the process before its calls have finished."""
+    for name, platform, default_s, remedy in STOPS:
+        if not environment.get(name):
+            continue
+        stop_s = default_s
+        if platform == "Railway":
+            text = environment.get(RAILWAY_DRAINING, "")
+            stop_s = int(text) if text.isascii() and text.isdigit() else default_s
+        if stop_s >= drain_s + GRACE_S or not drain_s:
+            return None
+        known = "" if platform == "Railway" else ", unless told otherwise,"
+        return (
+            f"{platform} kills{known} {stop_s} s after the signal to stop, and calls are given {drain_s} s to finish "
+            f"(CALLPATH_DRAIN_SECONDS): a deploy cuts calls. {remedy.format(drain_s + GRACE_S)}"
+        )
+    return None
+
+
+class DrainingServer(uvicorn.Server):
+    """uvicorn that drains. `runner` gives the calls once they are there; `exit_code` is known when `run` has returned."""
+
+    def __init__(
+        self, config: uvicorn.Config, runner: Callable[[], CallRunner | None], *, clock: Clock, drain_s: float
+    ) -> None:
+        super().__init__(config)
+        self.exit_code = 0
+        self._runner = runner
+        self._clock = clock
+        self._drain_ms = 1000.0 * drain_s
+        self._asked = False
+        self._until_ms: float | None = None
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 (uvicorn's signature)
+        """A signal. Runs between any two instructions, so it only leaves a note for the next tick."""
+        if not self._asked:
+            self._asked = True
+            return
+        self.force_exit = self.should_exit and self.exit_code != 0
+        self.should_exit = True
+        self.exit_code = 128 + sig
+
+    async def on_tick(self, counter: int) -> bool:
+        """uvicorn asks ten times a second whether to stop."""
+        if self._asked and not self.should_exit:
+            self.should_exit = self._has_drained()
+        return await super().on_tick(counter)
+
+    def _has_drained(self) -> bool:
+        runner = self._runner()
+        now_ms = self._clock.now_ms()
+        if runner is None:
+            return True
+        busy = runner.busy_calls()
+        if self._until_ms is None:
+            self._until_ms = now_ms + self._drain_ms
+            runner.draining = True
+            logger.info(
+                f"Stopping: {busy} calls go on for {self._drain_ms / 1000:.0f} s at most, new ones are refused",
+                event_name="server.draining",
+                calls=busy,
+            )
+        if not busy:
+            return True
+        if now_ms >= self._until_ms:
+            logger.warning(f"{busy} calls are cut: the time to finish is over", event_name="server.cut", calls=busy)
+            return True
+        return False

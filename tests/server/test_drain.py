@@ -1,0 +1,233 @@
+"""Stopping and full houses: calls that are there go on, new ones are refused politely, and it is said so."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from callpath.server.builtin import BUILTIN
+from callpath.server.drain import GRACE_S, stop_warning
+from callpath.simulator.simulator import Simulator
+from callpath.store.sql import open_call_log
+from callpath.timeline import CallRefused, CommandSent, SocketRefused, StreamStarted, WebhookReceived, kind_of
+from tests.serving import WAIT_S_MAX, serving
+
+e2e = pytest.mark.e2e
+
+
+# --- as a process ----------------------------------------------------------------------------------------------------
+
+
+class Process:
+    """`callpath serve` as a platform runs it."""
+
+    def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
+        self.url = url
+        self._process = process
+
+    def send(self, signal_: signal.Signals) -> None:
+        self._process.send_signal(signal_)
+
+    async def ready(self) -> bool:
+        async with httpx2.AsyncClient(trust_env=False) as http:
+            return (await http.get(f"{self.url}/readyz")).status_code == 200
+
+    async def exit_code(self) -> int:
+        async with asyncio.timeout(WAIT_S_MAX):
+            return await self._process.wait()
+
+
+@asynccontextmanager
+async def process(telnyx: Simulator, data_dir: Path, **environment: str) -> AsyncIterator[Process]:
+    """The tone server, listening and connected with `telnyx`."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    given = {
+        "TELNYX_API_KEY": telnyx.api_key,
+        "TELNYX_PUBLIC_KEY": telnyx.public_key,
+        "TELNYX_API_BASE": telnyx.api_base,
+        "PUBLIC_URL": f"http://127.0.0.1:{port}",
+        "HOST": "127.0.0.1",
+        "PORT": str(port),
+        "CALLPATH_DATA_DIR": str(data_dir),
+    }
+    started = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "callpath", "serve", "tone"),
+        env=os.environ | given | environment,
+        cwd=data_dir,
+        stdout=asyncio.subprocess.DEVNULL,
+    )
+    served = Process(started, given["PUBLIC_URL"])
+    telnyx.webhook_url = f"{served.url}/api/calls/webhook"
+    try:
+        async with asyncio.timeout(WAIT_S_MAX):
+            while True:
+                try:
+                    if await served.ready():
+                        break
+                except httpx2.TransportError:
+                    await asyncio.sleep(0.05)
+        yield served
+    finally:
+        if started.returncode is None:
+            started.kill()
+        await started.wait()
+
+
+@e2e
+async def test_a_deploy_cuts_no_call(tmp_path: Path) -> None:
+    """SIGTERM in the middle of a call: it goes on, a new caller hears that the line is busy, and at its end we are gone."""
+    async with Simulator() as telnyx, process(telnyx, tmp_path) as served:
+        caller = await telnyx.call()
+        await caller.heard_for(200)
+        served.send(signal.SIGTERM)
+        async with asyncio.timeout(WAIT_S_MAX):
+            while await served.ready():
+                await asyncio.sleep(0.02)
+        other = await telnyx.call()
+        await other.ended()
+        heard_ms = 20 * caller.stream.packets_played
+        await caller.heard_for(heard_ms + 300)
+        await caller.hangup()
+        code = await served.exit_code()
+        async with open_call_log(f"sqlite:///{tmp_path / 'callpath.db'}") as log:
+            refused = [entry.what for entry in await log.read(other.call.leg.call_session_id)]
+            kept = [entry.what for entry in await log.read(caller.call.leg.call_session_id)]
+
+    assert code == 0
+    assert [what.command for what in refused if isinstance(what, CommandSent)] == ["reject"]
+    assert CallRefused(reason="draining", detail="the server is stopping") in refused
+    assert any(isinstance(what, WebhookReceived) and what.event_type == "call.hangup" for what in kept)
+    assert "stream.missing" not in [kind_of(what) for what in kept]
+
+
+@e2e
+async def test_the_second_signal_stops_at_once(tmp_path: Path) -> None:
+    """Whoever presses Ctrl-C twice means it; what happened is stored all the same."""
+    async with Simulator() as telnyx, process(telnyx, tmp_path) as served:
+        caller = await telnyx.call()
+        await caller.heard_for(100)
+        served.send(signal.SIGINT)
+        async with asyncio.timeout(WAIT_S_MAX):
+            while await served.ready():
+                await asyncio.sleep(0.02)
+        served.send(signal.SIGINT)
+        code = await served.exit_code()
+        async with open_call_log(f"sqlite:///{tmp_path / 'callpath.db'}") as log:
+            kinds = [kind_of(entry.what) for entry in await log.read(caller.call.leg.call_session_id)]
+
+    assert code == 130
+    assert "handler.ended" in kinds
+
+
+@e2e
+async def test_the_time_to_finish_has_an_end(tmp_path: Path) -> None:
+    """A call that never ends must not keep the old version running beside the new one."""
+    async with Simulator() as telnyx, process(telnyx, tmp_path, CALLPATH_DRAIN_SECONDS="1") as served:
+        caller = await telnyx.call()
+        await caller.heard_for(100)
+        served.send(signal.SIGTERM)
+
+        assert await served.exit_code() == 0
+
+
+# --- no room ---------------------------------------------------------------------------------------------------------
+
+
+@e2e
+async def test_a_full_house_takes_no_more_calls(tmp_path: Path) -> None:
+    """One call too many makes all of them stutter."""
+    async with serving(BUILTIN["tone"](), tmp_path, calls_max=1) as served:
+        first = await served.telnyx.call()
+        await first.stream_started()
+        second = await served.telnyx.call()
+        await second.ended()
+        entries = await served.until(
+            second.call.leg.call_session_id, lambda what: isinstance(what, WebhookReceived), times=2
+        )
+        await first.hangup()
+        await served.until(
+            first.call.leg.call_session_id,
+            lambda what: isinstance(what, WebhookReceived) and what.event_type == "call.hangup",
+        )
+        third = await served.telnyx.call()
+        await third.stream_started()
+        metrics = served.runner.metrics.text().decode()
+
+    assert [entry.what.command for entry in entries if isinstance(entry.what, CommandSent)] == ["reject"]
+    assert [entry.what.reason for entry in entries if isinstance(entry.what, CallRefused)] == ["full"]
+    assert 'callpath_refused_total{reason="full",what="call"} 1.0' in metrics
+
+
+@e2e
+async def test_a_socket_too_many_is_refused_before_101(tmp_path: Path) -> None:
+    """As when another node took the call: 503, before anything is carried."""
+    async with serving(BUILTIN["tone"](), tmp_path, no_socket_then="nothing") as served:
+        first = await served.telnyx.call()
+        second = await served.telnyx.call(faults=["connects_late=400"])
+        await first.stream_started()
+        session = second.call.leg.call_session_id
+        await served.until(session, lambda what: isinstance(what, CommandSent), times=2)
+        served.runner.calls_max = 1
+        entries = await served.until_kind(session, SocketRefused)
+
+    (refused,) = (entry.what for entry in entries if isinstance(entry.what, SocketRefused))
+    assert (refused.status, refused.reason) == (503, "full")
+    assert not any(isinstance(entry.what, StreamStarted) for entry in entries)
+
+
+@e2e
+async def test_a_late_loop_takes_no_more_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Something blocks it; each further call would make it worse for those that are there."""
+    async with serving(BUILTIN["tone"](), tmp_path, loop_lag_ms_max=500) as served:
+        monkeypatch.setattr(served.runner.pacer, "lag_ms_lately", lambda _: 501.0)
+        caller = await served.telnyx.call()
+        await caller.ended()
+        entries = await served.until_kind(caller.call.leg.call_session_id, CallRefused)
+
+    assert [entry.what.reason for entry in entries if isinstance(entry.what, CallRefused)] == ["late"]
+
+
+# --- platforms -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("environment", "says"),
+    [
+        ({"RAILWAY_ENVIRONMENT_ID": "e"}, "Railway kills 0 s .* RAILWAY_DEPLOYMENT_DRAINING_SECONDS=30"),
+        ({"RAILWAY_ENVIRONMENT_ID": "e", "RAILWAY_DEPLOYMENT_DRAINING_SECONDS": "10"}, "Railway kills 10 s"),
+        ({"FLY_APP_NAME": "a"}, r"Fly.io kills, unless told otherwise, 5 s .* kill_timeout = 30"),
+        ({"K_SERVICE": "a"}, "Cloud Run kills.* 10 s .* cannot be set"),
+    ],
+)
+def test_a_platform_that_kills_too_soon_is_named(environment: dict[str, str], says: str) -> None:
+    """At start, where it can be mended; not by the first caller who is cut off."""
+    warning = stop_warning(environment, 25)
+
+    assert warning is not None
+    assert re.match(says, warning), warning
+
+
+@pytest.mark.parametrize(
+    ("environment", "drain_s"),
+    [
+        ({}, 25),
+        ({"RAILWAY_ENVIRONMENT_ID": "e", "RAILWAY_DEPLOYMENT_DRAINING_SECONDS": "30"}, 25),
+        ({"RAILWAY_ENVIRONMENT_ID": "e"}, 0),
+        ({"RENDER": "true"}, 30 - GRACE_S),
+    ],
+)
+def test_a_platform_that_waits_is_not_named(environment: dict[str, str], drain_s: int) -> None:
+    """A warning that is always there is read by nobody."""
+    assert stop_warning(environment, drain_s) is None

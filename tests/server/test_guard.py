@@ -1,0 +1,104 @@
+"""Those who connect and do not speak: cut, while everybody else is served."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from callpath.server.builtin import BUILTIN
+from callpath.server.guard import HEADER_BYTES_MAX, GuardedHttp
+from callpath.timeline import CommandSent, SocketRefused
+from callpath.wire.media import AUTH_TOKEN_HEADER
+from tests.serving import WAIT_S_MAX, serving
+
+pytestmark = pytest.mark.e2e
+
+REQUEST = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fifth of a second in the place of fifteen."""
+    monkeypatch.setattr(GuardedHttp, "header_s_max", 0.2)
+
+
+async def answer(port: int, *pieces: bytes) -> bytes:
+    """All that comes until the server closes."""
+    async with asyncio.timeout(WAIT_S_MAX):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            said = b""
+            for piece in pieces:
+                writer.write(piece)
+                if piece == REQUEST:
+                    said = await reader.readuntil(b"ok\n")
+            return said + await reader.read()
+        except ConnectionResetError:
+            return b"reset"
+        finally:
+            writer.close()
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    ("pieces", "status"),
+    [
+        ((), b""),
+        ((b"GET / HT",), b"HTTP/1.1 408 "),
+        ((b"GET /healthz HTTP/1.1\r\nHost: x\r\n",), b"HTTP/1.1 408 "),
+        ((REQUEST, b"\r\n"), b"HTTP/1.1 200 "),
+        ((REQUEST, b"GET /"), b"HTTP/1.1 200 "),
+    ],
+    ids=["silent", "request line", "headers", "after a request: nothing", "after a request: half of one"],
+)
+async def test_who_does_not_speak_is_cut(tmp_path: Path, pieces: tuple[bytes, ...], status: bytes) -> None:
+    """A thousand of them would use up the file descriptors, and calls could not come any more."""
+    async with serving(BUILTIN["tone"](), tmp_path) as served:
+        text = await answer(served.port, *pieces)
+
+    assert text.startswith(status)
+    assert bool(text) == bool(pieces)
+
+
+async def test_an_endless_header_is_cut(tmp_path: Path) -> None:
+    """It would fill the memory, fifteen seconds long."""
+    async with serving(BUILTIN["tone"](), tmp_path) as served:
+        endless = b"x-filler: " + b"y" * 2 * HEADER_BYTES_MAX
+        text = await answer(served.port, b"GET / HTTP/1.1\r\n" + endless)
+
+    assert text.startswith(b"HTTP/1.1 431 ") or text == b"reset"
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_call_is_not_touched(tmp_path: Path) -> None:
+    """The guard is about headers: a socket that was upgraded may live for hours."""
+    async with serving(BUILTIN["tone"](), tmp_path) as served:
+        caller = await served.telnyx.call()
+        await caller.heard_for(600)
+
+        assert caller.failure is None
+
+
+async def test_a_page_in_a_browser_opens_no_audio(tmp_path: Path) -> None:
+    """With the token in the path, a page that learnt the URL could listen in with the visitor's network."""
+    from websockets.asyncio.client import connect
+    from websockets.exceptions import InvalidStatus
+
+    async with serving(BUILTIN["tone"](), tmp_path, no_socket_then="nothing") as served:
+        caller = await served.telnyx.call(faults=["never_connects"])
+        session = caller.call.leg.call_session_id
+        await served.until_kind(session, CommandSent)
+        assert served.runner.tokens is not None
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(
+                f"{served.socket_url}/api/calls/{session}/audio",
+                additional_headers={AUTH_TOKEN_HEADER: served.runner.tokens.of(session)},
+                origin="https://evil.example",  # type: ignore[arg-type]
+                user_agent_header="Mozilla/5.0",
+            )
+        entries = await served.until_kind(session, SocketRefused)
+
+    (said,) = (entry.what for entry in entries if isinstance(entry.what, SocketRefused))
+    assert (refused.value.response.status_code, said.reason) == (403, "browser_origin")

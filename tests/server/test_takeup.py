@@ -1,0 +1,170 @@
+"""After a start: commands whose answers nobody heard, events that came while nobody listened, calls that are still up."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from callpath.clock import SystemClock
+from callpath.control import CommandReply
+from callpath.server.builtin import BUILTIN
+from callpath.simulator.options import CarrierOptions
+from callpath.simulator.simulator import Simulator
+from callpath.store.sql import open_call_log
+from callpath.timeline import (
+    CallChecked,
+    CallTakenUp,
+    CommandAnswered,
+    CommandRetried,
+    CommandSent,
+    Entry,
+    HandlerStarted,
+    PolicyActed,
+    StreamStarted,
+    WebhookReceived,
+    kind_of,
+)
+from tests.serving import serving
+from tests.telnyx import sample
+
+pytestmark = pytest.mark.e2e
+
+SECRET = "same-before-and-after"
+DEAF = CarrierOptions(webhook_retry_ms=())
+"""Telnyx delivers each event once: what comes while no server is there is lost."""
+
+
+async def test_events_that_were_missed_are_fetched(tmp_path: Path) -> None:
+    """The caller hung up while we were down for longer than Telnyx repeats: the call must not stay open for ever."""
+    async with Simulator(options=DEAF) as telnyx:
+        async with serving(BUILTIN["tone"](), tmp_path, telnyx=telnyx, secret=SECRET):
+            caller = await telnyx.call()
+            await caller.heard_for(100)
+            session = caller.call.leg.call_session_id
+        await caller.hangup()
+        await caller.ended()
+        await caller.until(lambda: any(seen.event_type == "call.hangup" for seen in caller.webhooks), 5_000)
+        async with serving(BUILTIN["tone"](), tmp_path, telnyx=telnyx, secret=SECRET) as after:
+            entries = await after.until(session, lambda what: isinstance(what, WebhookReceived) and what.fetched)
+            await after.until(session, lambda what: _is_event(what, "call.hangup"))
+            entries = await after.timeline(session)
+
+    events = [entry.what.event_id for entry in entries if isinstance(entry.what, WebhookReceived)]
+    fetched = [
+        entry.what.event_type for entry in entries if isinstance(entry.what, WebhookReceived) and entry.what.fetched
+    ]
+    assert "call.hangup" in fetched
+    assert "call.answered" not in fetched  # it had been delivered
+    assert len(events) == len(set(events))
+    assert "call.taken_up" not in [kind_of(entry.what) for entry in entries]
+
+
+async def test_a_call_that_is_still_up_goes_on(tmp_path: Path) -> None:
+    """A deploy in the middle of a call: the caller waits some seconds and is spoken to again, by a new handler."""
+    async with Simulator(options=DEAF) as telnyx:
+        async with serving(BUILTIN["tone"](), tmp_path, telnyx=telnyx, secret=SECRET):
+            caller = await telnyx.call()
+            await caller.heard_for(100)
+            session = caller.call.leg.call_session_id
+        async with serving(BUILTIN["tone"](), tmp_path, telnyx=telnyx, secret=SECRET, socket_within_ms=200) as after:
+            await after.until_kind(session, StreamStarted, times=2)
+            await after.until_kind(session, HandlerStarted, times=2)
+            entries = await after.timeline(session)
+
+    (taken,) = (entry.what for entry in entries if isinstance(entry.what, CallTakenUp))
+    (checked,) = (entry.what for entry in entries if isinstance(entry.what, CallChecked))
+    asked = [entry.what.command_id for entry in entries if isinstance(entry.what, CommandSent)]
+    assert (checked.alive, taken.detail) == (True, "")
+    assert len(asked) == len(set(asked)) == 3  # answer, streaming_start, and that again as a new command
+
+
+async def test_a_call_that_is_still_up_is_hung_up_where_that_is_wanted(tmp_path: Path) -> None:
+    """A handler that cannot begin again in the middle."""
+    async with Simulator(options=DEAF) as telnyx:
+        async with serving(BUILTIN["tone"](), tmp_path, telnyx=telnyx, secret=SECRET):
+            caller = await telnyx.call()
+            await caller.heard_for(100)
+            session = caller.call.leg.call_session_id
+        async with serving(BUILTIN["tone"](), tmp_path, telnyx=telnyx, secret=SECRET, after_restart="hangup") as after:
+            entries = await after.until(session, lambda what: _is_event(what, "call.hangup"))
+
+    assert [entry.what.policy for entry in entries if isinstance(entry.what, PolicyActed)] == ["restart"]
+
+
+async def test_a_command_without_an_answer_goes_out_again_as_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process died between writing the command down and hearing Telnyx's answer. Whether it was carried out nobody
+    knows; with the same command_id that does not matter."""
+    async with Simulator() as telnyx:
+        async with serving(BUILTIN["echo"](), tmp_path, telnyx=telnyx, secret=SECRET) as before:
+            never = asyncio.Event()
+
+            async def dies(*_: Any, **__: Any) -> CommandReply:
+                await never.wait()
+                raise AssertionError
+
+            monkeypatch.setattr(before.runner.control, "send", dies)
+            caller = await telnyx.call()
+            session = caller.call.leg.call_session_id
+            await before.until_kind(session, CommandSent)
+        async with serving(BUILTIN["echo"](), tmp_path, telnyx=telnyx, secret=SECRET) as after:
+            await caller.stream_started()
+            entries = await after.until_kind(session, StreamStarted)
+
+    answers = [seen.document["command_id"] for seen in caller.commands if seen.name == "answer"]
+    sent = [entry.what.command_id for entry in entries if isinstance(entry.what, CommandSent)]
+    (again,) = (entry.what for entry in entries if isinstance(entry.what, CommandRetried))
+    assert answers == [sent[0]] == [again.command_id]
+
+
+async def test_after_telnyxs_minute_a_command_is_not_sent_again(tmp_path: Path) -> None:
+    """It would be carried out twice. That nobody knows its fate is written down, and the call is asked about."""
+    async with Simulator("http://127.0.0.1:9/nobody", options=DEAF) as telnyx:
+        leg = (await telnyx.call()).call.leg
+        document = sample("webhooks/call.initiated.inbound.json")
+        document["data"]["payload"] |= {
+            "call_session_id": leg.call_session_id,
+            "call_leg_id": leg.call_leg_id,
+            "call_control_id": leg.call_control_id,
+        }
+        received = WebhookReceived(event_type="call.initiated", event_id="e1", body=document)
+        sent = CommandSent(command="answer", command_id="c1", body={"command_id": "c1"})
+        async with open_call_log(f"sqlite:///{tmp_path / 'callpath.db'}") as log:
+            for what in (received, sent):
+                long_ago = SystemClock().now_unix_ms() - 90_000
+                await log.append(Entry(session=leg.call_session_id, at_unix_ms=long_ago, what=what))
+        async with serving(BUILTIN["echo"](), tmp_path, telnyx=telnyx) as served:
+            entries = await served.until_kind(leg.call_session_id, CommandAnswered)
+
+    (answered,) = (entry.what for entry in entries if isinstance(entry.what, CommandAnswered))
+    (checked,) = (entry.what for entry in entries if isinstance(entry.what, CallChecked))
+    assert (answered.status, answered.command_id, checked.alive) == (None, "c1", True)
+    assert "s have passed" in (answered.error_detail or "")
+    assert "command.retried" not in [kind_of(entry.what) for entry in entries]
+
+
+async def test_a_start_without_calls_asks_nothing(tmp_path: Path) -> None:
+    """An empty log, and one whose calls have all ended."""
+    async with Simulator() as telnyx:
+        async with serving(BUILTIN["tone"](), tmp_path, telnyx=telnyx, secret=SECRET) as before:
+            caller = await telnyx.call()
+            await caller.heard_for(100)
+            await caller.hangup()
+            session = caller.call.leg.call_session_id
+            await before.until(session, lambda what: _is_event(what, "call.hangup"))
+            ended = await before.timeline(session)
+        async with serving(BUILTIN["tone"](), tmp_path, telnyx=telnyx, secret=SECRET) as after:
+            other = await telnyx.call()
+            await other.stream_started()
+            entries = await after.timeline(session)
+
+    assert not any(isinstance(entry.what, CallChecked | CallTakenUp) for entry in entries)
+    assert len(entries) >= len(ended)
+
+
+def _is_event(what: Any, event_type: str) -> bool:
+    return isinstance(what, WebhookReceived) and what.event_type == event_type
