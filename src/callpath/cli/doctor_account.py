@@ -25,6 +25,9 @@ def account(
     number: str = typer.Option("", "--number", metavar="+1…", help="The number that calls come to."),
     application: str = typer.Option("", "--application", metavar="ID", help="The Call Control application's id."),
     destination: str = typer.Option("", "--to", metavar="+1…", help="A number to be dialled: may it be?"),
+    webhook: str = typer.Option(
+        "", "--webhook", metavar="URL", help="Where webhooks are taken, if not by a callpath server at PUBLIC_URL."
+    ),
     railway: bool | None = typer.Option(
         None,
         "--railway/--no-railway",
@@ -50,6 +53,8 @@ def account(
     for text, hint in ((number, "--number"), (destination, "--to")):
         if text and not any(character.isdigit() for character in text):
             raise typer.BadParameter(f"{text!r} is not a phone number", param_hint=hint)
+    if webhook and not webhook.startswith(("https://", "http://")):
+        raise typer.BadParameter(f"{webhook!r} is not a full https:// URL", param_hint="--webhook")
     if fix and not yes and not may_ask():
         raise typer.BadParameter(
             "there is no terminal to ask on; give --yes to change without asking", param_hint="--fix"
@@ -60,8 +65,15 @@ def account(
         asking = _Asking(settings, values, railway=railway, service=service)
         code = asyncio.run(
             asking.run(
-                asking.request(number, application, destination),
-                _Shown(as_json, quiet, verbose, report, sys.stdout.isatty() and not values.get("NO_COLOR")),
+                asking.request(number, application, destination, webhook),
+                _Shown(
+                    as_json,
+                    quiet,
+                    verbose,
+                    report,
+                    sys.stdout.isatty() and not values.get("NO_COLOR"),
+                    (*_written(number), *_written(destination), *_secrets(settings, values)),
+                ),
                 fix=fix,
                 yes=yes,
             )
@@ -74,11 +86,32 @@ def may_ask() -> bool:
     return sys.stdin.isatty()
 
 
+def _served_at(webhook: str) -> ServedFacts:
+    """Another program than a callpath server: only where it takes webhooks is known."""
+    from callpath.doctor.facts import ServedFacts
+
+    return ServedFacts(public_url=webhook, webhook_url=webhook, audio_url="", port=0)
+
+
+def _written(number: str) -> tuple[str, ...]:
+    """How a phone number may stand in a text; empty for none."""
+    digits = "".join(character for character in number if character.isdigit())
+    return (f"+{digits}", f"%2B{digits}", digits) if digits else ()
+
+
+def _secrets(settings: Settings, values: Mapping[str, str]) -> tuple[str, ...]:
+    names = ("RAILWAY_TOKEN", "RAILWAY_API_TOKEN")
+    return tuple(filter(None, (settings.telnyx_api_key, settings.secret, *(values.get(name, "") for name in names))))
+
+
 class _Shown:
     """How results are printed."""
 
-    def __init__(self, as_json: bool, quiet: bool, verbose: bool, report: Path | None, colour: bool) -> None:
+    def __init__(
+        self, as_json: bool, quiet: bool, verbose: bool, report: Path | None, colour: bool, secrets: tuple[str, ...]
+    ) -> None:
         self.as_json, self.quiet, self.verbose, self.report, self.colour = as_json, quiet, verbose, report, colour
+        self.secrets = secrets
 
     def step(self, step: Step) -> None:
         from callpath.doctor.report import step_line
@@ -102,8 +135,8 @@ class _Shown:
         else:
             typer.echo(account_text(diagnosis, colour=self.colour, verbose=self.verbose), nl=False)
         if self.report is not None:
-            text = html_page(diagnosis) if self.report.suffix == ".html" else markdown(diagnosis)
-            self.report.write_text(text, encoding="utf-8")
+            write = html_page if self.report.suffix == ".html" else markdown
+            self.report.write_text(write(diagnosis, None, self.secrets), encoding="utf-8")
             typer.echo(f"report written to {self.report}", err=True)
 
     def say(self, text: str) -> None:
@@ -136,7 +169,7 @@ class _Asking:
                 "Set it in the environment or in .env",
             )
 
-    def request(self, number: str, application: str, destination: str) -> AccountRequest:
+    def request(self, number: str, application: str, destination: str, webhook: str) -> AccountRequest:
         from urllib.parse import urlsplit
 
         from callpath.doctor.account import AccountRequest
@@ -145,12 +178,12 @@ class _Asking:
         settings, values = self._settings, self._values
         here = bool(values.get("RAILWAY_DEPLOYMENT_ID"))  # given to the running service, and to nobody else
         return AccountRequest(
-            served=served_by(settings),
+            served=_served_at(webhook) if webhook else served_by(settings),
             number=number,
             application_id=application,
             destination=destination,
             public_key=load_public_key(settings.telnyx_public_key) if settings.telnyx_public_key else None,
-            public_host=urlsplit(settings.public_url).hostname or "",
+            public_host=urlsplit(webhook or settings.public_url).hostname or "",
             listening_port=settings.port if here else None,
             shared_log=settings.database_url.startswith("postgres") if here or settings.database_url else None,
         )

@@ -73,6 +73,9 @@ async def diagnose_account(
         )
         facts.add(account)
         report(_account_steps(account), at_ms)
+        if request.served is None:
+            unknown = "PUBLIC_URL is not set: nothing can be compared with what this server serves"
+            report(iter([("server", "warning", unknown)]), at_ms)
     if railway is not None and service is not None:
         at_ms = clock.now_ms()
         seen = await probe_platform(
@@ -98,8 +101,8 @@ async def diagnose_account(
 
 
 def account_works(facts: Facts) -> bool:
-    """Whether enough was seen to call the account healthy: a number of it leads to an active application, whose webhooks
-    come to a URL that is known to be ours."""
+    """Whether enough was seen to call the account healthy: there is money, a number leads to an active application and is
+    not forwarded, and its webhooks come to a URL that is known to be ours."""
     account = facts.get(AccountFacts)
     return (
         account is not None
@@ -108,7 +111,9 @@ def account_works(facts: Facts) -> bool:
         and account.application.active is True
         and account.application.webhook_api_version == "2"
         and ServedFacts in facts
+        and account.balance is not None
         and any(row.get("connection_id") == account.application.id for row in account.numbers)
+        and len(account.voices) == len(account.numbers)
     )
 
 
@@ -145,6 +150,8 @@ def _account_steps(account: AccountFacts) -> Iterator[tuple[str, StepStatus, str
     if account.deliveries is not None:
         failed = sum(1 for row in account.deliveries if row.status == "failed")
         yield "sent", "warning" if failed else "ok", f"{len(account.deliveries)} webhooks in a day, {failed} failed"
+    if account.public_key_fits:
+        yield "signing", "ok", "a recorded webhook verifies with TELNYX_PUBLIC_KEY"
     for question in (name for name, row in refused.items() if row.status != 404):
         yield (
             question[:8],
@@ -184,6 +191,9 @@ def _account_text(diagnosis: Diagnosis, colour: bool, verbose: bool) -> Iterator
         )
     elif not diagnosis.findings:
         yield _bold("Not decided: nothing wrong was found, but too little could be seen.", colour)
+        for step in diagnosis.steps:
+            if step.status != "ok":
+                yield from _wrapped(f"- {step.detail}", "  ", "    ")
     elif not faults:
         yield _bold("Not decided.", colour)
     else:
@@ -202,9 +212,10 @@ def _account_text(diagnosis: Diagnosis, colour: bool, verbose: bool) -> Iterator
                 yield from _wrapped(f"If that is not meant: {note.finding.fix or note.rule.fix}", "    ")
     if verbose:
         yield ""
-        yield "Ruled out: " + (", ".join(rule.slug for rule, _ in diagnosis.ruled_out) or "nothing")
-        for item in diagnosis.not_checked:
-            yield from _wrapped(f"Not checked: {item.rule.code} {item.rule.slug}", "", "  ")
+        ruled_out = ", ".join(rule.slug for rule, _ in diagnosis.ruled_out)
+        yield from _wrapped(f"Ruled out: {ruled_out or 'nothing'}", "", "  ")
+        not_checked = ", ".join(item.rule.slug for item in diagnosis.not_checked)
+        yield from _wrapped(f"Not checked: {not_checked or 'nothing'}", "", "  ")
     elif diagnosis.not_checked:
         yield ""
         yield f"{len(diagnosis.not_checked)} causes could not be checked; -v lists them, and all evidence."

@@ -592,6 +592,9 @@ class PlatformFacts:
     replicas: int | None = None
     volumes: tuple[str, ...] | None = None
     listening_port: int | None = None
+    listening_line: str = ""
+    """The line of the log that names the port, where it was found there."""
+
     public_host: str = ""
     shared_log: bool | None = None
     error_lines: tuple[str, ...] = ()

@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import shlex
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from callpath.doctor.accounts import masked, named
 from callpath.doctor.facts import AccountFacts, Facts, ServedFacts
 from callpath.doctor.probes.telnyx import Telnyx
 from callpath.doctor.urls import differences
+from callpath.wire.api import CallControlApplication
 from callpath.wire.document import Json
 from callpath.wire.ids import path_segment
 
@@ -44,6 +46,7 @@ def plan(facts: Facts) -> tuple[Change, ...]:
     if account is None or account.application is None:
         return ()
     application = account.application
+    guessed = not _is_meant(account, application, served)
     changes = []
     body: Json = {}
     if application.active is False:
@@ -65,7 +68,7 @@ def plan(facts: Facts) -> tuple[Change, ...]:
                 path=f"/call_control_applications/{path_segment(application.id)}",
                 body=kept | body,
                 before=before,
-                guessed=account.chosen_by == "only one",
+                guessed=guessed,
             )
         )
     number = account.number
@@ -76,21 +79,36 @@ def plan(facts: Facts) -> tuple[Change, ...]:
                 path=f"/phone_numbers/{path_segment(str(number['id']))}",
                 body={"connection_id": application.id},
                 before={"connection_id": number.get("connection_id") or ""},
-                guessed=account.chosen_by == "only one",
+                guessed=guessed,
             )
         )
     return tuple(changes)
 
 
+def _is_meant(account: AccountFacts, application: CallControlApplication, served: ServedFacts | None) -> bool:
+    """Whether somebody named this application, by its id, a number that leads to it, or a URL that can only be ours."""
+    if account.chosen_by in {"asked", "url"}:
+        return True
+    # Where the numbers had to be listed nobody named one: it is the only one, and so is a guess, too.
+    if not account.numbers_listed and account.number and account.number.get("connection_id") == application.id:
+        return True
+    theirs = urlsplit(application.webhook_event_url or "")
+    return (
+        account.chosen_by == "host"
+        and served is not None
+        and theirs.path.strip("/").lower() == urlsplit(served.webhook_url).path.strip("/").lower()
+    )
+
+
 async def carry_out(telnyx: Telnyx, change: Change) -> str:
     """Make the change and read it again. Empty when it is as it should be, otherwise what went wrong, in words."""
-    known = len(telnyx.refusals)
+    telnyx.begin()
     if await telnyx.change("change", change.path, change.body) is None:
         row = telnyx.refusals[-1]
         return f"Telnyx refused it: {row.status or 'no answer'} {row.code} {row.detail}"
     now = await telnyx.one("reading it again", change.path)
     if now is None:
-        return "the change was accepted, but reading it again failed" if len(telnyx.refusals) > known else "no answer"
+        return "the change was accepted, but reading it again failed"
     wrong = [name for name, value in change.body.items() if now.get(name) != value]
     if wrong:
         return f"the change was accepted, but {', '.join(wrong)} reads as before"

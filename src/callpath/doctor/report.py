@@ -242,7 +242,10 @@ def _markdown(diagnosis: Diagnosis) -> list[str]:
         others = [found for found in diagnosis.findings if found is not verdict]
         if others:
             lines += ["## Other findings", ""]
-            lines += [f"- {found.rule.code} {found.rule.slug}: {found.finding.summary}" for found in others] + [""]
+            lines += [
+                f"- {found.rule.code} {found.rule.slug}: {found.finding.summary}{_own_fix(found)}" for found in others
+            ]
+            lines += [""]
     if call is not None:
         lines += _call_lines(diagnosis, call)
     lines += ["## Steps", "", "| step | status | ms | detail |", "|---|---|---|---|"]
@@ -262,6 +265,12 @@ def _markdown(diagnosis: Diagnosis) -> list[str]:
             lines += ["", f"## {title}", "", *(f"- {entry}" for entry in entries)]
     versions = f"callpath {__version__}, Python {platform.python_version()}, {platform.platform()}"
     return [*lines, "", "## Made with", "", f"- {versions}", f"- {_when(diagnosis.started_unix_ms)}"]
+
+
+def _own_fix(found: Found) -> str:
+    """What mends a finding that stands for itself; one that another explains goes away with that one."""
+    finding = found.finding
+    return "" if found.under or finding.question else f". Fix: {finding.fix or found.rule.fix}"
 
 
 def _call_lines(diagnosis: Diagnosis, call: CallSeen) -> Iterator[str]:

@@ -214,10 +214,9 @@ class Diagnosed(Protocol):
 
 def diagnosis_routes(exchange: Diagnosed, body: Body) -> list[tuple[str, Handle, str]]:
     """Path below /v2, what answers there, and its method. `body` reads a request's JSON object."""
-    account = exchange.account
 
     async def balance(_: Request) -> Response:
-        return data(account.balance)
+        return data(exchange.account.balance)
 
     async def status(request: Request) -> Response:
         return data(write(exchange.status(request.path_params["call_control_id"])))
@@ -228,7 +227,7 @@ def diagnosis_routes(exchange: Diagnosed, body: Body) -> list[tuple[str, Handle,
 
     async def call_events(request: Request) -> Response:
         unknown = {"new": ("call_leg_id", "call_session_id"), "old": ("leg_id", "application_session_id")}
-        for name in unknown.get(account.call_events_filters, ()):
+        for name in unknown.get(exchange.account.call_events_filters, ()):
             if _filter(request, name) is not None:
                 raise _unknown_filter(name)
         rows = [
@@ -265,7 +264,7 @@ def diagnosis_routes(exchange: Diagnosed, body: Body) -> list[tuple[str, Handle,
         digits = _filter(request, "phone_number")
         rows = [
             row
-            for row in account.numbers
+            for row in exchange.account.numbers
             # The filter is compared with bare digits: a plus or a blank in it finds nothing.
             if (digits is None or digits in row["phone_number"].removeprefix("+"))
             and _fits(row["connection_id"], _filter(request, "connection_id"))
@@ -275,23 +274,27 @@ def diagnosis_routes(exchange: Diagnosed, body: Body) -> list[tuple[str, Handle,
 
     async def voices(request: Request) -> Response:
         digits = _filter(request, "phone_number")
-        rows = [row for row in account.voices if digits is None or digits in row["phone_number"].removeprefix("+")]
+        rows = [
+            row for row in exchange.account.voices if digits is None or digits in row["phone_number"].removeprefix("+")
+        ]
         return _page(request, rows)
 
     async def number(request: Request) -> Response:
-        return data(_one(account.numbers, _id, request))
+        return data(_one(exchange.account.numbers, _id, request))
 
     async def voice(request: Request) -> Response:
-        return data(_one(account.voices, _id, request))
+        return data(_one(exchange.account.voices, _id, request))
 
     async def change_number(request: Request) -> Response:
-        row = _one(account.numbers, _id, request)
+        row = _one(exchange.account.numbers, _id, request)
         change = await body(request)
         target = change.get("connection_id")
-        if target and target not in {one["id"] for one in (*account.applications, *account.connections)}:
+        if target and target not in {
+            one["id"] for one in (*exchange.account.applications, *exchange.account.connections)
+        }:
             raise refuse("10005")
         row.update({name: value for name, value in change.items() if name in _NUMBER_CHANGES})
-        for one in account.voices:
+        for one in exchange.account.voices:
             if one["id"] == row["id"]:
                 one["connection_id"] = row["connection_id"] or ""
         row["updated_at"] = exchange.now()
@@ -302,17 +305,17 @@ def diagnosis_routes(exchange: Diagnosed, body: Body) -> list[tuple[str, Handle,
         profile = _filter(request, "outbound.outbound_voice_profile_id")
         rows = [
             row
-            for row in account.applications
+            for row in exchange.account.applications
             if (name is None or name in row["application_name"])
             and _fits(row["outbound"].get("outbound_voice_profile_id"), profile)
         ]
         return _page(request, rows)
 
     async def application(request: Request) -> Response:
-        return data(_one(account.applications, _id, request))
+        return data(_one(exchange.account.applications, _id, request))
 
     async def change_application(request: Request) -> Response:
-        row = _one(account.applications, _id, request)
+        row = _one(exchange.account.applications, _id, request)
         change = await body(request)
         for name in ("application_name", "webhook_event_url"):
             if not change.get(name):
@@ -323,13 +326,13 @@ def diagnosis_routes(exchange: Diagnosed, body: Body) -> list[tuple[str, Handle,
 
     async def connection(request: Request) -> Response:
         rows = [
-            *account.connections,
-            *({**row, "connection_name": row["application_name"]} for row in account.applications),
+            *exchange.account.connections,
+            *({**row, "connection_name": row["application_name"]} for row in exchange.account.applications),
         ]
         return data(_one(rows, _id, request))
 
     async def profile(request: Request) -> Response:
-        return data(_one(account.profiles, _id, request))
+        return data(_one(exchange.account.profiles, _id, request))
 
     async def detail_records(request: Request) -> Response:
         kind = _filter(request, "record_type")
@@ -340,11 +343,15 @@ def diagnosis_routes(exchange: Diagnosed, body: Body) -> list[tuple[str, Handle,
             for key, value in request.query_params.items()
             if (name := re.fullmatch(r"filter\[(\w+)\]", key)) and name[1] != "date_range"
         }
-        rows = [row for row in account.detail_records if all(str(row.get(key)) == text for key, text in wanted.items())]
+        rows = [
+            row
+            for row in exchange.account.detail_records
+            if all(str(row.get(key)) == text for key, text in wanted.items())
+        ]
         return _page(request, rows, DETAIL_PAGE_SIZE_MAX)
 
     return [
-        (path, _watched(account, handle), method)
+        (path, _watched(exchange, handle), method)
         for path, handle, method in (
             ("/balance", balance, "GET"),
             ("/calls/{call_control_id}", status, "GET"),
@@ -380,12 +387,12 @@ def data(document: Json) -> Response:
     return answer({"data": document})
 
 
-def _watched(account: Account, handle: Handle) -> Handle:
+def _watched(exchange: Diagnosed, handle: Handle) -> Handle:
     async def watched(request: Request) -> Response:
         path = request.url.path.removeprefix("/v2")
         query = f"?{request.url.query}" if request.url.query else ""
-        account.asked.append(f"{request.method} {path}{query}")
-        for beginning, refused in account.refusals.items():
+        exchange.account.asked.append(f"{request.method} {path}{query}")
+        for beginning, refused in exchange.account.refusals.items():
             if path.startswith(beginning):
                 raise refused
         return await handle(request)

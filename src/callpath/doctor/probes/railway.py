@@ -311,15 +311,19 @@ async def probe_platform(
     errors: list[Json] | None = None
     if ran is not None and ran.get("status") == "CRASHED":
         errors = await asked(railway.deployment_logs(str(ran.get("id")), matching="@level:error", rows_max=20))
+    listening_line = ""
     if ran is not None and listening_port is None:
         lines = await asked(
             railway.deployment_logs(
                 str(ran.get("id")), matching='"listen" OR "running on" OR "callpath serves"', rows_max=50
             )
         )
-        ports = [found[1] for line in lines or [] if (found := _LISTENING.search(str(line.get("message", ""))))]
+        ports = {
+            found[1]: found.string for line in lines or [] if (found := _LISTENING.search(str(line.get("message", ""))))
+        }
         # A log of two ports (metrics, say) does not say which one takes calls.
-        listening_port = int(ports[0]) if len(set(ports)) == 1 else None
+        for port, text in ports.items() if len(ports) == 1 else ():
+            listening_port, listening_line = int(port), text[:120]
     return PlatformFacts(
         platform="Railway",
         domains=None if domains is None else tuple(_domains(domains)),
@@ -327,6 +331,7 @@ async def probe_platform(
         replicas=_whole(instances.get("numReplicas")) if instances else None,
         volumes=None if not instances else tuple(str(path) for path in instances.get("volumes") or []),
         listening_port=listening_port,
+        listening_line=listening_line,
         public_host=public_host,
         shared_log=shared_log,
         error_lines=tuple(str(row.get("message", ""))[:200] for row in errors or []),

@@ -37,6 +37,9 @@ TRIES_MAX = 2
 PAUSE_MS = 500.0
 PAUSE_MS_MAX = 3000.0
 
+BUDGET_MS = 45_000.0
+"""All that one examination may take; what is left then is not asked. Telnyx answers within a second."""
+
 PAGE_ROWS = 250
 """The documented maximum of most lists."""
 
@@ -63,6 +66,7 @@ class Telnyx:
         self.clock = clock
         self.refusals: list[ApiRefusal] = []
         self.key_accepted: bool | None = None
+        self._until_ms = clock.now_ms() + BUDGET_MS
         self._http = httpx2.AsyncClient(
             base_url=self.api_base,
             headers={"Authorization": f"Bearer {api_key}", "Accept": "application/json"},
@@ -79,6 +83,11 @@ class Telnyx:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._http.__aexit__(kind, error, trace)
+
+    def begin(self) -> None:
+        """One examination begins: its time runs from now, and what was refused before is forgotten."""
+        self._until_ms = self.clock.now_ms() + BUDGET_MS
+        self.refusals.clear()
 
     async def ask(self, question: str, path: str, filters: dict[str, Any] | None = None) -> Json | None:
         """The document of a GET; None where it was refused, which then stands in `refusals`."""
@@ -106,7 +115,7 @@ class Telnyx:
             found = document.get("data") if document is not None else None
             if document is None or not isinstance(found, list):
                 return kept or None
-            kept += [row for row in found if isinstance(row, dict)]
+            kept += [_ids_as_text(row) for row in found if isinstance(row, dict)]
             pages = _pages(document)
             if len(kept) >= rows_max or not found or (number >= pages if pages is not None else len(found) < size):
                 break
@@ -120,7 +129,10 @@ class Telnyx:
     async def _answered(
         self, question: str, method: str, path: str, filters: dict[str, Any] | None, body: Json | None
     ) -> Json | None:
-        refusal = ApiRefusal(question, None, "", "not asked")
+        refusal = ApiRefusal(question, None, "", f"not asked: {BUDGET_MS / 1000:.0f} s were over")
+        if self.clock.now_ms() > self._until_ms:
+            self.refusals.append(refusal)
+            return None
         for attempt in range(1, TRIES_MAX + 1):
             answer, refusal = await self._try(question, method, path, filters, body)
             if answer is not None and answer.is_success:
@@ -183,6 +195,7 @@ async def probe_account(
 ) -> AccountFacts:
     """How the account is set, for calls to `number` (as a person writes it) or to an application, or for whatever leads
     to the webhook URL that we serve. `destination` is a number to be dialled."""
+    telnyx.begin()
     digits = "".join(character for character in number if character.isdigit())
     known: dict[str, Any] = {
         "number_asked": f"+{digits}" if digits else "",
@@ -296,7 +309,8 @@ async def _ask_application(telnyx: Telnyx, wanted: str) -> tuple[CallControlAppl
     if not telnyx.refused("application", "404"):
         return None, False, ""
     connection = await telnyx.one("connection", f"/connections/{segment}")
-    return None, True, str((connection or {}).get("record_type") or "")
+    gone = connection is None and telnyx.refused("connection", "404")
+    return None, True, "" if gone else str((connection or {}).get("record_type") or "unknown kind")
 
 
 async def _what_belongs_to(
@@ -396,6 +410,7 @@ async def probe_telnyx_call(
 ) -> TelnyxCallFacts:
     """One call as Telnyx tells it. `have` are the ids of the webhook events that our timeline holds; with `complete`
     False (a timeline from logs, which may lack any) nothing counts as missed."""
+    telnyx.begin()
     events = await _events(telnyx, list(leg_ids), session_id)
     if telnyx.key_accepted is not True:
         return TelnyxCallFacts(key_accepted=telnyx.key_accepted, refusals=tuple(telnyx.refusals))
@@ -460,11 +475,15 @@ def _is_missed(event: CallEvent, have: frozenset[str]) -> bool:
 
 
 async def _detail_records(telnyx: Telnyx, ids: set[str]) -> tuple[Json, ...] | None:
-    """What is charged as media streaming, and belongs to this call by any of its ids, in whichever field."""
+    """What is charged as media streaming, and belongs to this call by any of its ids, in whichever field.
+
+    The fields are not documented, nor is how late a record appears: one that is there proves a stream, none proves
+    nothing.
+    """
     rows = await telnyx.rows(
         "detail records",
         "/detail_records",
-        {"filter[record_type]": "media-streaming", "filter[date_range]": "last_2_days", "sort": "-created_at"},
+        {"filter[record_type]": "media-streaming", "filter[date_range]": "this_month", "sort": "-created_at"},
         rows_max=50,
     )
     if rows is None:
@@ -479,9 +498,15 @@ def _read_all(cls: type[D], rows: Iterable[Json] | None) -> Iterator[D]:
     """Rows as documents; one that cannot be read is left out."""
     for row in rows or []:
         try:
-            yield read(cls, row, cls.__name__)
+            yield read(cls, _ids_as_text(row), cls.__name__)
         except RemoteProtocolError:
             continue
+
+
+def _ids_as_text(row: Json) -> Json:
+    """Ids are texts of digits; one that came as a number would compare with nothing."""
+    numbers = {name: str(row[name]) for name in ("id", "connection_id") if type(row.get(name)) is int}
+    return row | numbers if numbers else row
 
 
 def _iso(unix_ms: int) -> str:

@@ -17,10 +17,12 @@ def check(facts: Facts) -> Finding | None:
     wrong = [row for row in routed if row.target_port != seen.listening_port]
     if not wrong:
         return None
+    told = (f"the deployment's log says: {seen.listening_line}",) if seen.listening_line else ()
     return Finding(
         f"{seen.platform} sends what comes for {wrong[0].domain} to port {wrong[0].target_port}, the server listens on "
         f"{seen.listening_port}",
-        tuple(f"{row.domain}: target port {row.target_port}" for row in wrong),
+        (*(f"{row.domain}: target port {row.target_port}" for row in wrong), *told),
+        confidence="medium" if told else "high",
         fix=f"Set the target port of {wrong[0].domain} to {seen.listening_port} (Settings, Networking), or set the "
         f"variable PORT={wrong[0].target_port} and deploy again.",
     )

@@ -12,8 +12,8 @@ _DOWN = {
     "REMOVING": ("is being removed", "Deploy the service again."),
     "FAILED": ("failed, and nothing older runs", "See the build log, mend it, and deploy again."),
 }
-_UNDER_WAY = {"BUILDING", "DEPLOYING", "INITIALIZING", "QUEUED", "WAITING", "NEEDS_APPROVAL"}
-_NEVER_RAN = {"FAILED", "SKIPPED", *_UNDER_WAY}
+_UNDER_WAY = {"BUILDING", "DEPLOYING", "INITIALIZING", "QUEUED", "WAITING"}
+_NEVER_RAN = {"FAILED", "SKIPPED", "NEEDS_APPROVAL"}
 
 
 def check(facts: Facts) -> Finding | None:
@@ -22,6 +22,8 @@ def check(facts: Facts) -> Finding | None:
         raise FactMissing(PlatformFacts)
     if not seen.deployments:
         return Finding(f"{seen.platform} has no deployment of this service", fix="Deploy the service.")
+    if seen.deployments[0][0] in _UNDER_WAY:
+        return None
     # One that failed to build leaves the one before it running.
     running = next((row for row in seen.deployments if row[0] not in _NEVER_RAN), seen.deployments[0])
     if running[0] not in _DOWN:
@@ -54,7 +56,7 @@ RULE = Rule(
         Example("never deployed", platform(deployments=()), fires=True),
         Example("it runs", states("SUCCESS", "REMOVED"), fires=False),
         Example("the newest failed, the one before runs", states("FAILED", "SUCCESS"), fires=False),
-        Example("one is under way", states("BUILDING", "SUCCESS"), fires=False),
+        Example("one is under way", states("BUILDING", "REMOVED"), fires=False),
         Example("asleep", states("SLEEPING"), fires=False),
         Example("deployments may not be asked", platform(deployments=None), fires=None),
         Example("the platform was not asked", nothing(), fires=None),

@@ -15,8 +15,10 @@ def check(facts: Facts) -> Finding | None:
             raise FactMissing(AccountFacts)
         return None
     kind = asked.connection_kind
+    if "call_control" in kind:
+        raise FactMissing(AccountFacts)
     what = (
-        "a TeXML application" if "texml" in kind else "a SIP connection" if "connection" in kind else "no application"
+        "a TeXML application" if "texml" in kind else "a SIP connection" if "connection" in kind else "something else"
     )
     who = f"the number {masked(asked.number_asked)}" if asked.number_asked else "what was asked for"
     return Finding(
@@ -51,6 +53,11 @@ RULE = Rule(
             "so, while an application for it is there",
             account(row=SIP, application_missing=True, connection_kind="texml_application"),
             fires=True,
+        ),
+        Example(
+            "an application after all, which may not be asked as one",
+            account(None, row=SIP, application_missing=True, connection_kind="call_control_application"),
+            fires=None,
         ),
         Example("an application", account(), fires=False),
         Example("the key was refused", refused_key(), fires=None),

@@ -10,7 +10,9 @@ from callpath.doctor.rules.sample_account import account, app, refused_key
 
 def check(facts: Facts) -> Finding | None:
     application, asked = the_application(facts), known_account(facts)
-    profile = application.outbound.outbound_voice_profile_id if application.outbound is not None else None
+    if application.outbound is None:
+        raise FactMissing(AccountFacts)
+    profile = application.outbound.outbound_voice_profile_id
     if profile and not asked.outbound_profile_missing:
         if asked.outbound_profile is None:
             raise FactMissing(AccountFacts)
@@ -42,6 +44,7 @@ RULE = Rule(
         Example("none: worth knowing", account(NONE), fires=True),
         Example("one that is gone", account(outbound_profile=None, outbound_profile_missing=True), fires=True),
         Example("there is one", account(), fires=False),
+        Example("the application does not tell", account(app(outbound=None)), fires=None),
         Example("it may not be asked", account(outbound_profile=None), fires=None),
         Example("the key was refused", refused_key(), fires=None),
     ),

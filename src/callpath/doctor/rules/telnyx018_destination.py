@@ -51,7 +51,7 @@ def check(facts: Facts) -> Finding | None:
     wanted = countries_of(destination)
     if not wanted:
         raise FactMissing(AccountFacts)
-    if set(wanted) & set(allowed):
+    if set(wanted) & {str(country).upper() for country in allowed}:
         return None
     return Finding(
         f"{masked(destination)} is in {' or '.join(wanted)}, which the outbound voice profile {name!r} does not allow",
@@ -78,7 +78,7 @@ RULE = Rule(
         Example("Jamaica, which has North America's code", to("+18765550123", "US", "CA"), fires=True),
         Example("nothing is allowed", to("+15555550123"), fires=True),
         Example("the USA", to("+15555550123", "US", "CA"), fires=False),
-        Example("Germany, allowed", to("+4915112345678", "US", "DE"), fires=False),
+        Example("Germany, allowed", to("+4915112345678", "US", "de"), fires=False),
         Example("nobody said what is to be dialled", account(), fires=None),
         Example("the key was refused", refused_key(), fires=None),
     ),

@@ -1,4 +1,4 @@
-"""TELNYX026: something in front of the server turns webhooks away."""
+"""TELNYX026: webhooks are turned away, and not by a callpath server."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def check(facts: Facts) -> Finding | None:
 RULE = Rule(
     code="TELNYX026",
     slug="webhook-blocked",
-    title="Something in front of the server turns webhooks away",
+    title="Webhooks are turned away before a callpath server sees them",
     layer="webhook",
     owner="you",
-    why="A firewall for web applications, a bot check, an allow-list or a login in front takes Telnyx for a stranger. "
-    "Telnyx does not try again after most answers of this kind: the caller rings out.",
+    why="A firewall for web applications, a bot check, an allow-list or a login in front takes Telnyx for a stranger; or "
+    "another program than callpath answers there, and refuses the signature. Telnyx does not try again after most answers of this kind: the caller rings out.",
     fix="Let POST /api/calls/webhook through without a challenge or login: by its path, by the user agent "
     "telnyx-webhooks, or by Telnyx's published addresses.",
     masked_by=("TELNYX001", "TELNYX010"),
