@@ -193,7 +193,9 @@ def _is_address(text: str) -> bool:
 from callpath.cli.doctor_account import account  # noqa: E402 (commands register on app)
 from callpath.cli.doctor_call import call  # noqa: E402
 from callpath.cli.doctor_deploy import deploy  # noqa: E402
+from callpath.cli.doctor_logs import logs  # noqa: E402
 
 app.command("call")(call)
+app.command("logs")(logs)
 app.command("account")(account)
 app.command("deploy")(deploy)
