@@ -52,6 +52,17 @@ def test_only_an_edge_log() -> None:
     assert 1 == run(str(GOLDEN / "nginx-dead.access.log"), "-q")[0]
 
 
+@pytest.mark.parametrize(
+    ("name", "slug"), [("edge-e6-hookredirect", "webhook-redirected"), ("edge-e7-hook404", "webhook-404")]
+)
+def test_no_call_because_no_webhook_got_through(name: str, slug: str) -> None:
+    """The application never heard of a call; the edge's rows say why."""
+    code, text = run(str(GOLDEN / f"{name}.log"), "-q")
+
+    assert 1 == code
+    assert text.startswith(slug)
+
+
 def test_one_call_of_many() -> None:
     """--call takes the beginning of any of its ids."""
     text = (GOLDEN / "jsonlines-badtrack.log").read_text()

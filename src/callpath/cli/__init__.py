@@ -4,7 +4,7 @@ app          the commands, each in a file of its own   (start here)
 serve        run the call server
 demo         one call the whole way, and one that is broken
 calls        list calls, show a timeline
-doctor       name the one cause; doctor_account, doctor_deploy: how account, host and files are set
+doctor       name the one cause; doctor_call, doctor_logs, doctor_account, doctor_deploy, doctor_all: one a file
 simulate     a stand-in Telnyx
 config       every setting and its origin
 environment  reads variables and .env; nothing below cli/ does

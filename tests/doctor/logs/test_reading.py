@@ -45,7 +45,7 @@ def judged(found: FoundInLogs) -> Judged:
         ("jsonlines-good", Stage.FIRST_OUTBOUND, "nothing wrong was seen"),
         ("jsonlines-badtrack", Stage.STREAM_STARTING, "stream-track-invalid"),
         ("jsonlines-never-connects", Stage.STREAM_ACCEPTED, "not decided: stream-connection-failed"),
-        ("brackets-good", Stage.FIRST_OUTBOUND, "healthy"),
+        ("brackets-good", Stage.FIRST_OUTBOUND, "nothing wrong was seen"),
         ("brackets-badtrack", Stage.STREAM_STARTING, "stream-track-invalid"),
         ("brackets-mp3", Stage.FIRST_OUTBOUND, "bidirectional-mode-missing"),
         ("brackets-never-connects", Stage.STREAM_ACCEPTED, "not decided: stream-connection-failed"),
@@ -76,6 +76,29 @@ def test_recorded_logs(names: str, stage: Stage, verdict: str) -> None:
 
     assert 1 == len(found.calls)
     assert (stage, verdict) == (max(one.call.state.stages), one.word)
+
+
+@pytest.mark.parametrize(
+    ("names", "verdict"),
+    [
+        ("edge-e1-refused.app edge-e1-refused.edge", "edge-app-failed-to-respond"),
+        ("edge-e2-noreach.app edge-e2-noreach.edge", "not decided: edge-never-reached"),
+        ("edge-e3-404.app edge-e3-404.edge", "url-path-mismatch"),
+        ("edge-e4-301.app edge-e4-301.edge", "redirect-on-upgrade"),
+        ("edge-e5-stalehost.app edge-e5-stalehost.edge", "url-stale-host"),
+        ("edge-e8-dial.app edge-e8-dial.edge", "proxy-upstream-timeout-504"),
+        ("edge-e9-101-silent-dropped.app edge-e9-101-silent-dropped.edge", "logs-dropped"),
+        ("edge-e10-oom.app edge-e10-oom.edge", "crash-loop-or-oom"),
+        ("edge-e11-sigterm", "deploy-kills-streams"),
+        ("words-t1-es", "stream-track-invalid"),
+        ("words-t2-go", "nothing wrong was seen"),
+        ("words-t3-key", "api-key-invalid"),
+        ("words-t4-good-ai-error", "nothing wrong was seen"),
+    ],
+)
+def test_the_edge_decides_what_the_application_cannot(names: str, verdict: str) -> None:
+    """The same three markers of four, and nine causes: only the edge's rows tell them apart."""
+    assert verdict == judged(read(*(GOLDEN / f"{name}.log" for name in names.split()))).word
 
 
 @pytest.mark.parametrize("wrap", ["railway export", "railway lines", "docker", "compose", "heroku", "fly", "utf-16"])

@@ -14,11 +14,15 @@ from callpath.doctor.logs.reading import FoundInLogs
 from callpath.doctor.recorded import judge_call
 from callpath.doctor.report import WIDTH, redacted
 from callpath.doctor.verdict import Diagnosis, document
-from callpath.timeline import CommandSent, MediaCounted, describe, kind_of
+from callpath.timeline import CommandSent, MediaCounted, StreamStarted, describe, kind_of
 
 LINES_MAX = 40
 CALLS_MAX = 50
 """So many of the newest calls are judged and listed; older ones are counted."""
+
+
+MEASURED = {"CALL012", "CALL088"}
+"""Rules whose finding is a span of time: nothing where times were not told but follow from other lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,10 @@ def judge_logged(found: FoundInLogs, call: LoggedCall) -> Judged:
     the request nor Telnyx's count of packets stand in it, nothing is called healthy.
     """
     diagnosis = judge_call(found.facts_of(call))
+    guessed = any(isinstance(entry.what, StreamStarted) and entry.number in call.implied for entry in call.entries)
+    verdict = diagnosis.verdict
+    if verdict is not None and verdict.rule.code in MEASURED and (found.timeless or guessed):
+        diagnosis = replace(diagnosis, verdict=None, findings=(), healthy=None)
     body = any(isinstance(entry.what, CommandSent) and entry.what.body for entry in call.entries)
     if diagnosis.healthy and not call.ours and not body:
         diagnosis = replace(

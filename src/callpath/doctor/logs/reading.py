@@ -39,6 +39,7 @@ REFUSALS_MAX = 50
 BLOCK_LINES_MAX = 60
 BLOCK_CHARS_MAX = 3_000
 FAILURE_LINES_MAX = 40
+ERROR_LINES_BEFORE = 3
 TEXT_CHARS_MAX = 400
 NOISY = {"media.in", "media.out", "alive", "socket.closed", "webhook.refused"}
 NOISY_MAX = 3
@@ -46,6 +47,9 @@ NOISY_MAX = 3
 
 _PROCESS = {"listening", "crash", "out of memory", "restart", "stopping", "dropped"}
 _MAY_LINK = re.compile(r"v[23](?::|%3[aA])|call[_ -]?(?:session|leg)|stream[_ -]?id", re.IGNORECASE)
+_ERROR = re.compile(r"\bcode['\"]?\s*[:=]\s*['\"]?\d{5}\b|\berror\b.{0,40}\b4\d\d\b", re.IGNORECASE)
+"""What Telnyx said, printed by a client before its caller says what failed."""
+
 _CONTINUES = re.compile(r"^(?:\s{2,}|\t|[}\])]|at \S|Caused by|\.\.\. \d+ more|Traceback \(most recent)")
 _ACCESS = re.compile(
     r"(?:\"?(?P<method>GET|POST|PUT|HEAD|OPTIONS|PATCH|DELETE) (?P<path>/[^\s\"]{0,500})(?: HTTP/[\d.]+)?\"?)"
@@ -263,6 +267,7 @@ class LogReader:
         self._timed = False
         self._last_at: dict[str, int] = {}
         self._failing: dict[tuple[str, str], tuple[Block, int]] = {}
+        self._error: dict[tuple[str, str], tuple[int, str]] = {}
         self._order = 0
         self._bytes = 0
 
@@ -442,6 +447,8 @@ class LogReader:
             del self._failing[source]
         url = stream_url_in(text) if "://" in text else ""
         self._access_line(text)
+        if topic is None and _ERROR.search(text):
+            self._error[source] = (self._order, text[:BLOCK_CHARS_MAX])
         if topic is None and not url:
             if block.ids and not held.seen and len(block.ids) > 1:
                 self._see(Seen(order=self._order, file=record.file, number=record.number, at_ms=at_ms, topic="link",
@@ -463,6 +470,9 @@ class LogReader:
         held.seen.append(item)
         if name in {"stream.failed", "answer.failed"} and source not in self._failing:
             self._failing[source] = (block, FAILURE_LINES_MAX)
+            at, said = self._error.pop(source, (0, ""))
+            if said and self._order - at <= ERROR_LINES_BEFORE:
+                block.text += "\n" + said
         self._see(item)
 
     def _see(self, item: Seen) -> None:
