@@ -192,6 +192,8 @@ def _is_address(text: str) -> bool:
 
 from callpath.cli.doctor_account import account  # noqa: E402 (commands register on app)
 from callpath.cli.doctor_call import call  # noqa: E402
+from callpath.cli.doctor_logs import logs  # noqa: E402
 
 app.command("call")(call)
 app.command("account")(account)
+app.command("logs")(logs)

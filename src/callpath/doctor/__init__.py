@@ -7,6 +7,7 @@ facts.py     what was seen, raw; one frozen dataclass a probe
 rules/       judge the facts; one file a rule, its examples as data;  rule.py  what a rule and a finding are
 answers.py   what an answer to the upgrade proves;  closings.py  what a stream's end does;  both for the rules
 recorded.py  a call that was: the same from its timeline;  calls.py  what a timeline says, for the rules
+logs/        the same from anybody's logs;  edges.py  what a platform's edge logged, for the rules
 account.py   the same for an account: how Telnyx and the host are set;  repair.py  what of it can be set right
 accounts.py  what rules ask of an account's facts;  urls.py  two URLs, part by part
 ourselves.py  what a callpath server says when it refuses;  no guess is needed then

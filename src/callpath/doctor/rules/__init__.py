@@ -3,7 +3,7 @@
 RULES judge a URL, CALL_RULES a call that was (its timeline, or one rebuilt from logs), EDGE_RULES what the platform's edge
 logged, ACCOUNT_RULES the Telnyx account and the platform's settings. The order within a list is the order of verdicts:
 of two findings that do not explain each other the first one is the verdict.
-sample.py, sample_call.py and sample_account.py hold facts as short literals, for the examples.
+sample.py, sample_call.py, sample_edge.py and sample_account.py hold facts as short literals, for the examples.
 Rules import no asyncio, socket or clock: facts in, finding out.
 """
 
@@ -111,6 +111,27 @@ from callpath.doctor.rules import (
     dns006_one_dead,
     dns007_stale,
     dns008_ipv6_only,
+    edge001_other_host,
+    edge002_never_reached,
+    edge003_crashed,
+    edge004_app_unreached,
+    edge005_app_hangs,
+    edge006_path,
+    edge007_redirect,
+    edge008_webhook_redirected,
+    edge009_not_upgraded,
+    edge010_auth,
+    edge011_forbidden,
+    edge012_rate_limited,
+    edge013_gave_up,
+    edge014_app_error,
+    edge015_app_log_silent,
+    edge016_short_socket,
+    edge017_webhook_404,
+    edge018_webhook_refused,
+    edge019_instances,
+    edge020_deployed,
+    edge021_proxy_down,
     http001_upgrade_stripped,
     http002_location_missing,
     http003_upstream_down,
@@ -443,7 +464,29 @@ STREAM_RULES: tuple[Rule, ...] = (
 
 CALL_RULES: tuple[Rule, ...] = (*WAY_RULES, *STREAM_RULES)
 
-EDGE_RULES: tuple[Rule, ...] = ()
+EDGE_RULES: tuple[Rule, ...] = (
+    edge001_other_host.RULE,
+    edge002_never_reached.RULE,
+    edge003_crashed.RULE,
+    edge004_app_unreached.RULE,
+    edge021_proxy_down.RULE,
+    edge005_app_hangs.RULE,
+    edge006_path.RULE,
+    edge007_redirect.RULE,
+    edge008_webhook_redirected.RULE,
+    edge009_not_upgraded.RULE,
+    edge010_auth.RULE,
+    edge011_forbidden.RULE,
+    edge012_rate_limited.RULE,
+    edge013_gave_up.RULE,
+    edge014_app_error.RULE,
+    edge015_app_log_silent.RULE,
+    edge016_short_socket.RULE,
+    edge017_webhook_404.RULE,
+    edge018_webhook_refused.RULE,
+    edge019_instances.RULE,
+    edge020_deployed.RULE,
+)
 
 ACCOUNT_RULES: tuple[Rule, ...] = (
     telnyx001_key.RULE,

@@ -9,12 +9,23 @@ from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import CAME, GOOD, a_call, after, hung_up
 
+_KINDS = {
+    Stage.STREAM_STARTING: "stream.starting",
+    Stage.STREAM_ACCEPTED: "stream.accepted",
+    Stage.SOCKET_RECEIVED: "socket.received",
+    Stage.STREAM_STARTED: "stream.started",
+    Stage.FIRST_INBOUND: "media.first_inbound",
+    Stage.FIRST_OUTBOUND: "media.first_outbound",
+}
+
 
 def check(facts: Facts) -> Finding | None:
     call = facts[CallFacts]
     missing = call.state.missing_stage()
     if missing is None:
         return None
+    if call.source == "logs" and missing in _KINDS and not call.shows(_KINDS[missing]):
+        return None  # it may have happened: nothing is known to be wrong
     shown = missing is Stage.WEBHOOK_RECEIVED or call.source == "timeline"
     return Finding(
         missing_stage_sentence(call.state) or f"stage {missing.label} was not reached",

@@ -1,0 +1,89 @@
+"""callpath's own lines are read back."""
+
+from __future__ import annotations
+
+import pytest
+
+from callpath.doctor.logs import ours
+from callpath.timeline import (
+    CommandAnswered,
+    CommandSent,
+    DtmfReceived,
+    FirstInbound,
+    FirstOutbound,
+    FrameRejected,
+    HandlerEnded,
+    HandlerFailed,
+    HandlerStarted,
+    MarkReturned,
+    MediaCounted,
+    MediaSymptom,
+    PlayoutCleared,
+    RecordingSaved,
+    SocketClosed,
+    SocketReceived,
+    SocketRefused,
+    StreamAccepted,
+    StreamErrored,
+    StreamStarted,
+    StreamStarting,
+    StreamStopped,
+    StreamUrl,
+    WebhookReceived,
+    What,
+    describe,
+    kind_of,
+)
+
+S = ours.STREAM
+ENTRIES: list[What] = [
+    WebhookReceived(event_type="call.machine.detection.ended", event_id="", body={}),
+    CommandSent(command="answer", command_id=""),
+    CommandAnswered(command="answer", command_id="", status=200, latency_ms=12),
+    CommandAnswered(command="answer", command_id="", error_detail="connection refused"),
+    CommandAnswered(command="streaming_start", command_id="", status=422, error_code="90034", error_detail="not yet"),
+    StreamStarting(within="answer"),
+    StreamUrl(url="wss://h.example/api/calls/1/audio"),
+    StreamAccepted(status=200),
+    StreamAccepted(status=200, within="answer"),
+    SocketReceived(path="", client="192.0.2.1"),
+    SocketRefused(status=403, reason="", detail="wrong token (path)", path=""),
+    StreamStarted(stream_id=S, encoding="PCMU", sample_rate_hz=8000),
+    StreamStarted(stream_id=S, encoding="L16", sample_rate_hz=16000, again=True),
+    FirstInbound(stream_id=S, payload_bytes=160),
+    FirstOutbound(stream_id=S, payload_bytes=160),
+    MediaCounted(stream_id=S, frames_in=7, frames_out=9, lost=2, underruns=3, dropped_for_handler=1),
+    FrameRejected(reason="not_json", detail="x"),
+    MediaSymptom(code="SYM001", slug="wrong-law", meaning="It sounds wrong"),
+    StreamErrored(code=100004, title="invalid_media", detail="no base64"),
+    DtmfReceived(digit=""),
+    MarkReturned(name="a b", heard=True),
+    MarkReturned(name="m", heard=False),
+    PlayoutCleared(heard_ms=100, dropped_ms=20),
+    StreamStopped(stream_id=S),
+    StreamStopped(stream_id=S, by_stop_frame=False),
+    SocketClosed(code=1000, reason="stream stopped", by="peer"),
+    SocketClosed(code=1006, by="unknown"),
+    HandlerStarted(name="bot"),
+    HandlerEnded(),
+    HandlerEnded(cancelled=True),
+    HandlerFailed(error="KeyError: 'x'", traceback=""),
+    RecordingSaved(path="a b.wav", duration_ms=1500),
+]
+
+
+@pytest.mark.parametrize("what", ENTRIES, ids=describe)
+def test_there_and_back(what: What) -> None:
+    """A change to the words of `describe` that is not followed here makes our own logs unreadable."""
+    assert what == ours.what_of(describe(what), kind_of(what))
+    assert what == ours.what_of(describe(what))
+
+
+def test_each_kind_that_is_claimed_is_tried() -> None:
+    """SHOWN tells the rules that a missing kind did not happen."""
+    assert ours.SHOWN == {kind_of(what) for what in ENTRIES}
+
+
+def test_what_is_not_ours() -> None:
+    """A bot's line with the same key must not become an entry."""
+    assert ours.what_of("Stream started") is None
