@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -35,6 +34,8 @@ from callpath.timeline import (
     CommandAnswered,
     CommandSent,
     Entry,
+    FirstInbound,
+    FirstOutbound,
     HandlerEnded,
     HandlerFailed,
     HandlerStarted,
@@ -70,6 +71,11 @@ PENDING_MAX = 10_000
 
 STORE_RETRY_MS = 1_000
 """A store that failed is asked again after this long. Media goes on meanwhile, and webhooks are answered 503."""
+
+
+WITNESSED = (FirstInbound, FirstOutbound, HandlerStarted, MediaCounted, StreamStarted)
+"""Entries of ours that come with every call and ask for nothing. Read back like the others, they would cost a query
+each, at the very moment when a call begins to talk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +261,7 @@ class LiveCall:
         self._clock = runner.clock
         self._wake = asyncio.Event()
         self._news = True
-        self._pending: deque[Entry] = deque()
+        self._pending: list[Entry] = []
         self._storing = asyncio.Lock()
         self._number = 0
         self._handler: asyncio.Task[None] | None = None
@@ -356,11 +362,13 @@ class LiveCall:
         self._pending.append(entry)
         if isinstance(what, CommandSent):
             self.session.apply(entry)  # at once: the command must not be asked for again, even if the store fails
-        if isinstance(what, MediaCounted):
-            self._wake.set()  # to be stored; nothing follows from it, and in the log it would be every other line
-            return
-        log_entry(entry)
-        self.wake()
+        if isinstance(what, WITNESSED):
+            self.session.apply(entry)  # nothing follows from it: no need to read it back from the store
+            self._wake.set()
+        else:
+            self.wake()
+        if not isinstance(what, MediaCounted):  # in the log it would be every other line
+            log_entry(entry)
 
     async def _store_pending(self) -> None:
         """Store what waits, in order. What cannot be stored now goes on waiting, and the call goes on without it."""
@@ -373,7 +381,7 @@ class LiveCall:
                     self._store_failed = True
                     logger.error("Entry not stored", event_name="entry.not_stored", error=str(error), **self._ids())
                     return
-                self._pending.popleft()
+                del self._pending[0]
 
     def _ids(self) -> dict[str, str]:
         return {"call_session_id": self.session.session}
