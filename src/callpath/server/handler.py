@@ -187,6 +187,16 @@ class Call:
         return self.facts.direction
 
     @property
+    def raw(self) -> bool:
+        """Its audio is payloads, not PCM."""
+        return self._raw
+
+    @property
+    def stream(self) -> MediaStream | None:
+        """The stream it is on; None while its socket is lost."""
+        return self._stream
+
+    @property
     def custom_parameters(self) -> dict[str, str]:
         """What was given in streaming_start's custom_parameters."""
         return self.facts.custom_parameters
