@@ -6,6 +6,7 @@ machine, up to twofold at low load: compare only what was measured in one round.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -160,6 +161,8 @@ def _before_others() -> None:
 
 
 def _a_bit_before_others() -> None:
+    with contextlib.suppress(OSError):
+        Path("/proc/self/autogroup").write_text("-20")  # without it, niceness holds only within a session
     try:
         os.setpriority(os.PRIO_PROCESS, 0, -20)
     except PermissionError:
@@ -211,13 +214,15 @@ def _cpu_s(pids: Iterable[int]) -> float:
 
 
 def _memory_kb(pid: int) -> int:
+    """Memory of its own, without the pages of program files: those are the machine's, come and go with what other
+    processes do, and weigh the same for one call as for a thousand."""
     total = 0
     for each in _tree(pid):
         try:
             lines = Path(f"/proc/{each}/smaps_rollup").read_text().splitlines()
         except OSError:
             continue
-        total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+        total += sum(int(line.split()[1]) for line in lines if line.startswith("Anonymous:"))
     return total
 
 

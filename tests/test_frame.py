@@ -42,8 +42,6 @@ TESTED_ELSEWHERE = {
     "server/app.py": "server/test_webhooks.py",  # puts the routes together; those tests enter by them
     "server/handler.py": "test_testing.py",  # what users write, tested in the way in which users test it
     "server/builtin.py": "test_testing.py",
-    "server/socket.py": "server/test_media.py",  # both makes of socket, by real calls
-    "server/recording.py": "test_testing.py",
     "cli/simulate.py": "simulator/test_simulate_command.py",
     "cli/doctor.py": "doctor/test_command.py",
     "cli/doctor_deploy.py": "deploy/test_traps.py",

@@ -406,23 +406,3 @@ async def test_both_sides_are_recorded_as_they_were_heard(tmp_path: Path) -> Non
     assert ours.correlation > 0.98
     assert abs(ours.delay_ms) < 40
     assert np.abs(right[8 * 380 :]).max() == 0
-
-
-async def test_a_killed_process_leaves_a_recording(tmp_path: Path) -> None:
-    """Nobody calls close then: what was written by the last second must be readable."""
-    from callpath.audio.wav import read_wav_sides
-
-    app = App()
-
-    @app.call
-    async def handle(call: Call) -> None:
-        call.record(tmp_path / "call.wav")
-        async for _ in call.audio:
-            pass
-
-    async with place_call(app, say=tone(700, duration_ms=5000)) as caller:
-        for _ in range(3):
-            await caller.run(ms=1000)
-        (left, _), _ = read_wav_sides(tmp_path / "call.wav")
-
-        assert left.size >= 2 * 8000

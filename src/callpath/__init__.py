@@ -18,16 +18,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from callpath.server.bridge import bridge
     from callpath.server.handler import App, Call
 
 __version__ = "0.1.0"
-__all__ = ["App", "Call", "__version__"]
+__all__ = ["App", "Call", "__version__", "bridge"]
 
 
 def __getattr__(name: str) -> Any:
-    """App and Call are imported when asked for: `callpath --help` must not wait for numpy."""
+    """App, Call and bridge are imported when asked for: `callpath --help` must not wait for numpy."""
     if name in ("App", "Call"):
         from callpath.server import handler
 
         return getattr(handler, name)
+    if name == "bridge":
+        from callpath.server.bridge import bridge
+
+        return bridge
     raise AttributeError(f"module 'callpath' has no attribute {name!r}")

@@ -67,6 +67,9 @@ GAIN_DB_MIN, MARGIN_DB_MIN = 2.0, 1.0
 """How well the best reading must be predictable, and by how much better than any rival. Set so that none of 6,600
 pieces (eight synthetic voices, tones, music, noise; -7 to -55 dBFS; in four encodings, and as seven things that are
 none of them) got a wrong name. One speech piece in sixty stayed unknown, and white noise does by nature."""
+FLOOR = 1e-4
+"""-40 dB: how little of a sound the prediction may leave over. It keeps pure tones solvable."""
+
 TONE_GAIN_DB = 10.0
 """Above this it is a steady tone, whose period may favour even or odd bytes by chance."""
 PARITY_BITS = 0.055
@@ -227,20 +230,27 @@ def _prediction_gain_db(samples: npt.NDArray[np.float64]) -> float:
     """
     centred = samples - samples.mean(axis=1, keepdims=True)
     width = centred.shape[1]
-    products = [np.sum(centred[:, : width - lag] * centred[:, lag:], axis=1) for lag in range(5)]
-    correlation = np.stack(products, axis=1)
-    correlation = correlation[correlation[:, 0] > 1e-12]
-    if correlation.shape[0] == 0:
+    energy, *lags = (np.sum(centred[:, : width - lag] * centred[:, lag:], axis=1) for lag in range(5))
+    sounding = energy > 1e-12
+    if not sounding.any():
         return 0.0
-    correlation /= correlation[:, :1]
+    correlation = [lag[sounding] / energy[sounding] for lag in lags]
+    # Levinson and Durbin's recursion, which makes every order from the one before. (numpy.linalg would do as well, but
+    # the first call of LAPACK takes a megabyte of memory.)
+    weights: list[npt.NDArray[np.float64]] = []
+    left = np.full(int(sounding.sum()), 1.0 + FLOOR)
     gains = []
-    for order in (2, 4):
-        lags = np.abs(np.arange(order)[:, None] - np.arange(order))
-        matrix = correlation[:, lags] + 1e-4 * np.eye(order)  # a floor of -40 dB keeps pure tones solvable
-        wanted = correlation[:, 1 : order + 1]
-        weights = np.linalg.solve(matrix, wanted[:, :, None])[:, :, 0]
-        left = 1.0 - np.sum(weights * wanted, axis=1)
-        gains.append(float(np.mean(-10.0 * np.log10(np.maximum(left, 1e-4)))))
+    for order in range(4):
+        reflection = correlation[order] - sum(
+            (weight * correlation[order - 1 - number] for number, weight in enumerate(weights)), np.float64(0.0)
+        )
+        reflection = reflection / left
+        weights = [
+            weight - reflection * mirrored for weight, mirrored in zip(weights, reversed(weights), strict=True)
+        ] + [reflection]
+        left = left * (1.0 - reflection**2)
+        if order in (1, 3):
+            gains.append(float(np.mean(-10.0 * np.log10(np.maximum(left - FLOOR, FLOOR)))))
     return sum(gains) / len(gains)
 
 

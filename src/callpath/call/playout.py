@@ -7,7 +7,6 @@ sent, less the lead that is left.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -40,7 +39,7 @@ class Playout:
         self.on_sent: Callable[[bytes, float], None] | None = None
         """Told of each payload that goes out, and of when the ear will hear it: for recordings."""
         self._lead_ms_max = lead_ms_max
-        self._queue: deque[tuple[bytes, float] | str] = deque()
+        self._queue: list[tuple[bytes, float] | str] = []  # short; an empty deque takes 760 bytes
         self._queued_ms = 0.0
         self._sent_ms = 0.0
         self._ear_ends_at_ms = 0.0
@@ -89,10 +88,8 @@ class Playout:
 
     def take_due(self, now_ms: float) -> list[bytes | str]:
         """Payloads and marks (their names) to send now, in order."""
-        queue = self._queue
         due: list[bytes | str] = []
-        while queue:
-            head = queue[0]
+        for head in self._queue:
             if isinstance(head, str):
                 self._marks_out.append(head)
                 due.append(head)
@@ -111,7 +108,8 @@ class Playout:
                 self.frames_sent += 1
                 self.last_sent = payload
                 due.append(payload)
-            queue.popleft()
+        if due:
+            del self._queue[: len(due)]
         return due
 
     def next_due_at_ms(self) -> float | None:

@@ -102,7 +102,7 @@ class Watch:
         self._window: list[bytes] | None = [] if encoding in ("PCMU", "PCMA", "L16") else None
         self._window_frames = SCREEN_FRAMES
         self._windows_left = WINDOWS_MAX if self._window is not None else 0
-        self._told: set[str] = set()
+        self._told: tuple[str, ...] = ()
         self._bytes = self._frames = self._gaps = 0
         self._last: bytes = b""
         self._last_ms: float | None = None
@@ -158,7 +158,7 @@ class Watch:
     def _tell(self, code: str, **evidence: float | str) -> list[Symptom]:
         if code in self._told:
             return []
-        self._told.add(code)
+        self._told += (code,)
         return [Symptom(code, SYMPTOMS[code][0], dict(evidence))]
 
     # --- what is in the payloads -------------------------------------------------------------------------------------
@@ -260,5 +260,5 @@ def _resembles_itself(audio: bytes, law: str) -> bool:
 def _likeness(pcm: Pcm) -> float:
     """Correlation of each sample with the next: 1 for a hum, near 0 for noise."""
     audio = pcm.astype(np.float64)
-    energy = float(audio @ audio)
-    return float(audio[:-1] @ audio[1:]) / energy if energy else 0.0
+    energy = float(np.sum(audio * audio))  # not `@`: the first call of BLAS alone takes a megabyte
+    return float(np.sum(audio[:-1] * audio[1:])) / energy if energy else 0.0

@@ -17,6 +17,7 @@ metrics   what /metrics tells
 probe     the doctor's own call: told what arrived, and echoed
 tokens    who may open a call's audio socket
 handler   what an application writes, and the Call it is given
+bridge    two calls that talk to each other
 builtin   handlers that can be run by name: echo, record, tone
 app       puts these together as an ASGI application
 """

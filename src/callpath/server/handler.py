@@ -153,7 +153,8 @@ class Call:
         self._stream: MediaStream | None = None
         self._flush: Callable[[], None] = _nowhere
         self._raw = raw
-        self._room = asyncio.Event()
+        self._room: asyncio.Event | None = None
+        """Set when there is room for more. Made anew for each who waits: it takes more memory than all the rest here."""
         self._turn = asyncio.Lock()
         """Held by the source that is playing; others wait for it, in order."""
         self._cuts = 0
@@ -186,6 +187,16 @@ class Call:
         return self.facts.direction
 
     @property
+    def raw(self) -> bool:
+        """Its audio is payloads, not PCM."""
+        return self._raw
+
+    @property
+    def stream(self) -> MediaStream | None:
+        """The stream it is on; None while its socket is lost."""
+        return self._stream
+
+    @property
     def custom_parameters(self) -> dict[str, str]:
         """What was given in streaming_start's custom_parameters."""
         return self.facts.custom_parameters
@@ -214,7 +225,7 @@ class Call:
         """Stop playing at once and forget what is queued, and every source that is playing: the caller speaks. Returns
         the ms that were really heard since the last clear."""
         self._cuts += 1
-        self._room.set()
+        self._make_room()
         if self._stream is None:
             return 0.0
         now_ms = self._clock.now_ms()
@@ -300,7 +311,7 @@ class Call:
         self._flush = flush
         if self._recording is not None:
             self._recording.attach(stream)
-        self._room.set()
+        self._make_room()
         if self._raw:
             return
         self._from_stream = _resampler(stream.received_rate_hz, self.sample_rate_hz)
@@ -330,7 +341,7 @@ class Call:
 
     def sent(self) -> None:
         """The socket took what was due: there may be room for more."""
-        self._room.set()
+        self._make_room()
 
     def end(self) -> None:
         """No more audio will come."""
@@ -365,8 +376,7 @@ class Call:
         while self._cuts == cuts:
             if self._play_chunk(audio, rate_hz):
                 return True
-            self._room.clear()
-            await self._room.wait()
+            await self._wait_for_room()
         return False
 
     async def _play_pcm(self, pcm: Pcm, rate_hz: int, cuts: int) -> bool:
@@ -380,8 +390,7 @@ class Call:
                     return False
                 if self._play_at_once(piece, rate_hz):
                     break
-                self._room.clear()
-                await self._room.wait()
+                await self._wait_for_room()
         return True
 
     def _play_chunk(self, audio: bytes, rate_hz: int) -> bool:
@@ -407,10 +416,19 @@ class Call:
         self._flush()
         return True
 
+    async def _wait_for_room(self) -> None:
+        if self._room is None:
+            self._room = asyncio.Event()
+        await self._room.wait()
+
+    def _make_room(self) -> None:
+        if self._room is not None:
+            self._room.set()
+            self._room = None
+
     async def _connected(self) -> MediaStream:
         while self._stream is None:
-            self._room.clear()
-            await self._room.wait()
+            await self._wait_for_room()
         return self._stream
 
 

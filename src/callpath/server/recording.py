@@ -1,6 +1,7 @@
 """A call's recording on disk: stereo, the caller left, we right, readable at every moment of the call.
 
-Written once a second, so that a killed process loses no more than that. It goes on over a socket that was lost and came
+Written twice a second, so that a killed process loses no more than one: what is not written yet, and the last moments
+that are still open to change (`call.recorder.SETTLED_MS`). It goes on over a socket that was lost and came
 back: the pause is in it, as silence.
 """
 
@@ -14,6 +15,8 @@ from callpath.audio.wav import WavWriter
 from callpath.call.recorder import Recorder
 from callpath.call.stream import MediaStream
 
+WRITE_EVERY_MS = 500.0
+
 
 class Recording:
     """One file. `now_ms` is the clock's, as everywhere."""
@@ -24,6 +27,7 @@ class Recording:
         self._recorder = Recorder(sample_rate_hz, now_ms)
         self._writer = WavWriter(path, sample_rate_hz, channels=2)
         self._playing: Decoder | None = None
+        self._written_ms = now_ms
 
     def attach(self, stream: MediaStream) -> None:
         """Take down what `stream` sends, decoded again: what the caller hears and not what the handler meant."""
@@ -33,13 +37,16 @@ class Recording:
     def hear(self, pcm: Pcm, rate_hz: int, now_ms: float) -> None:
         """What the caller said."""
         self._recorder.hear(pcm, rate_hz, now_ms)
+        if now_ms >= self._written_ms + WRITE_EVERY_MS:
+            self.write(now_ms)
 
     def cut(self, now_ms: float) -> None:
         """Playout was cleared."""
         self._recorder.cut(now_ms)
 
     def write(self, now_ms: float) -> None:
-        """Put what is settled on disk."""
+        """Put what is settled on disk. Called by `hear`, and by time where nothing is heard."""
+        self._written_ms = now_ms
         self._writer.append(*self._recorder.take(now_ms))
         self._writer.flush()
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -43,6 +42,8 @@ from callpath.timeline import (
     CommandRetried,
     CommandSent,
     Entry,
+    FirstInbound,
+    FirstOutbound,
     HandlerEnded,
     HandlerFailed,
     HandlerStarted,
@@ -89,6 +90,11 @@ STORE_RETRY_MS = 1_000
 
 DECISIONS = (CommandSent, StreamMissing, PolicyActed, CallStuck)
 """Entries that something follows from at once, whether they are stored by then or not."""
+
+
+WITNESSED = (FirstInbound, FirstOutbound, HandlerStarted, MediaCounted, StreamStarted)
+"""Entries of ours that come with every call and ask for nothing. Read back like the others, they would cost a query
+each, at the very moment when a call begins to talk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,7 +385,7 @@ class LiveCall:
         self._clock = runner.clock
         self._wake = asyncio.Event()
         self._news = True
-        self._pending: deque[Entry] = deque()
+        self._pending: list[Entry] = []
         self._storing = asyncio.Lock()
         self._number = 0
         self._handler: asyncio.Task[None] | None = None
@@ -573,14 +579,15 @@ class LiveCall:
             logger.error("Entry dropped: the store is too slow", event_name="entry.dropped", **_ids(entry))
             return
         self._pending.append(entry)
-        if isinstance(what, DECISIONS):
+        if isinstance(what, (*DECISIONS, *WITNESSED)):
             self.session.apply(entry)  # at once: it must not be decided again, even if the store fails
         self._runner.metrics.count(what)
-        if isinstance(what, MediaCounted):
-            self._wake.set()  # to be stored; nothing follows from it, and in the log it would be every other line
-            return
-        log_entry(entry)
-        self.wake()
+        if isinstance(what, WITNESSED):
+            self._wake.set()  # to be stored; nothing follows from it, so that it need not be read back
+        else:
+            self.wake()
+        if not isinstance(what, MediaCounted):  # in the log it would be every other line
+            log_entry(entry)
 
     async def _store_pending(self) -> None:
         """Store what waits, in order. What cannot be stored now goes on waiting, and the call goes on without it."""
@@ -593,7 +600,7 @@ class LiveCall:
                     self._store_failed = True
                     logger.error("Entry not stored", event_name="entry.not_stored", error=str(error), **self._ids())
                     return
-                self._pending.popleft()
+                del self._pending[0]
 
     def _ids(self) -> dict[str, str]:
         return {"call_session_id": self.session.session}
