@@ -7,14 +7,15 @@ Mounted in another application, its lifespan must be entered by that one: `async
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
@@ -32,12 +33,23 @@ from callpath.server.probe import ProbeEndpoint
 from callpath.server.runner import CallRunner
 from callpath.server.tokens import CallTokens
 from callpath.server.webhooks import WebhookEndpoint
+from callpath.store.port import CallLog
 from callpath.store.sql import open_call_log
+from callpath.wire.document import Json
 from callpath.wire.signature import load_public_key
+from callpath.wire.webhook import Webhook
 
 
-def create_asgi(app: App, settings: Settings, clock: Clock | None = None) -> ASGIApp:
-    """The ASGI application of a call server.
+class Extra(Protocol):
+    """More routes on the same server, told once it runs what they may work on: the dashboard."""
+
+    routes: list[BaseRoute]
+
+    def attach(self, log: CallLog, receive_webhook: Callable[[Webhook, Json], Awaitable[bool]]) -> None: ...
+
+
+def create_asgi(app: App, settings: Settings, clock: Clock | None = None, extra: Extra | None = None) -> ASGIApp:
+    """The ASGI application of a call server, with the routes of `extra` besides its own.
 
     Raises ConfigError when something is missing without which no call could work.
     """
@@ -76,6 +88,8 @@ def create_asgi(app: App, settings: Settings, clock: Clock | None = None) -> ASG
             asgi.state.webhooks = WebhookEndpoint(runner=runner, log=log, key=public_key, clock=clock)
             probe = ProbeEndpoint(log=log, tokens=_probe_tokens(settings), clock=clock)
             asgi.state.audio = AudioEndpoint(runner=runner, probe=probe, clock=clock)
+            if extra is not None:
+                extra.attach(log, runner.receive_webhook)
             async with runner.running():
                 yield
 
@@ -92,6 +106,7 @@ def create_asgi(app: App, settings: Settings, clock: Clock | None = None) -> ASG
             Route("/healthz", _healthz),
             Route("/readyz", _readyz),
             Route("/version", _version),
+            *(extra.routes if extra is not None else ()),
         ],
     )
     asgi.router.default = _no_such_path

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 
 import msgspec
 
-from callpath.store.port import REFUSALS_MAX, CallSummary, Refusal
+from callpath.call.overview import CallOverview, encode_overview, parse_overview
+from callpath.store.port import REFUSALS_MAX, CallQuery, CallSummary, Refusal
 from callpath.timeline import Entry
 from callpath.wire.ids import SessionId
 
@@ -16,6 +17,7 @@ class MemoryCallLog:
 
     def __init__(self) -> None:
         self._timelines: dict[SessionId, list[Entry]] = {}
+        self._overviews: dict[SessionId, CallOverview] = {}
         self._keys: set[tuple[SessionId, str]] = set()
         self._refusals: deque[Refusal] = deque(maxlen=REFUSALS_MAX)
         self._refused = 0
@@ -29,6 +31,7 @@ class MemoryCallLog:
         self._number += 1
         numbered = msgspec.structs.replace(entry, number=self._number)
         self._timelines.setdefault(entry.session, []).append(numbered)
+        self._overviews.setdefault(entry.session, CallOverview(session=entry.session)).apply(numbered)
         return True
 
     async def read(self, session: SessionId, after: int = 0) -> list[Entry]:
@@ -41,6 +44,25 @@ class MemoryCallLog:
             for times in [[entry.at_unix_ms for entry in entries]]
         ]
         return sorted(calls, key=lambda call: call.first_unix_ms, reverse=True)[:limit]
+
+    async def overviews(self, query: CallQuery) -> list[CallOverview]:
+        rows = [
+            one
+            for one in self._overviews.values()
+            if (query.before is None or (one.first_unix_ms, one.session) < query.before)
+            and query.text.lower() in one.search_text
+            and query.direction in (None, one.direction)
+            and query.outcome in (None, one.outcome)
+        ]
+        newest = sorted(rows, key=lambda one: (one.first_unix_ms, one.session), reverse=True)
+        return [_copy(one) for one in newest[: query.limit]]
+
+    async def changes(self, after: int, limit: int) -> list[CallOverview]:
+        rows = sorted((one for one in self._overviews.values() if one.number > after), key=lambda one: one.number)
+        return [_copy(one) for one in rows[:limit]]
+
+    async def outcomes(self) -> tuple[int, dict[str, int]]:
+        return self._number, dict(Counter(one.outcome for one in self._overviews.values()))
 
     async def find(self, identifier: str) -> SessionId | None:
         if not identifier:
@@ -60,3 +82,10 @@ class MemoryCallLog:
 
     async def refusals(self, limit: int) -> tuple[int, list[Refusal]]:
         return self._refused, list(self._refusals)[:limit]
+
+
+def _copy(overview: CallOverview) -> CallOverview:
+    """As a store on disk hands it out: it does not change any more."""
+    copy = parse_overview(encode_overview(overview))
+    assert copy is not None, "written a line above"
+    return copy

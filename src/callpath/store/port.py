@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from callpath.call.overview import CallOverview, Outcome
 from callpath.timeline import Entry
 from callpath.wire.ids import SessionId
 
@@ -38,6 +39,20 @@ class CallSummary:
     entries: int
 
 
+@dataclass(frozen=True, slots=True)
+class CallQuery:
+    """Which calls a list wants, newest first. `before` is the last row of the page before: (first_unix_ms, session).
+
+    `text` is looked for anywhere in session id, numbers, hang-up cause, handler error and symptom codes.
+    """
+
+    limit: int = 50
+    before: tuple[int, str] | None = None
+    text: str = ""
+    direction: str | None = None
+    outcome: Outcome | None = None
+
+
 class CallLog(Protocol):
     """All methods raise StoreError when the log cannot be read or written."""
 
@@ -51,6 +66,18 @@ class CallLog(Protocol):
 
     async def recent(self, limit: int) -> list[CallSummary]:
         """The calls that began last, newest first."""
+        ...
+
+    async def overviews(self, query: CallQuery) -> list[CallOverview]:
+        """One page of the list of calls, ready to show."""
+        ...
+
+    async def changes(self, after: int, limit: int) -> list[CallOverview]:
+        """The calls that got an entry whose number is greater than `after`, least recently changed first."""
+        ...
+
+    async def outcomes(self) -> tuple[int, dict[str, int]]:
+        """The number of the latest entry of all (0: none), and how many calls there are of each outcome."""
         ...
 
     async def find(self, identifier: str) -> SessionId | None:

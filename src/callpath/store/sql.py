@@ -19,16 +19,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from alembic import command as alembic
 from alembic.config import Config
 from alembic.util.exc import CommandError
-from sqlalchemy import Connection, Engine, create_engine, delete, event, func, select
+from sqlalchemy import Connection, Engine, and_, bindparam, create_engine, delete, event, func, or_, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
+from callpath.call.overview import CallOverview, encode_overview, parse_overview
 from callpath.errors import ConfigError, StoreError
-from callpath.store.port import REFUSALS_MAX, CallSummary, Refusal
+from callpath.store.port import REFUSALS_MAX, CallQuery, CallSummary, Refusal
 from callpath.store.schema import calls, entries, refusals
 from callpath.timeline import Entry, encode_what, kind_of, parse_what
 from callpath.wire.ids import CallControlId, LegId, SessionId
@@ -62,6 +64,7 @@ async def open_call_log(url: str) -> AsyncIterator[SqlCallLog]:
     try:
         try:
             await asyncio.to_thread(_migrate, engine)
+            await asyncio.to_thread(_fold_missing, engine)
         except (SQLAlchemyError, OSError) as error:
             raise StoreError(f"the call log {location.database} cannot be opened: {_cause(error)}") from error
         except CommandError as error:
@@ -107,6 +110,31 @@ class SqlCallLog:
             CallSummary(SessionId(row.session), row.first_unix_ms, row.last_unix_ms, row.entries)
             for row in await self._rows(query)
         ]
+
+    async def overviews(self, query: CallQuery) -> list[CallOverview]:
+        wanted = select(calls.c.session).order_by(calls.c.first_unix_ms.desc(), calls.c.session.desc())
+        if query.before is not None:
+            first, session = query.before
+            same = and_(calls.c.first_unix_ms == first, calls.c.session < session)
+            wanted = wanted.where(calls.c.first_unix_ms <= first, or_(calls.c.first_unix_ms < first, same))
+        if query.text:
+            wanted = wanted.where(calls.c.search.contains(query.text.lower(), autoescape=True))
+        if query.direction is not None:
+            wanted = wanted.where(calls.c.direction == query.direction)
+        if query.outcome is not None:
+            wanted = wanted.where(calls.c.outcome == query.outcome)
+        page = select(calls.c.overview).where(calls.c.session.in_(wanted.limit(query.limit)))
+        rows = _overviews(await self._rows(page))
+        return sorted(rows, key=lambda one: (one.first_unix_ms, one.session), reverse=True)
+
+    async def changes(self, after: int, limit: int) -> list[CallOverview]:
+        query = select(calls.c.overview).where(calls.c.number > after).order_by(calls.c.number).limit(limit)
+        return _overviews(await self._rows(query))
+
+    async def outcomes(self) -> tuple[int, dict[str, int]]:
+        latest = (await self._rows(select(func.max(calls.c.number))))[0][0]
+        counted = await self._rows(select(calls.c.outcome, func.count()).group_by(calls.c.outcome))
+        return latest or 0, {row[0]: row[1] for row in counted if row[0] is not None}
 
     async def find(self, identifier: str) -> SessionId | None:
         if not identifier:
@@ -174,7 +202,14 @@ class SqlCallLog:
 
     def _write_group(self, group: Sequence[Entry | Refusal]) -> list[bool]:
         with self._engine.begin() as connection:
-            return [_write(connection, entry) for entry in group]
+            numbers = [_write(connection, entry) for entry in group]
+            fresh: dict[SessionId, list[Entry]] = {}
+            for item, number in zip(group, numbers, strict=True):
+                if isinstance(item, Entry) and number is not None:
+                    fresh.setdefault(item.session, []).append(msgspec.structs.replace(item, number=number))
+            for session, appended in fresh.items():
+                _keep_overview(connection, session, appended)
+            return [number is not None for number in numbers]
 
     async def _rows(self, query: Any) -> Sequence[Any]:
         try:
@@ -187,12 +222,13 @@ class SqlCallLog:
             return connection.execute(query).all()
 
 
-def _write(connection: Connection, entry: Entry | Refusal) -> bool:
+def _write(connection: Connection, entry: Entry | Refusal) -> int | None:
+    """Its number; None where an entry with this key is there already."""
     if isinstance(entry, Refusal):
         row = {name: getattr(entry, name) for name in ("at_unix_ms", "what", "reason", "detail", "client", "path")}
-        number: int = connection.execute(insert(refusals).returning(refusals.c.number), row).scalar_one()
-        connection.execute(delete(refusals).where(refusals.c.number <= number - REFUSALS_MAX))
-        return True
+        refused: int = connection.execute(insert(refusals).returning(refusals.c.number), row).scalar_one()
+        connection.execute(delete(refusals).where(refusals.c.number <= refused - REFUSALS_MAX))
+        return refused
     row = {
         "session": entry.session,
         "at_unix_ms": entry.at_unix_ms,
@@ -202,23 +238,73 @@ def _write(connection: Connection, entry: Entry | Refusal) -> bool:
         "call_control_id": entry.call_control_id,
         "what": encode_what(entry.what),
     }
-    if connection.execute(_ADD_ENTRY, row).rowcount == 0:
-        return False
-    at = entry.at_unix_ms
-    connection.execute(_COUNT_CALL, {"session": entry.session, "first_unix_ms": at, "last_unix_ms": at, "entries": 1})
-    return True
+    number: int | None = connection.execute(_ADD_ENTRY, row).scalar_one_or_none()
+    return number
 
 
-_ADD_ENTRY = insert(entries).on_conflict_do_nothing(index_elements=["session", "key"])
+_ADD_ENTRY = insert(entries).on_conflict_do_nothing(index_elements=["session", "key"]).returning(entries.c.number)
+
+
+# --- overviews -------------------------------------------------------------------------------------------------------
+
+
+def _keep_overview(connection: Connection, session: SessionId, appended: Sequence[Entry]) -> None:
+    """Bring the row of one call up to date with entries that this transaction has added."""
+    row = connection.execute(_OVERVIEW, {"wanted": session}).one_or_none()
+    overview = CallOverview(session=session) if row is None else parse_overview(row.overview or b"")
+    if overview is None or (row is not None and overview.entries != row.entries):
+        _fold_anew(connection, session)  # not there yet, or an older callpath appends beside us
+        return
+    for entry in appended:
+        overview.apply(entry)
+    connection.execute(_SAVE_OVERVIEW, _overview_row(overview))
+
+
+def _fold_anew(connection: Connection, session: SessionId) -> None:
+    overview = CallOverview(session=session)
+    query = select(entries).where(entries.c.session == session).order_by(entries.c.number)
+    for row in connection.execute(query):
+        overview.apply(_entry(row))
+    connection.execute(_SAVE_OVERVIEW, _overview_row(overview))
+
+
+def _fold_missing(engine: Engine) -> None:
+    """Make the overviews of calls that have none: those from before migration 0002. A part at a time, since a server
+    that runs beside us wants to write too."""
+    while True:
+        with engine.begin() as connection:
+            missing = select(calls.c.session).where(calls.c.overview.is_(None)).limit(GROUP_MAX)
+            sessions = connection.execute(missing).scalars().all()
+            for session in sessions:
+                _fold_anew(connection, SessionId(session))
+        if len(sessions) < GROUP_MAX:
+            return
+
+
+def _overview_row(overview: CallOverview) -> dict[str, Any]:
+    return {
+        "session": overview.session,
+        "first_unix_ms": overview.first_unix_ms,
+        "last_unix_ms": overview.last_unix_ms,
+        "entries": overview.entries,
+        "number": overview.number,
+        "direction": overview.direction,
+        "outcome": overview.outcome,
+        "search": overview.search_text,
+        "overview": encode_overview(overview),
+    }
+
+
+def _overviews(rows: Sequence[Any]) -> list[CallOverview]:
+    return [overview for row in rows if (overview := parse_overview(row.overview or b"")) is not None]
+
+
+_OVERVIEW = select(calls.c.overview, calls.c.entries).where(calls.c.session == bindparam("wanted"))
 
 _new_call = insert(calls)
-_COUNT_CALL = _new_call.on_conflict_do_update(
+_SAVE_OVERVIEW = _new_call.on_conflict_do_update(
     index_elements=["session"],
-    set_={
-        "first_unix_ms": func.min(calls.c.first_unix_ms, _new_call.excluded.first_unix_ms),
-        "last_unix_ms": func.max(calls.c.last_unix_ms, _new_call.excluded.last_unix_ms),
-        "entries": calls.c.entries + 1,
-    },
+    set_={column.name: getattr(_new_call.excluded, column.name) for column in calls.c if not column.primary_key},
 )
 
 
