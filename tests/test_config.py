@@ -43,6 +43,9 @@ NAMES: list[tuple[str, str, str, Any]] = [
     ("CALLPATH_RECORD", "true", "record", True),
     ("CALLPATH_TARGET_LEGS", "opposite", "target_legs", "opposite"),
     ("CALLPATH_RECONNECT_MS", "2500", "reconnect_ms", 2500),
+    ("CALLPATH_DASHBOARD", "false", "dashboard", False),
+    ("CALLPATH_DASHBOARD_TOKEN", "long-and-random", "dashboard_token", "long-and-random"),
+    ("CALLPATH_DASHBOARD_NUMBERS", "full", "dashboard_numbers", "full"),
     ("CALLPATH_LOG_FORMAT", "json", "log_format", "json"),
 ]
 """Each name, a text that it may have, the field that it sets, and to what."""

@@ -43,6 +43,8 @@ TESTED_ELSEWHERE = {
     "server/builtin.py": "test_testing.py",
     "server/socket.py": "server/test_media.py",  # both makes of socket, by real calls
     "server/recording.py": "test_testing.py",
+    "dashboard/documents.py": "dashboard/test_api.py",  # the shapes of its answers
+    "cli/dashboard.py": "dashboard/test_phone.py",  # the second server, called by real phones
     "cli/simulate.py": "simulator/test_simulate_command.py",
     "cli/doctor.py": "doctor/test_command.py",
 }
