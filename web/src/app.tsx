@@ -76,7 +76,7 @@ function Header() {
   const here = route.value.page;
   return (
     <header class="top">
-      <a class="brand" href="/" aria-label="callpath, all calls">
+      <a class="brand" href="/" aria-label="callpath">
         <Icon name="logo" />
         <span>callpath</span>
       </a>
