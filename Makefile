@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check serve bench lab lab-ci docs format clean help
+.PHONY: demo test check serve web web-test bench lab lab-ci docs format clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make test    all tests"
 	@echo "make check   format, lint, types, import contract, dependencies"
 	@echo "make serve   the call server with the echo handler (settings from .env)"
+	@echo "make web     the dashboard's pages, after a change below web/ (needs Node)"
 	@echo "make bench   speed, side by side with others"
 	@echo "make lab     the doctor against real software that was set wrong on purpose"
 
@@ -42,6 +43,12 @@ check: $(READY)
 
 serve: $(READY)
 	@$(BIN)/callpath serve
+
+web: $(READY)
+	@$(BIN)/python web/build.py
+
+web-test: $(READY)
+	@cd web && { test -d node_modules || npm ci; } && npm run --silent check && npm run --silent test
 
 bench: $(READY)
 	@$(BIN)/python bench/media.py

@@ -54,6 +54,9 @@ NAMES: list[tuple[str, str, str, Any]] = [
     ("CALLPATH_CALLS_MAX", "40", "calls_max", 40),
     ("CALLPATH_LOOP_LAG_MS_MAX", "500", "loop_lag_ms_max", 500),
     ("CALLPATH_REFUSE_WITH", "transfer:+15555550123", "refuse_with", "transfer:+15555550123"),
+    ("CALLPATH_DASHBOARD", "false", "dashboard", False),
+    ("CALLPATH_DASHBOARD_TOKEN", "long-and-random", "dashboard_token", "long-and-random"),
+    ("CALLPATH_DASHBOARD_NUMBERS", "full", "dashboard_numbers", "full"),
     ("CALLPATH_LOG_FORMAT", "json", "log_format", "json"),
 ]
 """Each name, a text that it may have, the field that it sets, and to what."""

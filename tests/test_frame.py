@@ -42,6 +42,8 @@ TESTED_ELSEWHERE = {
     "server/app.py": "server/test_webhooks.py",  # puts the routes together; those tests enter by them
     "server/handler.py": "test_testing.py",  # what users write, tested in the way in which users test it
     "server/builtin.py": "test_testing.py",
+    "dashboard/documents.py": "dashboard/test_api.py",  # the shapes of its answers
+    "cli/dashboard.py": "dashboard/test_phone.py",  # the second server, called by real phones
     "cli/simulate.py": "simulator/test_simulate_command.py",
     "cli/doctor.py": "doctor/test_command.py",
     "cli/doctor_deploy.py": "deploy/test_traps.py",
@@ -100,7 +102,7 @@ def test_the_front_door() -> None:
     """`from callpath import App, Call` stands in every program."""
     from callpath.server import handler
 
-    assert sorted(callpath.__all__) == ["App", "Call", "__version__"]
+    assert sorted(callpath.__all__) == ["App", "Call", "__version__", "bridge"]
     assert callpath.App is handler.App
     assert callpath.Call is handler.Call
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):

@@ -159,6 +159,18 @@ class Settings:
     record: bool = _setting(
         "CALLPATH_RECORD", default=False, does="record every call, both sides, in recordings/ of the data directory"
     )
+    dashboard: bool = _setting(
+        "CALLPATH_DASHBOARD", default=True, does="serve the dashboard at / and its JSON API at /api/v1"
+    )
+    dashboard_token: str = _setting(
+        "CALLPATH_DASHBOARD_TOKEN",
+        default="",
+        does="what a visitor of the dashboard must show; needed unless the public URL is this machine itself",
+        secret=True,
+    )
+    dashboard_numbers: Literal["masked", "full"] = _setting(
+        "CALLPATH_DASHBOARD_NUMBERS", default="masked", does="how the dashboard shows phone numbers and pressed keys"
+    )
     log_format: Literal["auto", "json", "text"] = _setting(
         "CALLPATH_LOG_FORMAT", default="auto", does="json for machines, text for people; auto: text on a terminal"
     )

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -15,10 +16,11 @@ from hypothesis import strategies as st
 
 from callpath.store import memory, sql
 from callpath.store.memory import MemoryCallLog
-from callpath.store.port import CallLog, CallSummary, Refusal
+from callpath.store.port import CallLog, CallQuery, CallSummary, Refusal
 from callpath.store.sql import open_call_log
 from callpath.timeline import KINDS, Noted, What
 from callpath.wire.ids import SessionId
+from tests.call.test_session import ANSWERED, HANGUP, INITIATED
 from tests.postgres import new_database
 from tests.store.entries import AT, SESSION, anything, entry, of_kind, unnumbered
 
@@ -167,6 +169,69 @@ async def test_a_call_lasts_from_its_earliest_to_its_latest_entry(log: CallLog) 
         await log.append(entry(note("."), at=at))
 
     assert await log.recent(1) == [CallSummary(SESSION, AT, AT + 900, 4)]
+
+
+# --- overviews -------------------------------------------------------------------------------------------------------
+
+
+async def take_call(log: CallLog, session: str, at: int, *whats: What) -> None:
+    """A call whose webhooks say that they are of `session`."""
+    for offset, what in enumerate(whats):
+        await log.append(entry(what, session, at=at + offset))
+
+
+async def test_a_page_of_calls_goes_on_where_the_one_before_ended(log: CallLog) -> None:
+    """Calls that begin in the same millisecond are neither skipped nor shown twice."""
+    for number in range(7):
+        await take_call(log, f"call-{number}", AT + number // 3, INITIATED)
+    seen: list[str] = []
+    before: tuple[int, str] | None = None
+    while page := await log.overviews(CallQuery(limit=2, before=before)):
+        seen += [one.session for one in page]
+        before = page[-1].first_unix_ms, page[-1].session
+
+    assert [f"call-{number}" for number in (6, 5, 4, 3, 2, 1, 0)] == seen
+
+
+async def test_calls_are_filtered_and_searched(log: CallLog) -> None:
+    """By outcome, direction and any part of what identifies a call; a wildcard is a character like any other."""
+    await take_call(log, "live-call", AT, INITIATED)
+    await take_call(log, "Failed-call", AT + 10, INITIATED, ANSWERED, HANGUP)
+
+    async def found(**query: Any) -> list[str]:
+        return [one.session for one in await log.overviews(CallQuery(**query))]
+
+    assert ["Failed-call"] == await found(outcome="failed")
+    assert ["live-call"] == await found(outcome="live")
+    assert ["Failed-call", "live-call"] == await found(direction="incoming")
+    assert [] == await found(direction="outgoing")
+    assert ["Failed-call"] == await found(text="failed-C")
+    assert [] == await found(text="%")
+    assert (4, {"live": 1, "failed": 1}) == await log.outcomes()
+
+
+async def test_changes_are_told_once_each(log: CallLog) -> None:
+    """A page that lost its connection asks for what changed since, and gets each call once, with its latest state."""
+    await take_call(log, "a", AT, INITIATED)
+    await take_call(log, "b", AT, INITIATED)
+    (number, _) = await log.outcomes()
+    await take_call(log, "a", AT + 1, ANSWERED, HANGUP)
+    changed = await log.changes(number, 10)
+
+    assert [("a", "ended", 3)] == [(one.session, one.state, one.entries) for one in changed]
+    assert [] == await log.changes(changed[-1].number, 10)
+    assert ["b", "a"] == [one.session for one in await log.changes(0, 10)]
+    assert ["b"] == [one.session for one in await log.changes(0, 1)]
+
+
+async def test_an_overview_is_the_fold_of_what_was_stored(log: CallLog) -> None:
+    """A webhook that came twice counts once, in the row too; many at once lose nothing."""
+    await asyncio.gather(*(log.append(entry(INITIATED, key="event-1")) for _ in range(5)))
+    await asyncio.gather(*(log.append(entry(note(str(number)))) for number in range(50)))
+    (overview,) = await log.overviews(CallQuery())
+
+    assert (51, "ringing", len(await log.read(SESSION))) == (overview.entries, overview.state, 51)
+    assert overview.number == (await log.read(SESSION))[-1].number
 
 
 # --- find ------------------------------------------------------------------------------------------------------------

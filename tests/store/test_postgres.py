@@ -89,7 +89,7 @@ async def test_a_reader_passes_over_nothing_while_many_write(nodes: tuple[SqlCal
 async def test_a_node_is_woken_by_anothers_append(nodes: tuple[SqlCallLog, SqlCallLog]) -> None:
     """The hang-up arrives at A while the audio, and the handler to be ended, are at B."""
     a, b = nodes
-    changes = b.changes(SystemClock())
+    changes = b.watch(SystemClock())
     ready = await anext(changes)
     await a.append(entry(Noted(text="x")))
     async with asyncio.timeout(60):
@@ -101,7 +101,7 @@ async def test_a_node_is_woken_by_anothers_append(nodes: tuple[SqlCallLog, SqlCa
 async def test_a_lost_connection_wakes_for_everything(nodes: tuple[SqlCallLog, SqlCallLog]) -> None:
     """While the database restarted, notices went nowhere."""
     a, b = nodes
-    changes = b.changes(SystemClock())
+    changes = b.watch(SystemClock())
     await anext(changes)
     with a._engine.connect() as connection:
         connection.execute(text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"))

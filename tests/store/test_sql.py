@@ -19,11 +19,12 @@ from sqlalchemy import Engine, create_engine, event, text
 from callpath.clock import SystemClock
 from callpath.errors import ConfigError, StoreError
 from callpath.store import sql, sqlite
-from callpath.store.port import Refusal
+from callpath.store.port import CallQuery, Refusal
 from callpath.store.schema import metadata
 from callpath.store.sql import SqlCallLog, open_call_log
-from callpath.timeline import Noted
+from callpath.timeline import Noted, encode_what
 from callpath.wire.ids import SessionId
+from tests.call.test_session import ANSWERED, INITIATED
 from tests.store.entries import AT, SESSION, entry, unnumbered
 
 
@@ -108,7 +109,7 @@ async def test_two_writers_lose_nothing(url: str) -> None:
 async def test_a_process_is_woken_by_anothers_append(url: str) -> None:
     """Of two workers on one machine one gets the hang-up, and the other has the handler to be ended."""
     async with open_call_log(url) as a, open_call_log(url) as b:
-        changes = b.changes(SystemClock())
+        changes = b.watch(SystemClock())
         woken = asyncio.ensure_future(anext(changes))
         while not woken.done():  # it may have begun to watch only after the first of them
             await a.append(entry(Noted(text="x")))
@@ -465,6 +466,42 @@ async def test_what_cannot_be_read_is_said(url: str, database: Path) -> None:
         for reading in (log.read(SESSION), log.recent(1), log.find("x"), log.refusals(1)):
             with pytest.raises(StoreError, match="cannot be read: no such table"):
                 await reading
+
+
+# --- overviews that are missing or out of date -----------------------------------------------------------------------
+
+
+async def test_calls_of_an_older_callpath_get_their_overviews(url: str, database: Path) -> None:
+    """After an update the list must show the calls from before it, too."""
+    async with open_call_log(url) as log:
+        for number in range(3):
+            await log.append(entry(INITIATED, f"call-{number}", at=AT + number))
+    with sqlite3.connect(database) as connection:
+        connection.execute("UPDATE calls SET overview = NULL, number = NULL, outcome = NULL, search = NULL")
+    connection.close()
+    async with open_call_log(url) as log:
+        rows = await log.overviews(CallQuery(outcome="live"))
+
+        assert ["call-2", "call-1", "call-0"] == [one.session for one in rows]
+        assert 3 == len(await log.changes(0, 10))
+
+
+async def test_an_older_callpath_beside_us_is_made_up_for(url: str, database: Path) -> None:
+    """While a host replaces one version by the next, the old one appends without keeping the overview."""
+    async with open_call_log(url) as log:
+        await log.append(entry(INITIATED))
+        with sqlite3.connect(database) as connection:
+            what = encode_what(ANSWERED)
+            connection.execute(
+                "INSERT INTO entries (session, at_unix_ms, kind, what) VALUES (?, ?, ?, ?)",
+                (SESSION, AT + 1, "webhook.received", what),
+            )
+            connection.execute("UPDATE calls SET entries = entries + 1")
+        connection.close()
+        await log.append(entry(Noted(text="x")))
+        (overview,) = await log.overviews(CallQuery())
+
+        assert (3, "answered") == (overview.entries, overview.state)
 
 
 # --- a process that dies ---------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ demo         one call the whole way, and one that is broken
 calls        list calls, show a timeline
 doctor       name the one cause; doctor_call, doctor_logs, doctor_account, doctor_deploy, doctor_all: one a file
 simulate     a stand-in Telnyx
+dashboard    what serve gives the dashboard: a second server for the browser phone
 config       every setting and its origin
 environment  reads variables and .env; nothing below cli/ does
 logs         how the server logs

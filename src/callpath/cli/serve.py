@@ -33,10 +33,12 @@ def serve(
     host: str | None = typer.Option(None, help="Address to listen on (HOST)."),
     port: str | None = typer.Option(None, help="Port to listen on (PORT)."),
     public_url: str | None = typer.Option(None, help="Where the world reaches this server (PUBLIC_URL)."),
+    setup: bool = typer.Option(False, "--setup", help="Start without keys: dashboard and browser phone only."),
 ) -> None:
-    """Run the call server: webhook, audio WebSocket, Call Control."""
+    """Run the call server: webhook, audio WebSocket, Call Control, and the dashboard."""
+    flags = {"HOST": host or ("127.0.0.1" if setup else None), "PORT": port, "PUBLIC_URL": public_url}
     with clear_errors():
-        settings, _ = load_settings({"HOST": host, "PORT": port, "PUBLIC_URL": public_url})
+        settings, _ = load_settings(flags)
 
         from urllib.parse import urlsplit
 
@@ -56,7 +58,20 @@ def serve(
 
         sys.setswitchinterval(SWITCH_S)
         app = load_app(handler)
-        asgi = create_asgi(app, settings, examine=_examine)
+        serving: list[uvicorn.Server] = []
+        extra = None
+        if settings.dashboard:
+            from callpath.cli.dashboard import open_dashboard, settings_for_setup
+
+            extra = open_dashboard(
+                app,
+                settings,
+                settings_now=lambda: load_settings(flags)[0],
+                stopping=lambda: any(server.should_exit for server in serving),
+            )
+            if setup:
+                settings = settings_for_setup(settings, settings.port)
+        asgi = create_asgi(app, settings, examine=_examine, extra=extra)
         asyncio.run(_open_once(settings.log_url()))
         listener = _listen(settings.host, settings.port)
         set_up_logging(settings.log_format)
@@ -94,7 +109,10 @@ def serve(
             clock=SystemClock(),
             drain_s=settings.drain_seconds,
         )
+        serving.append(server)
         _settle_memory()
+        if extra is not None:
+            logger.info(f"Dashboard: {extra.address(listener.getsockname()[1])}", event_name="server.dashboard_url")
         with listener:
             server.run(sockets=[listener])
         if server.exit_code:

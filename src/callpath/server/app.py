@@ -7,14 +7,15 @@ Mounted in another application, its lifespan must be entered by that one: `async
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
@@ -36,14 +37,31 @@ from callpath.server.runner import CallRunner
 from callpath.server.takeup import take_up_calls
 from callpath.server.tokens import CallTokens
 from callpath.server.webhooks import WebhookEndpoint
+from callpath.store.port import CallLog
 from callpath.store.sql import open_call_log
+from callpath.wire.document import Json
 from callpath.wire.signature import load_public_key
+from callpath.wire.webhook import Webhook
+
+
+class Extra(Protocol):
+    """More routes on the same server, told once it runs what they may work on: the dashboard."""
+
+    routes: list[BaseRoute]
+
+    def attach(self, log: CallLog, receive_webhook: Callable[[Webhook, Json], Awaitable[bool]]) -> None: ...
 
 
 def create_asgi(
-    app: App, settings: Settings, clock: Clock | None = None, *, examine: Examine | None = None
+    app: App,
+    settings: Settings,
+    clock: Clock | None = None,
+    *,
+    examine: Examine | None = None,
+    extra: Extra | None = None,
 ) -> Starlette:
-    """The ASGI application of a call server. `examine` tries the URL of a stream that did not come; None: nobody does.
+    """The ASGI application of a call server, with the routes of `extra` besides its own. `examine` tries the URL of a
+    stream that did not come; None: nobody does.
 
     Raises ConfigError when something is missing without which no call could work.
     """
@@ -89,6 +107,8 @@ def create_asgi(
             asgi.state.webhooks = WebhookEndpoint(runner=runner, log=log, key=public_key, clock=clock)
             probe = ProbeEndpoint(log=log, tokens=_probe_tokens(settings), clock=clock)
             asgi.state.audio = AudioEndpoint(runner=runner, probe=probe, clock=clock)
+            if extra is not None:
+                extra.attach(log, runner.receive_webhook)
             async with runner.running():
                 runner.spawn(take_up_calls(runner, settings.after_restart), name="take up calls")
                 yield
@@ -112,6 +132,7 @@ def create_asgi(
             Route("/readyz", _readyz),
             Route("/version", _version),
             Route("/metrics", tell_metrics),
+            *(extra.routes if extra is not None else ()),
         ],
     )
     asgi.router.default = _no_such_path

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator
 
 import msgspec
 
+from callpath.call.overview import CallOverview, encode_overview, parse_overview
 from callpath.clock import Clock
-from callpath.store.port import REFUSALS_MAX, CallSummary, Refusal
+from callpath.store.port import REFUSALS_MAX, CallQuery, CallSummary, Refusal
 from callpath.timeline import Entry
 from callpath.wire.ids import SessionId
 
@@ -18,6 +19,7 @@ class MemoryCallLog:
 
     def __init__(self) -> None:
         self._timelines: dict[SessionId, list[Entry]] = {}
+        self._overviews: dict[SessionId, CallOverview] = {}
         self._keys: set[tuple[SessionId, str]] = set()
         self._refusals: deque[Refusal] = deque(maxlen=REFUSALS_MAX)
         self._refused = 0
@@ -32,6 +34,7 @@ class MemoryCallLog:
         self._number += 1
         numbered = msgspec.structs.replace(entry, number=self._number)
         self._timelines.setdefault(entry.session, []).append(numbered)
+        self._overviews.setdefault(entry.session, CallOverview(session=entry.session)).apply(numbered)
         return True
 
     async def read(self, session: SessionId, after: int = 0) -> list[Entry]:
@@ -44,6 +47,25 @@ class MemoryCallLog:
             for times in [[entry.at_unix_ms for entry in entries]]
         ]
         return sorted(calls, key=lambda call: call.first_unix_ms, reverse=True)[:limit]
+
+    async def overviews(self, query: CallQuery) -> list[CallOverview]:
+        rows = [
+            one
+            for one in self._overviews.values()
+            if (query.before is None or (one.first_unix_ms, one.session) < query.before)
+            and query.text.lower() in one.search_text
+            and query.direction in (None, one.direction)
+            and query.outcome in (None, one.outcome)
+        ]
+        newest = sorted(rows, key=lambda one: (one.first_unix_ms, one.session), reverse=True)
+        return [_copy(one) for one in newest[: query.limit]]
+
+    async def changes(self, after: int, limit: int) -> list[CallOverview]:
+        rows = sorted((one for one in self._overviews.values() if one.number > after), key=lambda one: one.number)
+        return [_copy(one) for one in rows[:limit]]
+
+    async def outcomes(self) -> tuple[int, dict[str, int]]:
+        return self._number, dict(Counter(one.outcome for one in self._overviews.values()))
 
     async def find(self, identifier: str) -> SessionId | None:
         if not identifier:
@@ -83,7 +105,14 @@ class MemoryCallLog:
     async def orphans(self, now_unix_ms: int) -> list[SessionId]:
         return [session for session, (_, until) in self._leases.items() if until < now_unix_ms]
 
-    async def changes(self, clock: Clock) -> AsyncIterator[SessionId | None]:  # noqa: ARG002 (the port's)
+    async def watch(self, clock: Clock) -> AsyncIterator[SessionId | None]:  # noqa: ARG002 (the port's)
         """Nobody else can append here."""
         return
         yield
+
+
+def _copy(overview: CallOverview) -> CallOverview:
+    """As a store on disk hands it out: it does not change any more."""
+    copy = parse_overview(encode_overview(overview))
+    assert copy is not None, "written a line above"
+    return copy

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from callpath.call.overview import CallOverview, Outcome
 from callpath.clock import Clock
 from callpath.timeline import Entry
 from callpath.wire.ids import SessionId
@@ -41,6 +42,20 @@ class CallSummary:
     entries: int
 
 
+@dataclass(frozen=True, slots=True)
+class CallQuery:
+    """Which calls a list wants, newest first. `before` is the last row of the page before: (first_unix_ms, session).
+
+    `text` is looked for anywhere in session id, numbers, hang-up cause, handler error and symptom codes.
+    """
+
+    limit: int = 50
+    before: tuple[int, str] | None = None
+    text: str = ""
+    direction: str | None = None
+    outcome: Outcome | None = None
+
+
 class CallLog(Protocol):
     """All methods raise StoreError when the log cannot be read or written."""
 
@@ -54,6 +69,18 @@ class CallLog(Protocol):
 
     async def recent(self, limit: int) -> list[CallSummary]:
         """The calls that began last, newest first."""
+        ...
+
+    async def overviews(self, query: CallQuery) -> list[CallOverview]:
+        """One page of the list of calls, ready to show."""
+        ...
+
+    async def changes(self, after: int, limit: int) -> list[CallOverview]:
+        """The calls that got an entry whose number is greater than `after`, least recently changed first."""
+        ...
+
+    async def outcomes(self) -> tuple[int, dict[str, int]]:
+        """The number of the latest entry of all (0: none), and how many calls there are of each outcome."""
         ...
 
     async def find(self, identifier: str) -> SessionId | None:
@@ -87,7 +114,7 @@ class CallLog(Protocol):
         """Calls whose node claimed them, and neither released nor renewed them in time: it died."""
         ...
 
-    def changes(self, clock: Clock) -> AsyncIterator[SessionId | None]:
+    def watch(self, clock: Clock) -> AsyncIterator[SessionId | None]:
         """The session of each append by another process, until the log is closed; None: any may have changed.
 
         It only wakes: a session may be named twice or for nothing, and the tables decide.

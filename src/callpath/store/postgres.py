@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
-from sqlalchemy import Connection, create_engine, func, text
+from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import URL
 
@@ -33,7 +33,6 @@ class Postgres:
     """See `callpath.store.sql.Database`."""
 
     insert = staticmethod(postgresql.insert)
-    least, greatest = func.least, func.greatest
 
     def __init__(self, location: URL) -> None:
         try:
@@ -68,7 +67,7 @@ class Postgres:
         """Until the transaction ends."""
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
 
-    async def changes(self, clock: Clock) -> AsyncIterator[SessionId | None]:
+    async def watch(self, clock: Clock) -> AsyncIterator[SessionId | None]:
         """What other connections announced, and our own. After a lost connection `None`: something may have been
         missed."""
         address = self._location.set(drivername="postgresql").render_as_string(hide_password=False)

@@ -41,6 +41,8 @@ class AnyLongText(AnyText):
     cache_ok = True
 
 
+# `overview` is a fold of the call's entries, kept with each append; `number` (of the latest entry), `direction`,
+# `outcome` and `search` repeat parts of it for queries. All five may be lost: opening the log makes them anew.
 calls = Table(
     "calls",
     metadata,
@@ -48,7 +50,14 @@ calls = Table(
     Column("first_unix_ms", BigInteger, nullable=False),
     Column("last_unix_ms", BigInteger, nullable=False),
     Column("entries", Integer, nullable=False),
+    Column("number", BigInteger),
+    Column("direction", String(40)),
+    Column("outcome", String(20)),
+    Column("search", AnyLongText),
+    Column("overview", LargeBinary),
     Index("calls_by_start", "first_unix_ms"),
+    Index("calls_by_outcome", "outcome", "first_unix_ms"),
+    Index("calls_by_change", "number"),
 )
 
 entries = Table(

@@ -17,16 +17,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
 from alembic import command as alembic
 from alembic.config import Config
 from alembic.util.exc import CommandError
-from sqlalchemy import Connection, Engine, delete, func, or_, select, update
+from sqlalchemy import Connection, Engine, and_, bindparam, delete, func, or_, select, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
+from callpath.call.overview import CallOverview, encode_overview, parse_overview
 from callpath.clock import Clock
 from callpath.errors import ConfigError, StoreError
-from callpath.store.port import REFUSALS_MAX, CallSummary, Refusal
+from callpath.store.port import REFUSALS_MAX, CallQuery, CallSummary, Refusal
 from callpath.store.postgres import Postgres
 from callpath.store.schema import calls, entries, leases, refusals
 from callpath.store.sqlite import Sqlite
@@ -46,8 +48,6 @@ class Database(Protocol):
     name: str
     engine: Engine
     insert: Callable[..., Any]
-    least: Any
-    greatest: Any
 
     def prepare(self, connection: Connection, sessions: Sequence[SessionId]) -> None:
         """At the beginning of a transaction that will append to `sessions` (sorted)."""
@@ -61,8 +61,8 @@ class Database(Protocol):
         """Wait until no other process changes the tables."""
         ...
 
-    def changes(self, clock: Clock) -> AsyncIterator[SessionId | None]:
-        """See `CallLog.changes`; may name our own appends too."""
+    def watch(self, clock: Clock) -> AsyncIterator[SessionId | None]:
+        """See `CallLog.watch`; may name our own appends too."""
         ...
 
 
@@ -82,6 +82,7 @@ async def open_call_log(url: str) -> AsyncIterator[SqlCallLog]:
     try:
         try:
             await asyncio.to_thread(_migrate, database)
+            await asyncio.to_thread(_fold_missing, database)
         except (SQLAlchemyError, OSError) as error:
             raise StoreError(f"the call log {database.name} cannot be opened: {_cause(error)}") from error
         except CommandError as error:
@@ -113,15 +114,7 @@ class SqlCallLog:
         self._add_entry = (
             insert(entries).on_conflict_do_nothing(index_elements=["session", "key"]).returning(entries.c.number)
         )
-        new_call = insert(calls)
-        self._count_call = new_call.on_conflict_do_update(
-            index_elements=["session"],
-            set_={
-                "first_unix_ms": database.least(calls.c.first_unix_ms, new_call.excluded.first_unix_ms),
-                "last_unix_ms": database.greatest(calls.c.last_unix_ms, new_call.excluded.last_unix_ms),
-                "entries": calls.c.entries + 1,
-            },
-        )
+        self._overviews = _Overviews(insert)
         self._queue: asyncio.Queue[_Append | None] = asyncio.Queue(QUEUE_MAX)
         self._closed = False
 
@@ -141,6 +134,31 @@ class SqlCallLog:
             CallSummary(SessionId(row.session), row.first_unix_ms, row.last_unix_ms, row.entries)
             for row in await self._rows(query)
         ]
+
+    async def overviews(self, query: CallQuery) -> list[CallOverview]:
+        wanted = select(calls.c.session).order_by(calls.c.first_unix_ms.desc(), calls.c.session.desc())
+        if query.before is not None:
+            first, session = query.before
+            same = and_(calls.c.first_unix_ms == first, calls.c.session < session)
+            wanted = wanted.where(calls.c.first_unix_ms <= first, or_(calls.c.first_unix_ms < first, same))
+        if query.text:
+            wanted = wanted.where(calls.c.search.contains(query.text.lower(), autoescape=True))
+        if query.direction is not None:
+            wanted = wanted.where(calls.c.direction == query.direction)
+        if query.outcome is not None:
+            wanted = wanted.where(calls.c.outcome == query.outcome)
+        page = select(calls.c.overview).where(calls.c.session.in_(wanted.limit(query.limit)))
+        rows = _parsed(await self._rows(page))
+        return sorted(rows, key=lambda one: (one.first_unix_ms, one.session), reverse=True)
+
+    async def changes(self, after: int, limit: int) -> list[CallOverview]:
+        query = select(calls.c.overview).where(calls.c.number > after).order_by(calls.c.number).limit(limit)
+        return _parsed(await self._rows(query))
+
+    async def outcomes(self) -> tuple[int, dict[str, int]]:
+        latest = (await self._rows(select(func.max(calls.c.number))))[0][0]
+        counted = await self._rows(select(calls.c.outcome, func.count()).group_by(calls.c.outcome))
+        return latest or 0, {row[0]: row[1] for row in counted if row[0] is not None}
 
     async def find(self, identifier: str) -> SessionId | None:
         if not identifier:
@@ -185,8 +203,8 @@ class SqlCallLog:
         query = select(leases.c.session).where(leases.c.until_unix_ms < now_unix_ms).order_by(leases.c.until_unix_ms)
         return [SessionId(row.session) for row in await self._rows(query)]
 
-    def changes(self, clock: Clock) -> AsyncIterator[SessionId | None]:
-        return self._database.changes(clock)
+    def watch(self, clock: Clock) -> AsyncIterator[SessionId | None]:
+        return self._database.watch(clock)
 
     def close(self) -> None:
         """Take no more appends; `write_until_closed` returns once the waiting ones are on disk."""
@@ -235,17 +253,24 @@ class SqlCallLog:
         sessions = sorted({item.session for item in group if isinstance(item, Entry)})
         with self._engine.begin() as connection:
             self._database.prepare(connection, sessions)
-            stored = [self._write(connection, item) for item in group]
+            numbers = [self._write(connection, item) for item in group]
+            fresh: dict[SessionId, list[Entry]] = {}
+            for item, number in zip(group, numbers, strict=True):
+                if isinstance(item, Entry) and number is not None:
+                    fresh.setdefault(item.session, []).append(msgspec.structs.replace(item, number=number))
+            for session, appended in fresh.items():
+                self._overviews.keep(connection, session, appended)
             self._database.announce(connection, sessions)
-            return stored
+            return [number is not None for number in numbers]
 
-    def _write(self, connection: Connection, entry: Entry | Refusal) -> bool:
+    def _write(self, connection: Connection, entry: Entry | Refusal) -> int | None:
+        """Its number; None where an entry with this key is there already."""
         if isinstance(entry, Refusal):
             row = {name: getattr(entry, name) for name in ("at_unix_ms", "what", "reason", "detail", "client", "path")}
             added = self._database.insert(refusals).returning(refusals.c.number)
-            number: int = connection.execute(added, row).scalar_one()
-            connection.execute(delete(refusals).where(refusals.c.number <= number - REFUSALS_MAX))
-            return True
+            refused: int = connection.execute(added, row).scalar_one()
+            connection.execute(delete(refusals).where(refusals.c.number <= refused - REFUSALS_MAX))
+            return refused
         row = {
             "session": entry.session,
             "at_unix_ms": entry.at_unix_ms,
@@ -255,12 +280,8 @@ class SqlCallLog:
             "call_control_id": entry.call_control_id,
             "what": encode_what(entry.what),
         }
-        if connection.execute(self._add_entry, row).first() is None:
-            return False
-        at = entry.at_unix_ms
-        counted = {"session": entry.session, "first_unix_ms": at, "last_unix_ms": at, "entries": 1}
-        connection.execute(self._count_call, counted)
-        return True
+        number: int | None = connection.execute(self._add_entry, row).scalar_one_or_none()
+        return number
 
     async def _execute(self, statement: Any) -> Sequence[Any]:
         """Carry out one statement by itself; the rows that it returns."""
@@ -282,6 +303,79 @@ class SqlCallLog:
     def _read_rows(self, query: Any) -> Sequence[Any]:
         with self._engine.connect().execution_options(only_reads=True) as connection:
             return connection.execute(query).all()
+
+
+# --- overviews -------------------------------------------------------------------------------------------------------
+
+
+class _Overviews:
+    """Keeps the rows of `calls`, which are made from the entries."""
+
+    def __init__(self, insert: Callable[..., Any]) -> None:
+        new = insert(calls)
+        self._save = new.on_conflict_do_update(
+            index_elements=["session"],
+            set_={column.name: getattr(new.excluded, column.name) for column in calls.c if not column.primary_key},
+        )
+
+    def keep(self, connection: Connection, session: SessionId, appended: Sequence[Entry]) -> None:
+        """Bring the row of one call up to date with entries that this transaction has added."""
+        row = connection.execute(_OVERVIEW, {"wanted": session}).one_or_none()
+        overview = CallOverview(session=session) if row is None else parse_overview(row.overview or b"")
+        if overview is None or (row is not None and overview.entries != row.entries):
+            self.fold_anew(connection, session)  # not there yet, or an older callpath appends beside us
+            return
+        for entry in appended:
+            overview.apply(entry)
+        connection.execute(self._save, _overview_row(overview))
+
+    def fold_anew(self, connection: Connection, session: SessionId) -> None:
+        """Make the row of one call from all its entries."""
+        overview = CallOverview(session=session)
+        query = select(entries).where(entries.c.session == session).order_by(entries.c.number)
+        for row in connection.execute(query):
+            overview.apply(_entry(row))
+        connection.execute(self._save, _overview_row(overview))
+
+
+def _fold_missing(database: Database) -> None:
+    """Make the overviews of calls that have none: those from before migration 0003. A part at a time, since a server
+    that runs beside us wants to write too."""
+    overviews = _Overviews(database.insert)
+    missing = select(calls.c.session).where(calls.c.overview.is_(None)).order_by(calls.c.session).limit(GROUP_MAX)
+    while True:
+        try:
+            with database.engine.connect().execution_options(only_reads=True) as connection:
+                sessions = [SessionId(session) for session in connection.execute(missing).scalars()]
+        except OperationalError:
+            return  # a log that cannot be read is told by whoever reads it
+        if not sessions:
+            return
+        with database.engine.begin() as connection:
+            database.prepare(connection, sessions)
+            for session in sessions:
+                overviews.fold_anew(connection, session)
+
+
+def _overview_row(overview: CallOverview) -> dict[str, Any]:
+    return {
+        "session": overview.session,
+        "first_unix_ms": overview.first_unix_ms,
+        "last_unix_ms": overview.last_unix_ms,
+        "entries": overview.entries,
+        "number": overview.number,
+        "direction": overview.direction,
+        "outcome": overview.outcome,
+        "search": overview.search_text,
+        "overview": encode_overview(overview),
+    }
+
+
+def _parsed(rows: Sequence[Any]) -> list[CallOverview]:
+    return [overview for row in rows if (overview := parse_overview(row.overview or b"")) is not None]
+
+
+_OVERVIEW = select(calls.c.overview, calls.c.entries).where(calls.c.session == bindparam("wanted"))
 
 
 def _entry(row: Any) -> Entry:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, create_engine, event, func
+from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import URL
 
@@ -32,7 +32,6 @@ class Sqlite:
     committed while somebody writes."""
 
     insert = staticmethod(sqlite.insert)
-    least, greatest = func.min, func.max
 
     def __init__(self, location: URL) -> None:
         if location.host or not location.database or location.database == ":memory:":
@@ -56,7 +55,7 @@ class Sqlite:
     def lock_migrations(self, connection: Connection) -> None:
         """Nothing: a transaction that begins holds the whole file."""
 
-    async def changes(self, clock: Clock) -> AsyncIterator[SessionId | None]:
+    async def watch(self, clock: Clock) -> AsyncIterator[SessionId | None]:
         """`None` whenever some other connection has committed."""
         with contextlib.closing(sqlite3.connect(self.name, timeout=LOCK_WAIT_S)) as watching:
             before: int | None = None

@@ -1,0 +1,122 @@
+"""What `callpath serve` gives the dashboard: the settings, the doctor, and a second server for the browser phone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import uvicorn
+
+from callpath.call.address import webhook_url
+from callpath.config import Settings
+from callpath.server.app import create_asgi
+from callpath.server.handler import App
+from callpath.server.probe import TEST_CONNECTION
+from callpath.server.socket import MediaSockets
+from callpath.server.tokens import CallTokens
+from callpath.wire.media import FRAME_BYTES_MAX
+
+if TYPE_CHECKING:
+    from callpath.dashboard.app import Dashboard
+    from callpath.simulator.simulator import Simulator
+
+PhoneCodec = Literal["PCMU", "PCMA", "G722", "OPUS"]
+PHONE_RATES_HZ: dict[PhoneCodec, Literal[8000, 16000]] = {"PCMU": 8000, "PCMA": 8000, "G722": 16000, "OPUS": 16000}
+
+
+def open_dashboard(
+    app: App, settings: Settings, *, settings_now: Callable[[], Settings], stopping: Callable[[], bool]
+) -> Dashboard:
+    """The dashboard of this server. `settings` as the user gave them, keys and public URL perhaps missing."""
+    from callpath.clock import SystemClock
+    from callpath.dashboard.app import Dashboard, Door
+
+    secret = settings.secret or settings.telnyx_api_key
+    return Dashboard(
+        Door(
+            settings=settings,
+            clock=SystemClock(),
+            handler_name=app.name,
+            serve_for=phone_server(app, settings),
+            settings_now=settings_now,
+            probe_token=CallTokens(secret).of(TEST_CONNECTION) if secret and settings.token_in != "off" else None,
+            stopping=stopping,
+        )
+    )
+
+
+def phone_server(app: App, settings: Settings) -> Callable[[Simulator, PhoneCodec], AbstractAsyncContextManager[str]]:
+    """How the same App is served to a stand-in Telnyx: by a second server on a loopback port, with the stand-in's keys
+    and the same call log. Its calls are recorded, so that they can be heard again."""
+
+    @asynccontextmanager
+    async def serve_for(telnyx: Simulator, encoding: PhoneCodec) -> AsyncIterator[str]:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            public_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            own = replace(
+                settings,
+                telnyx_api_key=telnyx.api_key,
+                telnyx_public_key=telnyx.public_key,
+                telnyx_api_base=telnyx.api_base,
+                public_url=public_url,
+                stream_codec=encoding,
+                play_codec=encoding,
+                play_rate_hz=PHONE_RATES_HZ[encoding],
+                stream_with_answer=False,
+                record=not app.raw,
+            )
+            asgi: Any = create_asgi(app, own)
+            server = QuietServer(
+                uvicorn.Config(
+                    asgi,
+                    ws=MediaSockets,
+                    ws_max_size=FRAME_BYTES_MAX,
+                    ws_per_message_deflate=False,
+                    log_config=None,
+                    access_log=False,
+                    timeout_graceful_shutdown=2,
+                )
+            )
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(server.serve(sockets=[listener]), name="phone's server")
+                await server.listening.wait()
+                try:
+                    yield webhook_url(public_url)
+                finally:
+                    server.should_exit = True
+
+    return serve_for
+
+
+class QuietServer(uvicorn.Server):
+    """A server inside a process whose signals are another's; `listening` is set once it does."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self.listening.set()
+
+
+def settings_for_setup(settings: Settings, port: int) -> Settings:
+    """`settings` with something in each place that a call server cannot do without, so that it starts without an account:
+    no event of Telnyx's fits the key, but the dashboard and its phone work."""
+    from callpath.wire.signature import PrivateKey, public_key_text
+
+    return replace(
+        settings,
+        telnyx_api_key=settings.telnyx_api_key or "not-set",
+        telnyx_public_key=settings.telnyx_public_key or public_key_text(PrivateKey.generate()),
+        public_url=settings.public_url or f"http://127.0.0.1:{port}",
+    )

@@ -1,0 +1,311 @@
+"""The JSON API below /api/v1, which the pages and scripts use; its OpenAPI document is at /api/v1/openapi.json."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import csv
+import io
+import uuid
+from collections.abc import AsyncIterator
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from fastapi import FastAPI, Header, HTTPException, Query, Request
+from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
+from starlette.websockets import WebSocket
+
+from callpath.call.address import webhook_url
+from callpath.call.overview import CallOverview, Outcome
+from callpath.call.session import CallSession, fold
+from callpath.dashboard import changes, probing, recordings, setup
+from callpath.dashboard.documents import (
+    CallDocument,
+    CallPage,
+    CallRow,
+    EntryDocument,
+    Outline,
+    Resent,
+    Totals,
+    entry_document,
+    recording_documents,
+    row_document,
+    sentence,
+    stage_documents,
+)
+from callpath.dashboard.masking import mask
+from callpath.dashboard.phone import answer_phone
+from callpath.doctor.verdict import document as diagnosis_document
+from callpath.errors import AudioError, RemoteProtocolError, StoreError
+from callpath.simulator.simulator import hello_wav
+from callpath.store.port import CallQuery
+from callpath.timeline import Entry, RecordingSaved, WebhookReceived
+from callpath.wire.ids import SessionId
+from callpath.wire.webhook import Webhook, read_webhook
+
+if TYPE_CHECKING:
+    from callpath.dashboard.app import Dashboard
+
+PAGE_MAX = 200
+EXPORT_PAGE = 1000
+SEARCH_MAX = 200
+
+Search = Annotated[str, Query(max_length=SEARCH_MAX, description="In session id, numbers, hang-up cause, errors.")]
+Direction = Annotated[Literal["incoming", "outgoing"] | None, Query()]
+OutcomeFilter = Annotated[Outcome | None, Query()]
+EVENT_STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
+
+
+def build_api(dashboard: Dashboard) -> FastAPI:
+    """The API over what `dashboard` holds."""
+    door = dashboard.door
+    masked = door.settings.dashboard_numbers == "masked"
+    api = FastAPI(title="callpath", version=version("callpath"), docs_url=None, redoc_url=None, redirect_slashes=False)
+
+    def row(overview: CallOverview) -> CallRow:
+        return row_document(overview, masked=masked)
+
+    async def timeline(identifier: str) -> tuple[CallSession, list[Entry]]:
+        session = await dashboard.log.find(identifier)
+        if session is None:
+            raise HTTPException(404, f"no call fits {identifier[:100]!r}")
+        entries = await dashboard.log.read(session)
+        return fold(session, entries), entries
+
+    async def entry_of(identifier: str, number: int) -> Entry:
+        session = await dashboard.log.find(identifier)
+        news = await dashboard.log.read(session, after=number - 1) if session is not None else []
+        if not news or news[0].number != number:
+            raise HTTPException(404, "this call has no such entry")
+        return news[0]
+
+    @api.exception_handler(StoreError)
+    async def not_stored(_request: Request, error: StoreError) -> JSONResponse:
+        return JSONResponse({"error": "store", "detail": str(error)}, status_code=503)
+
+    @api.exception_handler(HTTPException)
+    async def told(_request: Request, error: HTTPException) -> JSONResponse:
+        names = {400: "bad_request", 404: "not_found", 409: "conflict"}
+        document = {"error": names.get(error.status_code, "refused"), "detail": error.detail}
+        return JSONResponse(document, status_code=error.status_code)
+
+    # --- calls -------------------------------------------------------------------------------------------------------
+
+    @api.get("/calls", operation_id="listCalls")
+    async def list_calls(
+        q: Search = "",
+        direction: Direction = None,
+        outcome: OutcomeFilter = None,
+        cursor: Annotated[str | None, Query(max_length=400)] = None,
+        limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 50,
+    ) -> CallPage:
+        """A page of the calls, newest first."""
+        before = _read_cursor(cursor) if cursor else None
+        query = CallQuery(limit=limit + 1, before=before, text=q.strip(), direction=direction, outcome=outcome)
+        found = await dashboard.log.overviews(query)
+        page = found[:limit]
+        more = len(found) > limit
+        return CallPage(calls=[row(one) for one in page], next=_cursor(page[-1]) if more else None)
+
+    @api.get("/totals", operation_id="getTotals")
+    async def totals() -> Totals:
+        """How many calls of each outcome, and what was turned away."""
+        _, counted = await dashboard.log.outcomes()
+        refused, latest = await dashboard.log.refusals(5)
+        return Totals(
+            calls=sum(counted.values()),
+            live=counted.get("live", 0),
+            good=counted.get("good", 0),
+            flawed=counted.get("flawed", 0),
+            failed=counted.get("failed", 0),
+            refused=refused,
+            latest_refusals=[
+                {"at_unix_ms": one.at_unix_ms, "what": one.what, "reason": one.reason, "detail": one.detail}
+                for one in latest
+            ],
+        )
+
+    @api.get("/export", operation_id="exportCalls", response_class=StreamingResponse)
+    async def export(
+        format: Annotated[Literal["csv", "json"], Query()] = "csv",  # noqa: A002  as it stands in the URL
+        q: Search = "",
+        direction: Direction = None,
+        outcome: OutcomeFilter = None,
+    ) -> StreamingResponse:
+        """All calls that fit, as a file."""
+        query = CallQuery(limit=EXPORT_PAGE, text=q.strip(), direction=direction, outcome=outcome)
+
+        async def rows() -> AsyncIterator[CallRow]:
+            before: tuple[int, str] | None = None
+            while True:
+                page = await dashboard.log.overviews(
+                    CallQuery(query.limit, before, query.text, query.direction, query.outcome)
+                )
+                for one in page:
+                    yield row(one)
+                if len(page) < EXPORT_PAGE:
+                    return
+                before = page[-1].first_unix_ms, page[-1].session
+
+        body, kind = (_as_csv(rows()), "text/csv") if format == "csv" else (_as_json(rows()), "application/json")
+        name = f'attachment; filename="calls.{format}"'
+        return StreamingResponse(body, media_type=kind, headers={"content-disposition": name})
+
+    @api.get("/calls/{identifier}", operation_id="getCall")
+    async def get_call(identifier: str) -> CallDocument:
+        """A whole call, by session id (or its beginning), leg id or call_control_id."""
+        session, entries = await timeline(identifier)
+        overview = CallOverview(session=session.session)
+        for entry in entries:
+            overview.apply(entry)
+        diagnosis = await asyncio.to_thread(door.diagnose_call, entries)
+        found = None if diagnosis is None else diagnosis_document(diagnosis)
+        return CallDocument(
+            call=row(overview),
+            stages=stage_documents(session),
+            sentence=sentence(session, masked=masked),
+            stream_url=session.stream_url,
+            entries=[entry_document(entry, masked=masked) for entry in entries],
+            recordings=recording_documents(entries),
+            diagnosis=mask(found) if masked else found,
+            webhook_url=webhook_url(door.settings.public_url),
+            api_base=door.settings.telnyx_api_base,
+        )
+
+    @api.get("/calls/{identifier}/entries", operation_id="getEntries")
+    async def get_entries(identifier: str, after: Annotated[int, Query(ge=0)] = 0) -> list[EntryDocument]:
+        """The entries whose number is greater than `after`."""
+        session = await dashboard.log.find(identifier)
+        entries = await dashboard.log.read(session, after=after) if session is not None else []
+        return [entry_document(entry, masked=masked) for entry in entries]
+
+    @api.post("/calls/{identifier}/entries/{number}/resend", operation_id="resendWebhook")
+    async def resend(identifier: str, number: int, as_new: Annotated[bool, Query()] = False) -> Resent:
+        """Hand a stored webhook to the server once more; with `as_new` under a new event id, so that it acts on it."""
+        entry = await entry_of(identifier, number)
+        if not isinstance(entry.what, WebhookReceived):
+            raise HTTPException(400, "this entry is no webhook")
+        body = entry.what.body
+        if as_new:
+            body = body | {"data": {**body.get("data", {}), "id": str(uuid.uuid4())}}
+        try:
+            webhook = read_webhook(body)
+        except RemoteProtocolError as error:
+            raise HTTPException(409, f"this webhook cannot be read any more: {error}") from None
+        if not isinstance(webhook, Webhook):
+            raise HTTPException(409, "this is an API version 1 webhook")
+        new = await dashboard.resend(webhook, body)
+        return Resent(new=new, event_id=webhook.id, event_type=webhook.event_type)
+
+    # --- recordings --------------------------------------------------------------------------------------------------
+
+    async def recording_file(identifier: str, number: int) -> Any:
+        entry = await entry_of(identifier, number)
+        if not isinstance(entry.what, RecordingSaved):
+            raise HTTPException(404, "this entry is no recording")
+        file = await asyncio.to_thread(recordings.inside, door.settings.data_dir, entry.what.path)
+        if file is None:
+            raise HTTPException(404, "the recording is not in the data directory any more")
+        return file
+
+    @api.get("/calls/{identifier}/recordings/{number}.wav", operation_id="getRecording", response_class=FileResponse)
+    async def recording(identifier: str, number: int) -> FileResponse:
+        """A recording; parts of it by Range."""
+        return FileResponse(await recording_file(identifier, number), media_type="audio/wav")
+
+    @api.get("/calls/{identifier}/recordings/{number}/outline", operation_id="getOutline")
+    async def recording_outline(identifier: str, number: int) -> Outline:
+        """Its peaks and levels."""
+        file = await recording_file(identifier, number)
+        try:
+            return await asyncio.to_thread(recordings.outline, file)
+        except (AudioError, OSError) as error:
+            raise HTTPException(409, f"the recording cannot be read: {error}") from None
+
+    # --- live --------------------------------------------------------------------------------------------------------
+
+    @api.get("/changes", operation_id="watchChanges", response_class=StreamingResponse, responses=EVENT_STREAM)
+    async def watch(last_event_id: Annotated[str | None, Header()] = None) -> StreamingResponse:
+        """Server-sent events: `hello`, then `calls` with the rows that changed."""
+        after = int(last_event_id) if last_event_id and last_event_id.isdecimal() else None
+        body = changes.watch(dashboard.log, after, door.clock, door.stopping, lambda one: row(one).model_dump())
+        return StreamingResponse(body, media_type="text/event-stream")
+
+    @api.get("/phone/hello.wav", operation_id="getHello", response_class=FileResponse)
+    async def hello() -> FileResponse:
+        """Somebody says hello: for a phone without a microphone."""
+        return FileResponse(hello_wav(), media_type="audio/wav")
+
+    @api.websocket("/phone")
+    async def phone(websocket: WebSocket) -> None:
+        await answer_phone(websocket, door, masked=masked)
+
+    probing.add_routes(api, dashboard, timeline, masked=masked)
+    setup.add_routes(api, dashboard)
+    return api
+
+
+def openapi_document() -> dict[str, Any]:
+    """The API's description without a running server, for the typed client of the pages."""
+    from contextlib import nullcontext
+
+    from callpath.clock import SystemClock
+    from callpath.config import Settings
+    from callpath.dashboard.app import Dashboard, Door
+
+    door = Door(settings=Settings(), clock=SystemClock(), handler_name="", serve_for=lambda *_: nullcontext(""))
+    document = build_api(Dashboard(door)).openapi()
+    document["info"]["version"] = "1"  # of the API: a release of callpath must not change its description
+    return document
+
+
+# --- cursors and files -----------------------------------------------------------------------------------------------
+
+
+def _cursor(last: CallOverview) -> str:
+    return base64.urlsafe_b64encode(f"{last.first_unix_ms}:{last.session}".encode()).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str) -> tuple[int, str]:
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        first, _, session = text.partition(":")
+        return int(first), SessionId(session)
+    except (binascii.Error, ValueError):
+        raise HTTPException(400, "cursor: take `next` of the page before, as it is") from None
+
+
+COLUMNS = tuple(name for name in CallRow.model_fields if name != "missing")
+
+
+async def _as_csv(rows: AsyncIterator[CallRow]) -> AsyncIterator[str]:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\r\n")
+    writer.writerow([*COLUMNS, "missing_stage"])
+    async for row in rows:
+        missing = row.missing.label if row.missing else ""
+        writer.writerow([*(_cell(getattr(row, name)) for name in COLUMNS), missing])
+        if buffer.tell() > 1 << 15:
+            yield buffer.getvalue()
+            buffer.seek(0)
+            buffer.truncate()
+    yield buffer.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula; numbers begin with a plus and are none."""
+    if isinstance(value, list):
+        value = " ".join(value)
+    if isinstance(value, str) and value and (value[0] in "=-@\t\r" or (value[0] == "+" and not value[1:2].isdigit())):
+        return f"'{value}"
+    return value
+
+
+async def _as_json(rows: AsyncIterator[CallRow]) -> AsyncIterator[str]:
+    yield "["
+    separator = "\n"
+    async for row in rows:
+        yield separator + row.model_dump_json()
+        separator = ",\n"
+    yield "\n]\n"

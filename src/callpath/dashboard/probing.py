@@ -1,0 +1,186 @@
+"""The live probe: the doctor plays the carrier against this server's own audio URL, and each step is told as it is done.
+
+Only our own addresses are probed, the configured one or the one that a call was given: a form that took any URL would
+let a visitor look around behind the firewall.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI, HTTPException, Query
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from callpath.call.address import AUDIO_PATH, audio_url
+from callpath.call.session import CallSession, missing_stage_sentence
+from callpath.dashboard.changes import event
+from callpath.dashboard.masking import mask, mask_text
+from callpath.doctor.engine import diagnose
+from callpath.doctor.report import html_page, markdown, redacted
+from callpath.doctor.request import Request
+from callpath.doctor.verdict import Diagnosis, Step, document
+from callpath.timeline import Entry, describe
+from callpath.wire.ids import SessionId
+
+if TYPE_CHECKING:
+    from callpath.dashboard.app import Dashboard
+
+TEST_CONNECTION = SessionId("test-connection")
+"""The id under which a callpath server answers probes (`server.probe`)."""
+
+PROBES_MAX = 2
+REPORTS_MAX = 20
+"""Reports that can still be fetched after a probe; they are kept in memory."""
+
+Timeline = Callable[[str], Awaitable[tuple[CallSession, list[Entry]]]]
+Format = Literal["html", "md"]
+
+
+def add_routes(api: FastAPI, dashboard: Dashboard, timeline: Timeline, *, masked: bool) -> None:
+    """The doctor's routes."""
+    door = dashboard.door
+    reports: OrderedDict[str, Diagnosis] = OrderedDict()
+    running: set[str] = set()
+
+    @api.post("/doctor/probe", operation_id="probe")
+    async def probe(session: Annotated[str | None, Query(max_length=400)] = None) -> Response:
+        """Probe this server's audio URL, or the one that a call was given. Server-sent events: `url`, `step` for each
+        layer, `diagnosis` with the document and an `id` for its report."""
+        url = None
+        if session is not None:
+            call, _ = await timeline(session)
+            url = probe_url(call.stream_url)
+        if url is None and door.settings.public_url:
+            url = audio_url(door.settings.public_url, TEST_CONNECTION)
+        if url is None:
+            raise HTTPException(409, "there is no URL to probe: PUBLIC_URL is not set")
+        if len(running) >= PROBES_MAX:
+            raise HTTPException(409, "other probes are running: wait until they are done")
+        request = Request(url=url, token=door.probe_token)
+        return _Probe(request, door.clock, reports, running, mask if masked else _as_it_is)
+
+    @api.get("/doctor/reports/{name}.{format}", operation_id="getReport")
+    async def report(name: str, format: Format) -> Response:  # noqa: A002  as it stands in the URL
+        """The report of a probe, without secrets and numbers: safe to share."""
+        if name not in reports:
+            raise HTTPException(404, "this report is gone: probe again")
+        return _file(f"probe.{format}", _report(reports[name], door.probe_token, format))
+
+    @api.get("/calls/{identifier}/report.{format}", operation_id="getCallReport")
+    async def call_report(identifier: str, format: Format) -> Response:  # noqa: A002
+        """The report of a call: the doctor's word, where it has one, and the timeline in lines."""
+        call, entries = await timeline(identifier)
+        diagnosis = await asyncio.to_thread(door.diagnose_call, entries)
+        lines = timeline_markdown(call, entries)
+        if format == "md":
+            text = "" if diagnosis is None else markdown(diagnosis) + "\n"
+            return _file("call.md", text + lines)
+        page = "" if diagnosis is None else html_page(diagnosis)
+        return _file("call.html", page + _preformatted(lines))
+
+
+def probe_url(stream_url: str | None) -> str | None:
+    """Where a call's stream URL would have led a probe: the same address, for `test-connection`. None where it is not
+    a callpath server's."""
+    head, _, tail = AUDIO_PATH.partition("{call_session_id}")
+    parts = urlsplit(stream_url or "")
+    before, found, rest = parts.path.partition(head)
+    if not found or tail not in rest:
+        return None
+    return f"{parts.scheme}://{parts.netloc}{before}{head}{TEST_CONNECTION}{tail}"
+
+
+def timeline_markdown(call: CallSession, entries: list[Entry]) -> str:
+    """A call for a ticket: what is missing, then each entry in a line. No number or secret stands in it."""
+    first = min((entry.at_unix_ms for entry in entries), default=0)
+    lines = [f"# Call {call.session}", "", f"State: {call.state}.", ""]
+    lines += [missing_stage_sentence(call) or "Audio flowed both ways.", "", "```"]
+    lines += [f"{(entry.at_unix_ms - first) / 1000:9.3f} s  {describe(entry.what)}" for entry in entries]
+    return mask_text(redacted("\n".join([*lines, "```", ""])))
+
+
+def _report(diagnosis: Diagnosis, token: str | None, form: Format) -> str:
+    return html_page(diagnosis, token) if form == "html" else markdown(diagnosis, token)
+
+
+def _preformatted(text: str) -> str:
+    import html
+
+    return f'<!doctype html><html lang="en"><meta charset="utf-8"><pre>{html.escape(text)}</pre></html>\n'
+
+
+def _file(name: str, text: str) -> Response:
+    kind = "text/html" if name.endswith(".html") else "text/markdown"
+    headers = {
+        "content-disposition": f'attachment; filename="callpath-{name}"',
+        "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
+    }
+    return Response(text, media_type=f"{kind}; charset=utf-8", headers=headers)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+class _Probe(Response):
+    """Runs one probe and tells its steps. Whoever closes the page stops it."""
+
+    media_type = "text/event-stream"
+
+    def __init__(
+        self,
+        request: Request,
+        clock: Any,
+        reports: OrderedDict[str, Diagnosis],
+        running: set[str],
+        shown: Callable[[Any], Any],
+    ) -> None:
+        super().__init__()
+        del self.headers["content-length"]
+        self._request = request
+        self._clock = clock
+        self._reports = reports
+        self._running = running
+        self._shown = shown
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  as ASGI calls it
+        name = uuid.uuid4().hex
+        events: asyncio.Queue[bytes | None] = asyncio.Queue()
+
+        def tell(step: Step) -> None:
+            detail = {"name": step.name, "status": step.status, "duration_ms": step.duration_ms, "detail": step.detail}
+            events.put_nowait(event("step", self._shown(detail)))
+
+        async def look() -> None:
+            diagnosis = await diagnose(self._request, self._clock, tell)
+            self._reports[name] = diagnosis
+            while len(self._reports) > REPORTS_MAX:
+                self._reports.popitem(last=False)
+            events.put_nowait(event("diagnosis", {"id": name, "document": self._shown(document(diagnosis))}))
+            events.put_nowait(None)
+
+        async def notice_leaving() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            events.put_nowait(None)
+
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        self._running.add(name)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                looking = tasks.create_task(look(), name="probe")
+                leaving = tasks.create_task(notice_leaving(), name="notice leaving")
+                events.put_nowait(event("url", {"url": self._shown(self._request.url)}))
+                while (text := await events.get()) is not None:
+                    await send({"type": "http.response.body", "body": text, "more_body": True})
+                looking.cancel()
+                leaving.cancel()
+        finally:
+            self._running.discard(name)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -1,0 +1,51 @@
+"""A whole server with its dashboard on loopback, as `callpath serve --setup` runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from callpath.cli.dashboard import QuietServer, open_dashboard, settings_for_setup
+from callpath.config import Settings
+from callpath.server.app import create_asgi
+from callpath.server.handler import App
+from callpath.server.socket import MediaSockets
+from callpath.wire.media import FRAME_BYTES_MAX
+
+
+@asynccontextmanager
+async def dashboard_server(app: App, data_dir: Path, **given: Any) -> AsyncIterator[str]:
+    """Yields its address."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        settings = Settings(**({"data_dir": data_dir} | given))
+        server: list[QuietServer] = []
+        dashboard = open_dashboard(
+            app, settings, settings_now=lambda: settings, stopping=lambda: any(one.should_exit for one in server)
+        )
+        asgi: Any = create_asgi(app, settings_for_setup(settings, port), extra=dashboard)
+        server.append(
+            QuietServer(
+                uvicorn.Config(
+                    asgi,
+                    ws=MediaSockets,
+                    ws_max_size=FRAME_BYTES_MAX,
+                    log_config=None,
+                    access_log=False,
+                    timeout_graceful_shutdown=3,
+                )
+            )
+        )
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(server[0].serve(sockets=[listener]))
+            await server[0].listening.wait()
+            try:
+                yield f"http://127.0.0.1:{port}"
+            finally:
+                server[0].should_exit = True

@@ -1,0 +1,95 @@
+"""The stream of changes: nothing missed, nothing twice, and an end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+from callpath.call.overview import CallOverview
+from callpath.clock import ManualClock
+from callpath.dashboard.changes import KEEP_ALIVE_MS, LOOK_EVERY_MS, watch
+from callpath.errors import StoreError
+from callpath.store.memory import MemoryCallLog
+from callpath.timeline import Noted
+from tests.dashboard.calls import entries
+
+
+class Stopping(ManualClock):
+    """A clock on which each wait is over at once, and which says after some of them that the server stops."""
+
+    def __init__(self, waits: int) -> None:
+        super().__init__()
+        self.waits = waits
+
+    async def sleep_ms(self, duration_ms: float) -> None:
+        self._now_ms += duration_ms
+        self.waits -= 1
+
+    def stopped(self) -> bool:
+        return self.waits <= 0
+
+
+def row(overview: CallOverview) -> dict[str, Any]:
+    return {"session": overview.session, "entries": overview.entries}
+
+
+def parsed(text: bytes) -> tuple[str, Any, str | None]:
+    """(event, data, id)"""
+    fields = dict(line.split(": ", 1) for line in text.decode().strip().splitlines() if line)
+    return fields.get("event", ""), json.loads(fields["data"]) if "data" in fields else None, fields.get("id")
+
+
+async def told(stream: AsyncIterator[bytes]) -> list[tuple[str, Any, str | None]]:
+    return [parsed(text) async for text in stream if not text.startswith(b":")]
+
+
+async def note(log: MemoryCallLog, session: str) -> None:
+    for entry in entries(session, [Noted(text="x")]):
+        await log.append(entry)
+
+
+async def test_a_page_is_told_what_changed_since_it_came() -> None:
+    """Each call that changed once, with all its changes."""
+    log, clock = MemoryCallLog(), Stopping(2)
+    await note(log, "before")
+    stream = watch(log, None, clock, clock.stopped, row)
+    hello = parsed(await anext(stream))
+    for session in ("a", "b", "a"):
+        await note(log, session)
+    events = await told(stream)
+
+    assert ("hello", {"number": 1}, "1") == hello
+    assert [("calls", [{"session": "b", "entries": 1}, {"session": "a", "entries": 2}], "4")] == events
+
+
+async def test_a_page_that_comes_back_misses_nothing() -> None:
+    """It says by the last id where it was."""
+    log, clock = MemoryCallLog(), Stopping(1)
+    for session in ("a", "b", "c"):
+        await note(log, session)
+    events = await told(watch(log, 1, clock, clock.stopped, row))
+
+    assert ["hello", "calls"] == [name for name, _, _ in events]
+    assert [{"session": "b", "entries": 1}, {"session": "c", "entries": 1}] == events[1][1]
+
+
+async def test_a_quiet_stream_is_kept_open() -> None:
+    """Proxies cut what says nothing for a while."""
+    log, clock = MemoryCallLog(), Stopping(int(KEEP_ALIVE_MS / LOOK_EVERY_MS) + 3)
+    texts = [text async for text in watch(log, None, clock, clock.stopped, row)]
+
+    assert [b": still here\n\n"] == texts[1:]
+
+
+async def test_a_log_that_cannot_be_read_ends_it() -> None:
+    """With a word; the browser tries again by itself."""
+
+    class Ill(MemoryCallLog):
+        async def changes(self, after: int, limit: int) -> list[CallOverview]:
+            raise StoreError("the disk is gone")
+
+    clock = Stopping(5)
+    events = await told(watch(Ill(), None, clock, clock.stopped, row))
+
+    assert ("trouble", {"detail": "the disk is gone"}, None) == events[-1]

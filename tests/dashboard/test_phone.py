@@ -1,0 +1,292 @@
+"""The browser phone: its parts by themselves, and whole calls over real sockets to the user's own App."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus
+
+from callpath.audio.pcm import Pcm
+from callpath.audio.resample import resample_file_audio
+from callpath.audio.tone import find_delay_ms, tone
+from callpath.audio.wav import read_wav
+from callpath.cli.dashboard import PHONE_RATES_HZ, open_dashboard, settings_for_setup
+from callpath.config import Settings
+from callpath.dashboard import phone
+from callpath.dashboard.phone import Knobs, Trace, Turns, Weather
+from callpath.server.builtin import BUILTIN
+from callpath.server.handler import App
+from callpath.simulator.simulator import hello_wav
+from tests.dashboard.browsing import dashboard_server
+
+LIKENESS_MIN = 0.8
+"""Of a voice that went through a phone's codec twice."""
+
+
+# --- the weather -----------------------------------------------------------------------------------------------------
+
+
+def carried(knobs: Knobs, frames: int = 200, seed: int = 1) -> list[tuple[int, int]]:
+    """(number of the frame, tick at which it arrived), one frame sent a tick."""
+    weather, rng = Weather(knobs=knobs), random.Random(seed)
+    arrived = []
+    for tick in range(frames):
+        texts = weather.carry(json.dumps({"event": "media", "n": tick}).replace(" ", ""), 20.0 * tick, rng)
+        arrived += [(json.loads(text)["n"], tick) for text in texts]
+    return arrived
+
+
+def test_calm_weather_changes_nothing() -> None:
+    """Sliders at rest: the call is a call."""
+    assert [(number, number) for number in range(200)] == carried(Knobs())
+
+
+def test_delay_holds_every_frame_as_long() -> None:
+    """And in order."""
+    assert [(number, number + 5) for number in range(195)] == carried(Knobs(delay_ms=100))
+
+
+def test_jitter_keeps_order_and_loses_nothing() -> None:
+    """A late frame holds up those behind it, as on one TCP connection."""
+    arrived = carried(Knobs(jitter_ms=120))
+    late = [tick - number for number, tick in arrived]
+
+    assert [number for number, _ in arrived] == list(range(len(arrived)))
+    assert len(arrived) >= 190
+    assert len(set(late)) > 1 and max(late) <= 7
+
+
+def test_loss_takes_about_so_many() -> None:
+    """Of the caller's frames; not more."""
+    assert 140 <= len(carried(Knobs(loss_percent=20))) <= 180
+    assert [] == carried(Knobs(loss_percent=100))
+
+
+def test_disorder_swaps_neighbours() -> None:
+    """Telnyx promises no order; nothing is lost by it."""
+    numbers = [number for number, _ in carried(Knobs(swap_percent=30))]
+
+    assert numbers != sorted(numbers)
+    assert set(range(198)) <= set(numbers)
+    assert all(abs(number - at) <= 1 for at, number in enumerate(numbers))
+
+
+def test_what_is_no_audio_is_never_held() -> None:
+    """A stop that overtook the last words would cut them off."""
+    weather, rng = Weather(knobs=Knobs(delay_ms=500)), random.Random(0)
+    held = weather.carry('{"event":"media"}', 0.0, rng)
+
+    assert [] == held
+    assert ['{"event":"media"}', '{"event":"stop"}'] == weather.carry('{"event":"stop"}', 20.0, rng)
+
+
+# --- what is measured ------------------------------------------------------------------------------------------------
+
+
+def test_an_answer_is_timed_from_the_callers_last_sound() -> None:
+    """Not from a breath between two words, and not again while the bot goes on."""
+    turns = Turns()
+    for at in range(0, 1000, 20):
+        turns.said(-20.0, at)
+    turns.heard(-20.0, 1100)  # too soon to be an answer: it was speaking into the caller's words
+    before = turns.answer_ms
+    turns.said(-20.0, 2000)
+    turns.said(-80.0, 2400)
+    turns.heard(-20.0, 2700)
+    turns.heard(-20.0, 2720)
+
+    assert (None, 700) == (before, turns.answer_ms)
+
+
+def test_an_echo_is_found_at_its_time() -> None:
+    """Pieces are placed by when they were said and heard, not by when they were handed over."""
+    voice, rate = read_wav(hello_wav())
+    voice = resample_file_audio(voice, rate, 8000)[:16000]
+    said, heard = Trace(8000), Trace(8000)
+    for at in range(0, voice.size, 160):
+        said.place(voice[at : at + 160], 5000 + at / 8)
+        heard.place(voice[at : at + 160], 5080 + at / 8)
+    match = find_delay_ms(said.until(7200), heard.until(7200), 8000)
+
+    assert 80 == round(match.delay_ms)
+    assert match.correlation > 0.95
+
+
+def test_old_sound_is_forgotten() -> None:
+    """A trace is a few seconds, however long the call; a piece from before them changes nothing."""
+    trace = Trace(8000)
+    trace.place(tone(440, duration_ms=20), 1000.0)
+    trace.place(tone(440, duration_ms=20), 60_000.0)
+    trace.place(tone(440, duration_ms=20), 1000.0)
+
+    assert 160 == np.count_nonzero(trace.until(60_020.0)[-160:]) + np.count_nonzero(trace.until(60_020.0)[-160:] == 0)
+    assert 0 == np.count_nonzero(trace.until(120_000.0))
+
+
+# --- whole calls -----------------------------------------------------------------------------------------------------
+
+
+class Handset:
+    """What a browser does: speaks in packets of 20 ms, and keeps what it hears."""
+
+    def __init__(self, socket: ClientConnection, rate_hz: int) -> None:
+        self.socket = socket
+        self.rate_hz = rate_hz
+        self.told: list[dict[str, Any]] = []
+        self.heard: list[Pcm] = []
+
+    async def until(self, kind: str) -> dict[str, Any]:
+        """The next message of that kind."""
+        async with asyncio.timeout(20):
+            async for message in self.socket:
+                if isinstance(message, bytes):
+                    self.heard.append(np.frombuffer(message, "<i2"))
+                    continue
+                self.told.append(json.loads(message))
+                if self.told[-1]["type"] == kind:
+                    return self.told[-1]
+        raise AssertionError(f"no {kind} came, but {[one['type'] for one in self.told]}")
+
+    async def speak(self, pcm: Pcm) -> None:
+        """As a microphone delivers it; the carrier's clock is the real one, so this takes its time."""
+        packet = self.rate_hz // 50
+        for at in range(0, pcm.size, packet):
+            await self.socket.send(pcm[at : at + packet].tobytes())
+            await asyncio.sleep(0.018)
+
+    async def tell(self, **document: Any) -> None:
+        await self.socket.send(json.dumps(document))
+
+
+@asynccontextmanager
+async def calling(
+    app: App, data_dir: Path, *, encoding: str = "PCMU", rate_hz: int = 16000, fault: str | None = None
+) -> AsyncIterator[Handset]:
+    async with dashboard_server(app, data_dir) as url:
+        where = url.replace("http", "ws") + "/api/v1/phone"
+        async with connect(where, origin=url, max_size=None) as socket:  # type: ignore[arg-type]
+            it = Handset(socket, rate_hz)
+            await it.tell(type="call", encoding=encoding, rate_hz=rate_hz, fault=fault)
+            yield it
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("encoding", PHONE_RATES_HZ)
+async def test_the_echo_of_a_voice_comes_back_in_each_codec(tmp_path: Path, encoding: str) -> None:
+    """Real webhooks, the real media protocol, the codec of the leg: proved by finding the voice again."""
+    voice, rate_hz = read_wav(hello_wav())
+    voice = resample_file_audio(voice, rate_hz, 16000)[: 16000 * 2]
+    async with calling(BUILTIN["echo"](), tmp_path, encoding=encoding) as it:
+        streaming = await it.until("streaming")
+        await it.speak(voice)
+        for _ in range(5):
+            await it.until("status")
+        await it.tell(type="hangup")
+        ended = await it.until("ended")
+        heard = np.concatenate(it.heard)
+
+        assert encoding == streaming["encoding"]
+        assert (None, "normal_clearing") == (ended["failure"], ended["hangup_cause"])
+        assert find_delay_ms(voice, heard, 16000).correlation > LIKENESS_MIN
+
+
+@pytest.mark.e2e
+async def test_keys_and_faults_reach_the_call(tmp_path: Path) -> None:
+    """The keypad's digits arrive at the handler; sliders act in mid-call, and nonsense changes nothing."""
+    pressed: list[str] = []
+    app = App()
+
+    @app.call
+    async def listen(call: Any) -> None:
+        async for event in call.events:
+            pressed.append(event.digit)
+
+    async with calling(app, tmp_path) as it:
+        await it.until("streaming")
+        await it.tell(type="nonsense")
+        await it.tell(type="faults", loss_percent=100)
+        await it.tell(type="press", digits="4#")
+        await it.tell(type="ping", at=12.5)
+        pong = await it.until("pong")
+        before = (await it.until("status"))["frames_out"]
+        for _ in range(6):
+            after = (await it.until("status"))["frames_out"]
+        await it.tell(type="hangup")
+        await it.until("ended")
+
+        assert {"type": "pong", "at": 12.5} == pong
+        assert ["4", "#"] == pressed
+        assert after > before  # the stand-in sends on; what the weather takes is lost behind it
+
+
+@pytest.mark.e2e
+async def test_a_fault_ends_in_a_sentence_and_a_failed_call(tmp_path: Path) -> None:
+    """What the phone shows is what a caller's carrier would know; the rest is on the call's page."""
+    async with calling(BUILTIN["echo"](), tmp_path, fault="connects_elsewhere") as it:
+        ringing = await it.until("ringing")
+        await asyncio.sleep(0.3)
+        await it.tell(type="hangup")
+        ended = await it.until("ended")
+
+        assert ringing["session"] == ended["session"]
+        assert "answered HTTP 404" in ended["failure"]
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    "order",
+    [
+        '{"type": "call", "encoding": "MP3"}',
+        '{"type": "call", "rate_hz": 5}',
+        '{"type": "call", "fault": "odd"}',
+        '{"type": "hangup"}',
+        "hello",
+    ],
+)
+async def test_an_order_that_is_none(tmp_path: Path, order: str) -> None:
+    """Refused with a word, whatever it is."""
+    async with (
+        dashboard_server(BUILTIN["echo"](), tmp_path) as url,
+        connect(url.replace("http", "ws") + "/api/v1/phone", origin=url) as socket,  # type: ignore[arg-type]
+    ):
+        await socket.send(order)
+        ended = json.loads(await socket.recv())
+
+        assert "ended" == ended["type"]
+        assert "no order of a phone" in ended["failure"]
+
+
+@pytest.mark.e2e
+async def test_another_site_cannot_use_the_phone(tmp_path: Path) -> None:
+    """Nor can more than a few at once."""
+    async with dashboard_server(BUILTIN["echo"](), tmp_path) as url:
+        where = url.replace("http", "ws") + "/api/v1/phone"
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(where, origin="http://evil.example")  # type: ignore[arg-type]
+        waiting = [await connect(where, origin=url) for _ in range(phone.PHONES_MAX + 1)]  # type: ignore[arg-type]
+        last = json.loads(await waiting[-1].recv())
+        for socket in waiting:
+            await socket.close()
+
+        assert 403 == refused.value.response.status_code
+        assert "in use already" in last["failure"]
+
+
+def test_setup_fills_only_what_is_missing() -> None:
+    """Half of an account is kept, so that the page can say what the other half is."""
+    filled = settings_for_setup(Settings(telnyx_api_key="KEY1", public_url=""), 8001)
+
+    assert ("KEY1", "http://127.0.0.1:8001") == (filled.telnyx_api_key, filled.public_url)
+    assert filled.telnyx_public_key
+    assert "http://127.0.0.1:8001" == open_dashboard(
+        BUILTIN["echo"](), filled, settings_now=lambda: filled, stopping=lambda: False
+    ).address(8001)

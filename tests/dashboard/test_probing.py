@@ -1,0 +1,74 @@
+"""The live probe: which URL, each step as it is done, and a report to share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from callpath.clock import SystemClock
+from callpath.dashboard.probing import probe_url
+from callpath.timeline import StreamUrl
+from tests.dashboard.calls import failed_call, looking
+from tests.dashboard.test_changes import parsed
+
+
+@pytest.mark.parametrize(
+    ("stream_url", "probed"),
+    [
+        ("wss://a.example/api/calls/123/audio", "wss://a.example/api/calls/test-connection/audio"),
+        ("wss://a.example:8443/api/calls/123/audio/***", "wss://a.example:8443/api/calls/test-connection/audio"),
+        ("wss://a.example/base/api/calls/1%2F2/audio", "wss://a.example/base/api/calls/test-connection/audio"),
+        ("wss://a.example/media", None),
+        (None, None),
+    ],
+)
+def test_the_way_of_a_call_is_probed_under_an_id_that_answers(stream_url: str | None, probed: str | None) -> None:
+    """Its own id is over, and would be refused for that."""
+    assert probed == probe_url(stream_url)
+
+
+async def test_each_step_is_told_and_the_report_can_be_fetched(tmp_path: Path) -> None:
+    """Nobody listens at the call's URL: the probe says so, layer by layer, and names the cause."""
+    async with looking(tmp_path, door={"clock": SystemClock()}, public_url="http://127.0.0.1:9") as it:
+        url = StreamUrl(url="ws://127.0.0.1:9/api/calls/call/audio")
+        await it.take("call", [*failed_call(), url])
+        answer = await it.http.post("/api/v1/doctor/probe", params={"session": "call"})
+        events = [parsed(block.encode()) for block in answer.text.strip().split("\n\n")]
+        (found,) = [data for name, data, _ in events if name == "diagnosis"]
+        reports = [await it.http.get(f"/api/v1/doctor/reports/{found['id']}.{form}") for form in ("html", "md")]
+
+        assert ("url", {"url": "ws://127.0.0.1:9/api/calls/test-connection/audio"}) == events[0][:2]
+        assert ["URL", "DNS", "TCP"] == [data["name"] for name, data, _ in events if name == "step"]
+        assert ("tcp-refused", False) == (found["document"]["verdict"]["slug"], found["document"]["healthy"])
+        assert ["text/html; charset=utf-8", "text/markdown; charset=utf-8"] == [
+            report.headers["content-type"] for report in reports
+        ]
+        assert "sandbox" in reports[0].headers["content-security-policy"]
+
+
+async def test_without_a_url_there_is_nothing_to_probe(tmp_path: Path) -> None:
+    """Said, with the setting that is missing."""
+    async with looking(tmp_path, public_url="") as it:
+        answer = await it.http.post("/api/v1/doctor/probe")
+
+        assert (409, True) == (answer.status_code, "PUBLIC_URL" in answer.json()["detail"])
+
+
+async def test_another_site_cannot_start_a_probe(tmp_path: Path) -> None:
+    """It opens connections in our name."""
+    async with looking(tmp_path) as it:
+        answer = await it.http.post("/api/v1/doctor/probe", headers={"Origin": "http://evil.example"})
+
+        assert 403 == answer.status_code
+
+
+async def test_a_calls_report_holds_no_number(tmp_path: Path) -> None:
+    """It goes into tickets: what is missing, and each entry in a line."""
+    async with looking(tmp_path) as it:
+        await it.take("call", failed_call("+4930123456", "call"))
+        texts = [(await it.http.get(f"/api/v1/calls/call/report.{form}")).text for form in ("md", "html")]
+
+        assert all("was not reached" in text and "Webhook streaming.failed" in text for text in texts)
+        assert all("4930123456" not in text for text in texts)
+        assert "<pre>" in texts[1]

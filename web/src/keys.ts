@@ -1,0 +1,45 @@
+// The keyboard. A page registers what its keys do; typing into a field is left alone.
+
+export interface Key {
+  key: string;
+  does: string;
+  run: () => void;
+}
+
+const stacks: Key[][] = [];
+
+export function useKeysOf(keys: Key[]): () => void {
+  stacks.push(keys);
+  return () => {
+    const at = stacks.indexOf(keys);
+    if (at >= 0) stacks.splice(at, 1);
+  };
+}
+
+export function allKeys(): Key[] {
+  return stacks.flat();
+}
+
+export function isTyping(target: EventTarget | null): boolean {
+  const element = target as HTMLElement | null;
+  if (!element?.tagName) return false;
+  return /^(INPUT|TEXTAREA|SELECT)$/.test(element.tagName) || element.isContentEditable;
+}
+
+export function listenToKeys(): void {
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (isTyping(event.target)) {
+      if (event.key === "Escape") (event.target as HTMLElement).blur();
+      return;
+    }
+    for (const keys of [...stacks].reverse()) {
+      const found = keys.find((one) => one.key === event.key);
+      if (found) {
+        event.preventDefault();
+        found.run();
+        return;
+      }
+    }
+  });
+}

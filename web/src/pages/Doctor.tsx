@@ -1,0 +1,25 @@
+import { useEffect } from "preact/hooks";
+import { Probe } from "../parts/Probe";
+
+export function Doctor() {
+  useEffect(() => {
+    document.title = "Doctor · callpath";
+  }, []);
+  return (
+    <div class="page narrow">
+      <h1>Doctor</h1>
+      <p class="lead">
+        Plays Telnyx from this machine against the server’s own audio URL: name, connection, certificate, upgrade, audio
+        there and back. The first layer that does not carry is named, with evidence and fix.
+      </p>
+      <section class="card">
+        <div class="padded">
+          <Probe session={null} label="Probe this server" />
+        </div>
+      </section>
+      <p class="hint">
+        From elsewhere, the same is said by <code>callpath doctor url wss://…/api/calls/test-connection/audio</code>.
+      </p>
+    </div>
+  );
+}

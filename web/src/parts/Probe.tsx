@@ -1,0 +1,103 @@
+// The live probe: a button, and each layer as it is looked at.
+
+import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { type Diagnosis, links, type ProbeStep, query, request } from "../api";
+import { duration } from "../format";
+import { readEvents } from "../sse";
+import { Trouble } from "./basics";
+import { DiagnosisCard } from "./Diagnosis";
+import { Icon, type IconName } from "./Icon";
+
+const LAYERS = ["URL", "DNS", "TCP", "TLS", "upgrade", "media", "repeat"];
+const ICONS: Record<ProbeStep["status"], IconName> = { ok: "good", failed: "bad", warning: "warn", skipped: "minus" };
+
+export function Probe({ session, label }: { session: string | null; label: string }) {
+  const running = useSignal<AbortController | null>(null);
+  const url = useSignal("");
+  const steps = useSignal<ProbeStep[]>([]);
+  const result = useSignal<{ id: string; document: Diagnosis } | null>(null);
+  const trouble = useSignal<Error | null>(null);
+  useEffect(() => () => running.peek()?.abort(), [running]);
+
+  const start = async () => {
+    const control = new AbortController();
+    running.value = control;
+    steps.value = [];
+    result.value = null;
+    trouble.value = null;
+    try {
+      const answer = await request(`/doctor/probe${query({ session })}`, { method: "POST", signal: control.signal });
+      await readEvents(answer, ({ name, data }) => {
+        if (name === "url") url.value = (data as { url: string }).url;
+        if (name === "step") steps.value = [...steps.value, data as ProbeStep];
+        if (name === "diagnosis") result.value = data as { id: string; document: Diagnosis };
+      });
+      if (!result.value) trouble.value = new Error("The probe ended without a word. The server's log says why.");
+    } catch (error) {
+      if ((error as Error).name !== "AbortError") trouble.value = error as Error;
+    }
+    running.value = null;
+  };
+
+  const busy = running.value !== null;
+  const isSecure = url.value.startsWith("wss:");
+  const layers = LAYERS.filter((layer) => layer !== "TLS" || isSecure || !url.value);
+  const reached = new Set(steps.value.map((step) => step.name));
+  const waiting = busy ? layers.filter((layer) => !reached.has(layer)) : [];
+  return (
+    <div class="probe">
+      <div class="probe-head">
+        {busy ? (
+          <button type="button" class="button" onClick={() => running.value?.abort()}>
+            <Icon name="bad" /> Stop
+          </button>
+        ) : (
+          <button type="button" class="button primary" onClick={() => void start()}>
+            <Icon name="play" /> {result.value ? "Probe again" : label}
+          </button>
+        )}
+        {url.value ? (
+          <code class="url">{url.value}</code>
+        ) : (
+          <span class="hint">Plays the carrier against this server, layer by layer.</span>
+        )}
+      </div>
+      {steps.value.length > 0 || busy ? (
+        <ol class="probe-steps" aria-live="polite">
+          {steps.value.map((step) => (
+            <li key={step.name} class={step.status}>
+              <Icon name={ICONS[step.status]} />
+              <b>{step.name}</b>
+              <span class="ms">{duration(step.duration_ms)}</span>
+              <span class="detail">{step.detail}</span>
+            </li>
+          ))}
+          {waiting.map((layer, at) => (
+            <li key={layer} class={at === 0 ? "now" : "later"}>
+              <i class="spinner" aria-hidden="true" />
+              <b>{layer}</b>
+              <span class="ms" />
+              <span class="detail">{at === 0 ? "looking …" : ""}</span>
+            </li>
+          ))}
+        </ol>
+      ) : null}
+      {trouble.value ? <Trouble error={trouble.value} again={() => void start()} /> : null}
+      {result.value ? (
+        <>
+          <DiagnosisCard diagnosis={result.value.document} />
+          <p class="actions">
+            <a class="button" href={links.probeReport(result.value.id, "html")} download>
+              <Icon name="share" /> Report to share (HTML)
+            </a>
+            <a class="button quiet" href={links.probeReport(result.value.id, "md")} download>
+              Markdown
+            </a>
+            <span class="hint">Tokens, numbers and call ids are left out.</span>
+          </p>
+        </>
+      ) : null}
+    </div>
+  );
+}
