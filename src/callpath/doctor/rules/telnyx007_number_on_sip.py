@@ -24,7 +24,7 @@ def check(facts: Facts) -> Finding | None:
     return Finding(
         f"{who} leads to {what}, not to a Call Control application",
         (
-            f"connection {asked.connection_id} is of the kind {kind}; Telnyx knows no Call Control application by that id",
+            f"connection id:{asked.connection_id} is of the kind {kind}; Telnyx knows no Call Control application by that id",
         ),
     )
 
