@@ -188,7 +188,9 @@ def missed_entries(call: CallFacts, told: TelnyxCallFacts) -> list[Entry]:
             at_unix_ms = int(datetime.fromisoformat(when).timestamp() * 1000)
         except ValueError:
             continue
-        what = WebhookReceived(event_type=str(event["event_type"]), event_id=str(event["id"]), body={"data": event})
+        what = WebhookReceived(
+            event_type=str(event["event_type"]), event_id=str(event["id"]), body={"data": event}, fetched=True
+        )
         entries.append(
             Entry(
                 session=SessionId(call.session),
