@@ -296,6 +296,7 @@ def _call_lines(diagnosis: Diagnosis, call: CallSeen) -> Iterator[str]:
     yield from ("", "## Asked", "")
     for source in diagnosis.sources:
         yield f"- {source.name}: {source.status}; {source.detail}"
+        yield from (f"- … {line}" for line in source.lines)
     yield ""
 
 
