@@ -55,6 +55,8 @@ def judged(found: FoundInLogs) -> Judged:
         ("nginx-dead.app nginx-dead.access nginx-dead.error", Stage.STREAM_ACCEPTED, "proxy-upstream-down"),
         ("nginx-dead.app nginx-dead.access", Stage.STREAM_ACCEPTED, "proxy-upstream-down"),
         ("nginx-stripped.app nginx-stripped.access", Stage.STREAM_ACCEPTED, "not decided: url-path-mismatch"),
+        ("own-good", Stage.FIRST_OUTBOUND, "healthy"),
+        ("own-never-connects", Stage.STREAM_ACCEPTED, "not decided: stream-connection-failed"),
         ("words-1", Stage.STREAM_STARTED, "nothing wrong was seen"),
         ("words-2", Stage.STREAM_ACCEPTED, "not decided: socket-never-came"),
         ("words-3", Stage.FIRST_INBOUND, "nothing wrong was seen"),
