@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from callpath.clock import SystemClock
-from callpath.doctor.facts import CallFacts, Facts, RefusalFacts, TelnyxCallFacts, WayFacts
-from callpath.doctor.recorded import judge_call, missed_entries, probe_way, wants_probe
+from callpath.doctor.facts import ApiRefusal, CallFacts, Facts, RefusalFacts, TelnyxCallFacts, WayFacts
+from callpath.doctor.recorded import judge_call, missed_entries, probe_way, telnyx_lines, wants_probe
 from callpath.doctor.rules import CALL_RULES
 from callpath.doctor.rules.sample import answer, tcp, upgrade
 from callpath.doctor.rules.sample_call import (
@@ -201,6 +203,18 @@ def test_missed_webhooks_become_entries() -> None:
     assert [("webhook:e-1", 1_767_323_045_500, "leg-1")] == [(e.key, e.at_unix_ms, e.leg) for e in found]
 
 
+def test_what_telnyx_says_stands_in_the_report() -> None:
+    """Its support reads its own words first; nobody's number is among them."""
+    rows = [
+        CallEvent(
+            type="command", name="answer", event_timestamp="2026-01-02T03:04:05Z", metadata={"to": "+15555550123"}
+        )
+    ]
+    lines = telnyx_lines(TelnyxCallFacts(events=tuple(rows), refusals=(ApiRefusal("status", 404, "10005", "no"),)))
+
+    assert lines == ("2026-01-02T03:04:05Z command answer", "status: refused, 404 10005 no")
+
+
 # --- the rules together ----------------------------------------------------------------------------------------------
 
 
@@ -244,3 +258,25 @@ def test_facts_of_a_call_keep_what_the_store_gives() -> None:
     assert [100, 500] == [entry.at_unix_ms - BEGIN_UNIX_MS for entry in known.entries]
     assert isinstance(Facts(known)[CallFacts].state.first_unix_ms, int)
     assert msgspec.to_builtins(known.entries[0].what)["event_type"] == "call.answered"
+
+
+PIECES = [
+    *GOOD,
+    *turned_away("no_token", 401)[-2:],
+    *ACCEPTED,
+    SocketClosed(code=1006),
+    hung_up("unspecified", "unknown", 0),
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=25), st.integers(0, 200_000))
+def test_no_timeline_makes_a_rule_crash_or_a_lie_of_health(happened: list[Timed], looked_ms: int) -> None:
+    """Webhooks come late, twice and out of order, processes die, stores lose entries: whatever is left is judged, and
+    health is claimed only of a call that is over and was heard both ways."""
+    found = diagnosed([what[1] if isinstance(what, tuple) else what for what in happened], looked_ms=looked_ms)
+
+    assert [item.reason for item in found.not_checked if item.crashed] == []
+    assert found.call is not None
+    if found.healthy:
+        assert {stage.status for stage in found.call.stages} == {"reached"}
+        assert found.call.ended_unix_ms is not None

@@ -37,7 +37,8 @@ def test_the_cause_stands_once_and_bold() -> None:
 @pytest.mark.parametrize(
     "secret",
     ["token=hunter2secret", "+15551234567", "KEY0123456789ABCDEF_abc", "wss://user:hunter2@voice.example.com/",
-     "x-telnyx-streaming-auth-token: hunter2secret", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIi.c2ln", "token=11111111-1234-1234-1234-123456789012", "v3:T02llQxyaRkhfRKxAahIkv8b"],
+     "x-telnyx-streaming-auth-token: hunter2secret", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIi.c2ln",
+     "token=11111111-1234-1234-1234-123456789012", "v3:T02llQxyaRkhfRKxAahIkv8b"],
 )  # fmt: skip
 def test_secrets_are_hidden(secret: str) -> None:
     """A report is pasted into tickets."""
@@ -68,7 +69,8 @@ def test_a_calls_report_can_be_acted_on_alone() -> None:
     text = markdown(found)
 
     for needed in (sample_call.SESSION, "leg-1", "2026-01-02 03:04:05.000 UTC", "NOT REACHED", "| 20.000 s | Telnyx |",
-                   "Telnyx: not asked; --offline", "What would decide it", sample_call.URL, "callpath ", "Python 3"):  # fmt: skip
+                   "Telnyx: not asked; --offline", "What would decide it",
+                   sample_call.URL, "callpath ", "Python 3"):  # fmt: skip
         assert needed in text
     assert "she said" not in text
 

@@ -4,8 +4,8 @@ app          the commands, each in a file of its own   (start here)
 serve        run the call server
 demo         one call the whole way, and one that is broken
 calls        list calls, show a timeline
-doctor       name the one cause; doctor_call  why a call failed; doctor_logs  the same from anybody's logs;
-             doctor_account  how the account and the host are set, and --fix
+doctor       name the one cause, of a URL;  doctor_call  of a call;  doctor_logs  from anybody's logs;
+             doctor_account  how the account and the host are set, and --fix;  doctor_all  all of it, in order
 simulate     a stand-in Telnyx
 config       every setting and its origin
 environment  reads variables and .env; nothing below cli/ does

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from callpath.wire.ids import SessionId
 
 REFUSALS_READ = 200
+REFUSALS_SHOWN = 5
 NEAR_MATCHES = 5
 
 
@@ -163,10 +164,13 @@ async def examine_call(log: CallLog, session: SessionId | None, settings: Settin
     count, latest = await log.refusals(REFUSALS_READ)
     known = call_facts(session or "", entries, looked_at_unix_ms=started_unix_ms)
     facts = Facts(known, RefusalFacts(count=count, latest=tuple(latest)))
-    sources = [Source("call log", "read", f"{len(entries)} entries; {count} requests were ever refused")]
+    turned_away = tuple(f"refused: {row.what} {row.reason}, {row.detail}" for row in latest[:REFUSALS_SHOWN])
+    sources = [Source("call log", "read", f"{len(entries)} entries; {count} requests were ever refused", turned_away)]
     served = served_by(settings)
     if served is not None:
         facts.add(served)
+        serves = (f"webhooks at {served.webhook_url}", f"audio at {served.audio_url}", f"token in {served.token_in}")
+        sources.append(Source("settings", "read", f"this server is reached as {served.public_url}", serves))
     secrets = _secrets(known, settings)
     sources.append(await _ask_telnyx(log, facts, settings, liberties))
     steps: tuple[Step, ...] = ()
@@ -193,7 +197,7 @@ async def _ask_telnyx(log: CallLog, facts: Facts, settings: Settings, liberties:
     from callpath.clock import SystemClock
     from callpath.doctor.facts import CallFacts
     from callpath.doctor.probes.telnyx import Telnyx, probe_telnyx_call
-    from callpath.doctor.recorded import call_facts, missed_entries
+    from callpath.doctor.recorded import call_facts, missed_entries, telnyx_lines
     from callpath.doctor.verdict import Source
     from callpath.timeline import WebhookReceived
     from callpath.wire.ids import SessionId
@@ -217,17 +221,17 @@ async def _ask_telnyx(log: CallLog, facts: Facts, settings: Settings, liberties:
     facts.add(told)
     if told.events is None:
         said = f"{told.refusals[0].status or 'no answer'} {told.refusals[0].detail}" if told.refusals else "no answer"
-        return Source("Telnyx", "failed", said)
+        return Source("Telnyx", "failed", said, telnyx_lines(told))
     words = f"{len(told.events)} events of the call; {len(told.missed)} webhooks that we do not have"
     if not (liberties.backfill and told.missed):
-        return Source("Telnyx", "read", words)
+        return Source("Telnyx", "read", words, telnyx_lines(told))
     if told.status is not None and told.status.is_alive:
-        return Source("Telnyx", "read", f"{words}; not back-filled, since the call is still up")
+        return Source("Telnyx", "read", f"{words}; not back-filled, since the call is still up", telnyx_lines(told))
     entries = missed_entries(known, told)
     added = sum([await log.append(entry) for entry in entries])
     all_of_it = await log.read(SessionId(known.session))
     facts.add(call_facts(known.session, all_of_it, looked_at_unix_ms=known.looked_at_unix_ms))
-    return Source("Telnyx", "read", f"{words}; {added} back-filled")
+    return Source("Telnyx", "read", f"{words}; {added} back-filled", telnyx_lines(told))
 
 
 async def _probe(facts: Facts, settings: Settings) -> tuple[Step, ...]:

@@ -539,7 +539,10 @@ WITHOUT_STREAM_MS = 3_000
 
 
 def stopped_early(call: CallFacts) -> Entry | None:
-    """The stop frame after which the call went on without a stream, where no command of ours asked for that."""
+    """The stop frame after which the call went on without a stream, where no command of ours asked for that. Not from
+    logs: their times may be of the line and not of the event, or made up from its place."""
+    if call.source == "logs":
+        return None
     stops = [e for e in every(call, StreamStopped) if isinstance(e.what, StreamStopped) and e.what.by_stop_frame]
     if not stops or waited_ms(call, stops[-1]) < WITHOUT_STREAM_MS:
         return None

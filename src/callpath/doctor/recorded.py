@@ -67,6 +67,7 @@ __all__ = [
     "missed_entries",
     "probe_way",
     "seen",
+    "telnyx_lines",
     "url_of_call",
     "wants_probe",
 ]
@@ -188,7 +189,9 @@ def missed_entries(call: CallFacts, told: TelnyxCallFacts) -> list[Entry]:
             at_unix_ms = int(datetime.fromisoformat(when).timestamp() * 1000)
         except ValueError:
             continue
-        what = WebhookReceived(event_type=str(event["event_type"]), event_id=str(event["id"]), body={"data": event})
+        what = WebhookReceived(
+            event_type=str(event["event_type"]), event_id=str(event["id"]), body={"data": event}, fetched=True
+        )
         entries.append(
             Entry(
                 session=SessionId(call.session),
@@ -200,6 +203,28 @@ def missed_entries(call: CallFacts, told: TelnyxCallFacts) -> list[Entry]:
             )
         )
     return entries
+
+
+LINES_MAX = 60
+
+
+def telnyx_lines(told: TelnyxCallFacts) -> tuple[str, ...]:
+    """What Telnyx says of a call: its events in order, and how deliveries of webhooks failed. No numbers, no payloads."""
+    lines = [f"{row.event_timestamp or '?'} {row.type} {row.name}" for row in told.events or ()]
+    for delivery in told.deliveries or ():
+        for attempt in delivery.attempts or ():
+            answer = attempt.http.response if attempt.http else None
+            if attempt.status == "delivered":
+                continue
+            event = delivery.webhook.event_type if delivery.webhook else "?"
+            said = answer.status if answer is not None else "no answer"
+            lines.append(
+                f"{attempt.started_at or '?'} delivery of {event} failed: {said} {attempt.errors or ''}".rstrip()
+            )
+    if told.status is not None:
+        lines.append("the line is up" if told.status.is_alive else "the line is down")
+    lines += [f"{row.question}: refused, {row.status or 'no answer'} {row.code} {row.detail}" for row in told.refusals]
+    return tuple(lines[:LINES_MAX])
 
 
 _KNOWS_US = {"call_ended", "unknown_session", "second_socket", "no_token", "wrong_token"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import importlib.metadata
 import platform
 import re
 import textwrap
@@ -10,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from callpath import __version__
 from callpath.doctor.rule import Rule
 from callpath.doctor.verdict import CallSeen, Diagnosis, Found, Line, Step
 
@@ -263,7 +263,9 @@ def _markdown(diagnosis: Diagnosis) -> list[str]:
     ):
         if entries:
             lines += ["", f"## {title}", "", *(f"- {entry}" for entry in entries)]
-    versions = f"callpath {__version__}, Python {platform.python_version()}, {platform.platform()}"
+    versions = (
+        f"callpath {importlib.metadata.version('callpath')}, Python {platform.python_version()}, {platform.platform()}"
+    )
     return [*lines, "", "## Made with", "", f"- {versions}", f"- {_when(diagnosis.started_unix_ms)}"]
 
 
@@ -294,6 +296,7 @@ def _call_lines(diagnosis: Diagnosis, call: CallSeen) -> Iterator[str]:
     yield from ("", "## Asked", "")
     for source in diagnosis.sources:
         yield f"- {source.name}: {source.status}; {source.detail}"
+        yield from (f"- … {line}" for line in source.lines)
     yield ""
 
 

@@ -120,11 +120,12 @@ class CallSeen:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One place that was asked about the call, and what came of it."""
+    """One place that was asked about the call, and what came of it. `lines` is what it said, for the report."""
 
     name: str
     status: Literal["read", "failed", "not asked"]
     detail: str
+    lines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,7 +217,8 @@ def document(diagnosis: Diagnosis) -> dict[str, Any]:
         "unproven": list(diagnosis.unproven),
         "call": None if diagnosis.call is None else _call(diagnosis.call),
         "sources": [
-            {"name": source.name, "status": source.status, "detail": source.detail} for source in diagnosis.sources
+            {"name": source.name, "status": source.status, "detail": source.detail, "lines": list(source.lines)}
+            for source in diagnosis.sources
         ],
     }
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import broken_off, every, show, webhook
+from callpath.doctor.calls import broken_off, closings, every, first, show, told, webhook
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import BOTH_WAYS, GOOD, a_call, hung_up
-from callpath.timeline import HandlerEnded, SocketClosed
+from callpath.timeline import HandlerEnded, SocketClosed, StreamStarted
 
 
 def check(facts: Facts) -> Finding | None:
     known = facts[CallFacts]
+    begun = first(known, StreamStarted)
+    taken_up = [entry for entry, _ in told(known, "call.taken_up") if begun and entry.at_unix_ms > begun.at_unix_ms]
+    if taken_up:
+        return Finding(
+            "the server was restarted while the call was up, and took it up again afterwards: in between nobody was there",
+            show(known, begun, *(entry for entry, _ in closings(known)[-1:]), taken_up[0]),
+        )
     lost = broken_off(known)
     if lost is None or lost[1].by == "peer" or lost[1].code not in {1001, 1012}:
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from callpath.doctor.calls import CANDIDATES, accepted, first, show, told, url_asked, way_question, webhook
-from callpath.doctor.facts import CallFacts, Facts, WayFacts
+from callpath.doctor.facts import CallFacts, FactMissing, Facts, WayFacts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import ACCEPTED, BOTH_WAYS, GOOD, a_call
@@ -15,6 +15,8 @@ SLOW_MS = 3_000
 
 def check(facts: Facts) -> Finding | None:
     known = facts[CallFacts]
+    if known.source == "logs":
+        raise FactMissing(CallFacts)  # their times may be of the line and not of the event
     answered_at, begun = webhook(known, "call.answered"), first(known, StreamStarted)
     if answered_at is None or begun is None:
         return None
