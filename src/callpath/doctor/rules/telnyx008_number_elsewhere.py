@@ -24,7 +24,7 @@ def check(facts: Facts) -> Finding | None:
     return Finding(
         f"the number {masked(asked.number_asked)} leads to the application {where}; {reason} is {named(ours)}",
         (
-            f"{where} sends its webhooks to {(theirs.webhook_event_url if theirs is not None else '') or 'nobody'}",
+            *([f"{where} sends its webhooks to {theirs.webhook_event_url or 'nobody'}"] if theirs is not None else []),
             f"{named(ours)} sends them to {ours.webhook_event_url or 'nobody'}",
         ),
         fix=f"Assign the number to {named(ours)}: in the portal under Numbers, or `callpath doctor account --number … "
