@@ -4,7 +4,9 @@ app          the commands, each in a file of its own   (start here)
 serve        run the call server
 demo         one call the whole way, and one that is broken
 calls        list calls, show a timeline
-doctor       name the one cause; doctor_call, doctor_logs, doctor_account, doctor_deploy, doctor_all: one a file
+doctor       name the one cause: of a URL;  doctor_call  of a call;  doctor_logs  from anybody's logs;
+             doctor_account  how the account and the host are set, and --fix;  doctor_deploy  what the project's
+             files tell platforms;  doctor_all  all of it, in order
 simulate     a stand-in Telnyx
 dashboard    what serve gives the dashboard: a second server for the browser phone
 config       every setting and its origin

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,7 +87,8 @@ def logs(
         typer.echo(redacted(_line(diagnosis)))
     else:
         typer.echo(picture(found, judged, chosen), nl=False)
-        typer.echo(redacted(terminal(diagnosis, colour=colour, verbose=verbose)), nl=False)
+        # The picture has the call's stages and lines already, with their places in the files.
+        typer.echo(redacted(terminal(replace(diagnosis, call=None), colour=colour, verbose=verbose)), nl=False)
     if report is not None:
         report.write_text(html_page(diagnosis) if report.suffix == ".html" else markdown(diagnosis), encoding="utf-8")
         typer.echo(f"report written to {report}", err=True)

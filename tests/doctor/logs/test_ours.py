@@ -6,7 +6,13 @@ import pytest
 
 from callpath.doctor.logs import ours
 from callpath.timeline import (
+    KINDS,
+    CallChecked,
+    CallRefused,
+    CallStuck,
+    CallTakenUp,
     CommandAnswered,
+    CommandRetried,
     CommandSent,
     DtmfReceived,
     FirstInbound,
@@ -19,12 +25,15 @@ from callpath.timeline import (
     MediaCounted,
     MediaSymptom,
     PlayoutCleared,
+    PolicyActed,
     RecordingSaved,
     SocketClosed,
     SocketReceived,
     SocketRefused,
     StreamAccepted,
     StreamErrored,
+    StreamMissing,
+    StreamProbed,
     StreamStarted,
     StreamStarting,
     StreamStopped,
@@ -64,6 +73,19 @@ ENTRIES: list[What] = [
     StreamStopped(stream_id=S, by_stop_frame=False),
     SocketClosed(code=1000, reason="stream stopped", by="peer"),
     SocketClosed(code=1006, by="unknown"),
+    CommandRetried(command="answer", command_id="", attempt=1, status=503, latency_ms=12, reason="busy"),
+    CommandRetried(command="answer", command_id="", attempt=0, reason="restart"),
+    StreamMissing(attempt=2, seen="nothing", reason="no socket came"),
+    StreamProbed(url="", healthy=True, decided=True, summary=""),
+    StreamProbed(url="", healthy=False, decided=True, summary="expired", code="TLS001", slug="tls-expired"),
+    StreamProbed(url="", healthy=None, decided=False, summary="late"),
+    PolicyActed(policy="no_socket", number=1, step="speak"),
+    CallStuck(reason="media_idle", number=1, after_ms=30_000),
+    CallRefused(reason="", detail="the server is draining"),
+    CallTakenUp(fetched=2, detail="x"),
+    CallTakenUp(),
+    CallChecked(alive=None, detail="timed out"),
+    CallChecked(alive=False),
     HandlerStarted(name="bot"),
     HandlerEnded(),
     HandlerEnded(cancelled=True),
@@ -82,6 +104,11 @@ def test_there_and_back(what: What) -> None:
 def test_each_kind_that_is_claimed_is_tried() -> None:
     """SHOWN tells the rules that a missing kind did not happen."""
     assert ours.SHOWN == {kind_of(what) for what in ENTRIES}
+
+
+def test_no_kind_is_left_out() -> None:
+    """A kind that the server logs and this does not read would be taken for one that did not happen."""
+    assert {"note", "unknown"} == {str(kind.__struct_config__.tag) for kind in KINDS} - ours.SHOWN
 
 
 def test_what_is_not_ours() -> None:

@@ -66,6 +66,7 @@ SAID = [
     ("listening", "Uvicorn running on http://127.0.0.1:8000 (Press CTRL+C to quit)"),
     ("crash", "Uncaught Exception: TypeError: x is not a function"),
     ("out of memory", "FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory"),
+    ("handler.failed", "ERROR:    Exception in ASGI application"),
     ("stopping", "Received SIGTERM, shutting down gracefully"),
     ("restart", "Starting Container"),
     ("dropped", "Railway rate limit of 500 logs/sec reached for replica, Messages dropped: 832"),

@@ -22,6 +22,7 @@ from callpath.timeline import (
     Entry,
     FirstInbound,
     FirstOutbound,
+    HandlerFailed,
     Noted,
     SocketClosed,
     SocketReceived,
@@ -555,6 +556,7 @@ _NO_ANSWER = re.compile(
 )
 """Words of a command that never got an answer."""
 
+_RAISED = re.compile(r"^\s*((?:\w+\.)*\w*(?:Error|Exception)\b.{0,200})$", re.MULTILINE)
 _BARE_START = re.compile(r"\b(?:media |audio |telnyx )?stream started\b(?! success)", re.IGNORECASE)
 _BODY = re.compile(r"\b(stream_\w+|send_silence_when_idle)['\"]?\s*:\s*['\"]?([^\s'\",}]+)")
 """Parameters of a command, in a body that was printed as JSON or as JavaScript prints an object."""
@@ -676,6 +678,11 @@ class _Maker:
             case "media.out":
                 if self._first("media.out"):
                     yield FirstOutbound(stream_id=self._stream, payload_bytes=0)
+            case "handler.failed":
+                # An exception anywhere in the program looks like this: it is this call's where its socket had just come.
+                if ("socket.received", "") in self._last and ("media.out", "") not in self._last:
+                    errors = _RAISED.findall(text)
+                    yield HandlerFailed(error=errors[-1] if errors else item.text[:200], traceback=text[:2000])
             case "stream.stopped":
                 if not self._again(item, "stream.stopped"):
                     yield StreamStopped(stream_id=self._stream)

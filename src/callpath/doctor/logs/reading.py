@@ -47,6 +47,7 @@ NOISY_MAX = 3
 
 _PROCESS = {"listening", "crash", "out of memory", "restart", "stopping", "dropped"}
 _MAY_LINK = re.compile(r"v[23](?::|%3[aA])|call[_ -]?(?:session|leg)|stream[_ -]?id", re.IGNORECASE)
+_FAILURES = {"stream.failed", "answer.failed", "handler.failed"}
 _ERROR = re.compile(r"\bcode['\"]?\s*[:=]\s*['\"]?\d{5}\b|\berror\b.{0,40}\b4\d\d\b", re.IGNORECASE)
 """What Telnyx said, printed by a client before its caller says what failed."""
 
@@ -436,7 +437,7 @@ class LogReader:
         ):
             block.text += ("\n" if block.text else "") + text[: BLOCK_CHARS_MAX // 2]
         failing = self._failing.get(source)
-        if failing is not None and (topic is None or topic.name in {"stream.failed", "answer.failed"}):
+        if failing is not None and (topic is None or topic.name in _FAILURES):
             failed, left = failing  # what is printed below a failure tells why
             if failed is not block:
                 failed.text = f"{failed.text}\n{text[:BLOCK_CHARS_MAX]}"[: 2 * BLOCK_CHARS_MAX]
@@ -468,7 +469,7 @@ class LogReader:
             stream_url=url[:1000], deployment=record.deployment,
         )  # fmt: skip
         held.seen.append(item)
-        if name in {"stream.failed", "answer.failed"} and source not in self._failing:
+        if name in _FAILURES and source not in self._failing:
             self._failing[source] = (block, FAILURE_LINES_MAX)
             at, said = self._error.pop(source, (0, ""))
             if said and self._order - at <= ERROR_LINES_BEFORE:
