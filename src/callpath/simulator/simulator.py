@@ -111,6 +111,7 @@ class Simulator:
         self._group = asyncio.TaskGroup()
         self._tasks: set[asyncio.Task[None]] = set()
         self._by_id: dict[str, Caller] = {}
+        self._placed = 0
         self._dialled: dict[str, tuple[float, CallStatus]] = {}
         self._events: deque[CallEvent] = deque(maxlen=EVENTS_MAX)
         self._sender: WebhookSender | None = None
@@ -194,8 +195,8 @@ class Simulator:
     ) -> Caller:
         """Let somebody call the application's number. Returns once `call.initiated` is on its way.
 
-        `say`: what the caller says as soon as a stream is open, a WAV file or PCM at `sample_rate_hz` (8000).
-        Raises ConfigError without a webhook URL, AudioError for an unusable file.
+        `say`: what the caller says as soon as a stream is open: a WAV file, a text for espeak-ng, or PCM at
+        `sample_rate_hz` (8000). Raises ConfigError without a webhook URL, AudioError for what cannot be said.
         """
         if self.webhook_url is None:
             raise ConfigError(
@@ -245,9 +246,12 @@ class Simulator:
         webhook_url: str | None = None,
     ) -> Caller:
         self._forget()
+        self._placed += 1
+        link = Link(faults, seed=f"{self.seed}/{self._placed}")
+        options = link.change(self.options)
         call = CarrierCall(
             leg,
-            self.options,
+            options,
             new_id=lambda: str(uuid.uuid4()),
             epoch_unix_ms=self._epoch_unix_ms,
             client_state=client_state,
@@ -255,8 +259,8 @@ class Simulator:
         )
         caller = Caller(
             call,
-            options=self.options,
-            link=Link(faults, seed=self.seed),
+            options=options,
+            link=link,
             clock=self._clock,
             carry_out=self._carry_out,
             tls=self._tls,
