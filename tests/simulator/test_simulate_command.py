@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from callpath.cli.simulate import _options, app
+from callpath.cli.simulate import app, read_options
 from callpath.errors import ConfigError
 
 ANSWERS_401 = """
@@ -74,6 +74,6 @@ def test_help_is_cheap() -> None:
 
 def test_where_to_reach_a_program_is_checked() -> None:
     """http:// here would be another slip of the same kind that the stand-in is there to find."""
-    assert _options("ws://127.0.0.1:6000", False).reach_at == "ws://127.0.0.1:6000"
+    assert read_options("ws://127.0.0.1:6000", False).reach_at == "ws://127.0.0.1:6000"
     with pytest.raises(ConfigError, match="--reach-at"):
-        _options("http://127.0.0.1:6000", False)
+        read_options("http://127.0.0.1:6000", False)

@@ -41,7 +41,7 @@ from callpath.simulator.carrier import (
     StreamCounters,
     bytes_per_packet,
 )
-from callpath.simulator.ear import PAUSE_MS_MAX, Arrival, Hearing, SpeechMeter, listen
+from callpath.simulator.ear import PAUSE_MS_MAX, Arrival, Hearing, SpeechMeter, listen, speech_spans
 from callpath.simulator.link import Link
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.speech import load_speech
@@ -142,7 +142,9 @@ class Caller:
         self._spoken: list[tuple[float, Pcm]] = []  # when each utterance began
         self._encoder: Encoder | None = None
         self._said_until_ms = clock.now_ms()
-        """When the caller's last turn ends."""
+        """When the last utterance ends."""
+        self._turn_ms = clock.now_ms()
+        """When the last sound in it ends: from here on whatever is heard is an answer, an echo's tail too."""
         self._arrivals: list[Arrival] = []
         self._meter = SpeechMeter()
         self._metered: dict[StreamId, tuple[Decoder, int]] = {}
@@ -284,7 +286,7 @@ class Caller:
     def _was_answered(self) -> bool:
         self._hears_speech()
         last_ms = self._meter.last_sound_ms
-        return not self._waiting and self._meter.spoke_at_ms is not None and (last_ms or 0.0) > self._said_until_ms
+        return not self._waiting and self._meter.spoke_at_ms is not None and (last_ms or 0.0) > self._turn_ms
 
     def _hears_speech(self, pause_ms: float = PAUSE_MS_MAX) -> bool:
         """Judge what has come since the last time, and say whether the other side speaks."""
@@ -424,6 +426,12 @@ class Caller:
             return f"Nothing was heard: {self.problems[-1] if self.problems else 'frames were refused'}."
         return None
 
+    @property
+    def unreachable(self) -> bool:
+        """Nobody answered at the webhook's address: not even with an error."""
+        attempts = [attempt for seen in self.webhooks for attempt in seen.attempts]
+        return bool(attempts) and not self.commands and all(_status(attempt) is None for attempt in attempts)
+
     def report(self) -> Json:
         """How the call went, ready for JSON: times are milliseconds since the call began."""
 
@@ -442,13 +450,16 @@ class Caller:
                 {"name": one.name, "at_ms": since(one.at_ms), "status": one.status, "codes": list(one.codes)}
                 for one in self.commands
             ],
+            "answered_at_ms": since(self.call.answered_at_ms),
             "stream": {
+                "streams": len(self.call.streams),
                 "opened_at_ms": since(stream.opened_at_ms),
                 "first_sent_at_ms": since(stream.first_sent_at_ms),
                 "first_audio_at_ms": since(stream.first_audio_at_ms),
                 "frames_out": stream.frames_out,
                 "frames_in": stream.frames_in,
                 "heard_ms": stream.packets_played * PACKET_MS,
+                "refused_frames": stream.errors_out,
                 "late_ms_max": round(stream.late_ms_max, 1),
             },
             "ear": hearing,
@@ -473,7 +484,7 @@ class Caller:
                     await self._drive(socket, stream, wake)
                     if stream.stopped:
                         await socket.close()
-        except _NotOpened as error:
+        except NotOpened as error:
             self._failed[stream.request.stream_id] = str(error)
             stream.receive_eof(self._clock.now_ms())
             effects = self.call.stream_failed(stream, "connection_failed", self._clock.now_ms())
@@ -509,12 +520,12 @@ class Caller:
             if request.track != "inbound_track":
                 stream.transcode = _transcoder(stream, self._options)
         except AudioError as error:
-            raise _NotOpened(f"this stand-in cannot make the caller's audio: {error}") from None
+            raise NotOpened(f"this stand-in cannot make the caller's audio: {error}") from None
         await self._clock.sleep_ms(self.link.connect_delay_ms())
         url = self.link.stream_url(request.url)
         if url is None:
             await self._clock.sleep_ms(limit_ms)
-            raise _NotOpened("it was never tried (injected fault)")
+            raise NotOpened("it was never tried (injected fault)")
         socket = await _connect(url, self._options.reach_at, request.auth_token, limit_ms, self._tls)
         try:
             yield socket
@@ -600,7 +611,7 @@ class Caller:
             again = await _connect(request.url, self._options.reach_at, request.auth_token, limit_ms, self._tls)
             for text in greeting:
                 await again.send(text)
-        except (_NotOpened, ConnectionClosed) as error:
+        except (NotOpened, ConnectionClosed) as error:
             self._add_problem(f"the second connection was not taken: {error}")
             return None
         return again
@@ -650,6 +661,8 @@ class Caller:
         began_at_ms = stream.say(self._encoded(pcm))
         self._spoken.append((began_at_ms, pcm))
         self._said_until_ms = began_at_ms + pcm.size * 1000 / SAMPLE_RATE_HZ
+        if spans := speech_spans(pcm, SAMPLE_RATE_HZ):
+            self._turn_ms = began_at_ms + spans[-1].end_ms
 
     def _encoded(self, pcm: Pcm) -> list[bytes]:
         encoder = self._encoder
@@ -665,8 +678,8 @@ class Caller:
 # --- connecting -------------------------------------------------------------------------------------------------------
 
 
-class _NotOpened(Exception):  # noqa: N818  (travels only inside this module)
-    """Why the WebSocket could not be opened, as a half-sentence without secrets."""
+class NotOpened(Exception):  # noqa: N818  (reads as what happened)
+    """Why the WebSocket could not be opened, as a half-sentence without secrets. Travels only inside the stand-in."""
 
 
 class _Connect(connect):
@@ -680,15 +693,13 @@ async def _connect(
     url: str, reach_at: str | None, token: str | None, timeout_ms: float, tls: ssl.SSLContext | None
 ) -> ClientConnection:
     """Open a WebSocket as Telnyx does: the exact URL, the token's header, no origin, no extensions."""
-    where = _without_query(url)
-    secure = urlsplit(url).scheme.lower() == "wss"
+    where = without_query(url)
+    host, port, secure = host_port(url, reach_at)
     instead: dict[str, Any] = {}
     if reach_at is not None:
         # The TLS proxy in front of the program is not here: play it. Host and path stay the stream URL's.
-        there = urlsplit(reach_at)
-        secure = there.scheme == "wss"
-        url = urlsplit(url)._replace(scheme=there.scheme).geturl()
-        instead = {"host": there.hostname, "port": there.port or (443 if secure else 80)}
+        url = urlsplit(url)._replace(scheme="wss" if secure else "ws").geturl()
+        instead = {"host": host, "port": port}
     try:
         return await _Connect(
             url,
@@ -704,17 +715,27 @@ async def _connect(
             **instead,
         )
     except InvalidStatus as error:
-        raise _NotOpened(f"{where} answered HTTP {error.response.status_code} instead of 101") from None
+        raise NotOpened(f"{where} answered HTTP {error.response.status_code} instead of 101") from None
     except TimeoutError:
-        raise _NotOpened(f"{where} did not open within {timeout_ms:.0f} ms") from None
+        raise NotOpened(f"{where} did not open within {timeout_ms:.0f} ms") from None
     except ssl.SSLError as error:
         hint = ". Plain HTTP is spoken there: give --reach-at if a TLS proxy stands before it in real life"
         plain = hint if error.reason == "WRONG_VERSION_NUMBER" else ""
-        raise _NotOpened(f"TLS with {where} failed: {error.reason or error}{plain}") from None
+        raise NotOpened(f"TLS with {where} failed: {error.reason or error}{plain}") from None
     except InvalidURI:
-        raise _NotOpened(f"{where} is not a WebSocket address") from None
+        raise NotOpened(f"{where} is not a WebSocket address") from None
     except (OSError, WebSocketException, ValueError) as error:
-        raise _NotOpened(f"{where} could not be reached: {error}") from None
+        raise NotOpened(f"{where} could not be reached: {error}") from None
+
+
+def host_port(url: str, reach_at: str | None) -> tuple[str, int, bool]:
+    """Where a socket for `url` goes, and whether by TLS. Raises NotOpened for what is no address."""
+    there = urlsplit(reach_at or url)
+    secure = there.scheme.lower() == "wss"
+    try:
+        return there.hostname or "", there.port or (443 if secure else 80), secure
+    except ValueError:
+        raise NotOpened(f"{without_query(url)} is not a WebSocket address") from None
 
 
 def _cut(socket: ClientConnection, *, reset: bool = False) -> None:
@@ -725,7 +746,7 @@ def _cut(socket: ClientConnection, *, reset: bool = False) -> None:
     socket.transport.abort()
 
 
-def _without_query(url: str) -> str:
+def without_query(url: str) -> str:
     """A query may hold a token."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
@@ -774,7 +795,7 @@ def _delivery(seen: WebhookSeen) -> str:
     if not seen.attempts:
         return "it is on its way"
     status = _status(seen.attempts[-1])
-    return f"{_without_query(seen.url)} {'gave no answer' if status is None else f'answered HTTP {status}'}"
+    return f"{without_query(seen.url)} {'gave no answer' if status is None else f'answered HTTP {status}'}"
 
 
 def _status(attempt: DeliveryAttempt) -> int | None:

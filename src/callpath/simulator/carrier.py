@@ -175,6 +175,8 @@ class CarrierStream:
         self.silence = silence if silence is not None else _silence(request.media_format)
         self.transcode: Callable[[bytes], bytes] = bytes
         """From the codec that the server sends to the one it receives, for the outbound track."""
+        self.paced_elsewhere = False
+        """Whoever drives this stream sends and plays the audio itself (`load`); here only the other frames are made."""
         self._outbox: list[str] = []
         self._speech: deque[bytes] = deque()
         self._queue: deque[memoryview | str] = deque()  # audio, and names of marks in between
@@ -324,7 +326,7 @@ class CarrierStream:
 
     def _advance(self, now_ms: float) -> None:
         """Let time pass up to `now_ms`, tick by tick at their nominal times."""
-        if not self.opened or self._stopped or self._gone:
+        if not self.opened or self._stopped or self._gone or self.paced_elsewhere:
             return
         opened_at_ms = self.counters.opened_at_ms or 0.0
         if now_ms >= self._next_tick_ms:

@@ -18,7 +18,7 @@ import socket
 import ssl
 import uuid
 from collections import deque
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,6 +101,8 @@ class Simulator:
         """All calls that are remembered, oldest first, of both directions."""
         self.callee = Callee()
         """What the next dialled party does."""
+        self.make_caller: Callable[..., Caller] = Caller
+        """What becomes of the next call; `load` puts a cheaper one in."""
         self._private_key = private_key or PrivateKey.generate()
         self._host = host
         self._port = port
@@ -257,7 +259,7 @@ class Simulator:
             client_state=client_state,
             webhook_url=webhook_url,
         )
-        caller = Caller(
+        caller = self.make_caller(
             call,
             options=options,
             link=link,
