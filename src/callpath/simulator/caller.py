@@ -127,6 +127,8 @@ class Caller:
         self.link = link
         self.timer = asyncio.Event()
         """Set when `call` may have planned something earlier."""
+        self.number = 0
+        """Which call of this stand-in it is, from 1."""
         self.handed_out = False
         """For `Simulator.next_dialled`."""
         self._options = options
@@ -279,6 +281,11 @@ class Caller:
         if self._clock.now_ms() >= deadline_ms:
             raise CallFailed(f"{problem} in time. {self.failure or ''}".rstrip())
         await self._clock.sleep_ms(PACKET_MS)
+
+    @property
+    def hears_speech(self) -> bool:
+        """Whether the other side speaks at this moment."""
+        return self._hears_speech()
 
     def _is_running(self) -> bool:
         return self.call.stream is not None

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.resources
 import secrets
 import socket
 import ssl
@@ -37,8 +36,10 @@ from callpath.simulator.caller import Caller, CallFailed, CommandSeen, WebhookSe
 from callpath.simulator.carrier import iso_time
 from callpath.simulator.link import Fault, Link
 from callpath.simulator.options import CarrierOptions
+from callpath.simulator.panel import build_panel
 from callpath.simulator.refusal import Refused, accept_command, refuse, refuse_connection_id
 from callpath.simulator.sender import WebhookSender
+from callpath.simulator.speech import hello_wav as hello_wav
 from callpath.wire.api import (
     ActiveCall,
     ApplicationInbound,
@@ -129,6 +130,15 @@ class Simulator:
         """What `TELNYX_PUBLIC_KEY` must be: base64 of 32 bytes, as the portal shows it."""
         return public_key_text(self._private_key)
 
+    @property
+    def clock_now_ms(self) -> float:
+        """The time that all of this stand-in's milliseconds are on."""
+        return self._clock.now_ms()
+
+    def set_callee(self, **how: Any) -> None:
+        """What the next dialled party does, by the fields of `Callee`."""
+        self.callee = Callee(**how)
+
     # --- life ---
 
     async def __aenter__(self) -> Self:
@@ -141,7 +151,7 @@ class Simulator:
         await self._group.__aenter__()
         self._server = _Server(
             uvicorn.Config(
-                build_app(self),
+                build_panel(self, self._host, build_app(self)),
                 log_config=None,
                 access_log=False,
                 lifespan="off",
@@ -267,6 +277,7 @@ class Simulator:
             carry_out=self._carry_out,
             tls=self._tls,
         )
+        caller.number = self._placed
         self.calls.append(caller)
         self._by_id[leg.call_control_id] = caller
         self._spawn(self._run_timers(caller), "timers of a call")
@@ -502,12 +513,6 @@ class Simulator:
                 metadata=metadata,
             )
         )
-
-
-def hello_wav() -> Path:
-    """The recording that ships with callpath: somebody says hello, for 3.6 seconds."""
-    with importlib.resources.as_file(importlib.resources.files("callpath.simulator") / "voices" / "hello.wav") as path:
-        return path
 
 
 class _Server(uvicorn.Server):

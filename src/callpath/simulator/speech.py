@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.resources
 import shutil
 import subprocess
 import tempfile
@@ -62,3 +63,9 @@ def speak(text: str) -> tuple[Pcm, int]:
             problem = done.stderr.decode(errors="replace").strip().splitlines()
             raise AudioError(f"{Path(program).name} did not speak: {problem[-1] if problem else done.returncode}")
         return read_wav(path)
+
+
+def hello_wav() -> Path:
+    """The recording that ships with callpath: somebody says hello, for 3.6 seconds."""
+    with importlib.resources.as_file(importlib.resources.files("callpath.simulator") / "voices" / "hello.wav") as path:
+        return path
