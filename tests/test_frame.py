@@ -43,7 +43,7 @@ TESTED_ELSEWHERE = {
     "server/builtin.py": "test_testing.py",
     "server/socket.py": "server/test_media.py",  # both makes of socket, by real calls
     "server/recording.py": "test_testing.py",
-    "cli/simulate.py": "simulator/test_simulate_command.py",
+    "cli/simulate*.py": "simulator/test_simulate_command.py",
     "cli/doctor.py": "doctor/test_command.py",
 }
 """Source files without a test file of their own name, and where they are tested instead."""

@@ -70,14 +70,15 @@ def echo(socket: ServerConnection) -> None:
 
 def talk(socket: ServerConnection) -> None:
     """Frames come every 20 ms, so they are the clock, too."""
-    speaks, caller_quiet_ms, caller_spoke = 50, 0, False
+    speaks, caller_quiet_ms, caller_loud_ms, caller_spoke = 50, 0, 0, False
     for text in socket:
         frame = json.loads(text)
         if frame["event"] != "media":
             continue
         loud = sum(byte & 0x7F < 0x50 for byte in base64.b64decode(frame["media"]["payload"])) > 40
         caller_quiet_ms = 0 if loud else caller_quiet_ms + 20
-        if loud and speaks:
+        caller_loud_ms = caller_loud_ms + 20 if loud else 0
+        if caller_loud_ms > 100 and speaks:
             speaks = 0
             socket.send(json.dumps({"event": "clear"}))
         caller_spoke = caller_spoke or loud

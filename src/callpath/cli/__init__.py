@@ -5,7 +5,7 @@ serve        run the call server
 demo         one call the whole way, and one that is broken
 calls        list calls, show a timeline
 doctor       name the one cause
-simulate     a stand-in Telnyx
+simulate     a stand-in Telnyx; simulate_load many calls at once, simulate_report what both say
 config       every setting and its origin
 environment  reads variables and .env; nothing below cli/ does
 logs         how the server logs

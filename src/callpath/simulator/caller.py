@@ -292,8 +292,8 @@ class Caller:
 
     def _was_answered(self) -> bool:
         self._hears_speech()
-        last_ms = self._meter.last_sound_ms
-        return not self._waiting and self._meter.spoke_at_ms is not None and (last_ms or 0.0) > self._turn_ms
+        until_ms = self._meter.spoke_until_ms
+        return not self._waiting and until_ms is not None and until_ms > self._turn_ms
 
     def _hears_speech(self, pause_ms: float = PAUSE_MS_MAX) -> bool:
         """Judge what has come since the last time, and say whether the other side speaks."""

@@ -255,6 +255,10 @@ class CarrierStream:
         if self.counters.closed_at_ms is None:
             self.counters.closed_at_ms = now_ms
 
+    def next_number(self) -> int:
+        """The next `sequence_number`, for whoever sends frames of this stream himself."""
+        return self._next_number()
+
     # --- the phone's side ---
 
     def say(self, payloads: Iterable[bytes]) -> float:

@@ -183,29 +183,25 @@ class SpeechMeter:
 
     def __init__(self, sample_rate_hz: int = 8000) -> None:
         self._rate = sample_rate_hz
-        self._sounding_since_ms: float | None = None
+        self._sound_from_ms = self._sound_to_ms = float("-inf")
         self.spoke_at_ms: float | None = None
         """When the last speech began."""
-        self.last_sound_ms: float | None = None
+        self.spoke_until_ms: float | None = None
         """The end of the last packet with speech in it."""
 
     def hear(self, pcm: Pcm, at_ms: float) -> None:
         """The packet that begins at `at_ms`. What is never given counts as silence."""
-        duration_ms = pcm.size * 1000 / self._rate
         if level_dbfs(pcm) < SPEECH_DBFS:
             return
-        paused = self.last_sound_ms is None or at_ms - self.last_sound_ms > PAUSE_MS_MAX
-        if paused or self._sounding_since_ms is None:
-            self._sounding_since_ms = at_ms
-        self.last_sound_ms = at_ms + duration_ms
-        if self.last_sound_ms - self._sounding_since_ms >= SPEECH_MS_MIN:
-            self.spoke_at_ms = self._sounding_since_ms
+        if at_ms - self._sound_to_ms > PAUSE_MS_MAX:
+            self._sound_from_ms = at_ms
+        self._sound_to_ms = at_ms + pcm.size * 1000 / self._rate
+        if self._sound_to_ms - self._sound_from_ms >= SPEECH_MS_MIN:  # else it may be a click
+            self.spoke_at_ms, self.spoke_until_ms = self._sound_from_ms, self._sound_to_ms
 
     def speaks(self, now_ms: float, pause_ms: float = PAUSE_MS_MAX) -> bool:
         """Whether speech is going on: it began, and its last sound is less than `pause_ms` ago."""
-        return (
-            self.spoke_at_ms is not None and self.last_sound_ms is not None and now_ms - self.last_sound_ms < pause_ms
-        )
+        return self.spoke_until_ms is not None and now_ms - self.spoke_until_ms < pause_ms
 
 
 def response_gaps_ms(said: Sequence[Span], heard: Sequence[Span]) -> list[float]:
