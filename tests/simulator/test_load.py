@@ -40,7 +40,7 @@ async def test_what_is_sent_is_what_telnyx_sends() -> None:
     assert ["connected", "start", "media"] == [frame["event"] for frame in bot.frames[:3]]
     assert "stop" == bot.frames[-1]["event"]
     for frame in bot.frames:
-        validate(frame, "websocket")
+        assert [] == validate(frame, f"media-streaming.schema.json#/$defs/t_{frame['event']}")
     assert [*range(1, len(bot.frames))] == [int(frame["sequence_number"]) for frame in bot.frames[1:]]
     media = [frame["media"] for frame in bot.frames if frame["event"] == "media"]
     assert [*range(1, len(media) + 1)] == [int(one["chunk"]) for one in media]
