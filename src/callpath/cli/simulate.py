@@ -13,7 +13,7 @@ import typer
 
 from callpath.cli import simulate_report as reports
 from callpath.cli.environment import clear_errors
-from callpath.errors import ConfigError
+from callpath.errors import AudioError, ConfigError
 
 if TYPE_CHECKING:
     from callpath.audio.pcm import Pcm
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 app = typer.Typer(help="A stand-in Telnyx on this machine.", rich_markup_mode=None)
 
 PORT = 8099
+FILE_NAME_CHARS_MAX = 250
+"""What is longer is a text: an operating system refuses it even as a question."""
 DEVELOPMENT_API_KEY = "KEYcallpath-development-only"
 DEVELOPMENT_SEED = b"callpath-development-only-key-01".hex()
 """Fixed, so that a server set up once fits every later run. Whoever has this text can sign for it, so no server that
@@ -268,7 +270,11 @@ def read_speech(say: str | None) -> Pcm:
 
     if say is None:
         return load_speech(hello_wav(), None, SAMPLE_RATE_HZ)
-    return load_speech(Path(say) if Path(say).is_file() else say, None, SAMPLE_RATE_HZ)
+    is_file = len(say) < FILE_NAME_CHARS_MAX and Path(say).is_file()
+    try:
+        return load_speech(Path(say) if is_file else say, None, SAMPLE_RATE_HZ)
+    except AudioError as error:
+        raise ConfigError("--say", "cannot be said", str(error)) from None
 
 
 def _talk(dtmf: str, hangup_after: str, answer_within: str) -> dict[str, Any]:
