@@ -159,6 +159,16 @@ async def test_a_call_that_gets_nowhere_fails_with_its_reason(folder: Path) -> N
     assert "answered HTTP 403" in result.calls[0].sentences[0]
 
 
+async def test_a_fault_that_ends_the_call_need_not_be_a_failure() -> None:
+    """Else no scenario could break the line on purpose and still be green."""
+    text = "calls: [{may_fail: true, faults: [drops=100], steps: [listen: 500ms], expect: [frames_out > 0]}]"
+    async with Simulator() as telnyx, running(telnyx):
+        result = await run_scenario(parse_scenario(text), telnyx)
+
+    assert "ok" == result.outcome
+    assert "was lost" in result.calls[0].sentences[0]
+
+
 async def test_nobody_at_the_webhook_is_another_failure() -> None:
     """A program that is not up is no fault of its code: the exit code says which."""
     async with Simulator("http://127.0.0.1:9/hook") as telnyx:

@@ -118,6 +118,24 @@ def test_the_program_dials(echo_bot: Foreign, tmp_path: Path) -> None:
     assert 'failures="0"' in (tmp_path / "j.xml").read_text()
 
 
+def test_a_busy_number_is_no_failure(echo_bot: Foreign) -> None:
+    """The program did what it should: it dialled. What it does with a busy number stands in the report."""
+    address = ["--dial-url", echo_bot.dial, "--webhook", echo_bot.webhook, "--port", str(echo_bot.port)]
+    done = run("outbound", *address, "--busy", "--json")
+    report = json.loads(done.stdout)
+
+    assert 0 == done.exit_code, done.output
+    assert ["call.initiated", "call.hangup"] == [webhook["event"] for webhook in report["webhooks"]]
+
+
+def test_a_dial_url_that_does_not_answer() -> None:
+    """A slip in the URL must not look like a program that does not dial."""
+    done = run("outbound", "--dial-url", "http://127.0.0.1:9/", "--port", "0")
+
+    assert 3 == done.exit_code
+    assert "--dial-url could not be reached" in done.stderr
+
+
 def test_nobody_dials(tmp_path: Path) -> None:
     """A stage that was not reached, not a hang."""
     done = run("outbound", "--within", "100ms", "--port", "0", "--junit", str(tmp_path / "j.xml"))

@@ -116,10 +116,11 @@ def print_call(call: CallResult, recording: Path | None = None) -> None:
         typer.echo(f"! {problem}")
     if recording is not None:
         typer.echo(f"Recording: {recording} (left: the caller, right: what he heard)")
-    if call.sentences:
-        for sentence in call.sentences:
-            typer.echo(sentence)
-    else:
+    for sentence in call.sentences:
+        typer.echo(sentence)
+    if not call.sentences and stream["opened_at_ms"] is None:
+        typer.echo("The program dialled, and was turned away as asked for.")
+    elif not call.sentences:
         typer.echo(f"Every stage was reached{'' if report['ear']['heard_ms'] else ', but nothing was heard'}.")
 
 

@@ -73,6 +73,11 @@ class Callee:
     sample_rate_hz: int | None = None
     faults: Sequence[Fault | str] = ()
 
+    @property
+    def turns_away(self) -> bool:
+        """Nobody will talk: the call is over when the program has understood that."""
+        return self.rejects is not None or self.never_answers
+
 
 class Simulator:
     """A stand-in Telnyx. Use it as `async with`; leaving it ends every call and lets no task survive.
