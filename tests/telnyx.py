@@ -39,6 +39,15 @@ def _registry() -> Registry[Any]:
     )
 
 
+def schema_at(reference: str) -> Any:
+    """The schema itself, by a reference as in the manifest."""
+    file, _, path = reference.partition("#/")
+    node: Any = _registry().contents(file)
+    for step in path.split("/"):
+        node = node[step]
+    return node
+
+
 def validate(document: Any, schema: str) -> list[str]:
     """What is wrong with `document` by a schema of the manifest; empty when it fits.
 

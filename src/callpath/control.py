@@ -70,7 +70,7 @@ class Control:
     async def send(self, command: Command, call_control_id: CallControlId | None = None) -> CommandReply:
         """Send one command. Raises ControlError, with Telnyx's code and detail, when it was not accepted."""
         path = command_path(command, call_control_id)
-        return await self._request("POST", path, command.NAME, command.command_id, encode_command(command))
+        return await self._request(command.METHOD, path, command.NAME, command.command_id, encode_command(command))
 
     async def call_status(self, call_control_id: CallControlId) -> CallStatus:
         """One leg as Telnyx sees it; kept for 10 minutes after its end. Raises ControlError."""

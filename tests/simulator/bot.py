@@ -14,7 +14,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from callpath.simulator.simulator import Simulator
@@ -99,18 +99,24 @@ class Bot:
 async def running(telnyx: Simulator, stream: Json | None = None, **options: Any) -> AsyncIterator[Bot]:
     """The bot on a free port, and the stand-in told about it."""
     bot = Bot(telnyx, stream, **options)
-    routes = [Route("/hook", bot.hook, methods=["POST"]), WebSocketRoute("/media", bot.media)]
+    async with served(Route("/hook", bot.hook, methods=["POST"]), WebSocketRoute("/media", bot.media)) as base:
+        bot.base = base
+        telnyx.webhook_url = f"{base}/hook"
+        yield bot
+
+
+@contextlib.asynccontextmanager
+async def served(*routes: BaseRoute) -> AsyncIterator[str]:
+    """These routes on a free port; gives their address."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    bot.base = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    telnyx.webhook_url = f"{bot.base}/hook"
     server = _Server(uvicorn.Config(Starlette(routes=routes), log_config=None, lifespan="off", ws="websockets-sansio"))
     failure: Exception | None = None
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(server.serve(sockets=[listener]))
         await server.listening.wait()
         try:
-            yield bot
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         except Exception as error:  # what a test raises shall come out as it is, not in a group
             failure = error
         server.should_exit = True

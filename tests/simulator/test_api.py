@@ -7,9 +7,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from callpath.simulator.api import NOT_SIMULATED
+from callpath.simulator.api import ACTIONS, NOT_SIMULATED
 from callpath.simulator.options import CarrierOptions
-from callpath.simulator.simulator import Simulator
+from callpath.simulator.simulator import Callee, Simulator
 from callpath.wire.document import Json
 from tests.telnyx import sample, validate
 
@@ -89,9 +89,134 @@ async def test_what_is_not_simulated_says_so() -> None:
     """200 for something that never happens would be a lie, 404 would say that Telnyx has no such command."""
     async with Simulator() as telnyx:
         for name in NOT_SIMULATED:
+            assert name not in ACTIONS
             status, document = await Client(telnyx).ask("POST", f"/calls/x/actions/{name}", json={})
 
             assert (501, "Not simulated") == (status, document["errors"][0]["title"])
+
+
+async def test_one_command_is_a_put() -> None:
+    """client_state_update; with POST it does not exist, and the others are no PUT."""
+    async with Simulator(NOWHERE) as telnyx:
+        leg = (await telnyx.call()).call.leg
+        actions = f"/calls/{leg.call_control_id}/actions"
+        client = Client(telnyx)
+        body = {"client_state": "YQ=="}
+
+        assert (200, sample("api/command.response.200.json")) == await client.ask(
+            "PUT", f"{actions}/client_state_update", json=body
+        )
+        assert 404 == (await client.ask("POST", f"{actions}/client_state_update", json=body))[0]
+        assert 404 == (await client.ask("PUT", f"{actions}/answer", json=body))[0]
+        assert "YQ==" == (await client.ask("GET", f"/calls/{leg.call_control_id}"))[1]["data"]["client_state"]
+
+
+async def test_one_dial_too_many() -> None:
+    """90103, counted over five seconds; a repeated command_id is no new dial."""
+    async with Simulator(NOWHERE, options=CarrierOptions(dials_max=2)) as telnyx:
+        client = Client(telnyx)
+        for command_id in ("a", "b", "a"):
+            assert 200 == (await client.ask("POST", "/calls", json=DIAL | {"command_id": command_id}))[0]
+
+        assert (429, sample("api/error-429-90103-dial-rate.json")) == await client.ask("POST", "/calls", json=DIAL)
+
+
+async def test_one_request_too_many() -> None:
+    """10011 with the three headers that tell when to come again."""
+    async with Simulator(NOWHERE, options=CarrierOptions(requests_max=1)) as telnyx:
+        client = Client(telnyx)
+        async with httpx2.AsyncClient(trust_env=False, headers=client.headers) as http:
+            first = await http.get(f"{client.base}/calls/v3:nobody")
+            second = await http.get(f"{client.base}/calls/v3:nobody")
+
+        assert (404, 429) == (first.status_code, second.status_code)
+        assert sample("api/error-429-10011.json") == second.json()
+        assert ("1", "0") == (second.headers["x-ratelimit-limit"], second.headers["x-ratelimit-remaining"])
+        assert second.headers["x-ratelimit-reset"] in ("0", "1")
+
+
+@pytest.mark.parametrize(("fault", "status", "carried_out"), [("api_429", 429, False), ("api_500", 500, False)])
+async def test_answers_that_say_try_again(fault: str, status: int, carried_out: bool) -> None:
+    """Nothing happened; the next try gets through."""
+    async with Simulator(NOWHERE) as telnyx:
+        call = await telnyx.call(faults=[fault])
+        client, path = Client(telnyx), f"/calls/{call.call.leg.call_control_id}/actions/hangup"
+
+        answer, document = await client.ask("POST", path, json={})
+        assert [] == validate(document, "openapi-subset.json#/components/schemas/call-control_Errors")
+        assert (status, "parked") == (answer, call.call.state)
+        assert 200 == (await client.ask("POST", path, json={}))[0]
+
+
+async def test_a_connection_that_breaks_after_the_command() -> None:
+    """The command was carried out; only its command_id saves the client from doing it twice."""
+    async with Simulator(NOWHERE) as telnyx:
+        call = await telnyx.call(faults=["api_reset"])
+        client, path = Client(telnyx), f"/calls/{call.call.leg.call_control_id}/actions/answer"
+        with pytest.raises(httpx2.TransportError):
+            await client.ask("POST", path, json={"command_id": "c"})
+        await call.answered()
+
+        assert 200 == (await client.ask("POST", path, json={"command_id": "c"}))[0]
+
+
+async def test_an_answer_that_does_not_come() -> None:
+    """The client gives up first; the command was carried out."""
+    async with Simulator(NOWHERE) as telnyx:
+        call = await telnyx.call(faults=["api_timeout"])
+        with pytest.raises(httpx2.ReadTimeout):
+            await Client(telnyx).ask(
+                "POST", f"/calls/{call.call.leg.call_control_id}/actions/hangup", json={}, timeout=0.2
+            )
+
+        assert "ended" == call.call.state
+
+
+async def test_a_dial_that_breaks() -> None:
+    """Faults of the next callee meet the dial itself."""
+    async with Simulator(NOWHERE) as telnyx:
+        telnyx.callee = Callee(faults=["api_500"], never_answers=True)
+
+        assert 500 == (await Client(telnyx).ask("POST", "/calls", json=DIAL))[0]
+        assert 200 == (await Client(telnyx).ask("POST", "/calls", json=DIAL))[0]
+
+
+async def test_recordings_are_fetched_without_a_key_and_expire() -> None:
+    """As from the storage behind Telnyx's addresses."""
+    async with Simulator(NOWHERE) as telnyx:
+        root = telnyx.api_base.removesuffix("/v2")
+        async with httpx2.AsyncClient(trust_env=False) as http:
+            assert 403 == (await http.get(f"{root}/recordings/none.wav")).status_code
+
+
+async def test_answer_and_dial_name_the_recording_asked_for() -> None:
+    """`recording_id` in the answer, documented for these two."""
+    async with Simulator(NOWHERE) as telnyx:
+        leg = (await telnyx.call()).call.leg
+        client, record = Client(telnyx), {"record": "record-from-answer"}
+        _, answered = await client.ask("POST", f"/calls/{leg.call_control_id}/actions/answer", json=record)
+        _, dialled = await client.ask("POST", "/calls", json=DIAL | record)
+
+        assert {"result", "recording_id"} == answered["data"].keys()
+        assert "recording_id" in dialled["data"]
+
+
+@pytest.mark.parametrize(
+    ("other", "body", "code"),
+    [("nobody", {}, "90015"), ("itself", {}, "90015"), ("ended", {}, "90018")],
+)
+async def test_whom_a_call_cannot_be_bridged_with(other: str, body: Json, code: str) -> None:
+    """The pointer leads to the other id where that is what is wrong."""
+    async with Simulator(NOWHERE) as telnyx:
+        call, ended = await telnyx.call(), await telnyx.call()
+        await ended.hangup()
+        me = call.call.leg.call_control_id
+        ids = {"nobody": "v3:nobody", "itself": me, "ended": ended.call.leg.call_control_id}
+        status, document = await Client(telnyx).ask(
+            "POST", f"/calls/{me}/actions/bridge", json=body | {"call_control_id": ids[other]}
+        )
+
+        assert (422, code) == (status, document["errors"][0]["code"])
 
 
 async def test_dial_answers_as_documented() -> None:

@@ -8,12 +8,16 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from callpath.audio.tone import dominant_frequency_hz, tone
 from callpath.simulator.call import (
     CarrierCall,
     DialParty,
     Effect,
+    FetchSound,
+    JoinLegs,
     Leg,
     OpenStream,
+    SaveRecording,
     SendWebhook,
     StopStream,
     stream_request,
@@ -22,7 +26,7 @@ from callpath.simulator.carrier import CarrierStream
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.refusal import Refused, accept_command
 from callpath.wire.api import encode_errors
-from callpath.wire.command import Answer, Dial, StreamingStart, Transfer
+from callpath.wire.command import Answer, Bridge, Dial, StreamingStart, Transfer
 from callpath.wire.document import Json, parse_json, write
 from callpath.wire.ids import CallControlId, LegId, SessionId, StreamId
 from callpath.wire.media import MediaFormat, encode_media
@@ -41,9 +45,20 @@ SCHEMAS = {
     "call.speak.ended": "CallSpeakEndedEvent",
     "call.playback.started": "CallPlaybackStartedEvent",
     "call.playback.ended": "CallPlaybackEndedEvent",
+    "call.hold": "CallHoldEvent",
+    "call.fork.started": "CallForkStartedEvent",
+    "call.fork.stopped": "CallForkStoppedEvent",
+    "call.machine.detection.ended": "CallMachineDetectionEndedEvent",
+    "call.machine.premium.detection.ended": "CallMachinePremiumDetectionEndedEvent",
     "streaming.started": "CallStreamingStartedEvent",
     "streaming.stopped": "CallStreamingStoppedEvent",
     "streaming.failed": "CallStreamingFailedEvent",
+}
+MORE_SCHEMAS = {
+    "call.gather.ended": "CallGatherEndedEvent",
+    "call.recording.saved": "CallRecordingSavedEvent",
+    "call.recording.error": "CallRecordingErrorEvent",
+    "call.transcription": "CallTranscriptionEvent",
 }
 
 
@@ -75,10 +90,12 @@ class Played:
     def add(self, effects: list[Effect]) -> list[Effect]:
         for effect in effects:
             if isinstance(effect, SendWebhook):
-                schema = SCHEMAS[effect.webhook.event_type]
+                name = effect.webhook.event_type
+                file = "openapi-subset" if name in SCHEMAS else "commands-from-sdk"
+                schema = f"{file}.json#/components/schemas/{(SCHEMAS | MORE_SCHEMAS)[name]}"
                 document = webhook_document(effect.webhook)
                 document["data"]["payload"].pop("client_state")  # null on the wire, string in the schema
-                assert [] == validate(document, f"openapi-subset.json#/components/schemas/{schema}")
+                assert [] == validate(document, schema)
         self.effects += effects
         return effects
 
@@ -224,6 +241,17 @@ def test_a_caller_who_gives_up() -> None:
         ("streaming_stop", {}),
         ("speak", {"payload": "x", "voice": "female"}),
         ("playback_start", {"audio_url": "https://example.com/a.mp3"}),
+        ("playback_stop", {}),
+        ("gather", {}),
+        ("gather_using_audio", {"media_name": "x"}),
+        ("gather_using_speak", {"payload": "x", "voice": "female"}),
+        ("gather_stop", {}),
+        ("send_dtmf", {"digits": "1"}),
+        ("record_stop", {}),
+        ("transcription_start", {}),
+        ("fork_start", {"target": "udp:192.0.2.1:9000"}),
+        ("fork_stop", {}),
+        ("bridge", {"call_control_id": "v3:other"}),
     ],
 )
 def test_before_the_answer_it_is_too_early(name: str, body: dict[str, Any]) -> None:
@@ -426,8 +454,8 @@ def test_speaks_queue_and_end() -> None:
 
 
 def test_playback_starts_and_ends() -> None:
-    """As documented, with the URL in both events."""
-    played = answered()
+    """As documented, with the URL in both events; without a network as long as the options say."""
+    played = answered(CarrierOptions(fetch_audio=False))
     played.command("playback_start", 100, audio_url="https://voice.example.com/hi.mp3")
     played.pass_to(2100)
     payload = played.webhook("call.playback.ended")["data"]["payload"]
@@ -506,3 +534,301 @@ def test_status_is_as_documented_and_kept_for_ten_minutes() -> None:
     assert (30, False) == (status["call_duration"], status["is_alive"])
     assert not played.call.is_forgotten(30_740 + 600_000)
     assert played.call.is_forgotten(30_740 + 600_001)
+
+
+# --- the other commands ----------------------------------------------------------------------------------------------
+
+
+def codes(document: Json) -> list[str]:
+    return [error["code"] for error in document["errors"]]
+
+
+@pytest.mark.parametrize(
+    ("first", "name", "body", "code"),
+    [
+        (None, "fork_stop", {}, "90031"),
+        (("transcription_start", {}), "transcription_start", {}, "90054"),
+        (("fork_start", {"target": "udp:192.0.2.1:9"}), "streaming_start", {"stream_url": URL}, "90045"),
+        (("fork_start", {"target": "udp:192.0.2.1:9"}), "fork_start", {"target": "udp:192.0.2.1:9"}, "90045"),
+        (None, "playback_start", {"audio_url": "https://example.com/a.wav", "overlay": True}, "90033"),
+    ],
+)
+def test_what_is_illegal_on_an_answered_call(
+    first: tuple[str, dict[str, Any]] | None, name: str, body: dict[str, Any], code: str
+) -> None:
+    """Each code is Telnyx's own for exactly this."""
+    played = answered()
+    if first is not None:
+        played.command(first[0], 50, **first[1])
+
+    assert [code] == codes(played.refused(name, 60, **body))
+
+
+def test_a_recording_needs_audio() -> None:
+    """90020 and not 90034: the one command that has its own word for it."""
+    assert ["90020"] == codes(Played().refused("record_start", 5, format="wav", channels="dual"))
+
+
+def test_client_state_update_changes_only_what_is_repeated() -> None:
+    """No webhook of its own."""
+    played = Played()
+
+    assert [] == played.command("client_state_update", 5, client_state="Yg==")
+    played.command("hangup", 10)
+    assert "Yg==" == played.webhooks()[-1].webhook.payload.client_state
+
+
+def test_a_file_is_fetched_and_then_heard() -> None:
+    """The end comes when the file has been played, and the ear has it."""
+    played = answered()
+    (fetch,) = played.command("playback_start", 100, audio_url="https://voice.example.com/hi.wav", loop=2)
+    assert isinstance(fetch, FetchSound)
+    played.add(played.call.sound_fetched(fetch.sound, tone(440, duration_ms=300), 250))
+    played.pass_to(850)
+    ((at_ms, audio),) = played.call.heard_beside(900)
+
+    assert ["call.playback.started", "call.playback.ended"] == played.names()[2:]
+    assert (250, 600 * 8) == (at_ms, audio.size)
+    assert abs(dominant_frequency_hz(audio[:2400], 8000) - 440) < 2
+
+
+def test_a_file_that_is_not_there() -> None:
+    """The documented status, and why."""
+    played = answered()
+    (fetch,) = played.command("playback_start", 100, audio_url="https://voice.example.com/gone.wav")
+    assert isinstance(fetch, FetchSound)
+    played.add(played.call.sound_fetched(fetch.sound, ("file_not_found", "HTTP 404"), 150))
+    payload = played.webhook("call.playback.ended")["data"]["payload"]
+
+    assert ["call.playback.ended"] == played.names()[2:]
+    assert ("file_not_found", "HTTP 404") == (payload["status"], payload["status_detail"])
+
+
+def test_content_that_is_no_audio_fails() -> None:
+    """`playback_content` of something else."""
+    played = answered()
+    played.command("playback_start", 100, playback_content="aGVsbG8=")
+
+    assert "failed" == played.webhook("call.playback.ended")["data"]["payload"]["status"]
+
+
+def test_stop_within_a_command_and_by_itself() -> None:
+    """`stop` of a speak goes before it; playback_stop ends speaks too, with the one status they have for it."""
+    played = answered()
+    played.command("speak", 100, payload="a long text", voice="female")
+    played.command("speak", 150, payload="shorter", voice="female", stop="current")
+    played.command("playback_stop", 200)
+
+    assert ["call.speak.started", "call.speak.ended"] * 2 == played.names()[2:]
+    assert "completed" == played.webhook("call.speak.ended")["data"]["payload"]["status"]
+
+
+def test_send_dtmf_is_heard_and_says_nothing() -> None:
+    """No webhook is documented; the phone hears tones."""
+    played = answered()
+
+    assert [] == played.command("send_dtmf", 100, digits="1w5", duration_millis=100)
+    ((at_ms, audio),) = played.call.heard_beside(5000)
+    assert (100, (100 + 100 + 500 + 100 + 100) * 8) == (at_ms, audio.size)
+    assert "1w5" == played.call.digits_sent
+
+
+def test_a_gather_collects_keys() -> None:
+    """Each key is an event; the last one brings the whole."""
+    played = answered()
+    played.command("gather", 100, maximum_digits=2, gather_id="menu")
+    played.add(played.call.press("4", 200))
+    played.add(played.call.press("2", 300))
+    payload = played.webhook("call.gather.ended")["data"]["payload"]
+
+    assert ["call.dtmf.received", "call.dtmf.received", "call.gather.ended"] == played.names()[2:]
+    assert ("42", "valid", "menu") == (payload["digits"], payload["status"], payload["gather_id"])
+    assert [] == played.pass_to(100_000)
+
+
+def test_a_gather_that_gets_nothing() -> None:
+    """Five seconds for the first key."""
+    played = answered()
+    played.command("gather", 100)
+    assert [] == played.pass_to(5_099)
+    played.pass_to(5_100)
+
+    assert "timeout" == played.webhook("call.gather.ended")["data"]["payload"]["status"]
+
+
+@pytest.mark.parametrize(("name", "status"), [("gather_stop", "cancelled"), ("hangup", "call_hangup")])
+def test_how_others_end_a_gather(name: str, status: str) -> None:
+    """A menu that is left."""
+    played = answered()
+    played.command("gather", 100)
+    played.add(played.call.press("4", 150))
+    played.command(name, 200)
+    payload = played.webhook("call.gather.ended")["data"]["payload"]
+
+    assert ("4", status) == (payload["digits"], payload["status"])
+
+
+def test_a_spoken_gather_prompts_three_times() -> None:
+    """Its voice is not announced by speak events, as documented; the time for keys begins after the prompt."""
+    played = answered(CarrierOptions(speak_ms_per_char=10))
+    played.command("gather_using_speak", 100, payload="0123456789", voice="female", timeout_millis=1000)
+    played.pass_to(1_199)
+    assert 1 == len(played.call.heard_beside(1_199))
+    for at_ms in range(1_200, 4_000, 100):
+        played.pass_to(at_ms)
+
+    assert ["call.gather.ended"] == played.names()[2:]
+    assert 3 == len(played.call.heard_beside(4_000))
+    assert "timeout" == played.webhook("call.gather.ended")["data"]["payload"]["status"]
+
+
+def test_a_key_interrupts_the_prompt() -> None:
+    """And counts. After a wrong entry the other prompt comes."""
+    played = answered()
+    prompts = {"audio_url": "https://example.com/menu.wav", "invalid_audio_url": "https://example.com/no.wav"}
+    (fetch,) = played.command("gather_using_audio", 100, **prompts, valid_digits="12", maximum_digits=1)
+    assert isinstance(fetch, FetchSound)
+    played.add(played.call.sound_fetched(fetch.sound, tone(440, duration_ms=9_000), 200))
+    effects = played.add(played.call.press("9", 500))
+    assert isinstance(effects[-1], FetchSound)
+
+    assert ["call.playback.started", "call.dtmf.received", "call.playback.ended"] == played.names()[2:]
+    assert "cancelled" == played.webhook("call.playback.ended")["data"]["payload"]["status"]
+    assert "https://example.com/no.wav" == effects[-1].sound.command.audio_url  # type: ignore[union-attr]  # a playback
+    played.add(played.call.press("1", 600))
+    assert "valid" == played.webhook("call.gather.ended")["data"]["payload"]["status"]
+
+
+def test_a_recording_is_saved_when_it_stops() -> None:
+    """The address and the two times stand in the event."""
+    played = answered()
+    assert [] == played.command("record_start", 100, format="wav", channels="dual", play_beep=True)
+    played.command("record_pause", 200)
+    played.command("record_resume", 300)
+    (save,) = played.command("record_stop", 400)
+    assert isinstance(save, SaveRecording)
+    played.add(played.call.recording_saved(save.recording, "http://127.0.0.1:1/recordings/r.wav", 450))
+    payload = played.webhook("call.recording.saved")["data"]["payload"]
+
+    assert [(100, 200), (300, 400)] == save.recording.spans()
+    assert {"wav": "http://127.0.0.1:1/recordings/r.wav"} == payload["recording_urls"]
+    assert ("dual", "2026-01-02T03:04:00.176316Z") == (payload["channels"], payload["recording_started_at"])
+    assert 1 == len(played.call.heard_beside(500))
+
+
+def test_a_recording_that_could_not_be_made() -> None:
+    """The documented event for it."""
+    played = answered()
+    played.command("record_start", 100, format="mp3", channels="single", max_length=1)
+    (save,) = played.pass_to(1_100)
+    assert isinstance(save, SaveRecording)
+    played.add(played.call.recording_saved(save.recording, None, 1_200))
+
+    assert "Internal server error" == played.webhook("call.recording.error")["data"]["payload"]["reason"]
+
+
+def test_record_from_answer() -> None:
+    """It begins with the answer and ends with the call, mp3 and dual unless said otherwise."""
+    played = Played()
+    played.command("answer", 0, record="record-from-answer")
+    assert played.call.recording_id is not None
+    played.pass_to(40)
+    effects = played.command("hangup", 1040)
+    assert isinstance(effects[-1], SaveRecording)
+
+    assert ("mp3", "dual") == (effects[-1].recording.command.format, effects[-1].recording.command.channels)
+    assert [(40, 1040)] == effects[-1].recording.spans()
+
+
+def test_a_transcription_of_one_track() -> None:
+    """Inbound is the default; before and after it nothing is written down."""
+    played = answered()
+    assert [] == played.call.transcript("too early", 50)
+    played.command("transcription_start", 100)
+    assert [] == played.call.transcript("the bot", 150, track="outbound")
+    played.add(played.call.transcript("hello", 200))
+    played.command("transcription_stop", 300)
+    assert [] == played.call.transcript("too late", 350)
+
+    assert "hello" == played.webhook("call.transcription")["data"]["payload"]["transcription_data"]["transcript"]
+
+
+@pytest.mark.parametrize("rule", ["replaces", "refused"])
+def test_a_fork_on_a_streaming_call(rule: Any) -> None:
+    """The guide and the error list say different things, so it is an option."""
+    played, stream = streaming(CarrierOptions(fork_on_stream=rule))
+    if rule == "refused":
+        assert ["90045"] == codes(played.refused("fork_start", 200, rx="udp:192.0.2.1:9", tx="udp:192.0.2.1:8"))
+        return
+    effects = played.command("fork_start", 200, rx="udp:192.0.2.1:9", tx="udp:192.0.2.1:8")
+    assert [StopStream, SendWebhook] == [type(effect) for effect in effects]
+    assert stream.stopped
+    played.command("fork_stop", 300)
+
+    assert ["call.fork.started", "call.fork.stopped"] == played.names()[-2:]
+
+
+def test_bridged_legs_hear_each_other() -> None:
+    """What is sent to "opposite" reaches the other phone, and so does this one's voice."""
+    played, stream = streaming(stream_bidirectional_mode="rtp", stream_bidirectional_target_legs="opposite")
+    other = answered(call_control_id=CallControlId("v3:other"))
+    assert [JoinLegs(Bridge(call_control_id="v3:other"))] == played.command("bridge", 110, call_control_id="v3:other")
+    played.add(played.call.bridged(other.call, 120))
+    other.add(other.call.bridged(played.call, 120))
+    stream.receive_text(encode_media(b"\x00" * 160), 121)
+    stream.say([b"\x80" * 160])
+    stream.texts_to_send(200)
+    played.command("speak", 210, payload="xy", voice="female", target_legs="both")
+    played.pass_to(400)
+
+    assert ["call.bridged"] == played.names()[-3:-2] == other.names()[-1:]
+    assert 3 == len(other.call.heard_beside(400))  # the server's 20 ms, the voice with its silence, the speak
+    assert 1 == len(played.call.heard_beside(400))
+    assert 0 == stream.counters.packets_played
+    other.add(other.call.party_hangs_up(500))
+    assert other.call.opposite is None
+    played.add(played.call.unbridged(510, held=True))
+    assert "call.hold" == played.names()[-1]
+
+
+def test_what_telnyx_plays_is_on_the_outbound_track() -> None:
+    """A program that streams both tracks hears its own speaks there."""
+    played, stream = streaming(stream_track="both_tracks")
+    stream.texts_to_send(200)
+    played.command("speak", 201, payload="x" * 10, voice="female")
+    texts = [text for at_ms in range(300, 2_000, 100) for text in stream.texts_to_send(at_ms)]
+    outbound = sum('"track":"outbound"' in text for text in texts)
+
+    assert 650 / 20 == pytest.approx(outbound, abs=1)
+
+
+@pytest.mark.parametrize(("mode", "result"), [("detect", "human"), ("premium", "human_residence")])
+def test_answering_machine_detection_has_a_result(mode: Any, result: str) -> None:
+    """A program that waits for it before it speaks must not wait for ever."""
+    played = Played(dial=replace(DIAL, answering_machine_detection=mode), direction="outgoing")
+    played.add(played.call.party_answers(500))
+    played.pass_to(800)
+
+    assert result == write(played.webhooks()[-1].webhook.payload)["result"]
+
+
+def test_the_first_command_may_have_a_time_limit() -> None:
+    """The application's setting, off by default: then the phone rings until the caller gives up."""
+    options = CarrierOptions(first_command_timeout=True, first_command_timeout_secs=2)
+    silent, active = Played(options), Played(options)
+    active.command("client_state_update", 100, client_state="Yg==")
+    silent.pass_to(2_000)
+    active.pass_to(2_000)
+
+    assert ("ended", "parked") == (silent.call.state, active.call.state)
+    assert Played().pass_to(100_000) == []
+
+
+def test_a_calls_own_policy_for_retries() -> None:
+    """As the answer command set it, for that kind of event only."""
+    played = Played()
+    played.command("answer", 0, webhook_retries_policies={"call.hangup": {"retries_ms": [1, 2]}})
+    played.pass_to(40)
+    played.command("hangup", 100)
+
+    assert [None, None, (1, 2)] == [one.retries_ms for one in played.webhooks()]

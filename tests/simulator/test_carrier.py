@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from callpath.audio.codec import open_decoder
+from callpath.audio.tone import dominant_frequency_hz, tone
 from callpath.simulator.carrier import (
     AudioIgnored,
     AudioQueued,
@@ -24,6 +26,7 @@ from callpath.simulator.carrier import (
 from callpath.simulator.options import CarrierOptions
 from callpath.wire.ids import CallControlId, SessionId, StreamId
 from callpath.wire.media import MediaFormat, encode_media
+from tests.simulator.test_sound import file_of
 from tests.telnyx import sample, sample_text, validate
 
 STATE = "eyJjYWxsIjoiZGVtby0xIn0="
@@ -315,6 +318,40 @@ def test_mp3_mode_takes_one_message_a_second() -> None:
     )
     assert sample("ws/t-error-100005.json") == json.loads(stream.texts_to_send(21)[-1])
     assert [AudioIgnored("mp3_mode")] == stream.receive_text(audio(20), 1001)
+
+
+def test_mp3_mode_plays_an_mp3() -> None:
+    """What the mode is for: a whole file a message, marks and clear as with raw audio."""
+    pytest.importorskip("av")
+    stream = opened(mode="mp3")
+    payload = file_of(tone(440, duration_ms=500), "mp3")
+    (event,) = stream.receive_text(encode_media(payload), 1)
+    stream.receive_text(mark("end"), 1)
+    texts = stream.texts_to_send(700)
+    heard = open_decoder("PCMU", 8000).decode(b"".join(packet for _, packet in stream.heard))
+
+    assert AudioQueued(len(payload)) == event
+    assert ["end"] == marks(texts)
+    assert 440 == pytest.approx(dominant_frequency_hz(heard, 8000), abs=2)
+
+
+def test_mp3_mode_refuses_what_is_too_large() -> None:
+    """Telnyx's limit is unknown, so it is an option."""
+    stream = opened(CarrierOptions(mp3_bytes_max=159), mode="mp3")
+    (event,) = stream.receive_text(audio(20), 1)
+
+    assert FrameRefused(100002, "an MP3 of more than 159 bytes in one message") == event
+    assert sample("ws/t-error-100002.json")["event"] == json.loads(stream.texts_to_send(1)[-1])["event"]
+
+
+@pytest.mark.parametrize(("rule", "played"), [("played", 1), ("refused", 0)])
+def test_less_than_20_ms_in_a_message(rule: Any, played: int) -> None:
+    """The guide says 20 ms to 30 s, and not what happens otherwise."""
+    stream = opened(CarrierOptions(short_chunks=rule))
+    stream.receive_text(encode_media(bytes(80)), 1)
+    stream.texts_to_send(100)
+
+    assert (played, 1 - played) == (stream.counters.packets_played, stream.counters.errors_out)
 
 
 def test_target_legs_opposite_plays_nothing_on_one_leg() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from callpath.simulator.options import CarrierOptions
-from callpath.simulator.sender import RETRIES_MAX, RETRIES_MS_MAX
+from callpath.simulator.refusal import RETRIES_MAX, RETRIES_MS_MAX
 
 
 def test_webhook_defaults_stay_within_the_documented_bounds() -> None:

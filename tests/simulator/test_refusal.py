@@ -48,7 +48,15 @@ def test_null_counts_as_absent(name: str) -> None:
         "playback_start": {"media_name": "x"},
         "transfer": {"to": "sip:someone@example.com"},
         "streaming_start": {"stream_url": "ws://127.0.0.1/x"},
+        "send_dtmf": {"digits": "1"},
+        "gather_using_audio": {"media_name": "x"},
+        "gather_using_speak": {"payload": "x", "voice": "female"},
+        "record_start": {"format": "wav", "channels": "dual"},
+        "fork_start": {"target": "udp:192.0.2.1:9000"},
+        "bridge": {"call_control_id": "v3:x"},
     }
+    if name == "client_state_update":
+        return  # its one field is required
 
     accept_command(name, whole.get(name, {}) | {"client_state": None, "stream_codec": None, "stop": None})
 
@@ -108,6 +116,47 @@ def test_a_bad_connection_id_has_telnyxs_words() -> None:
             "/timeout_secs",
         ),
         ("transfer", {}, "10004", "/to"),
+        (
+            "dial",
+            {"connection_id": "1", "to": "+15555550123", "from": "+15555550199", "bridge_on_answer": True},
+            "10004",
+            "/link_to",
+        ),
+        ("transfer", {"to": "+15555550123", "send_digits_on_answer": "2-3"}, "10032", "/send_digits_on_answer"),
+        ("send_dtmf", {"digits": "12x"}, "10032", "/digits"),
+        ("send_dtmf", {"digits": "1", "duration_millis": 99}, "10033", "/duration_millis"),
+        ("gather", {"maximum_digits": 129}, "10033", "/maximum_digits"),
+        ("gather", {"minimum_digits": "1"}, "10026", "/minimum_digits"),
+        ("gather_using_audio", {}, "10004", "/audio_url"),
+        ("gather_using_audio", {"audio_url": "http://e.com/a.wav", "media_name": "a"}, "10015", "/media_name"),
+        ("gather_using_speak", {"payload": "x", "voice": "f", "invalid_payload": "x" * 3001}, "90010", None),
+        ("gather_using_speak", {"payload": "x", "voice": "f", "language": "tlh"}, "10032", "/language"),
+        ("record_start", {"format": "wav"}, "10004", "/channels"),
+        ("record_start", {"format": "ogg", "channels": "dual"}, "10032", "/format"),
+        ("record_start", {"format": "wav", "channels": "dual", "max_length": 14_401}, "10033", "/max_length"),
+        ("answer", {"record_custom_file_name": "x" * 41}, "10033", "/record_custom_file_name"),
+        ("answer", {"custom_headers": [{"name": "X"}]}, "10026", "/custom_headers/0"),
+        ("answer", {"webhook_urls": {"call.hangup": "nowhere"}}, "10003", "/webhook_urls/call.hangup"),
+        (
+            "answer",
+            {"webhook_retries_policies": {"call.hangup": {"retries_ms": [1] * 6}}},
+            "10033",
+            "/webhook_retries_policies/call.hangup/retries_ms",
+        ),
+        (
+            "answer",
+            {"webhook_retries_policies": {"call.hangup": {"retries_ms": [60_001]}}},
+            "10033",
+            "/webhook_retries_policies/call.hangup/retries_ms",
+        ),
+        ("playback_start", {"audio_url": "a.wav"}, "10003", "/audio_url"),
+        ("playback_start", {"media_name": "a", "loop": "often"}, "10032", "/loop"),
+        ("playback_start", {"media_name": "a", "overlay": True, "target_legs": "both"}, "10032", "/target_legs"),
+        ("playback_stop", {"stop": "now"}, "10032", "/stop"),
+        ("fork_start", {"rx": "udp:192.0.2.1:9"}, "10004", "/target"),
+        ("transcription_start", {"transcription_tracks": "all"}, "10032", "/transcription_tracks"),
+        ("client_state_update", {}, "10004", "/client_state"),
+        ("bridge", {}, "10004", "/call_control_id"),
     ],
 )
 def test_wrong_bodies_get_the_documented_code(name: str, body: Json, code: str, pointer: str | None) -> None:

@@ -202,7 +202,7 @@ def test_faults_and_figures_are_listed() -> None:
     """The table by which a server is judged."""
     rows = json.loads(run("faults", "--json").stdout)
 
-    assert {"drops", "second_connection", "webhook_duplicated"} <= {row["name"] for row in rows}
+    assert {"drops", "second_connection", "webhook_duplicated", "api_429"} <= {row["name"] for row in rows}
     assert all(row["server_must"] and row["doctor_says"] for row in rows)
     assert "A server must: Use each chunk once." in run("faults").stdout
     assert "p99" not in run("figures").stdout

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from callpath.audio.tone import dominant_frequency_hz, find_delay_ms, tone
-from callpath.audio.wav import read_wav
+from callpath.audio.wav import read_wav, read_wav_sides, write_wav
 from callpath.errors import ConfigError
 from callpath.simulator.caller import CallFailed
 from callpath.simulator.options import CarrierOptions
@@ -29,13 +29,14 @@ async def test_an_echoing_bot_is_heard(tmp_path: Path) -> None:
         await call.hangup()
         await call.ended()
 
+        await bot.until(lambda: bot.frames[-1]["event"] == "stop")
+
         assert call.failure is None
         assert abs(dominant_frequency_hz(call.heard[800:4000], 8000) - 440) < 2
         assert ["call.initiated", "call.answered", "streaming.started"] == bot.names()[:3]
         assert {"call.dtmf.received", "call.hangup", "streaming.stopped"} == set(bot.names()[3:])
         assert [("answer", 200), ("streaming_start", 200)] == bot.replies
         assert ["1", "#"] == [frame["dtmf"]["digit"] for frame in bot.frames if frame["event"] == "dtmf"]
-        assert "stop" == bot.frames[-1]["event"]
         call.write_recording(tmp_path / "call.wav")
         assert read_wav(tmp_path / "call.wav")[0].size >= 4800
 
@@ -315,3 +316,114 @@ def test_the_shipped_voice_is_speech() -> None:
 
     assert 16000 == rate_hz
     assert 3.0 < pcm.size / rate_hz < 4.0
+
+
+# --- what Telnyx does itself -----------------------------------------------------------------------------------------
+
+
+async def test_a_file_is_fetched_played_recorded_and_downloaded(tmp_path: Path) -> None:
+    """The whole circle of a voicemail: prompt heard, recording at its address, the voice in it."""
+    write_wav(tmp_path / "menu.wav", tone(1000, duration_ms=400), 8000)
+    options = CarrierOptions(media={"menu": tmp_path / "menu.wav"})
+    async with Simulator(options=options) as telnyx, running(telnyx) as bot:
+        call = await telnyx.call(say=tone(440, duration_ms=2000))
+        await call.stream_started()
+        me = call.call.leg.call_control_id
+        await bot.act(me, "record_start", {"format": "wav", "channels": "dual"})
+        await bot.act(me, "playback_start", {"media_name": "menu", "target_legs": "self"})
+        await bot.act(me, "playback_start", {"media_name": "other"})
+        await bot.until(lambda: bot.names().count("call.playback.ended") == 2)
+        await bot.act(me, "record_stop", {})
+        await bot.until(lambda: "call.recording.saved" in bot.names())
+        saved = next(event["payload"] for event in bot.events if event["event_type"] == "call.recording.saved")
+        async with httpx2.AsyncClient(trust_env=False) as http:
+            answer = await http.get(saved["recording_urls"]["wav"])
+        (tmp_path / "saved.wav").write_bytes(answer.content)
+        (said, heard), rate_hz = read_wav_sides(tmp_path / "saved.wav")
+        statuses = [event["payload"].get("status") for event in bot.events if "playback" in event["event_type"]]
+
+        assert (200, "audio/wav", 8000) == (answer.status_code, answer.headers["content-type"], rate_hz)
+        assert abs(dominant_frequency_hz(said[800:2400], 8000) - 440) < 2
+        spectrum = np.abs(np.fft.rfft(heard))
+        at_1000 = spectrum[round(1000 * heard.size / 8000) - 3 : round(1000 * heard.size / 8000) + 4]
+        assert at_1000.max() > 20 * np.median(spectrum)
+        assert {"completed", "file_not_found"} == {status for status in statuses if status is not None}
+
+
+async def test_a_file_over_http(tmp_path: Path) -> None:
+    """By its URL, as most programs play; an answer of 404 is file_not_found."""
+    async with Simulator() as telnyx, running(telnyx, None, answers=True) as bot:
+        call = await telnyx.call()
+        await call.answered()
+        await bot.act(call.call.leg.call_control_id, "playback_start", {"audio_url": f"{bot.base}/none.wav"})
+        await bot.until(lambda: "call.playback.ended" in bot.names())
+
+        assert "file_not_found" == bot.events[-1]["payload"]["status"]
+
+
+async def test_two_bridged_callers_hear_each_other_and_end_together() -> None:
+    """`bridge`: what one says is in the other's ear."""
+    async with Simulator() as telnyx, running(telnyx, STREAM | {"stream_bidirectional_mode": "mp3"}) as bot:
+        one, other = await telnyx.call(say=tone(440, duration_ms=5000)), await telnyx.call()
+        await one.stream_started()
+        await other.stream_started()
+        command = {"call_control_id": other.call.leg.call_control_id}
+        await bot.act(one.call.leg.call_control_id, "bridge", command)
+        await bot.until(lambda: bot.names().count("call.bridged") == 2)
+        await one.until(lambda: False, 200)
+        await one.hangup()
+        await other.ended()
+        heard = other.heard
+
+        assert abs(dominant_frequency_hz(heard[np.flatnonzero(heard)[0] :], 8000) - 440) < 10
+
+
+async def test_a_leg_of_another_codec_says_so() -> None:
+    """Outside North America; `stream_codec` does not help there in this fault, and `start` tells the truth."""
+    async with Simulator() as telnyx, running(telnyx, STREAM | {"stream_codec": "L16"}) as bot:
+        call = await telnyx.call(faults=["leg_codec=PCMA"], say=tone(440, duration_ms=300))
+        await call.stream_started()
+        await bot.until(lambda: len(bot.frames) > 3)
+        answered = next(event for event in bot.events if event["event_type"] == "call.answered")
+
+        assert "PCMA" == bot.frames[1]["start"]["media_format"]["encoding"] == answered["payload"]["codec"]
+
+
+async def test_events_can_come_in_any_order() -> None:
+    """Telnyx keeps none; each is delivered all the same."""
+    async with (
+        Simulator(options=CarrierOptions(webhook_shuffle_ms=50)) as telnyx,
+        running(telnyx, answers=False) as bot,
+    ):
+        call = await telnyx.call()
+        await call.hangup()
+        await call.ended()
+
+        assert {"call.initiated", "call.hangup"} == set(bot.names())
+
+
+async def test_a_linked_dial_is_bridged_when_it_is_answered() -> None:
+    """`link_to` with bridge_on_answer: one session, one command, two people talking; digits first, for an extension."""
+    async with Simulator() as telnyx, running(telnyx) as bot:
+        one = await telnyx.call(from_="+15555550111")
+        await one.stream_started()
+        dial = {
+            "connection_id": telnyx.options.connection_id,
+            "to": "+15555550133",
+            "from": "+15555550199",
+            "link_to": one.call.leg.call_control_id,
+            "bridge_intent": True,
+            "bridge_on_answer": True,
+            "send_digits_on_answer": "2w",
+        }
+        async with httpx2.AsyncClient(trust_env=False, headers={"authorization": f"Bearer {telnyx.api_key}"}) as http:
+            lost = await http.post(f"{telnyx.api_base}/calls", json=dial | {"link_to": "v3:nobody"})
+            await http.post(f"{telnyx.api_base}/calls", json=dial)
+        other = await telnyx.next_dialled()
+        await bot.until(lambda: bot.names().count("call.bridged") == 2)
+        await one.hangup()
+        await other.ended()
+
+        assert (422, "90015") == (lost.status_code, lost.json()["errors"][0]["code"])
+        assert one.call.leg.call_session_id == other.call.leg.call_session_id
+        assert ("+15555550111", "2w") == (other.call.leg.from_, other.call.digits_sent)

@@ -18,6 +18,7 @@ from callpath.wire.signature import (
     load_public_key,
     public_key_text,
     sign,
+    sign_version_1,
     verify,
 )
 
@@ -124,3 +125,14 @@ def test_a_key_of_another_kind() -> None:
 
     with pytest.raises(ConfigError, match="not an Ed25519"):
         load_public_key(text)
+
+
+def test_version_1_is_named_as_such() -> None:
+    """Its HMAC cannot be checked with the public key: the setting is wrong, not the key."""
+    headers = sign_version_1(BODY, "secret", NOW)
+
+    assert headers["x-telnyx-signature"].startswith(f"t={NOW},h=")
+    assert headers != sign_version_1(BODY, "other", NOW)
+    with pytest.raises(SignatureError) as caught:
+        verify(BODY, headers, PUBLIC, NOW)
+    assert "api_version_1" == caught.value.reason

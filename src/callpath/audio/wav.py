@@ -41,6 +41,11 @@ def read_wav(path: Path | str) -> tuple[Pcm, int]:
         content = Path(path).read_bytes()
     except OSError as error:
         raise AudioError(f"{name} cannot be read: {error.strerror}") from error
+    return parse_wav(content, name)
+
+
+def parse_wav(content: bytes, name: str) -> tuple[Pcm, int]:
+    """The same for a file's bytes, as they came over a network; `name` stands in errors. Raises AudioError."""
     if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
         raise _unusable(name, "is not a WAV file")
     form: bytes | None = None

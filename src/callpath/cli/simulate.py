@@ -214,6 +214,7 @@ def scenario(
 @app.command("faults")
 def faults(as_json: AsJson = False) -> None:
     """List what can go wrong, what a server must do then, and what the doctor should call it."""
+    from callpath.simulator import control_faults as control_faults  # they join the table
     from callpath.simulator.link import FAULTS, fault_fields
 
     rows = [

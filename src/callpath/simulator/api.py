@@ -6,7 +6,9 @@ Start at `build_app`. What is legal in a call is decided in `call`, what a body 
 from __future__ import annotations
 
 import hmac
+import math
 import re
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Protocol
 
@@ -15,8 +17,10 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from callpath.errors import RemoteProtocolError
+from callpath.simulator.link import ApiAnswer
 from callpath.simulator.refusal import Refused, refuse
 from callpath.wire.api import (
     ActiveCall,
@@ -27,6 +31,7 @@ from callpath.wire.api import (
     WebhookDelivery,
     encode_errors,
 )
+from callpath.wire.command import COMMANDS
 from callpath.wire.document import Document, Json, parse_json, write
 
 BODY_BYTES_MAX = 1 << 20
@@ -35,22 +40,26 @@ BODY_BYTES_MAX = 1 << 20
 PAGE_SIZE, PAGE_SIZE_MAX = 20, 250
 """Documented for call_events and webhook_deliveries."""
 
-ACTIONS = ("answer", "hangup", "playback_start", "reject", "speak", "streaming_start", "streaming_stop", "transfer")
+ACTIONS = tuple(name for name in COMMANDS if name != "dial")
 
 NOT_SIMULATED = (
-    "bridge",
-    "client_state_update",
-    "fork_start",
-    "fork_stop",
-    "gather",
-    "gather_using_audio",
-    "gather_using_speak",
-    "playback_stop",
-    "record_start",
-    "record_stop",
-    "send_dtmf",
-    "transcription_start",
-    "transcription_stop",
+    "ai_assistant_add_messages",
+    "ai_assistant_join",
+    "ai_assistant_start",
+    "ai_assistant_stop",
+    "conversation_relay_start",
+    "conversation_relay_stop",
+    "enqueue",
+    "gather_using_ai",
+    "leave_queue",
+    "pay",
+    "refer",
+    "send_sip_info",
+    "siprec_start",
+    "siprec_stop",
+    "suppression_start",
+    "suppression_stop",
+    "switch_supervisor_role",
 )
 """Actions that Telnyx has and this stand-in has not: answered with 501, so that nobody takes them for done."""
 
@@ -63,7 +72,15 @@ class Exchange(Protocol):
 
     def dial(self, document: Json) -> CallStatus: ...
 
-    async def command(self, call_control_id: str, name: str, document: Json) -> None: ...
+    async def command(self, call_control_id: str, name: str, document: Json) -> Json: ...
+
+    def api_fault(self, call_control_id: str | None, name: str) -> ApiAnswer | None: ...
+
+    async def pause(self, duration_ms: float) -> None: ...
+
+    def request_limit(self) -> RateLimit | None: ...
+
+    def recording_file(self, name: str) -> bytes | None: ...
 
     def status(self, call_control_id: str) -> CallStatus: ...
 
@@ -80,16 +97,32 @@ def build_app(exchange: Exchange) -> Starlette:
     """The ASGI application, all routes below /v2."""
 
     async def dial(request: Request) -> Response:
-        return _data(write(exchange.dial(await _body(request))))
+        body = await _body(request)
+
+        async def carry_out() -> Json:
+            return write(exchange.dial(body))
+
+        return await _met(exchange, exchange.api_fault(None, "dial"), carry_out)
 
     async def act(request: Request) -> Response:
-        name = request.path_params["action"]
+        name, call_control_id = request.path_params["action"], request.path_params["call_control_id"]
         if name in NOT_SIMULATED:
             raise Refused(501, _not_simulated(name))
-        if name not in ACTIONS:
+        if name not in ACTIONS or request.method != COMMANDS[name].METHOD:
             raise refuse("10005")
-        await exchange.command(request.path_params["call_control_id"], name, await _body(request))
-        return _data({"result": "ok"})
+        body = await _body(request)
+
+        async def carry_out() -> Json:
+            return await exchange.command(call_control_id, name, body)
+
+        return await _met(exchange, exchange.api_fault(call_control_id, name), carry_out)
+
+    async def recording(request: Request) -> Response:
+        name = request.path_params["name"]
+        content = exchange.recording_file(name)
+        if content is None:  # as the storage behind Telnyx's addresses answers when their time is over
+            return Response("Request has expired", status_code=403)
+        return Response(content, media_type="audio/wav" if name.endswith(".wav") else "audio/mpeg")
 
     async def status(request: Request) -> Response:
         return _data(write(exchange.status(request.path_params["call_control_id"])))
@@ -145,6 +178,7 @@ def build_app(exchange: Exchange) -> Starlette:
             route("/webhook_deliveries", deliveries, "GET"),
             route("/webhook_deliveries/{id}", delivery, "GET"),
             route("/call_control_applications/{id}", application, "GET"),
+            Route("/recordings/{name}", recording, methods=["GET"]),
             Route("/{path:path}", _guarded(exchange, unknown), methods=list(every)),
         ]
     )
@@ -160,11 +194,75 @@ def _guarded(
             given = request.headers.get("authorization", "")
             if not hmac.compare_digest(given.encode(), f"Bearer {exchange.api_key}".encode()):
                 raise refuse("10009")
-            return await handle(request)
+            if limit is not None and not limit.take():
+                raise refuse("10011")
+            answer = await handle(request)
         except Refused as refused:
-            return Response(encode_errors(*refused.errors), status_code=refused.status, media_type="application/json")
+            answer = Response(encode_errors(*refused.errors), status_code=refused.status, media_type="application/json")
+        if limit is not None:
+            answer.headers.update(limit.headers())
+        return answer
 
+    limit = exchange.request_limit()
     return guarded
+
+
+class RateLimit:
+    """At most `most` in any `window_ms`. `now_ms` is the clock."""
+
+    def __init__(self, most: int, window_ms: float, now_ms: Callable[[], float]) -> None:
+        self._most = most
+        self._window_ms = window_ms
+        self._now_ms = now_ms
+        self._taken: deque[float] = deque()
+
+    def take(self) -> bool:
+        """Whether one more is within the limit; then it counts."""
+        self._forget()
+        if len(self._taken) >= self._most:
+            return False
+        self._taken.append(self._now_ms())
+        return True
+
+    def headers(self) -> dict[str, str]:
+        """Telnyx's three: the limit, what is left of it, and the seconds until there is more."""
+        self._forget()
+        wait_ms = self._taken[0] + self._window_ms - self._now_ms() if self._taken else 0.0
+        return {
+            "x-ratelimit-limit": str(self._most),
+            "x-ratelimit-remaining": str(self._most - len(self._taken)),
+            "x-ratelimit-reset": str(math.ceil(wait_ms / 1000)),
+        }
+
+    def _forget(self) -> None:
+        while self._taken and self._now_ms() - self._taken[0] >= self._window_ms:
+            self._taken.popleft()
+
+
+async def _met(exchange: Exchange, fault: ApiAnswer | None, carry_out: Callable[[], Awaitable[Json]]) -> Response:
+    """The answer to a command, or what a fault makes of it. Raises Refused."""
+    data = await carry_out() if fault is None or fault.carried_out else None
+    if fault is None:
+        return _data(data or {})
+    await exchange.pause(fault.delay_ms)
+    if fault.status == 0:
+        return _Reset()
+    if data is not None:
+        return _data(data)
+    error = ApiError(code=fault.code, title=fault.title, meta={"simulated_by": "callpath"})
+    return Response(encode_errors(error), status_code=fault.status, media_type="application/json")
+
+
+class _Reset(Response):
+    """No answer: the connection breaks."""
+
+    async def __call__(self, _: Scope, receive: Receive, __: Send) -> None:
+        # ASGI has no word for it; uvicorn's `receive` belongs to the exchange, which has the connection.
+        transport = getattr(getattr(receive, "__self__", None), "transport", None)
+        assert transport is not None, "the stand-in runs on uvicorn"
+        transport.abort()
+        while (await receive())["type"] != "http.disconnect":
+            pass  # uvicorn would complain of an answer that never began
 
 
 async def _body(request: Request) -> Json:

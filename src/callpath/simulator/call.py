@@ -7,26 +7,67 @@ Feed it commands and what the party at the phone does; carry out the effects it 
 from __future__ import annotations
 
 import heapq
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
+import numpy as np
+
+from callpath.audio.codec import Encoder, Pcm, open_encoder
+from callpath.audio.resample import resample_file_audio
+from callpath.audio.tone import tone
+from callpath.errors import AudioError
 from callpath.simulator.carrier import PACKET_MS, CarrierStream, StreamRequest, iso_time
+from callpath.simulator.gather import Gathering, Result
+from callpath.simulator.line import PhoneLine
+from callpath.simulator.notices import Notices
 from callpath.simulator.options import CarrierOptions
+from callpath.simulator.recording import Recording
 from callpath.simulator.refusal import refuse
+from callpath.simulator.sound import (
+    SAMPLE_RATE_HZ,
+    Began,
+    Ended,
+    Happening,
+    Sound,
+    Sounds,
+    Status,
+    decode_content,
+    hum,
+    key_tones,
+    repeats,
+    silence,
+)
 from callpath.wire.api import ActiveCall, CallStatus
 from callpath.wire.command import (
     Answer,
+    Bridge,
     Command,
     Dial,
     Encoding,
+    ForkStart,
+    ForkStop,
+    Gather,
+    GatherStop,
+    GatherUsingAudio,
+    GatherUsingSpeak,
     Hangup,
     PlaybackStart,
+    PlaybackStop,
+    RecordPause,
+    RecordResume,
+    RecordStart,
+    RecordStop,
     Reject,
+    SendDtmf,
     Speak,
     StreamCodec,
     StreamingStart,
     StreamingStop,
+    TranscriptionStart,
+    TranscriptionStop,
     Transfer,
 )
 from callpath.wire.ids import CallControlId, LegId, SessionId, StreamId
@@ -35,20 +76,30 @@ from callpath.wire.webhook import (
     CallAnswered,
     CallBridged,
     CallDtmfReceived,
+    CallForkStarted,
+    CallForkStopped,
+    CallGatherEnded,
     CallHangup,
+    CallHold,
     CallInitiated,
+    CallMachineDetectionEnded,
     CallPayload,
     CallPlaybackEnded,
     CallPlaybackStarted,
     CallQuality,
+    CallRecordingError,
+    CallRecordingSaved,
     CallSpeakEnded,
     CallSpeakStarted,
+    CallTranscription,
     InboundQuality,
     OutboundQuality,
+    RecordingUrls,
     StreamingFailed,
     StreamingStarted,
     StreamingStopped,
     StreamParams,
+    TranscriptionData,
     Webhook,
 )
 
@@ -57,6 +108,24 @@ DUPLICATE_MS = 60_000
 
 KEPT_MS = 600_000
 """How long an ended call can still be asked for. Documented."""
+
+TIME_LIMIT_S = 14_400
+"""Longest outbound call, documented as default and maximum."""
+
+RING_S = 30
+"""How long a dialled phone rings, documented default."""
+
+KEY_MS = 250
+"""Length of a tone of send_dtmf, documented default."""
+
+BEEP = tone(1_000, duration_ms=200)
+"""`play_beep` of a recording. How Telnyx's sounds is unknown."""
+
+NEEDS_ANSWER = (
+    StreamingStart, StreamingStop, Speak, PlaybackStart, PlaybackStop, Gather, GatherUsingAudio, GatherUsingSpeak,
+    GatherStop, SendDtmf, RecordStop, TranscriptionStart, TranscriptionStop, ForkStart, ForkStop, Bridge,
+)  # fmt: skip
+"""Commands that are refused with 90034 before the call is answered."""
 
 State = Literal["parked", "ringing", "answered", "ended"]
 
@@ -82,6 +151,9 @@ class SendWebhook:
     webhook: Webhook
     url: str | None
     """The call's own address for this event, if a command set one."""
+    method: Literal["POST", "GET"] = "POST"
+    retries_ms: tuple[int, ...] | None = None
+    """The call's own pauses before each retry of this event, if a command set them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,18 +177,28 @@ class DialParty:
     transfer: Transfer
 
 
-Effect = SendWebhook | OpenStream | StopStream | DialParty
+@dataclass(frozen=True, slots=True)
+class JoinLegs:
+    """Bridge this call with the one that the command names. Say `bridged` to both, and later `unbridged`."""
+
+    command: Bridge
 
 
-@dataclass(slots=True)
-class _Sound:
-    """Something that Telnyx itself plays: a speak or a playback."""
+@dataclass(frozen=True, slots=True)
+class FetchSound:
+    """Get the file of this sound, by its `audio_url` or `media_name`, then say `sound_fetched`."""
 
-    command: Speak | PlaybackStart
-    starts_at_ms: float
-    ends_at_ms: float
-    sound_id: str
-    started: bool = False
+    sound: Sound
+
+
+@dataclass(frozen=True, slots=True)
+class SaveRecording:
+    """Make the file of this recording, then say `recording_saved`."""
+
+    recording: Recording
+
+
+Effect = SendWebhook | OpenStream | StopStream | DialParty | JoinLegs | FetchSound | SaveRecording
 
 
 class CarrierCall:
@@ -130,7 +212,6 @@ class CarrierCall:
         new_id: Callable[[], str],
         epoch_unix_ms: float = 0.0,
         client_state: str | None = None,
-        webhook_url: str | None = None,
     ) -> None:
         self.leg = leg
         self.state: State = "parked" if leg.direction == "incoming" else "ringing"
@@ -140,35 +221,60 @@ class CarrierCall:
         self.hangup: CallHangup | None = None
         self.ended_at_ms: float | None = None
         self.answered_at_ms: float | None = None
+        self.reconnects = options.reconnect
+        """Whether a lost stream is opened once more. TeXML has a setting of its own."""
+        self.recording_id: str | None = None
+        """Of the recording that answer or dial asked for."""
+        self.opposite: CarrierCall | None = None
+        """The leg that this one is bridged to."""
+        self.line = PhoneLine(options.l16_byte_order)
+        """What the party hears that no stream of this leg brings."""
+        self.digits_sent = ""
+        """What send_dtmf played to the phone."""
         self._options = options
         self._new_id = new_id
         self._epoch_unix_ms = epoch_unix_ms
         self._client_state = client_state
-        self._webhook_url = webhook_url
-        self._webhook_urls: dict[str, str] = {}
+        self._notices = Notices()
         self._began_at_ms = 0.0
         self._seen: dict[str, float] = {}
         self._timers: list[tuple[float, int, Callable[[float], list[Effect]]]] = []
         self._timer_number = 0
         self._answering = False
+        self._commanded = False
         self._sends_silence = False
-        self._sounds: list[_Sound] = []
-        self._sound_packets = 0
+        self._sounds = Sounds()
+        self._bridged_at_ms: float | None = None
+        self._bridged_ms = 0.0
+        self._encoder: Encoder | None = None
+        self._gathering: Gathering | None = None
+        self._recordings: list[Recording] = []
+        self._recording_asked: RecordStart | None = None
+        self._digits_asked: str | None = None
+        self._transcribed: str | None = None
+        self._fork: ForkStart | None = None
         self._with_answer: Answer | Dial | None = None
 
     # --- the party at the phone ---
 
-    def begin(self, now_ms: float, dial: Dial | None = None) -> list[Effect]:
-        """The call comes in, or goes out by `dial`."""
+    def begin(self, now_ms: float, placed: Dial | Transfer | None = None) -> list[Effect]:
+        """The call comes in, or goes out by `placed`."""
         self._began_at_ms = now_ms
         leg = self.leg
+        options = self._options
+        if placed is not None:
+            self._notices.read(placed)
+            self._read_recording(placed)
+            self._digits_asked = placed.extra.get("send_digits_on_answer")
+            self._at(now_ms + 1000 * (placed.timeout_secs or RING_S), self._ring_out)
+            limit_ms = 1000 * (placed.time_limit_secs or TIME_LIMIT_S)
+            self._at(now_ms + limit_ms, lambda at: self._end(at, "time_limit", "unknown", "200"))
+        elif leg.direction == "incoming" and options.first_command_timeout:
+            self._at(now_ms + 1000 * options.first_command_timeout_secs, self._first_command_due)
+        dial = placed if isinstance(placed, Dial) else None
         if dial is not None:
             self._with_answer = dial
             self._sends_silence = bool(dial.send_silence_when_idle)
-            self._webhook_urls = _webhook_urls(dial)
-            self._at(now_ms + 1000 * (dial.timeout_secs or 30), self._ring_out)  # 30 s is the documented default
-            if dial.time_limit_secs:
-                self._at(now_ms + 1000 * dial.time_limit_secs, lambda at: self._end(at, "time_limit", "unknown", "200"))
         incoming = leg.direction == "incoming"
         effects: list[Effect] = [
             self._webhook(
@@ -221,11 +327,29 @@ class CarrierCall:
             return []
         if self.stream is not None:
             self.stream.press(digit, now_ms)
-        return [self._webhook(now_ms, "call.dtmf.received", CallDtmfReceived, **self._parties(), digit=digit)]
+        pressed = self._webhook(now_ms, "call.dtmf.received", CallDtmfReceived, **self._parties(), digit=digit)
+        return [pressed, *self._gather_digit(digit, now_ms)]
 
-    def bridged(self, now_ms: float) -> list[Effect]:
-        """This leg was joined to another."""
+    def bridged(self, other: CarrierCall, now_ms: float) -> list[Effect]:
+        """This leg was joined to `other`: from now on each party hears what goes to "opposite"."""
+        self.opposite = other
+        self._bridged_at_ms = now_ms
+        for stream in self.streams:
+            self._connect_opposite(stream)
         return [self._webhook(now_ms, "call.bridged", CallBridged, **self._parties())]
+
+    def unbridged(self, now_ms: float, *, held: bool = False) -> list[Effect]:
+        """The other leg is gone and this one stays, parked or on hold."""
+        self._leave_bridge(now_ms)
+        return [self._webhook(now_ms, "call.hold", CallHold, **self._parties())] if held else []
+
+    def transcript(self, text: str, now_ms: float, *, track: str = "inbound", is_final: bool = True) -> list[Effect]:
+        """Somebody said `text`: an event, if the application asked for a transcription of that track."""
+        if self._transcribed not in (track, "both") or self.state != "answered":
+            return []
+        # The track is documented for engine B only; the confidence is made up.
+        said = TranscriptionData(transcript=text, confidence=0.9, is_final=is_final, transcription_track=track)
+        return [self._webhook(now_ms, "call.transcription", CallTranscription, transcription_data=said)]
 
     # --- the application's commands ---
 
@@ -234,6 +358,7 @@ class CarrierCall:
         if command.command_id is not None and self._is_repeated(command.command_id, now_ms):
             return []
         self._check(command)
+        self._commanded = True
         if command.command_id is not None:
             self._seen[command.command_id] = now_ms
         if command.client_state is not None:
@@ -255,6 +380,34 @@ class CarrierCall:
                 return self._stop_stream(now_ms)
             case Speak() | PlaybackStart():
                 return self._play(command, now_ms)
+            case PlaybackStop():
+                overlay = bool(command.overlay)
+                return self._told(self._sounds.stop(now_ms, command.stop or "all", "cancelled", overlay=overlay))
+            case SendDtmf():
+                self._send_digits(command.digits, command.duration_millis or KEY_MS, now_ms)
+                return []  # no webhook is documented
+            case Gather() | GatherUsingAudio() | GatherUsingSpeak():
+                return self._start_gather(command, now_ms)
+            case GatherStop():
+                return self._end_gather(now_ms, "cancelled")
+            case RecordStart():
+                return self._start_recording(command, self._new_id(), now_ms)
+            case RecordPause() | RecordResume() | RecordStop():
+                return self._steer_recordings(command, now_ms)
+            case TranscriptionStart():
+                self._transcribed = command.transcription_tracks or "inbound"
+                return []
+            case TranscriptionStop():
+                self._transcribed = None
+                return []
+            case ForkStart():
+                self._fork = command
+                started = self._webhook(now_ms, "call.fork.started", CallForkStarted, stream_type="decrypted")
+                return [*self._stop_stream(now_ms), started]
+            case ForkStop():
+                return self._end_fork(now_ms)
+            case Bridge():
+                return [JoinLegs(command)]
             case Transfer():
                 return [DialParty(command)]
             case _:
@@ -271,14 +424,28 @@ class CarrierCall:
         match command:
             case Answer() if outgoing:
                 raise refuse("90102")
-            case StreamingStart() | StreamingStop() | Speak() | PlaybackStart() if self.state != "answered":
+            case RecordStart() if self.state != "answered":
+                raise refuse("90020")
+            case _ if isinstance(command, NEEDS_ANSWER) and self.state != "answered":
                 raise refuse("90034")
+            case StreamingStart() | ForkStart() if self._fork is not None:
+                # One streaming or fork operation for each call; the code for a second fork is not documented.
+                raise refuse("90045")
             case StreamingStart() if self.stream is not None:
                 raise refuse("90045")
+            case ForkStart() if self.stream is not None and self._options.fork_on_stream == "refused":
+                raise refuse("90045")
+            case ForkStop() if self._fork is None:
+                raise refuse("90031")
             case StreamingStop() if self.stream is None or (
                 command.stream_id is not None and command.stream_id != self.stream.request.stream_id
             ):
                 raise refuse("90048")
+            case TranscriptionStart() if self._transcribed is not None:
+                raise refuse("90054")
+            case PlaybackStart(overlay=True) if not self._sounds.playing:
+                # Only beside a playback that is no overlay, says the guide; the code is not documented.
+                raise refuse("90033", detail="An overlay can only be played while another audio is playing.")
             case Reject() if self.state == "answered" or outgoing:
                 # "Only before answering" is documented, a code is not.
                 raise refuse("10015")
@@ -286,13 +453,12 @@ class CarrierCall:
                 pass
 
     def _receive_answer(self, command: Answer, now_ms: float) -> list[Effect]:
-        if command.webhook_url is not None:
-            self._webhook_url = command.webhook_url
-        self._webhook_urls |= _webhook_urls(command)
+        self._notices.read(command)
         if self._answering or self.state == "answered":
             return []  # a second answer: what Telnyx does is unknown
         self._answering = True
         self._with_answer = command
+        self._read_recording(command)
         self._sends_silence = bool(command.send_silence_when_idle)
         self._at(now_ms + self._options.answer_ms, self._answer)
         return []
@@ -313,9 +479,30 @@ class CarrierCall:
                 sampling_rate=8000 if self.leg.codec != "AMR-WB" else 16000,
             )
         ]
-        if self._with_answer is not None and self._with_answer.stream_url:
-            effects += self._open_stream(self._with_answer)
+        command = self._with_answer
+        if self._digits_asked is not None:
+            self._send_digits(self._digits_asked, KEY_MS, now_ms)
+        if self._recording_asked is not None and self.recording_id is not None:
+            effects += self._start_recording(self._recording_asked, self.recording_id, now_ms)
+        if command is not None and command.extra.get("transcription"):
+            self._transcribed = "inbound"
+        if isinstance(command, Dial) and command.answering_machine_detection not in (None, "disabled"):
+            premium = command.answering_machine_detection == "premium"
+            self._at(now_ms + self._options.amd_ms, lambda at: self._detected(at, premium))
+        if command is not None and command.stream_url:
+            effects += self._open_stream(command)
         return effects
+
+    def _detected(self, now_ms: float, premium: bool) -> list[Effect]:
+        result = self._options.amd_result
+        if premium and result == "human":
+            result = "human_residence"
+        name = "call.machine.premium.detection.ended" if premium else "call.machine.detection.ended"
+        return [self._webhook(now_ms, name, CallMachineDetectionEnded, **self._parties(), result=result)]
+
+    def _first_command_due(self, now_ms: float) -> list[Effect]:
+        # Which cause Telnyx names is unknown.
+        return [] if self._commanded else self._end(now_ms, "timeout", "unknown", "480")
 
     # --- streams ---
 
@@ -329,6 +516,8 @@ class CarrierCall:
 
     def _start(self, request: StreamRequest) -> list[Effect]:
         self.stream = CarrierStream(request, self._options, epoch_unix_ms=self._epoch_unix_ms)
+        self.stream.beside = self._beside
+        self._connect_opposite(self.stream)
         self.streams.append(self.stream)
         return [OpenStream(self.stream)]
 
@@ -366,7 +555,7 @@ class CarrierCall:
     def stream_lost(self, stream: CarrierStream, now_ms: float) -> list[Effect]:
         """The socket went away without our doing: once more, or failed, as the options say."""
         reopened = sum(one.request.url == stream.request.url for one in self.streams) > 1
-        if self._options.reconnect and not reopened and self.state == "answered" and self.stream is stream:
+        if self.reconnects and not reopened and self.state == "answered" and self.stream is stream:
             return self._start(replace(stream.request, stream_id=StreamId(self._new_id())))
         return self.stream_failed(stream, "disconnected", now_ms)
 
@@ -378,38 +567,264 @@ class CarrierCall:
 
     # --- what Telnyx itself plays ---
 
-    def _play(self, command: Speak | PlaybackStart, now_ms: float) -> list[Effect]:
+    def _play(
+        self, command: Speak | PlaybackStart, now_ms: float, *, tells: bool = True, prompts: bool = False
+    ) -> list[Effect]:
         """Sounds queue, so one begins when the one before it has ended."""
-        starts_at_ms = max([now_ms, *(sound.ends_at_ms for sound in self._sounds)])
-        duration_ms = (
-            self._options.speak_ms_per_char * len(command.payload)
-            if isinstance(command, Speak)
-            else self._options.playback_ms
+        effects: list[Effect] = []
+        if command.stop is not None:
+            effects += self._told(self._sounds.stop(now_ms, command.stop, "cancelled"))
+        sound = Sound(self._new_id(), command, repeats=repeats(command.loop), tells=tells, prompts=prompts)
+        if isinstance(command, Speak):
+            text = re.sub(r"<[^>]*>", "", command.payload) if command.payload_type == "ssml" else command.payload
+            sound.audio = hum(self._options.speak_ms_per_char * len(text))
+        elif command.playback_content is not None:
+            try:
+                sound.audio = decode_content(command.playback_content)
+            except AudioError as error:
+                sound.problem = ("failed", str(error))
+        elif self._options.fetch_audio:
+            effects.append(FetchSound(sound))
+        else:
+            sound.audio = silence(self._options.playback_ms)
+        return effects + self._told(self._sounds.add(sound, now_ms))
+
+    def sound_fetched(self, sound: Sound, got: Pcm | tuple[Status, str], now_ms: float) -> list[Effect]:
+        """The file of `sound`, or what became of it."""
+        if isinstance(got, tuple):
+            sound.problem = got
+        else:
+            sound.audio = got
+        return self._told(self._sounds.advance(now_ms))
+
+    def _told(self, happenings: list[Happening]) -> list[Effect]:
+        """What the application learns of what was played, and what it leads to."""
+        effects: list[Effect] = []
+        for happening in happenings:
+            sound, at_ms = happening.sound, happening.at_ms
+            match happening:
+                case Began():
+                    effects += self._sound_event(sound, at_ms, None)
+                case Ended(status=status):
+                    self._hear(sound, at_ms)
+                    effects += self._sound_event(sound, at_ms, status)
+                    if sound.prompts and self._gathering is not None:
+                        self._gathering.listen(at_ms)
+                        self._plan_gather()
+        if (next_ms := self._sounds.next_at_ms()) is not None:
+            self._at(next_ms, lambda at: self._told(self._sounds.advance(at)))
+        return effects
+
+    def _sound_event(self, sound: Sound, at_ms: float, status: str | None) -> list[Effect]:
+        """It began (no `status`) or ended."""
+        if not sound.tells:
+            return []
+        if isinstance(sound.command, Speak):
+            if status is None:
+                return [self._webhook(at_ms, "call.speak.started", CallSpeakStarted, speak_id=sound.sound_id)]
+            # A speak that was stopped has no status of its own in the documented list.
+            known = "completed" if status == "cancelled" else status
+            return [self._webhook(at_ms, "call.speak.ended", CallSpeakEnded, speak_id=sound.sound_id, status=known)]
+        media = _media(sound.command)
+        if status is None:
+            return [self._webhook(at_ms, "call.playback.started", CallPlaybackStarted, **media)]
+        detail = sound.problem[1] if sound.problem else None
+        ended = {"status": status, "status_detail": detail}
+        return [self._webhook(at_ms, "call.playback.ended", CallPlaybackEnded, **media, **ended)]
+
+    def _hear(self, sound: Sound, now_ms: float) -> None:
+        """Note what was played, in the ears for which it was meant."""
+        if sound.started_at_ms is None:
+            return
+        audio = sound.heard_until(now_ms)
+        if sound.target_legs in ("self", "both"):
+            self.line.add(sound.started_at_ms, audio)
+        if sound.target_legs in ("opposite", "both") and self.opposite is not None:
+            self.opposite.line.add(sound.started_at_ms, audio)
+
+    @property
+    def plays(self) -> bool:
+        """Whether Telnyx itself plays something, or has it to play."""
+        return bool(self._sounds.waiting)
+
+    def heard_beside(self, now_ms: float) -> list[tuple[float, Pcm]]:
+        """Pieces of 8 kHz audio that no stream of this leg brought, each with the time at which it began."""
+        playing = [
+            (sound.started_at_ms, sound.heard_until(now_ms))
+            for sound in self._sounds.playing
+            if sound.started_at_ms is not None and sound.target_legs in ("self", "both")
+        ]
+        return self.line.pieces() + playing
+
+    def _send_digits(self, digits: str, duration_ms: float, now_ms: float) -> None:
+        """Heard at once, beside whatever else is played."""
+        self.digits_sent += digits
+        self.line.add(now_ms, key_tones(digits, duration_ms))
+
+    def _beside(self, stream: CarrierStream, at_ms: float) -> bytes:
+        """The packet of what Telnyx itself plays then, for the outbound track of a stream; empty for none."""
+        playing = [sound for sound in self._sounds.playing if sound.target_legs != "opposite"]
+        parts = [part for sound in playing if (part := sound.part(at_ms, PACKET_MS)).size]
+        if not parts:
+            return b""
+        if self._encoder is None:
+            form = stream.request.media_format
+            self._encoder = open_encoder(form.encoding, form.sample_rate, byte_order=self._options.l16_byte_order)
+        mixed = np.sum(parts, axis=0, dtype=np.int32).clip(-32768, 32767).astype(np.int16)
+        return self._encoder.encode(resample_file_audio(mixed, SAMPLE_RATE_HZ, self._encoder.sample_rate_hz))
+
+    # --- bridges ---
+
+    def _connect_opposite(self, stream: CarrierStream) -> None:
+        """Let the bridged leg hear this leg's party, and what the server sends to "opposite"."""
+        line = None if self.opposite is None else self.opposite.line
+        stream.opposite = None if line is None else partial(line.receive_packet, stream)
+
+    def _leave_bridge(self, now_ms: float) -> None:
+        self.opposite = None
+        for stream in self.streams:
+            stream.opposite = None
+        if self._bridged_at_ms is not None:
+            self._bridged_ms += now_ms - self._bridged_at_ms
+            self._bridged_at_ms = None
+
+    # --- gathers ---
+
+    def _start_gather(self, command: Gather | GatherUsingAudio | GatherUsingSpeak, now_ms: float) -> list[Effect]:
+        # What becomes of a gather that runs already is unknown; two at once could not be told apart.
+        effects = self._end_gather(now_ms, "cancelled")
+        named = command.gather_id if isinstance(command, Gather) else None
+        gathering = self._gathering = Gathering(command, named or self._new_id())
+        if isinstance(command, Gather):
+            gathering.listen(now_ms)
+            self._plan_gather()
+            return effects
+        return effects + self._prompt(command, now_ms, again=False)
+
+    def _prompt(self, command: GatherUsingAudio | GatherUsingSpeak, now_ms: float, *, again: bool) -> list[Effect]:
+        """Play the prompt, or the one for a wrong entry if there is one."""
+        if isinstance(command, GatherUsingSpeak):
+            text = (command.invalid_payload if again else None) or command.payload
+            spoken = Speak(payload=text, voice=command.voice, payload_type=command.payload_type)
+            return self._play(spoken, now_ms, tells=False, prompts=True)
+        played = PlaybackStart(audio_url=command.audio_url, media_name=command.media_name)
+        if again and (command.invalid_audio_url or command.invalid_media_name):
+            played = PlaybackStart(audio_url=command.invalid_audio_url, media_name=command.invalid_media_name)
+        return self._play(played, now_ms, prompts=True)
+
+    def _plan_gather(self) -> None:
+        gathering = self._gathering
+        if gathering is not None and gathering.due_at_ms is not None:
+            self._at(gathering.due_at_ms, lambda at: self._gather_due(gathering, at))
+
+    def _gather_due(self, gathering: Gathering, now_ms: float) -> list[Effect]:
+        late = gathering.due_at_ms is None or gathering.due_at_ms > now_ms
+        if gathering is not self._gathering or late:
+            return []  # a key came in the meantime
+        return self._gather_result(gathering, gathering.expire(), now_ms)
+
+    def _gather_digit(self, digit: str, now_ms: float) -> list[Effect]:
+        gathering = self._gathering
+        if gathering is None:
+            return []
+        effects: list[Effect] = []
+        effects += self._stop_prompt(now_ms)
+        result = gathering.press(digit, now_ms)
+        if result is not None:
+            return effects + self._gather_result(gathering, result, now_ms)
+        self._plan_gather()
+        return effects
+
+    def _gather_result(self, gathering: Gathering, result: Result, now_ms: float) -> list[Effect]:
+        if gathering.asks_again(result) and not isinstance(gathering.command, Gather):
+            return self._prompt(gathering.command, now_ms, again=result == "invalid")
+        return self._end_gather(now_ms, result)
+
+    def _end_gather(self, now_ms: float, status: str) -> list[Effect]:
+        gathering, self._gathering = self._gathering, None
+        if gathering is None:
+            return []
+        result = {"digits": gathering.digits, "status": status, "gather_id": gathering.gather_id}
+        ended = self._webhook(now_ms, "call.gather.ended", CallGatherEnded, **self._parties(), **result)
+        return [*self._stop_prompt(now_ms), ended]
+
+    def _stop_prompt(self, now_ms: float) -> list[Effect]:
+        prompts = [sound for sound in self._sounds.waiting if sound.prompts]
+        return [effect for one in prompts for effect in self._told(self._sounds.stop(now_ms, one, "cancelled"))]
+
+    # --- recordings and forks ---
+
+    def _read_recording(self, command: Answer | Dial | Transfer) -> None:
+        """`record` of the commands that set up a call: it begins with the answer."""
+        extra = command.extra
+        if extra.get("record") is None:
+            return
+        self.recording_id = self._new_id()
+        self._recording_asked = RecordStart(
+            format=extra.get("record_format") or "mp3",
+            channels=extra.get("record_channels") or "dual",
+            recording_track=extra.get("record_track"),
+            max_length=extra.get("record_max_length"),
+            trim=extra.get("record_trim"),
+            custom_file_name=extra.get("record_custom_file_name"),
         )
-        sound = _Sound(command, starts_at_ms, starts_at_ms + duration_ms, self._new_id())
-        self._sounds.append(sound)
-        self._at(sound.starts_at_ms, lambda at: self._sound_starts(sound, at))
-        self._at(sound.ends_at_ms, lambda at: self._sound_ends(sound, at, "completed"))
-        return self.effects_due(now_ms)
 
-    def _sound_starts(self, sound: _Sound, now_ms: float) -> list[Effect]:
-        if sound not in self._sounds:
-            return []
-        sound.started = True
-        if isinstance(sound.command, Speak):
-            return [self._webhook(now_ms, "call.speak.started", CallSpeakStarted, speak_id=sound.sound_id)]
-        return [self._webhook(now_ms, "call.playback.started", CallPlaybackStarted, **_media(sound.command))]
+    def _start_recording(self, command: RecordStart, recording_id: str, now_ms: float) -> list[Effect]:
+        recording = Recording(recording_id, command, now_ms)
+        self._recordings.append(recording)
+        if command.play_beep:
+            self.line.add(now_ms, BEEP)
+        if command.max_length:
+            self._at(now_ms + 1000 * command.max_length, lambda at: self._end_recordings([recording], at))
+        return []
 
-    def _sound_ends(self, sound: _Sound, now_ms: float, status: str) -> list[Effect]:
-        if sound not in self._sounds:
+    def _steer_recordings(self, command: RecordStop, now_ms: float) -> list[Effect]:
+        """One recording, or all. What Telnyx says where there is none is unknown; here it does nothing."""
+        meant = [one for one in self._recordings if command.recording_id in (None, one.recording_id)]
+        match command:
+            case RecordPause():
+                for recording in meant:
+                    recording.pause(now_ms)
+            case RecordResume():
+                for recording in meant:
+                    recording.resume(now_ms)
+            case _:
+                return self._end_recordings(meant, now_ms)
+        return []
+
+    def _end_recordings(self, recordings: list[Recording], now_ms: float) -> list[Effect]:
+        effects: list[Effect] = []
+        for recording in [one for one in recordings if one in self._recordings]:
+            self._recordings.remove(recording)
+            recording.end(now_ms)
+            effects.append(SaveRecording(recording))
+        return effects
+
+    def recording_saved(self, recording: Recording, url: str | None, now_ms: float) -> list[Effect]:
+        """Its file can be fetched at `url`; None: there is none."""
+        if url is None:
+            reason = "Internal server error"  # the only one of the documented reasons that is not about storage
+            return [self._webhook(now_ms, "call.recording.error", CallRecordingError, reason=reason)]
+        assert recording.ended_at_ms is not None, "saved when it is over"
+        command = recording.command
+        return [
+            self._webhook(
+                now_ms,
+                "call.recording.saved",
+                CallRecordingSaved,
+                recording_id=recording.recording_id,
+                channels=command.channels,
+                recording_started_at=self._time(recording.started_at_ms),
+                recording_ended_at=self._time(recording.ended_at_ms),
+                recording_urls=RecordingUrls(**{command.format: url}),
+            )
+        ]
+
+    def _end_fork(self, now_ms: float) -> list[Effect]:
+        if self._fork is None:
             return []
-        self._sounds.remove(sound)
-        if not sound.started:
-            return []
-        self._sound_packets += int(max(0.0, now_ms - sound.starts_at_ms) // PACKET_MS)
-        if isinstance(sound.command, Speak):
-            return [self._webhook(now_ms, "call.speak.ended", CallSpeakEnded, speak_id=sound.sound_id, status=status)]
-        return [self._webhook(now_ms, "call.playback.ended", CallPlaybackEnded, **_media(sound.command), status=status)]
+        self._fork = None
+        return [self._webhook(now_ms, "call.fork.stopped", CallForkStopped, stream_type="decrypted")]
 
     # --- the end ---
 
@@ -422,8 +837,16 @@ class CarrierCall:
             return []
         self.state = "ended"
         self.ended_at_ms = now_ms
-        sounds = [effect for sound in list(self._sounds) for effect in self._sound_ends(sound, now_ms, "call_hangup")]
+        over = [
+            happening
+            for overlay in (False, True)
+            for happening in self._sounds.stop(now_ms, "all", "call_hangup", overlay=overlay)
+        ]
+        gathered = self._end_gather(now_ms, "call_hangup")
+        sounds = [*self._told(over), *gathered, *self._end_fork(now_ms)]
+        recordings = self._end_recordings(list(self._recordings), now_ms)
         stop = self._stop_stream(now_ms)
+        self._leave_bridge(now_ms)
         quality = self._quality(now_ms)
         hangup = self._webhook(
             now_ms,
@@ -440,13 +863,15 @@ class CarrierCall:
         assert isinstance(hangup.webhook.payload, CallHangup)
         self.hangup = hangup.webhook.payload
         self._timers.clear()
-        return [*stop, hangup, *sounds]
+        return [*stop, hangup, *sounds, *recordings]
 
     def _quality(self, now_ms: float) -> CallQuality | None:
         if self.answered_at_ms is None:
             return None
         received = int((now_ms - self.answered_at_ms) // PACKET_MS)
-        played = sum(stream.counters.packets_played for stream in self.streams) + self._sound_packets
+        played = sum(stream.counters.packets_played for stream in self.streams)
+        played += int(self.line.played_ms // PACKET_MS)
+        played += int(self._bridged_ms // PACKET_MS)
         return CallQuality(
             inbound=InboundQuality(
                 packet_count=str(received),
@@ -536,7 +961,7 @@ class CarrierCall:
         webhook = Webhook(
             id=self._new_id(), event_type=event_type, payload=payload, occurred_at=self._time(now_ms), extra=unset
         )
-        return SendWebhook(webhook, self._webhook_urls.get(event_type, self._webhook_url))
+        return SendWebhook(webhook, *self._notices.address(event_type))
 
 
 def stream_request(
@@ -583,12 +1008,6 @@ def _media_format(asked: StreamCodec, of_leg: Encoding, rate: int, options: Carr
 
 _RATES_HZ = {"PCMU": 8000, "PCMA": 8000, "G722": 8000, "AMR-WB": 16000}
 """Codecs that have one rate, whatever the command says; G722's is that of its RTP clock."""
-
-
-def _webhook_urls(command: Answer | Dial) -> dict[str, str]:
-    """`webhook_urls`: one address for each event type. It has no field of its own in `wire`."""
-    urls = command.extra.get("webhook_urls")
-    return {str(name): url for name, url in urls.items() if isinstance(url, str)} if isinstance(urls, dict) else {}
 
 
 def _media(playback: PlaybackStart) -> dict[str, Any]:

@@ -352,15 +352,21 @@ class Caller:
     @property
     def said(self) -> Pcm:
         """What the caller said, 8 kHz; index 0 is the moment when the first packet of audio went to the server."""
-        return _place(self._spoken, self._origin_ms(), SAMPLE_RATE_HZ)
+        return self._said(self._origin_ms())
+
+    def _said(self, origin_ms: float) -> Pcm:
+        return _place(self._spoken, origin_ms, SAMPLE_RATE_HZ)
 
     @property
     def heard(self) -> Pcm:
         """What reached the caller's ear, 8 kHz; index 0 is the same moment as in `said`. Computed anew at each access.
 
-        The ear takes a packet every 20 ms, so a delay measured here is the true one rounded up to that. Telnyx's own
-        voice (`speak`, `playback_start`) is not in it: the stand-in has none.
+        The ear takes a packet every 20 ms, so a delay measured here is the true one rounded up to that. What Telnyx
+        itself plays is in it, and a leg that is bridged to this one.
         """
+        return self._heard(self._origin_ms())
+
+    def _heard(self, origin_ms: float) -> Pcm:
         whole = np.zeros(0, np.int16)
         for stream in self.call.streams:
             if not stream.heard:
@@ -368,12 +374,12 @@ class Caller:
             request = stream.request
             decoder = open_decoder(request.codec, request.sample_rate_hz, byte_order=self._options.l16_byte_order)
             pieces = [(at_ms, _decoded(decoder, payload)) for at_ms, payload in stream.heard]
-            audio = _place(pieces, self._origin_ms(), decoder.sample_rate_hz)
+            audio = _place(pieces, origin_ms, decoder.sample_rate_hz)
             if decoder.sample_rate_hz != SAMPLE_RATE_HZ:
                 audio = resample_file_audio(audio, decoder.sample_rate_hz, SAMPLE_RATE_HZ)
-            longer, shorter = (audio, whole) if audio.size > whole.size else (whole, audio)
-            whole = longer.copy()
-            whole[: shorter.size] += shorter
+            whole = _mixed(whole, audio)
+        for piece in self.call.heard_beside(self._clock.now_ms()):
+            whole = _mixed(whole, _place([piece], origin_ms, SAMPLE_RATE_HZ))
         return whole
 
     def write_recording(self, path: Path | str) -> None:
@@ -394,9 +400,15 @@ class Caller:
             duration_ms=until_ms - origin_ms if origin_ms else None,
         )
 
+    def sides(self, origin_ms: float) -> tuple[Pcm, Pcm]:
+        """What was said and what was heard, 8 kHz, both from that moment of the clock on."""
+        return self._said(origin_ms), self._heard(origin_ms)
+
     def _origin_ms(self) -> float:
         opened = [stream.counters.opened_at_ms for stream in self.call.streams]
-        return next((at_ms + PACKET_MS for at_ms in opened if at_ms is not None), 0.0)
+        answered_at_ms = self.call.answered_at_ms
+        otherwise = self.began_at_ms if answered_at_ms is None else answered_at_ms
+        return next((at_ms + PACKET_MS for at_ms in opened if at_ms is not None), otherwise)
 
     # --- why it did not work ---
 
@@ -406,6 +418,8 @@ class Caller:
         call = self.call
         seen = {one.event_type: one for one in reversed(self.webhooks)}
         refused = next((one for one in self.commands if one.codes), None)
+        if not self.webhooks and call.answered_at_ms is None and self.problems:
+            return f"The call was not answered: {self.problems[0]}."  # a TeXML application, which gets no webhook
         initiated = seen.get("call.initiated")
         if initiated is not None and not initiated.delivered and not self.commands:
             return f"The webhook call.initiated was not taken: {_delivery(initiated)}."
@@ -619,7 +633,7 @@ class Caller:
             for text in greeting:
                 await again.send(text)
         except (NotOpened, ConnectionClosed) as error:
-            self._add_problem(f"the second connection was not taken: {error}")
+            self.problem(f"the second connection was not taken: {error}")
             return None
         return again
 
@@ -636,6 +650,12 @@ class Caller:
                 self._arrivals.append(Arrival(at_ms=now_ms, audio_ms=PACKET_MS * event.payload_bytes / per_packet))
             self._note(event)
 
+    def problem(self, sentence: str) -> None:
+        """Keep what the stand-in could not do or use, for `problems`."""
+        if len(self.problems) < PROBLEMS_MAX:
+            self.problems.append(sentence)
+            self.notify()
+
     def _note(self, event: object) -> None:
         match event:
             case FrameRefused(code, problem):
@@ -644,12 +664,7 @@ class Caller:
                 sentence = f"audio was ignored: {reason}"
             case _:
                 return
-        self._add_problem(sentence)
-
-    def _add_problem(self, sentence: str) -> None:
-        if len(self.problems) < PROBLEMS_MAX:
-            self.problems.append(sentence)
-            self.notify()
+        self.problem(sentence)
 
     # --- speaking ---
 
@@ -796,6 +811,13 @@ def _place(pieces: list[tuple[float, Pcm]], origin_ms: float, sample_rate_hz: in
         if cut < pcm.size:
             audio[start + cut : start + pcm.size] = pcm[cut:]
     return audio
+
+
+def _mixed(one: Pcm, other: Pcm) -> Pcm:
+    longer, shorter = (other, one) if other.size > one.size else (one, other)
+    whole = longer.copy()
+    whole[: shorter.size] += shorter
+    return whole
 
 
 def _delivery(seen: WebhookSeen) -> str:

@@ -11,9 +11,15 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Protocol
 
-from callpath.errors import RemoteProtocolError
+from callpath.audio.codec import open_encoder
+from callpath.audio.framer import Framer
+from callpath.audio.level import guess_encoding
+from callpath.audio.resample import resample_file_audio
+from callpath.errors import AudioError, RemoteProtocolError
 from callpath.simulator.options import CarrierOptions
+from callpath.simulator.sound import SAMPLE_RATE_HZ, decode_file
 from callpath.wire.command import BidirectionalMode, Encoding, StreamTrack, TargetLegs
 from callpath.wire.ids import CallControlId, SessionId, StreamId
 from callpath.wire.media import (
@@ -125,7 +131,7 @@ class AudioQueued:
 
 @dataclass(frozen=True, slots=True)
 class AudioIgnored:
-    """The server sent audio that will never be heard: `mp3_mode`, `binary`, `queue_full`."""
+    """The server sent audio that will never be heard: `mp3_mode` (no MP3), `mp3_not_decoded`, `binary`, `queue_full`."""
 
     reason: str
 
@@ -155,6 +161,10 @@ class FrameRefused:
 CarrierEvent = AudioQueued | AudioIgnored | MarkQueued | Cleared | FrameRefused
 
 
+class _Deliver(Protocol):
+    def __call__(self, at_ms: float, payload: bytes, *, is_voice: bool) -> None: ...
+
+
 class CarrierStream:
     """One stream. `epoch_unix_ms` is the wall time at which `now_ms` is 0; `silence` is sent while nobody speaks."""
 
@@ -177,6 +187,10 @@ class CarrierStream:
         """From the codec that the server sends to the one it receives, for the outbound track."""
         self.paced_elsewhere = False
         """Whoever drives this stream sends and plays the audio itself (`load`); here only the other frames are made."""
+        self.beside: Callable[[CarrierStream, float], bytes] | None = None
+        """A packet of what Telnyx itself plays at that time, for the outbound track; empty for none."""
+        self.opposite: _Deliver | None = None
+        """Takes each packet for the leg that is bridged to this one: its party's voice, and what is sent to it."""
         self._outbox: list[str] = []
         self._speech: deque[bytes] = deque()
         self._queue: deque[memoryview | str] = deque()  # audio, and names of marks in between
@@ -351,10 +365,14 @@ class CarrierStream:
         if skip:
             self.counters.packets_skipped += 1
             return
+        if self.opposite is not None:
+            self.opposite(at_ms, spoken, is_voice=True)
         if self.request.track != "outbound_track":
             self._send_media("inbound", spoken)
-        if played and self.request.track != "inbound_track":
-            self._send_media("outbound", self.transcode(played))
+        if self.request.track != "inbound_track":
+            beside = self.beside(self, at_ms) if self.beside is not None and not played else b""
+            if outbound := self.transcode(played) if played else beside:
+                self._send_media("outbound", outbound)
 
     def _send_media(self, track: str, payload: bytes) -> None:
         self._chunks[track] += 1
@@ -391,8 +409,15 @@ class CarrierStream:
         if counters.first_audio_at_ms is None:
             counters.first_audio_at_ms = now_ms
         if self.request.mode == "mp3":
-            return self._receive_mp3(now_ms)
+            return self._receive_mp3(payload, now_ms)
+        return self._receive_chunk(payload)
+
+    def _receive_chunk(self, payload: bytes) -> CarrierEvent:
+        counters = self.counters
         duration_ms = payload_ms(self.request.codec, self.request.sample_rate_hz, payload)
+        if duration_ms < PACKET_MS and self._options.short_chunks == "refused":
+            counters.ignored_in += 1
+            return self._refuse(100002, "less than 20 ms of audio in one message")
         if duration_ms > CHUNK_MS_MAX:
             counters.ignored_in += 1
             return self._refuse(100002, "more than 30 s of audio in one message")
@@ -404,17 +429,44 @@ class CarrierStream:
             self._queue_ms += duration_ms
         return AudioQueued(len(payload))
 
-    def _receive_mp3(self, now_ms: float) -> CarrierEvent:
-        """The stand-in plays no MP3, and raw audio taken for MP3 is silence with Telnyx too."""
-        self.counters.ignored_in += 1
+    def _receive_mp3(self, payload: bytes, now_ms: float) -> CarrierEvent:
+        """A whole MP3, once a second. Raw audio taken for MP3 is silence with Telnyx too."""
+        if len(payload) > self._options.mp3_bytes_max:
+            self.counters.ignored_in += 1
+            return self._refuse(100002, f"an MP3 of more than {self._options.mp3_bytes_max} bytes in one message")
         if self._last_mp3_ms is None or now_ms - self._last_mp3_ms >= MP3_GAP_MS:
             self._last_mp3_ms = now_ms
-            return AudioIgnored("mp3_mode")
+            return self._play_mp3(payload)
+        self.counters.ignored_in += 1
         # One error a second: whether each message earns one is unknown.
         if self._last_rate_error_ms is not None and now_ms - self._last_rate_error_ms < MP3_GAP_MS:
             return AudioIgnored("mp3_mode")
         self._last_rate_error_ms = now_ms
         return self._refuse(100005, "more than one media message a second in mp3 mode")
+
+    def _play_mp3(self, payload: bytes) -> CarrierEvent:
+        request = self.request
+        if guess_encoding([payload]).content != "MP3":
+            self.counters.ignored_in += 1
+            return AudioIgnored("mp3_mode")
+        try:
+            audio = decode_file(payload, "an MP3")
+            encoder = open_encoder(request.codec, request.sample_rate_hz, byte_order=self._options.l16_byte_order)
+        except AudioError:
+            self.counters.ignored_in += 1
+            return AudioIgnored("mp3_not_decoded")  # broken, or PyAV is not installed
+        audio = resample_file_audio(audio, SAMPLE_RATE_HZ, encoder.sample_rate_hz)
+        framer = Framer(encoder.sample_rate_hz * PACKET_MS // 1000)
+        frames = framer.push(audio)
+        if (tail := framer.flush()) is not None:
+            frames.append(tail)
+        if self._queue_ms + PACKET_MS * len(frames) > QUEUE_MS_MAX:
+            self.counters.ignored_in += 1
+            return AudioIgnored("queue_full")
+        for frame in frames:
+            self._queue.append(memoryview(encoder.encode(frame)))
+            self._queue_ms += PACKET_MS
+        return AudioQueued(len(payload))
 
     def _clear(self, now_ms: float) -> CarrierEvent:
         self.counters.clears_in += 1
@@ -445,6 +497,8 @@ class CarrierStream:
                 self.counters.first_heard_at_ms = at_ms
             if len(self.heard) < HEARD_PACKETS_MAX:
                 self.heard.append((at_ms, taken))
+        if self.opposite is not None and self.request.target_legs in ("opposite", "both"):
+            self.opposite(at_ms, taken, is_voice=False)
         return taken
 
     def _reaches_the_ear(self) -> bool:

@@ -14,7 +14,7 @@ import copy
 import heapq
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal, NamedTuple
 from urllib.parse import urlsplit
 
@@ -30,6 +30,24 @@ class Parcel:
 
     delay_ms: float = 0.0
     bad_signature: bool = False
+    version_1: bool = False
+    """In the shape and with the header of API version 1."""
+    skew_s: float = 0.0
+    """How far the clock that signs it is ahead."""
+    unheard: int = 0
+    """How many of the server's answers get lost, so that it comes again although it was taken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiAnswer:
+    """What a client of the API meets. `carried_out`: the command takes effect all the same."""
+
+    status: int = 500
+    """The HTTP status; 0: the connection breaks without an answer."""
+    code: str = "10007"
+    title: str = "Unexpected error"
+    delay_ms: float = 0.0
+    carried_out: bool = False
 
 
 class Frame(NamedTuple):
@@ -88,6 +106,10 @@ class Fault:
     def deliver(self, parcel: Parcel, event_type: str, rng: random.Random) -> list[Parcel]:
         """What becomes of one webhook."""
         return [parcel]
+
+    def answer(self, command: str) -> ApiAnswer | None:
+        """What the API does with a command in place of answering it properly; None: nothing is wrong."""
+        return None
 
 
 # --- the connection ---------------------------------------------------------------------------------------------------
@@ -373,8 +395,7 @@ class WebhookDuplicated(Fault):
     CAUSE = "webhook-duplicate"
 
     def deliver(self, parcel: Parcel, event_type: str, rng: random.Random) -> list[Parcel]:
-        again = Parcel(delay_ms=parcel.delay_ms + self.delay_ms, bad_signature=parcel.bad_signature)
-        return [parcel, again]
+        return [parcel, replace(parcel, delay_ms=parcel.delay_ms + self.delay_ms)]
 
 
 @dataclass
@@ -391,7 +412,7 @@ class WebhookReordered(Fault):
         # The first event cannot be overtaken: nothing happens before it is answered.
         if event_type == "call.initiated" or rng.random() >= self.chance:
             return [parcel]
-        return [Parcel(delay_ms=parcel.delay_ms + self.delay_ms, bad_signature=parcel.bad_signature)]
+        return [replace(parcel, delay_ms=parcel.delay_ms + self.delay_ms)]
 
 
 @dataclass
@@ -404,7 +425,7 @@ class WebhookLate(Fault):
     CAUSE = "none: the delay stands in the timeline"
 
     def deliver(self, parcel: Parcel, event_type: str, rng: random.Random) -> list[Parcel]:
-        return [Parcel(delay_ms=parcel.delay_ms + self.delay_ms, bad_signature=parcel.bad_signature)]
+        return [replace(parcel, delay_ms=parcel.delay_ms + self.delay_ms)]
 
 
 @dataclass
@@ -416,7 +437,7 @@ class BadSignature(Fault):
     CAUSE = "webhook-not-2xx-or-slow, with the signature as the reason"
 
     def deliver(self, parcel: Parcel, event_type: str, rng: random.Random) -> list[Parcel]:
-        return [Parcel(delay_ms=parcel.delay_ms, bad_signature=True)]
+        return [replace(parcel, bad_signature=True)]
 
 
 FAULTS: dict[str, type[Fault]] = {
@@ -569,6 +590,10 @@ class Link:
     def next_at_ms(self) -> float | None:
         """When something on the way arrives, in ms since the stream opened."""
         return self._held[0][0] if self._held else None
+
+    def answer(self, command: str) -> ApiAnswer | None:
+        """What the API does with this command in place of answering it; the first fault that has something wins."""
+        return next((one for fault in self.faults if (one := fault.answer(command)) is not None), None)
 
     def deliver(self, event_type: str) -> list[Parcel]:
         """How one webhook is delivered: once and at once, if nothing is wrong."""

@@ -11,18 +11,21 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 from urllib.parse import urlsplit
 
 import msgspec
 
+from callpath.simulator.fields import FIELDS
 from callpath.wire.api import ApiError, ErrorSource
 from callpath.wire.command import (
     AUTH_TOKEN_CHARS_MAX,
     COMMANDS,
     Command,
     Dial,
+    ForkStart,
+    GatherUsingAudio,
+    GatherUsingSpeak,
     PlaybackStart,
     Speak,
     StreamingStart,
@@ -36,8 +39,37 @@ URL_CHARS_MAX = 2000
 SPEAK_CHARS_MAX = 3000
 """OpenAPI; Telnyx's error list says 5,000."""
 
-RANGES = {"timeout_secs": (5, 600), "time_limit_secs": (30, 14_400)}
-"""OpenAPI, dial and transfer."""
+RANGES = {
+    ("dial", "timeout_secs"): (5, 600),
+    ("dial", "time_limit_secs"): (30, 14_400),
+    ("transfer", "timeout_secs"): (5, 600),
+    ("transfer", "time_limit_secs"): (30, 14_400),
+    ("send_dtmf", "duration_millis"): (100, 500),
+    ("record_start", "max_length"): (0, 14_400),
+    **{
+        (name, field): bounds
+        for name in ("gather", "gather_using_audio", "gather_using_speak")
+        for field, bounds in {"minimum_digits": (1, 128), "maximum_digits": (1, 128)}.items()
+    },
+    **{
+        (name, field): (low, high)
+        for name in ("answer", "dial")
+        for field, low, high in (("deepfake_detection/timeout", 5, 60), ("deepfake_detection/rtp_timeout", 5, 120))
+    },
+}
+"""Telnyx's API reference: command and field → the least and the most."""
+
+CHOICES = {
+    "stop": ("current", "all"),
+    "park_after_unbridge": ("self",),
+    "transcription_tracks": ("inbound", "outbound", "both"),
+}
+"""Fields that are plain texts in the OpenAPI file, and whose description lists what they may be."""
+
+RETRIES_MAX, RETRIES_MS_MAX = 5, 60_000
+"""`webhook_retries_policies`: at most 5 delays, 60 s in all."""
+
+FILE_NAME_CHARS_MAX = 40
 
 
 class Refused(Exception):  # noqa: N818  (an answer that travels up to the HTTP layer, not a fault of ours)
@@ -69,10 +101,20 @@ _KNOWN = {
     "10026": _Known(422, "Invalid parameter type", "The '{name}' parameter is of the wrong type."),
     "10032": _Known(422, "Invalid enumerated value", "The value must be one of: {allowed}."),
     "10033": _Known(422, "Value outside of range", "The value is outside of allowed range {low} to {high}"),
+    "10011": _Known(429, "Too many requests", "You have exceeded the maximum number of allowed requests."),
     "90010": _Known(422, "Text too long", "The text to speak is longer than allowed."),
     "90015": _Known(422, "Invalid Call Control ID", "The call_control_id provided was not valid."),
     "90017": _Known(422, "Invalid value for client_state", "The client_state must be Base64 encoded."),
     "90018": _Known(422, "Call has already ended", "This call is no longer active and can't receive commands."),
+    "90020": _Known(
+        422,
+        "Call recording triggered before audio started",
+        "Call recording cannot be started until audio has commenced on the call.",
+    ),
+    "90031": _Known(
+        422, "Call is not currently forked", "Can't stop forking, because the call isn't currently forked."
+    ),
+    "90033": _Known(422, "Unable to execute command", "{detail}"),
     "90034": _Known(
         422,
         "Call not answered yet",
@@ -85,6 +127,14 @@ _KNOWN = {
         422,
         "Media Streaming is not used.",
         "This command can only be issued when media streaming is used.",
+    ),
+    "90054": _Known(
+        422, "Call transcription is already in progress", "Call transcription can not be started more than once."
+    ),
+    "90103": _Known(
+        429,
+        "Dial rate limit reached",
+        "The number of dials started in the last seconds is above the account limit.",
     ),
     "90102": _Known(422, "Invalid call direction", "This command can't be issued on an outbound call."),
 }
@@ -118,7 +168,7 @@ def accept_command(name: str, document: Json) -> Command:
     cls = COMMANDS[name]
     values: Json = {}
     errors: list[ApiError] = []
-    for field in msgspec.structs.fields(cls):
+    for field in (*msgspec.structs.fields(cls), *_more_fields(name)):
         if field.name == "extra":
             continue
         key, value = field.encode_name, document.get(field.encode_name)
@@ -131,11 +181,17 @@ def accept_command(name: str, document: Json) -> Command:
         except msgspec.ValidationError as error:
             errors.append(_wrong_value(key, value, field.type, str(error)))
     if not errors:
-        command = cls(**values)
+        known = {field.name for field in msgspec.structs.fields(cls)}
+        command = cls(**{key: value for key, value in values.items() if key in known})
+        command = msgspec.structs.replace(command, extra=difference(document, write(command)))
         errors = [error for rule in _RULES for error in rule(command)]
         if not errors:
-            return msgspec.structs.replace(command, extra=difference(document, write(command)))
+            return command
     raise Refused(422, *errors)
+
+
+def _more_fields(name: str) -> tuple[msgspec.structs.FieldInfo, ...]:
+    return msgspec.structs.fields(FIELDS[name]) if name in FIELDS else ()
 
 
 def _error(code: str, detail: str, pointer: str | None) -> ApiError:
@@ -166,18 +222,22 @@ def _literals(kind: Any) -> tuple[Any, ...]:
 # --- rules beyond the type -------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """A field of a command by its wire name."""
+class _Place(NamedTuple):
+    """A field of a command by its wire name; "a/b" is b inside a."""
 
     name: str
     value: Any
 
 
 def _places(command: Command, *names: str) -> Iterator[_Place]:
-    for field in msgspec.structs.fields(command):
-        if field.encode_name in names and (value := getattr(command, field.name)) is not None:
-            yield _Place(field.encode_name, value)
+    documented = {field.encode_name for field in (*msgspec.structs.fields(type(command)), *_more_fields(command.NAME))}
+    body = {key: value for key, value in write(command).items() if key in documented}
+    for name in names:
+        value: Any = body
+        for step in name.split("/"):
+            value = value.get(step) if isinstance(value, dict) else None
+        if value is not None:
+            yield _Place(name, value)
 
 
 def _client_state_is_base64(command: Command) -> Iterator[ApiError]:
@@ -198,9 +258,13 @@ def _stream_url_is_websocket(command: Command) -> Iterator[ApiError]:
 
 
 def _webhook_url_is_http(command: Command) -> Iterator[ApiError]:
-    for place in _places(command, "webhook_url"):
+    for place in _places(command, "webhook_url", "audio_url", "invalid_audio_url"):
         if not _is_url(place.value, "http", "https"):
-            yield _refusal("10003", "/webhook_url")
+            yield _refusal("10003", f"/{place.name}")
+    for place in _places(command, "webhook_urls"):
+        for name, url in place.value.items():
+            if not _is_url(url, "http", "https"):
+                yield _refusal("10003", f"/webhook_urls/{name}")
 
 
 def _is_url(text: str, *schemes: str) -> bool:
@@ -214,8 +278,8 @@ def _is_url(text: str, *schemes: str) -> bool:
 
 
 def _numbers_are_in_range(command: Command) -> Iterator[ApiError]:
-    for place in _places(command, *RANGES):
-        low, high = RANGES[place.name]
+    for place in _places(command, *(field for name, field in RANGES if name == command.NAME)):
+        low, high = RANGES[command.NAME, place.name]
         if not low <= place.value <= high:
             yield _refusal("10033", f"/{place.name}", low=low, high=high)
 
@@ -224,8 +288,13 @@ def _texts_are_short_enough(command: Command) -> Iterator[ApiError]:
     for place in _places(command, "stream_auth_token"):
         if len(place.value) > AUTH_TOKEN_CHARS_MAX:
             yield _refusal("10033", "/stream_auth_token", low=0, high=AUTH_TOKEN_CHARS_MAX)
-    if isinstance(command, Speak) and len(command.payload) > SPEAK_CHARS_MAX:
-        yield _refusal("90010", "/payload")
+    for place in _places(command, "record_custom_file_name", "custom_file_name"):
+        if not 1 <= len(place.value) <= FILE_NAME_CHARS_MAX:
+            yield _refusal("10033", f"/{place.name}", low=1, high=FILE_NAME_CHARS_MAX)
+    if isinstance(command, Speak | GatherUsingSpeak):
+        for place in _places(command, "payload", "invalid_payload"):
+            if len(place.value) > SPEAK_CHARS_MAX:
+                yield _refusal("90010", f"/{place.name}")
 
 
 _E164 = re.compile(r"\+[1-9]\d{1,14}")
@@ -250,6 +319,57 @@ def _playback_has_a_source(command: Command) -> Iterator[ApiError]:
         yield _refusal("10004", "/audio_url", name="audio_url")
 
 
+def _gather_has_one_prompt(command: Command) -> Iterator[ApiError]:
+    if not isinstance(command, GatherUsingAudio):
+        return
+    if not (command.audio_url or command.media_name):
+        yield _refusal("10004", "/audio_url", name="audio_url")
+    for url, name in (("audio_url", "media_name"), ("invalid_audio_url", "invalid_media_name")):
+        if getattr(command, url) and getattr(command, name):
+            yield _refusal("10015", f"/{name}")
+
+
+def _overlay_is_for_one_leg(command: Command) -> Iterator[ApiError]:
+    if isinstance(command, PlaybackStart) and command.overlay and command.target_legs not in (None, "self"):
+        yield _refusal("10032", "/target_legs", allowed="self")
+
+
+def _texts_are_of_their_list(command: Command) -> Iterator[ApiError]:
+    for place in _places(command, *CHOICES):
+        if place.value not in CHOICES[place.name]:
+            yield _refusal("10032", f"/{place.name}", allowed=", ".join(CHOICES[place.name]))
+    for place in _places(command, "loop"):
+        if not re.fullmatch(r"[1-9]\d{0,5}|infinity", str(place.value)):
+            yield _refusal("10032", "/loop", allowed="a number of times, infinity")
+
+
+def _digits_are_keys(command: Command) -> Iterator[ApiError]:
+    for place in _places(command, "digits", "send_digits_on_answer"):
+        if not re.fullmatch(r"[0-9A-D*#wW]+", place.value):
+            yield _refusal("10032", f"/{place.name}", allowed="0-9, A-D, *, #, w, W")
+
+
+def _a_bridge_has_two_ends(command: Command) -> Iterator[ApiError]:
+    for place in _places(command, "bridge_on_answer", "bridge_intent"):
+        if place.value and isinstance(command, Dial) and not command.link_to:
+            yield _refusal("10004", "/link_to", name="link_to")
+
+
+def _fork_has_a_target(command: Command) -> Iterator[ApiError]:
+    if isinstance(command, ForkStart) and not (command.target or (command.rx and command.tx)):
+        yield _refusal("10004", "/target", name="target")
+
+
+def _retries_are_few(command: Command) -> Iterator[ApiError]:
+    for place in _places(command, "webhook_retries_policies"):
+        for name, policy in place.value.items():
+            pauses = policy.get("retries_ms") or []
+            if len(pauses) > RETRIES_MAX:
+                yield _refusal("10033", f"/webhook_retries_policies/{name}/retries_ms", low=0, high=RETRIES_MAX)
+            if sum(pauses) > RETRIES_MS_MAX or any(pause < 0 for pause in pauses):
+                yield _refusal("10033", f"/webhook_retries_policies/{name}/retries_ms", low=0, high=RETRIES_MS_MAX)
+
+
 _RULES: tuple[Callable[[Command], Iterator[ApiError]], ...] = (
     _client_state_is_base64,
     _stream_url_is_websocket,
@@ -258,4 +378,11 @@ _RULES: tuple[Callable[[Command], Iterator[ApiError]], ...] = (
     _texts_are_short_enough,
     _parties_can_be_called,
     _playback_has_a_source,
+    _gather_has_one_prompt,
+    _overlay_is_for_one_leg,
+    _texts_are_of_their_list,
+    _digits_are_keys,
+    _a_bridge_has_two_ends,
+    _fork_has_a_target,
+    _retries_are_few,
 )

@@ -6,15 +6,18 @@ import asyncio
 import socket
 import uuid
 from collections import deque
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+from urllib.parse import urlencode, urlsplit
 
 import httpx2
 import msgspec
 
 from callpath.clock import Clock
 from callpath.simulator.carrier import iso_time
+from callpath.simulator.link import Parcel
 from callpath.simulator.options import CarrierOptions
+from callpath.simulator.refusal import RETRIES_MAX, RETRIES_MS_MAX
 from callpath.wire.api import (
     DeliveredEvent,
     DeliveryAttempt,
@@ -23,15 +26,12 @@ from callpath.wire.api import (
     DeliveryResponse,
     WebhookDelivery,
 )
-from callpath.wire.signature import PrivateKey, sign
-from callpath.wire.webhook import Webhook, encode_webhook, webhook_document
+from callpath.wire.document import Json
+from callpath.wire.signature import PrivateKey, sign, sign_version_1
+from callpath.wire.webhook import Webhook, version_1_document, webhook_document
 
 USER_AGENT = "telnyx-webhooks"
 """Documented."""
-
-RETRIES_MAX = 5
-RETRIES_MS_MAX = 60_000
-"""Documented for `webhook_retries_policies`: at most 5 delays, 60 s in all."""
 
 FAILOVER_AFTER = 2
 """Failed tries on the first address before the second one is used; said by Telnyx's portal help."""
@@ -39,7 +39,12 @@ FAILOVER_AFTER = 2
 BODY_BYTES_MAX = 10_000
 """How much of an answer a delivery keeps; documented."""
 
+FORM_ANSWER_BYTES_MAX = 1 << 20
+"""Largest TeXML document that is read. Telnyx's own limit is unknown."""
+
 DELIVERIES_MAX = 10_000
+
+NO_FAULT = Parcel()
 
 _NAME_UNKNOWN, _NO_SUCCESS = 75001, 75499
 
@@ -60,14 +65,20 @@ class WebhookSender:
         webhook: Webhook,
         url: str,
         *,
-        bad_signature: bool = False,
+        method: Literal["POST", "GET"] = "POST",
+        retries_ms: Sequence[int] | None = None,
+        parcel: Parcel = NO_FAULT,
         on_attempt: Callable[[DeliveryAttempt], None] = lambda _: None,
     ) -> WebhookDelivery:
-        """Deliver one event, trying again as often as Telnyx would; returns how it went."""
+        """Deliver one event, trying again as often as Telnyx would; returns how it went.
+
+        `retries_ms`: the call's own policy. `parcel`: what is wrong with it; its delay is the caller's business.
+        """
         started_ms = self._clock.now_ms()
         started_at = self._now()
         attempts: list[DeliveryAttempt] = []
-        pauses = [0, *self._options.webhook_retry_ms[:RETRIES_MAX]]
+        policy = self._options.webhook_retry_ms if retries_ms is None else retries_ms
+        pauses = [0, *policy[:RETRIES_MAX]]
         for number, pause_ms in enumerate(pauses, start=1):
             if self._clock.now_ms() - started_ms + pause_ms > RETRIES_MS_MAX:
                 break
@@ -76,7 +87,7 @@ class WebhookSender:
             to = failover if failover is not None and number > FAILOVER_AFTER else url
             # A retry is signed anew. Unknown, but otherwise one later than 300 s would have to be refused.
             numbered = msgspec.structs.replace(webhook, attempt=number, delivered_to=to)
-            attempt = await self._try(numbered, to, bad_signature)
+            attempt = await self._try(numbered, to, method, parcel, unheard=number <= parcel.unheard)
             attempts.append(attempt)
             on_attempt(attempt)
             if attempt.status == "delivered" or not self._is_retried(attempt):
@@ -101,14 +112,42 @@ class WebhookSender:
         self.deliveries.append(delivery)
         return delivery
 
-    async def _try(self, webhook: Webhook, url: str, bad_signature: bool) -> DeliveryAttempt:
-        body = encode_webhook(webhook)
-        signed = body + b" " if bad_signature else body
+    async def post_form(self, url: str, fields: Mapping[str, str]) -> tuple[int, bytes] | str:
+        """Post a TeXML callback: form-encoded and signed like a webhook, once. The answer, or why there is none."""
+        body = urlencode(fields).encode()
         headers = {
-            "content-type": "application/json",
+            "content-type": "application/x-www-form-urlencoded",
             "user-agent": USER_AGENT,
             "accept": "*/*",
-            **sign(signed, self._key, self._clock.now_unix_ms() // 1000),
+            **sign(body, self._key, self._clock.now_unix_ms() // 1000),
+        }
+        try:
+            async with (
+                asyncio.timeout(self._options.webhook_ms_max / 1000),
+                self._http.stream("POST", url, content=body, headers=headers) as answer,
+            ):
+                return answer.status_code, await _start_of(answer, FORM_ANSWER_BYTES_MAX)
+        except TimeoutError:
+            return f"no answer within {self._options.webhook_ms_max} ms"
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+            return str(error) or type(error).__name__
+
+    async def _try(
+        self, webhook: Webhook, url: str, method: Literal["POST", "GET"], parcel: Parcel, *, unheard: bool
+    ) -> DeliveryAttempt:
+        options = self._options
+        version_1 = parcel.version_1 or options.webhook_api_version == "1"
+        document = version_1_document(webhook) if version_1 else webhook_document(webhook)
+        body = msgspec.json.encode(document, order="sorted") if method == "POST" else b""
+        if method == "GET":
+            url = _with_query(url, document if version_1 else document["data"])
+        signed = body + b" " if parcel.bad_signature else body
+        now_s = int(self._clock.now_unix_ms() / 1000 + parcel.skew_s)
+        headers = {
+            **({"content-type": "application/json"} if method == "POST" else {}),
+            "user-agent": USER_AGENT,
+            "accept": "*/*",
+            **(sign_version_1(signed, options.webhook_secret, now_s) if version_1 else sign(signed, self._key, now_s)),
         }
         started_at = self._now()
         request = DeliveryRequest(url=url, headers=[[name, value] for name, value in headers.items()])
@@ -116,16 +155,20 @@ class WebhookSender:
         errors: list[Any] = []
         try:
             async with (
-                asyncio.timeout(self._options.webhook_ms_max / 1000),
-                self._http.stream("POST", url, content=body, headers=headers) as answer,
+                asyncio.timeout(options.webhook_ms_max / 1000),
+                self._http.stream(
+                    method, url, content=body, headers=headers, follow_redirects=options.webhook_redirects
+                ) as answer,
             ):
                 response = DeliveryResponse(
                     status=answer.status_code,
                     headers=[[name, value] for name, value in answer.headers.items()],
-                    body=await _start_of(answer),
+                    body=(await _start_of(answer, BODY_BYTES_MAX)).decode("utf-8", "replace"),
                 )
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, TimeoutError) as error:
             errors = [_NAME_UNKNOWN if _is_name_error(error) else _NO_SUCCESS]
+        if unheard:
+            response = None  # it was given, and got lost
         delivered = response is not None and response.status is not None and 200 <= response.status < 300
         return DeliveryAttempt(
             status="delivered" if delivered else "failed",
@@ -145,13 +188,32 @@ class WebhookSender:
         return iso_time(self._clock.now_unix_ms())
 
 
-async def _start_of(answer: httpx2.Response) -> str:
+async def _start_of(answer: httpx2.Response, bytes_max: int) -> bytes:
     kept = b""
     async for piece in answer.aiter_bytes():
         kept += piece
-        if len(kept) >= BODY_BYTES_MAX:
+        if len(kept) >= bytes_max:
             break
-    return kept[:BODY_BYTES_MAX].decode("utf-8", "replace")
+    return kept[:bytes_max]
+
+
+def _with_query(url: str, event: Json) -> str:
+    """`url` with the event in its query, for a delivery by GET. That it stands there is documented, how it is written
+    is not: brackets for what is inside, as Telnyx's own filters have them."""
+    flat: list[tuple[str, str]] = []
+
+    def add(name: str, value: Any) -> None:
+        if isinstance(value, dict):
+            for key, inside in value.items():
+                add(f"{name}[{key}]" if name else key, inside)
+        elif isinstance(value, list):
+            for number, inside in enumerate(value):
+                add(f"{name}[{number}]", inside)
+        elif value is not None:
+            flat.append((name, str(value).lower() if isinstance(value, bool) else str(value)))
+
+    add("", event)
+    return f"{url}{'&' if urlsplit(url).query else '?'}{urlencode(flat)}"
 
 
 def _is_name_error(error: BaseException) -> bool:

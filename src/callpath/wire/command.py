@@ -34,9 +34,10 @@ class Parameter(Part, frozen=True, kw_only=True):
 
 
 class Command(Document, frozen=True, kw_only=True):
-    """What all commands share. `NAME` is the last part of the command's path."""
+    """What all commands share. `NAME` is the last part of the command's path, `METHOD` how it is sent."""
 
     NAME: ClassVar[str] = ""
+    METHOD: ClassVar[str] = "POST"
 
     command_id: str | None = None
     client_state: str | None = None
@@ -137,6 +138,7 @@ class Speak(Command, frozen=True, kw_only=True):
     language: str | None = None
     service_level: Literal["basic", "premium"] | None = None
     stop: str | None = None
+    loop: int | str | None = None
     target_legs: TargetLegs | None = None
 
 
@@ -149,11 +151,177 @@ class PlaybackStart(Command, frozen=True, kw_only=True):
     media_name: str | None = None
     playback_content: str | None = None
     audio_type: Literal["mp3", "wav"] | None = None
-    loop: int | str | None = None
+    loop: int | str | None = None  # "infinity"
     overlay: bool | None = None
     stop: str | None = None
     target_legs: TargetLegs | None = None
     cache_audio: bool | None = None
+
+
+class PlaybackStop(Command, frozen=True, kw_only=True):
+    """Stop what Telnyx plays or speaks: the "current" one, or "all", which also empties the queue (the default)."""
+
+    NAME: ClassVar[str] = "playback_stop"
+
+    stop: str | None = None
+    overlay: bool | None = None
+
+
+class SendDtmf(Command, frozen=True, kw_only=True):
+    """Play the tones of keys to the phone: 0-9, A-D, * and #; w pauses for half a second, W for one. No webhook."""
+
+    NAME: ClassVar[str] = "send_dtmf"
+
+    digits: str
+    duration_millis: int | None = None
+
+
+class ClientStateUpdate(Command, frozen=True, kw_only=True):
+    """Set the state that later webhooks repeat, and nothing else. The one command that is a PUT."""
+
+    NAME: ClassVar[str] = "client_state_update"
+    METHOD: ClassVar[str] = "PUT"
+
+    client_state: str
+
+
+class Gather(Command, frozen=True, kw_only=True):
+    """Collect key presses: `call.dtmf.received` for each, `call.gather.ended` with all of them."""
+
+    NAME: ClassVar[str] = "gather"
+
+    minimum_digits: int | None = None
+    maximum_digits: int | None = None
+    timeout_millis: int | None = None
+    inter_digit_timeout_millis: int | None = None
+    initial_timeout_millis: int | None = None
+    terminating_digit: str | None = None
+    valid_digits: str | None = None
+    gather_id: str | None = None
+
+
+class _PromptedGather(Command, frozen=True, kw_only=True):
+    """What the two gathers that begin with a prompt share; a press interrupts the prompt."""
+
+    minimum_digits: int | None = None
+    maximum_digits: int | None = None
+    maximum_tries: int | None = None
+    timeout_millis: int | None = None
+    inter_digit_timeout_millis: int | None = None
+    terminating_digit: str | None = None
+    valid_digits: str | None = None
+
+
+class GatherUsingAudio(_PromptedGather, frozen=True, kw_only=True):
+    """Collect key presses after a file."""
+
+    NAME: ClassVar[str] = "gather_using_audio"
+
+    audio_url: str | None = None
+    media_name: str | None = None
+    invalid_audio_url: str | None = None
+    invalid_media_name: str | None = None
+
+
+class GatherUsingSpeak(_PromptedGather, frozen=True, kw_only=True):
+    """Collect key presses after a spoken text."""
+
+    NAME: ClassVar[str] = "gather_using_speak"
+
+    payload: str
+    voice: str
+    invalid_payload: str | None = None
+    payload_type: Literal["text", "ssml"] | None = None
+    language: str | None = None
+    service_level: Literal["basic", "premium"] | None = None
+
+
+class GatherStop(Command, frozen=True, kw_only=True):
+    """End a gather with what was pressed so far."""
+
+    NAME: ClassVar[str] = "gather_stop"
+
+
+class RecordStart(Command, frozen=True, kw_only=True):
+    """Record the call until record_stop or its end; `call.recording.saved` has the address of the file."""
+
+    NAME: ClassVar[str] = "record_start"
+
+    format: Literal["wav", "mp3"]
+    channels: Literal["single", "dual"]
+    recording_track: Literal["both", "inbound", "outbound"] | None = None
+    play_beep: bool | None = None
+    max_length: int | None = None
+    timeout_secs: int | None = None
+    trim: Literal["trim-silence"] | None = None
+    custom_file_name: str | None = None
+
+
+class RecordStop(Command, frozen=True, kw_only=True):
+    """End a recording; without `recording_id`, all of the leg."""
+
+    NAME: ClassVar[str] = "record_stop"
+
+    recording_id: str | None = None
+
+
+class RecordPause(RecordStop, frozen=True, kw_only=True):
+    """Leave out what follows, until record_resume. No webhook."""
+
+    NAME: ClassVar[str] = "record_pause"
+
+
+class RecordResume(RecordStop, frozen=True, kw_only=True):
+    """Go on with a paused recording. No webhook."""
+
+    NAME: ClassVar[str] = "record_resume"
+
+
+class TranscriptionStart(Command, frozen=True, kw_only=True):
+    """Let Telnyx write down what is said: `call.transcription` for each piece."""
+
+    NAME: ClassVar[str] = "transcription_start"
+
+    transcription_engine: str | None = None
+    transcription_tracks: str | None = None
+
+
+class TranscriptionStop(Command, frozen=True, kw_only=True):
+    """No more `call.transcription`."""
+
+    NAME: ClassVar[str] = "transcription_stop"
+
+
+class ForkStart(Command, frozen=True, kw_only=True):
+    """Send the call's RTP to an address of ours. It takes the place of a running media stream."""
+
+    NAME: ClassVar[str] = "fork_start"
+
+    rx: str | None = None
+    tx: str | None = None
+    target: str | None = None
+    stream_type: Literal["decrypted"] | None = None
+
+
+class ForkStop(Command, frozen=True, kw_only=True):
+    """End an RTP fork (90031 without one)."""
+
+    NAME: ClassVar[str] = "fork_stop"
+
+    stream_type: Literal["raw", "decrypted"] | None = None
+
+
+class Bridge(Command, frozen=True, kw_only=True):
+    """Join this call to another one that is up, so that the two parties hear each other."""
+
+    NAME: ClassVar[str] = "bridge"
+
+    call_control_id: str
+    park_after_unbridge: str | None = None
+    hold_after_unbridge: bool | None = None
+    prevent_double_bridge: bool | None = None
+    mute_dtmf: Literal["none", "both", "self", "opposite"] | None = None
+    play_ringtone: bool | None = None
 
 
 class Transfer(Command, frozen=True, kw_only=True):
@@ -168,6 +336,7 @@ class Transfer(Command, frozen=True, kw_only=True):
     timeout_secs: int | None = None
     time_limit_secs: int | None = None
     target_leg_client_state: str | None = None
+    park_after_unbridge: str | None = None
     webhook_url: str | None = None
 
 
@@ -182,6 +351,22 @@ COMMANDS: dict[str, type[Command]] = {
         StreamingStop,
         Speak,
         PlaybackStart,
+        PlaybackStop,
+        SendDtmf,
+        ClientStateUpdate,
+        Gather,
+        GatherUsingAudio,
+        GatherUsingSpeak,
+        GatherStop,
+        RecordStart,
+        RecordStop,
+        RecordPause,
+        RecordResume,
+        TranscriptionStart,
+        TranscriptionStop,
+        ForkStart,
+        ForkStop,
+        Bridge,
         Transfer,
     )
 }

@@ -147,6 +147,53 @@ class CallPlaybackEnded(CallPlaybackStarted, frozen=True, kw_only=True):
     status_detail: str | None = None
 
 
+class CallGatherEnded(_Parties, frozen=True, kw_only=True):
+    """A gather is over. `status`: valid, invalid, timeout, call_hangup, cancelled or cancelled_amd."""
+
+    digits: str | None = None
+    status: str | None = None
+    gather_id: str | None = None
+
+
+class RecordingUrls(Part, frozen=True, kw_only=True):
+    """Where a recording can be fetched, by its format. Telnyx's are good for 10 minutes."""
+
+    wav: str | None = None
+    mp3: str | None = None
+
+
+class CallRecordingSaved(CallPayload, frozen=True, kw_only=True):
+    """A recording is ready. `channels` is single or dual."""
+
+    recording_id: str | None = None  # not in the OpenAPI file
+    channels: str | None = None
+    recording_started_at: str | None = None
+    recording_ended_at: str | None = None
+    recording_urls: RecordingUrls | None = None
+    public_recording_urls: RecordingUrls | None = None
+
+
+class CallRecordingError(CallPayload, frozen=True, kw_only=True):
+    """A recording could not be made."""
+
+    reason: str | None = None
+
+
+class TranscriptionData(Part, frozen=True, kw_only=True):
+    """One piece of speech as text; `is_final` False: it may still change."""
+
+    transcript: str | None = None
+    confidence: float | None = None
+    is_final: bool | None = None
+    transcription_track: str | None = None
+
+
+class CallTranscription(CallPayload, frozen=True, kw_only=True):
+    """Somebody said something."""
+
+    transcription_data: TranscriptionData | None = None
+
+
 class CallMachineDetectionEnded(_Parties, frozen=True, kw_only=True):
     """Answering-machine detection has a result; the set of results depends on which detection was asked for."""
 
@@ -234,6 +281,10 @@ EVENTS: dict[str, type[CallPayload]] = {
     "call.speak.ended": CallSpeakEnded,
     "call.playback.started": CallPlaybackStarted,
     "call.playback.ended": CallPlaybackEnded,
+    "call.gather.ended": CallGatherEnded,
+    "call.recording.saved": CallRecordingSaved,
+    "call.recording.error": CallRecordingError,
+    "call.transcription": CallTranscription,
     "call.machine.detection.ended": CallMachineDetectionEnded,
     "call.machine.greeting.ended": CallMachineGreetingEnded,
     "call.machine.premium.detection.ended": CallMachinePremiumDetectionEnded,
@@ -316,6 +367,19 @@ def webhook_document(webhook: Webhook) -> Json:
 def encode_webhook(webhook: Webhook) -> bytes:
     """The body that Telnyx would send: keys in alphabetical order, as in the captures."""
     return msgspec.json.encode(webhook_document(webhook), order="sorted")
+
+
+def version_1_document(webhook: Webhook) -> Json:
+    """The same event as an application on API version 1 gets it: no data, underscores, `created_at`."""
+    data = webhook_document(webhook)["data"]
+    created = {"created_at": data["occurred_at"]} if "occurred_at" in data else {}
+    return {
+        "record_type": "event",
+        "id": webhook.id,
+        "event_type": webhook.event_type.replace(".", "_"),
+        **created,
+        "payload": data["payload"],
+    }
 
 
 def _document(webhook: Webhook) -> Json:
