@@ -31,6 +31,15 @@ def wav_base64(pcm: Pcm) -> str:
 
 
 @asynccontextmanager
+async def alone() -> AsyncIterator[tuple[Simulator, httpx2.AsyncClient]]:
+    """The panel, and no program."""
+    async with Simulator() as telnyx:
+        base = telnyx.api_base.removesuffix("/v2") + "/simulator"
+        async with httpx2.AsyncClient(base_url=base, trust_env=False) as http:
+            yield telnyx, http
+
+
+@asynccontextmanager
 async def panel() -> AsyncIterator[tuple[Simulator, Bot, httpx2.AsyncClient]]:
     async with Simulator() as telnyx, running(telnyx) as bot:
         base = telnyx.api_base.removesuffix("/v2") + "/simulator"
@@ -89,7 +98,7 @@ async def test_what_makes_no_sense_is_said_so(
     method: str, path: str, body: dict[str, object] | None, status: int, problem: str
 ) -> None:
     """A slip in a curl command gets a sentence, not a trace."""
-    async with panel() as (_, _, http):
+    async with alone() as (_, http):
         answer = await http.request(method, path, json=body)
 
     assert status == answer.status_code
@@ -107,7 +116,7 @@ async def test_what_makes_no_sense_is_said_so(
 )
 async def test_another_web_page_cannot_place_calls(headers: dict[str, str], status: int) -> None:
     """The panel has no key: a page that is open in the developer's browser must not reach it."""
-    async with panel() as (telnyx, _, http):
+    async with alone() as (telnyx, http):
         answer = await http.post("/calls", content=b"{}", headers=headers)
 
         assert status == answer.status_code
@@ -116,7 +125,7 @@ async def test_another_web_page_cannot_place_calls(headers: dict[str, str], stat
 
 async def test_the_page_brings_all_it_needs() -> None:
     """No CDN, no inline script: it works offline and under its own policy."""
-    async with panel() as (telnyx, _, http):
+    async with alone() as (telnyx, http):
         page = await http.get("")
         files = re.findall(r'(?:src|href)="/simulator/(page\.\w+)"', page.text)
         answers = [await http.get(f"/{name}") for name in files]
@@ -134,7 +143,7 @@ async def test_the_page_brings_all_it_needs() -> None:
 
 async def test_telnyxs_paths_are_untouched() -> None:
     """A program that asks the API for something unknown gets Telnyx's error, not the panel's."""
-    async with panel() as (telnyx, _, http):
+    async with alone() as (telnyx, http):
         answer = await http.get(telnyx.api_base + "/nothing", headers={"authorization": f"Bearer {telnyx.api_key}"})
 
     assert "10005" == answer.json()["errors"][0]["code"]
