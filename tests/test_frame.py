@@ -44,7 +44,7 @@ TESTED_ELSEWHERE = {
     "server/builtin.py": "test_testing.py",
     "dashboard/documents.py": "dashboard/test_api.py",  # the shapes of its answers
     "cli/dashboard.py": "dashboard/test_phone.py",  # the second server, called by real phones
-    "cli/simulate.py": "simulator/test_simulate_command.py",
+    "cli/simulate*.py": "simulator/test_simulate_command.py",
     "cli/doctor.py": "doctor/test_command.py",
     "cli/doctor_deploy.py": "deploy/test_traps.py",
 }

@@ -78,6 +78,9 @@ def test_exit_codes_are_permanent() -> None:
         "USAGE": 2,
         "CONFIGURATION": 3,
         "NETWORK": 4,
+        "SILENT": 5,
+        "MISSED": 6,
+        "INCONCLUSIVE": 7,
     }
 
 

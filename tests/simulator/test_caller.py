@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -247,3 +248,144 @@ async def test_a_program_whose_tls_proxy_is_not_here_is_reached_all_the_same() -
 
     assert opened
     assert arrived == [("/media?call=1", "voice.example.com")]
+
+
+# --- turns ------------------------------------------------------------------------------------------------------------
+
+
+async def reached(ready: Callable[[], bool]) -> None:
+    """Return when a counter is there; frames wake nobody, so it is looked at."""
+    while not ready():
+        await SystemClock().sleep_ms(10)
+
+
+async def babble(socket: ServerConnection) -> None:
+    """Speak as long as frames come, 20 ms for 20 ms; fall silent for good once the caller is loud."""
+    async for text in socket:
+        frame = json.loads(text)
+        if frame["event"] == "media":
+            if base64.b64decode(frame["media"]["payload"]) != b"\xff" * 160:
+                break
+            await socket.send(encode_media(b"\x20\xa0" * 80))
+    await socket.wait_closed()
+
+
+async def test_the_caller_waits_interrupts_and_listens() -> None:
+    """A conversation as a test writes it; each step returns when it is true."""
+    async with talking(Phone(), babble) as caller:
+        await caller.wait_for_speech()
+        before_ms = caller.stream.packets_played * 20
+        await caller.barge_in(tone(600, duration_ms=100), after_ms=200)
+        after_ms = caller.stream.packets_played * 20
+        assert caller.hearing.heard_ms >= 200
+
+    assert after_ms - before_ms >= 100
+    assert caller.said.any()
+
+
+async def test_waiting_for_an_answer_that_does_not_come_says_so() -> None:
+    """Not a time-out without a word."""
+
+    async def mute(socket: ServerConnection) -> None:
+        async for _ in socket:
+            pass
+
+    async with talking(Phone(), mute) as caller:
+        caller.say(tone(600, duration_ms=100))
+        await caller.spoken()
+        with pytest.raises(CallFailed, match="Nothing was heard in time"):
+            await caller.wait_for_speech(100)
+        with pytest.raises(CallFailed, match="There was nothing to interrupt in time"):
+            await caller.barge_in(tone(600, duration_ms=40), timeout_ms=100)
+        silence = await caller.listen(60)
+
+    assert silence.size >= 480
+    assert not silence.any()
+    assert caller.hearing.one_way
+
+
+# --- faults of the socket ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("fault", "code"), [("drops=100", 1006), ("reset=100", 1006), ("closes_mid_word=100", 1000)])
+async def test_the_stream_ends_in_mid_word(fault: str, code: int) -> None:
+    """Three ends that a server sees differently, and none of them with a stop frame."""
+    ends: list[tuple[int, list[str]]] = []
+    over = asyncio.Event()
+
+    async def watch(socket: ServerConnection) -> None:
+        events = []
+        with contextlib.suppress(ConnectionClosed):
+            async for text in socket:
+                events.append(json.loads(text)["event"])
+        await socket.wait_closed()
+        ends.append((socket.close_code or 0, events))
+        over.set()
+
+    async with talking(Phone(faults=[fault]), watch) as caller:
+        await over.wait()
+        await caller.until(lambda: caller.failure is not None, 5_000)
+
+    ((seen, events),) = ends
+    assert code == seen
+    assert "media" in events
+    assert "stop" not in events
+    assert "was lost" in (caller.failure or "")
+
+
+async def test_a_second_connection_takes_over() -> None:
+    """The old socket stays open and silent; the new one begins with connected and start, and carries the rest."""
+    sockets: list[list[str]] = []
+
+    async def note(socket: ServerConnection) -> None:
+        seen: list[str] = []
+        sockets.append(seen)
+        with contextlib.suppress(ConnectionClosed):
+            async for text in socket:
+                seen.append(json.loads(text)["event"])
+                if seen.count("media") == 3:
+                    await socket.send(encode_media(b"\x20\xa0" * 80))
+
+    async with talking(Phone(faults=["second_connection=100"]), note) as caller:
+        await reached(lambda: caller.stream.packets_played >= 2)
+
+    first, second = sockets
+    assert ["connected", "start", "media"] == first[:3] == second[:3]
+    assert "stop" not in first
+    assert "stop" == second[-1]
+
+
+async def test_a_half_open_line_carries_nothing_any_more() -> None:
+    """Neither way, and nobody closes, until the call is over."""
+    arrived: list[str] = []
+    over = asyncio.Event()
+
+    async def note(socket: ServerConnection) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            async for text in socket:
+                arrived.append(json.loads(text)["event"])
+                await socket.send(encode_media(b"\x20\xa0" * 80))
+        over.set()
+
+    async with talking(Phone(faults=["half_open=100"]), note) as caller:
+        await reached(lambda: caller.stream.frames_out >= 15)
+        frames_in = caller.stream.frames_in
+        assert not over.is_set()
+    await over.wait()
+
+    assert "stop" not in arrived
+    assert frames_in < 15
+    assert arrived.count("media") < 15
+
+
+async def test_a_slow_reader_leaves_frames_where_they_are() -> None:
+    """What the server sent at once is read one by one."""
+
+    async def burst(socket: ServerConnection) -> None:
+        for _ in range(100):
+            await socket.send(encode_media(b"\x20\xa0" * 80))
+        await socket.wait_closed()
+
+    async with talking(Phone(faults=["slow_reader=20"]), burst) as caller:
+        await reached(lambda: caller.stream.frames_in >= 3)
+        assert caller.stream.frames_in < 100

@@ -22,6 +22,9 @@ class Exit(IntEnum):
     USAGE = 2
     CONFIGURATION = 3
     NETWORK = 4
+    SILENT = 5
+    MISSED = 6
+    INCONCLUSIVE = 7
 
 
 def named_values(flags: Mapping[str, str | None] | None = None) -> dict[str, str]:

@@ -5,5 +5,9 @@ of a leg `sound` (what Telnyx plays), `line` (what else its phone hears), `gathe
 webhooks go); `refusal` (which bodies are taken, by the types of `wire` and of `fields`); faults of the media in `link`, of
 webhooks and API in `control_faults`. Shells: `api` (HTTP), `sender` (webhooks), `texml`, `caller` (the phone);
 `diagnosis` (how the account is set, and all that can be asked). Whatever Telnyx leaves unknown is a field of
-`options.CarrierOptions`. Beside it `railway`: the API of a host, for the doctor.
+`options.CarrierOptions`.
+
+On top: `ear` (what a caller could tell of a call; pure), `speech` (what he says), `figures` and `scenario` (calls written
+down, and what must come of them), `load` (hundreds at once), `panel` (own page and control API), `blocking` (all of it
+without asyncio). Beside it `railway`: the API of a host, for the doctor.
 """

@@ -1,16 +1,21 @@
 """The person at the phone of one call, and the media WebSocket that Telnyx opens for him.
 
-`Caller` is what `Simulator.call` hands out: it speaks, presses keys, hangs up, and remembers what it heard.
+`Caller` is what `Simulator.call` hands out: it speaks, listens, interrupts, presses keys, hangs up, and remembers what
+it heard; `ear` judges that.
 `Caller.run_stream` is the shell around `CarrierStream`: connect, feed, drain, wait.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket as sockets
 import ssl
+import struct
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,14 +27,24 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI, W
 from callpath.audio.codec import Decoder, Encoder, Pcm, open_decoder, open_encoder
 from callpath.audio.framer import Framer
 from callpath.audio.resample import resample_file_audio
-from callpath.audio.tone import find_delay_ms
-from callpath.audio.wav import read_wav, write_wav
+from callpath.audio.wav import write_wav
 from callpath.clock import Clock
 from callpath.errors import AudioError, CallpathError
 from callpath.simulator.call import CarrierCall, Effect
-from callpath.simulator.carrier import PACKET_MS, AudioIgnored, CarrierStream, FrameRefused, StreamCounters
+from callpath.simulator.carrier import (
+    HEARD_PACKETS_MAX,
+    PACKET_MS,
+    AudioIgnored,
+    AudioQueued,
+    CarrierStream,
+    FrameRefused,
+    StreamCounters,
+    bytes_per_packet,
+)
+from callpath.simulator.ear import PAUSE_MS_MAX, Arrival, Hearing, SpeechMeter, listen, speech_spans
 from callpath.simulator.link import Link
 from callpath.simulator.options import CarrierOptions
+from callpath.simulator.speech import load_speech
 from callpath.wire.api import DeliveryAttempt
 from callpath.wire.document import Json
 from callpath.wire.ids import StreamId
@@ -49,6 +64,12 @@ CLOSE_MS_MAX = 1_000
 """How long a server may take to answer the closing of the socket."""
 
 PROBLEMS_MAX = 100
+
+TURN_END_MS = 700
+"""Quiet for so long, the other side has finished: what people wait before they take their turn."""
+
+BARGE_IN_MS = 300
+"""So much of the other side's speech is heard before it is interrupted."""
 
 
 class CallFailed(CallpathError):  # noqa: N818  (reads as what happened: the call failed)
@@ -106,6 +127,8 @@ class Caller:
         self.link = link
         self.timer = asyncio.Event()
         """Set when `call` may have planned something earlier."""
+        self.number = 0
+        """Which call of this stand-in it is, from 1."""
         self.handed_out = False
         """For `Simulator.next_dialled`."""
         self._options = options
@@ -120,20 +143,45 @@ class Caller:
         self._waiting: list[Pcm] = []  # to be said when a stream is open
         self._spoken: list[tuple[float, Pcm]] = []  # when each utterance began
         self._encoder: Encoder | None = None
+        self._said_until_ms = clock.now_ms()
+        """When the last utterance ends."""
+        self._turn_ms = clock.now_ms()
+        """When the last sound in it ends: from here on whatever is heard is an answer, an echo's tail too."""
+        self._arrivals: list[Arrival] = []
+        self._meter = SpeechMeter()
+        self._metered: dict[StreamId, tuple[Decoder, int]] = {}
 
     # --- what the caller does ---
 
     def say(self, audio: Pcm | Path | str, sample_rate_hz: int | None = None) -> None:
-        """Speak, after what is being said now, or as soon as the stream is open. A WAV brings its own rate.
+        """Speak, after what is being said now, or as soon as the stream is open. `spoken` waits for the end of it.
 
-        Raises AudioError for a file that is no WAV.
+        A WAV (a Path, or a str that ends in .wav) brings its own rate; any other str is a text for espeak-ng. Raises
+        AudioError for a file that is no WAV, and for a text where there is no espeak-ng.
         """
-        pcm = _load(audio, sample_rate_hz)
+        pcm = load_speech(audio, sample_rate_hz, SAMPLE_RATE_HZ)
         stream = self.call.stream
         if stream is not None and stream.opened and self._encoder is not None:
             self._speak(stream, pcm)
         else:
             self._waiting.append(pcm)
+
+    async def spoken(self, timeout_ms: float = 60_000) -> None:
+        """Return when all that the caller had to say is said. Raises CallFailed."""
+        deadline_ms = self._clock.now_ms() + timeout_ms
+        while self._waiting or self._clock.now_ms() < self._said_until_ms:
+            await self._next_packet(deadline_ms, "The caller could not say what he had to say")
+
+    async def barge_in(
+        self, audio: Pcm | Path | str, *, after_ms: float = BARGE_IN_MS, timeout_ms: float = 10_000
+    ) -> None:
+        """Wait until the other side has spoken for `after_ms`, then speak over it. Raises CallFailed."""
+        pcm = load_speech(audio, None, SAMPLE_RATE_HZ)
+        deadline_ms = self._clock.now_ms() + timeout_ms
+        while not (self._hears_speech() and self._clock.now_ms() - (self._meter.spoke_at_ms or 0.0) >= after_ms):
+            await self._next_packet(deadline_ms, "There was nothing to interrupt")
+        self.say(pcm)
+        await self.spoken()
 
     async def press(self, digits: str) -> None:
         """Press keys, 0 to 9, A to D, * and #, one after the other."""
@@ -146,8 +194,12 @@ class Caller:
                 wake.set()
             await self._clock.sleep_ms(DIGIT_MS)
 
-    async def hangup(self) -> None:
+    async def hang_up(self) -> None:
         """Put the phone down. Returns at once; `ended` waits until the stream is closed too."""
+        await self.hangup()
+
+    async def hangup(self) -> None:
+        """The same, by Telnyx's word."""
         self.carry_out(self.call.party_hangs_up(self._clock.now_ms()))
 
     # --- what can be waited for ---
@@ -193,6 +245,69 @@ class Caller:
             if self._clock.now_ms() >= deadline_ms or self.call.state == "ended":
                 raise CallFailed(self.failure or f"Less than {duration_ms:.0f} ms were heard in {timeout_ms:.0f} ms.")
             await self._clock.sleep_ms(PACKET_MS)
+
+    async def wait_for_speech(self, timeout_ms: float = 10_000) -> None:
+        """Return when the other side has begun to speak since the caller last finished. Raises CallFailed."""
+        deadline_ms = self._clock.now_ms() + timeout_ms
+        while not self._was_answered():
+            await self._next_packet(deadline_ms, "Nothing was heard")
+
+    async def wait_for_speech_end(self, timeout_ms: float = 30_000, *, pause_ms: float = TURN_END_MS) -> None:
+        """Return when the other side has spoken since the caller last finished, and then been quiet for `pause_ms`.
+
+        Raises CallFailed.
+        """
+        deadline_ms = self._clock.now_ms() + timeout_ms
+        while not self._was_answered():
+            await self._next_packet(deadline_ms, "Nothing was heard")
+        while self._hears_speech(pause_ms):
+            await self._next_packet(deadline_ms, "The other side did not stop speaking")
+
+    async def listen(self, duration_ms: float) -> Pcm:
+        """Say nothing for so long; returns what was heard in that time, at 8 kHz. Ends early with the call."""
+        began_ms = self._clock.now_ms()
+        await self.until(lambda: self.call.state == "ended", duration_ms)
+        start, end = (
+            max(0, round((at_ms - self._origin_ms()) * SAMPLE_RATE_HZ / 1000))
+            for at_ms in (began_ms, self._clock.now_ms())
+        )
+        heard = self.heard[start:end]
+        return np.pad(heard, (0, end - start - heard.size))
+
+    async def _next_packet(self, deadline_ms: float, problem: str) -> None:
+        """Let 20 ms pass. Raises CallFailed with `problem` when the call is over, or it is later than `deadline_ms`."""
+        if self.call.state == "ended" or (self._failed and not self._is_running()):
+            raise CallFailed(f"{problem}: {self.failure or 'the call was over'}")
+        if self._clock.now_ms() >= deadline_ms:
+            raise CallFailed(f"{problem} in time. {self.failure or ''}".rstrip())
+        await self._clock.sleep_ms(PACKET_MS)
+
+    @property
+    def hears_speech(self) -> bool:
+        """Whether the other side speaks at this moment."""
+        return self._hears_speech()
+
+    def _is_running(self) -> bool:
+        return self.call.stream is not None
+
+    def _was_answered(self) -> bool:
+        self._hears_speech()
+        until_ms = self._meter.spoke_until_ms
+        return not self._waiting and until_ms is not None and until_ms > self._turn_ms
+
+    def _hears_speech(self, pause_ms: float = PAUSE_MS_MAX) -> bool:
+        """Judge what has come since the last time, and say whether the other side speaks."""
+        for stream in self.call.streams:
+            request = stream.request
+            decoder, seen = self._metered.get(request.stream_id) or (
+                open_decoder(request.codec, request.sample_rate_hz, byte_order=self._options.l16_byte_order),
+                0,
+            )
+            for at_ms, payload in stream.heard[seen:]:
+                pcm = _decoded(decoder, payload)
+                self._meter.hear(resample_file_audio(pcm, decoder.sample_rate_hz, SAMPLE_RATE_HZ), at_ms)
+            self._metered[request.stream_id] = decoder, len(stream.heard)
+        return self._meter.speaks(self._clock.now_ms(), pause_ms)
 
     def _is_open(self) -> bool:
         return any(stream.opened for stream in self.call.streams)
@@ -271,6 +386,20 @@ class Caller:
         """A stereo WAV on one clock: left what the caller said, right what it heard."""
         write_wav(path, (self.said, self.heard), SAMPLE_RATE_HZ)
 
+    @property
+    def hearing(self) -> Hearing:
+        """What the ear measured so far; see `ear.Hearing`. Computed anew at each access."""
+        origin_ms = self._origin_ms()
+        closed_at_ms = self.call.streams[-1].counters.closed_at_ms if self.call.streams else None
+        until_ms = self._clock.now_ms() if closed_at_ms is None else closed_at_ms
+        return listen(
+            self.said,
+            self.heard,
+            SAMPLE_RATE_HZ,
+            arrivals=self._arrivals,
+            duration_ms=until_ms - origin_ms if origin_ms else None,
+        )
+
     def sides(self, origin_ms: float) -> tuple[Pcm, Pcm]:
         """What was said and what was heard, 8 kHz, both from that moment of the clock on."""
         return self._said(origin_ms), self._heard(origin_ms)
@@ -318,6 +447,12 @@ class Caller:
             return f"Nothing was heard: {self.problems[-1] if self.problems else 'frames were refused'}."
         return None
 
+    @property
+    def unreachable(self) -> bool:
+        """Nobody answered at the webhook's address: not even with an error."""
+        attempts = [attempt for seen in self.webhooks for attempt in seen.attempts]
+        return bool(attempts) and not self.commands and all(_status(attempt) is None for attempt in attempts)
+
     def report(self) -> Json:
         """How the call went, ready for JSON: times are milliseconds since the call began."""
 
@@ -325,7 +460,7 @@ class Caller:
             return None if at_ms is None else round(at_ms - self.began_at_ms)
 
         stream = self.stream
-        echo = find_delay_ms(self.said, self.heard, SAMPLE_RATE_HZ)
+        hearing = asdict(self.hearing)
         return {
             "failure": self.failure,
             "webhooks": [
@@ -336,16 +471,19 @@ class Caller:
                 {"name": one.name, "at_ms": since(one.at_ms), "status": one.status, "codes": list(one.codes)}
                 for one in self.commands
             ],
+            "answered_at_ms": since(self.call.answered_at_ms),
             "stream": {
+                "streams": len(self.call.streams),
                 "opened_at_ms": since(stream.opened_at_ms),
                 "first_sent_at_ms": since(stream.first_sent_at_ms),
                 "first_audio_at_ms": since(stream.first_audio_at_ms),
                 "frames_out": stream.frames_out,
                 "frames_in": stream.frames_in,
                 "heard_ms": stream.packets_played * PACKET_MS,
+                "refused_frames": stream.errors_out,
                 "late_ms_max": round(stream.late_ms_max, 1),
             },
-            "own_voice_back": {"likeness": round(echo.correlation, 3), "delay_ms": round(echo.delay_ms)},
+            "ear": hearing,
             "problems": list(self.problems),
         }
 
@@ -367,7 +505,7 @@ class Caller:
                     await self._drive(socket, stream, wake)
                     if stream.stopped:
                         await socket.close()
-        except _NotOpened as error:
+        except NotOpened as error:
             self._failed[stream.request.stream_id] = str(error)
             stream.receive_eof(self._clock.now_ms())
             effects = self.call.stream_failed(stream, "connection_failed", self._clock.now_ms())
@@ -395,18 +533,20 @@ class Caller:
         media_format = request.media_format
         try:
             self._encoder = open_encoder(
-                media_format.encoding, media_format.sample_rate, byte_order=self._options.l16_byte_order
+                self.link.encoding(media_format.encoding),
+                media_format.sample_rate,
+                byte_order=self._options.l16_byte_order,
             )
             stream.silence = self._encoder.silence(PACKET_MS)
             if request.track != "inbound_track":
                 stream.transcode = _transcoder(stream, self._options)
         except AudioError as error:
-            raise _NotOpened(f"this stand-in cannot make the caller's audio: {error}") from None
+            raise NotOpened(f"this stand-in cannot make the caller's audio: {error}") from None
         await self._clock.sleep_ms(self.link.connect_delay_ms())
         url = self.link.stream_url(request.url)
         if url is None:
             await self._clock.sleep_ms(limit_ms)
-            raise _NotOpened("it was never tried (injected fault)")
+            raise NotOpened("it was never tried (injected fault)")
         socket = await _connect(url, self._options.reach_at, request.auth_token, limit_ms, self._tls)
         try:
             yield socket
@@ -414,46 +554,101 @@ class Caller:
             socket.transport.abort()  # closed long ago, or cancelled: nothing may linger
 
     async def _drive(self, socket: ClientConnection, stream: CarrierStream, wake: asyncio.Event) -> None:
-        """Carry texts between one socket and one stream until the socket closes."""
-        clock = self._clock
+        """Carry texts between one socket and one stream until the socket closes, with whatever the link does to them."""
+        clock, link = self._clock, self.link
         opened_at_ms = clock.now_ms()
-        drop_after_ms = self.link.drops_after_ms()
-        drop_at_ms = float("inf") if drop_after_ms is None else opened_at_ms + drop_after_ms
+        breaks = deque(link.breaks())
+        over = asyncio.Event()
+        current = socket
+        greeting: list[str] = []
+        half_open = False
 
-        async def read() -> None:
+        async def read(socket: ClientConnection) -> None:
             try:
                 async for message in socket:
-                    receive = stream.receive_text if isinstance(message, str) else stream.receive_binary
-                    for event in receive(message, clock.now_ms()):  # type: ignore[arg-type]  # str or bytes, as chosen
-                        self._note(event)
+                    self._receive(stream, message)
                     wake.set()
+                    pause_ms = link.read_pause_ms(clock.now_ms() - opened_at_ms)
+                    until_ms = None if pause_ms == float("inf") else clock.now_ms() + pause_ms
+                    if pause_ms and await clock.wait(over, until_ms):
+                        break
             except ConnectionClosed:
                 pass
-            stream.receive_eof(clock.now_ms())
+            if socket is current:
+                stream.receive_eof(clock.now_ms())
             wake.set()
 
+        async def carry() -> None:
+            nonlocal current, greeting, half_open
+            while True:
+                now_ms = clock.now_ms()
+                while breaks and now_ms - opened_at_ms >= breaks[0].at_ms:
+                    match breaks.popleft().how:
+                        case "half_open":
+                            half_open = True
+                        case "second_connection":
+                            if (another := await self._open_again(stream, greeting)) is not None:
+                                current = another
+                                tasks.create_task(read(another), name="read stream again")
+                        case "close":
+                            return await current.close()
+                        case how:
+                            _cut(current, reset=how == "reset")
+                            return None
+                first = not stream.opened
+                texts = link.carry(stream.texts_to_send(now_ms), now_ms - opened_at_ms)
+                greeting = greeting or texts
+                for text in texts:
+                    if not half_open:
+                        await current.send(text)
+                if first:
+                    self._begin_to_speak(stream, now_ms)
+                arrives_ms = link.next_at_ms()
+                if stream.closed and (arrives_ms is None or half_open):
+                    return None if half_open else await current.close()
+                at_ms = [
+                    opened_at_ms + one for one in (breaks[0].at_ms if breaks else None, arrives_ms) if one is not None
+                ]
+                if not stream.closed:
+                    at_ms.append(stream.next_send_at_ms() or 0.0)
+                await clock.wait(wake, min(at_ms))
+
         async def write() -> None:
-            try:
-                while True:
-                    now_ms = clock.now_ms()
-                    if now_ms >= drop_at_ms:
-                        socket.transport.abort()
-                        return
-                    first = not stream.opened
-                    for text in self.link.carry(stream.texts_to_send(now_ms), now_ms - opened_at_ms):
-                        await socket.send(text)
-                    if first:
-                        self._begin_to_speak(stream, now_ms)
-                    if stream.closed:
-                        await socket.close()
-                        return
-                    await clock.wait(wake, min(stream.next_send_at_ms() or 0.0, drop_at_ms))
-            except ConnectionClosed:
-                pass  # the reader sees it too, and says so to the stream
+            with contextlib.suppress(ConnectionClosed):  # the reader sees it too, and says so to the stream
+                await carry()
+            over.set()
+            for one in {socket, current}:
+                if half_open or one is not current:
+                    _cut(one)
 
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(read(), name="read stream")
+            tasks.create_task(read(socket), name="read stream")
             tasks.create_task(write(), name="write stream")
+
+    async def _open_again(self, stream: CarrierStream, greeting: list[str]) -> ClientConnection | None:
+        """Open the stream's URL once more, as after a fault in Telnyx's network. None: the server did not want it."""
+        request, limit_ms = stream.request, self._options.connect_ms_max
+        try:
+            again = await _connect(request.url, self._options.reach_at, request.auth_token, limit_ms, self._tls)
+            for text in greeting:
+                await again.send(text)
+        except (NotOpened, ConnectionClosed) as error:
+            self.problem(f"the second connection was not taken: {error}")
+            return None
+        return again
+
+    def _receive(self, stream: CarrierStream, message: str | bytes) -> None:
+        """One message from the server."""
+        now_ms = self._clock.now_ms()
+        request = stream.request
+        events = (
+            stream.receive_text(message, now_ms) if isinstance(message, str) else stream.receive_binary(message, now_ms)
+        )
+        for event in events:
+            if isinstance(event, AudioQueued) and len(self._arrivals) < HEARD_PACKETS_MAX:
+                per_packet = bytes_per_packet(request.codec, request.sample_rate_hz) or event.payload_bytes or 1
+                self._arrivals.append(Arrival(at_ms=now_ms, audio_ms=PACKET_MS * event.payload_bytes / per_packet))
+            self._note(event)
 
     def problem(self, sentence: str) -> None:
         """Keep what the stand-in could not do or use, for `problems`."""
@@ -485,7 +680,11 @@ class Caller:
         self.notify()
 
     def _speak(self, stream: CarrierStream, pcm: Pcm) -> None:
-        self._spoken.append((stream.say(self._encoded(pcm)), pcm))
+        began_at_ms = stream.say(self._encoded(pcm))
+        self._spoken.append((began_at_ms, pcm))
+        self._said_until_ms = began_at_ms + pcm.size * 1000 / SAMPLE_RATE_HZ
+        if spans := speech_spans(pcm, SAMPLE_RATE_HZ):
+            self._turn_ms = began_at_ms + spans[-1].end_ms
 
     def _encoded(self, pcm: Pcm) -> list[bytes]:
         encoder = self._encoder
@@ -501,8 +700,8 @@ class Caller:
 # --- connecting -------------------------------------------------------------------------------------------------------
 
 
-class _NotOpened(Exception):  # noqa: N818  (travels only inside this module)
-    """Why the WebSocket could not be opened, as a half-sentence without secrets."""
+class NotOpened(Exception):  # noqa: N818  (reads as what happened)
+    """Why the WebSocket could not be opened, as a half-sentence without secrets. Travels only inside the stand-in."""
 
 
 class _Connect(connect):
@@ -516,15 +715,13 @@ async def _connect(
     url: str, reach_at: str | None, token: str | None, timeout_ms: float, tls: ssl.SSLContext | None
 ) -> ClientConnection:
     """Open a WebSocket as Telnyx does: the exact URL, the token's header, no origin, no extensions."""
-    where = _without_query(url)
-    secure = urlsplit(url).scheme.lower() == "wss"
+    where = without_query(url)
+    host, port, secure = host_port(url, reach_at)
     instead: dict[str, Any] = {}
     if reach_at is not None:
         # The TLS proxy in front of the program is not here: play it. Host and path stay the stream URL's.
-        there = urlsplit(reach_at)
-        secure = there.scheme == "wss"
-        url = urlsplit(url)._replace(scheme=there.scheme).geturl()
-        instead = {"host": there.hostname, "port": there.port or (443 if secure else 80)}
+        url = urlsplit(url)._replace(scheme="wss" if secure else "ws").geturl()
+        instead = {"host": host, "port": port}
     try:
         return await _Connect(
             url,
@@ -540,34 +737,44 @@ async def _connect(
             **instead,
         )
     except InvalidStatus as error:
-        raise _NotOpened(f"{where} answered HTTP {error.response.status_code} instead of 101") from None
+        raise NotOpened(f"{where} answered HTTP {error.response.status_code} instead of 101") from None
     except TimeoutError:
-        raise _NotOpened(f"{where} did not open within {timeout_ms:.0f} ms") from None
+        raise NotOpened(f"{where} did not open within {timeout_ms:.0f} ms") from None
     except ssl.SSLError as error:
         hint = ". Plain HTTP is spoken there: give --reach-at if a TLS proxy stands before it in real life"
         plain = hint if error.reason == "WRONG_VERSION_NUMBER" else ""
-        raise _NotOpened(f"TLS with {where} failed: {error.reason or error}{plain}") from None
+        raise NotOpened(f"TLS with {where} failed: {error.reason or error}{plain}") from None
     except InvalidURI:
-        raise _NotOpened(f"{where} is not a WebSocket address") from None
+        raise NotOpened(f"{where} is not a WebSocket address") from None
     except (OSError, WebSocketException, ValueError) as error:
-        raise _NotOpened(f"{where} could not be reached: {error}") from None
+        raise NotOpened(f"{where} could not be reached: {error}") from None
 
 
-def _without_query(url: str) -> str:
+def host_port(url: str, reach_at: str | None) -> tuple[str, int, bool]:
+    """Where a socket for `url` goes, and whether by TLS. Raises NotOpened for what is no address."""
+    there = urlsplit(reach_at or url)
+    secure = there.scheme.lower() == "wss"
+    try:
+        return there.hostname or "", there.port or (443 if secure else 80), secure
+    except ValueError:
+        raise NotOpened(f"{without_query(url)} is not a WebSocket address") from None
+
+
+def _cut(socket: ClientConnection, *, reset: bool = False) -> None:
+    """End the TCP connection without a close frame; `reset`: also without delivering what is on the way."""
+    raw = socket.transport.get_extra_info("socket")
+    if reset and raw is not None:
+        raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, struct.pack("ii", 1, 0))
+    socket.transport.abort()
+
+
+def without_query(url: str) -> str:
     """A query may hold a token."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 # --- audio and sentences ----------------------------------------------------------------------------------------------
-
-
-def _load(audio: Pcm | Path | str, sample_rate_hz: int | None) -> Pcm:
-    if isinstance(audio, Path | str):
-        pcm, rate_hz = read_wav(audio)
-    else:
-        pcm, rate_hz = audio, sample_rate_hz or SAMPLE_RATE_HZ
-    return resample_file_audio(pcm, rate_hz, SAMPLE_RATE_HZ)
 
 
 def _decoded(decoder: Decoder, payload: bytes) -> Pcm:
@@ -617,7 +824,7 @@ def _delivery(seen: WebhookSeen) -> str:
     if not seen.attempts:
         return "it is on its way"
     status = _status(seen.attempts[-1])
-    return f"{_without_query(seen.url)} {'gave no answer' if status is None else f'answered HTTP {status}'}"
+    return f"{without_query(seen.url)} {'gave no answer' if status is None else f'answered HTTP {status}'}"
 
 
 def _status(attempt: DeliveryAttempt) -> int | None:

@@ -185,6 +185,8 @@ class CarrierStream:
         self.silence = silence if silence is not None else _silence(request.media_format)
         self.transcode: Callable[[bytes], bytes] = bytes
         """From the codec that the server sends to the one it receives, for the outbound track."""
+        self.paced_elsewhere = False
+        """Whoever drives this stream sends and plays the audio itself (`load`); here only the other frames are made."""
         self.beside: Callable[[CarrierStream, float], bytes] | None = None
         """A packet of what Telnyx itself plays at that time, for the outbound track; empty for none."""
         self.opposite: _Deliver | None = None
@@ -267,6 +269,10 @@ class CarrierStream:
         if self.counters.closed_at_ms is None:
             self.counters.closed_at_ms = now_ms
 
+    def next_number(self) -> int:
+        """The next `sequence_number`, for whoever sends frames of this stream himself."""
+        return self._next_number()
+
     # --- the phone's side ---
 
     def say(self, payloads: Iterable[bytes]) -> float:
@@ -338,7 +344,7 @@ class CarrierStream:
 
     def _advance(self, now_ms: float) -> None:
         """Let time pass up to `now_ms`, tick by tick at their nominal times."""
-        if not self.opened or self._stopped or self._gone:
+        if not self.opened or self._stopped or self._gone or self.paced_elsewhere:
             return
         opened_at_ms = self.counters.opened_at_ms or 0.0
         if now_ms >= self._next_tick_ms:

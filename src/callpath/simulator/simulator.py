@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.resources
 import random
 import secrets
 import socket
 import ssl
 import uuid
 from collections import deque
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -52,10 +51,12 @@ from callpath.simulator.carrier import iso_time
 from callpath.simulator.diagnosis import sound_account
 from callpath.simulator.link import ApiAnswer, Fault, Link, Parcel
 from callpath.simulator.options import CarrierOptions
+from callpath.simulator.panel import build_panel
 from callpath.simulator.recording import Recording, Shelf
 from callpath.simulator.refusal import Refused, accept_command, refuse, refuse_connection_id
 from callpath.simulator.sender import WebhookSender
 from callpath.simulator.sound import FILE_BYTES_MAX, Sound, decode_file
+from callpath.simulator.speech import hello_wav as hello_wav
 from callpath.simulator.texml import TexmlCall
 from callpath.wire.api import ActiveCall, CallEvent, CallStatus, WebhookDelivery
 from callpath.wire.command import Answer, Bridge, Dial, PlaybackStart, Transfer
@@ -90,6 +91,11 @@ class Callee:
     sample_rate_hz: int | None = None
     faults: Sequence[Fault | str] = ()
 
+    @property
+    def turns_away(self) -> bool:
+        """Nobody will talk: the call is over when the program has understood that."""
+        return self.rejects is not None or self.never_answers
+
 
 class Simulator:
     """A stand-in Telnyx. Use it as `async with`; leaving it ends every call and lets no task survive.
@@ -121,6 +127,8 @@ class Simulator:
         """All calls that are remembered, oldest first, of both directions."""
         self.callee = Callee()
         """What the next dialled party does."""
+        self.make_caller: Callable[..., Caller] = Caller
+        """What becomes of the next call; `load` puts a cheaper one in."""
         self._private_key = private_key or PrivateKey.generate()
         self._host = host
         self._port = port
@@ -134,6 +142,7 @@ class Simulator:
         self._group = asyncio.TaskGroup()
         self._tasks: set[asyncio.Task[None]] = set()
         self._by_id: dict[str, Caller] = {}
+        self._placed = 0
         self._dialled: dict[str, tuple[float, CallStatus]] = {}
         self._texml_calls: dict[str, TexmlCall] = {}
         self._dials = RateLimit(self.options.dials_max, DIALS_WINDOW_MS, self._clock.now_ms)
@@ -163,6 +172,15 @@ class Simulator:
         """What `TELNYX_PUBLIC_KEY` must be: base64 of 32 bytes, as the portal shows it."""
         return public_key_text(self._private_key)
 
+    @property
+    def clock_now_ms(self) -> float:
+        """The time that all of this stand-in's milliseconds are on."""
+        return self._clock.now_ms()
+
+    def set_callee(self, **how: Any) -> None:
+        """What the next dialled party does, by the fields of `Callee`."""
+        self.callee = Callee(**how)
+
     # --- life ---
 
     async def __aenter__(self) -> Self:
@@ -176,7 +194,7 @@ class Simulator:
         await self._group.__aenter__()
         self._server = LoopbackServer(
             uvicorn.Config(
-                build_app(self),
+                build_panel(self, self._host, build_app(self)),
                 log_config=None,
                 access_log=False,
                 lifespan="off",
@@ -233,8 +251,8 @@ class Simulator:
     ) -> Caller:
         """Let somebody call the application's number. Returns once `call.initiated` is on its way.
 
-        `say`: what the caller says as soon as a stream is open, a WAV file or PCM at `sample_rate_hz` (8000).
-        Raises ConfigError without a webhook URL, AudioError for an unusable file.
+        `say`: what the caller says as soon as a stream is open: a WAV file, a text for espeak-ng, or PCM at
+        `sample_rate_hz` (8000). Raises ConfigError without a webhook URL, AudioError for what cannot be said.
         """
         if self.webhook_url is None and self.texml_url is None:
             raise ConfigError(
@@ -293,7 +311,8 @@ class Simulator:
         client_state: str | None = None,
     ) -> Caller:
         self._forget()
-        link = Link(faults, seed=self.seed)
+        self._placed += 1
+        link = Link(faults, seed=f"{self.seed}/{self._placed}")
         options = link.change(self.options)
         call = CarrierCall(
             replace(leg, codec=options.leg_codec),
@@ -302,7 +321,7 @@ class Simulator:
             epoch_unix_ms=self._epoch_unix_ms,
             client_state=client_state,
         )
-        caller = Caller(
+        caller = self.make_caller(
             call,
             options=options,
             link=link,
@@ -310,6 +329,7 @@ class Simulator:
             carry_out=self._carry_out,
             tls=self._tls,
         )
+        caller.number = self._placed
         self.calls.append(caller)
         self._by_id[leg.call_control_id] = caller
         self._spawn(self._run_timers(caller), "timers of a call")
@@ -661,12 +681,6 @@ class Simulator:
                 metadata=metadata,
             )
         )
-
-
-def hello_wav() -> Path:
-    """The recording that ships with callpath: somebody says hello, for 3.6 seconds."""
-    with importlib.resources.as_file(importlib.resources.files("callpath.simulator") / "voices" / "hello.wav") as path:
-        return path
 
 
 def _last_part(url: str) -> str:
