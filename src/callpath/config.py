@@ -148,7 +148,7 @@ class Settings:
     )
     loop_lag_ms_max: Milliseconds = _setting(
         "CALLPATH_LOOP_LAG_MS_MAX",
-        default=1_000,
+        default=2_000,
         does="new calls are refused while the event loop is so late that all calls suffer (0: never)",
     )
     refuse_with: str = _setting(

@@ -24,6 +24,10 @@ SWITCH_S = 0.0005
 would be heard as jitter."""
 M_ARENA_MAX, HEAPS_MAX = -8, 2
 """glibc's number for the setting, and ours for it."""
+
+FILES = 65_536
+"""Open files that are asked for at start."""
+
 KEEP_ALIVE_S = 95
 """Longer than any proxy's idle time (Heroku 90 s, Railway 60 s), so that it never closes under a proxy's request."""
 
@@ -57,6 +61,7 @@ def serve(
         from callpath.wire.media import FRAME_BYTES_MAX
 
         sys.setswitchinterval(SWITCH_S)
+        _raise_file_limit()
         app = load_app(handler)
         serving: list[uvicorn.Server] = []
         extra = None
@@ -129,6 +134,20 @@ def _settle_memory() -> None:
     gc.freeze()
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, HEAPS_MAX)
+
+
+def _raise_file_limit() -> None:
+    """Every socket is a file, and the usual soft limit of 1,024 is meant for programs that use select(): a thousand idle
+    connections would keep calls out."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(ValueError, OSError):  # the platform allows less than it says: then it stays as it is
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def _open_once(url: str) -> None:

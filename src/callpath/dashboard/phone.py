@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import deque
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -31,7 +30,7 @@ from callpath.dashboard.masking import mask_text
 from callpath.errors import CallpathError
 from callpath.simulator.caller import Caller
 from callpath.simulator.carrier import PACKET_MS, CarrierStream
-from callpath.simulator.link import FAULTS, Fault
+from callpath.simulator.link import FAULTS, Fault, Frame
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.simulator import Simulator
 
@@ -115,30 +114,22 @@ class Weather(Fault):
 
     knobs: Knobs = field(default_factory=Knobs)
     NAME = "weather"
-    _held: deque[tuple[float, str]] = field(default_factory=deque, init=False, repr=False)
     _due_ms: float = field(default=0.0, init=False, repr=False)
-    _overtaken: str | None = field(default=None, init=False, repr=False)
 
-    def carry(self, text: str, open_ms: float, rng: random.Random) -> list[str]:
+    def carry(self, frame: Frame, rng: random.Random) -> list[Frame]:
         knobs = self.knobs
-        if '"event":"media"' not in text:  # the encoder writes no spaces
-            arrived = [late for _, late in self._held] + ([self._overtaken] if self._overtaken else [])
-            self._held.clear()
-            self._overtaken = None
-            return [*arrived, text]
-        if rng.random() * 100 >= knobs.loss_percent:
-            # One TCP connection keeps the order of what it carries: a late frame holds up those behind it.
-            self._due_ms = max(self._due_ms, open_ms + knobs.delay_ms + rng.random() * knobs.jitter_ms)
-            self._held.append((self._due_ms, text))
-        arrived = []
-        while self._held and self._held[0][0] <= open_ms:
-            arrived.append(self._held.popleft()[1])
-        if self._overtaken is not None and arrived:
-            arrived.insert(1, self._overtaken)
-            self._overtaken = None
-        elif arrived and rng.random() * 100 < knobs.swap_percent:
-            self._overtaken = arrived.pop()
-        return arrived
+        if '"event":"media"' not in frame.text:  # the encoder writes no spaces
+            return [frame._replace(at_ms=max(frame.at_ms, self._due_ms))]
+        if rng.random() * 100 < knobs.loss_percent:
+            return []
+        # One TCP connection keeps the order of what it carries: a late frame holds up those behind it.
+        self._due_ms = max(self._due_ms, frame.at_ms + knobs.delay_ms + rng.random() * knobs.jitter_ms)
+        overtaken = rng.random() * 100 < knobs.swap_percent
+        return [frame._replace(at_ms=self._due_ms + (OVERTAKEN_MS if overtaken else 0.0))]
+
+
+OVERTAKEN_MS = 1.25 * PACKET_MS
+"""So much later, a frame comes after the one behind it."""
 
 
 # --- the two ends of the wire ------------------------------------------------------------------------------------------

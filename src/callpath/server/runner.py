@@ -7,6 +7,7 @@ a call that this process has never seen is picked up from its timeline.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import traceback
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
@@ -409,6 +410,7 @@ class LiveCall:
     def stop(self) -> None:
         """The server is shutting down."""
         self._stopping = True
+        self._look_at_unix_ms = None
         self.wake()
 
     async def run(self) -> None:
@@ -639,11 +641,10 @@ class LiveCall:
             )
         )
         await self._store_pending()
-        sent = self._send(command, asks_for_stream)
         if wait:
-            await sent
+            await self._send(command, asks_for_stream)
         else:
-            self._runner.spawn(_without_control_error(sent), name=f"send {command.NAME}")
+            self._runner.spawn(self._send_quietly(command, asks_for_stream), name=f"send {command.NAME}")
 
     def _send_again(self) -> None:
         """Commands of a process that is gone, whose answers nobody heard: within Telnyx's minute the same command_id is
@@ -663,7 +664,7 @@ class LiveCall:
             reason = f"sent {spent_ms / 1000:.1f} s ago by a process that is gone"
             self.note(CommandRetried(command=sent.command, command_id=sent.command_id, attempt=0, reason=reason))
             self._runner.spawn(
-                _without_control_error(self._send(command, "stream_url" in sent.body, spent_ms)),
+                self._send_quietly(command, "stream_url" in sent.body, spent_ms),
                 name=f"send {sent.command} again",
             )
 
@@ -673,6 +674,11 @@ class LiveCall:
             name: value.replace("***", token) if name in ("stream_url", "stream_auth_token") else value
             for name, value in body.items()
         }
+
+    async def _send_quietly(self, command: Command, asks_for_stream: bool, spent_ms: float = 0.0) -> None:
+        """A refused command stands in the timeline already."""
+        with contextlib.suppress(ControlError):
+            await self._send(command, asks_for_stream, spent_ms)
 
     async def _send(self, command: Command, asks_for_stream: bool, spent_ms: float = 0.0) -> None:
         leg = self.session.leg
@@ -878,11 +884,3 @@ async def _guarded(work: Coroutine[Any, Any, None], name: str) -> None:
         await work
     except Exception as error:
         logger.exception("A task failed", event_name="task.failed", task=name, error=str(error))
-
-
-async def _without_control_error(work: Coroutine[Any, Any, None]) -> None:
-    """A refused command stands in the timeline already."""
-    try:
-        await work
-    except ControlError:
-        return
