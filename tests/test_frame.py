@@ -98,7 +98,7 @@ def test_the_front_door() -> None:
     """`from callpath import App, Call` stands in every program."""
     from callpath.server import handler
 
-    assert sorted(callpath.__all__) == ["App", "Call", "__version__"]
+    assert sorted(callpath.__all__) == ["App", "Call", "__version__", "bridge"]
     assert callpath.App is handler.App
     assert callpath.Call is handler.Call
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):

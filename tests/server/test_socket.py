@@ -49,7 +49,7 @@ async def joined() -> AsyncIterator[tuple[FrameSocket, Receiver, socket.socket]]
     connections: set[Any] = set()
     with theirs:
         yield (
-            FrameSocket(transport, receiver, connections, Gathering(ManualClock())),  # type: ignore[arg-type]
+            FrameSocket(transport, receiver, connections, Gathering(ManualClock())),
             receiver,
             theirs,
         )

@@ -4,6 +4,7 @@ app          the commands, each in a file of its own   (start here)
 serve        run the call server
 demo         one call the whole way, and one that is broken
 calls        list calls, show a timeline
+recording    keep a recording in less space
 doctor       name the one cause
 simulate     a stand-in Telnyx
 config       every setting and its origin

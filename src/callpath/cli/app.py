@@ -29,11 +29,12 @@ def callpath(
     """Telnyx calls that work: the call server, the doctor, and a stand-in Telnyx to test with."""
 
 
-from callpath.cli import calls, config, demo, doctor, serve, simulate  # noqa: E402 (commands register on app)
+from callpath.cli import calls, config, demo, doctor, recording, serve, simulate  # noqa: E402 (commands register on app)
 
 app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
 app.add_typer(calls.app, name="calls")
+app.add_typer(recording.app, name="recording")
 app.add_typer(doctor.app, name="doctor")
 app.add_typer(simulate.app, name="simulate")
 app.command("config")(config.config)

@@ -254,7 +254,7 @@ class StreamDriver:
             now_ms,
             waiting_ms=20.0 * len(call.audio) if call is not None else 0.0,
             lag_ms=self._pacer.lag_ms_lately(now_ms),
-            may_analyse=not self._stream.wants_analysis or self._pacer.may_take_long(now_ms),
+            may_analyse=not self._stream.wants_analysis(now_ms) or self._pacer.may_take_long(now_ms),
         ):
             self._take(event, now_ms)
         if call is not None and self._call.is_current(self._stream):

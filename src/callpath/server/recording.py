@@ -15,7 +15,6 @@ from callpath.audio.wav import WavWriter
 from callpath.call.recorder import Recorder
 from callpath.call.stream import MediaStream
 
-
 WRITE_EVERY_MS = 500.0
 
 
