@@ -74,7 +74,7 @@ class Live:
         self.app, self.clock = app, clock
         self.call: Call | None = None
 
-    def note(self, _what: object) -> None: ...
+    def note(self, _what: object, _at_unix_ms: int | None = None) -> None: ...
 
     def frame_received(self, _now_ms: float) -> None: ...
 
@@ -113,9 +113,9 @@ async def whole_way(app: App, calls: int) -> float:
     sockets, lives = [], []
     for _ in range(calls):
         live: Any = Live(app, clock)
-        driver = StreamDriver(live, MediaStream(), clock, pacer)
-        transport: Any = Transport()
         turns: Any = Turns()
+        driver = StreamDriver(live, MediaStream(), clock, pacer, turns)
+        transport: Any = Transport()
         socket = FrameSocket(transport, driver, set(), turns)
         driver.begin(socket)
         document = json.dumps({"event": "start", "sequence_number": "1", "start": START, "stream_id": "s"}).encode()

@@ -183,4 +183,5 @@ def test_codes_are_permanent() -> None:
         ("SYM011", "bursts"),
         ("SYM012", "late_handler"),
         ("SYM013", "loop_lag"),
+        ("SYM014", "own_audio_heard"),
     ]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from callpath.audio.pcm import Pcm
+from callpath.audio.resample import resample_file_audio
+from callpath.audio.wav import read_wav_sides
 from callpath.errors import AudioError
 
 if TYPE_CHECKING:
@@ -70,6 +73,53 @@ class FfmpegEncoder:
         frame = AudioFrame.from_ndarray(np.ascontiguousarray(pcm).reshape(1, -1), format="s16", layout="mono")
         frame.sample_rate = self._rate_hz
         return [bytes(packet) for packet in self._context.encode(frame)]
+
+
+Form = Literal["flac", "opus"]
+"""How a recording can be kept: FLAC holds every sample in about half the space, Opus sounds the same in a sixteenth."""
+
+OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
+"""What libopus takes."""
+OPUS_BITS_PER_SECOND_A_SIDE = 24_000
+"""Speech is transparent from here on; telephone speech sooner."""
+
+
+def compress_recording(path: Path | str, form: Form) -> Path:
+    """Write a recording anew, as FLAC or Opus, beside the WAV and with its name; the WAV stays. Returns where.
+
+    Takes the 16-bit WAV that `Call.record` writes, finished or not. The new file appears when it is whole; one that is
+    there already is replaced. Raises AudioError for anything else, or when the extra `codecs` is not installed.
+    """
+    source = Path(path)
+    sides, rate_hz = read_wav_sides(source)
+    if not sides[0].size:
+        raise AudioError(f"{source.name} holds no audio")
+    if form == "opus" and rate_hz not in OPUS_RATES_HZ:
+        sides = [resample_file_audio(side, rate_hz, OPUS_RATES_HZ[-1]) for side in sides]
+        rate_hz = OPUS_RATES_HZ[-1]
+    try:
+        import av
+    except ImportError as error:
+        raise AudioError(f"{form} needs FFmpeg's codecs: pip install 'callpath[codecs]'") from error
+    target = source.with_suffix(f".{form}")
+    unfinished = source.with_suffix(f".{form}.part")
+    layout = "mono" if len(sides) == 1 else "stereo"
+    options = {"b": str(OPUS_BITS_PER_SECOND_A_SIDE * len(sides))} if form == "opus" else {}
+    try:
+        with av.open(str(unfinished), "w", format="flac" if form == "flac" else "ogg") as container:
+            codec: Literal["flac", "libopus"] = "flac" if form == "flac" else "libopus"
+            stream = container.add_stream(codec, rate=rate_hz, options=options, layout=layout)
+            for start in range(0, sides[0].size, rate_hz):  # by the second: hours need not fit twice into memory
+                piece = np.stack([side[start : start + rate_hz] for side in sides], axis=1).reshape(1, -1)
+                frame = av.AudioFrame.from_ndarray(piece, format="s16", layout=layout)
+                frame.sample_rate, frame.pts = rate_hz, start
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        unfinished.replace(target)
+    except (av.FFmpegError, OSError) as error:
+        unfinished.unlink(missing_ok=True)
+        raise AudioError(f"{target.name} cannot be written: {error.strerror}") from error
+    return target
 
 
 def _open(

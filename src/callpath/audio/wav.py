@@ -64,11 +64,20 @@ def parse_wav(content: bytes, name: str) -> tuple[Pcm, int]:
 
 
 def read_wav_sides(path: Path | str) -> tuple[list[Pcm], int]:
-    """The channels of a 16-bit file apart, and its rate: what `WavWriter` writes, finished or not."""
-    content = Path(path).read_bytes()
-    if content[:4] != b"RIFF" or len(content) < HEADER_BYTES:
-        raise _unusable(Path(path).name, "is not a WAV file of ours")
+    """The channels of a 16-bit file apart, and its rate: what `WavWriter` writes, finished or not.
+
+    Raises AudioError for any other file.
+    """
+    name = Path(path).name
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise AudioError(f"{name} cannot be read: {error.strerror}") from error
+    if content[:4] != b"RIFF" or len(content) < HEADER_BYTES or content[36:40] != b"data":
+        raise _unusable(name, "is not a WAV file of ours")
     channels, rate_hz = struct.unpack_from("<HI", content, 22)
+    if not channels or not rate_hz or struct.unpack_from("<H", content, 34)[0] != 16:
+        raise _unusable(name, "is not a WAV file of ours")
     (size,) = struct.unpack_from("<I", content, 40)
     body = content[HEADER_BYTES : HEADER_BYTES + size]
     samples = np.frombuffer(body[: len(body) // (2 * channels) * 2 * channels], "<i2").reshape(-1, channels)

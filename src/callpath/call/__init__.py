@@ -7,6 +7,7 @@ stream    one audio WebSocket, sans I/O
 playout   audio on its way to the ear: pacing, marks, clear
 overview  a call as a row of a list, kept up to date entry by entry
 symptoms  what sounds or behaves wrong on a stream that works by the letter
+echo      whether the caller's audio holds ours
 recorder  both sides of a call on one clock
 plan      what we ask of Telnyx for a call's audio
 address   the two URLs of a call server

@@ -8,6 +8,7 @@ Out: play(pcm) → framer (ptime) → codec → Playout → texts_to_send(now_ms
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,6 +18,8 @@ from callpath.audio.codec import ByteOrder, Decoder, open_decoder, open_encoder
 from callpath.audio.framer import Framer
 from callpath.audio.jitter import Gap, JitterBuffer, Payload
 from callpath.audio.pcm import Pcm
+from callpath.audio.resample import Resampler
+from callpath.call.echo import EchoCheck
 from callpath.call.playout import Cleared, Playout
 from callpath.call.symptoms import Symptom, Watch
 from callpath.errors import AudioError, RemoteProtocolError
@@ -39,6 +42,12 @@ from callpath.wire.media import (
 PTIME_MS = 20
 """Milliseconds of audio in a frame of ours. Telnyx takes 20 ms to 30 s a message; the phone leg carries 20."""
 
+
+ECHO_CHECKS_MAX = 3
+"""So often a stream is looked at for an echo, two seconds each; the first times nobody may have spoken."""
+
+ECHO_ENCODINGS = ("PCMU", "PCMA", "G722", "L16")
+"""Whose decoders may begin anywhere."""
 
 _BYTES_PER_MS = {"PCMU": 8.0, "PCMA": 8.0, "G722": 8.0}
 """How long a raw payload lasts; of the others each holds a frame."""
@@ -170,6 +179,8 @@ class MediaStream:
         self._framer = Framer(self._encoder.sample_rate_hz * PTIME_MS // 1000)
         self._decoder: Decoder | None = None
         self._watch: Watch | None = None
+        self._echo: EchoCheck | None = None
+        self._echo_checks_left = 0 if raw else ECHO_CHECKS_MAX
         self._last_pcm: Pcm | None = None
         self._track = track
         self._jitter = JitterBuffer()
@@ -222,6 +233,8 @@ class MediaStream:
             return []
         self._counts.frames_in += 1
         self._watch.frame(payload, now_ms)
+        if self._echo is not None:
+            self._echo.heard(payload, now_ms)
         if self._jitter.passes(chunk, now_ms):
             return [self._decoded(payload)]
         return self._arrived(self._jitter.push(chunk, payload, now_ms))
@@ -292,6 +305,7 @@ class MediaStream:
         """
         if self._watch is None or self.closed:
             return []
+        may_check_echo = may_analyse and not self._watch.wants_analysis and self._wants_echo_check(now_ms)
         symptoms = self._watch.look(
             now_ms,
             pcm=self._last_pcm,
@@ -302,15 +316,44 @@ class MediaStream:
             lag_ms=lag_ms,
             may_analyse=may_analyse,
         )
+        if may_check_echo:
+            symptoms += self._check_echo(now_ms)
         for symptom in symptoms:
             if symptom.slug == "wrong_byte_order" and self._follows_sound and not self.raw:
                 self._swap_byte_order()
         return [SymptomSeen(symptom) for symptom in symptoms]
 
-    @property
-    def wants_analysis(self) -> bool:
+    def wants_analysis(self, now_ms: float) -> bool:
         """The next look may take milliseconds."""
-        return self._watch is not None and self._watch.wants_analysis
+        return self._watch is not None and (self._watch.wants_analysis or self._wants_echo_check(now_ms))
+
+    def _wants_echo_check(self, now_ms: float) -> bool:
+        if self._echo is not None:
+            return self._echo.complete(now_ms)
+        return self._echo_checks_left > 0 and self.playout.lead_ms(now_ms) > 0
+
+    def _check_echo(self, now_ms: float) -> list[Symptom]:
+        """Begin to gather, or judge what was gathered."""
+        assert self.start is not None and self._watch is not None
+        form = self.start.media_format
+        if form.encoding not in ECHO_ENCODINGS or self.play_encoding not in ECHO_ENCODINGS:
+            self._echo_checks_left = 0
+            return []
+        check, self._echo = self._echo, None
+        if check is None:
+            self._echo_checks_left -= 1
+            self._echo = EchoCheck(now_ms)
+            return []
+        found = check.echo(
+            self._decoder_to_8_khz(form.encoding, form.sample_rate),
+            self._decoder_to_8_khz(self.play_encoding, self.play_wire_rate_hz),
+        )
+        return [] if found is None else self._watch.tell_echo(found)
+
+    def _decoder_to_8_khz(self, encoding: str, wire_rate_hz: int) -> Callable[[bytes], Pcm]:
+        decoder = open_decoder(encoding, wire_rate_hz, byte_order=self.byte_order)
+        resampler = Resampler(decoder.sample_rate_hz, 8000)
+        return lambda payload: resampler.push(decoder.decode(payload))
 
     def _swap_byte_order(self) -> None:
         """Both ways: whoever sends one order expects it too."""
@@ -365,10 +408,15 @@ class MediaStream:
             return []
         if self._framer.pending_samples and self._tail_is_due(now_ms):
             self._flush_tail()
+        due = self.playout.take_due(now_ms)
         texts = [
             encode_message(Mark(name=item)).encode() if isinstance(item, str) else encode_media_utf8(item)
-            for item in self.playout.take_due(now_ms)
+            for item in due
         ]
+        if self._echo is not None:
+            payloads = [item for item in due if isinstance(item, bytes)]
+            for number, payload in enumerate(payloads):
+                self._echo.sent(payload, self.playout.ends_at_ms - PTIME_MS * (len(payloads) - number))
         if self._clear_pending:
             self._clear_pending = False
             texts.insert(0, encode_message(Clear()).encode())

@@ -16,6 +16,7 @@ from callpath.audio.g711 import G711Decoder
 from callpath.audio.l16 import ByteOrder, detect_byte_order
 from callpath.audio.level import Guess, guess_encoding
 from callpath.audio.pcm import Pcm
+from callpath.call.echo import Echo
 
 SCREEN_FRAMES = 20
 """First so much sound is looked at quickly: nearly always it plainly is what it should be, and that is all."""
@@ -78,6 +79,7 @@ SYMPTOMS: dict[str, tuple[str, str]] = {
     "SYM011": ("bursts", "Frames come in bursts instead of every 20 ms"),
     "SYM012": ("late_handler", "The handler is behind the caller's audio"),
     "SYM013": ("loop_lag", "The event loop was held up: something blocks it"),
+    "SYM014": ("own_audio_heard", "Our own audio comes back within the caller's: an echo, or a loop on the way"),
 }
 """Every code with its slug and what it means."""
 
@@ -154,6 +156,10 @@ class Watch:
     def wants_analysis(self) -> bool:
         """The quick look told nothing."""
         return self._window is None and self._windows_left > 0
+
+    def tell_echo(self, echo: Echo) -> list[Symptom]:
+        """The caller's audio holds ours."""
+        return self._tell("SYM014", likeness=echo.likeness, delay_ms=echo.delay_ms)
 
     def _tell(self, code: str, **evidence: float | str) -> list[Symptom]:
         if code in self._told:

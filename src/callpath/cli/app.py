@@ -29,11 +29,16 @@ def callpath(
     """Telnyx calls that work: the call server, the doctor, and a stand-in Telnyx to test with."""
 
 
+<<<<<<< HEAD
 from callpath.cli import calls, config, demo, doctor, serve, simulate, simulate_load  # noqa: E402 (commands register on app)
+=======
+from callpath.cli import calls, config, demo, doctor, recording, serve, simulate  # noqa: E402 (commands register on app)
+>>>>>>> w/media
 
 app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
 app.add_typer(calls.app, name="calls")
+app.add_typer(recording.app, name="recording")
 app.add_typer(doctor.app, name="doctor")
 simulate.app.command("load")(simulate_load.load)
 app.add_typer(simulate.app, name="simulate")

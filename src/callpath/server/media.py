@@ -25,6 +25,7 @@ from callpath.call.stream import (
 )
 from callpath.call.symptoms import SYMPTOMS
 from callpath.clock import Clock
+from callpath.server.gathering import Gathering
 from callpath.server.pacer import Pacer
 from callpath.server.probe import TEST_CONNECTION, ProbeEndpoint
 from callpath.server.runner import CallRunner, LiveCall, Rejection
@@ -40,6 +41,7 @@ from callpath.timeline import (
     SocketClosed,
     StreamErrored,
     StreamStopped,
+    What,
 )
 from callpath.wire.ids import SessionId, StreamId
 from callpath.wire.media import AUTH_TOKEN_HEADER
@@ -113,7 +115,7 @@ class AudioEndpoint:
         await self._carry(websocket, admitted.call)
 
     async def _carry(self, websocket: WebSocket, call: LiveCall) -> None:
-        driver = StreamDriver(call, call.new_stream(), self._clock, self._runner.pacer)
+        driver = StreamDriver(call, call.new_stream(), self._clock, self._runner.pacer, self._runner.gathering)
         offer = websocket.scope.get("extensions", {}).get(EXTENSION)
         socket = offer["take_over"](driver, self._runner.gathering) if offer else None
         if socket is not None:
@@ -130,11 +132,12 @@ class StreamDriver:
     It is the socket's receiver and wakes with the pacer; it has no task of its own.
     """
 
-    def __init__(self, call: LiveCall, stream: MediaStream, clock: Clock, pacer: Pacer) -> None:
+    def __init__(self, call: LiveCall, stream: MediaStream, clock: Clock, pacer: Pacer, gathering: Gathering) -> None:
         self._call = call
         self._stream = stream
         self._clock = clock
         self._pacer = pacer
+        self._gathering = gathering
         self._socket: Socket
         self._receiving = False
         self._flush_wanted = False
@@ -147,6 +150,8 @@ class StreamDriver:
         self._stalls = 0
         self._bad_in_a_row = 0
         self._rejected: set[str] = set()
+        self._firsts: list[tuple[What, int]] = []
+        """Entries that wait for the next look, with the times when they happened."""
 
     def begin(self, socket: Socket) -> None:
         """The socket is open."""
@@ -222,7 +227,7 @@ class StreamDriver:
     def _sent(self) -> None:
         if not self._spoke and self._stream.playout.frames_sent:
             self._spoke = True
-            self._call.note(FirstOutbound(stream_id=self._stream_id, payload_bytes=self._stream.frame_bytes))
+            self._note_first(FirstOutbound(stream_id=self._stream_id, payload_bytes=self._stream.frame_bytes))
         if self._call.call is not None and self._call.is_current(self._stream):
             self._call.call.sent()
 
@@ -251,12 +256,13 @@ class StreamDriver:
 
     def _look(self, now_ms: float) -> None:
         self._socket.look(now_ms)
+        self._note_firsts()
         call = self._call.call
         for event in self._stream.look(
             now_ms,
             waiting_ms=20.0 * len(call.audio) if call is not None else 0.0,
             lag_ms=self._pacer.lag_ms_lately(now_ms),
-            may_analyse=not self._stream.wants_analysis or self._pacer.may_take_long(now_ms),
+            may_analyse=not self._stream.wants_analysis(now_ms) or self._pacer.may_take_long(now_ms),
         ):
             self._take(event, now_ms)
         if call is not None and self._call.is_current(self._stream):
@@ -271,7 +277,7 @@ class StreamDriver:
             self._bad_in_a_row = 0
             if not self._heard and event.payload_bytes:
                 self._heard = True
-                self._call.note(FirstInbound(stream_id=self._stream_id, payload_bytes=event.payload_bytes))
+                self._note_first(FirstInbound(stream_id=self._stream_id, payload_bytes=event.payload_bytes))
             self._to_handler(event)
             return
         call = self._call
@@ -294,7 +300,7 @@ class StreamDriver:
             case PayloadReceived():
                 if not self._heard:
                     self._heard = True
-                    call.note(FirstInbound(stream_id=self._stream_id, payload_bytes=len(event.payload)))
+                    self._note_first(FirstInbound(stream_id=self._stream_id, payload_bytes=len(event.payload)))
                 self._to_handler(event)
             case SymptomSeen(symptom=symptom):
                 code, slug = symptom.code, symptom.slug
@@ -302,11 +308,25 @@ class StreamDriver:
                 call.note(MediaSymptom(code=code, slug=slug, meaning=SYMPTOMS[code][1], evidence=evidence))
             case StreamClosed(by_stop_frame=by_stop_frame):
                 self._close_at_ms = now_ms + CLOSE_AFTER_STOP_MS
+                self._note_firsts()
                 self._count(now_ms)
                 opened = self._stream.start
                 call.note(
                     StreamStopped(stream_id=None if opened is None else opened.stream_id, by_stop_frame=by_stop_frame)
                 )
+
+    def _note_first(self, what: What) -> None:
+        """While many frames come, the first ones of a call need not stop them all for a log line and a commit: when
+        hundreds of calls begin at once, that alone was a quarter of a second."""
+        if self._gathering.busy:
+            self._firsts.append((what, self._clock.now_unix_ms()))
+        else:
+            self._call.note(what)
+
+    def _note_firsts(self) -> None:
+        firsts, self._firsts = self._firsts, []
+        for what, at_unix_ms in firsts:
+            self._call.note(what, at_unix_ms)
 
     @property
     def _stream_id(self) -> StreamId:

@@ -567,12 +567,12 @@ class LiveCall:
 
     # --- the timeline ------------------------------------------------------------------------------------------------
 
-    def note(self, what: What) -> None:
-        """Add an entry to the timeline; it is stored in order, soon."""
+    def note(self, what: What, at_unix_ms: int | None = None) -> None:
+        """Add an entry to the timeline; it is stored in order, soon. `at_unix_ms`: when it happened, if not now."""
         leg = self.session.leg
         entry = Entry(
             session=self.session.session,
-            at_unix_ms=self._clock.now_unix_ms(),
+            at_unix_ms=self._clock.now_unix_ms() if at_unix_ms is None else at_unix_ms,
             what=what,
             leg=leg.leg_id if leg else None,
             call_control_id=leg.call_control_id if leg else None,

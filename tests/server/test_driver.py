@@ -1,0 +1,119 @@
+"""What the driver of a stream does when many frames come, and when its peer does not read: hard to bring about with
+whole calls, so here by hand."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from callpath.call.stream import MediaStream
+from callpath.clock import ManualClock
+from callpath.server.gathering import Gathering
+from callpath.server.media import LOOK_EVERY_MS, StreamDriver
+from callpath.server.pacer import Pacer
+from callpath.timeline import FirstInbound, FirstOutbound, MediaCounted, StreamStopped, What
+from callpath.wire.media import Media, encode_message
+
+START = {
+    "event": "start",
+    "stream_id": "s",
+    "start": {
+        "call_control_id": "c",
+        "media_format": {"encoding": "PCMU", "sample_rate": 8000, "channels": 1},
+    },
+}
+
+
+class Live:
+    """The call around it, without a handler: what is played is put into the stream by the test."""
+
+    call = None
+
+    def __init__(self) -> None:
+        self.noted: list[tuple[What, int | None]] = []
+
+    def note(self, what: What, at_unix_ms: int | None = None) -> None:
+        self.noted.append((what, at_unix_ms))
+
+    def frame_received(self, now_ms: float) -> None: ...
+
+    def stream_started(self, *_: object) -> None: ...
+
+    def socket_closed(self, stream: MediaStream) -> None: ...
+
+    def is_current(self, stream: MediaStream) -> bool:
+        return True
+
+
+class Peer:
+    """A socket that can be full."""
+
+    def __init__(self) -> None:
+        self.writable = True
+        self.sent: list[bytes] = []
+
+    def send(self, texts: list[bytes]) -> None:
+        self.sent += texts
+
+    def look(self, now_ms: float) -> None: ...
+
+
+def driven(clock: ManualClock, gathering: Gathering) -> tuple[StreamDriver, MediaStream, Live, Peer]:
+    live: Any = Live()
+    stream, peer = MediaStream(), Peer()
+    driver = StreamDriver(live, stream, clock, Pacer(clock), gathering)
+    driver.begin(peer)  # type: ignore[arg-type]
+    driver.receive_text(json.dumps(START).encode())
+    return driver, stream, live, peer
+
+
+async def test_first_frames_of_many_calls_are_noted_a_little_later_with_their_own_time() -> None:
+    """A log line and a commit for each, at the moment when hundreds begin to talk, would be heard by all."""
+    clock = ManualClock()
+    gathering = Gathering(clock)
+    gathering.busy = True
+    driver, stream, live, _ = driven(clock, gathering)
+    began_unix_ms = clock.now_unix_ms()
+    driver.receive_text(encode_message(Media(payload=bytes(160), chunk=1)).encode())
+    stream.play_payload(bytes(160))
+    driver.flush()
+    noted_at_once = list(live.noted)
+    await clock.advance(2 * LOOK_EVERY_MS)
+    driver.wake(clock.now_ms())
+
+    assert [] == noted_at_once
+    assert [(FirstInbound, began_unix_ms), (FirstOutbound, began_unix_ms)] == [
+        (type(what), at) for what, at in live.noted if isinstance(what, FirstInbound | FirstOutbound)
+    ]
+
+
+async def test_they_stand_before_the_end_of_a_call_that_ends_sooner() -> None:
+    """A timeline that tells of the end before the beginning misleads."""
+    clock = ManualClock()
+    gathering = Gathering(clock)
+    gathering.busy = True
+    driver, _, live, _ = driven(clock, gathering)
+    driver.receive_text(encode_message(Media(payload=bytes(160), chunk=1)).encode())
+    driver.receive_text(b'{"event":"stop","stream_id":"s","stop":{}}')
+    kinds = [type(what) for what, _ in live.noted]
+
+    assert kinds.index(FirstInbound) < kinds.index(StreamStopped)
+
+
+async def test_a_peer_that_does_not_read_makes_playout_wait_and_is_counted() -> None:
+    """What waits here can still be cleared; and who reads the counters sees whose fault the silence is."""
+    clock = ManualClock()
+    driver, stream, live, peer = driven(clock, Gathering(clock))
+    peer.writable = False
+    for _ in range(3):
+        stream.play_payload(bytes(160))
+        driver.flush()
+    waited = list(peer.sent)
+    peer.writable = True
+    driver.room()
+    driver.receive_text(b'{"event":"stop","stream_id":"s","stop":{}}')
+    (counted,) = (what for what, _ in live.noted if isinstance(what, MediaCounted))
+
+    assert [] == waited
+    assert 3 == len(peer.sent)
+    assert 1 == counted.write_stalls
