@@ -11,6 +11,7 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 from urllib.parse import urlsplit
 
@@ -168,9 +169,7 @@ def accept_command(name: str, document: Json) -> Command:
     cls = COMMANDS[name]
     values: Json = {}
     errors: list[ApiError] = []
-    for field in (*msgspec.structs.fields(cls), *_more_fields(name)):
-        if field.name == "extra":
-            continue
+    for field in _fields(name):
         key, value = field.encode_name, document.get(field.encode_name)
         if value is None or (value == "" and field.required):
             if field.required:
@@ -181,8 +180,7 @@ def accept_command(name: str, document: Json) -> Command:
         except msgspec.ValidationError as error:
             errors.append(_wrong_value(key, value, field.type, str(error)))
     if not errors:
-        known = {field.name for field in msgspec.structs.fields(cls)}
-        command = cls(**{key: value for key, value in values.items() if key in known})
+        command = cls(**{key: value for key, value in values.items() if key in cls.__struct_fields__})
         command = msgspec.structs.replace(command, extra=difference(document, write(command)))
         errors = [error for rule in _RULES for error in rule(command)]
         if not errors:
@@ -190,8 +188,16 @@ def accept_command(name: str, document: Json) -> Command:
     raise Refused(422, *errors)
 
 
-def _more_fields(name: str) -> tuple[msgspec.structs.FieldInfo, ...]:
-    return msgspec.structs.fields(FIELDS[name]) if name in FIELDS else ()
+@cache
+def _fields(name: str) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """All that Telnyx documents for a command. Looked up once: it takes half a millisecond."""
+    more = msgspec.structs.fields(FIELDS[name]) if name in FIELDS else ()
+    return tuple(field for field in (*msgspec.structs.fields(COMMANDS[name]), *more) if field.name != "extra")
+
+
+@cache
+def _names(name: str) -> frozenset[str]:
+    return frozenset(field.encode_name for field in _fields(name))
 
 
 def _error(code: str, detail: str, pointer: str | None) -> ApiError:
@@ -230,11 +236,11 @@ class _Place(NamedTuple):
 
 
 def _places(command: Command, *names: str) -> Iterator[_Place]:
-    documented = {field.encode_name for field in (*msgspec.structs.fields(type(command)), *_more_fields(command.NAME))}
-    body = {key: value for key, value in write(command).items() if key in documented}
+    documented, body = _names(command.NAME), write(command)
     for name in names:
-        value: Any = body
-        for step in name.split("/"):
+        first, *rest = name.split("/")
+        value = body.get(first) if first in documented else None
+        for step in rest:
             value = value.get(step) if isinstance(value, dict) else None
         if value is not None:
             yield _Place(name, value)

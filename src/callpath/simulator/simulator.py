@@ -424,7 +424,8 @@ class Simulator:
             if command.media_name is not None:
                 if command.media_name not in self.options.media:
                     return "file_not_found", f"media_name {name} is not in the stand-in's options.media"
-                return decode_file(self.options.media[command.media_name].read_bytes(), name)
+                content = self.options.media[command.media_name].read_bytes()
+                return await asyncio.to_thread(decode_file, content, name)
             content = b""
             async with (
                 asyncio.timeout(FETCH_MS_MAX / 1000),
@@ -437,7 +438,8 @@ class Simulator:
                     content += piece
                     if len(content) > FILE_BYTES_MAX:
                         return "failed", f"more than {FILE_BYTES_MAX} bytes"
-            return decode_file(content, name)
+            # A long file takes long, and other calls go on meanwhile.
+            return await asyncio.to_thread(decode_file, content, name)
         except TimeoutError:
             return "failed", f"no file within {FETCH_MS_MAX} ms"
         except (AudioError, httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
