@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import uvicorn
 
 from callpath.config import Settings
@@ -125,3 +129,67 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         self.listening.set()
+
+
+# --- as a process ----------------------------------------------------------------------------------------------------
+
+
+class Process:
+    """`callpath serve` as a platform runs it."""
+
+    def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
+        self.url = url
+        self.port = int(url.rpartition(":")[2])
+        self._process = process
+
+    def send(self, signal_: signal.Signals) -> None:
+        self._process.send_signal(signal_)
+
+    async def ready(self) -> bool:
+        async with httpx2.AsyncClient(trust_env=False) as http:
+            return (await http.get(f"{self.url}/readyz")).status_code == 200
+
+    async def exit_code(self) -> int:
+        async with asyncio.timeout(WAIT_S_MAX):
+            return await self._process.wait()
+
+
+@asynccontextmanager
+async def process(
+    telnyx: Simulator, data_dir: Path, *, port: int | None = None, **environment: str
+) -> AsyncIterator[Process]:
+    """The tone server, listening and connected with `telnyx`. `port` is that of one that was here before."""
+    if port is None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+    given = {
+        "TELNYX_API_KEY": telnyx.api_key,
+        "TELNYX_PUBLIC_KEY": telnyx.public_key,
+        "TELNYX_API_BASE": telnyx.api_base,
+        "PUBLIC_URL": f"http://127.0.0.1:{port}",
+        "HOST": "127.0.0.1",
+        "PORT": str(port),
+        "CALLPATH_DATA_DIR": str(data_dir),
+    }
+    started = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "callpath", "serve", "tone"),
+        env=os.environ | given | environment,
+        cwd=data_dir,
+        stdout=asyncio.subprocess.DEVNULL,
+    )
+    served = Process(started, given["PUBLIC_URL"])
+    telnyx.webhook_url = f"{served.url}/api/calls/webhook"
+    try:
+        async with asyncio.timeout(WAIT_S_MAX):
+            while True:
+                try:
+                    if await served.ready():
+                        break
+                except httpx2.TransportError:
+                    await asyncio.sleep(0.05)
+        yield served
+    finally:
+        if started.returncode is None:
+            started.kill()
+        await started.wait()

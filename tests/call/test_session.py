@@ -26,6 +26,7 @@ from callpath.timeline import (
     SocketRefused,
     StreamAccepted,
     StreamMissing,
+    StreamProbed,
     StreamStarted,
     StreamStarting,
     StreamUrl,
@@ -227,6 +228,15 @@ REFUSED = CommandAnswered(
             [*ASKED, StreamAccepted(status=200), event("streaming.failed")],
             Stage.SOCKET_RECEIVED,
             r"streaming\.failed \(connection_failed\)",
+        ),
+        (
+            [
+                *ASKED,
+                StreamAccepted(status=200),
+                StreamProbed(url="wss://x", healthy=False, decided=True, summary="the certificate has expired"),
+            ],
+            Stage.SOCKET_RECEIVED,
+            r"A probe of that URL from here says: the certificate has expired\.$",
         ),
         (
             [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -138,6 +139,21 @@ def test_flags_go_before_the_environment(
     assert result.exit_code == 0, result.output
     assert [server.address for server in served] == [("127.0.0.1", free)]
     assert "http://localhost:8002/api/calls/webhook" in result.stdout
+
+
+@pytest.mark.usefixtures("right", "served")
+def test_a_thousand_idle_connections_leave_room_for_calls(run: Run) -> None:
+    """The soft limit of a shell or container is 1,024 files; the server takes what the hard one allows."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    hard = min(before[1], 65_536) if before[1] != resource.RLIM_INFINITY else 65_536
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(512, hard), before[1]))
+    try:
+        result = run("serve", "tone")
+        after = resource.getrlimit(resource.RLIMIT_NOFILE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+    assert (result.exit_code, after) == (0, (hard, before[1]))
 
 
 @pytest.mark.usefixtures("right")

@@ -3,86 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import signal
-import socket
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
-import httpx2
 import pytest
 
 from callpath.server.builtin import BUILTIN
 from callpath.server.drain import GRACE_S, stop_warning
 from callpath.simulator.simulator import Simulator
 from callpath.store.sql import open_call_log
-from callpath.timeline import CallRefused, CommandSent, SocketRefused, StreamStarted, WebhookReceived, kind_of
-from tests.serving import WAIT_S_MAX, serving
+from callpath.timeline import (
+    CallRefused,
+    CommandSent,
+    HandlerEnded,
+    SocketRefused,
+    StreamStarted,
+    WebhookReceived,
+    kind_of,
+)
+from tests.serving import WAIT_S_MAX, process, serving
 
 e2e = pytest.mark.e2e
 
 
 # --- as a process ----------------------------------------------------------------------------------------------------
-
-
-class Process:
-    """`callpath serve` as a platform runs it."""
-
-    def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
-        self.url = url
-        self._process = process
-
-    def send(self, signal_: signal.Signals) -> None:
-        self._process.send_signal(signal_)
-
-    async def ready(self) -> bool:
-        async with httpx2.AsyncClient(trust_env=False) as http:
-            return (await http.get(f"{self.url}/readyz")).status_code == 200
-
-    async def exit_code(self) -> int:
-        async with asyncio.timeout(WAIT_S_MAX):
-            return await self._process.wait()
-
-
-@asynccontextmanager
-async def process(telnyx: Simulator, data_dir: Path, **environment: str) -> AsyncIterator[Process]:
-    """The tone server, listening and connected with `telnyx`."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    given = {
-        "TELNYX_API_KEY": telnyx.api_key,
-        "TELNYX_PUBLIC_KEY": telnyx.public_key,
-        "TELNYX_API_BASE": telnyx.api_base,
-        "PUBLIC_URL": f"http://127.0.0.1:{port}",
-        "HOST": "127.0.0.1",
-        "PORT": str(port),
-        "CALLPATH_DATA_DIR": str(data_dir),
-    }
-    started = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "callpath", "serve", "tone"),
-        env=os.environ | given | environment,
-        cwd=data_dir,
-        stdout=asyncio.subprocess.DEVNULL,
-    )
-    served = Process(started, given["PUBLIC_URL"])
-    telnyx.webhook_url = f"{served.url}/api/calls/webhook"
-    try:
-        async with asyncio.timeout(WAIT_S_MAX):
-            while True:
-                try:
-                    if await served.ready():
-                        break
-                except httpx2.TransportError:
-                    await asyncio.sleep(0.05)
-        yield served
-    finally:
-        if started.returncode is None:
-            started.kill()
-        await started.wait()
 
 
 @e2e
@@ -157,10 +102,7 @@ async def test_a_full_house_takes_no_more_calls(tmp_path: Path) -> None:
             second.call.leg.call_session_id, lambda what: isinstance(what, WebhookReceived), times=2
         )
         await first.hangup()
-        await served.until(
-            first.call.leg.call_session_id,
-            lambda what: isinstance(what, WebhookReceived) and what.event_type == "call.hangup",
-        )
+        await served.until_kind(first.call.leg.call_session_id, HandlerEnded)
         third = await served.telnyx.call()
         await third.stream_started()
         metrics = served.runner.metrics.text().decode()

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from callpath.cli.serve import _examine
-from callpath.clock import ManualClock
+from callpath.cli.serve import _examine, _verdict
+from callpath.clock import ManualClock, SystemClock
+from callpath.doctor.engine import diagnose
+from callpath.doctor.request import Request
 from callpath.server.builtin import BUILTIN
 from callpath.server.examiner import EXAMINATION_S_MAX, SHARED_MS, Examiner, Verdict, probe_session
 from callpath.server.handler import App, Call
@@ -143,15 +145,19 @@ async def test_the_timeline_names_a_proxy_that_swallows_the_upgrade(tmp_path: Pa
 )
 async def test_a_healthy_url_is_said_to_be_healthy(tmp_path: Path, token_in: str, path: str) -> None:
     """Telnyx never tried: then the way is not to blame. The probe is echoed, and takes nobody's socket."""
+
+    async def briefly(url: str, token: str | None) -> Verdict:
+        return _verdict(await diagnose(Request(url=url, token=token, media_s=0.2), SystemClock()))
+
     async with serving(
         BUILTIN["tone"](),
         tmp_path,
-        examine=_examine,
+        examine=briefly,
         socket_within_ms=100,
         no_socket_then="retry",
         token_in=token_in,
     ) as served:
-        caller = await served.telnyx.call(faults=["connects_late=1500"])
+        caller = await served.telnyx.call(faults=["connects_late=800"])
         session = caller.call.leg.call_session_id
         entries = await served.until_kind(session, StreamProbed)
         await caller.stream_started()

@@ -9,6 +9,7 @@ import pytest
 
 from callpath.server.builtin import BUILTIN
 from callpath.server.guard import HEADER_BYTES_MAX, GuardedHttp
+from callpath.server.webhooks import BODY_BYTES_MAX
 from callpath.timeline import CommandSent, SocketRefused
 from callpath.wire.media import AUTH_TOKEN_HEADER
 from tests.serving import WAIT_S_MAX, serving
@@ -60,6 +61,19 @@ async def test_who_does_not_speak_is_cut(tmp_path: Path, pieces: tuple[bytes, ..
 
     assert text.startswith(status)
     assert bool(text) == bool(pieces)
+
+
+@pytest.mark.parametrize(("claimed", "reason"), [(1000, b"too_slow"), (10_000_000, b"too_large")])
+async def test_a_body_that_does_not_end_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, claimed: int, reason: bytes
+) -> None:
+    """It is answered, and then not listened to any more."""
+    monkeypatch.setattr("callpath.server.webhooks.BODY_S_MAX", 0.2 if reason == b"too_slow" else 10.0)
+    head = b"POST /api/calls/webhook HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % claimed
+    async with serving(BUILTIN["tone"](), tmp_path) as served:
+        text = await answer(served.port, head, b"x" * min(claimed - 1, 2 * BODY_BYTES_MAX))
+
+    assert reason in text or (reason == b"too_large" and text == b"reset")
 
 
 async def test_an_endless_header_is_cut(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from callpath.errors import StoreError
@@ -14,6 +15,8 @@ from callpath.server.builtin import BUILTIN
 from callpath.simulator.options import CarrierOptions
 from callpath.store.sql import open_call_log
 from callpath.timeline import (
+    CommandAnswered,
+    CommandRetried,
     CommandSent,
     Entry,
     HandlerEnded,
@@ -60,6 +63,33 @@ async def test_the_command_is_on_disk_before_it_leaves(tmp_path: Path, monkeypat
         await caller.stream_started()
 
     assert on_disk == [["answer"], ["answer", "streaming_start"]]
+
+
+async def test_answers_that_get_lost_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Telnyx has carried the command out, and its answer is cut off on the way: the caller must not hear it twice."""
+    async with serving(BUILTIN["tone"](), tmp_path) as served:
+        request, lost = served.runner.control._http.request, set[str]()
+
+        async def cut_off(method: str, path: str, **more: Any) -> Any:
+            answer = await request(method, path, **more)
+            if path not in lost:
+                lost.add(path)
+                raise httpx2.ReadError("reset by peer")
+            return answer
+
+        monkeypatch.setattr(served.runner.control._http, "request", cut_off)
+        caller = await served.telnyx.call()
+        await caller.heard_for(200)
+        session = caller.call.leg.call_session_id
+        entries = await served.until_kind(session, StreamAccepted)
+
+    sent = [entry.what.command for entry in entries if isinstance(entry.what, CommandSent)]
+    tried = [(entry.what.command, entry.what.status) for entry in entries if isinstance(entry.what, CommandRetried)]
+    answered = [entry.what.attempts for entry in entries if isinstance(entry.what, CommandAnswered)]
+    assert sent == ["answer", "streaming_start"]
+    assert tried == [("answer", None), ("streaming_start", None)]
+    assert answered == [2, 2]
+    assert len(caller.call.streams) == 1
 
 
 async def test_a_failing_store_does_not_end_the_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

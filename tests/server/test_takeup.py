@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from callpath.timeline import (
     WebhookReceived,
     kind_of,
 )
-from tests.serving import serving
+from tests.serving import process, serving
 from tests.telnyx import sample
 
 pytestmark = pytest.mark.e2e
@@ -79,6 +80,29 @@ async def test_a_call_that_is_still_up_goes_on(tmp_path: Path) -> None:
     asked = [entry.what.command_id for entry in entries if isinstance(entry.what, CommandSent)]
     assert (checked.alive, taken.detail) == (True, "")
     assert len(asked) == len(set(asked)) == 3  # answer, streaming_start, and that again as a new command
+
+
+async def test_a_process_that_is_killed_in_the_middle_of_a_call(tmp_path: Path) -> None:
+    """kill -9: nothing is said goodbye to, and the caller is spoken to again by the next process."""
+    async with Simulator() as telnyx:
+        async with process(telnyx, tmp_path) as before:
+            caller = await telnyx.call()
+            await caller.heard_for(200)
+            before.send(signal.SIGKILL)
+            assert await before.exit_code() == -signal.SIGKILL
+        async with process(telnyx, tmp_path, port=before.port) as after:
+            await caller.until(lambda: len(caller.call.streams) == 2 and caller.call.streams[1].opened, 15_000)
+            await caller.heard_for(600)
+            await caller.hangup()
+            await caller.ended()
+            after.send(signal.SIGTERM)
+            assert await after.exit_code() == 0
+        async with open_call_log(f"sqlite:///{tmp_path / 'callpath.db'}") as log:
+            kinds = [kind_of(entry.what) for entry in await log.read(caller.call.leg.call_session_id)]
+
+    assert kinds.count("handler.started") == 2
+    assert kinds.count("handler.ended") == 1
+    assert kinds.index("call.taken_up") > kinds.index("handler.started")
 
 
 async def test_a_call_that_is_still_up_is_hung_up_where_that_is_wanted(tmp_path: Path) -> None:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 SWITCH_S = 0.0005
 """How long a thread of ours (the call log's) may keep the interpreter from the one that carries audio; Python's 5 ms
 would be heard as jitter."""
+FILES = 65_536
+"""Open files that are asked for at start."""
+
 KEEP_ALIVE_S = 95
 """Longer than any proxy's idle time (Heroku 90 s, Railway 60 s), so that it never closes under a proxy's request."""
 
@@ -52,6 +55,7 @@ def serve(
         from callpath.wire.media import FRAME_BYTES_MAX
 
         sys.setswitchinterval(SWITCH_S)
+        _raise_file_limit()
         app = load_app(handler)
         asgi = create_asgi(app, settings, examine=_examine)
         asyncio.run(_open_once(settings.log_url()))
@@ -95,6 +99,20 @@ def serve(
             server.run(sockets=[listener])
         if server.exit_code:
             raise typer.Exit(server.exit_code)
+
+
+def _raise_file_limit() -> None:
+    """Every socket is a file, and the usual soft limit of 1,024 is meant for programs that use select(): a thousand idle
+    connections would keep calls out."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(ValueError, OSError):  # the platform allows less than it says: then it stays as it is
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def _open_once(url: str) -> None:

@@ -403,6 +403,7 @@ class LiveCall:
     def stop(self) -> None:
         """The server is shutting down."""
         self._stopping = True
+        self._look_at_unix_ms = None
         self.wake()
 
     async def run(self) -> None:

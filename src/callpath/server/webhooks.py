@@ -84,7 +84,9 @@ class WebhookEndpoint:
             await self._log.refuse(refusal)
         except StoreError as failed:
             logger.error("Refusal not stored", event_name="refusal.not_stored", error=str(failed))
-        return JSONResponse({"error": error.reason, "detail": str(error)}, status_code=status)
+        # The rest of a body that is too long in bytes or time is not waited for.
+        headers = {"connection": "close"} if error.reason in ("too_large", "too_slow") else None
+        return JSONResponse({"error": error.reason, "detail": str(error)}, status_code=status, headers=headers)
 
 
 async def _read_body(request: Request) -> bytes:
