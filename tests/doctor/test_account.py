@@ -216,9 +216,11 @@ async def test_no_telnyx_at_the_other_end(path: str) -> None:
     [
         ("/balance", None),
         ("/webhook_deliveries", True),
-        ("/outbound_voice_profiles", True),
+        ("/outbound_voice_profiles*", True),
+        ("/call_control_applications", True),
         ("/phone_numbers", None),
-        ("/call_control_applications", None),
+        ("/phone_numbers*", None),
+        ("/call_control_applications*", None),
     ],
 )
 async def test_a_question_that_may_not_be_asked_is_not_checked(path: str, healthy: bool | None) -> None:
@@ -242,6 +244,18 @@ async def test_gone_and_not_to_be_asked_are_two_things(code: str, named: str) ->
     _, diagnosis = await look(telnyx, number=NUMBER)
 
     assert [named] == slugs(diagnosis)
+
+
+async def test_what_is_on_no_list_is_asked_for_by_its_id() -> None:
+    """The list may be refused, or too long; the number's application is then looked at by itself."""
+    telnyx = Simulator(URL)
+    _elsewhere(telnyx)
+    telnyx.account.refusals["/call_control_applications"] = refuse("90041")
+    facts, diagnosis = await look(telnyx, number=NUMBER, application_id=OURS)
+
+    assert ["number-on-other-application"] == slugs(diagnosis)
+    assert {OURS, OTHER} == {row.id for row in facts[AccountFacts].applications}
+    assert any("billing.example.net" in line for line in diagnosis.findings[0].finding.evidence)
 
 
 async def test_the_time_for_all_questions_is_bounded() -> None:

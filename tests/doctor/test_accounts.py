@@ -7,6 +7,7 @@ import pytest
 
 from callpath.doctor.accounts import masked, named, newest_failure, the_numbers
 from callpath.doctor.facts import AccountFacts, FactMissing, Facts, TelnyxCallFacts
+from callpath.doctor.report import redacted
 from callpath.doctor.rules.sample_account import SERVED, account, app, delivered, delivery, refused_key
 
 
@@ -19,10 +20,15 @@ def test_a_number_is_shown_so_that_only_its_owner_knows_it(number: object, shown
 
 
 def test_an_application_is_named_as_in_the_portal() -> None:
-    """By its name and id; some have no name."""
-    assert ("'voice-agent' (2900000000000000001)", "2900000000000000001") == (
+    """By its name and id, in a report, too: support can do nothing without it. Some have no name."""
+    assert ("'voice-agent' (id:2900000000000000001)", "id:2900000000000000001") == (
         named(app()), named(app(application_name=None))
     )  # fmt: skip
+
+
+def test_a_report_keeps_the_application() -> None:
+    """Reports blot out what looks like a number of somebody."""
+    assert named(app()) == redacted(named(app()))
 
 
 def test_a_row_of_failures_counts_from_the_newest() -> None:

@@ -172,7 +172,7 @@ async def test_a_change_that_cannot_be_read_again_is_not_called_done() -> None:
 
         async def change_and_lock(question: str, path: str, body: dict[str, Any]) -> Any:
             answer = await http_change(question, path, body)
-            telnyx.account.refusals["/call_control_applications"] = refuse("90041")
+            telnyx.account.refusals["/call_control_applications*"] = refuse("90041")
             return answer
 
         http.change = change_and_lock  # type: ignore[method-assign]

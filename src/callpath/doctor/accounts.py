@@ -29,8 +29,9 @@ def the_application(facts: Facts) -> CallControlApplication:
 
 
 def named(application: CallControlApplication) -> str:
-    """An application, so that a person finds it in the portal."""
-    return f"{application.application_name!r} ({application.id})" if application.application_name else application.id
+    """An application, so that a person finds it in the portal; written so that no report takes its id for a number."""
+    where = f"id:{application.id}"
+    return f"{application.application_name!r} ({where})" if application.application_name else where
 
 
 def the_numbers(facts: Facts) -> tuple[Json, ...]:

@@ -53,7 +53,8 @@ class Account:
     profiles: list[Json] = field(default_factory=list)
     detail_records: list[Json] = field(default_factory=list)
     refusals: dict[str, Refused] = field(default_factory=dict)
-    """Path below /v2 (its beginning) to what it is refused with: a key that may not see everything, say."""
+    """Path below /v2 (or its beginning, with a * at the end) to what it is refused with: a key that may not see everything,
+    say."""
 
     call_events_filters: Literal["either", "new", "old"] = "either"
     asked: list[str] = field(default_factory=list)
@@ -393,7 +394,7 @@ def _watched(exchange: Diagnosed, handle: Handle) -> Handle:
         query = f"?{request.url.query}" if request.url.query else ""
         exchange.account.asked.append(f"{request.method} {path}{query}")
         for beginning, refused in exchange.account.refusals.items():
-            if path.startswith(beginning):
+            if path == beginning or (beginning.endswith("*") and path.startswith(beginning[:-1])):
                 raise refused
         return await handle(request)
 

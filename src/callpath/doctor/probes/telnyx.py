@@ -240,8 +240,10 @@ async def probe_account(
         one, missing, kind = await _ask_application(telnyx, wanted)
         if wanted == known["connection_id"]:
             known |= {"application_missing": missing, "connection_kind": kind}
-        if one is not None and (chosen is None or reason == "asked"):
-            chosen, by = one, reason
+        if one is not None:
+            known["applications"] = (*known["applications"], one)
+            if chosen is None or reason == "asked":
+                chosen, by = one, reason
     known |= {"application": chosen, "chosen_by": by}
     known |= await _what_belongs_to(telnyx, chosen, numbers, asked=bool(row))
     known["public_key_fits"] = _key_fits(known["deliveries"], public_key)

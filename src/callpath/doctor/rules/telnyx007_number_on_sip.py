@@ -23,9 +23,7 @@ def check(facts: Facts) -> Finding | None:
     who = f"the number {masked(asked.number_asked)}" if asked.number_asked else "what was asked for"
     return Finding(
         f"{who} leads to {what}, not to a Call Control application",
-        (
-            f"connection {asked.connection_id} is of the kind {kind}; Telnyx knows no Call Control application by that id",
-        ),
+        (f"connection id:{asked.connection_id} is of the kind {kind}; no Call Control application has that id",),
     )
 
 

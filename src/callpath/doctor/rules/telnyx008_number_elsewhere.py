@@ -19,12 +19,12 @@ def check(facts: Facts) -> Finding | None:
     theirs = next((row for row in asked.applications if row.id == asked.connection_id), None)
     if theirs is not None and same_url(theirs.webhook_event_url or "", ours.webhook_event_url or ""):
         return None
-    where = named(theirs) if theirs is not None else asked.connection_id
+    where = named(theirs) if theirs is not None else f"id:{asked.connection_id}"
     reason = "the one that was named" if asked.chosen_by == "asked" else "the one that leads to this server"
     return Finding(
         f"the number {masked(asked.number_asked)} leads to the application {where}; {reason} is {named(ours)}",
         (
-            f"{where} sends its webhooks to {(theirs.webhook_event_url if theirs is not None else '') or 'nobody'}",
+            *([f"{where} sends its webhooks to {theirs.webhook_event_url or 'nobody'}"] if theirs is not None else []),
             f"{named(ours)} sends them to {ours.webhook_event_url or 'nobody'}",
         ),
         fix=f"Assign the number to {named(ours)}: in the portal under Numbers, or `callpath doctor account --number … "

@@ -12,7 +12,7 @@ def check(facts: Facts) -> Finding | None:
     asked = known_account(facts)
     if asked.application_missing and not asked.connection_kind:
         return Finding(
-            f"there is no application and no connection {asked.connection_id} in this account any more",
+            f"there is no application and no connection id:{asked.connection_id} in this account any more",
             ("404 for /call_control_applications and for /connections",),
             fix="Make a Call Control application in the portal (Voice, Programmable Voice), and assign the number to it.",
         )

@@ -26,8 +26,8 @@ RULE = Rule(
     layer="webhook",
     owner="you",
     why="A firewall for web applications, a bot check, an allow-list or a login in front takes Telnyx for a stranger; or "
-    "another program than callpath answers there, and refuses the signature. Telnyx does not try again after "
-    "most answers of this kind: the caller rings out.",
+    "another program than callpath answers there, and refuses the signature. Telnyx does not try again after most "
+    "answers of this kind: the caller rings out.",
     fix="Let POST /api/calls/webhook through without a challenge or login: by its path, by the user agent "
     "telnyx-webhooks, or by Telnyx's published addresses.",
     masked_by=("TELNYX001", "TELNYX010"),
