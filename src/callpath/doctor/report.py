@@ -411,14 +411,11 @@ def lanes(call: CallSeen) -> str:
         text(_LANE_X, _seconds(line.at_unix_ms, call.began_unix_ms), 'fill="#495057"', "end")
         drawn.append(f'<circle cx="{x}" cy="{y}" r="5" fill="{_COLOURS_OF_LANE[line.lane]}"/>')
         drawn.append(f'<line x1="{x + 6}" y1="{y}" x2="{_TEXT_X - 6}" y2="{y}" stroke="#dee2e6"/>')
-        text(_TEXT_X, line.text if len(line.text) <= 90 else line.text[:89] + "…")
+        text(_TEXT_X, line.text if len(line.text) <= 78 else line.text[:77] + "…")
         y += _ROW_Y
     if call.missing is not None:
-        x = (
-            _LANE_X
-            + 60
-            + 100 * _LANES.index("socket" if call.missing.name not in {"webhook", "answered"} else "Telnyx")
-        )
+        lane = "Telnyx" if call.missing.name in {"webhook", "answered"} else "socket"
+        x = _LANE_X + 40 + _LANE_WIDTH * _LANES.index(lane)
         drawn.append(f'<circle cx="{x}" cy="{y}" r="6" fill="none" stroke="#c92a2a" stroke-dasharray="3 2"/>')
         text(_TEXT_X, f"not reached: {call.missing.label}", 'fill="#c92a2a" font-weight="bold"')
         y += _ROW_Y
