@@ -317,10 +317,12 @@ NEEDED = ("answer", "streaming_start", "dial")
 
 
 def needed_refusal(call: CallFacts, fits: Callable[[CommandAnswered], bool]) -> tuple[Entry, CommandAnswered] | None:
-    """The last command on the way to the stream that failed so, unless the stream came all the same."""
-    if Stage.STREAM_STARTED in call.state.stages:
+    """The first command on the way to the stream that failed, if it failed so; later ones are its followers. None where
+    the stream came all the same."""
+    failed = refusals(call, *NEEDED)
+    if not failed or Stage.STREAM_STARTED in call.state.stages:
         return None
-    return next(((entry, what) for entry, what in reversed(refusals(call, *NEEDED)) if fits(what)), None)
+    return failed[0] if fits(failed[0][1]) else None
 
 
 def refused_by(what: CommandAnswered) -> str:

@@ -472,7 +472,10 @@ _STAGE_OF_LAYER = {
 
 def _evidence_for(rule: Rule, steps: tuple[Step, ...]) -> str:
     """The step whose facts spoke against this cause."""
-    name = _STEP_OF_LAYER.get(rule.layer, "")
     if re.match(r"CALL\d", rule.code):
-        name = _STAGE_OF_LAYER.get(rule.layer, "")
+        step = next((step for step in steps if step.name == _STAGE_OF_LAYER.get(rule.layer)), None)
+        if step is None:
+            return "nothing pointed to it"
+        return step.detail if step.status == "ok" else "the call did not come so far"
+    name = _STEP_OF_LAYER.get(rule.layer, "")
     return next((f"{step.name}: {step.detail}" for step in steps if step.name == name), "nothing pointed to it")

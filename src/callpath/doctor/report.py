@@ -342,7 +342,7 @@ def html_page(diagnosis: Diagnosis, token: str | None = None, secrets: Iterable[
     body: list[str] = []
     fenced = listed = tabled = False
     for line in markdown(diagnosis, token, hidden).splitlines():
-        if line == "## Timeline" and diagnosis.call is not None:
+        if line == "| at | where | what |" and diagnosis.call is not None:
             body.append(redacted(lanes(diagnosis.call), token, hidden))
         if listed and not line.startswith("- "):
             body.append("</ul>")
@@ -382,7 +382,7 @@ def html_page(diagnosis: Diagnosis, token: str | None = None, secrets: Iterable[
 
 
 _LANES = ("Telnyx", "server", "socket", "handler", "doctor")
-_LANE_X, _ROW_Y, _TEXT_X = 92, 20, 580
+_LANE_X, _LANE_WIDTH, _ROW_Y, _TEXT_X = 70, 66, 20, 420
 _COLOURS_OF_LANE = {
     "Telnyx": "#00a37a",
     "server": "#3b5bdb",
@@ -407,29 +407,26 @@ def lanes(call: CallSeen) -> str:
             text(_TEXT_X, f"… {(line.at_unix_ms - last) / 1000:.1f} s …", 'fill="#868e96"')
             y += _ROW_Y
         last = line.at_unix_ms
-        x = _LANE_X + 60 + 100 * _LANES.index(line.lane)
+        x = _LANE_X + 40 + _LANE_WIDTH * _LANES.index(line.lane)
         text(_LANE_X, _seconds(line.at_unix_ms, call.began_unix_ms), 'fill="#495057"', "end")
         drawn.append(f'<circle cx="{x}" cy="{y}" r="5" fill="{_COLOURS_OF_LANE[line.lane]}"/>')
         drawn.append(f'<line x1="{x + 6}" y1="{y}" x2="{_TEXT_X - 6}" y2="{y}" stroke="#dee2e6"/>')
-        text(_TEXT_X, line.text if len(line.text) <= 90 else line.text[:89] + "…")
+        text(_TEXT_X, line.text if len(line.text) <= 78 else line.text[:77] + "…")
         y += _ROW_Y
     if call.missing is not None:
-        x = (
-            _LANE_X
-            + 60
-            + 100 * _LANES.index("socket" if call.missing.name not in {"webhook", "answered"} else "Telnyx")
-        )
+        lane = "Telnyx" if call.missing.name in {"webhook", "answered"} else "socket"
+        x = _LANE_X + 40 + _LANE_WIDTH * _LANES.index(lane)
         drawn.append(f'<circle cx="{x}" cy="{y}" r="6" fill="none" stroke="#c92a2a" stroke-dasharray="3 2"/>')
         text(_TEXT_X, f"not reached: {call.missing.label}", 'fill="#c92a2a" font-weight="bold"')
         y += _ROW_Y
     height = y + 10
     heads = []
     for number, lane in enumerate(_LANES):
-        x = _LANE_X + 60 + 100 * number
+        x = _LANE_X + 40 + _LANE_WIDTH * number
         heads.append(f'<line x1="{x}" y1="28" x2="{x}" y2="{height - 8}" stroke="#ced4da"/>')
         heads.append(f'<text x="{x}" y="18" text-anchor="middle" font-weight="bold">{lane}</text>')
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1180 {height}" width="100%" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 940 {height}" width="100%" role="img" '
         f'font-family="system-ui" font-size="12"><title>The call, from top to bottom</title>{"".join(heads + drawn)}</svg>'
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from callpath.call.session import Stage
 from callpath.doctor.calls import (
+    ANSWERED_MS,
     COMMAND_MS,
     MEDIA_MS,
     NEEDED,
@@ -24,8 +25,9 @@ from callpath.doctor.calls import (
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
-from callpath.doctor.rules.sample_call import ACCEPTED, GOOD, RANG, a_call, hung_up
+from callpath.doctor.rules.sample_call import ACCEPTED, ANSWERING, GOOD, RANG, a_call, hung_up
 from callpath.timeline import (
+    CommandAnswered,
     CommandSent,
     Entry,
     FirstInbound,
@@ -77,6 +79,13 @@ def _last_step(known: CallFacts) -> tuple[Entry, int, str] | None:
     request = asked(known)
     if request is not None:
         return (request.entry, COMMAND_MS, "Telnyx's answer to the request for the stream")
+    answers = [
+        entry
+        for entry in every(known, CommandAnswered)
+        if isinstance(entry.what, CommandAnswered) and entry.what.command == "answer"
+    ]
+    if answers and webhook(known, "call.answered") is None:
+        return (answers[-1], ANSWERED_MS, "call.answered")
     for event, wait, what in (
         ("call.answered", COMMAND_MS, "the stream"),
         ("call.initiated", COMMAND_MS, "the answer"),
@@ -104,6 +113,9 @@ RULE = Rule(
     examples=(
         Example("hung up while it rang", a_call(RANG, (400, hung_up("originator_cancel"))), fires=True),
         Example("hung up 0.3 s after streaming_start", a_call(ACCEPTED, (1_200, hung_up())), fires=True),
+        Example(
+            "hung up while it was being answered", a_call(ANSWERING, (900, hung_up("originator_cancel"))), fires=True
+        ),
         Example("there was time enough", a_call(ACCEPTED, (20_000, hung_up())), fires=False),
         Example("a call that worked", a_call(GOOD), fires=False),
         Example("no call is known", nothing(), fires=None),
