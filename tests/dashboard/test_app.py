@@ -6,6 +6,7 @@ import gzip
 import importlib.util
 import json
 import re
+import subprocess
 from pathlib import Path
 from types import ModuleType
 
@@ -41,6 +42,14 @@ def test_the_client_is_made_from_this_api() -> None:
 def test_the_lock_file_names_no_registry() -> None:
     """It would be asked by everybody who builds, whichever registry he uses."""
     assert '"resolved"' not in (WEB / "package-lock.json").read_text()
+
+
+@pytest.mark.skipif(not (WEB / "node_modules").is_dir(), reason="the pages' own tests need Node: make web-test")
+def test_the_units_of_the_pages() -> None:
+    """Layout, plots, buffers: what they do without a browser."""
+    done = subprocess.run(["npx", "vitest", "run"], cwd=WEB, capture_output=True, text=True, check=False)
+
+    assert 0 == done.returncode, done.stdout
 
 
 def test_the_first_page_is_small() -> None:
