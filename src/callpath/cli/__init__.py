@@ -4,17 +4,12 @@ app          the commands, each in a file of its own   (start here)
 serve        run the call server
 demo         one call the whole way, and one that is broken
 calls        list calls, show a timeline
-<<<<<<< HEAD
+recording    keep a recording in less space
 doctor       name the one cause: of a URL;  doctor_call  of a call;  doctor_logs  from anybody's logs;
              doctor_account  how the account and the host are set, and --fix;  doctor_deploy  what the project's
              files tell platforms;  doctor_all  all of it, in order
 simulate     a stand-in Telnyx;  simulate_load  many calls at once;  simulate_report  what both say
 dashboard    what serve gives the dashboard: a second server for the browser phone
-=======
-recording    keep a recording in less space
-doctor       name the one cause
-simulate     a stand-in Telnyx
->>>>>>> w/media
 config       every setting and its origin
 environment  reads variables and .env; nothing below cli/ does
 logs         how the server logs

@@ -29,11 +29,7 @@ def callpath(
     """Telnyx calls that work: the call server, the doctor, and a stand-in Telnyx to test with."""
 
 
-<<<<<<< HEAD
-from callpath.cli import calls, config, demo, doctor, serve, simulate, simulate_load  # noqa: E402 (commands register on app)
-=======
-from callpath.cli import calls, config, demo, doctor, recording, serve, simulate  # noqa: E402 (commands register on app)
->>>>>>> w/media
+from callpath.cli import calls, config, demo, doctor, recording, serve, simulate, simulate_load  # noqa: E402 (commands)
 
 app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
