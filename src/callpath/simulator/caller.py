@@ -633,7 +633,7 @@ class Caller:
             for text in greeting:
                 await again.send(text)
         except (NotOpened, ConnectionClosed) as error:
-            self.problem(f"the second connection was not taken: {error}")
+            self.add_problem(f"the second connection was not taken: {error}")
             return None
         return again
 
@@ -650,7 +650,7 @@ class Caller:
                 self._arrivals.append(Arrival(at_ms=now_ms, audio_ms=PACKET_MS * event.payload_bytes / per_packet))
             self._note(event)
 
-    def problem(self, sentence: str) -> None:
+    def add_problem(self, sentence: str) -> None:
         """Keep what the stand-in could not do or use, for `problems`."""
         if len(self.problems) < PROBLEMS_MAX:
             self.problems.append(sentence)
@@ -664,7 +664,7 @@ class Caller:
                 sentence = f"audio was ignored: {reason}"
             case _:
                 return
-        self.problem(sentence)
+        self.add_problem(sentence)
 
     # --- speaking ---
 

@@ -136,7 +136,7 @@ class WebhookSender:
         self, webhook: Webhook, url: str, method: Literal["POST", "GET"], parcel: Parcel, *, unheard: bool
     ) -> DeliveryAttempt:
         options = self._options
-        version_1 = parcel.version_1 or options.webhook_api_version == "1"
+        version_1 = parcel.version_1
         document = version_1_document(webhook) if version_1 else webhook_document(webhook)
         body = msgspec.json.encode(document, order="sorted") if method == "POST" else b""
         if method == "GET":

@@ -397,6 +397,8 @@ class Simulator:
             seen.attempts.append(attempt)
             caller.notify()
 
+        if self.account.application["webhook_api_version"] == "1":  # a PATCH may have set it right meanwhile
+            parcel = replace(parcel, version_1=True)
         shuffled_ms = self._chance.uniform(0, self.options.webhook_shuffle_ms)
         await self._clock.sleep_ms(parcel.delay_ms + shuffled_ms)
         delivery = await self._sender.deliver(
@@ -452,7 +454,7 @@ class Simulator:
         try:
             content = recording.file(*caller.sides(recording.started_at_ms))
         except AudioError as error:
-            caller.problem(f"a recording was not made: {error}")
+            caller.add_problem(f"a recording was not made: {error}")
         else:
             stem = recording.command.custom_file_name or caller.call.leg.call_leg_id
             name = f"{stem}-{round(self._clock.now_unix_ms() / 1000)}-{recording.recording_id[:8]}"

@@ -174,7 +174,7 @@ class TexmlCall:
                 break
             url = await self._follow(verbs, url)
         else:
-            self._caller.problem(f"the TeXML redirected more than {REDIRECTS_MAX} times")
+            self._caller.add_problem(f"the TeXML redirected more than {REDIRECTS_MAX} times")
         if call.state != "ended":
             self._do("hangup" if call.state == "answered" else "reject", {"cause": "CALL_REJECTED"})
 
@@ -206,7 +206,7 @@ class TexmlCall:
                 return parse_texml(got[1])
             except RemoteProtocolError as error:
                 problem = str(error)
-        self._caller.problem(f"the TeXML could not be had: {problem}")
+        self._caller.add_problem(f"the TeXML could not be had: {problem}")
         return None
 
     async def _follow(self, verbs: list[Verb], url: str) -> str | None:
@@ -229,7 +229,7 @@ class TexmlCall:
                 case Redirect():
                     return urljoin(url, verb.url)
                 case Unknown():
-                    caller.problem(f"the TeXML verb {verb.name} is not simulated, and was skipped")
+                    caller.add_problem(f"the TeXML verb {verb.name} is not simulated, and was skipped")
         return None
 
     async def _answer(self) -> None:
@@ -259,7 +259,9 @@ class TexmlCall:
             effects = caller.call.receive_command(accept_command(name, body), self._clock.now_ms())
         except Refused as refused:
             where: list[Any] = [error.source.pointer for error in refused.errors if error.source]
-            caller.problem(f"the TeXML asks for what Telnyx refuses: {refused} {' '.join(map(str, where))}".rstrip())
+            caller.add_problem(
+                f"the TeXML asks for what Telnyx refuses: {refused} {' '.join(map(str, where))}".rstrip()
+            )
             return
         caller.carry_out(effects)
 
