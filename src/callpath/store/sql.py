@@ -57,6 +57,10 @@ class Database(Protocol):
         """At the end of one that appended to them."""
         ...
 
+    def overwrite(self, connection: Connection) -> None:
+        """What this connection deletes from now on shall not stay readable in the file, as far as we can say."""
+        ...
+
     def lock_migrations(self, connection: Connection) -> None:
         """Wait until no other process changes the tables."""
         ...
@@ -171,6 +175,26 @@ class SqlCallLog:
             if rows := await self._rows(query.limit(1)):
                 return SessionId(rows[0].session)
         return None
+
+    async def forget(self, session: SessionId) -> bool:
+        try:
+            return await asyncio.to_thread(self._forget, session)
+        except (SQLAlchemyError, OSError) as error:
+            raise StoreError(f"the call log cannot be written: {_cause(error)}") from error
+
+    def _forget(self, session: SessionId) -> bool:
+        with self._engine.begin() as connection:
+            self._database.prepare(connection, [session])
+            self._database.overwrite(connection)
+            gone = connection.execute(delete(entries).where(entries.c.session == session)).rowcount
+            for table in (calls, leases):
+                connection.execute(delete(table).where(table.c.session == session))
+        return gone > 0
+
+    async def silent_since(self, before_unix_ms: int, limit: int) -> list[SessionId]:
+        silent = select(calls.c.session).where(calls.c.last_unix_ms < before_unix_ms)
+        rows = await self._rows(silent.order_by(calls.c.last_unix_ms).limit(limit))
+        return [SessionId(row.session) for row in rows]
 
     async def refusals(self, limit: int) -> tuple[int, list[Refusal]]:
         query = select(refusals).order_by(refusals.c.number.desc()).limit(limit)
