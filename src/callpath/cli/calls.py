@@ -1,4 +1,4 @@
-"""`callpath calls` lists calls; `callpath calls show ID` draws one's timeline; `callpath calls forget NUMBER|ID` deletes."""
+"""`callpath calls` lists calls, `… show ID` draws one's timeline, `… forget NUMBER|ID` deletes."""
 
 from __future__ import annotations
 
