@@ -20,6 +20,7 @@ from tests.soak.figures import now_s
 KEY = PrivateKey.from_private_bytes(bytes(range(32)))
 API_KEY = "KEY0123456789ABCDEF-soak"
 SECRET = "the-audio-tokens-of-the-soak"
+REST = b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 READY_S_MAX = 60.0
 ANSWER_S_MAX = 30.0
 
@@ -75,21 +76,22 @@ class Node:
                 stderr=output,
             )
         async with asyncio.timeout(READY_S_MAX):
-            while b"200 OK" not in await self._asked(b"/readyz"):
+            while b"200 OK" not in await self.asked(b"GET /readyz" + REST):
                 assert self._process.returncode is None, self.output.read_text()[-2000:]
                 await asyncio.sleep(0.02)
         return now_s() - began_s
 
     async def metrics(self) -> str:
-        return (await self._asked(b"/metrics")).decode()
+        return (await self.asked(b"GET /metrics" + REST)).decode()
 
-    async def _asked(self, path: bytes) -> bytes:
+    async def asked(self, request: bytes) -> bytes:
+        """All that is answered; nothing where nobody listens."""
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         except OSError:
             return b""
         try:
-            writer.write(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            writer.write(request)
             return await reader.read()
         except OSError:
             return b""
