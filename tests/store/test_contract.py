@@ -423,3 +423,17 @@ async def test_calls_that_fell_silent_are_found(log: CallLog) -> None:
 
     assert await log.silent_since(100, 10) == ["a", "b"]
     assert await log.silent_since(100, 1) == ["a"]
+
+
+# --- numbers from URLs -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [10**30, -(10**30)])
+async def test_a_number_of_any_size_is_only_a_number(log: CallLog, number: int) -> None:
+    """Pages ask for what comes after a number that stands in their URL. (500 once; found by tests/soak.)"""
+    await log.append(entry(note("x")))
+    expected = 0 if number > 0 else 1
+
+    assert expected == len(await log.read(SESSION, after=number))
+    assert expected == len(await log.changes(number, 10))
+    assert 1 - expected == len(await log.overviews(CallQuery(before=(number, "s"))))
