@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -34,7 +35,7 @@ from callpath.server.media import AudioEndpoint
 from callpath.server.metrics import CONTENT_TYPE, Metrics
 from callpath.server.probe import ProbeEndpoint
 from callpath.server.runner import CallRunner
-from callpath.server.takeup import take_up_calls
+from callpath.server.takeup import take_up_call, take_up_calls
 from callpath.server.tokens import CallTokens
 from callpath.server.webhooks import WebhookEndpoint
 from callpath.store.port import CallLog
@@ -109,6 +110,7 @@ def create_asgi(
             asgi.state.audio = AudioEndpoint(runner=runner, probe=probe, clock=clock)
             if extra is not None:
                 extra.attach(log, runner.receive_webhook)
+            runner.take_up = partial(take_up_call, runner, then=settings.after_restart)
             async with runner.running():
                 runner.spawn(take_up_calls(runner, settings.after_restart), name="take up calls")
                 yield
