@@ -271,6 +271,8 @@ async def test_a_visitor_without_the_token_sees_nothing(browser: Any, tmp_path: 
         await it.sees("Audio flowed both ways.")
         await it.go("/setup")
         await page.locator("[data-step=public-key][data-state=missing]").wait_for()
+        await page.get_by_role("button", name="Log out").click()
+        await page.get_by_label("Dashboard token").wait_for()
 
         assert "+1555" not in before
 

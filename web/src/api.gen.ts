@@ -173,7 +173,7 @@ export interface paths {
         };
         /**
          * Watch
-         * @description Server-sent events: `hello`, then `calls` with the rows that changed.
+         * @description Server-sent events: `hello`, then `calls` with the rows that changed after the entry of that number.
          */
         get: operations["watchChanges"];
         put?: never;
@@ -836,7 +836,9 @@ export interface operations {
     };
     watchChanges: {
         parameters: {
-            query?: never;
+            query?: {
+                after?: number | null;
+            };
             header?: {
                 "last-event-id"?: string | null;
             };

@@ -75,10 +75,13 @@ async def watch(
     clock: Clock,
     stopping: Callable[[], bool],
     row: Callable[[CallOverview], dict[str, Any]],
+    *,
+    login: bool = False,
 ) -> AsyncIterator[bytes]:
-    """Events for one page: `hello` at once, `calls` with the rows that changed. `after` None: from now on."""
+    """Events for one page: `hello` at once (`login`: a token is needed here, so one can log out), `calls` with the rows
+    that changed. `after` None: from now on."""
     number = (await log.outcomes())[0] if after is None else after
-    yield b"retry: 1000\n\n" + event("hello", {"number": number}, number)
+    yield b"retry: 1000\n\n" + event("hello", {"number": number, "login": login}, number)
     quiet_since_ms = clock.now_ms()
     while not stopping():
         try:
