@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI, HTTPException, Query
+from fastapi import Request as HttpRequest
 from starlette.responses import Response
 
 from callpath.call.address import AUDIO_PATH, audio_url
@@ -49,17 +50,17 @@ def add_routes(api: FastAPI, dashboard: Dashboard, timeline: Timeline, *, masked
     running: set[str] = set()
 
     @api.post("/doctor/probe", operation_id="probe")
-    async def probe(session: Annotated[str | None, Query(max_length=400)] = None) -> Response:
+    async def probe(asked: HttpRequest, session: Annotated[str | None, Query(max_length=400)] = None) -> Response:
         """Probe this server's audio URL, or the one that a call was given. Server-sent events: `url`, `step` for each
         layer, `diagnosis` with the document and an `id` for its report."""
         url = None
         if session is not None:
             call, _ = await timeline(session)
             url = probe_url(call.stream_url)
-        if url is None and door.settings.public_url:
-            url = audio_url(door.settings.public_url, TEST_CONNECTION)
         if url is None:
-            raise HTTPException(409, "there is no URL to probe: PUBLIC_URL is not set")
+            # Without a public URL the dashboard answers only this machine, at the address where it listens.
+            host, port = asked.scope.get("server") or ("127.0.0.1", 8000)
+            url = audio_url(door.settings.public_url or f"http://{host}:{port}", TEST_CONNECTION)
         if len(running) >= PROBES_MAX:
             raise HTTPException(409, "other probes are running: wait until they are done")
         name = uuid.uuid4().hex
