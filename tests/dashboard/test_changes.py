@@ -59,7 +59,7 @@ async def test_a_page_is_told_what_changed_since_it_came() -> None:
         await note(log, session)
     events = await told(stream)
 
-    assert ("hello", {"number": 1}, "1") == hello
+    assert ("hello", {"number": 1, "login": False}, "1") == hello
     assert [("calls", [{"session": "b", "entries": 1}, {"session": "a", "entries": 2}], "4")] == events
 
 

@@ -82,13 +82,8 @@ def phone_server(app: App, settings: Settings) -> Callable[[Simulator, PhoneCode
                     timeout_graceful_shutdown=2,
                 )
             )
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(server.serve(sockets=[listener]), name="phone's server")
-                await server.listening.wait()
-                try:
-                    yield webhook_url(public_url)
-                finally:
-                    server.should_exit = True
+            async with server.serving(listener):
+                yield webhook_url(public_url)
 
     return serve_for
 
@@ -99,6 +94,21 @@ class QuietServer(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.listening = asyncio.Event()
+
+    @asynccontextmanager
+    async def serving(self, listener: socket.socket) -> AsyncIterator[None]:
+        """While this is entered, it serves. Whatever ends the body, it stops in its own order: timelines are stored."""
+        failure: BaseException | None = None
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.serve(sockets=[listener]), name="second server")
+            await self.listening.wait()
+            try:
+                yield
+            except BaseException as error:
+                failure = error
+            self.should_exit = True
+        if failure is not None:
+            raise failure
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
