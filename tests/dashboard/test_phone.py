@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import numpy as np
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
@@ -142,8 +143,9 @@ def test_old_sound_is_forgotten() -> None:
 class Handset:
     """What a browser does: speaks in packets of 20 ms, and keeps what it hears."""
 
-    def __init__(self, socket: ClientConnection, rate_hz: int) -> None:
+    def __init__(self, socket: ClientConnection, rate_hz: int, url: str) -> None:
         self.socket = socket
+        self.url = url
         self.rate_hz = rate_hz
         self.told: list[dict[str, Any]] = []
         self.heard: list[Pcm] = []
@@ -186,7 +188,7 @@ async def calling(
     async with dashboard_server(app, data_dir) as url:
         where = url.replace("http", "ws") + "/api/v1/phone"
         async with connect(where, origin=url, max_size=None) as socket:  # type: ignore[arg-type]
-            it = Handset(socket, rate_hz)
+            it = Handset(socket, rate_hz, url)
             await it.tell(type="call", encoding=encoding, rate_hz=rate_hz, fault=fault)
             yield it
 
@@ -247,8 +249,13 @@ async def test_a_fault_ends_in_a_sentence_and_a_failed_call(tmp_path: Path) -> N
         ringing = await it.until("ringing")
         ended = await it.until("ended")  # the server hangs up: nobody should listen to nothing
 
-        assert ringing["session"] == ended["session"]
-        assert "answered HTTP 404" in ended["failure"]
+        async with httpx2.AsyncClient(base_url=it.url, trust_env=False) as http:
+            page = (await http.get(f"/api/v1/calls/{ended['session']}")).json()
+
+    assert ringing["session"] == ended["session"]
+    assert "answered HTTP 404" in ended["failure"]
+    assert False is page["diagnosis"]["healthy"] or page["diagnosis"]["undecided"] is not None
+    assert "not reached" in page["sentence"]
 
 
 @pytest.mark.e2e
