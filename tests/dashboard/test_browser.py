@@ -171,7 +171,7 @@ async def test_a_first_call_is_a_click_away_and_its_echo_comes_back(browser: Any
         await page.get_by_role("link", name="See the call").click()
         await it.sees("Audio flowed both ways.")
         await page.get_by_role("button", name="Recording saved").last.wait_for()
-        await page.get_by_role("button", name="Play").wait_for()
+        await page.get_by_role("button", name="Play", exact=True).wait_for()
         await page.locator(".wave").wait_for()
         reached = await page.locator(".stages li.reached").count()
         (recording,) = (tmp_path / "recordings").glob("*.wav")
