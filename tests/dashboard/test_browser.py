@@ -243,7 +243,7 @@ async def test_a_list_is_worked_by_keyboard_and_taken_away(browser: Any, tmp_pat
         await page.get_by_role("dialog").get_by_text("Next call").wait_for()
         await page.keyboard.press("Escape")
         await page.keyboard.press("/")
-        await page.keyboard.type("15555550101")
+        await page.keyboard.type("15555550101", delay=60)  # as fast as people type, past the pause before a search
         await page.get_by_text("1 call, that is all of them.").wait_for()
         async with page.expect_download() as waiting:
             await page.get_by_role("link", name="CSV").click()
