@@ -171,7 +171,7 @@ async def test_a_first_call_is_a_click_away_and_its_echo_comes_back(browser: Any
         await page.get_by_role("link", name="See the call").click()
         await it.sees("Audio flowed both ways.")
         await page.get_by_role("button", name="Recording saved").last.wait_for()
-        await page.get_by_role("button", name="Play").wait_for()
+        await page.get_by_role("button", name="Play", exact=True).wait_for()
         await page.locator(".wave").wait_for()
         reached = await page.locator(".stages li.reached").count()
         (recording,) = (tmp_path / "recordings").glob("*.wav")
@@ -243,7 +243,7 @@ async def test_a_list_is_worked_by_keyboard_and_taken_away(browser: Any, tmp_pat
         await page.get_by_role("dialog").get_by_text("Next call").wait_for()
         await page.keyboard.press("Escape")
         await page.keyboard.press("/")
-        await page.keyboard.type("15555550101")
+        await page.keyboard.type("15555550101", delay=60)  # as fast as people type, past the pause before a search
         await page.get_by_text("1 call, that is all of them.").wait_for()
         async with page.expect_download() as waiting:
             await page.get_by_role("link", name="CSV").click()

@@ -495,11 +495,16 @@ class LiveCall:
             logger.error("Timeline not read", event_name="timeline.not_read", error=str(error), **self._ids())
             self._store_failed = self._news = True
             return
-        known = set(self.session.stages) if self.ready.is_set() else None
-        for entry in news:
-            self._number = entry.number
+        if news:
+            self._number = news[-1].number
+        self._learn(*news)
+
+    def _learn(self, *entries: Entry) -> None:
+        """Fold entries, and tell how long the stages took that are reached by them."""
+        known = set(self.session.stages)
+        for entry in entries:
             self.session.apply(entry)
-        if known is None:
+        if not self.ready.is_set():
             return  # reached before this process had the call
         for stage, at_unix_ms in self.session.stages.items():
             if stage not in known:
@@ -640,7 +645,7 @@ class LiveCall:
             return
         self._pending.append(entry)
         if isinstance(what, (*DECISIONS, *WITNESSED)):
-            self.session.apply(entry)  # at once: it must not be decided again, even if the store fails
+            self._learn(entry)  # at once: it must not be decided again, even if the store fails
         self._runner.metrics.count(what)
         if isinstance(what, WITNESSED):
             self._wake.set()  # to be stored; nothing follows from it, so that it need not be read back

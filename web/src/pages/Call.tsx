@@ -21,23 +21,36 @@ import { callPath, go } from "../router";
 import { readEvents } from "../sse";
 import { inTime, originOf, setupView, type View, wholeView, zoomed } from "../timeline";
 
+/** A call that is being set up changes ten times in a tenth of a second: one look is enough. */
+const SETTLE_MS = 150;
+
 export function Call({ session }: { session: string }) {
   const call = useSignal<CallDocument | null>(null);
   const trouble = useSignal<Error | null>(null);
   const load = async () => {
     try {
-      call.value = await api.call(session);
+      const found = await api.call(session);
+      const known = call.peek()?.call.last_number ?? 0;
+      if (found.call.last_number >= known) call.value = found; // an older answer may come later
       trouble.value = null;
     } catch (error) {
       trouble.value = error as Error;
     }
   };
   useEffect(() => {
+    let again = 0;
     void load();
-    return onCalls((rows) => {
-      const row = rows.find((one) => one.session === call.peek()?.call.session || one.session === session);
-      if (row && row.last_number !== call.peek()?.call.last_number) void load();
+    const forget = onCalls((rows) => {
+      const whole = call.peek()?.call.session ?? session;
+      const row = rows.find((one) => one.session === whole);
+      if (!row || row.last_number === call.peek()?.call.last_number) return;
+      window.clearTimeout(again);
+      again = window.setTimeout(load, SETTLE_MS);
     });
+    return () => {
+      window.clearTimeout(again);
+      forget();
+    };
   }, [session]);
   if (trouble.value && !call.value) return <Trouble error={trouble.value} again={() => void load()} />;
   if (!call.value) return <Loading label="Loading the call" />;
