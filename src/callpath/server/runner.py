@@ -209,6 +209,12 @@ class CallRunner:
                 for call in self.calls.values():
                     call.stop()
 
+    async def _keep_leases(self) -> None:
+        await _guarded(self.leases.keep(self._held, self._orphaned), "keep leases")
+
+    async def _follow_nodes(self) -> None:
+        await _guarded(self.leases.follow(self._changed), "follow other nodes")
+
     def _held(self, sessions: set[SessionId]) -> None:
         for session, call in self.calls.items():
             if call.acts and session not in sessions:
