@@ -193,12 +193,8 @@ class CallRunner:
             Heartbeat(self.pacer).wake(self.clock.now_ms())
             running = [
                 tasks.create_task(self.pacer.run(), name="pace streams"),
-                tasks.create_task(
-                    _guarded(self.leases.keep(self._held, self._orphaned), "keep leases"), name="keep leases"
-                ),
-                tasks.create_task(
-                    _guarded(self.leases.follow(self._changed), "follow nodes"), name="follow other nodes"
-                ),
+                tasks.create_task(self._keep_leases(), name="keep leases"),
+                tasks.create_task(self._follow_nodes(), name="follow other nodes"),
             ]
             try:
                 yield
