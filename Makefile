@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check serve web web-test bench lab lab-ci docs format clean help
+.PHONY: demo test check serve web web-test screenshots bench lab lab-ci docs format clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -49,6 +49,9 @@ web: $(READY)
 
 web-test: $(READY)
 	@cd web && { test -d node_modules || npm ci; } && npm run --silent check && npm run --silent test
+
+screenshots: $(READY)
+	@$(BIN)/python -m tests.dashboard.screenshots
 
 bench: $(READY)
 	@$(BIN)/python bench/media.py

@@ -64,7 +64,6 @@ class Figures:
 
 def run(server: Server, loadgen: Path, calls: int, seconds: float) -> Figures | None:
     """Start `server`, load it with `calls` calls, stop it. None: it broke."""
-    _a_bit_before_others()  # or the marks of the window would be read late
     server.prepare()
     port = _free_port()
     env = os.environ | {"PORT": str(port), "PYTHONWARNINGS": "ignore"} | server.env

@@ -73,6 +73,34 @@ def taken() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
+# --- without an account ----------------------------------------------------------------------------------------------
+
+
+def test_setup_starts_without_keys(run: Run, served: list[Served], alone: Path, free: int) -> None:
+    """The first thing that anybody tries: on this machine only, and it says where to look."""
+    result = run("serve", "--setup", "--port", str(free))
+
+    assert (result.exit_code, [one.address for one in served]) == (0, [("127.0.0.1", free)])
+    assert f"Dashboard: http://127.0.0.1:{free}" in result.output
+
+
+@pytest.mark.usefixtures("right")
+def test_a_public_server_says_that_its_dashboard_needs_a_token(
+    run: Run, served: list[Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Calls are served all the same; with a token the log names the public address, without a dashboard nothing."""
+    without = run("serve").output
+    monkeypatch.setenv("CALLPATH_DASHBOARD_TOKEN", "long-and-random")
+    with_token = run("serve").output
+    monkeypatch.setenv("CALLPATH_DASHBOARD", "false")
+    off = run("serve").output
+
+    assert "Dashboard: off: set CALLPATH_DASHBOARD_TOKEN" in without
+    assert "Dashboard: https://calls.example.com" in with_token
+    assert "Dashboard" not in off
+    assert len(served) == 3
+
+
 # --- settings --------------------------------------------------------------------------------------------------------
 
 

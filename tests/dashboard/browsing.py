@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -42,10 +41,5 @@ async def dashboard_server(app: App, data_dir: Path, **given: Any) -> AsyncItera
                 )
             )
         )
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(server[0].serve(sockets=[listener]))
-            await server[0].listening.wait()
-            try:
-                yield f"http://127.0.0.1:{port}"
-            finally:
-                server[0].should_exit = True
+        async with server[0].serving(listener):
+            yield f"http://127.0.0.1:{port}"

@@ -238,13 +238,15 @@ async def test_a_recording_is_heard_and_drawn(it: Looking, tmp_path: Path) -> No
     path.parent.mkdir()
     write_wav(path, (tone(440, duration_ms=1000), tone(440, duration_ms=500)), 8000)
     await it.take("good-call", [RecordingSaved(path=str(path), duration_ms=1000.0)], AT + 3000)
-    (recording,) = (await it.get("/calls/good-call"))["recordings"]
+    call = await it.get("/calls/good-call")
+    (recording,) = call["recordings"]
     base = f"/api/v1/calls/good-call/recordings/{recording['number']}"
     part = await it.http.get(f"{base}.wav", headers={"Range": "bytes=0-43"})
     outline = (await it.http.get(f"{base}/outline")).json()
 
     assert (206, b"RIFF") == (part.status_code, part.content[:4])
     assert AT + 2000 == recording["began_unix_ms"]
+    assert "Recording saved: call.wav (1.0 s)" == call["entries"][-1]["line"]
     assert ["caller", "bot"] == [side["name"] for side in outline["sides"]]
     assert [-12.0, -100.0] == [outline["sides"][1]["levels_dbfs"][0], outline["sides"][1]["levels_dbfs"][-1]]
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
+
 from callpath.call.overview import CallOverview
 from callpath.clock import ManualClock
-from callpath.dashboard.changes import KEEP_ALIVE_MS, LOOK_EVERY_MS, watch
+from callpath.dashboard.changes import KEEP_ALIVE_MS, LOOK_EVERY_MS, Tell, Telling, watch
 from callpath.errors import StoreError
 from callpath.store.memory import MemoryCallLog
 from callpath.timeline import Noted
@@ -59,7 +62,7 @@ async def test_a_page_is_told_what_changed_since_it_came() -> None:
         await note(log, session)
     events = await told(stream)
 
-    assert ("hello", {"number": 1}, "1") == hello
+    assert ("hello", {"number": 1, "login": False}, "1") == hello
     assert [("calls", [{"session": "b", "entries": 1}, {"session": "a", "entries": 2}], "4")] == events
 
 
@@ -93,3 +96,50 @@ async def test_a_log_that_cannot_be_read_ends_it() -> None:
     events = await told(watch(Ill(), None, clock, clock.stopped, row))
 
     assert ("trouble", {"detail": "the disk is gone"}, None) == events[-1]
+
+
+async def test_work_ends_when_nobody_reads_it_any_more() -> None:
+    """A probe or a replay whose page was closed must not go on for half a minute."""
+    ended: list[str] = []
+    sent: list[Any] = []
+    left = asyncio.Event()
+
+    async def work(tell: Tell) -> None:
+        tell("begun", {})
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("cancelled")
+
+    async def receive() -> dict[str, str]:
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+        if b"begun" in message.get("body", b""):
+            left.set()
+
+    await Telling(work)({"type": "http"}, receive, send)
+
+    assert ["cancelled"] == ended
+    assert ("http.response.start", False) == (sent[0]["type"], sent[-1]["more_body"])
+
+
+async def test_work_that_fails_breaks_the_answer_off() -> None:
+    """Its end is then missing, and the page says so."""
+
+    async def work(tell: Tell) -> None:
+        raise StoreError("the disk is gone")
+
+    async def receive() -> dict[str, str]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: Any) -> None:
+        pass
+
+    with pytest.raises(ExceptionGroup) as broken:
+        await Telling(work)({"type": "http"}, receive, send)
+
+    assert broken.group_contains(StoreError)

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import numpy as np
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
@@ -142,8 +143,9 @@ def test_old_sound_is_forgotten() -> None:
 class Handset:
     """What a browser does: speaks in packets of 20 ms, and keeps what it hears."""
 
-    def __init__(self, socket: ClientConnection, rate_hz: int) -> None:
+    def __init__(self, socket: ClientConnection, rate_hz: int, url: str) -> None:
         self.socket = socket
+        self.url = url
         self.rate_hz = rate_hz
         self.told: list[dict[str, Any]] = []
         self.heard: list[Pcm] = []
@@ -180,35 +182,46 @@ def likeness(voice: Pcm, heard: Pcm, rate_hz: int = 16000) -> float:
 
 
 @asynccontextmanager
-async def calling(
-    app: App, data_dir: Path, *, encoding: str = "PCMU", rate_hz: int = 16000, fault: str | None = None
+async def handset(
+    url: str, *, encoding: str = "PCMU", rate_hz: int = 16000, fault: str | None = None
 ) -> AsyncIterator[Handset]:
-    async with dashboard_server(app, data_dir) as url:
-        where = url.replace("http", "ws") + "/api/v1/phone"
-        async with connect(where, origin=url, max_size=None) as socket:  # type: ignore[arg-type]
-            it = Handset(socket, rate_hz)
-            await it.tell(type="call", encoding=encoding, rate_hz=rate_hz, fault=fault)
-            yield it
+    """A browser that has placed its call."""
+    where = url.replace("http", "ws") + "/api/v1/phone"
+    async with connect(where, origin=url, max_size=None) as socket:  # type: ignore[arg-type]
+        it = Handset(socket, rate_hz, url)
+        await it.tell(type="call", encoding=encoding, rate_hz=rate_hz, fault=fault)
+        yield it
+
+
+@asynccontextmanager
+async def calling(app: App, data_dir: Path, *, fault: str | None = None) -> AsyncIterator[Handset]:
+    async with dashboard_server(app, data_dir) as url, handset(url, fault=fault) as it:
+        yield it
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("encoding", PHONE_RATES_HZ)
-async def test_the_echo_of_a_voice_comes_back_in_each_codec(tmp_path: Path, encoding: str) -> None:
-    """Real webhooks, the real media protocol, the codec of the leg: proved by finding the voice again."""
+async def test_the_echo_of_a_voice_comes_back_in_each_codec(tmp_path: Path) -> None:
+    """Real webhooks, the real media protocol, the codec of the leg: proved by finding the voice again. All at once, as
+    people in one office would."""
     voice, rate_hz = read_wav(hello_wav())
     voice = resample_file_audio(voice, rate_hz, 16000)[: 16000 * 5 // 4]
-    async with calling(BUILTIN["echo"](), tmp_path, encoding=encoding) as it:
-        streaming = await it.until("streaming")
-        await it.speak(voice)
-        for _ in range(5):
-            await it.until("status")
-        await it.tell(type="hangup")
-        ended = await it.until("ended")
-        heard = np.concatenate(it.heard)
 
-        assert encoding == streaming["encoding"]
-        assert (None, "normal_clearing") == (ended["failure"], ended["hangup_cause"])
-        assert likeness(voice, heard) > LIKENESS_MIN
+    async def talk(url: str, encoding: str) -> tuple[str, dict[str, Any], float]:
+        async with handset(url, encoding=encoding) as it:
+            streaming = await it.until("streaming")
+            await it.speak(voice)
+            for _ in range(5):
+                await it.until("status")
+            await it.tell(type="hangup")
+            ended = await it.until("ended")
+        return streaming["encoding"], ended, likeness(voice, np.concatenate(it.heard))
+
+    async with dashboard_server(BUILTIN["echo"](), tmp_path) as url:
+        calls = await asyncio.gather(*(talk(url, encoding) for encoding in PHONE_RATES_HZ))
+
+    assert list(PHONE_RATES_HZ) == [encoding for encoding, _, _ in calls]
+    assert [(None, "normal_clearing")] * 4 == [(ended["failure"], ended["hangup_cause"]) for _, ended, _ in calls]
+    assert min(like for _, _, like in calls) > LIKENESS_MIN
 
 
 @pytest.mark.e2e
@@ -247,32 +260,35 @@ async def test_a_fault_ends_in_a_sentence_and_a_failed_call(tmp_path: Path) -> N
         ringing = await it.until("ringing")
         ended = await it.until("ended")  # the server hangs up: nobody should listen to nothing
 
-        assert ringing["session"] == ended["session"]
-        assert "answered HTTP 404" in ended["failure"]
+        async with httpx2.AsyncClient(base_url=it.url, trust_env=False) as http:
+            page = (await http.get(f"/api/v1/calls/{ended['session']}")).json()
+
+    assert ringing["session"] == ended["session"]
+    assert "answered HTTP 404" in ended["failure"]
+    assert False is page["diagnosis"]["healthy"] or page["diagnosis"]["undecided"] is not None
+    assert "not reached" in page["sentence"]
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize(
-    "order",
-    [
+async def test_an_order_that_is_none(tmp_path: Path) -> None:
+    """Refused with a word, whatever it is."""
+    orders = (
         '{"type": "call", "encoding": "MP3"}',
         '{"type": "call", "rate_hz": 5}',
         '{"type": "call", "fault": "odd"}',
         '{"type": "hangup"}',
         "hello",
-    ],
-)
-async def test_an_order_that_is_none(tmp_path: Path, order: str) -> None:
-    """Refused with a word, whatever it is."""
-    async with (
-        dashboard_server(BUILTIN["echo"](), tmp_path) as url,
-        connect(url.replace("http", "ws") + "/api/v1/phone", origin=url) as socket,  # type: ignore[arg-type]
-    ):
-        await socket.send(order)
-        ended = json.loads(await socket.recv())
+    )
+    said = []
+    async with dashboard_server(BUILTIN["echo"](), tmp_path) as url:
+        for order in orders:
+            where = url.replace("http", "ws") + "/api/v1/phone"
+            async with connect(where, origin=url) as socket:  # type: ignore[arg-type]
+                await socket.send(order)
+                said.append(json.loads(await socket.recv()))
 
-        assert "ended" == ended["type"]
-        assert "no order of a phone" in ended["failure"]
+    assert ["ended"] * len(orders) == [one["type"] for one in said]
+    assert all("no order of a phone" in one["failure"] for one in said)
 
 
 @pytest.mark.e2e

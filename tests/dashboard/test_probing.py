@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from callpath.clock import SystemClock
 from callpath.dashboard.probing import probe_url
+from callpath.server.builtin import BUILTIN
 from callpath.timeline import StreamUrl
+from tests.dashboard.browsing import dashboard_server
 from tests.dashboard.calls import failed_call, looking
 from tests.dashboard.test_changes import parsed
 
@@ -47,12 +50,21 @@ async def test_each_step_is_told_and_the_report_can_be_fetched(tmp_path: Path) -
         assert "sandbox" in reports[0].headers["content-security-policy"]
 
 
-async def test_without_a_url_there_is_nothing_to_probe(tmp_path: Path) -> None:
-    """Said, with the setting that is missing."""
-    async with looking(tmp_path, public_url="") as it:
-        answer = await it.http.post("/api/v1/doctor/probe")
+@pytest.mark.e2e
+async def test_a_server_without_an_account_is_probed_where_it_listens(tmp_path: Path) -> None:
+    """Healthy: a stream was opened, spoken on and kept."""
+    async with (
+        dashboard_server(BUILTIN["echo"](), tmp_path) as url,
+        httpx2.AsyncClient(trust_env=False, timeout=40) as http,
+    ):
+        answer = await http.post(f"{url}/api/v1/doctor/probe")
+        events = [parsed(block.encode()) for block in answer.text.strip().split("\n\n")]
 
-        assert (409, True) == (answer.status_code, "PUBLIC_URL" in answer.json()["detail"])
+        assert ["URL", "DNS", "TCP", "upgrade", "media", "repeat"] == [
+            data["name"] for name, data, _ in events if name == "step"
+        ]
+        assert (url.replace("http", "ws") + "/api/calls/test-connection/audio") == events[0][1]["url"]
+        assert events[-1][1]["document"]["healthy"] is True
 
 
 async def test_another_site_cannot_start_a_probe(tmp_path: Path) -> None:

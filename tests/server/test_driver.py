@@ -28,6 +28,7 @@ class Live:
     """The call around it, without a handler: what is played is put into the stream by the test."""
 
     call = None
+    acts = True
 
     def __init__(self) -> None:
         self.noted: list[tuple[What, int | None]] = []

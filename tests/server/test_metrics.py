@@ -109,7 +109,7 @@ async def test_the_page_of_a_server_at_work(tmp_path: Path) -> None:
         "callpath_outbox_commands 0.0",
         "callpath_draining 0.0",
     } <= set(lines)
-    assert 'callpath_stage_seconds_count{stage="first outbound frame"} 1.0' in lines
+    assert 'callpath_stage_seconds_count{stage="first outbound frame"} 1.0' in after
     assert 'callpath_commands_total{command="answer",status="200"} 1.0' in lines
     assert 'callpath_refused_total{reason="unsigned",what="webhook"} 1.0' in after
     assert 'callpath_webhooks_total{result="refused"} 1.0' in after

@@ -363,8 +363,10 @@ async def test_one_node_acts_for_a_call_at_a_time(log: CallLog) -> None:
     other = await log.claim(SESSION, "b", now_unix_ms=AT + 5, until_unix_ms=AT + 15)
     again = await log.claim(SESSION, "a", now_unix_ms=AT + 5, until_unix_ms=AT + 15)
     late = await log.claim(SESSION, "b", now_unix_ms=AT + 16, until_unix_ms=AT + 26)
+    forced = await log.claim(SESSION, "c", now_unix_ms=AT + 17, until_unix_ms=AT + 27, by_force=True)
+    lost = await log.claim(SESSION, "b", now_unix_ms=AT + 18, until_unix_ms=AT + 28)
 
-    assert (True, False, True, True) == (first, other, again, late)
+    assert (True, False, True, True, True, False) == (first, other, again, late, forced, lost)
 
 
 async def test_of_many_that_claim_at_once_one_gets_the_call(log: CallLog) -> None:

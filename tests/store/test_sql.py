@@ -16,7 +16,6 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, create_engine, event, text
 
-from callpath.clock import SystemClock
 from callpath.errors import ConfigError, StoreError
 from callpath.store import sql, sqlite
 from callpath.store.port import CallQuery, Refusal
@@ -104,17 +103,6 @@ async def test_two_writers_lose_nothing(url: str) -> None:
 
         assert stored == [True] * 80
         assert sorted(await texts(old)) == sorted(str(number) for number in [*range(40), *range(40)])
-
-
-async def test_a_process_is_woken_by_anothers_append(url: str) -> None:
-    """Of two workers on one machine one gets the hang-up, and the other has the handler to be ended."""
-    async with open_call_log(url) as a, open_call_log(url) as b:
-        changes = b.watch(SystemClock())
-        woken = asyncio.ensure_future(anext(changes))
-        while not woken.done():  # it may have begun to watch only after the first of them
-            await a.append(entry(Noted(text="x")))
-
-        assert woken.result() is None
 
 
 def open_and_append(url: str) -> subprocess.Popen[bytes]:

@@ -173,7 +173,7 @@ export interface paths {
         };
         /**
          * Watch
-         * @description Server-sent events: `hello`, then `calls` with the rows that changed.
+         * @description Server-sent events: `hello`, then `calls` with the rows that changed after the entry of that number.
          */
         get: operations["watchChanges"];
         put?: never;
@@ -259,6 +259,26 @@ export interface paths {
         get: operations["getCallReport"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/calls/{identifier}/replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Replay
+         * @description Place the call again with the stand-in Telnyx. Server-sent events: `ringing` with the new session, `ended`.
+         */
+        post: operations["replayCall"];
         delete?: never;
         options?: never;
         head?: never;
@@ -816,7 +836,9 @@ export interface operations {
     };
     watchChanges: {
         parameters: {
-            query?: never;
+            query?: {
+                after?: number | null;
+            };
             header?: {
                 "last-event-id"?: string | null;
             };
@@ -933,6 +955,37 @@ export interface operations {
             path: {
                 identifier: string;
                 format: "html" | "md";
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    replayCall: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                identifier: string;
             };
             cookie?: never;
         };

@@ -3,9 +3,9 @@
 import { signal } from "@preact/signals";
 import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { whenLoginIsNeeded } from "./api";
+import { api, whenLoginIsNeeded } from "./api";
 import { useKeysOf } from "./keys";
-import { connect, connection, disconnect } from "./live";
+import { connect, connection, disconnect, hasLogin } from "./live";
 import { Calls } from "./pages/Calls";
 import { Login } from "./pages/Login";
 import { Empty, Loading, Toasts, Trouble } from "./parts/basics";
@@ -97,6 +97,18 @@ function Header() {
         >
           <Icon name={isDark.value ? "sun" : "moon"} />
         </button>
+        {hasLogin.value ? (
+          <button
+            type="button"
+            class="button quiet small"
+            onClick={async () => {
+              await api.logout();
+              location.reload();
+            }}
+          >
+            Log out
+          </button>
+        ) : null}
         <button type="button" class="icon keys-button" onClick={() => (helpOpen.value = true)} aria-label="Keys">
           <Icon name="help" />
         </button>
@@ -116,7 +128,15 @@ function Connection() {
   );
 }
 
+let first = true;
+
 function Page({ route }: { route: Route }) {
+  const key = JSON.stringify(route);
+  useEffect(() => {
+    // A screen reader goes on where the new page begins.
+    if (!first && key) document.getElementById("main")?.focus({ preventScroll: true });
+    first = false;
+  }, [key]);
   switch (route.page) {
     case "calls":
       return <Calls />;

@@ -1,23 +1,24 @@
 // The keyboard. A page registers what its keys do; typing into a field is left alone.
 
+import { signal } from "@preact/signals";
+
 export interface Key {
   key: string;
   does: string;
   run: () => void;
 }
 
-const stacks: Key[][] = [];
+const stacks = signal<Key[][]>([]);
 
 export function useKeysOf(keys: Key[]): () => void {
-  stacks.push(keys);
+  stacks.value = [...stacks.peek(), keys];
   return () => {
-    const at = stacks.indexOf(keys);
-    if (at >= 0) stacks.splice(at, 1);
+    stacks.value = stacks.peek().filter((one) => one !== keys);
   };
 }
 
 export function allKeys(): Key[] {
-  return stacks.flat();
+  return stacks.value.flat();
 }
 
 export function isTyping(target: EventTarget | null): boolean {
@@ -33,7 +34,7 @@ export function listenToKeys(): void {
       if (event.key === "Escape") (event.target as HTMLElement).blur();
       return;
     }
-    for (const keys of [...stacks].reverse()) {
+    for (const keys of stacks.peek().toReversed()) {
       const found = keys.find((one) => one.key === event.key);
       if (found) {
         event.preventDefault();

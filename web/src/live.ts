@@ -1,7 +1,7 @@
 // What changes on the server, as it does. One connection for all pages.
 
 import { signal } from "@preact/signals";
-import { BASE, type CallRow } from "./api";
+import { api, BASE, type CallRow, query } from "./api";
 
 export const connection = signal<"connecting" | "live" | "lost">("connecting");
 
@@ -14,26 +14,39 @@ export function onCalls(listener: Listener): () => void {
   return () => listeners.delete(listener);
 }
 
+/** Whether one logs in here, and may log out. */
+export const hasLogin = signal(false);
+
+let lastNumber: string | null = null;
+
 export function connect(): void {
   source?.close();
   connection.value = "connecting";
-  source = new EventSource(`${BASE}/changes`);
-  source.addEventListener("hello", () => {
+  source = new EventSource(`${BASE}/changes${query({ after: lastNumber })}`);
+  source.addEventListener("hello", (event) => {
     connection.value = "live";
+    lastNumber = event.lastEventId;
+    hasLogin.value = (JSON.parse(event.data) as { login: boolean }).login;
   });
   source.addEventListener("calls", (event) => {
-    const rows = JSON.parse((event as MessageEvent<string>).data) as CallRow[];
+    lastNumber = event.lastEventId;
+    const rows = JSON.parse(event.data) as CallRow[];
     for (const listener of listeners) listener(rows);
   });
   source.onerror = () => {
     connection.value = "lost";
-    if (source?.readyState === EventSource.CLOSED) window.setTimeout(connect, 3000);
+    if (source?.readyState !== EventSource.CLOSED) return; // the browser tries again by itself
+    void api.totals().catch(() => {}); // says whether it is a login that is needed
+    window.setTimeout(() => {
+      if (source?.readyState === EventSource.CLOSED) connect();
+    }, 3000);
   };
 }
 
 export function disconnect(): void {
   source?.close();
   source = null;
+  connection.value = "connecting";
 }
 
 /** Put changed rows into a list that is newest first: known ones in their place, new ones where they belong. */

@@ -56,6 +56,11 @@ describe("copy as curl", () => {
 
     expect(line).toContain("'https://h/api/calls/webhook'");
     expect(line).toContain("signature");
+    expect(line).not.toContain("masked");
+  });
+
+  test("what is masked is said to be: sent as it is, it would call nobody", () => {
+    expect(curl(entry("command.sent", { command: "dial", body: { to: "+1555•••23" } }), at)).toContain("masked here");
   });
 });
 

@@ -5,24 +5,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
 import uvicorn
 
 from callpath.call.address import webhook_url
-from callpath.config import Settings
+from callpath.config import Settings, is_loopback
 from callpath.server.app import create_asgi
 from callpath.server.handler import App
 from callpath.server.probe import TEST_CONNECTION
 from callpath.server.socket import MediaSockets
 from callpath.server.tokens import CallTokens
+from callpath.timeline import Entry
 from callpath.wire.media import FRAME_BYTES_MAX
 
 if TYPE_CHECKING:
     from callpath.dashboard.app import Dashboard
+    from callpath.doctor.verdict import Diagnosis
     from callpath.simulator.simulator import Simulator
 
 PhoneCodec = Literal["PCMU", "PCMA", "G722", "OPUS"]
@@ -46,8 +50,26 @@ def open_dashboard(
             settings_now=settings_now,
             probe_token=CallTokens(secret).of(TEST_CONNECTION) if secret and settings.token_in != "off" else None,
             stopping=stopping,
+            diagnose_call=partial(_diagnose_call, settings),
         )
     )
+
+
+def _diagnose_call(settings: Settings, entries: Sequence[Entry]) -> Diagnosis | None:
+    """What the timeline alone says; the page's button has the URL tried, too. None where nothing is to be judged yet."""
+    from callpath.cli.doctor_account import served_by
+    from callpath.clock import SystemClock
+    from callpath.doctor.facts import Facts
+    from callpath.doctor.recorded import call_facts, judge_call
+
+    if not entries:
+        return None
+    call = call_facts(entries[0].session, entries, looked_at_unix_ms=SystemClock().now_unix_ms())
+    facts, served = Facts(call), served_by(settings)
+    by_phone = is_loopback(urlsplit(call.state.stream_url or "").hostname or "")
+    if served is not None and not by_phone:  # the browser phone's calls went to a server of their own
+        facts.add(served)
+    return judge_call(facts)
 
 
 def phone_server(app: App, settings: Settings) -> Callable[[Simulator, PhoneCodec], AbstractAsyncContextManager[str]]:
@@ -82,13 +104,8 @@ def phone_server(app: App, settings: Settings) -> Callable[[Simulator, PhoneCode
                     timeout_graceful_shutdown=2,
                 )
             )
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(server.serve(sockets=[listener]), name="phone's server")
-                await server.listening.wait()
-                try:
-                    yield webhook_url(public_url)
-                finally:
-                    server.should_exit = True
+            async with server.serving(listener):
+                yield webhook_url(public_url)
 
     return serve_for
 
@@ -99,6 +116,21 @@ class QuietServer(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.listening = asyncio.Event()
+
+    @asynccontextmanager
+    async def serving(self, listener: socket.socket) -> AsyncIterator[None]:
+        """While this is entered, it serves. Whatever ends the body, it stops in its own order: timelines are stored."""
+        failure: BaseException | None = None
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.serve(sockets=[listener]), name="second server")
+            await self.listening.wait()
+            try:
+                yield
+            except BaseException as error:
+                failure = error
+            self.should_exit = True
+        if failure is not None:
+            raise failure
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -9,6 +9,7 @@ changes    server-sent events: which calls changed
 recordings the outline and the levels of a recording
 probing    the live probe, step by step, and its report
 phone      the browser as a phone at the stand-in Telnyx
+replay     a past call once more, through the handler as it is now
 setup      what is still missing before real calls work
 static/    the pages, built from web/ by `make web`
 """

@@ -13,13 +13,13 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import FastAPI, Header, HTTPException, Query, Request
-from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
+from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.websockets import WebSocket
 
 from callpath.call.address import webhook_url
 from callpath.call.overview import CallOverview, Outcome
 from callpath.call.session import CallSession, fold
-from callpath.dashboard import changes, probing, recordings, setup
+from callpath.dashboard import changes, probing, recordings, replay, setup
 from callpath.dashboard.documents import (
     CallDocument,
     CallPage,
@@ -48,7 +48,9 @@ if TYPE_CHECKING:
     from callpath.dashboard.app import Dashboard
 
 PAGE_MAX = 200
-EXPORT_PAGE = 1000
+EXPORT_PAGE = 100
+"""Rows made at a time: a few ms, in which no call's audio is carried."""
+
 SEARCH_MAX = 200
 
 Search = Annotated[str, Query(max_length=SEARCH_MAX, description="In session id, numbers, hang-up cause, errors.")]
@@ -152,26 +154,31 @@ def build_api(dashboard: Dashboard) -> FastAPI:
         name = f'attachment; filename="calls.{format}"'
         return StreamingResponse(body, media_type=kind, headers={"content-disposition": name})
 
-    @api.get("/calls/{identifier}", operation_id="getCall")
-    async def get_call(identifier: str) -> CallDocument:
+    @api.get("/calls/{identifier}", operation_id="getCall", response_model=CallDocument)
+    async def get_call(identifier: str) -> Response:
         """A whole call, by session id (or its beginning), leg id or call_control_id."""
         session, entries = await timeline(identifier)
-        overview = CallOverview(session=session.session)
-        for entry in entries:
-            overview.apply(entry)
-        diagnosis = await asyncio.to_thread(door.diagnose_call, entries)
-        found = None if diagnosis is None else diagnosis_document(diagnosis)
-        return CallDocument(
-            call=row(overview),
-            stages=stage_documents(session),
-            sentence=sentence(session, masked=masked),
-            stream_url=session.stream_url,
-            entries=[entry_document(entry, masked=masked) for entry in entries],
-            recordings=recording_documents(entries),
-            diagnosis=mask(found) if masked else found,
-            webhook_url=webhook_url(door.settings.public_url),
-            api_base=door.settings.telnyx_api_base,
-        )
+
+        def whole() -> str:
+            overview = CallOverview(session=session.session)
+            for entry in entries:
+                overview.apply(entry)
+            diagnosis = door.diagnose_call(entries)
+            found = None if diagnosis is None else diagnosis_document(diagnosis)
+            return CallDocument(
+                call=row(overview),
+                stages=stage_documents(session),
+                sentence=sentence(session, masked=masked),
+                stream_url=session.stream_url,
+                entries=[entry_document(entry, masked=masked) for entry in entries],
+                recordings=recording_documents(entries),
+                diagnosis=mask(found) if masked else found,
+                webhook_url=webhook_url(door.settings.public_url),
+                api_base=door.settings.telnyx_api_base,
+            ).model_dump_json()
+
+        # In a thread: an hour's call has thousands of entries, and live calls' audio does not wait for them.
+        return Response(await asyncio.to_thread(whole), media_type="application/json")
 
     @api.get("/calls/{identifier}/entries", operation_id="getEntries")
     async def get_entries(identifier: str, after: Annotated[int, Query(ge=0)] = 0) -> list[EntryDocument]:
@@ -214,22 +221,29 @@ def build_api(dashboard: Dashboard) -> FastAPI:
         """A recording; parts of it by Range."""
         return FileResponse(await recording_file(identifier, number), media_type="audio/wav")
 
-    @api.get("/calls/{identifier}/recordings/{number}/outline", operation_id="getOutline")
-    async def recording_outline(identifier: str, number: int) -> Outline:
+    @api.get("/calls/{identifier}/recordings/{number}/outline", operation_id="getOutline", response_model=Outline)
+    async def recording_outline(identifier: str, number: int) -> Response:
         """Its peaks and levels."""
         file = await recording_file(identifier, number)
         try:
-            return await asyncio.to_thread(recordings.outline, file)
+            text = await asyncio.to_thread(lambda: recordings.outline(file).model_dump_json())
         except (AudioError, OSError) as error:
             raise HTTPException(409, f"the recording cannot be read: {error}") from None
+        return Response(text, media_type="application/json")
 
     # --- live --------------------------------------------------------------------------------------------------------
 
     @api.get("/changes", operation_id="watchChanges", response_class=StreamingResponse, responses=EVENT_STREAM)
-    async def watch(last_event_id: Annotated[str | None, Header()] = None) -> StreamingResponse:
-        """Server-sent events: `hello`, then `calls` with the rows that changed."""
-        after = int(last_event_id) if last_event_id and last_event_id.isdecimal() else None
-        body = changes.watch(dashboard.log, after, door.clock, door.stopping, lambda one: row(one).model_dump())
+    async def watch(
+        after: Annotated[int | None, Query(ge=0)] = None, last_event_id: Annotated[str | None, Header()] = None
+    ) -> StreamingResponse:
+        """Server-sent events: `hello`, then `calls` with the rows that changed after the entry of that number."""
+        if last_event_id and last_event_id.isdecimal():
+            after = int(last_event_id)  # the browser goes on by itself after a break
+        login = dashboard.access.needs_login
+        body = changes.watch(
+            dashboard.log, after, door.clock, door.stopping, lambda one: row(one).model_dump(), login=login
+        )
         return StreamingResponse(body, media_type="text/event-stream")
 
     @api.get("/phone/hello.wav", operation_id="getHello", response_class=FileResponse)
@@ -242,6 +256,7 @@ def build_api(dashboard: Dashboard) -> FastAPI:
         await answer_phone(websocket, door, masked=masked)
 
     probing.add_routes(api, dashboard, timeline, masked=masked)
+    replay.add_routes(api, dashboard, timeline, masked=masked)
     setup.add_routes(api, dashboard)
     return api
 

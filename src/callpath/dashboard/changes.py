@@ -6,9 +6,13 @@ break the browser says by `Last-Event-ID` where it was, and nothing is missed.
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from callpath.call.overview import CallOverview
 from callpath.clock import Clock
@@ -27,16 +31,57 @@ def event(name: str, document: Any, number: int | None = None) -> bytes:
     return f"{head}event: {name}\ndata: {json.dumps(document, ensure_ascii=False)}\n\n".encode()
 
 
+Tell = Callable[[str, Any], None]
+"""Send one event: its name, its document."""
+
+
+class Telling(Response):
+    """An answer that works while it is read: `work` is handed a way to tell events, and is cancelled when the browser
+    goes away."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, work: Callable[[Tell], Awaitable[None]]) -> None:
+        super().__init__()
+        del self.headers["content-length"]
+        self._work = work
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  as ASGI calls it
+        events: asyncio.Queue[bytes | None] = asyncio.Queue()
+
+        async def work() -> None:
+            await self._work(lambda name, document: events.put_nowait(event(name, document)))
+            events.put_nowait(None)
+
+        async def notice_leaving() -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            events.put_nowait(None)
+
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        async with asyncio.TaskGroup() as tasks:
+            working = tasks.create_task(work(), name="work that is told")
+            leaving = tasks.create_task(notice_leaving(), name="notice leaving")
+            while (text := await events.get()) is not None:
+                await send({"type": "http.response.body", "body": text, "more_body": True})
+            working.cancel()
+            leaving.cancel()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
 async def watch(
     log: CallLog,
     after: int | None,
     clock: Clock,
     stopping: Callable[[], bool],
     row: Callable[[CallOverview], dict[str, Any]],
+    *,
+    login: bool = False,
 ) -> AsyncIterator[bytes]:
-    """Events for one page: `hello` at once, `calls` with the rows that changed. `after` None: from now on."""
+    """Events for one page: `hello` at once (`login`: a token is needed here, so one can log out), `calls` with the rows
+    that changed. `after` None: from now on."""
     number = (await log.outcomes())[0] if after is None else after
-    yield b"retry: 1000\n\n" + event("hello", {"number": number}, number)
+    yield b"retry: 1000\n\n" + event("hello", {"number": number, "login": login}, number)
     quiet_since_ms = clock.now_ms()
     while not stopping():
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -236,13 +237,16 @@ def entry_document(entry: Entry, *, masked: bool) -> EntryDocument:
     """One entry, whole."""
     lane, tone = _place(entry.what)
     what = json.loads(encode_what(entry.what))
+    line = describe(entry.what)
+    if isinstance(entry.what, RecordingSaved):
+        line = line.replace(entry.what.path, PurePath(entry.what.path).name)  # where it lies is the server's business
     return EntryDocument(
         number=entry.number,
         at_unix_ms=entry.at_unix_ms,
         kind=kind_of(entry.what),
         lane=lane,
         tone=tone,
-        line=_maybe_masked(describe(entry.what), masked) or "",
+        line=_maybe_masked(line, masked) or "",
         what=mask(what) if masked else what,
     )
 

@@ -10,16 +10,17 @@ import asyncio
 import uuid
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI, HTTPException, Query
+from fastapi import Request as HttpRequest
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from callpath.call.address import AUDIO_PATH, audio_url
 from callpath.call.session import CallSession, missing_stage_sentence
-from callpath.dashboard.changes import event
+from callpath.dashboard.changes import Tell, Telling
 from callpath.dashboard.masking import mask, mask_text
 from callpath.doctor.engine import diagnose
 from callpath.doctor.report import html_page, markdown, redacted
@@ -49,21 +50,38 @@ def add_routes(api: FastAPI, dashboard: Dashboard, timeline: Timeline, *, masked
     running: set[str] = set()
 
     @api.post("/doctor/probe", operation_id="probe")
-    async def probe(session: Annotated[str | None, Query(max_length=400)] = None) -> Response:
+    async def probe(asked: HttpRequest, session: Annotated[str | None, Query(max_length=400)] = None) -> Response:
         """Probe this server's audio URL, or the one that a call was given. Server-sent events: `url`, `step` for each
         layer, `diagnosis` with the document and an `id` for its report."""
         url = None
         if session is not None:
             call, _ = await timeline(session)
             url = probe_url(call.stream_url)
-        if url is None and door.settings.public_url:
-            url = audio_url(door.settings.public_url, TEST_CONNECTION)
         if url is None:
-            raise HTTPException(409, "there is no URL to probe: PUBLIC_URL is not set")
+            # Without a public URL the dashboard answers only this machine, at the address where it listens.
+            host, port = asked.scope.get("server") or ("127.0.0.1", 8000)
+            url = audio_url(door.settings.public_url or f"http://{host}:{port}", TEST_CONNECTION)
         if len(running) >= PROBES_MAX:
             raise HTTPException(409, "other probes are running: wait until they are done")
-        request = Request(url=url, token=door.probe_token)
-        return _Probe(request, door.clock, reports, running, mask if masked else _as_it_is)
+        name = uuid.uuid4().hex
+        shown = mask if masked else _as_it_is
+
+        async def look(tell: Tell) -> None:
+            def tell_step(step: Step) -> None:
+                tell("step", shown(asdict(step)))
+
+            running.add(name)
+            try:
+                tell("url", {"url": url})
+                diagnosis = await diagnose(Request(url=url, token=door.probe_token), door.clock, tell_step)
+            finally:
+                running.discard(name)
+            reports[name] = diagnosis
+            while len(reports) > REPORTS_MAX:
+                reports.popitem(last=False)
+            tell("diagnosis", {"id": name, "document": shown(document(diagnosis))})
+
+        return Telling(look)
 
     @api.get("/doctor/reports/{name}.{format}", operation_id="getReport")
     async def report(name: str, format: Format) -> Response:  # noqa: A002  as it stands in the URL
@@ -126,61 +144,3 @@ def _file(name: str, text: str) -> Response:
 
 def _as_it_is(value: Any) -> Any:
     return value
-
-
-class _Probe(Response):
-    """Runs one probe and tells its steps. Whoever closes the page stops it."""
-
-    media_type = "text/event-stream"
-
-    def __init__(
-        self,
-        request: Request,
-        clock: Any,
-        reports: OrderedDict[str, Diagnosis],
-        running: set[str],
-        shown: Callable[[Any], Any],
-    ) -> None:
-        super().__init__()
-        del self.headers["content-length"]
-        self._request = request
-        self._clock = clock
-        self._reports = reports
-        self._running = running
-        self._shown = shown
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  as ASGI calls it
-        name = uuid.uuid4().hex
-        events: asyncio.Queue[bytes | None] = asyncio.Queue()
-
-        def tell(step: Step) -> None:
-            detail = {"name": step.name, "status": step.status, "duration_ms": step.duration_ms, "detail": step.detail}
-            events.put_nowait(event("step", self._shown(detail)))
-
-        async def look() -> None:
-            diagnosis = await diagnose(self._request, self._clock, tell)
-            self._reports[name] = diagnosis
-            while len(self._reports) > REPORTS_MAX:
-                self._reports.popitem(last=False)
-            events.put_nowait(event("diagnosis", {"id": name, "document": self._shown(document(diagnosis))}))
-            events.put_nowait(None)
-
-        async def notice_leaving() -> None:
-            while (await receive())["type"] != "http.disconnect":
-                pass
-            events.put_nowait(None)
-
-        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        self._running.add(name)
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                looking = tasks.create_task(look(), name="probe")
-                leaving = tasks.create_task(notice_leaving(), name="notice leaving")
-                events.put_nowait(event("url", {"url": self._shown(self._request.url)}))
-                while (text := await events.get()) is not None:
-                    await send({"type": "http.response.body", "body": text, "more_body": True})
-                looking.cancel()
-                leaving.cancel()
-        finally:
-            self._running.discard(name)
-        await send({"type": "http.response.body", "body": b"", "more_body": False})

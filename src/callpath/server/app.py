@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -35,7 +36,7 @@ from callpath.server.metrics import CONTENT_TYPE, Metrics
 from callpath.server.probe import ProbeEndpoint
 from callpath.server.retention import forget_by_age
 from callpath.server.runner import CallRunner
-from callpath.server.takeup import take_up_calls
+from callpath.server.takeup import take_up_call, take_up_calls
 from callpath.server.tokens import CallTokens
 from callpath.server.webhooks import WebhookEndpoint
 from callpath.store.port import CallLog
@@ -110,6 +111,7 @@ def create_asgi(
             asgi.state.audio = AudioEndpoint(runner=runner, probe=probe, clock=clock)
             if extra is not None:
                 extra.attach(log, runner.receive_webhook)
+            runner.take_up = partial(take_up_call, runner, then=settings.after_restart)
             async with runner.running():
                 runner.spawn(take_up_calls(runner, settings.after_restart), name="take up calls")
                 if settings.keep_days:

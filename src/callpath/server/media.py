@@ -277,6 +277,8 @@ class StreamDriver:
             call.look(now_ms)
         if self._close_at_ms is not None and now_ms >= self._close_at_ms:
             self._socket.close(1000, "stream stopped")
+        if not self._call.acts:
+            self._socket.close(1000, "another server carries this call now")
 
     # --- what happened -----------------------------------------------------------------------------------------------
 

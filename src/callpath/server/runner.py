@@ -30,6 +30,7 @@ from callpath.errors import CallpathError, ControlError, LocalProtocolError, Rem
 from callpath.server.examiner import Examiner, probe_session
 from callpath.server.gathering import Gathering
 from callpath.server.handler import App, Call, CallFacts
+from callpath.server.leases import LEASE_MS, Leases
 from callpath.server.metrics import Metrics
 from callpath.server.pacer import Pacer
 from callpath.server.probe import TEST_CONNECTION
@@ -163,6 +164,9 @@ class CallRunner:
         self.patience = patience or Patience()
         self.examiner = examiner
         self.metrics = metrics or Metrics()
+        self.leases = Leases(log, clock)
+        self.take_up: Callable[[SessionId], Coroutine[Any, Any, None]] | None = None
+        """What is done with a call whose node died; see `takeup`."""
         self.probing: set[SessionId] = set()
         """Calls whose stream URL the doctor is trying."""
         self.calls: dict[SessionId, LiveCall] = {}
@@ -187,16 +191,38 @@ class CallRunner:
             self._tasks = tasks
             self.gathering = Gathering(self.clock)
             Heartbeat(self.pacer).wake(self.clock.now_ms())
-            pacing = tasks.create_task(self.pacer.run(), name="pace streams")
+            running = [
+                tasks.create_task(self.pacer.run(), name="pace streams"),
+                tasks.create_task(self._keep_leases(), name="keep leases"),
+                tasks.create_task(self._follow_nodes(), name="follow other nodes"),
+            ]
             try:
                 yield
             finally:
                 self._tasks = None
-                for task in self._work:
+                for task in (*self._work, *running):
                     task.cancel()
-                pacing.cancel()
                 for call in self.calls.values():
                     call.stop()
+
+    async def _keep_leases(self) -> None:
+        await _guarded(self.leases.keep(self._held, self._orphaned), "keep leases")
+
+    async def _follow_nodes(self) -> None:
+        await _guarded(self.leases.follow(self._changed), "follow other nodes")
+
+    def _held(self, sessions: set[SessionId]) -> None:
+        for session, call in self.calls.items():
+            if call.acts and session not in sessions:
+                call.lose()
+
+    def _orphaned(self, session: SessionId) -> None:
+        if self.take_up is not None and self._tasks is not None:
+            self.spawn(self.take_up(session), name=f"take up call {session}")
+
+    def _changed(self, session: SessionId | None) -> None:
+        for call in self.calls.values() if session is None else filter(None, [self.calls.get(session)]):
+            call.wake()
 
     @property
     def ready(self) -> bool:
@@ -301,6 +327,7 @@ class CallRunner:
             return refused  # the doctor's: it tries all shapes of a request, and none of them is Telnyx's
         call.note(SocketReceived(path=path, client=client, headers=dict(headers)))
         if refused is None:
+            await call.take_over()
             return Admission(call)
         call.note(
             SocketRefused(status=refused.status, reason=refused.reason, detail=refused.detail, path=path, client=client)
@@ -399,6 +426,9 @@ class LiveCall:
         """Commands that are under way, by command_id, with the time since when."""
         self._look_at_unix_ms: int | None = None
         self._token = runner.tokens.of(session) if runner.tokens else None
+        self.acts = False
+        """Whether this node sends what the call needs, and watches over it; another may."""
+        self._claim_again_ms = 0.0
 
     # --- the actor ---------------------------------------------------------------------------------------------------
 
@@ -420,8 +450,8 @@ class LiveCall:
                 await self._store_pending()
                 if self._news:
                     await self._read_news()
-                if not self.ready.is_set() and not self._store_failed:
-                    self._send_again()
+                if not self.acts and not self._store_failed and not self._stopping:
+                    await self._claim()
                 self.ready.set()
                 await self._act()
                 if self._is_over():
@@ -431,6 +461,33 @@ class LiveCall:
         finally:
             self.ready.set()
             self._runner.forget(self)
+            if self.acts:
+                await self._runner.leases.release(self.session.session)
+
+    async def _claim(self) -> None:
+        """Act for the call, unless another node does. Commands of a process that is gone are sent again."""
+        if self._clock.now_ms() < self._claim_again_ms:
+            return
+        self._claim_again_ms = self._clock.now_ms() + LEASE_MS
+        try:
+            self.acts = await self._runner.leases.claim(self.session.session)
+        except StoreError as error:
+            logger.error("Call not claimed", event_name="lease.not_claimed", error=str(error), **self._ids())
+            self._store_failed, self._claim_again_ms = True, 0.0
+            return
+        if self.acts:
+            self._send_again()
+
+    async def take_over(self) -> None:
+        """The call's audio socket opens here: from now on this node acts for the call. Raises StoreError."""
+        self.acts = await self._runner.leases.claim(self.session.session, by_force=True)
+
+    def lose(self) -> None:
+        """Another node has the call's newest socket, or took us for dead."""
+        logger.warning("Another node acts for the call now", event_name="lease.lost", **self._ids())
+        self.acts = False
+        self._claim_again_ms = self._clock.now_ms() + LEASE_MS
+        self._look_at_unix_ms = None
 
     async def _read_news(self) -> None:
         self._news = False
@@ -440,11 +497,16 @@ class LiveCall:
             logger.error("Timeline not read", event_name="timeline.not_read", error=str(error), **self._ids())
             self._store_failed = self._news = True
             return
-        known = set(self.session.stages) if self.ready.is_set() else None
-        for entry in news:
-            self._number = entry.number
+        if news:
+            self._number = news[-1].number
+        self._learn(*news)
+
+    def _learn(self, *entries: Entry) -> None:
+        """Fold entries, and tell how long the stages took that are reached by them."""
+        known = set(self.session.stages)
+        for entry in entries:
             self.session.apply(entry)
-        if known is None:
+        if not self.ready.is_set():
             return  # reached before this process had the call
         for stage, at_unix_ms in self.session.stages.items():
             if stage not in known:
@@ -454,12 +516,13 @@ class LiveCall:
     async def _act(self) -> None:
         if self._stopping:
             return
-        plan = self._runner.plan
-        self._watch()
-        for command in self.session.next_commands(plan, self._token):
-            await self._request(command)
-        for command in due_commands(self.session, plan, self._token, self._runner.patience):
-            await self._request(command)
+        if self.acts:
+            plan = self._runner.plan
+            self._watch()
+            for command in self.session.next_commands(plan, self._token):
+                await self._request(command)
+            for command in due_commands(self.session, plan, self._token, self._runner.patience):
+                await self._request(command)
         lost_at_ms = self._lost_socket_at_ms
         gone = lost_at_ms is not None and self._clock.now_ms() >= lost_at_ms + self._runner.reconnect_ms
         if self.session.ended or gone:
@@ -484,6 +547,8 @@ class LiveCall:
         if self._store_failed:
             return now_ms + STORE_RETRY_MS
         at_ms = now_ms + FORGET_AFTER_MS
+        if not self.acts and not self.session.ended:
+            at_ms = max(now_ms + 1, self._claim_again_ms)
         if self._look_at_unix_ms is not None:
             at_ms = now_ms + max(1, self._look_at_unix_ms - self._clock.now_unix_ms())
         if self._lost_socket_at_ms is not None and not self._handler_is_done():
@@ -493,14 +558,14 @@ class LiveCall:
     @property
     def is_taken(self) -> bool:
         """We have begun to serve it, and it is not over."""
-        return bool(self.session.commands) and not self.session.ended and not self.session.refused
+        return self.acts and bool(self.session.commands) and not self.session.ended and not self.session.refused
 
     @property
     def is_busy(self) -> bool:
         """Somebody talks, or is about to. What only waits for its last webhook does not count for long: during a deploy
         that one may go to the new server."""
         if not self.is_taken:
-            return bool(self._pending)
+            return bool(self._pending) or self._stream is not None
         quiet_ms = self._clock.now_unix_ms() - (self.session.last_unix_ms or 0)
         return not self._is_idle() or quiet_ms < ENDING_MS
 
@@ -582,7 +647,7 @@ class LiveCall:
             return
         self._pending.append(entry)
         if isinstance(what, (*DECISIONS, *WITNESSED)):
-            self.session.apply(entry)  # at once: it must not be decided again, even if the store fails
+            self._learn(entry)  # at once: it must not be decided again, even if the store fails
         self._runner.metrics.count(what)
         if isinstance(what, WITNESSED):
             self._wake.set()  # to be stored; nothing follows from it, so that it need not be read back

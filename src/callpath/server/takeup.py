@@ -37,7 +37,8 @@ logger = structlog.get_logger("callpath")
 
 
 async def take_up_calls(runner: CallRunner, then: Literal["resume", "hangup"]) -> None:
-    """Take up every call that was live before this process. Runs beside the new calls; never raises."""
+    """Take up every call that was live before this process, unless a node that lives has it. Runs beside the new calls;
+    never raises."""
     now = runner.clock.now_unix_ms()
     try:
         found = [
@@ -56,10 +57,7 @@ async def take_up_calls(runner: CallRunner, then: Literal["resume", "hangup"]) -
 
     async def work() -> None:
         for session in left:  # one iterator for all: each takes the next
-            try:
-                await _take_up(runner, session, then)
-            except StoreError as error:
-                logger.error("Call not taken up", event_name="takeup.failed", error=str(error), call_session_id=session)
+            await take_up_call(runner, session, then)
 
     async with asyncio.TaskGroup() as tasks:
         for _ in range(AT_ONCE):
@@ -69,6 +67,15 @@ async def take_up_calls(runner: CallRunner, then: Literal["resume", "hangup"]) -
 async def _seems_live(runner: CallRunner, session: SessionId) -> bool:
     state = fold(session, await runner.log.read(session))
     return state.leg is not None and not state.ended
+
+
+async def take_up_call(runner: CallRunner, session: SessionId, then: Literal["resume", "hangup"]) -> None:
+    """Take up one call, unless a node that lives has it. Never raises."""
+    try:
+        if await runner.leases.claim(session):
+            await _take_up(runner, session, then)
+    except StoreError as error:
+        logger.error("Call not taken up", event_name="takeup.failed", error=str(error), call_session_id=session)
 
 
 async def _take_up(runner: CallRunner, session: SessionId, then: Literal["resume", "hangup"]) -> None:

@@ -17,6 +17,8 @@ from callpath.wire.ids import SessionId
 class MemoryCallLog:
     """Keeps everything until the process ends."""
 
+    shared = False
+
     def __init__(self) -> None:
         self._timelines: dict[SessionId, list[Entry]] = {}
         self._overviews: dict[SessionId, CallOverview] = {}
@@ -96,9 +98,11 @@ class MemoryCallLog:
     async def refusals(self, limit: int) -> tuple[int, list[Refusal]]:
         return self._refused, list(self._refusals)[:limit]
 
-    async def claim(self, session: SessionId, node: str, now_unix_ms: int, until_unix_ms: int) -> bool:
+    async def claim(
+        self, session: SessionId, node: str, now_unix_ms: int, until_unix_ms: int, *, by_force: bool = False
+    ) -> bool:
         holder, until = self._leases.get(session, (node, 0))
-        if holder != node and until >= now_unix_ms:
+        if holder != node and until >= now_unix_ms and not by_force:
             return False
         self._leases[session] = (node, until_unix_ms)
         return True

@@ -57,7 +57,9 @@ class CallQuery:
 
 
 class CallLog(Protocol):
-    """All methods raise StoreError when the log cannot be read or written."""
+    """All methods raise StoreError when the log cannot be read or written. `shared`: other processes append, too."""
+
+    shared: bool
 
     async def append(self, entry: Entry) -> bool:
         """Keep `entry` for ever. False: its session has an entry with this key already, nothing was changed."""
@@ -103,10 +105,12 @@ class CallLog(Protocol):
         """How many there ever were, and the latest, newest first."""
         ...
 
-    async def claim(self, session: SessionId, node: str, now_unix_ms: int, until_unix_ms: int) -> bool:
+    async def claim(
+        self, session: SessionId, node: str, now_unix_ms: int, until_unix_ms: int, *, by_force: bool = False
+    ) -> bool:
         """Let `node` act for the call until then. False: another node does, and its time is not over.
 
-        `renew` to go on; the nodes' clocks must agree to within seconds.
+        `by_force` takes it from that one. `renew` to go on; the nodes' clocks must agree to within seconds.
         """
         ...
 

@@ -7,6 +7,7 @@ are committed as they count.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator, Sequence
 
 from sqlalchemy import Connection, create_engine, text
@@ -20,7 +21,7 @@ from callpath.wire.ids import SessionId
 
 DRIVER = "postgresql+psycopg"
 CHANNEL = "callpath"
-"""NOTIFY carries the session to every node that listens here."""
+"""NOTIFY carries the session, and who wrote, to every node that listens here."""
 
 MIGRATION_LOCK = 0x63616C6C70617468
 """Held while tables are changed, so that of many nodes that start at once one does it. The letters of "callpath"."""
@@ -32,6 +33,7 @@ CONNECT_AGAIN_MS = 1_000.0
 class Postgres:
     """See `callpath.store.sql.Database`."""
 
+    shared = True
     insert = staticmethod(postgresql.insert)
 
     def __init__(self, location: URL) -> None:
@@ -41,6 +43,7 @@ class Postgres:
             hint = "pip install 'callpath[postgres]', or leave DATABASE_URL out to keep the log in a file"
             raise ConfigError("DATABASE_URL", "asks for Postgres, whose driver is not installed", hint) from None
         self._psycopg = psycopg
+        self._origin = secrets.token_hex(4)
         self._location = location.set(drivername=DRIVER)
         self.name = f"{location.host or 'local'}/{location.database}"
         self.engine = create_engine(
@@ -61,7 +64,7 @@ class Postgres:
     def announce(self, connection: Connection, sessions: Sequence[SessionId]) -> None:
         """Wake the other nodes as soon as this is committed."""
         for session in sessions:
-            connection.execute(_NOTIFY, {"channel": CHANNEL, "session": session})
+            connection.execute(_NOTIFY, {"channel": CHANNEL, "text": f"{self._origin} {session}"})
 
     def overwrite(self, connection: Connection) -> None:
         """Vacuum is the server's business."""
@@ -71,8 +74,7 @@ class Postgres:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
 
     async def watch(self, clock: Clock) -> AsyncIterator[SessionId | None]:
-        """What other connections announced, and our own. After a lost connection `None`: something may have been
-        missed."""
+        """What others announced. After a lost connection `None`: something may have been missed."""
         address = self._location.set(drivername="postgresql").render_as_string(hide_password=False)
         while True:
             try:
@@ -83,7 +85,9 @@ class Postgres:
                     await connection.execute(f"LISTEN {CHANNEL}")
                     yield None
                     async for notice in connection.notifies():
-                        yield SessionId(notice.payload)
+                        origin, _, session = notice.payload.partition(" ")
+                        if origin != self._origin:
+                            yield SessionId(session)
             except self._psycopg.OperationalError:
                 await clock.sleep_ms(CONNECT_AGAIN_MS)
 
@@ -91,4 +95,4 @@ class Postgres:
 _LATEST, _EARLIEST = 2**62, -(2**62)
 """Times that any entry's takes the place of."""
 
-_NOTIFY = text("SELECT pg_notify(:channel, :session)")
+_NOTIFY = text("SELECT pg_notify(:channel, :text)")

@@ -49,6 +49,7 @@ class Database(Protocol):
 
     name: str
     engine: Engine
+    shared: bool
     insert: Callable[..., Any]
 
     def prepare(self, connection: Connection, sessions: Sequence[SessionId]) -> None:
@@ -68,7 +69,7 @@ class Database(Protocol):
         ...
 
     def watch(self, clock: Clock) -> AsyncIterator[SessionId | None]:
-        """See `CallLog.watch`; may name our own appends too."""
+        """See `CallLog.watch`."""
         ...
 
 
@@ -114,6 +115,7 @@ class SqlCallLog:
     """See `callpath.store.port.CallLog`. Made by `open_call_log`."""
 
     def __init__(self, database: Database) -> None:
+        self.shared = database.shared
         self._database = database
         self._engine = database.engine
         insert = database.insert
@@ -211,13 +213,15 @@ class SqlCallLog:
         (count,) = (await self._rows(select(func.max(refusals.c.number))))[0]  # numbers are never used twice
         return count or 0, kept
 
-    async def claim(self, session: SessionId, node: str, now_unix_ms: int, until_unix_ms: int) -> bool:
+    async def claim(
+        self, session: SessionId, node: str, now_unix_ms: int, until_unix_ms: int, *, by_force: bool = False
+    ) -> bool:
         new = self._database.insert(leases).values(session=session, node=node, until_unix_ms=until_unix_ms)
         free = or_(leases.c.node == new.excluded.node, leases.c.until_unix_ms < now_unix_ms)
         claimed = new.on_conflict_do_update(
             index_elements=["session"],
             set_={"node": new.excluded.node, "until_unix_ms": new.excluded.until_unix_ms},
-            where=free,
+            where=None if by_force else free,
         ).returning(leases.c.session)
         return bool(await self._execute(claimed))
 

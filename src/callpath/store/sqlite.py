@@ -23,14 +23,12 @@ CACHE_KB = 256
 """Of each connection. SQLite's 2 MB hold timelines that nobody will read again, on five connections; the operating
 system keeps the file's pages anyway."""
 
-LOOK_EVERY_MS = 100.0
-"""SQLite tells nobody of a change. So often another process on this machine looks whether the file was written to."""
-
 
 class Sqlite:
     """See `callpath.store.sql.Database`. Its write-ahead log lets readers, in another process too, see what is
     committed while somebody writes."""
 
+    shared = False
     insert = staticmethod(sqlite.insert)
 
     def __init__(self, location: URL) -> None:
@@ -50,7 +48,7 @@ class Sqlite:
         """Nothing: whoever writes holds the whole file."""
 
     def announce(self, connection: Connection, sessions: Sequence[SessionId]) -> None:
-        """Nothing: see LOOK_EVERY_MS."""
+        """Nothing: see `watch`."""
 
     def overwrite(self, connection: Connection) -> None:
         """With zeros. The write-ahead log still has the old pages until its next checkpoint."""
@@ -59,16 +57,10 @@ class Sqlite:
     def lock_migrations(self, connection: Connection) -> None:
         """Nothing: a transaction that begins holds the whole file."""
 
-    async def watch(self, clock: Clock) -> AsyncIterator[SessionId | None]:
-        """`None` whenever some other connection has committed."""
-        with contextlib.closing(sqlite3.connect(self.name, timeout=LOCK_WAIT_S)) as watching:
-            before: int | None = None
-            while True:
-                (version,) = watching.execute("PRAGMA data_version").fetchone()
-                if before is not None and version != before:
-                    yield None
-                before = version
-                await clock.sleep_ms(LOOK_EVERY_MS)
+    async def watch(self, clock: Clock) -> AsyncIterator[SessionId | None]:  # noqa: ARG002 (the port's)
+        """Nobody: SQLite tells of no change, and one process at a time serves calls."""
+        return
+        yield
 
 
 def _set_up_connection(connection: Any, _record: Any) -> None:

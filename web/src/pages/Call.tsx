@@ -2,11 +2,11 @@
 
 import { useSignal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
-import { api, type CallDocument, type Diagnosis, type EntryDocument, type Lane, links } from "../api";
+import { api, type CallDocument, type Diagnosis, type EntryDocument, type Lane, links, request } from "../api";
 import { clock, day, duration } from "../format";
 import { useKeysOf } from "../keys";
 import { onCalls } from "../live";
-import { copy, Loading, Trouble } from "../parts/basics";
+import { copy, Loading, Trouble, toast } from "../parts/basics";
 import { DiagnosisCard } from "../parts/Diagnosis";
 import { Entries } from "../parts/Entries";
 import { Icon } from "../parts/Icon";
@@ -17,25 +17,40 @@ import { Stages } from "../parts/Stages";
 import { Timeline } from "../parts/Timeline";
 import { Waveform } from "../parts/Waveform";
 import { framesOf } from "../plots";
+import { callPath, go } from "../router";
+import { readEvents } from "../sse";
 import { inTime, originOf, setupView, type View, wholeView, zoomed } from "../timeline";
+
+/** A call that is being set up changes ten times in a tenth of a second: one look is enough. */
+const SETTLE_MS = 150;
 
 export function Call({ session }: { session: string }) {
   const call = useSignal<CallDocument | null>(null);
   const trouble = useSignal<Error | null>(null);
   const load = async () => {
     try {
-      call.value = await api.call(session);
+      const found = await api.call(session);
+      const known = call.peek()?.call.last_number ?? 0;
+      if (found.call.last_number >= known) call.value = found; // an older answer may come later
       trouble.value = null;
     } catch (error) {
       trouble.value = error as Error;
     }
   };
   useEffect(() => {
+    let again = 0;
     void load();
-    return onCalls((rows) => {
-      const row = rows.find((one) => one.session === call.peek()?.call.session || one.session === session);
-      if (row && row.last_number !== call.peek()?.call.last_number) void load();
+    const forget = onCalls((rows) => {
+      const whole = call.peek()?.call.session ?? session;
+      const row = rows.find((one) => one.session === whole);
+      if (!row || row.last_number === call.peek()?.call.last_number) return;
+      window.clearTimeout(again);
+      again = window.setTimeout(load, SETTLE_MS);
     });
+    return () => {
+      window.clearTimeout(again);
+      forget();
+    };
   }, [session]);
   if (trouble.value && !call.value) return <Trouble error={trouble.value} again={() => void load()} />;
   if (!call.value) return <Loading label="Loading the call" />;
@@ -175,6 +190,20 @@ function Loaded({ call }: { call: CallDocument }) {
   );
 }
 
+/** The new call's page opens while the old caller still speaks; the replay ends with this tab at the latest. */
+async function replay(session: string): Promise<void> {
+  try {
+    const answer = await request(`/calls/${encodeURIComponent(session)}/replay`, { method: "POST" });
+    toast("The call is placed again, through the handler as it is now");
+    await readEvents(answer, ({ name, data }) => {
+      if (name === "ringing") go(callPath((data as { session: string }).session));
+      if (name === "ended") toast((data as { failure: string | null }).failure ?? "The replay is over");
+    });
+  } catch (error) {
+    toast((error as Error).message, true);
+  }
+}
+
 function Head({ call }: { call: CallDocument }) {
   const { call: row } = call;
   const end = row.ended_unix_ms ?? row.last_unix_ms;
@@ -204,6 +233,11 @@ function Head({ call }: { call: CallDocument }) {
         </p>
       </div>
       <div class="actions">
+        {call.recordings.length > 0 ? (
+          <button type="button" class="button" onClick={() => void replay(row.session)}>
+            <Icon name="again" /> Replay
+          </button>
+        ) : null}
         <a class="button" href={links.callReport(row.session, "html")} download>
           <Icon name="share" /> Report
         </a>

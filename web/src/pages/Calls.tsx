@@ -21,6 +21,8 @@ const loaded = signal(false);
 const trouble = signal<Error | null>(null);
 const selected = signal<string | null>(null);
 const now = signal(Date.now());
+/** What stands in the search box: ahead of the address while somebody types. */
+const typed = signal("");
 
 const wanted = computed<CallQuery>(() => {
   const query: CallQuery = {};
@@ -121,6 +123,10 @@ export function Calls() {
       window.clearInterval(ticking);
     };
   }, []);
+  const asked = search.value.get("q") ?? "";
+  useEffect(() => {
+    if (document.activeElement !== box.current) typed.value = asked; // else somebody types on
+  }, [asked]);
   const key = JSON.stringify(wanted.value);
   useEffect(() => {
     void load(null);
@@ -148,8 +154,11 @@ export function Calls() {
             ref={box}
             type="search"
             placeholder="Number, session id, cause …"
-            value={search.value.get("q") ?? ""}
-            onInput={(event) => later(() => choose("q", (event.target as HTMLInputElement).value.trim()))}
+            value={typed.value}
+            onInput={(event) => {
+              typed.value = (event.target as HTMLInputElement).value;
+              later(() => choose("q", typed.peek().trim()));
+            }}
           />
           <kbd>/</kbd>
         </label>

@@ -63,7 +63,7 @@ function Verdict({ found, decided }: { found: Found; decided: boolean }) {
           <code>{found.code}</code> {found.layer} · up to: <b>{found.owner}</b>
           {found.confidence === "high" ? "" : ` · confidence: ${found.confidence}`}
         </p>
-        <p>{found.summary}.</p>
+        <p>{`${found.summary.charAt(0).toUpperCase()}${found.summary.slice(1)}.`}</p>
         <p>{found.why}</p>
         {found.question ? (
           <p>

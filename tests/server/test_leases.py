@@ -1,0 +1,140 @@
+"""Several servers on one call log: webhook here, audio there, and one of them dies."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from callpath.clock import ManualClock
+from callpath.errors import StoreError
+from callpath.server import leases
+from callpath.server.builtin import BUILTIN
+from callpath.server.leases import LEASE_MS, Leases
+from callpath.simulator.simulator import Simulator
+from callpath.store.memory import MemoryCallLog
+from callpath.timeline import CallTakenUp, HandlerEnded, SocketClosed, SocketReceived, StreamStarted, WebhookReceived
+from callpath.wire.ids import SessionId
+from tests.postgres import new_database
+from tests.serving import Served, serving
+
+SESSION = SessionId("428c31b6-7af4-4bcb-b7f5-5013ef9657c1")
+
+
+@asynccontextmanager
+async def two_nodes(database: str, folder: Path) -> AsyncIterator[tuple[Served, Served]]:
+    """`hooks` gets all webhooks, `audio` all sockets; a tone is played."""
+    async with (
+        Simulator() as telnyx,
+        serving(BUILTIN["tone"](), folder / "audio", telnyx=telnyx, database_url=database) as audio,
+        serving(
+            BUILTIN["tone"](), folder / "hooks", telnyx=telnyx, database_url=database, public_url=audio.url
+        ) as hooks,
+    ):
+        yield hooks, audio
+
+
+@pytest.fixture
+def database(postgres_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty database; leases are prolonged often, so that no test waits."""
+    monkeypatch.setattr(leases, "RENEW_EVERY_MS", 50.0)
+    return new_database(postgres_server)
+
+
+async def test_webhook_here_and_audio_there(database: str, tmp_path: Path) -> None:
+    """Platforms send each request to any replica. The call works, is one timeline, and its end reaches the handler."""
+    async with two_nodes(database, tmp_path) as (hooks, audio):
+        caller = await hooks.telnyx.call()
+        await caller.heard_for(400)
+        session = caller.call.leg.call_session_id
+        acting = {served is audio for served in (hooks, audio) if served.runner.calls[session].acts}
+        await caller.hangup()
+        await caller.ended()
+        entries = await hooks.until_kind(session, HandlerEnded)
+
+    assert {True} == acting
+    assert caller.heard.any()
+    assert 1 == sum(isinstance(entry.what, SocketReceived) for entry in entries)
+    assert ["call.initiated", "call.answered"] == [
+        entry.what.event_type for entry in entries if isinstance(entry.what, WebhookReceived)
+    ][:2]
+
+
+async def test_each_command_is_sent_by_one_node(database: str, tmp_path: Path) -> None:
+    """Two that both answered would each pay for it, and confuse the timeline."""
+    async with two_nodes(database, tmp_path) as (hooks, _):
+        caller = await hooks.telnyx.call()
+        await caller.heard_for(200)
+        await caller.hangup()
+        await caller.ended()
+        commands = [command.name for command in caller.commands]
+
+    assert ["answer", "streaming_start"] == commands
+
+
+async def test_a_dead_nodes_call_is_taken_up(database: str, tmp_path: Path) -> None:
+    """Nobody else would ever hang up, or ask what became of it."""
+    async with two_nodes(database, tmp_path) as (hooks, audio):
+        caller = await hooks.telnyx.call()
+        await caller.stream_started()
+        session = caller.call.leg.call_session_id
+        await audio.until_kind(session, StreamStarted)
+        # As if the node with the audio had died a while ago: its lease is over, and nobody prolongs it.
+        now = audio.runner.clock.now_unix_ms()
+        await hooks.runner.log.claim(session, "dead", now - 2 * LEASE_MS, now - LEASE_MS, by_force=True)
+        entries = await hooks.until_kind(session, CallTakenUp)
+
+    assert 1 == sum(isinstance(entry.what, CallTakenUp) for entry in entries)
+
+
+async def test_the_newest_socket_wins(database: str, tmp_path: Path) -> None:
+    """Telnyx connects again, and comes out at another replica: the old one must not go on talking to nobody."""
+    async with two_nodes(database, tmp_path) as (hooks, audio):
+        caller = await hooks.telnyx.call()
+        await caller.stream_started()
+        session = caller.call.leg.call_session_id
+        await audio.until_kind(session, StreamStarted)
+        call = hooks.runner.live(session)
+        await call.ready.wait()
+        await call.take_over()
+        entries = await hooks.until_kind(session, SocketClosed)
+
+    (closed,) = [entry.what for entry in entries if isinstance(entry.what, SocketClosed)]
+    assert ("us", "another server carries this call now") == (closed.by, closed.reason)
+
+
+async def test_alone_every_call_is_ours() -> None:
+    """A log of one process has no other nodes, and no lease costs it a write."""
+    log = MemoryCallLog()
+    ours = Leases(log, ManualClock())
+    claimed = await ours.claim(SESSION)
+    await ours.keep(lambda _: None, lambda _: None)  # returns: nothing is to be prolonged
+
+    assert claimed
+    assert [] == await log.orphans(10**15)
+
+
+async def test_a_log_that_fails_loses_no_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that restarts for a moment is no reason to hand all calls over."""
+    clock, log = ManualClock(), MemoryCallLog()
+    told: list[set[SessionId]] = []
+    log.shared = True
+    ours = Leases(log, clock)
+    await ours.claim(SESSION)
+    renew, failures = log.renew, [True, False]
+
+    async def flaky(node: str, until_unix_ms: int) -> set[SessionId]:
+        if failures.pop(0):
+            raise StoreError("away")
+        return await renew(node, until_unix_ms)
+
+    monkeypatch.setattr(log, "renew", flaky)
+    async with asyncio.TaskGroup() as tasks:
+        keeping = tasks.create_task(ours.keep(told.append, lambda _: None))
+        await clock.advance(2 * leases.RENEW_EVERY_MS)
+        keeping.cancel()
+
+    assert [{SESSION}] == told
