@@ -351,6 +351,20 @@ def no_socket(call: CallFacts) -> Entry | None:
     return request if failed is not None or overdue(call, request, SOCKET_MS) else None
 
 
+def refused_upgrade(call: CallFacts, refusals: RefusalFacts, reason: str) -> Refusal | None:
+    """The first upgrade that was refused with `reason` while the call was on, and named one of its ids in the path."""
+    if not call.entries:
+        return None
+    leg = call.state.leg
+    ids = {str(call.session), *((str(leg.leg_id), str(leg.call_control_id)) if leg is not None else ())}
+    begin, end = call.entries[0].at_unix_ms, until_unix_ms(call) + EARLY_END_MS
+    for row in refusals.latest:
+        in_time = row.what == "upgrade" and row.reason == reason and begin <= row.at_unix_ms <= end
+        if in_time and any(known and known in unquote(row.path or "") for known in ids):
+            return row
+    return None
+
+
 def closings(call: CallFacts) -> tuple[tuple[Entry, SocketClosed], ...]:
     """How sockets of this call closed, in order."""
     return tuple((entry, entry.what) for entry in every(call, SocketClosed) if isinstance(entry.what, SocketClosed))
