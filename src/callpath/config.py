@@ -159,6 +159,11 @@ class Settings:
     record: bool = _setting(
         "CALLPATH_RECORD", default=False, does="record every call, both sides, in recordings/ of the data directory"
     )
+    keep_days: Count = _setting(
+        "CALLPATH_KEEP_DAYS",
+        default=0,
+        does="forget timelines and recordings of calls that ended so many days ago (0: keep them)",
+    )
     dashboard: bool = _setting(
         "CALLPATH_DASHBOARD", default=True, does="serve the dashboard at / and its JSON API at /api/v1"
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from callpath.clock import SystemClock
 from callpath.store.port import Refusal
 from callpath.timeline import (
     CommandAnswered,
@@ -18,6 +19,8 @@ from callpath.timeline import (
     FirstInbound,
     FirstOutbound,
     MediaCounted,
+    Noted,
+    RecordingSaved,
     SocketReceived,
     StreamAccepted,
     StreamStarted,
@@ -316,3 +319,52 @@ def test_a_database_url_that_cannot_be_used(run: Run, monkeypatch: pytest.Monkey
 
     assert (result.exit_code, result.stdout) == (3, "")
     assert result.stderr.startswith("callpath: DATABASE_URL asks for mysql")
+
+
+# --- forgetting ------------------------------------------------------------------------------------------------------
+
+
+def test_a_number_is_forgotten(run: Run, write: Write, alone: Path) -> None:
+    """A caller who asks for it: his calls go, byte by byte, with their recordings; those of others stay."""
+    folder = alone / "callpath-data" / "recordings"
+    folder.mkdir(parents=True, exist_ok=True)
+    recording = folder / f"{GOOD}.wav"
+    recording.write_bytes(b"RIFF")
+    elsewhere = alone / "kept-by-the-application.wav"
+    elsewhere.write_bytes(b"RIFF")
+    saved = RecordingSaved(path=str(elsewhere), duration_ms=1.0)
+    write(good_call() + timeline(GOOD, (9_900, saved)) + timeline(BROKEN, (0, Noted(text="of somebody else"))))
+    asked = run("calls", "forget", "+15555550123")
+    done = run("calls", "forget", "+15555550123", "--yes")
+    left = json.loads(run("calls", "--json").stdout)["calls"]
+    again = run("calls", "forget", "+15555550123", "--yes")
+    stored = b"".join(file.read_bytes() for file in (alone / "callpath-data").glob("callpath.db*"))
+
+    assert "Delete 1 calls" in asked.stdout
+    assert "1 calls and 1 recordings forgotten" in done.stdout
+    assert str(elsewhere) in done.stdout
+    assert (asked.exit_code, done.exit_code, again.exit_code) == (1, 1, 1)
+    assert [call["session"] for call in left] == [BROKEN]
+    assert not recording.exists()
+    assert elsewhere.exists()
+    assert b"+15555550123" not in stored
+    assert b"of somebody else" in stored
+
+
+def test_a_call_is_forgotten_by_its_id(run: Run, write: Write) -> None:
+    """But not by so short a beginning that it could be any."""
+    write(good_call())
+
+    assert run("calls", "forget", GOOD[:3], "--yes").exit_code == 1
+    assert run("calls", "forget", GOOD[:8], "--yes").exit_code == 0
+    assert json.loads(run("calls", "--json").stdout)["calls"] == []
+
+
+def test_a_call_that_is_up_is_not_forgotten(run: Run, write: Write) -> None:
+    """The server would write on into a timeline that has no beginning."""
+    write(timeline(GOOD, (0, webhook("call.initiated.inbound")), start=SystemClock().now_unix_ms()))
+    done = run("calls", "forget", GOOD, "--yes")
+
+    assert done.exit_code == 1
+    assert "still up" in done.stderr
+    assert len(json.loads(run("calls", "--json").stdout)["calls"]) == 1

@@ -25,12 +25,14 @@ def _restored() -> Iterator[None]:
     structlog.configure(**before)
 
 
-def logged(log_format: str, log: Callable[[Any], None], *, terminal: bool = False) -> str:
+def logged(
+    log_format: str, log: Callable[[Any], None], *, terminal: bool = False, secrets: tuple[str, ...] = ()
+) -> str:
     """What stands on stdout after `log` was called with a logger."""
     out = io.StringIO()
     out.isatty = lambda: terminal  # type: ignore[method-assign]  # a file that is a terminal
     with redirect_stdout(out):
-        set_up_logging(log_format)
+        set_up_logging(log_format, secrets)
         log(structlog.get_logger("test"))
     return out.getvalue()
 
@@ -133,3 +135,22 @@ def test_nothing_goes_to_stderr(capfd: pytest.CaptureFixture[str]) -> None:
     structlog.get_logger("test").error("x", event_name="x")
 
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_nothing_private_stands_in_a_line(log_format: str) -> None:
+    """Logs go to others: an application's exception may say whom it failed for, and a URL may hold a token."""
+
+    def fail(logger: Any) -> None:
+        try:
+            raise ValueError("no customer +4915112345678 (or %2B15555550123)")
+        except ValueError as error:
+            logger.exception(
+                f"Handler raised {error}", event_name="handler.failed", url="wss://x/audio/s3cret-token", key=""
+            )
+
+    text = logged(log_format, fail, secrets=("s3cret-token", ""))
+
+    assert "[number]" in text
+    assert "[hidden]" in text
+    assert not [hidden for hidden in ("4915112345678", "15555550123", "s3cret-token") if hidden in text]

@@ -396,3 +396,46 @@ async def test_a_node_prolongs_what_it_has_and_learns_what_it_lost(log: CallLog)
 
     assert {SESSION} == held
     assert [SessionId("lost")] == await log.orphans(AT + 25)
+
+
+# --- forgetting ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_forgotten_call_leaves_nothing(log: CallLog) -> None:
+    """Who asks to be forgotten must not be found again, in any list; others keep theirs."""
+    other = SessionId("other")
+    await log.append(entry(note("one"), key="k", leg="leg-1"))
+    await log.append(entry(note("two"), other))
+    await log.claim(SESSION, "node", AT, AT)
+
+    assert (await log.forget(SESSION), await log.forget(SESSION)) == (True, False)
+    assert await log.read(SESSION) == []
+    assert [call.session for call in await log.recent(10)] == [other]
+    assert [call.session for call in await log.overviews(CallQuery())] == [other]
+    assert (await log.find(SESSION), await log.find("leg-1")) == (None, None)
+    assert await log.orphans(AT + 1) == []
+    assert await log.append(entry(note("late"), key="k"))
+
+
+async def test_calls_that_fell_silent_are_found(log: CallLog) -> None:
+    """By their last entry, longest silent first: a long call is not old because it began long ago."""
+    for session, times in {"b": [1, 20], "a": [1, 10], "long": [1, 100]}.items():
+        for at in times:
+            await log.append(entry(note("x"), SessionId(session), at=at))
+
+    assert await log.silent_since(100, 10) == ["a", "b"]
+    assert await log.silent_since(100, 1) == ["a"]
+
+
+# --- numbers from URLs -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [10**30, -(10**30)])
+async def test_a_number_of_any_size_is_only_a_number(log: CallLog, number: int) -> None:
+    """Pages ask for what comes after a number that stands in their URL. (500 once; found by tests/soak.)"""
+    await log.append(entry(note("x")))
+    expected = 0 if number > 0 else 1
+
+    assert expected == len(await log.read(SESSION, after=number))
+    assert expected == len(await log.changes(number, 10))
+    assert 1 - expected == len(await log.overviews(CallQuery(before=(number, "s"))))

@@ -1,4 +1,4 @@
-"""`callpath calls` lists calls; `callpath calls show ID` draws one's timeline."""
+"""`callpath calls` lists calls, `… show ID` draws one's timeline, `… forget NUMBER|ID` deletes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
@@ -13,12 +14,17 @@ import typer
 from callpath.cli.environment import Exit, clear_errors, load_settings
 
 if TYPE_CHECKING:
+    from callpath.call.overview import CallOverview
     from callpath.call.session import CallSession
     from callpath.store.port import CallLog
     from callpath.timeline import Entry
+    from callpath.wire.ids import SessionId
 
-app = typer.Typer(help="List calls, or show one's timeline.", rich_markup_mode=None)
+app = typer.Typer(help="List calls, show one's timeline, or forget calls.", rich_markup_mode=None)
 R = TypeVar("R")
+
+ID_CHARACTERS_MIN = 8
+"""Of a call that is to be deleted; the list shows so many. A shorter beginning would find some other call."""
 
 
 @app.callback(invoke_without_command=True)
@@ -64,6 +70,65 @@ def show(
         typer.echo(
             json.dumps(call_document(session, entries), indent=2) if as_json else timeline_text(session, entries)
         )
+
+
+@app.command("forget")
+def forget(
+    whose: str = typer.Argument(help="A phone number (+15555550123), for all calls from and to it; or one call's id."),
+    yes: bool = typer.Option(False, "--yes", "-y", help="Do not ask."),
+) -> None:
+    """Delete timelines, and recordings on this machine. Calls that are still up are left, and said so."""
+    with clear_errors():
+        settings, _ = load_settings()
+        found = _with_log(lambda log: _whose(log, whose))
+        if not found:
+            typer.secho("callpath: no call fits. Numbers are written as +15555550123", err=True, fg="red")
+            raise typer.Exit(Exit.PROBLEM)
+        over = [one for one in found if not _may_be_up(one)]
+        if over and not yes:
+            typer.confirm(f"Delete {len(over)} calls, with their recordings?", abort=True)
+        deleted, left = _with_log(lambda log: _forget(log, settings.data_dir, [one.session for one in over]))
+    typer.echo(f"{len(over)} calls and {deleted} recordings forgotten")
+    for path in left:
+        typer.echo(f"  not here, or not ours to delete: {path}")
+    if len(over) < len(found):
+        typer.secho(f"{len(found) - len(over)} calls are still up: forget them when they are over", err=True, fg="red")
+    if left or len(over) < len(found):
+        raise typer.Exit(Exit.PROBLEM)
+
+
+def _may_be_up(overview: CallOverview) -> bool:
+    """A call whose end nobody heard of is over after Telnyx's longest."""
+    from callpath.clock import SystemClock
+    from callpath.server.takeup import LIVE_MS_MAX
+
+    return overview.outcome == "live" and overview.last_unix_ms > SystemClock().now_unix_ms() - LIVE_MS_MAX
+
+
+async def _whose(log: CallLog, whose: str) -> list[CallOverview]:
+    from callpath.call.overview import CallOverview
+    from callpath.server.retention import calls_of_number
+
+    if found := await calls_of_number(log, whose):
+        return found
+    session = await log.find(whose) if len(whose) >= ID_CHARACTERS_MIN else None
+    if session is None:
+        return []
+    overview = CallOverview(session=session)
+    for entry in await log.read(session):
+        overview.apply(entry)
+    return [overview]
+
+
+async def _forget(log: CallLog, data_dir: Path, sessions: list[SessionId]) -> tuple[int, list[str]]:
+    from callpath.server.retention import forget_call
+
+    files, left = 0, list[str]()
+    for session in sessions:
+        deleted, elsewhere = await forget_call(log, data_dir, session)
+        files += len(deleted)
+        left += elsewhere
+    return files, left
 
 
 def timeline_text(session: CallSession, entries: list[Entry], *, conclusion: bool = True) -> str:

@@ -8,14 +8,23 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import structlog
 
+_NUMBER = re.compile(r"(?:\+|%2B)\d{7,15}(?!\d)")
+_API_KEY = re.compile(r"\bKEY[0-9A-Za-z_-]{16,}")
 
-def set_up_logging(log_format: str) -> None:
-    """Configure structlog. `auto` is text on a terminal and JSON elsewhere."""
+
+def set_up_logging(log_format: str, secrets: Iterable[str] = ()) -> None:
+    """Configure structlog. `auto` is text on a terminal and JSON elsewhere.
+
+    Phone numbers, API keys and `secrets` are hidden in whole lines, tracebacks too: what an application's exception or
+    Telnyx's own answer says is not ours to choose.
+    """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # no character may end a call because it cannot be printed
     as_text = log_format == "text" or (log_format == "auto" and sys.stdout.isatty())
@@ -32,6 +41,7 @@ def set_up_logging(log_format: str) -> None:
             _message_first,
             structlog.processors.JSONRenderer(),
         ]
+    processors.append(_hiding([secret for secret in secrets if secret]))
     _take_over(logging.getLogger("uvicorn.error"), processors)
     structlog.configure(
         processors=processors,
@@ -39,6 +49,17 @@ def set_up_logging(log_format: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stdout),
         cache_logger_on_first_use=True,
     )
+
+
+def _hiding(secrets: list[str]) -> Any:
+    """The last processor: it sees a line as it will stand there."""
+
+    def hide(_logger: Any, _method: str, line: str) -> str:
+        for secret in secrets:
+            line = line.replace(secret, "[hidden]")
+        return _API_KEY.sub("[API key]", _NUMBER.sub("[number]", line))
+
+    return hide
 
 
 def _take_over(web_server: logging.Logger, processors: list[Any]) -> None:

@@ -79,7 +79,7 @@ def serve(
         asgi = create_asgi(app, settings, examine=_examine, extra=extra)
         asyncio.run(_open_once(settings.log_url()))
         listener = _listen(settings.host, settings.port)
-        set_up_logging(settings.log_format)
+        set_up_logging(settings.log_format, (settings.telnyx_api_key, settings.secret, settings.dashboard_token))
         logger = structlog.get_logger("callpath")
         where = f"{settings.host}:{listener.getsockname()[1]}"
         logger.info(f"callpath serves {app.name} on {where}", event_name="server.starting")

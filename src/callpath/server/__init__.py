@@ -13,6 +13,7 @@ guard     its patience with slow and silent connections
 drain     the web server that lets calls finish before it stops
 leases    which calls this node acts for, where several share one call log
 takeup    after a start, the calls that were up before it
+retention forgets calls and recordings, by age or on request
 examiner  has the doctor try the URL of a stream that did not come
 metrics   what /metrics tells
 probe     the doctor's own call: told what arrived, and echoed

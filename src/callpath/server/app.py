@@ -35,6 +35,7 @@ from callpath.server.handler import App
 from callpath.server.media import AudioEndpoint
 from callpath.server.metrics import CONTENT_TYPE, Metrics
 from callpath.server.probe import ProbeEndpoint
+from callpath.server.retention import forget_by_age
 from callpath.server.runner import CallRunner
 from callpath.server.takeup import take_up_call, take_up_calls
 from callpath.server.tokens import CallTokens
@@ -116,6 +117,8 @@ def create_asgi(
             runner.take_up = partial(take_up_call, runner, then=settings.after_restart)
             async with runner.running():
                 runner.spawn(take_up_calls(runner, settings.after_restart), name="take up calls")
+                if settings.keep_days:
+                    runner.spawn(forget_by_age(log, settings.data_dir, settings.keep_days, clock), name="forget by age")
                 yield
 
     async def webhook(request: Request) -> Response:

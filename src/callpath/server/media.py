@@ -6,6 +6,7 @@ Its way out: `Call.play` → `MediaStream.play` → `StreamDriver.flush` → `te
 
 from __future__ import annotations
 
+import structlog
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
@@ -25,6 +26,7 @@ from callpath.call.stream import (
 )
 from callpath.call.symptoms import SYMPTOMS
 from callpath.clock import Clock
+from callpath.errors import StoreError
 from callpath.server.gathering import Gathering
 from callpath.server.pacer import Pacer
 from callpath.server.probe import TEST_CONNECTION, ProbeEndpoint
@@ -45,6 +47,8 @@ from callpath.timeline import (
 )
 from callpath.wire.ids import SessionId, StreamId
 from callpath.wire.media import AUTH_TOKEN_HEADER
+
+logger = structlog.get_logger("callpath")
 
 COUNTED_EVERY_MS = 10_000
 """How often the counters of a stream go into the timeline."""
@@ -100,13 +104,17 @@ class AudioEndpoint:
         if session == TEST_CONNECTION or self._runner.is_own_probe(session, shown_token):
             await self._probe.answer(websocket, shown_token, known=session != TEST_CONNECTION)
             return
-        admitted = await self._runner.admit(
-            session,
-            shown_token=shown_token,
-            path=websocket.url.path.replace(token, "***") if token else websocket.url.path,
-            client=websocket.client.host if websocket.client else None,
-            headers={name: headers[name][:200] for name in WAY_HEADERS if name in headers},
-        )
+        try:
+            admitted = await self._runner.admit(
+                session,
+                shown_token=shown_token,
+                path=websocket.url.path.replace(token, "***") if token else websocket.url.path,
+                client=websocket.client.host if websocket.client else None,
+                headers={name: headers[name][:200] for name in WAY_HEADERS if name in headers},
+            )
+        except StoreError as error:
+            logger.error("Upgrade not decided", event_name="upgrade.not_decided", error=str(error))
+            admitted = Rejection(503, "store", "the call log cannot be read or written at this moment")
         if isinstance(admitted, Rejection):
             answer = {"error": admitted.reason, "detail": admitted.detail}
             await websocket.send_denial_response(JSONResponse(answer, status_code=admitted.status))

@@ -16,7 +16,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from callpath import __version__
 from callpath.clock import Clock
-from callpath.errors import RemoteProtocolError
+from callpath.errors import RemoteProtocolError, StoreError
 from callpath.server.tokens import CallTokens
 from callpath.store.port import CallLog, Refusal
 from callpath.wire.ids import SessionId
@@ -94,9 +94,11 @@ class ProbeEndpoint:
     async def _refuse(self, websocket: WebSocket, status: int, reason: str, detail: str) -> None:
         logger.warning(f"Probe refused with {status}: {detail}", event_name="probe.refused", reason=reason)
         client = _client(websocket)
-        await self._log.refuse(
-            Refusal(self._clock.now_unix_ms(), "upgrade", reason, detail, client, websocket.url.path[:400])
-        )
+        refusal = Refusal(self._clock.now_unix_ms(), "upgrade", reason, detail, client, websocket.url.path[:400])
+        try:
+            await self._log.refuse(refusal)
+        except StoreError as error:
+            logger.error("Refusal not stored", event_name="refusal.not_stored", error=str(error))
         await websocket.send_denial_response(JSONResponse({"error": reason, "detail": detail}, status_code=status))
 
 

@@ -81,6 +81,16 @@ class MemoryCallLog:
                 return session
         return None
 
+    async def forget(self, session: SessionId) -> bool:
+        self._keys = {(owner, key) for owner, key in self._keys if owner != session}
+        self._overviews.pop(session, None)
+        self._leases.pop(session, None)
+        return self._timelines.pop(session, None) is not None
+
+    async def silent_since(self, before_unix_ms: int, limit: int) -> list[SessionId]:
+        silent = [one for one in self._overviews.values() if one.last_unix_ms < before_unix_ms]
+        return [one.session for one in sorted(silent, key=lambda one: one.last_unix_ms)[:limit]]
+
     async def refuse(self, refusal: Refusal) -> None:
         self._refused += 1
         self._refusals.appendleft(refusal)

@@ -89,6 +89,14 @@ class CallLog(Protocol):
         """The session of `identifier`: a session id or the beginning of one, a leg id, or a call_control_id."""
         ...
 
+    async def forget(self, session: SessionId) -> bool:
+        """Remove all that is known of a call. False: nothing was. A late webhook would begin its timeline anew."""
+        ...
+
+    async def silent_since(self, before_unix_ms: int, limit: int) -> list[SessionId]:
+        """Calls whose last entry is older than that, longest silent first."""
+        ...
+
     async def refuse(self, refusal: Refusal) -> None:
         """Count `refusal`, and keep it among the latest."""
         ...

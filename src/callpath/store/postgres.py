@@ -66,6 +66,9 @@ class Postgres:
         for session in sessions:
             connection.execute(_NOTIFY, {"channel": CHANNEL, "text": f"{self._origin} {session}"})
 
+    def overwrite(self, connection: Connection) -> None:
+        """Vacuum is the server's business."""
+
     def lock_migrations(self, connection: Connection) -> None:
         """Until the transaction ends."""
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})

@@ -38,6 +38,8 @@ from callpath.wire.ids import CallControlId, LegId, SessionId
 QUEUE_MAX = 10_000
 """Appends that may wait for the disk. When a disk is that far behind, new ones fail, and Telnyx sends them again."""
 
+_NUMBER_MAX = 2**63 - 1
+
 GROUP_MAX = 500
 """Appends in one commit. More would only delay the first of them."""
 
@@ -56,6 +58,10 @@ class Database(Protocol):
 
     def announce(self, connection: Connection, sessions: Sequence[SessionId]) -> None:
         """At the end of one that appended to them."""
+        ...
+
+    def overwrite(self, connection: Connection) -> None:
+        """What this connection deletes from now on shall not stay readable in the file, as far as we can say."""
         ...
 
     def lock_migrations(self, connection: Connection) -> None:
@@ -127,7 +133,11 @@ class SqlCallLog:
         await self._submit(refusal)
 
     async def read(self, session: SessionId, after: int = 0) -> list[Entry]:
-        query = select(entries).where(entries.c.session == session, entries.c.number > after).order_by(entries.c.number)
+        query = (
+            select(entries)
+            .where(entries.c.session == session, entries.c.number > _within(after))
+            .order_by(entries.c.number)
+        )
         return [_entry(row) for row in await self._rows(query)]
 
     async def recent(self, limit: int) -> list[CallSummary]:
@@ -140,7 +150,7 @@ class SqlCallLog:
     async def overviews(self, query: CallQuery) -> list[CallOverview]:
         wanted = select(calls.c.session).order_by(calls.c.first_unix_ms.desc(), calls.c.session.desc())
         if query.before is not None:
-            first, session = query.before
+            first, session = _within(query.before[0]), query.before[1]
             same = and_(calls.c.first_unix_ms == first, calls.c.session < session)
             wanted = wanted.where(calls.c.first_unix_ms <= first, or_(calls.c.first_unix_ms < first, same))
         if query.text:
@@ -154,7 +164,7 @@ class SqlCallLog:
         return sorted(rows, key=lambda one: (one.first_unix_ms, one.session), reverse=True)
 
     async def changes(self, after: int, limit: int) -> list[CallOverview]:
-        query = select(calls.c.overview).where(calls.c.number > after).order_by(calls.c.number).limit(limit)
+        query = select(calls.c.overview).where(calls.c.number > _within(after)).order_by(calls.c.number).limit(limit)
         return _parsed(await self._rows(query))
 
     async def outcomes(self) -> tuple[int, dict[str, int]]:
@@ -173,6 +183,26 @@ class SqlCallLog:
             if rows := await self._rows(query.limit(1)):
                 return SessionId(rows[0].session)
         return None
+
+    async def forget(self, session: SessionId) -> bool:
+        try:
+            return await asyncio.to_thread(self._forget, session)
+        except (SQLAlchemyError, OSError) as error:
+            raise StoreError(f"the call log cannot be written: {_cause(error)}") from error
+
+    def _forget(self, session: SessionId) -> bool:
+        with self._engine.begin() as connection:
+            self._database.prepare(connection, [session])
+            self._database.overwrite(connection)
+            gone = connection.execute(delete(entries).where(entries.c.session == session)).rowcount
+            for table in (calls, leases):
+                connection.execute(delete(table).where(table.c.session == session))
+        return gone > 0
+
+    async def silent_since(self, before_unix_ms: int, limit: int) -> list[SessionId]:
+        silent = select(calls.c.session).where(calls.c.last_unix_ms < before_unix_ms)
+        rows = await self._rows(silent.order_by(calls.c.last_unix_ms).limit(limit))
+        return [SessionId(row.session) for row in rows]
 
     async def refusals(self, limit: int) -> tuple[int, list[Refusal]]:
         query = select(refusals).order_by(refusals.c.number.desc()).limit(limit)
@@ -418,6 +448,11 @@ def _migrate(database: Database) -> None:
         database.lock_migrations(connection)
         config.attributes["connection"] = connection
         alembic.upgrade(config, "head")
+
+
+def _within(number: int) -> int:
+    """What a column can be compared with: numbers come from URLs, too."""
+    return max(-_NUMBER_MAX, min(number, _NUMBER_MAX))
 
 
 def _cause(error: BaseException) -> str:

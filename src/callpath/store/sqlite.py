@@ -50,6 +50,10 @@ class Sqlite:
     def announce(self, connection: Connection, sessions: Sequence[SessionId]) -> None:
         """Nothing: see `watch`."""
 
+    def overwrite(self, connection: Connection) -> None:
+        """With zeros. The write-ahead log still has the old pages until its next checkpoint."""
+        connection.exec_driver_sql("PRAGMA secure_delete=ON")
+
     def lock_migrations(self, connection: Connection) -> None:
         """Nothing: a transaction that begins holds the whole file."""
 

@@ -95,3 +95,8 @@ def test_a_clock_past_midnight() -> None:
 
     assert before is not None and after is not None
     assert 2_000 == after - before
+
+
+def test_a_number_of_hundreds_of_digits_is_no_time() -> None:
+    """JSON knows no largest number; one of these must not end the reading of a whole log. (Found by tests/soak.)"""
+    assert read_time(10**400) is None

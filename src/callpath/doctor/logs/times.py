@@ -119,7 +119,7 @@ def read_time(value: object) -> Stamp | None:
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, int | float):
-        return _safely(_of_number, float(value))
+        return _safely(_of_number, value)
     if not isinstance(value, str) or len(value) > 40:
         return None
     found = _WHOLE.match(value.strip())

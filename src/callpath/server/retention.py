@@ -1,0 +1,111 @@
+"""Forgetting calls: their timelines, and their recordings on this machine. By age (CALLPATH_KEEP_DAYS) or on request
+(`callpath calls forget`).
+
+Only files below the data directory are deleted: where an application itself puts recordings, it is their owner.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+
+import structlog
+
+from callpath.call.overview import CallOverview
+from callpath.clock import Clock
+from callpath.errors import StoreError
+from callpath.store.port import CallLog, CallQuery
+from callpath.timeline import Entry, RecordingSaved
+from callpath.wire.ids import SessionId
+
+DAY_MS = 86_400_000
+LOOK_EVERY_MS = 3_600_000.0
+"""How often calls are looked for that have become old."""
+
+PAGE = 200
+COMPRESSED = (".flac", ".opus")
+"""What `callpath recording convert` leaves beside a WAV."""
+
+logger = structlog.get_logger("callpath")
+
+
+async def forget_by_age(log: CallLog, data_dir: Path, keep_days: int, clock: Clock) -> None:
+    """Runs beside the calls, for as long as the server does. A log that cannot be written is tried again an hour later."""
+    while True:
+        try:
+            calls, files = await forget_older(log, data_dir, clock.now_unix_ms() - keep_days * DAY_MS)
+        except (StoreError, OSError) as error:
+            logger.error("Old calls not forgotten", event_name="retention.failed", error=str(error))
+        else:
+            if calls or files:
+                logger.info(f"{calls} calls and {files} recordings forgotten", event_name="retention.forgot")
+        await clock.sleep_ms(LOOK_EVERY_MS)
+
+
+async def forget_older(log: CallLog, data_dir: Path, before_unix_ms: int) -> tuple[int, int]:
+    """Forget calls with no entry since then, and all recordings last written before: those of killed processes, and of
+    calls whose timeline another node has forgotten, stand in no timeline. Returns how many calls, how many files.
+
+    Raises StoreError, OSError.
+    """
+    calls = files = 0
+    while old := await log.silent_since(before_unix_ms, PAGE):
+        for session in old:
+            files += len((await forget_call(log, data_dir, session))[0])
+            calls += 1
+    files += await asyncio.to_thread(_delete_older, data_dir / "recordings", before_unix_ms)
+    return calls, files
+
+
+async def forget_call(log: CallLog, data_dir: Path, session: SessionId) -> tuple[list[Path], list[str]]:
+    """Forget one call: recordings first, so that what cannot be deleted keeps its entry. Returns the files deleted, and
+    recordings that were not: elsewhere, on another node, or gone.
+
+    Raises StoreError, OSError.
+    """
+    entries = await log.read(session)
+    deleted, left = await asyncio.to_thread(_delete_recordings, entries, data_dir, session)
+    await log.forget(session)
+    return deleted, left
+
+
+async def calls_of_number(log: CallLog, number: str) -> list[CallOverview]:
+    """All calls from or to exactly this number. Raises StoreError."""
+    found: list[CallOverview] = []
+    before: tuple[int, str] | None = None
+    while True:
+        page = await log.overviews(CallQuery(limit=PAGE, before=before, text=number))
+        found += [one for one in page if number in (one.from_, one.to)]
+        if len(page) < PAGE:
+            return found
+        before = page[-1].first_unix_ms, page[-1].session
+
+
+def _delete_recordings(entries: Iterable[Entry], data_dir: Path, session: SessionId) -> tuple[list[Path], list[str]]:
+    inside = data_dir.resolve()
+    named = {entry.what.path for entry in entries if isinstance(entry.what, RecordingSaved)}
+    usual = data_dir / "recordings" / f"{session}.wav"  # a killed process leaves it without an entry
+    deleted: list[Path] = []
+    left: list[str] = []
+    for path in sorted(named | {str(usual)}):
+        file = Path(path).resolve()
+        ours = file.is_relative_to(inside)
+        present = [one for one in (file, *map(file.with_suffix, COMPRESSED)) if ours and one.is_file()]
+        for one in present:
+            one.unlink()
+        deleted += present
+        if not present and path in named:
+            left.append(path)
+    return deleted, left
+
+
+def _delete_older(folder: Path, before_unix_ms: int) -> int:
+    old = [
+        file
+        for file in (folder.iterdir() if folder.is_dir() else ())
+        if file.suffix in (".wav", *COMPRESSED) and file.is_file() and file.stat().st_mtime * 1000 < before_unix_ms
+    ]
+    for file in old:
+        file.unlink()
+    return len(old)
