@@ -19,6 +19,7 @@ from callpath.doctor.facts import (
     CallFacts,
     FactMissing,
     Facts,
+    LogFacts,
     RefusalFacts,
     ServedFacts,
     TelnyxCallFacts,
@@ -122,6 +123,12 @@ def never(call: CallFacts, *kinds: type[What]) -> bool:
     if not all(call.shows(str(kind.__struct_config__.tag)) for kind in kinds):
         raise FactMissing(CallFacts)
     return True
+
+
+def log_end(facts: Facts) -> int | None:
+    """When the last line of the logs was written; None for a timeline, and where no line has a time."""
+    log = facts.get(LogFacts)
+    return log.until_unix_ms if log is not None and facts[CallFacts].source == "logs" else None
 
 
 def webhooks(call: CallFacts, *events: str) -> tuple[Entry, ...]:
