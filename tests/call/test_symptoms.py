@@ -30,7 +30,7 @@ def seen(
     frames: list[bytes],
     encoding: str = "PCMU",
     rate_hz: int = 8000,
-    sent: bytes | None = b"\x01\x02\x03",
+    sent_sound: bool | None = True,
     every_ms: float = 20,
 ) -> list[str]:
     """The slugs that a stream of these frames brings, looked at once a second."""
@@ -40,7 +40,9 @@ def seen(
     for number, payload in enumerate(frames):
         watch.frame(payload, number * every_ms)
         if number % 50 == 49:
-            symptoms = watch.look(number * every_ms, pcm=decoder.decode(payload), sent=sent, frames_sent=number)
+            symptoms = watch.look(
+                number * every_ms, pcm=decoder.decode(payload), sent_sound=sent_sound, frames_sent=number
+            )
             found += [symptom.slug for symptom in symptoms]
     return found
 
@@ -123,7 +125,32 @@ def test_silence_both_ways() -> None:
 
 def test_silence_that_we_send() -> None:
     """A speech engine that fails without a word."""
-    assert "we_are_silent" in seen(payloads(speech(35), "PCMU"), sent=b"\xff" * 160)
+    assert "we_are_silent" in seen(payloads(speech(35), "PCMU"), sent_sound=False)
+
+
+def test_silence_that_we_sent_on_a_short_call() -> None:
+    """It is over after some seconds: only the end tells that no voice was still to come."""
+    watch = Watch("PCMU", 8000, "little")
+    for second in range(4):
+        watch.frame(b"\x01\x02" * 80, second * 1000.0)
+        assert watch.look(second * 1000.0, sent_sound=False, frames_sent=50) == []
+
+    assert [symptom.slug for symptom in watch.end()] == ["we_are_silent"]
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_short_hello_in_the_wrong_law(busy: bool) -> None:
+    """All that the caller says is one second: what was gathered for the quick look is judged, and not thrown away; at the
+    end at the latest, where the server was too busy before."""
+    watch = Watch("PCMU", 8000, "little")
+    found: list[str] = []
+    for number, payload in enumerate([*payloads(speech(1.4), "PCMA"), *[b"\xd5" * 160] * 200]):
+        watch.frame(payload, number * 20.0)
+        if number % 50 == 49:
+            found += [symptom.slug for symptom in watch.look(number * 20.0, may_analyse=not busy)]
+    found += [symptom.slug for symptom in watch.end()]
+
+    assert found == ["wrong_law"]
 
 
 def test_clipping() -> None:

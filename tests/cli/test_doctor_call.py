@@ -299,11 +299,11 @@ async def test_a_stream_that_was_sent_elsewhere(alone: Path, doctor: Callable[[S
         ask = doctor(served)
 
         assert named(await ask("--last", "--offline", PUBLIC_URL=here)) == "url-path-mismatch"
-        # Told the same as the server: nothing differs, and only the probe can know that nobody serves that path.
-        found = await ask("--last", PUBLIC_URL=f"{here}/voice")
+        # Told the same as the server nothing differs, but the server kept what came under a path that it does not serve.
+        found = await ask("--last", "--offline", PUBLIC_URL=f"{here}/voice")
 
     assert named(found) == "url-path-mismatch"
-    assert found["verdict"]["code"] == "CALLPATH003"
+    assert found["verdict"]["code"] == "CALL046"
 
 
 async def test_a_host_that_is_not_the_webhooks(alone: Path, doctor: Callable[[Served], Doctor]) -> None:

@@ -52,6 +52,23 @@ def test_only_an_edge_log() -> None:
     assert 1 == run(str(GOLDEN / "nginx-dead.access.log"), "-q")[0]
 
 
+def test_refused_webhooks_without_a_call() -> None:
+    """The program never had a call: what it said of the webhooks it turned away is the verdict."""
+    code, text = run(str(GOLDEN / "probe-stale-webhooks.log"), "-q")
+
+    assert 1 == code
+    assert text.startswith("webhook-clock-skew: ")
+
+
+def test_a_log_about_something_else() -> None:
+    """Nobody is accused, and what would be needed is said."""
+    code, text = run("-", stdin=b"systemd: Started nginx.\nGET /health 200\n")
+
+    assert 4 == code
+    assert "No line here is about a webhook" in text
+    assert "usual suspects" not in text
+
+
 @pytest.mark.parametrize(
     ("name", "slug"), [("edge-e6-hookredirect", "webhook-redirected"), ("edge-e7-hook404", "webhook-404")]
 )

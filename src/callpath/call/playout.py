@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from callpath.call.symptoms import is_digital_silence
+
 LEAD_MS_MAX = 200.0
 """How far playout may run ahead of the ear. More survives a stalled network; less makes barge-in crisper, since what
 Telnyx already holds must be cleared over there."""
@@ -33,6 +35,9 @@ class Playout:
     def __init__(self, lead_ms_max: float = LEAD_MS_MAX) -> None:
         self.frames_sent = 0
         self.last_sent: bytes | None = None
+        self.sounded = False
+        """Anything but digital silence went out."""
+
         self.underruns = 0
         """How often the ear ran dry although more audio came within the same utterance."""
 
@@ -107,6 +112,7 @@ class Playout:
                 self._queued_ms -= duration_ms
                 self.frames_sent += 1
                 self.last_sent = payload
+                self.sounded = self.sounded or not is_digital_silence(payload)
                 due.append(payload)
         if due:
             del self._queue[: len(due)]

@@ -210,7 +210,10 @@ class MediaStream:
             return []
         events = self._arrived(self._jitter.flush())
         self.closed = True
-        return [*events, StreamClosed(by_stop_frame=False)]
+        return [*events, *self._last_symptoms(), StreamClosed(by_stop_frame=False)]
+
+    def _last_symptoms(self) -> list[StreamEvent]:
+        return [SymptomSeen(symptom) for symptom in self._watch.end()] if self._watch is not None else []
 
     def due_events(self, now_ms: float) -> list[StreamEvent]:
         """Audio that waited for a missing chunk and waits no longer. Call it when `next_event_at_ms` has come."""
@@ -274,7 +277,7 @@ class MediaStream:
             case Stop():
                 events = self._arrived(self._jitter.flush())
                 self.closed = True
-                return [*events, StreamClosed(by_stop_frame=True)]
+                return [*events, *self._last_symptoms(), StreamClosed(by_stop_frame=True)]
             case _:
                 return [self.skip("unknown_event", f"a frame of the unknown kind {message_kind(message)!r} came")]
 
@@ -309,7 +312,7 @@ class MediaStream:
         symptoms = self._watch.look(
             now_ms,
             pcm=self._last_pcm,
-            sent=self.playout.last_sent,
+            sent_sound=self.playout.sounded if self.playout.frames_sent else None,
             frames_sent=self.playout.frames_sent,
             frames_outbound_track=self._counts.frames_outbound_track,
             waiting_ms=waiting_ms,

@@ -21,13 +21,16 @@ from callpath.call.echo import Echo
 SCREEN_FRAMES = 20
 """First so much sound is looked at quickly: nearly always it plainly is what it should be, and that is all."""
 WINDOW_FRAMES = 50
-"""Otherwise a second of it is gathered for the full analysis, as `guess_encoding` was tried with."""
+"""Otherwise a second of it goes to the full analysis, as `guess_encoding` was tried with."""
 WINDOWS_MAX = 3
 """If so many seconds of sound tell nothing, nothing will."""
 
 LIKENESS_MIN, LIKENESS_AHEAD = 0.5, 0.2
 """Sound in the right reading resembles itself one sample later, and in the wrong one less so. Where both are clear the
 full analysis, which takes milliseconds, is spared."""
+
+SILENT_AT_END_S = 3
+"""A stream that is over and carried nothing but digital silence of ours for so long: no voice will come after it."""
 
 SILENT_S = 30
 """Digital silence from the beginning of the stream on; on a phone line even a listening caller is not that quiet."""
@@ -102,8 +105,8 @@ class Watch:
         self._encoding = encoding
         self._bytes_per_s = _BYTES_PER_S[encoding](rate_hz) if encoding in _BYTES_PER_S else None
         self._window: list[bytes] | None = [] if encoding in ("PCMU", "PCMA", "L16") else None
-        self._window_frames = SCREEN_FRAMES
-        self._windows_left = WINDOWS_MAX if self._window is not None else 0
+        self._windows_left = WINDOWS_MAX
+        self._screened = False
         self._told: tuple[str, ...] = ()
         self._bytes = self._frames = self._gaps = 0
         self._last: bytes = b""
@@ -121,7 +124,7 @@ class Watch:
         if self._last_ms is not None and now_ms - self._last_ms > GAP_MS:
             self._gaps += 1
         self._last_ms = now_ms
-        if self._window is not None and len(self._window) < self._window_frames and not _is_digital_silence(payload):
+        if self._window is not None and len(self._window) < WINDOW_FRAMES and not is_digital_silence(payload):
             self._window.append(payload)
 
     def look(
@@ -129,19 +132,20 @@ class Watch:
         now_ms: float,
         *,
         pcm: Pcm | None = None,
-        sent: bytes | None = None,
+        sent_sound: bool | None = None,
         frames_sent: int = 0,
         frames_outbound_track: int = 0,
         waiting_ms: float = 0.0,
         lag_ms: float = 0.0,
         may_analyse: bool = True,
     ) -> list[Symptom]:
-        """What is new. Call it about once a second, with the last frame each way (`pcm` is the caller's, decoded).
+        """What is new. Call it about once a second, with the caller's last frame (`pcm`, decoded), and whether anything
+        but digital silence has been sent (None: nothing at all was).
 
         `may_analyse` False puts off an analysis that takes milliseconds, where `wants_analysis`.
         """
         found = self._content(may_analyse)
-        found += self._silence(sent, frames_sent)
+        found += self._silence(sent_sound, frames_sent)
         found += self._clipping(pcm)
         found += self._arrival(now_ms)
         if frames_outbound_track:
@@ -154,8 +158,15 @@ class Watch:
 
     @property
     def wants_analysis(self) -> bool:
-        """The quick look told nothing."""
-        return self._window is None and self._windows_left > 0
+        """The quick look told nothing, and there is enough sound for the full one."""
+        return self._screened and self._window is not None and len(self._window) >= WINDOW_FRAMES
+
+    def end(self) -> list[Symptom]:
+        """What is sure only once nothing more will come, and the analysis for which the server never had time."""
+        found = self._content(may_analyse=True) if self.wants_analysis else []
+        if self._silent_out >= SILENT_AT_END_S:
+            found += self._tell("SYM006", seconds=self._silent_out)
+        return found
 
     def tell_echo(self, echo: Echo) -> list[Symptom]:
         """The caller's audio holds ours."""
@@ -170,29 +181,29 @@ class Watch:
     # --- what is in the payloads -------------------------------------------------------------------------------------
 
     def _content(self, may_analyse: bool) -> list[Symptom]:
+        """Sound is gathered from the first frame on, and kept until it was judged: a short "hello?" may be all there is."""
         window = self._window
-        if window is None:
-            if self._windows_left and may_analyse:
-                self._window, self._window_frames = [], WINDOW_FRAMES
+        if window is None or len(window) < (WINDOW_FRAMES if self._screened else SCREEN_FRAMES):
             return []
-        if len(window) < self._window_frames:
+        if self._screened and not may_analyse:
             return []
-        self._window = None
         if self._encoding == "L16":
             order = detect_byte_order(window)
             if order is not None:
-                self._windows_left = 0
+                self._window = None
                 return [] if order == self.byte_order else self._tell("SYM002", **{"is": order})
         elif _resembles_itself(b"".join(window), self._encoding):
-            self._windows_left = 0
+            self._window = None
             return []
-        if self._window_frames == SCREEN_FRAMES:
+        if not self._screened:
+            self._screened = True
             return []
         self._windows_left -= 1
+        self._window = [] if self._windows_left else None
         guess = guess_encoding(window)
         if guess.content in ("unknown", "silence") or (self._encoding == "L16" and guess.content.startswith("PCM16")):
             return []
-        self._windows_left = 0
+        self._window = None
         return [] if guess.content == self._encoding else self._wrong_content(guess)
 
     def _wrong_content(self, guess: Guess) -> list[Symptom]:
@@ -203,12 +214,12 @@ class Watch:
 
     # --- how it sounds -----------------------------------------------------------------------------------------------
 
-    def _silence(self, sent: bytes | None, frames_sent: int) -> list[Symptom]:
+    def _silence(self, sent_sound: bool | None, frames_sent: int) -> list[Symptom]:
         """Only from the beginning on: whoever was heard once may be silent as long as he likes."""
         if self._frames and self._silent_in >= 0:
-            self._silent_in = self._silent_in + 1 if _is_digital_silence(self._last) else -1
-        if sent is not None and self._silent_out >= 0:
-            self._silent_out = self._silent_out + 1 if _is_digital_silence(sent) else -1
+            self._silent_in = self._silent_in + 1 if is_digital_silence(self._last) else -1
+        if sent_sound is not None and self._silent_out >= 0:
+            self._silent_out = -1 if sent_sound else self._silent_out + 1
         found: list[Symptom] = []
         if self._silent_in >= SILENT_S and frames_sent == 0:
             found = self._tell("SYM007", seconds=self._silent_in)
@@ -250,7 +261,7 @@ class Watch:
         return found
 
 
-def _is_digital_silence(payload: bytes) -> bool:
+def is_digital_silence(payload: bytes) -> bool:
     """One value over and over, give or take the smallest step, in any encoding with a fixed width."""
     return not payload or len(set(payload[:64])) <= 2
 

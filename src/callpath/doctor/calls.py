@@ -19,6 +19,7 @@ from callpath.doctor.facts import (
     CallFacts,
     FactMissing,
     Facts,
+    LogFacts,
     RefusalFacts,
     ServedFacts,
     TelnyxCallFacts,
@@ -122,6 +123,12 @@ def never(call: CallFacts, *kinds: type[What]) -> bool:
     if not all(call.shows(str(kind.__struct_config__.tag)) for kind in kinds):
         raise FactMissing(CallFacts)
     return True
+
+
+def log_end(facts: Facts) -> int | None:
+    """When the last line of the logs was written; None for a timeline, and where no line has a time."""
+    log = facts.get(LogFacts)
+    return log.until_unix_ms if log is not None and facts[CallFacts].source == "logs" else None
 
 
 def webhooks(call: CallFacts, *events: str) -> tuple[Entry, ...]:
@@ -349,6 +356,20 @@ def no_socket(call: CallFacts) -> Entry | None:
     never(call, SocketReceived)
     failed = webhook(call, "streaming.failed")
     return request if failed is not None or overdue(call, request, SOCKET_MS) else None
+
+
+def refused_upgrade(call: CallFacts, refusals: RefusalFacts, reason: str) -> Refusal | None:
+    """The first upgrade that was refused with `reason` while the call was on, and named one of its ids in the path."""
+    if not call.entries:
+        return None
+    leg = call.state.leg
+    ids = {str(call.session), *((str(leg.leg_id), str(leg.call_control_id)) if leg is not None else ())}
+    begin, end = call.entries[0].at_unix_ms, until_unix_ms(call) + EARLY_END_MS
+    for row in refusals.latest:
+        in_time = row.what == "upgrade" and row.reason == reason and begin <= row.at_unix_ms <= end
+        if in_time and any(known and known in unquote(row.path or "") for known in ids):
+            return row
+    return None
 
 
 def closings(call: CallFacts) -> tuple[tuple[Entry, SocketClosed], ...]:

@@ -64,8 +64,9 @@ def _terminal(diagnosis: Diagnosis, colour: bool, verbose: bool) -> Iterator[str
         yield bold("Not decided.")
     if verdict is not None:
         yield from _explained(diagnosis, verdict, verbose)
-    yield ""
-    yield "The three usual suspects:"
+    if diagnosis.suspects:
+        yield ""
+        yield "The three usual suspects:"
     for suspect in diagnosis.suspects:
         yield from _wrapped(f"{suspect.name}? {suspect.words}", "  ", hanging="    ")
     if diagnosis.proven and (verbose or verdict is None):
@@ -252,7 +253,7 @@ def _markdown(diagnosis: Diagnosis) -> list[str]:
     lines += [
         f"| {s.name} | {s.status} | {s.duration_ms:.0f} | {s.detail.replace('|', '/')} |" for s in diagnosis.steps
     ]
-    lines += ["", "## The three usual suspects", ""]
+    lines += ["", "## The three usual suspects", ""] if diagnosis.suspects else []
     lines += [f"- {suspect.name}? {suspect.words}" for suspect in diagnosis.suspects]
     for title, entries in (
         ("Proven", diagnosis.proven),

@@ -38,6 +38,8 @@ def judge_suspects(facts: Facts, verdict: Found | None) -> tuple[Suspect, ...]:
 def _of_a_call(facts: Facts, verdict: Found | None) -> tuple[Suspect, ...]:
     """The same of a call that was: what its timeline says of them, and a probe's word only where one was made."""
     call = facts[CallFacts]
+    if not call.entries:
+        return ()  # no call: nobody is accused
     names = ("the platform does not do WebSockets", "the carrier cannot reach the URL", "the URL's form is wrong")
     if calls.every(call, SocketReceived, SocketRefused, StreamStarted, FirstInbound):
         words = "No: the socket of this very call came through."

@@ -13,8 +13,9 @@ from functools import partial
 from typing import Protocol
 from urllib.parse import urlsplit
 
+import structlog
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -28,7 +29,7 @@ from callpath.call.watchdog import Patience, parse_refusal, parse_steps
 from callpath.clock import Clock, SystemClock
 from callpath.config import Settings, is_loopback, require_public_url
 from callpath.control import Control
-from callpath.errors import AudioError, ConfigError
+from callpath.errors import AudioError, ConfigError, StoreError
 from callpath.server.examiner import Examine, Examiner
 from callpath.server.handler import App
 from callpath.server.media import AudioEndpoint
@@ -39,11 +40,13 @@ from callpath.server.runner import CallRunner
 from callpath.server.takeup import take_up_call, take_up_calls
 from callpath.server.tokens import CallTokens
 from callpath.server.webhooks import WebhookEndpoint
-from callpath.store.port import CallLog
+from callpath.store.port import CallLog, Refusal
 from callpath.store.sql import open_call_log
 from callpath.wire.document import Json
 from callpath.wire.signature import load_public_key
 from callpath.wire.webhook import Webhook
+
+logger = structlog.get_logger("callpath")
 
 
 class Extra(Protocol):
@@ -211,14 +214,18 @@ async def _no_such_path(scope: Scope, receive: Receive, send: Send) -> None:
         status_code=404,
     )
     if scope["type"] == "websocket":
-        await WebSocket(scope, receive, send).send_denial_response(answer)
+        websocket = WebSocket(scope, receive, send)
+        await _record(websocket, "no_such_path", scope["path"])
+        await websocket.send_denial_response(answer)
     else:
         await answer(scope, receive, send)
 
 
-async def _no_upgrade(_request: Request) -> Response:
+async def _no_upgrade(request: Request) -> Response:
     """An upgrade that lost its headers on the way arrives as a plain GET; "no such path" would send people searching for
     a wrong URL."""
+    token = request.path_params.get("token")
+    await _record(request, "no_upgrade", request.url.path.replace(token, "***") if token else request.url.path)
     return JSONResponse(
         {
             "error": "no_upgrade",
@@ -228,6 +235,22 @@ async def _no_upgrade(_request: Request) -> Response:
         status_code=426,
         headers={"Upgrade": "websocket", "Connection": "Upgrade"},
     )
+
+
+async def _record(asked: HTTPConnection, reason: str, path: str) -> None:
+    """Keep what came in the place of a call's socket, for the doctor. What the doctor itself asks is not kept."""
+    runner: CallRunner | None = getattr(asked.app.state, "runner", None)
+    if runner is None or any(session in path for session in runner.probing):
+        return
+    client = asked.client.host if asked.client else None
+    detail = {
+        "no_such_path": "an upgrade came under a path that is not served",
+        "no_upgrade": "a request without an Upgrade header came under the audio path",
+    }[reason]
+    try:
+        await runner.log.refuse(Refusal(runner.clock.now_unix_ms(), "upgrade", reason, detail, client, path[:400]))
+    except StoreError as error:
+        logger.error("Refusal not stored", event_name="refusal.not_stored", error=str(error))
 
 
 async def _healthz(_request: Request) -> Response:

@@ -914,6 +914,10 @@ def _is_foreign_page(headers: Mapping[str, str]) -> bool:
     )
 
 
+TOLD = ("failure_reason", "hangup_cause", "hangup_source")
+"""Of a webhook, what a log must show so that a verdict can be had from the log alone."""
+
+
 def log_entry(entry: Entry) -> None:
     """One line in the log for one entry of a timeline, under the entry's own name."""
     what = entry.what
@@ -921,6 +925,9 @@ def log_entry(entry: Entry) -> None:
     fields = {}
     if isinstance(what, StreamUrl):
         fields["stream_url"] = what.url
+    elif isinstance(what, WebhookReceived):
+        payload = (what.body.get("data") or {}).get("payload") or {}
+        fields = {name: str(payload[name]) for name in TOLD if payload.get(name)}
     getattr(logger, level)(describe(what), event_name=kind_of(what), **fields, **_ids(entry))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,12 @@ def judged(found: FoundInLogs) -> Judged:
         ("words-10", Stage.STREAM_ACCEPTED, "not decided: stream-connection-failed"),
         ("words-11", Stage.STREAM_STARTING, "streaming-start-refused"),
         ("words-12", Stage.STREAM_ACCEPTED, "not decided: socket-never-came"),
+        ("probe-ivr-by-speak", Stage.CALL_ANSWERED, "not decided: streaming-start-never-sent"),
+        ("probe-ai-refused", Stage.FIRST_INBOUND, "not decided: ai-side-not-ready"),
+        ("probe-ai-lost-later", Stage.FIRST_OUTBOUND, "nothing wrong was seen"),
+        ("probe-kubernetes-no-socket", Stage.STREAM_ACCEPTED, "not decided: socket-never-came"),
+        ("probe-journald-crash", Stage.FIRST_INBOUND, "handler-crashed"),
+        ("probe-cut-at-accepted", Stage.STREAM_ACCEPTED, "not decided: socket-never-came"),
     ],
 )
 def test_recorded_logs(names: str, stage: Stage, verdict: str) -> None:
@@ -96,12 +103,47 @@ def test_recorded_logs(names: str, stage: Stage, verdict: str) -> None:
         ("words-t1-es", "stream-track-invalid"),
         ("words-t2-go", "nothing wrong was seen"),
         ("words-t3-key", "api-key-invalid"),
-        ("words-t4-good-ai-error", "nothing wrong was seen"),
+        ("probe-uvicorn-403", "socket-refused"),
+        ("words-t4-good-ai-error", "not decided: ai-side-not-ready"),
     ],
 )
 def test_the_edge_decides_what_the_application_cannot(names: str, verdict: str) -> None:
     """The same three markers of four, and nine causes: only the edge's rows tell them apart."""
     assert verdict == judged(read(*(GOLDEN / f"{name}.log" for name in names.split()))).word
+
+
+def test_a_log_that_ends_early_is_not_a_socket_that_was_waited_for() -> None:
+    """Whoever cut the log after 50 lines must not be told of ten seconds in which nothing came."""
+    said = judged(read(GOLDEN / "probe-cut-at-accepted.log")).diagnosis.findings[0].finding
+
+    assert "the log ends there" in said.summary
+    assert "Does the log go on?" in said.question
+
+
+def test_no_time_is_told_where_no_line_has_one() -> None:
+    """Order is all that such a log has: "7.2 s after it began" would be made up."""
+    found = read(GOLDEN / "probe-two-calls.log")
+    one = judged(found)
+    texts = [text for item in one.diagnosis.findings for text in (item.finding.summary, *item.finding.evidence)]
+
+    assert ["nothing wrong was seen", "call-already-ended"] == [judge_logged(found, call).word for call in found.calls]
+    assert [] == [text for text in (*texts, *one.diagnosis.proven) if re.search(r"\d s\b", text)]
+    assert "no longer active and can't receive commands." in texts[0]
+
+
+def test_words_of_a_language_that_is_not_known_are_no_fault() -> None:
+    """A stream URL in a log of which nothing else was understood says nothing about the call."""
+    assert "nothing wrong was seen" == judged(read(GOLDEN / "probe-french-good.log")).word
+
+
+def test_1011_of_another_program_is_no_ping_that_was_lost() -> None:
+    """Most frameworks close with 1011 when their handler raised: the network is out of it."""
+    lines = ["call.initiated", "answer ok", "streaming_start ok", "ws connected", "start frame", "received media frame"]
+    times = [*range(len(lines)), 9, 30]
+    texts = [*lines, "ws closed 1011", "call.hangup"]
+    one = judged(read("".join(f"03:04:{at:02d} {text} {CALL}\n" for at, text in zip(times, texts, strict=True))))
+
+    assert "not decided: socket-lost" == one.word
 
 
 @pytest.mark.parametrize("wrap", ["railway export", "railway lines", "docker", "compose", "heroku", "fly", "utf-16"])

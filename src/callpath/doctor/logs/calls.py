@@ -393,7 +393,8 @@ def _anonymous(homeless: list[Seen]) -> list[LoggedCall]:
         begins = item.topic == "incoming" or item.event == "call.initiated"
         same = begun is not None and (item.at_ms or 0) - (begun.at_ms or 0) <= SAME_MS and not ended and begins
         goes_on = item.topic in {"answer.sent", "stream.starting", "webhook"} and item.event not in _LATE
-        if (begins and not same) or (not calls and item.topic in _CALL_TOPICS) or (ended and goes_on):
+        knocks = item.topic == "socket.refused" and _CALLISH.search(item.text) is not None
+        if (begins and not same) or (not calls and (item.topic in _CALL_TOPICS or knocks)) or (ended and goes_on):
             calls.append(LoggedCall(f"call {len(calls) + 1}"))
             ended = False
             begun = item
@@ -401,12 +402,15 @@ def _anonymous(homeless: list[Seen]) -> list[LoggedCall]:
             item.placed = False
             calls[-1].seen.append(item)
             ended = ended or item.topic == "hangup" or item.event == "call.hangup"
-    calls = [call for call in calls if _is_call(call)]
+    calls = [call for call in calls if _is_call(call) or any(item.topic == "socket.refused" for item in call.seen)]
     for call in calls:
         call.near = len(call.seen)
     _span(calls)
     return calls
 
+
+_CALLISH = re.compile(r"media|stream|audio|/ws\b|/calls?/|telnyx|rtp|voice", re.IGNORECASE)
+"""A path that a carrier may have been sent to."""
 
 _LATE = {
     "call.hangup", "call.cost", "call.speak.ended", "call.playback.ended", "call.recording.saved", "streaming.stopped",
@@ -489,7 +493,8 @@ def _with_implied(call: LoggedCall, entries: list[Entry], maker: _Maker) -> list
         if stage in reached:
             continue
         first = next((n for n, entry in enumerate(entries) if isinstance(entry.what, kinds) or (
-            stage is Stage.STREAM_ACCEPTED and _told_of_stream(entry.what))), None)  # fmt: skip
+            stage is Stage.STREAM_ACCEPTED and (_told_of_stream(entry.what) or _missed(call, entry, entries))
+        )), None)  # fmt: skip
         if first is None and stage is Stage.CALL_ANSWERED and not events_by_name:
             first = next(
                 (
@@ -522,6 +527,16 @@ def _with_implied(call: LoggedCall, entries: list[Entry], maker: _Maker) -> list
 def _told_of_stream(what: What) -> bool:
     """Telnyx announces a stream, or its failure, only after it has accepted the request."""
     return isinstance(what, WebhookReceived) and what.event_type in {"streaming.started", "streaming.failed"}
+
+
+def _missed(call: LoggedCall, entry: Entry, entries: list[Entry]) -> bool:
+    """The program itself says that no socket came for the stream it had asked for: nobody awaits one that was refused."""
+    line = call.lines.get(entry.number)
+    if line is None or line.topic != "socket.missing":
+        return False
+    before = [one.what for one in entries if one.number < entry.number]
+    refused = any(isinstance(what, CommandAnswered) and not what.accepted for what in before)
+    return any(isinstance(what, StreamStarting) for what in before) and not refused
 
 
 def _numbered(call: LoggedCall, entries: list[Entry]) -> tuple[Entry, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from callpath.doctor.logs.calls import LoggedCall
 from callpath.doctor.logs.reading import FoundInLogs
 from callpath.doctor.recorded import judge_call
 from callpath.doctor.report import WIDTH, redacted
-from callpath.doctor.verdict import Diagnosis, document
+from callpath.doctor.verdict import Diagnosis, Found, document
 from callpath.timeline import CommandSent, MediaCounted, StreamStarted, describe, kind_of
 
 LINES_MAX = 40
@@ -56,6 +57,8 @@ def judge_logged(found: FoundInLogs, call: LoggedCall) -> Judged:
     verdict = diagnosis.verdict
     if verdict is not None and verdict.rule.code in MEASURED and (found.timeless or guessed):
         diagnosis = replace(diagnosis, verdict=None, findings=(), healthy=None)
+    if found.timeless:
+        diagnosis = _untimed(diagnosis)
     body = any(isinstance(entry.what, CommandSent) and entry.what.body for entry in call.entries)
     if diagnosis.healthy and not call.ours and not body:
         diagnosis = replace(
@@ -66,6 +69,37 @@ def judge_logged(found: FoundInLogs, call: LoggedCall) -> Judged:
             ),
         )
     return Judged(call, diagnosis)
+
+
+def _untimed(diagnosis: Diagnosis) -> Diagnosis:
+    """The same without times: those of the entries were made up, so that they have an order."""
+
+    made: dict[int, Found] = {}  # the verdict is one of the findings, and is told from them by identity
+
+    def found(one: Found) -> Found:
+        said = one.finding
+        made[id(one)] = made.get(id(one)) or replace(
+            one,
+            finding=replace(said, summary=_no_time(said.summary), evidence=tuple(map(_no_time, said.evidence))),
+        )
+        return made[id(one)]
+
+    return replace(
+        diagnosis,
+        verdict=found(diagnosis.verdict) if diagnosis.verdict is not None else None,
+        findings=tuple(map(found, diagnosis.findings)),
+        notes=tuple(map(found, diagnosis.notes)),
+        steps=tuple(replace(step, detail=_no_time(step.detail), duration_ms=0.0) for step in diagnosis.steps),
+        proven=tuple(map(_no_time, diagnosis.proven)),
+    )
+
+
+def _no_time(text: str) -> str:
+    return re.sub(
+        r"\b\d+(?:\.\d+)? s\b",
+        "some time",
+        re.sub(r"^[+-]\d+\.\d+ s  |, \d+\.\d+ s into the call$|: \+\d+\.\d+ s$", "", text),
+    )
 
 
 def choose(judged: list[Judged]) -> Judged | None:
@@ -148,8 +182,15 @@ def _files(found: FoundInLogs) -> Iterator[str]:
 def _calls(found: FoundInLogs, judged: list[Judged], chosen: Judged | None) -> Iterator[str]:
     if not judged:
         yield "No call was found."
+        if not found.row_count and not found.refusal_count:
+            yield from _wrapped(
+                "No line here is about a webhook, a command or a WebSocket. What is needed is the log of the program that "
+                "takes the calls, over the time of a call, and that of the edge before it.",
+                "",
+            )
         if found.refusal_count:
-            yield f"{found.refusal_count} webhooks were refused; the last: {found.refusals[-1].detail[:120]}"
+            last = found.refusals[-1].detail[:120]
+            yield from _wrapped(f"{found.refusal_count} webhooks were refused; the last: {last}", "")
         return
     older = len(found.calls) - len(judged)
     yield f"{len(found.calls)} call{'s' if len(found.calls) > 1 else ''}" + (

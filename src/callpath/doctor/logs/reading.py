@@ -45,11 +45,16 @@ NOISY = {"media.in", "media.out", "alive", "socket.closed", "webhook.refused"}
 NOISY_MAX = 3
 """Of lines that come with every frame so many are kept in a row."""
 
-_PROCESS = {"listening", "crash", "out of memory", "restart", "stopping", "dropped"}
+_PROCESS = {"listening", "crash", "out of memory", "restart", "stopping", "dropped", "provider failed"}
 _MAY_LINK = re.compile(r"v[23](?::|%3[aA])|call[_ -]?(?:session|leg)|stream[_ -]?id", re.IGNORECASE)
 _FAILURES = {"stream.failed", "answer.failed", "handler.failed"}
 _ERROR = re.compile(r"\bcode['\"]?\s*[:=]\s*['\"]?\d{5}\b|\berror\b.{0,40}\b4\d\d\b", re.IGNORECASE)
 """What Telnyx said, printed by a client before its caller says what failed."""
+
+_STALE = re.compile(
+    r"timestamp[^.]{0,40}(?:old|stale|outside|expired|out of|tolerance|future)|too old|clock", re.IGNORECASE
+)
+"""What verifiers say of a time that they do not believe."""
 
 _CONTINUES = re.compile(r"^(?:\s{2,}|\t|[}\])]|at \S|Caused by|\.\.\. \d+ more|Traceback \(most recent)")
 _ACCESS = re.compile(
@@ -462,7 +467,7 @@ class LogReader:
                 self._dropped = True
             return
         if name == "webhook.refused":
-            self._refuse(at_ms, "webhook", "invalid_signature", text)
+            self._refuse(at_ms, "webhook", "stale" if _STALE.search(text) else "bad_signature", text)
         item = Seen(
             order=self._order, file=record.file, number=record.number, at_ms=at_ms, topic=name,
             text=text[:TEXT_CHARS_MAX], block=block, event=topic.event if topic is not None else "",

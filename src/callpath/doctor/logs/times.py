@@ -52,6 +52,8 @@ class Clockwork:
 
     def at(self, own: Stamp | None, platform: Stamp | None) -> int | None:
         """When the line was written, in Unix ms; None where nothing says."""
+        if own is None and platform is not None and not platform.dated:
+            own, platform = platform, None  # syslog's stamp has no year: a time of day is still a time
         stamp_ms = platform.unix_ms if platform is not None and platform.dated else None
         if own is not None:
             at_ms = self._own_time(own, stamp_ms)

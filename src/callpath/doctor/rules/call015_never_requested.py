@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import COMMAND_MS, accepted, asked, every, first, overdue, show, waited_ms, webhook
+import re
+from typing import cast
+
+from callpath.doctor.calls import (
+    COMMAND_MS,
+    accepted,
+    asked,
+    event_of,
+    every,
+    first,
+    overdue,
+    show,
+    waited_ms,
+    webhook,
+    webhooks,
+)
 from callpath.doctor.facts import CallFacts, FactMissing, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import ANSWERED, ASKED, a_call, hung_up
-from callpath.timeline import FirstInbound, HandlerFailed, SocketReceived, StreamStarted
+from callpath.timeline import FirstInbound, HandlerFailed, SocketReceived, StreamStarted, WebhookReceived
+
+_BY_TELNYX = re.compile(
+    r"call\.(?:speak|playback|gather|dtmf|recording|transcription|machine|bridged|enqueued|conversation|refer)\b"
+)
+"""Events of calls that need no stream of ours."""
 
 
 def check(facts: Facts) -> Finding | None:
@@ -24,6 +44,15 @@ def check(facts: Facts) -> Finding | None:
     if not overdue(known, answered_at, COMMAND_MS):
         return None
     failed = first(known, HandlerFailed)
+    by_telnyx = [entry for entry in webhooks(known) if _BY_TELNYX.match(event_of(cast(WebhookReceived, entry.what)))]
+    if known.source == "logs" and by_telnyx:
+        return Finding(
+            "the call was answered and served by Telnyx itself (speak, playback, gather, …), and no line asks for a stream",
+            show(known, answered_at, *by_telnyx[:2], webhook(known, "call.hangup")),
+            kind="limited",
+            question="Is the program meant to stream audio on this call? If not, nothing is wrong. If it is, "
+            "streaming_start was never sent.",
+        )
     return Finding(
         f"call.answered came, and no streaming_start followed in {waited_ms(known, answered_at) / 1000:.1f} s; no "
         "stream_url "

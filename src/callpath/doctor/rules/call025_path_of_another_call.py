@@ -20,7 +20,9 @@ def check(facts: Facts) -> Finding | None:
     rows = [
         row
         for row in refusals_seen.latest
-        if row.what == "upgrade" and begin <= row.at_unix_ms <= until_unix_ms(known) + EARLY_END_MS
+        if row.what == "upgrade"
+        and row.reason not in ("no_such_path", "no_upgrade")
+        and begin <= row.at_unix_ms <= until_unix_ms(known) + EARLY_END_MS
     ]
     leg = known.state.leg
     ids = {str(known.session): "its own call_session_id"}

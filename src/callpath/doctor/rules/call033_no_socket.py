@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from callpath.doctor.calls import (
     CANDIDATES,
+    SOCKET_MS,
+    ended_unix_ms,
+    log_end,
     no_socket,
     probed_evidence,
     show,
@@ -28,9 +31,16 @@ def check(facts: Facts) -> Finding | None:
         return None
     way = facts.get(WayFacts)
     announced = webhook(known, "streaming.started")
+    ends = log_end(facts)
+    short = ends is not None and ended_unix_ms(known) is None and ends - request.at_unix_ms < SOCKET_MS
+    url = url_asked(known) or "the stream URL"
     return Finding(
-        f"Telnyx accepted the request for the stream, and in {waited_ms(known, request) / 1000:.1f} s no upgrade for "
-        f"{url_asked(known) or 'the stream URL'} reached this server"
+        (
+            f"Telnyx accepted the request for the stream, and the log ends there, without an upgrade for {url}"
+            if short
+            else f"Telnyx accepted the request for the stream, and in {waited_ms(known, request) / 1000:.1f} s no upgrade "
+            f"for {url} reached this server"
+        )
         + (" (streaming.started came, which is sent before the socket and proves nothing)" if announced else "")
         + way_now(way),
         (
@@ -43,7 +53,8 @@ def check(facts: Facts) -> Finding | None:
         candidates=CANDIDATES
         if way is not None and way.through
         else ("tcp-timeout-firewall-drop", "tls-untrusted-root", "proxy-upgrade-headers-stripped", *CANDIDATES),
-        question=way_question(way, url_asked(known)),
+        question=("Does the log go on? The socket may stand in what is missing. " if short else "")
+        + way_question(way, url_asked(known)),
     )
 
 

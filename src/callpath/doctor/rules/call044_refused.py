@@ -24,7 +24,7 @@ def check(facts: Facts) -> Finding | None:
     entry, what = found[-1]
     return Finding(
         f"the upgrade reached the application and was answered {what.status} {what.reason}: {what.detail}".rstrip(": "),
-        (*show(known, entry), f"from {what.client}, path {what.path}"),
+        (*show(known, entry), f"from {what.client or 'unknown'}, path {what.path or 'unknown'}"),
         confidence="high" if what.detail or what.reason else "medium",
     )
 

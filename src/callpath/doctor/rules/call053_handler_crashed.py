@@ -26,8 +26,11 @@ def check(facts: Facts) -> Finding | None:
         return Finding(
             f"the handler raised {what.error} when the call was over already", show(known, crash), kind="note"
         )
+    ours = known.source == "timeline"
     return Finding(
-        f"the handler raised {what.error}{after}, and the call was hung up", (*show(known, begun, crash), *frames[-3:])
+        f"the handler raised {what.error}{after}" + (", and the call was hung up" if ours else ""),
+        (*show(known, begun, crash), *frames[-3:]),
+        fix="" if ours else "Mend what the last line of the traceback names.",
     )
 
 
@@ -37,9 +40,8 @@ RULE = Rule(
     title="The application's handler raised an error",
     layer="handler",
     owner="you",
-    why="The stream was there and worked; the code that was to use it failed. callpath hangs up then, since "
-    "nobody is left to "
-    "talk to the caller.",
+    why="The stream was there and worked; the code that was to use it failed, and nobody is "
+    "left to talk to the caller. (A callpath server hangs up then.)",
     fix="Mend what the last line of the traceback names (callpath calls show ID --json has all of it).",
     check=check,
     examples=(

@@ -27,7 +27,11 @@ def check(facts: Facts) -> Finding | None:
     return Finding(
         "; ".join(words),
         show(known, bursts, *every(known, MediaCounted)[-1:]),
-        kind="fault" if share >= FAULT_SHARE else "note",
+        kind="fault" if share >= FAULT_SHARE else "limited" if bursts is not None else "note",
+        question="Was the talk slow or broken? Bursts come from the way (a proxy that collects what it forwards, a lossy "
+        "network), or from a machine too busy to read in time: look at its load at that second."
+        if bursts is not None
+        else "",
     )
 
 

@@ -15,6 +15,8 @@ def check(facts: Facts) -> Finding | None:
     lost = broken_off(known)
     if lost is None or lost[1].by == "peer" or lost[1].code != 1011:
         return None
+    if known.source == "logs" and lost[1].by != "us":
+        return None  # in other programs 1011 is an error of their own
     entry, what = lost
     return Finding(
         f"nothing came on the socket for a whole ping interval, not even an answer to our ping: closed with {what.code}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import ended_unix_ms, show
+from callpath.doctor.calls import ended_unix_ms, log_end, show
 from callpath.doctor.facts import CallFacts, FactMissing, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -17,6 +17,8 @@ def check(facts: Facts) -> Finding | None:
     if known.source == "logs" and not known.shows("webhook.received"):
         raise FactMissing(CallFacts)
     missing = known.state.missing_stage()
+    if known.source == "logs":
+        quiet_s = max(0, (log_end(facts) or 0) - (known.state.last_unix_ms or 0)) / 1000
     far = "audio flows both ways" if missing is None else f"not reached yet: {missing.label}"
     return Finding(
         f"the call has not ended, as far as is known; {far}; the last entry is {quiet_s:.0f} s old",

@@ -24,6 +24,8 @@ def check(facts: Facts) -> Finding | None:
     missing = call.state.missing_stage()
     if missing is None:
         return None
+    if call.source == "logs" and not call.state.stages:
+        return None  # nothing about a call was understood: of that nothing can be wrong
     if call.source == "logs" and missing in _KINDS and not call.shows(_KINDS[missing]):
         return None  # it may have happened: nothing is known to be wrong
     shown = missing is Stage.WEBHOOK_RECEIVED or call.source == "timeline"

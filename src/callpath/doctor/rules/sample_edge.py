@@ -7,6 +7,7 @@ from callpath.doctor.rules.sample_call import (
     ANSWERED,
     BEGIN_UNIX_MS,
     BOTH_WAYS,
+    HEARD,
     HOST,
     SESSION,
     TAKEN,
@@ -76,4 +77,16 @@ def stopped_in_call(at_ms: int = 10_000) -> Facts:
     return Facts(
         call(BOTH_WAYS, (20_000, hung_up()), source="logs"),
         LogFacts(formats=("text",), lines=100, process=(line,)),
+    )
+
+
+def logged(*process: str, spoke: bool = False) -> Facts:
+    """A call in a log, with the caller's audio coming in (and ours out), and lines about the process at its beginning."""
+    lines = tuple(
+        LogLine(BEGIN_UNIX_MS + 900, text.partition(":")[0], text.partition(": ")[2], number)
+        for number, text in enumerate(process, 1)
+    )
+    return Facts(
+        call(BOTH_WAYS if spoke else HEARD, (20_000, hung_up()), source="logs"),
+        LogFacts(formats=("text",), lines=9, process=lines),
     )
