@@ -89,8 +89,6 @@ async def test_nothing_private_is_told(tmp_path: Path) -> None:
             ["calls"],
             ["calls", "show", session],
             ["calls", "show", helped.call.leg.call_session_id],
-            ["calls", "show", "nobody"],
-            ["doctor", "call", session, "--offline"],
             ["doctor", "call", session, "--offline", "--json"],
             ["doctor", "call", session, "--offline", "--report", "report.md", "-v"],
             ["config"],
