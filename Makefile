@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check serve web web-test screenshots bench lab lab-ci docs format clean help
+.PHONY: demo test check serve web web-test screenshots bench soak lab lab-ci docs format clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make serve   the call server with the echo handler (settings from .env)"
 	@echo "make web     the dashboard's pages, after a change below web/ (needs Node)"
 	@echo "make bench   speed, side by side with others"
+	@echo "make soak    faults, load and fuzz in numbers, about an hour"
 	@echo "make lab     the doctor against real software that was set wrong on purpose"
 
 $(READY): pyproject.toml
@@ -55,6 +56,9 @@ screenshots: $(READY)
 
 bench: $(READY)
 	@$(BIN)/python bench/media.py
+
+soak: $(READY)
+	@timeout 80m $(BIN)/python -m tests.soak --report soak-report.txt
 
 lab: $(READY)
 	@tests/lab/install.sh

@@ -7,6 +7,7 @@ it is the event name in the logs.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -425,8 +426,21 @@ def _storable(value: Any) -> Any:
             return value
 
 
+_NUMBER = re.compile(r"(?:\+|%2B)\d{7,15}(?!\d)")
+
+
+def without_numbers(text: str) -> str:
+    """`text` that somebody else wrote (an exception, an answer of Telnyx's), with no phone number in it."""
+    return _NUMBER.sub("[number]", text)
+
+
 def describe(what: What) -> str:
-    """One line for people. No phone number, digit or token stands in it."""
+    """One line for people. No phone number, digit or token stands in it: what exceptions, settings and Telnyx's answers
+    say is shown without them."""
+    return without_numbers(_describe(what))
+
+
+def _describe(what: What) -> str:
     match what:
         case WebhookReceived():
             return f"Webhook {what.event_type}" + (", missed and fetched from Telnyx" if what.fetched else "")

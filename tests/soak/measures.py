@@ -21,7 +21,7 @@ async def _webhooks(folder: Path, short: bool) -> Sequence[Figure]:
 
 
 async def _kills(folder: Path, short: bool) -> Sequence[Figure]:
-    return await traffic.kills(folder, 3 if short else 200)
+    return await traffic.kills(folder, 2 if short else 200)
 
 
 async def _rolling(folder: Path, short: bool) -> Sequence[Figure]:

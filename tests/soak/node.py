@@ -40,7 +40,7 @@ class Node:
         self.port = free_port()
         self._handler = handler
         self._data_dir = data_dir
-        self._env = {
+        self.environment = {
             "TELNYX_API_KEY": API_KEY,
             "TELNYX_PUBLIC_KEY": public_key_text(KEY),
             "TELNYX_API_BASE": api_base,
@@ -70,7 +70,7 @@ class Node:
         with self.output.open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "callpath", "serve", self._handler),
-                env=os.environ | self._env,
+                env=os.environ | self.environment,
                 cwd=self._data_dir,
                 stdout=output,
                 stderr=output,

@@ -902,7 +902,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "text/event-stream": unknown;
                 };
             };
             /** @description Validation Error */
@@ -934,7 +934,8 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "text/html": unknown;
+                    "text/markdown": unknown;
                 };
             };
             /** @description Validation Error */
@@ -966,7 +967,8 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "text/html": unknown;
+                    "text/markdown": unknown;
                 };
             };
             /** @description Validation Error */

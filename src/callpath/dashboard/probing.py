@@ -41,6 +41,8 @@ REPORTS_MAX = 20
 
 Timeline = Callable[[str], Awaitable[tuple[CallSession, list[Entry]]]]
 Format = Literal["html", "md"]
+EVENTS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
+REPORT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/html": {}, "text/markdown": {}}}}
 
 
 def add_routes(api: FastAPI, dashboard: Dashboard, timeline: Timeline, *, masked: bool) -> None:
@@ -49,7 +51,7 @@ def add_routes(api: FastAPI, dashboard: Dashboard, timeline: Timeline, *, masked
     reports: OrderedDict[str, Diagnosis] = OrderedDict()
     running: set[str] = set()
 
-    @api.post("/doctor/probe", operation_id="probe")
+    @api.post("/doctor/probe", operation_id="probe", response_class=Response, responses=EVENTS)
     async def probe(asked: HttpRequest, session: Annotated[str | None, Query(max_length=400)] = None) -> Response:
         """Probe this server's audio URL, or the one that a call was given. Server-sent events: `url`, `step` for each
         layer, `diagnosis` with the document and an `id` for its report."""
@@ -83,14 +85,16 @@ def add_routes(api: FastAPI, dashboard: Dashboard, timeline: Timeline, *, masked
 
         return Telling(look)
 
-    @api.get("/doctor/reports/{name}.{format}", operation_id="getReport")
+    @api.get("/doctor/reports/{name}.{format}", operation_id="getReport", response_class=Response, responses=REPORT)
     async def report(name: str, format: Format) -> Response:  # noqa: A002  as it stands in the URL
         """The report of a probe, without secrets and numbers: safe to share."""
         if name not in reports:
             raise HTTPException(404, "this report is gone: probe again")
         return _file(f"probe.{format}", _report(reports[name], door.probe_token, format))
 
-    @api.get("/calls/{identifier}/report.{format}", operation_id="getCallReport")
+    @api.get(
+        "/calls/{identifier}/report.{format}", operation_id="getCallReport", response_class=Response, responses=REPORT
+    )
     async def call_report(identifier: str, format: Format) -> Response:  # noqa: A002
         """The report of a call: the doctor's word, where it has one, and the timeline in lines."""
         call, entries = await timeline(identifier)

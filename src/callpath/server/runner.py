@@ -63,6 +63,7 @@ from callpath.timeline import (
     What,
     describe,
     kind_of,
+    without_numbers,
 )
 from callpath.wire.command import Command, Hangup, read_command
 from callpath.wire.document import Json, write
@@ -781,7 +782,7 @@ class LiveCall:
                 latency_ms=error.latency_ms,
                 attempts=error.attempts,
                 error_code=error.code,
-                error_detail=error.detail,
+                error_detail=error.detail and without_numbers(error.detail),
             )
             self.note(answered)
             raise
@@ -880,8 +881,9 @@ class LiveCall:
             self.note(HandlerEnded(cancelled=True))
             raise
         except Exception as error:
-            text = f"{type(error).__name__}: {error}"
-            self.note(HandlerFailed(error=text, traceback="".join(traceback.format_exception(error))))
+            text = without_numbers(f"{type(error).__name__}: {error}")
+            told = without_numbers("".join(traceback.format_exception(error)))
+            self.note(HandlerFailed(error=text, traceback=told))
         else:
             self.note(HandlerEnded())
         finally:
