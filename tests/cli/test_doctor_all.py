@@ -28,6 +28,8 @@ def test_a_new_user_is_told_what_to_set(run: Run) -> None:
     assert told.exit_code == 3
     assert "✗ configuration" in told.stdout
     assert told.stdout.count("\n  - ") == 3
+    assert "TELNYX_PUBLIC_KEY  the same page, Public Key" in told.stdout
+    assert max(map(len, told.stdout.splitlines())) <= 80
 
 
 @pytest.mark.usefixtures("settings")

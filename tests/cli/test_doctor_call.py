@@ -45,6 +45,7 @@ from tests.store.entries import entry
 Doctor = Callable[..., Awaitable[Any]]
 
 CRASHES, WORDLESS, BLOCKS, TELLS = "+15555550101", "+15555550102", "+15555550103", "+15555550104"
+ZEROS = "+15555550105"
 
 
 def a_bot() -> App:
@@ -60,7 +61,7 @@ def a_bot() -> App:
                 return
             case number if number == TELLS:
                 call.note("the caller said: my card is 4111 1111 1111 1111, I am Ada Lovelace")
-        await call.play(tone(440, duration_ms=300))
+        await call.play(tone(440, duration_ms=300) * (call.facts.from_ != ZEROS))
         async for _ in call.audio:
             if call.facts.from_ == BLOCKS:
                 time.sleep(0.9)
@@ -177,6 +178,23 @@ async def test_what_happens_on_the_way(alone: Path, doctor: Callable[[Served], D
     assert "The way is open now" in found["never_connects"]["undecided"]["summary"]
     assert found["never_connects"]["call"]["missing_stage"] == "socket"
     assert not [item for one in found.values() for item in one["not_checked"] if item["crashed"]]
+
+
+async def test_how_it_sounds(alone: Path, doctor: Callable[[Served], Doctor]) -> None:
+    """Frames flowed both ways, and nobody understood a word: that is not healthy."""
+    async with serving(a_bot(), alone) as served:
+        faults = {"law": ["wrong_codec=PCMA"], "bursts": ["chunks_bursty=400"]}
+        calls = {name: await served.telnyx.call(say=hello_wav(), faults=fault) for name, fault in faults.items()}
+        calls["zeros"] = await served.telnyx.call(ZEROS, say=hello_wav())
+        for caller in calls.values():
+            await served.until_kind(session_of(caller), FirstOutbound)
+        await a_while(4.2)
+        await over(served, *calls.values())
+        await asyncio.gather(*(served.until_kind(session_of(caller), MediaSymptom) for caller in calls.values()))
+        ask = doctor(served)
+        found = {name: named(await ask(session_of(caller), "--offline")) for name, caller in calls.items()}
+
+    assert found == {"law": "codec-alaw-as-ulaw", "bursts": "media-lost-or-late?", "zeros": "sends-silence"}
 
 
 async def test_what_the_handler_does(alone: Path, doctor: Callable[[Served], Doctor]) -> None:

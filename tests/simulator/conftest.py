@@ -51,6 +51,13 @@ def echo_bot() -> Iterator[Foreign]:
 
 
 @pytest.fixture
+def menu_bot() -> Iterator[Foreign]:
+    """It needs no stream."""
+    with foreign("menu") as bot:
+        yield bot
+
+
+@pytest.fixture
 def talking_bot() -> Iterator[Foreign]:
     """It greets, stops when it is interrupted, and answers."""
     with foreign("talk") as bot:

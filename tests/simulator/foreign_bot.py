@@ -1,8 +1,9 @@
 """A voice bot that knows nothing of callpath: standard library and `websockets`, threads, no signature check.
 
-    python foreign_bot.py echo|talk      prints one line of JSON: where its webhook is
+    python foreign_bot.py echo|talk|menu prints one line of JSON: where its webhook is
 
 `echo` sends everything back. `talk` greets, stops when it is talked over, and answers 300 ms after the caller stopped.
+`menu` has no stream: it lets Telnyx speak, and hangs up.
 """
 
 from __future__ import annotations
@@ -49,7 +50,12 @@ class Hook(BaseHTTPRequestHandler):
         actions = f"/calls/{payload['call_control_id']}/actions"
         if event["event_type"] == "call.initiated" and payload["direction"] == "incoming":
             threading.Thread(target=api, args=(f"{actions}/answer", {}), daemon=True).start()
-        if event["event_type"] == "call.answered":
+        if event["event_type"] == "call.answered" and sys.argv[1] == "menu":
+            menu = {"payload": "Good-bye.", "voice": "female", "language": "en-US"}
+            threading.Thread(target=api, args=(f"{actions}/speak", menu), daemon=True).start()
+        elif event["event_type"] == "call.speak.ended":
+            threading.Thread(target=api, args=(f"{actions}/hangup", {}), daemon=True).start()
+        elif event["event_type"] == "call.answered":
             start = STREAM | {"stream_url": media_url}
             threading.Thread(target=api, args=(f"{actions}/streaming_start", start), daemon=True).start()
 

@@ -105,6 +105,15 @@ def test_a_newcomer_hears_his_bot(talking_bot: Foreign, tmp_path: Path) -> None:
     assert caller.any() and bot.any()
 
 
+def test_a_menu_without_a_stream_is_no_failure(menu_bot: Foreign, tmp_path: Path) -> None:
+    """An IVR that lets Telnyx speak works as it should: nobody must be told that a stream is missing."""
+    arguments = ["call", "--webhook", menu_bot.webhook, "--port", str(menu_bot.port), "--expect-audio"]
+    result = CliRunner().invoke(app, [*arguments, "--record", str(tmp_path / "out.wav")])
+
+    assert (0, True) == (result.exit_code, "No stream was asked for" in result.stdout), result.output
+    assert read_wav_sides(tmp_path / "out.wav")[0][1].any()
+
+
 def test_the_program_dials(echo_bot: Foreign, tmp_path: Path) -> None:
     """An outbound bot, made to dial by its own URL; JUnit says the same as the exit code."""
     address = ["--dial-url", echo_bot.dial, "--webhook", echo_bot.webhook, "--port", str(echo_bot.port)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import textwrap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +18,17 @@ if TYPE_CHECKING:
     from callpath.doctor.verdict import Diagnosis
 
 Status = Literal["ok", "problem", "not decided", "not asked"]
+WIDTH = 80
+_WHERE_FROM = """
+Fix:
+  TELNYX_API_KEY     Telnyx portal, Keys & Credentials, API Keys: KEY…
+  TELNYX_PUBLIC_KEY  the same page, Public Key: 44 characters, ends in =
+  PUBLIC_URL         where the world reaches this server: https://HOST
+
+Export them, or write them into a file .env here; then run this again.
+Without an account: `callpath simulate` plays Telnyx on this machine, and prints
+the settings for it.
+"""
 MARKS = {"ok": "✓", "problem": "✗", "not decided": "?", "not asked": "-"}
 
 
@@ -58,7 +70,7 @@ def everything(*, offline: bool, as_json: bool, verbose: bool) -> None:
         ]
         if missing:
             words = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set"
-            told = f"{words}. `callpath serve` cannot take calls without.\n"
+            told = textwrap.fill(f"{words}. `callpath serve` cannot take calls without.", WIDTH) + f"\n{_WHERE_FROM}"
             say(Part("configuration", "problem", words, Exit.CONFIGURATION, told))
         else:
             say(Part("configuration", "ok", "all that a call needs is set"))

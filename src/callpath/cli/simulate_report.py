@@ -118,7 +118,10 @@ def print_call(call: CallResult, recording: Path | None = None) -> None:
         typer.echo(f"Recording: {recording} (left: the caller, right: what he heard)")
     for sentence in call.sentences:
         typer.echo(sentence)
-    if not call.sentences and stream["opened_at_ms"] is None:
+    by_telnyx = any(one["name"].startswith(("speak", "playback", "gather")) for one in report["commands"])
+    if not call.sentences and stream["opened_at_ms"] is None and by_telnyx:
+        typer.echo("No stream was asked for: Telnyx itself spoke or listened for the program.")
+    elif not call.sentences and stream["opened_at_ms"] is None:
         typer.echo("The program dialled, and was turned away as asked for.")
     elif not call.sentences:
         typer.echo(f"Every stage was reached{'' if report['ear']['heard_ms'] else ', but nothing was heard'}.")

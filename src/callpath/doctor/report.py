@@ -334,6 +334,7 @@ _STYLE = (
     "body{font:16px/1.5 system-ui;max-width:52rem;margin:2rem auto;padding:0 1rem}"
     "pre,code{background:#f3f3f3;padding:.1em .3em;white-space:pre-wrap}"
     "td{border-top:1px solid #ddd;padding:.2em .6em;vertical-align:top}"
+    "td:first-child{white-space:nowrap}"
 )
 
 

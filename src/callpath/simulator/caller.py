@@ -433,6 +433,8 @@ class Caller:
         if not call.streams:
             if refused is not None:
                 return f"The call was answered, but no stream was started: {_refusal(refused)}."
+            if self.served_by_telnyx:
+                return None
             return "The call was answered, but nobody asked for a stream (no streaming_start, no stream_url in answer)."
         stream = call.streams[-1]
         problem = self._failed.get(stream.request.stream_id)
@@ -446,6 +448,11 @@ class Caller:
         if counters.packets_played == 0 and request.mode == "rtp" and counters.errors_out:
             return f"Nothing was heard: {self.problems[-1] if self.problems else 'frames were refused'}."
         return None
+
+    @property
+    def served_by_telnyx(self) -> bool:
+        """A menu without a stream: Telnyx itself was asked to speak, to play or to listen."""
+        return not self.call.streams and any(one.name in _WITHOUT_STREAM and not one.codes for one in self.commands)
 
     @property
     def unreachable(self) -> bool:
@@ -829,6 +836,10 @@ def _delivery(seen: WebhookSeen) -> str:
 
 def _status(attempt: DeliveryAttempt) -> int | None:
     return attempt.http.response.status if attempt.http and attempt.http.response else None
+
+
+_WITHOUT_STREAM = {"speak", "playback_start", "gather", "gather_using_speak", "gather_using_audio"}
+"""Commands by which a program talks with a caller and needs no stream."""
 
 
 def _refusal(command: CommandSeen) -> str:

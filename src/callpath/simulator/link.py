@@ -229,7 +229,9 @@ class SlowReader(Fault):
     frames_per_s: float = 10.0
     NAME, SIDE = "slow_reader", "connection"
     MUST = "Bound what it queues, count what it drops, and keep other calls in time."
-    CAUSE = "send-too-slow-underrun, owned by the network"
+    CAUSE = (
+        "send-too-slow-underrun, owned by the network, once TCP takes no more; until then none, only the ear is late"
+    )
 
     def read_pause_ms(self, open_ms: float) -> float:
         return 1_000.0 / max(self.frames_per_s, 0.001)
@@ -243,7 +245,7 @@ class Stalls(Fault):
     after_ms: float = 1_000.0
     NAME, SIDE = "stalls", "connection"
     MUST = "Catch up without speeding the audio up or holding a second of lag for ever."
-    CAUSE = "SYM011 bursts"
+    CAUSE = "none for a single one, counted as an underrun; SYM011 bursts where they come again and again"
 
     def carry(self, frame: Frame, rng: random.Random) -> list[Frame]:
         stalled = self.after_ms <= frame.at_ms < self.after_ms + self.for_ms

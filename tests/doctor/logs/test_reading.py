@@ -76,6 +76,9 @@ def judged(found: FoundInLogs) -> Judged:
         ("probe-ai-lost-later", Stage.FIRST_OUTBOUND, "nothing wrong was seen"),
         ("probe-kubernetes-no-socket", Stage.STREAM_ACCEPTED, "not decided: socket-never-came"),
         ("probe-journald-crash", Stage.FIRST_INBOUND, "handler-crashed"),
+        ("probe-redis-down-but-good", Stage.FIRST_OUTBOUND, "nothing wrong was seen"),
+        ("probe-syslog-over-midnight", Stage.FIRST_OUTBOUND, "nothing wrong was seen"),
+        ("probe-key-401", Stage.WEBHOOK_RECEIVED, "api-key-invalid"),
         ("probe-cut-at-accepted", Stage.STREAM_ACCEPTED, "not decided: socket-never-came"),
     ],
 )
@@ -118,6 +121,11 @@ def test_a_log_that_ends_early_is_not_a_socket_that_was_waited_for() -> None:
 
     assert "the log ends there" in said.summary
     assert "Does the log go on?" in said.question
+
+
+def test_a_status_is_the_one_in_the_log() -> None:
+    """Whoever reads 422 where his log says 401 looks for the wrong thing."""
+    assert "401 10009" in judged(read(GOLDEN / "probe-key-401.log")).diagnosis.findings[0].finding.summary
 
 
 def test_no_time_is_told_where_no_line_has_one() -> None:

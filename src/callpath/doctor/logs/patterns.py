@@ -104,7 +104,7 @@ PATTERNS: tuple[Pattern, ...] = (
     # --- frames -----------------------------------------------------------------------------------------------------------
     _row("stream.started", "start stream", r"(?:\bevent\b|\bframe\b|\bmessage\b|\btype\b)['\"]?[:= ]+['\"]?start\b|\bstart['\"]? (?:event|frame|message)\b|(?:received|got|processing|handling|telnyx|ws\]|web~?socket\]?:?)[ :\-]{1,3}['\"]?start['\"]?(?: |$|:|,)|stream(?:ing)? (?:has )?start(?:ed)?\b.{0,120}(?:stream~?id|stream~?sid|encoding|media~format|sample~rate|call~?control~?id|callcontrolid)|stream(?:ing)? start(?:ed)? ?[:\-(]? ?[\[(]?[0-9a-f]{8}-[0-9a-f]{4}|media~format\b.{0,40}(?:encoding|pcm|l16|g722|opus)|(?:incoming |media )?stream (?:has )?started$|\bstream~?sid\b ?[:=]", r"streaming~start\b|call started|session started|transcri|recording|speak|playback|\bsuccess\w*\b|result|bidirectional~(?:mode|codec)|actions/", sockets=True),
     _row("media.in", "media audio frame packet chunk payload rtp", r"(?:first|received|receiving|inbound|incoming|got|caller|processing|#1\b|recv|rx)\b(?: \w+){0,3} ?(?:media|audio|rtp|frames?|packets?|chunks?)\b|(?:media|audio|rtp) (?:frames?|packets?|chunks?|payload|data|event|message|samples?)?~?(?: ?#? ?\d+)? ?(?:received|arrived|arriving|in\b|flowing|from (?:the )?(?:caller|telnyx|phone))|(?:\bevent\b|\bframe\b|\btype\b)['\"]?[:= ]+['\"]?media\b|\bmedia (?:event|frame|packet|message|chunk)s?\b|frames?[ _]?(?:in|received|rx)\b ?[:=] ?[1-9]|\bpackets? (?:in|received)[:= ]+[1-9]", r"\bsen[dt]\w*|outbound|outgoing|\bto (?:telnyx|caller|phone|call|openai|deepgram|ai)\b|playing|media~(?:type|url|name|format)|\bfailed|error|\b0 (?:frames|packets|chunks|media)|response\.audio|delta|playback|recording|from (?:open ?ai|eleven|deepgram|ai|gemini|tts|llm)|stopp|format", sockets=False),
-    _row("media.out", "audio media frame greeting chunk packet", r"(?:sen(?:t|ding)|forward(?:ed|ing)|stream(?:ed|ing)|play(?:ed|ing)|writ(?:e|ing)|wrote|first outbound|outbound|outgoing|relay(?:ed|ing))\b(?: \w+){0,4} ?(?:audio|media|frames?|chunks?|packets?|greeting|tts|speech)\b.{0,40}|\b(?:audio|media) (?:frame |chunk )?to (?:the )?(?:caller|carrier|phone)\b|frames?[ _]?(?:out|sent|tx)\b ?[:=] ?[1-9]", r"\bto (?:open ?ai|deepgram|gemini|eleven~?labs|ai|assembly\w*|stt|llm|whisper|asr|realtime|the ai|model)\b|from (?:caller|telnyx|phone)|inbound|received|actions/|\bfailed|error|streaming (?:to|audio to|media to)? ?:? ?wss|\b0 (?:frames|packets|chunks)|start~?stream|streaming~(?:start|started)", sockets=False),
+    _row("media.out", "audio media frame greeting chunk packet", r"(?:sen(?:t|ding)|forward(?:ed|ing)|stream(?:ed|ing)|play(?:ed|ing)|writ(?:e|ing)|wrote|first outbound|outbound|outgoing|relay(?:ed|ing))\b(?: \w+){0,4} ?(?:audio|media|frames?|chunks?|packets?|greeting|tts|speech)\b.{0,40}|\b(?:audio|media|greeting|frames?) (?:(?:frame |chunk )?to (?:the )?(?:caller|carrier|phone)\b|(?:audio |was )?sent\b)|frames?[ _]?(?:out|sent|tx)\b ?[:=] ?[1-9]", r"\bto (?:open ?ai|deepgram|gemini|eleven~?labs|ai|assembly\w*|stt|llm|whisper|asr|realtime|the ai|model)\b|from (?:caller|telnyx|phone)|inbound|received|actions/|\bfailed|error|streaming (?:to|audio to|media to)? ?:? ?wss|\b0 (?:frames|packets|chunks)|start~?stream|streaming~(?:start|started)", sockets=False),
     _row("stream.stopped", "stop ended", r"(?:\bevent\b|\bframe\b|\bmessage\b|\btype\b)['\"]?[:= ]+['\"]?stop\b|\bstop['\"]? (?:event|frame|message)\b|(?:media |audio |telnyx |the )?stream(?:ing)? (?:has |was )?(?:stopped|ended|finished|beendet|broke off)|(?:received|got|telnyx|ws\]|web~?socket\]?:?)[ :\-]{1,3}['\"]?stop['\"]?(?: |$|:|,)", r"streaming[._]stopped|stop~?(?:word|sequence)|recording|speak|playback|tts|transcri|stop reason", talk=True, sockets=True),
     # --- the call -----------------------------------------------------------------------------------------------------------
     _row("hangup.sent", "hang", r"\bhanging up\b|\bsend(?:ing)? hang~?up\b|actions/hangup\b|\bhang~?up (?:sent|command|requested|call)\b", r"call[._]hangup"),
@@ -173,7 +173,11 @@ def _topic_of(text: str) -> Topic | None:
             event = found["event"].replace("_", ".").replace(" ", ".")
             return Topic("webhook", event.removeprefix("call.") if event.startswith("call.streaming") else event)
         return Topic(row.topic)
-    if _OTHER_FAILED.search(line) and (_about_other(line) if about_other is None else about_other):
+    if (
+        _OTHER_FAILED.search(line)
+        and not _STORES.search(line)
+        and (_about_other(line) if about_other is None else about_other)
+    ):
         return Topic("provider failed")
     return None
 
@@ -184,7 +188,14 @@ _OTHER_FAILED = _compiled(
     r"|(?:web~?socket|\bws\b|\bwss?:|session|connect\w*|realtime|handshake|stream|api).{0,160}"
     r"(?:\bfail\w*|\berror\b|\brefus\w*|\breject\w*|\bunauthori[sz]ed\b|timed? ?out|econnrefused|http~?(?:401|403|429|5\d\d)\b)"
 )
-"""The program's own way to somebody else (an AI, a database) that broke: never the carrier's socket."""
+"""The program's own way to an AI that broke: never the carrier's socket."""
+
+
+_STORES = _compiled(
+    r"\bdashboard\b|\bbrowser\b|\bfront~?end\b|\badmin\b|\bredis\b|\bpostgres\w*|\bdatabase\b|\bmongo\w*|\bmonitor\w*|\bnats\b"
+    r"|\bkafka\b|\brabbit\w*|\bmqtt\b|\bslack\b|\bdiscord\b|\bui client\b|\bweb client\b|\bspy\b|\bobserver\b"
+)
+"""Those of OTHERS that speak to no caller."""
 
 
 def _about_other(line: str) -> bool:
@@ -202,7 +213,8 @@ _Q = r"['\"]?\s*[:=(]+\s*['\"]?"
 FIELDS: dict[str, re.Pattern[str]] = {
     "status": re.compile(
         r"(?:\bstatus(?:[_ ]?code)?['\"]?\s*[:=]?\s*|\bHTTP(?:/1\.\d)?['\"]?\s*[:=]?\s*|fail\w*[:,]?\s*\(?|error[:,]?\s*\(?|"
-        r"refused[:,]?\s*(?:with )?\(?|accepted[:,]?\s*\(?|returned\s+|success[:,]?\s*|response[:,]?\s*\(?|rejected[:,]?\s*(?:with )?\(?|\" |with )"
+        r"refused[:,]?\s*(?:with )?\(?|accepted[:,]?\s*\(?|returned\s+|success[:,]?\s*|response[:,]?\s*\(?|rejected[:,]?\s*(?:with )?\(?|\" |with |"
+        r"\b(?=4\d\d (?:unauthori[sz]ed|forbidden|bad request|not found|unprocessable|too many)))"
         r"([1-5]\d\d)\b",
         re.IGNORECASE,
     ),

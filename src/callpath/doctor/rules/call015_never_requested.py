@@ -49,7 +49,7 @@ def check(facts: Facts) -> Finding | None:
         return Finding(
             "the call was answered and served by Telnyx itself (speak, playback, gather, …), and no line asks for a stream",
             show(known, answered_at, *by_telnyx[:2], webhook(known, "call.hangup")),
-            kind="limited",
+            kind="open",
             question="Is the program meant to stream audio on this call? If not, nothing is wrong. If it is, "
             "streaming_start was never sent.",
         )

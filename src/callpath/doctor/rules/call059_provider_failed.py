@@ -33,7 +33,7 @@ def check(facts: Facts) -> Finding | None:
         "the carrier's socket is in order; the program's own connection to another service failed, and no line shows "
         "audio to the caller",
         (*show(known, came), *(said(line) for line in failed[:4])),
-        kind="limited",
+        kind="open",
         question="Did the caller hear anything? If not, mend that connection first: its key, its quota, its address, the "
         "model's name. The line above says what was answered.",
     )
