@@ -57,10 +57,10 @@ async def main() -> None:
                 await phone_call(page, url, codec, 2)
                 await hang_up(page)
             await phone_call(page, url, "PCMU", 1, fault="connects_elsewhere")
-            await hang_up(page)
+            await page.locator("[data-phone=ended]").wait_for()  # the server gives up after its second try
             await page.get_by_role("link", name="See the call").click()
             await page.get_by_role("button", name="Probe this call").click()
-            await page.locator(".verdict-box h3").wait_for()
+            await page.locator(".probe .verdict-box h3").wait_for()
             await picture(page, "failed-call")
             await page.reload()
             await phone_call(page, url, "G722", 4)

@@ -191,13 +191,16 @@ async def test_a_failed_call_leads_to_its_verdict(browser: Any, tmp_path: Path) 
         await it.append("failed-call", failed_call("+4930123456", "failed-call"))
         await it.append("good-call", good_call())
         await it.go("/?outcome=failed")
-        await page.get_by_role("row", name="Failed").click()
+        word = page.locator("tr.failed .word code")
+        code = await word.inner_text()
+        await word.click()
         await it.sees("Stage 5 of 8")
+        await page.locator(".verdict-box .meta").get_by_text(code).first.wait_for()
         await page.get_by_text("never came: WebSocket connection received").wait_for()
         await page.get_by_role("button", name="Probe this call").click()
         await page.locator(".probe-steps .failed").wait_for()
-        await page.locator(".verdict-box h3").wait_for()
-        verdict = await page.locator(".verdict-box .meta code").inner_text()
+        await page.locator(".probe .verdict-box h3").wait_for()
+        verdict = await page.locator(".probe .verdict-box .meta code").inner_text()
         async with page.expect_download() as waiting:
             await page.get_by_role("link", name="Report to share").click()
         shared = Path(await (await waiting.value).path()).read_text()
@@ -223,6 +226,7 @@ async def test_calls_appear_and_change_as_they_happen(browser: Any, tmp_path: Pa
         await it.sees("Audio flowed both ways.")
         await page.get_by_role("link", name="All calls", exact=True).click()
         await page.get_by_role("row", name="Good").wait_for()
+        await page.locator("tr.good .word code").wait_for()
 
 
 async def test_a_list_is_worked_by_keyboard_and_taken_away(browser: Any, tmp_path: Path) -> None:

@@ -305,6 +305,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/verdicts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Verdicts
+         * @description The doctor's word on each of these calls, in short. One that is not known here is left out.
+         */
+        get: operations["getVerdicts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -575,6 +595,30 @@ export interface components {
             input?: unknown;
             /** Context */
             ctx?: Record<string, never>;
+        };
+        /**
+         * Verdict
+         * @description The doctor's word on a call in short, from its timeline up to entry `number`. `code` null: it names no cause.
+         *
+         *     `decided` false with a code: that is what happened, its cause is not proven. `healthy` null: could not be told.
+         */
+        Verdict: {
+            /** Session */
+            session: string;
+            /** Number */
+            number: number;
+            /** Code */
+            code: string | null;
+            /** Slug */
+            slug: string | null;
+            /** Title */
+            title: string | null;
+            /** Owner */
+            owner: string | null;
+            /** Decided */
+            decided: boolean;
+            /** Healthy */
+            healthy: boolean | null;
         };
     };
     responses: never;
@@ -1029,6 +1073,38 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SetupDocument"];
+                };
+            };
+        };
+    };
+    getVerdicts: {
+        parameters: {
+            query: {
+                /** @description Session ids with commas between, at most 50. */
+                sessions: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Verdict"][];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
         };

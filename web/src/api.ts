@@ -5,6 +5,7 @@ import type { components, paths } from "./api.gen";
 type Schemas = components["schemas"];
 export type CallRow = Schemas["CallRow"];
 export type CallPage = Schemas["CallPage"];
+export type Verdict = Schemas["Verdict"];
 export type Totals = Schemas["Totals"];
 export type CallDocument = Schemas["CallDocument"];
 export type EntryDocument = Schemas["EntryDocument"];
@@ -67,6 +68,7 @@ const part = encodeURIComponent;
 
 export const api = {
   calls: (wanted: CallQuery, signal?: AbortSignal) => ask<CallPage>(`/calls${query(wanted)}`, signal ? { signal } : {}),
+  verdicts: (sessions: string[]) => ask<Verdict[]>(`/verdicts${query({ sessions: sessions.join(",") })}`),
   totals: () => ask<Totals>("/totals"),
   call: (id: string) => ask<CallDocument>(`/calls/${part(id)}`),
   outline: (id: string, number: number) => ask<Outline>(`/calls/${part(id)}/recordings/${number}/outline`),

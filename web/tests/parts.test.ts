@@ -1,6 +1,6 @@
 // @vitest-environment node
 import { describe, expect, test } from "vitest";
-import { type CallRow, type EntryDocument, type Outline, query, type StageRow } from "../src/api";
+import { type CallRow, type EntryDocument, type Outline, query, type StageRow, type Verdict } from "../src/api";
 import { curl } from "../src/curl";
 import { ago, count, duration, plural } from "../src/format";
 import { merged } from "../src/live";
@@ -8,6 +8,7 @@ import { JitterBuffer, Packer } from "../src/phone/buffer";
 import { framesOf, levelsOf } from "../src/plots";
 import { EventReader } from "../src/sse";
 import { stepsOf } from "../src/stages";
+import { learned, unjudged } from "../src/verdicts";
 
 describe("the events of a probe", () => {
   test("an event that comes in pieces is one event", () => {
@@ -33,6 +34,35 @@ describe("the list", () => {
 
     expect(after.map((one) => one.session)).toEqual(["d", "c", "b"]);
     expect(after[2]?.outcome).toBe("failed");
+  });
+});
+
+describe("the doctor's word in the list", () => {
+  const row = (session: string, outcome: CallRow["outcome"], last_number: number) =>
+    ({ session, outcome, last_number }) as CallRow;
+  const verdict = (session: string, number: number) => ({ session, number }) as Verdict;
+
+  test("it is asked for once a call has ended, and again when the call changes", () => {
+    const rows = [row("a", "failed", 5), row("b", "live", 6), row("c", "good", 7)];
+    const known = learned(new Map(), [row("a", "failed", 5)], [verdict("a", 5)]);
+
+    expect(unjudged(rows, known).map((one) => one.session)).toEqual(["c"]);
+    expect(unjudged([row("a", "failed", 8)], known).map((one) => one.session)).toEqual(["a"]);
+    expect(
+      unjudged(
+        Array.from({ length: 60 }, (_, at) => row(`${at}`, "good", 1)),
+        known,
+      ),
+    ).toHaveLength(50);
+  });
+
+  test("without an answer the last word stays, and nobody asks for ever", () => {
+    const known = learned(new Map(), [row("a", "failed", 5)], [verdict("a", 5)]);
+    const later = [row("a", "failed", 8), row("b", "failed", 9)];
+    const after = learned(known, later, []);
+
+    expect([after.get("a")?.verdict?.number, after.get("b")?.verdict]).toEqual([5, null]);
+    expect(unjudged(later, after)).toEqual([]);
   });
 });
 

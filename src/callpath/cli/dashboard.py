@@ -50,12 +50,12 @@ def open_dashboard(
             settings_now=settings_now,
             probe_token=CallTokens(secret).of(TEST_CONNECTION) if secret and settings.token_in != "off" else None,
             stopping=stopping,
-            diagnose_call=partial(_diagnose_call, settings),
+            diagnose_call=partial(diagnose_call, settings),
         )
     )
 
 
-def _diagnose_call(settings: Settings, entries: Sequence[Entry]) -> Diagnosis | None:
+def diagnose_call(settings: Settings, entries: Sequence[Entry]) -> Diagnosis | None:
     """What the timeline alone says; the page's button has the URL tried, too. None where nothing is to be judged yet."""
     from callpath.cli.doctor_account import served_by
     from callpath.clock import SystemClock

@@ -7,6 +7,7 @@ access     who may look: login, sessions, and what a browser may be tricked into
 masking    phone numbers and digits, hidden in whatever is shown
 changes    server-sent events: which calls changed
 recordings the outline and the levels of a recording
+verdicts   the doctor's word on many calls, in short, for the list
 probing    the live probe, step by step, and its report
 phone      the browser as a phone at the stand-in Telnyx
 replay     a past call once more, through the handler as it is now

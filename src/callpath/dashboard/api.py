@@ -19,7 +19,7 @@ from starlette.websockets import WebSocket
 from callpath.call.address import webhook_url
 from callpath.call.overview import CallOverview, Outcome
 from callpath.call.session import CallSession, fold
-from callpath.dashboard import changes, probing, recordings, replay, setup
+from callpath.dashboard import changes, probing, recordings, replay, setup, verdicts
 from callpath.dashboard.documents import (
     CallDocument,
     CallPage,
@@ -258,6 +258,7 @@ def build_api(dashboard: Dashboard) -> FastAPI:
     probing.add_routes(api, dashboard, timeline, masked=masked)
     replay.add_routes(api, dashboard, timeline, masked=masked)
     setup.add_routes(api, dashboard)
+    verdicts.add_routes(api, dashboard, masked=masked)
     return api
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from callpath.call.overview import CallOverview
 from callpath.call.session import CallSession, Stage, missing_stage_sentence
 from callpath.dashboard.masking import mask, mask_number, mask_text
+from callpath.doctor.verdict import Diagnosis
 from callpath.timeline import (
     CallChecked,
     CallRefused,
@@ -103,6 +104,22 @@ class CallPage(Document):
 
     calls: list[CallRow]
     next: str | None
+
+
+class Verdict(Document):
+    """The doctor's word on a call in short, from its timeline up to entry `number`. `code` null: it names no cause.
+
+    `decided` false with a code: that is what happened, its cause is not proven. `healthy` null: could not be told.
+    """
+
+    session: str
+    number: int
+    code: str | None
+    slug: str | None
+    title: str | None
+    owner: str | None
+    decided: bool
+    healthy: bool | None
 
 
 class Totals(Document):
@@ -220,6 +237,21 @@ def row_document(overview: CallOverview, *, masked: bool) -> CallRow:
         entries=overview.entries,
         last_number=overview.number,
         last_line=_maybe_masked(overview.last_line, masked) or "",
+    )
+
+
+def verdict_document(session: str, number: int, diagnosis: Diagnosis | None, *, masked: bool) -> Verdict:
+    """What a row of the list says of a diagnosis; None: the doctor has no word on the call."""
+    found = None if diagnosis is None else diagnosis.verdict
+    return Verdict(
+        session=session,
+        number=number,
+        code=None if found is None else found.rule.code,
+        slug=None if found is None else found.rule.slug,
+        title=None if found is None else _maybe_masked(found.finding.title or found.rule.title, masked),
+        owner=None if found is None else found.owner,
+        decided=diagnosis is not None and diagnosis.decided,
+        healthy=None if diagnosis is None else diagnosis.healthy,
     )
 
 

@@ -8,8 +8,9 @@ import { useKeysOf } from "../keys";
 import { merged, onCalls } from "../live";
 import { Empty, Loading, Trouble } from "../parts/basics";
 import { Icon } from "../parts/Icon";
-import { OUTCOMES, OutcomeBadge, Progress, verdictOf } from "../parts/Outcome";
+import { DoctorsWord, OUTCOMES, OutcomeBadge, Progress, verdictOf } from "../parts/Outcome";
 import { callPath, go, search } from "../router";
+import { askVerdicts, verdicts } from "../verdicts";
 
 const PAGE = 50;
 
@@ -127,6 +128,9 @@ export function Calls() {
   useEffect(() => {
     if (document.activeElement !== box.current) typed.value = asked; // else somebody types on
   }, [asked]);
+  useEffect(() => {
+    void askVerdicts(rows);
+  }, [rows.value]);
   const key = JSON.stringify(wanted.value);
   useEffect(() => {
     void load(null);
@@ -330,6 +334,7 @@ function Row({ row, chosen, nowMs }: { row: CallRow; chosen: boolean; nowMs: num
         <span class="verdict" title={verdictOf(row)}>
           {verdictOf(row)}
         </span>
+        <DoctorsWord word={row.outcome === "live" ? null : verdicts.value.get(row.session)?.verdict} />
       </td>
       <td class="number c-frames">
         {count(row.frames_in)} / {count(row.frames_out)}

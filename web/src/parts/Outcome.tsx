@@ -1,4 +1,4 @@
-import type { CallRow, Outcome } from "../api";
+import type { CallRow, Outcome, Verdict } from "../api";
 import { Icon, type IconName } from "./Icon";
 
 export const OUTCOMES: Record<Outcome, { label: string; icon: IconName; says: string }> = {
@@ -43,4 +43,25 @@ export function verdictOf(row: CallRow): string {
   if (row.symptoms.length > 0) return row.symptoms.join(", ");
   if (row.outcome === "live") return row.last_line;
   return "Audio both ways";
+}
+
+/** The doctor's word on a call, always two lines high: undefined while it is asked, null where it has none. */
+export function DoctorsWord({ word }: { word: Verdict | null | undefined }) {
+  if (word === undefined) return <span class="word" aria-hidden="true" data-waiting />;
+  if (!word || (!word.code && word.healthy !== true)) return <span class="word" />;
+  if (!word.code) {
+    return (
+      <span class="word good" title="The doctor found nothing wrong">
+        <Icon name="good" /> Healthy
+      </span>
+    );
+  }
+  const title = word.decided ? word.title : `Not decided: ${word.title}`;
+  return (
+    <span class={`word ${word.decided ? "bad" : "unknown"}`} title={`${word.code} ${title}. Up to: ${word.owner}`}>
+      <Icon name={word.decided ? "bad" : "unknown"} /> <code>{word.code}</code>{" "}
+      {word.decided ? null : <span class="hidden">Not decided: </span>}
+      {word.title}
+    </span>
+  );
 }
