@@ -32,7 +32,7 @@ demo: $(READY)
 	@$(BIN)/callpath demo
 
 test: $(READY)
-	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered -m 'not lab'
+	@$(BIN)/python -m pytest -m 'not lab'
 
 check: $(READY)
 	@$(BIN)/ruff format --check .
