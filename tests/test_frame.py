@@ -39,6 +39,7 @@ TESTED_ELSEWHERE = {
     "store/migrations/*": "store/test_sql.py",
     "doctor/rules/*": "doctor/test_rules.py",  # one file a rule, whose examples are its tests
     "doctor/probes/*": "lab/test_lab.py",  # what a probe sees is tried on real software that was set wrong
+    "server/live.py": "server/test_runner.py",
     "server/app.py": "server/test_webhooks.py",  # puts the routes together; those tests enter by them
     "server/handler.py": "test_testing.py",  # what users write, tested in the way in which users test it
     "server/builtin.py": "test_testing.py",

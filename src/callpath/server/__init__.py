@@ -8,7 +8,8 @@ gathering frames of many calls in small batches
 pacer     one timer for all streams
 handover  the queue to a handler
 recording both sides of a call, on disk
-runner    one actor per call: folds its timeline, sends what follows, runs the handler
+runner    all live calls: what comes from outside finds its call
+live      one of them, an actor: folds its timeline, sends what follows, runs the handler
 guard     its patience with slow and silent connections
 drain     the web server that lets calls finish before it stops
 leases    which calls this node acts for, where several share one call log

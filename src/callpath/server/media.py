@@ -28,9 +28,10 @@ from callpath.call.symptoms import SYMPTOMS
 from callpath.clock import Clock
 from callpath.errors import StoreError
 from callpath.server.gathering import Gathering
+from callpath.server.live import LiveCall
 from callpath.server.pacer import Pacer
 from callpath.server.probe import TEST_CONNECTION, ProbeEndpoint
-from callpath.server.runner import CallRunner, LiveCall, Rejection
+from callpath.server.runner import CallRunner, Rejection
 from callpath.server.socket import EXTENSION, AsgiSocket, Socket
 from callpath.timeline import (
     DtmfReceived,
