@@ -137,7 +137,11 @@ class FirstOutbound(What, frozen=True, kw_only=True, tag="media.first_outbound")
 
 
 class MediaCounted(What, frozen=True, kw_only=True, tag="media.counted"):
-    """What went through a stream so far; written every few seconds and at its end."""
+    """What went through a stream so far; written every few seconds and at its end.
+
+    `jitter_ms` and `loop_lag_ms` are since the count before: by how much a frame came later than 20 ms after the one
+    before it, and how long something held the event loop up, each at worst. (A loop held up makes frames late, too.)
+    """
 
     stream_id: StreamId
     frames_in: int = 0
@@ -152,6 +156,8 @@ class MediaCounted(What, frozen=True, kw_only=True, tag="media.counted"):
     underruns: int = 0
     write_stalls: int = 0
     played_ms: float = 0.0
+    jitter_ms: float = 0.0
+    loop_lag_ms: float = 0.0
 
 
 class FrameRejected(What, frozen=True, kw_only=True, tag="frame.rejected"):

@@ -182,6 +182,23 @@ def test_bursts() -> None:
     assert "bursts" in found
 
 
+def test_jitter_is_the_latest_frame_since_it_was_asked() -> None:
+    """It is plotted over the time of a count: an old pause must not stand in all that follow, nor hide a burst."""
+    watch = Watch("PCMU", 8000, "little")
+    found: list[float] = []
+    for apart_ms in ([20.0, 35.0, 5.0, 30.0], [20.0, 19.0], [20.0, 250.0, 22.0]):
+        at_ms = 10_000.0 * len(found)
+        watch.take_jitter_ms()
+        watch.frame(b"\x01\x02" * 80, at_ms)
+        watch.take_jitter_ms()  # the time between two of these series
+        for apart in apart_ms:
+            at_ms += apart
+            watch.frame(b"\x01\x02" * 80, at_ms)
+        found.append(watch.take_jitter_ms())
+
+    assert [15.0, 0.0, 230.0] == found
+
+
 def test_what_the_server_tells() -> None:
     """Our own audio back, a handler that lags, an event loop that was held up."""
     watch = Watch("PCMU", 8000, "little")

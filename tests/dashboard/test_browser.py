@@ -17,7 +17,7 @@ import pytest
 from callpath.audio.resample import resample_file_audio
 from callpath.audio.wav import read_wav, read_wav_sides
 from callpath.server.builtin import BUILTIN
-from callpath.simulator.simulator import hello_wav
+from callpath.simulator.simulator import Simulator, hello_wav
 from callpath.store.sql import open_call_log
 from tests.dashboard.browsing import dashboard_server
 from tests.dashboard.calls import TOKEN, accepted_call, entries, failed_call, good_call
@@ -210,6 +210,24 @@ async def test_a_failed_call_leads_to_its_verdict(browser: Any, tmp_path: Path) 
         assert "connection_failed" in body
         assert verdict in shared
         assert "4930123456" not in body + shared + await page.content()
+
+
+async def test_the_account_is_checked_by_a_button(browser: Any, tmp_path: Path) -> None:
+    """Without a key it says which setting is missing; with one, each thing that is set wrong, and its fix."""
+    async with visiting(browser, tmp_path / "a") as it:
+        await it.go("/doctor")
+        await it.page.get_by_role("button", name="Check the account").click()
+        await it.page.get_by_role("alert").get_by_text("TELNYX_API_KEY is missing").wait_for()
+    async with Simulator("https://calls.example.com/api/calls/webhook") as telnyx:
+        telnyx.account.application["webhook_api_version"] = "1"
+        telnyx.account.balance["available_credit"] = "-1"
+        account = {"telnyx_api_key": telnyx.api_key, "telnyx_api_base": telnyx.api_base}
+        async with visiting(browser, tmp_path / "b", **account) as it:
+            await it.go("/doctor")
+            await it.page.get_by_role("button", name="Check the account").click()
+            await it.page.get_by_text("2 things are set wrong").wait_for()
+
+            assert 2 == await it.page.locator(".verdict-box .fix pre").count()
 
 
 async def test_calls_appear_and_change_as_they_happen(browser: Any, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ def test_two_callers_can_still_be_told_apart() -> None:
     ("text", "shown"),
     [
         ("from +15555550123 to sip:+4930123456@example.com", "from +1555•••23 to sip:+4930•••56@example.com"),
+        ("number +1555…0199: active, +49…1234", "number +1555•••99: active, +49•••34"),
         ("1+1=2, +12", "1+1=2, +12"),
         ("id 15555550123", "id 15555550123"),
     ],

@@ -1,15 +1,21 @@
-"""The live probe: which URL, each step as it is done, and a report to share."""
+"""The live probe: which URL, each step as it is done, and a report to share; and the check of the account."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 
+from callpath.cli.doctor_account import ask_account
 from callpath.clock import SystemClock
+from callpath.config import Settings
 from callpath.dashboard.probing import probe_url
+from callpath.doctor.engine import OnStep
+from callpath.doctor.verdict import Diagnosis
 from callpath.server.builtin import BUILTIN
+from callpath.simulator.simulator import Simulator
 from callpath.timeline import StreamUrl
 from tests.dashboard.browsing import dashboard_server
 from tests.dashboard.calls import failed_call, looking
@@ -84,3 +90,63 @@ async def test_a_calls_report_holds_no_number(tmp_path: Path) -> None:
         assert all("was not reached" in text and "Webhook streaming.failed" in text for text in texts)
         assert all("4930123456" not in text for text in texts)
         assert "<pre>" in texts[1]
+
+
+# --- the account -----------------------------------------------------------------------------------------------------
+
+URL = "https://calls.example.com/api/calls/webhook"
+
+
+async def checked(data_dir: Path, settings: Settings) -> tuple[list[tuple[str, Any]], str]:
+    """What the button's answer tells, and the text of all reports that can be fetched after it."""
+
+    async def ask(on_step: OnStep) -> Diagnosis:
+        return await ask_account(settings, {}, on_step)
+
+    async with looking(data_dir, door={"diagnose_account": ask}, telnyx_api_key=settings.telnyx_api_key) as it:
+        answer = await it.http.post("/api/v1/doctor/account")
+        events = [parsed(block.encode())[:2] for block in answer.text.strip().split("\n\n")]
+        names = [data["id"] for name, data in events if name == "diagnosis"]
+        reports = [
+            await it.http.get(f"/api/v1/doctor/reports/{name}.{form}") for name in names for form in ("html", "md")
+        ]
+        return events, "".join([answer.text, *(report.text for report in reports)])
+
+
+async def test_an_account_that_is_set_wrong_says_what_mends_it(tmp_path: Path) -> None:
+    """Each step, then every finding with its fix; no number can be read whole, and no key at all."""
+    async with Simulator(URL) as telnyx:
+        telnyx.account.application["webhook_api_version"] = "1"
+        telnyx.account.balance["available_credit"] = "-1"
+        settings = Settings(
+            telnyx_api_key=telnyx.api_key,
+            telnyx_api_base=telnyx.api_base,
+            telnyx_public_key=telnyx.public_key,
+            public_url="https://calls.example.com",
+        )
+        events, text = await checked(tmp_path, settings)
+        found = events[-1][1]["document"]
+
+        assert telnyx.account.asked
+        assert all(asked.startswith("GET ") for asked in telnyx.account.asked)
+        assert ("step", "key", "ok") == (events[0][0], events[0][1]["name"], events[0][1]["status"])
+        assert ["account-no-credit", "api-version-1-webhooks"] == [row["slug"] for row in found["findings"]]
+        assert all(row["fix"] for row in found["findings"])
+        assert "+1555•••99" in text
+        assert telnyx.api_key not in text
+        assert "0199" not in text.split("event: diagnosis")[0]
+
+
+async def test_without_a_key_it_is_said_which_setting_is_missing(tmp_path: Path) -> None:
+    """Somebody without an account is told what to set, instead of a check that fails."""
+    events, _ = await checked(tmp_path, Settings())
+
+    assert [("trouble", "TELNYX_API_KEY is missing")] == [(name, data["detail"][:25]) for name, data in events]
+
+
+async def test_a_dashboard_that_cannot_ask_says_which_command_can(tmp_path: Path) -> None:
+    """Its door may have been filled without it."""
+    async with looking(tmp_path) as it:
+        answer = await it.http.post("/api/v1/doctor/account")
+
+        assert (409, True) == (answer.status_code, "callpath doctor account" in answer.json()["detail"])

@@ -59,10 +59,12 @@ class Peer:
     def look(self, now_ms: float) -> None: ...
 
 
-def driven(clock: ManualClock, gathering: Gathering) -> tuple[StreamDriver, MediaStream, Live, Peer]:
+def driven(
+    clock: ManualClock, gathering: Gathering, pacer: Pacer | None = None
+) -> tuple[StreamDriver, MediaStream, Live, Peer]:
     live: Any = Live()
     stream, peer = MediaStream(), Peer()
-    driver = StreamDriver(live, stream, clock, Pacer(clock), gathering)
+    driver = StreamDriver(live, stream, clock, pacer or Pacer(clock), gathering)
     driver.begin(peer)  # type: ignore[arg-type]
     driver.receive_text(json.dumps(START).encode())
     return driver, stream, live, peer
@@ -118,3 +120,25 @@ async def test_a_peer_that_does_not_read_makes_playout_wait_and_is_counted() -> 
     assert [] == waited
     assert 3 == len(peer.sent)
     assert 1 == counted.write_stalls
+
+
+class HeldUp(Pacer):
+    """Of an event loop that was held up in the first three seconds."""
+
+    def lag_ms_lately(self, now_ms: float) -> float:
+        return 80.0 if now_ms < 3_000 else 0.0
+
+
+async def test_a_count_tells_how_late_all_was_since_the_one_before() -> None:
+    """The page plots both: whether the network was late, or the server."""
+    clock = ManualClock()
+    driver, _, live, _ = driven(clock, Gathering(clock), HeldUp(clock))
+    for chunk, wait_ms in enumerate((0.0, 20.0, 55.0, 20.0), 1):
+        await clock.advance(wait_ms)
+        driver.receive_text(encode_message(Media(payload=bytes(160), chunk=chunk)).encode())
+    for _ in range(20):
+        await clock.advance(LOOK_EVERY_MS)
+        driver.wake(clock.now_ms())
+    counts = [what for what, _ in live.noted if isinstance(what, MediaCounted)]
+
+    assert [(35.0, 80.0), (0.0, 0.0)] == [(counted.jitter_ms, counted.loop_lag_ms) for counted in counts]

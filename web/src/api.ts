@@ -100,6 +100,7 @@ export interface Found {
   title: string;
   layer: string;
   owner: string;
+  decided: boolean;
   confidence: string;
   summary: string;
   why: string;

@@ -18,11 +18,33 @@ interface Counted {
   frames_rejected?: number;
   underruns?: number;
   write_stalls?: number;
+  jitter_ms?: number;
+  loop_lag_ms?: number;
 }
+
+type Values = (counted: Counted, last: Counted, seconds: number) => number[];
 
 /** Frames a second each way, and frames in trouble, between one count and the next. */
 export function framesOf(entries: readonly EntryDocument[], originUnixMs: number): Plotted {
-  const plotted: Plotted = { seconds: [], series: [[], [], []] };
+  return stepsBetweenCounts(entries, originUnixMs, (counted, last, seconds) => {
+    const rate = (name: keyof Counted) => (Number(counted[name] ?? 0) - Number(last[name] ?? 0)) / seconds;
+    const trouble =
+      rate("lost") + rate("late") + rate("dropped_for_handler") + rate("frames_rejected") + rate("underruns");
+    return [rate("frames_in"), rate("frames_out"), trouble];
+  });
+}
+
+/** The worst jitter of the caller's frames and lag of the server's event loop, ms; nothing where no count has either. */
+export function latenessOf(entries: readonly EntryDocument[], originUnixMs: number): Plotted {
+  const measured = entries.some(({ what }) => "jitter_ms" in what || "loop_lag_ms" in what);
+  return stepsBetweenCounts(measured ? entries : [], originUnixMs, (counted) => [
+    counted.jitter_ms ?? 0,
+    counted.loop_lag_ms ?? 0,
+  ]);
+}
+
+function stepsBetweenCounts(entries: readonly EntryDocument[], originUnixMs: number, valuesOf: Values): Plotted {
+  const plotted: Plotted = { seconds: [], series: [] };
   const before = new Map<string, { at: number; counted: Counted }>();
   for (const entry of entries) {
     if (entry.kind === "media.first_inbound") {
@@ -36,14 +58,14 @@ export function framesOf(entries: readonly EntryDocument[], originUnixMs: number
     if (!last) continue;
     const seconds = (entry.at_unix_ms - last.at) / 1000;
     if (seconds <= 0.05) continue;
-    const rate = (name: keyof Counted) => (Number(counted[name] ?? 0) - Number(last.counted[name] ?? 0)) / seconds;
-    const trouble =
-      rate("lost") + rate("late") + rate("dropped_for_handler") + rate("frames_rejected") + rate("underruns");
-    const values = [rate("frames_in"), rate("frames_out"), trouble];
+    const values = valuesOf(counted, last.counted, seconds);
     // A step over the time that was counted, not a slope between two moments.
     for (const at of [last.at, entry.at_unix_ms - 1]) {
       plotted.seconds.push((at - originUnixMs) / 1000);
-      for (const [index, value] of values.entries()) plotted.series[index]?.push(round(value));
+      for (const [index, value] of values.entries()) {
+        plotted.series[index] ??= [];
+        plotted.series[index].push(round(value));
+      }
     }
   }
   return sorted(plotted);

@@ -5,7 +5,7 @@ import { curl } from "../src/curl";
 import { ago, count, duration, plural } from "../src/format";
 import { merged } from "../src/live";
 import { JitterBuffer, Packer } from "../src/phone/buffer";
-import { framesOf, levelsOf } from "../src/plots";
+import { framesOf, latenessOf, levelsOf } from "../src/plots";
 import { EventReader } from "../src/sse";
 import { stepsOf } from "../src/stages";
 import { learned, unjudged } from "../src/verdicts";
@@ -134,6 +134,19 @@ describe("plots", () => {
     expect(plotted.seconds).toEqual([1, 10.999, 11, 20.999]);
     expect(plotted.series[0]).toEqual([50, 50, 40, 40]);
     expect(plotted.series[2]).toEqual([0, 0, 10, 10]);
+  });
+
+  test("lateness stands over the time that was counted; a call from before it was measured has no such plot", () => {
+    const late = counted(21_000, 900, 0);
+    Object.assign(late.what, { jitter_ms: 12.5, loop_lag_ms: 3 });
+    const plotted = latenessOf([counted(1000, 0, 0), counted(11_000, 500, 0), late], 0);
+
+    expect(plotted.seconds).toEqual([1, 10.999, 11, 20.999]);
+    expect(plotted.series).toEqual([
+      [0, 0, 12.5, 12.5],
+      [0, 0, 3, 3],
+    ]);
+    expect(latenessOf([counted(1000, 0, 0), counted(11_000, 500, 0)], 0).seconds).toEqual([]);
   });
 
   test("silence is cut at the floor, sides of unequal length are filled up", () => {

@@ -326,6 +326,10 @@ class MediaStream:
                 self._swap_byte_order()
         return [SymptomSeen(symptom) for symptom in symptoms]
 
+    def take_jitter_ms(self) -> float:
+        """By how much a frame came late, at worst since this was last asked; 0 before the start frame."""
+        return 0.0 if self._watch is None else self._watch.take_jitter_ms()
+
     def wants_analysis(self, now_ms: float) -> bool:
         """The next look may take milliseconds."""
         return self._watch is not None and (self._watch.wants_analysis or self._wants_echo_check(now_ms))

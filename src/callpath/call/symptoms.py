@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from callpath.audio.g711 import G711Decoder
+from callpath.audio.jitter import FRAME_MS
 from callpath.audio.l16 import ByteOrder, detect_byte_order
 from callpath.audio.level import Guess, guess_encoding
 from callpath.audio.pcm import Pcm
@@ -111,6 +112,10 @@ class Watch:
         self._bytes = self._frames = self._gaps = 0
         self._last: bytes = b""
         self._last_ms: float | None = None
+        self._longest_ms = 0.0
+        """Between two frames, since it was taken."""
+        self._notable_ms = 0.0
+        """A longer time between two frames is worth a look: so one comparison serves gaps and jitter."""
         self._looked_ms: float | None = None
         self._silent_in = self._silent_out = 0
         self._clipped: list[bool] = []
@@ -121,11 +126,23 @@ class Watch:
         self._frames += 1
         self._bytes += len(payload)
         self._last = payload
-        if self._last_ms is not None and now_ms - self._last_ms > GAP_MS:
-            self._gaps += 1
+        if self._last_ms is not None and now_ms - self._last_ms > self._notable_ms:
+            self._pause(now_ms - self._last_ms)
         self._last_ms = now_ms
         if self._window is not None and len(self._window) < WINDOW_FRAMES and not is_digital_silence(payload):
             self._window.append(payload)
+
+    def _pause(self, apart_ms: float) -> None:
+        if apart_ms > GAP_MS:
+            self._gaps += 1
+        self._longest_ms = max(self._longest_ms, apart_ms)
+        self._notable_ms = min(GAP_MS, self._longest_ms)
+
+    def take_jitter_ms(self) -> float:
+        """By how much a frame came later than one frame after the one before it, at worst since this was last asked."""
+        jitter_ms = max(0.0, self._longest_ms - FRAME_MS)
+        self._longest_ms = self._notable_ms = 0.0
+        return jitter_ms
 
     def look(
         self,

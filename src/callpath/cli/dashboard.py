@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -34,9 +34,16 @@ PHONE_RATES_HZ: dict[PhoneCodec, Literal[8000, 16000]] = {"PCMU": 8000, "PCMA": 
 
 
 def open_dashboard(
-    app: App, settings: Settings, *, settings_now: Callable[[], Settings], stopping: Callable[[], bool]
+    app: App,
+    settings: Settings,
+    *,
+    settings_now: Callable[[], Settings],
+    stopping: Callable[[], bool],
+    values_now: Callable[[], Mapping[str, str]] = dict,
 ) -> Dashboard:
-    """The dashboard of this server. `settings` as the user gave them, keys and public URL perhaps missing."""
+    """The dashboard of this server. `settings` as the user gave them, keys and public URL perhaps missing; `values_now`
+    gives whatever else is named in the environment and .env: the host's tokens."""
+    from callpath.cli.doctor_account import ask_account
     from callpath.clock import SystemClock
     from callpath.dashboard.app import Dashboard, Door
 
@@ -51,6 +58,7 @@ def open_dashboard(
             probe_token=CallTokens(secret).of(TEST_CONNECTION) if secret and settings.token_in != "off" else None,
             stopping=stopping,
             diagnose_call=partial(diagnose_call, settings),
+            diagnose_account=lambda on_step: ask_account(settings_now(), values_now(), on_step),
         )
     )
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from callpath.config import Settings
-    from callpath.doctor.account import AccountRequest
+    from callpath.doctor.account import AccountRequest, OnStep
     from callpath.doctor.facts import Facts, ServedFacts
-    from callpath.doctor.probes.railway import RailwayService
+    from callpath.doctor.probes.railway import Railway, RailwayService
     from callpath.doctor.probes.telnyx import Telnyx
     from callpath.doctor.verdict import Diagnosis, Step
 
@@ -188,11 +189,12 @@ class _Asking:
             shared_log=settings.database_url.startswith("postgres") if here or settings.database_url else None,
         )
 
-    async def run(self, request: AccountRequest, shown: _Shown, *, fix: bool, yes: bool) -> int:
-        from contextlib import AsyncExitStack
-
+    @asynccontextmanager
+    async def clients(
+        self, say: Callable[[str], None]
+    ) -> AsyncIterator[tuple[Telnyx | None, Railway | None, RailwayService | None]]:
+        """Those that can be asked; `say` hears why Railway cannot."""
         from callpath.clock import SystemClock
-        from callpath.doctor.account import diagnose_account
         from callpath.doctor.probes.railway import ENDPOINT, Railway
         from callpath.doctor.probes.telnyx import Telnyx
 
@@ -212,7 +214,15 @@ class _Asking:
                         endpoint=values.get("RAILWAY_API_URL") or ENDPOINT,
                     )
                 )
-                service = await self._service(railway)
+                service = await self._service(railway, say)
+            yield telnyx, railway, service
+
+    async def run(self, request: AccountRequest, shown: _Shown, *, fix: bool, yes: bool) -> int:
+        from callpath.clock import SystemClock
+        from callpath.doctor.account import diagnose_account
+
+        clock = SystemClock()
+        async with self.clients(lambda text: typer.echo(text, err=True)) as (telnyx, railway, service):
             facts, diagnosis = await diagnose_account(
                 request, clock, telnyx=telnyx, railway=railway, service=service, on_step=shown.step
             )
@@ -233,11 +243,10 @@ class _Asking:
                 shown.result(diagnosis, made)
             return diagnosis.exit_code
 
-    async def _service(self, railway: object) -> RailwayService | None:
-        from callpath.doctor.probes.railway import Railway, RailwayService
+    async def _service(self, railway: Railway, say: Callable[[str], None]) -> RailwayService | None:
+        from callpath.doctor.probes.railway import RailwayService
         from callpath.errors import PlatformError
 
-        assert isinstance(railway, Railway)
         project, environment = (
             self._values.get("RAILWAY_PROJECT_ID", ""),
             self._values.get("RAILWAY_ENVIRONMENT_ID", ""),
@@ -246,12 +255,31 @@ class _Asking:
             try:
                 project, environment = await railway.token_scope()
             except PlatformError as error:
-                typer.echo(f"Railway was not asked: {error}", err=True)
+                say(f"Railway was not asked: {error}")
                 return None
         if not self._service_id:
-            typer.echo("Railway was not asked: RAILWAY_SERVICE_ID is not set (or give --service ID)", err=True)
+            say("Railway was not asked: RAILWAY_SERVICE_ID is not set (or give --service ID)")
             return None
         return RailwayService(project, environment, self._service_id)
+
+
+async def ask_account(settings: Settings, values: Mapping[str, str], on_step: OnStep) -> Diagnosis:
+    """What the command says without any options; it only reads. Raises ConfigError where there is no key."""
+    from callpath.clock import SystemClock
+    from callpath.doctor.account import diagnose_account
+    from callpath.doctor.verdict import Step
+
+    asking = _Asking(settings, values, railway=None, service="")
+
+    def say(text: str) -> None:
+        on_step(Step("Railway", "skipped", 0.0, text))
+
+    async with asking.clients(say) as (telnyx, railway, service):
+        request = asking.request("", "", "", "")
+        _, diagnosis = await diagnose_account(
+            request, SystemClock(), telnyx=telnyx, railway=railway, service=service, on_step=on_step
+        )
+    return diagnosis
 
 
 async def _mend(telnyx: Telnyx, facts: Facts, shown: _Shown, *, yes: bool) -> list[dict[str, object]]:

@@ -72,6 +72,7 @@ def serve(
                 app,
                 settings,
                 settings_now=lambda: load_settings(flags)[0],
+                values_now=lambda: named_values(flags),
                 stopping=lambda: any(server.should_exit for server in serving),
             )
             if setup:

@@ -37,7 +37,7 @@ from callpath.wire.document import Json
 from callpath.wire.webhook import Webhook
 
 if TYPE_CHECKING:
-    from callpath.doctor.verdict import Diagnosis
+    from callpath.doctor.verdict import Diagnosis, Step
 
 PAGES = ("/", "/calls/{session}", "/phone", "/setup", "/doctor")
 """The pages; each is the same document, which asks the API for what it shows."""
@@ -86,6 +86,8 @@ class Door:
     """True once the server is shutting down: streams of events end, since they would keep it from ending."""
     diagnose_call: Callable[[Sequence[Entry]], Diagnosis | None] = no_diagnosis
     """The doctor's word on a past call, from its timeline."""
+    diagnose_account: Callable[[Callable[[Step], None]], Awaitable[Diagnosis]] | None = None
+    """Ask how the account, and the host, are set; each step is told. Only reads. May raise ConfigError."""
 
 
 class Dashboard:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from typing import Any
 
-_NUMBER = re.compile(r"\+\d{7,15}(?!\d)")
+_NUMBER = re.compile(r"\+\d{7,15}(?!\d)|\+\d{1,8}…\d{4}(?!\d)")
+"""A number, or one that the doctor has shortened for a terminal, where it shows more of it."""
+
 _DIGIT_KEYS = frozenset({"digit", "digits"})
 HIDDEN = "•••"
 
 
 def mask_number(number: str) -> str:
     """`+15555550123` as `+1555•••23`: enough to tell two callers apart, too little to call one."""
-    return f"{number[:5]}{HIDDEN}{number[-2:]}"
+    return f"{number.partition('…')[0][:5]}{HIDDEN}{number[-2:]}"
 
 
 def mask_text(text: str) -> str:

@@ -1,7 +1,7 @@
 """The live probe: the doctor plays the carrier against this server's own audio URL, and each step is told as it is done.
 
 Only our own addresses are probed, the configured one or the one that a call was given: a form that took any URL would
-let a visitor look around behind the firewall.
+let a visitor look around behind the firewall. The account is asked in the same way, by what the door brings.
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ from callpath.call.address import AUDIO_PATH, audio_url
 from callpath.call.session import CallSession, missing_stage_sentence
 from callpath.dashboard.changes import Tell, Telling
 from callpath.dashboard.masking import mask, mask_text
-from callpath.doctor.engine import diagnose
+from callpath.doctor.engine import OnStep, diagnose
 from callpath.doctor.report import html_page, markdown, redacted
 from callpath.doctor.request import Request
-from callpath.doctor.verdict import Diagnosis, Step, document
+from callpath.doctor.verdict import Diagnosis, document
+from callpath.errors import CallpathError
 from callpath.timeline import Entry, describe
 from callpath.wire.ids import SessionId
 
 if TYPE_CHECKING:
-    from callpath.dashboard.app import Dashboard
+    from callpath.dashboard.app import Dashboard, Door
 
 TEST_CONNECTION = SessionId("test-connection")
 """The id under which a callpath server answers probes (`server.probe`)."""
@@ -63,19 +64,40 @@ def add_routes(api: FastAPI, dashboard: Dashboard, timeline: Timeline, *, masked
             # Without a public URL the dashboard answers only this machine, at the address where it listens.
             host, port = asked.scope.get("server") or ("127.0.0.1", 8000)
             url = audio_url(door.settings.public_url or f"http://{host}:{port}", TEST_CONNECTION)
+
+        async def look(tell: Tell, on_step: OnStep) -> Diagnosis:
+            tell("url", {"url": url})
+            return await diagnose(Request(url=url, token=door.probe_token), door.clock, on_step)
+
+        return telling(look)
+
+    @api.post("/doctor/account", operation_id="checkAccount")
+    async def account() -> Response:
+        """How the Telnyx account is set, and the host where its token is; nothing is changed. Server-sent events: `step`
+        for each, `diagnosis` as of a probe, or `trouble` with a `detail` where a setting is missing."""
+        ask = door.diagnose_account
+        if ask is None:
+            raise HTTPException(409, "this server cannot ask the account: run callpath doctor account")
+
+        async def look(_tell: Tell, on_step: OnStep) -> Diagnosis:
+            return await ask(on_step)
+
+        return telling(look)
+
+    def telling(look: Callable[[Tell, OnStep], Awaitable[Diagnosis]]) -> Response:
+        """What `look` finds, as it finds it."""
         if len(running) >= PROBES_MAX:
             raise HTTPException(409, "other probes are running: wait until they are done")
         name = uuid.uuid4().hex
         shown = mask if masked else _as_it_is
 
-        async def look(tell: Tell) -> None:
-            def tell_step(step: Step) -> None:
-                tell("step", shown(asdict(step)))
-
+        async def work(tell: Tell) -> None:
             running.add(name)
             try:
-                tell("url", {"url": url})
-                diagnosis = await diagnose(Request(url=url, token=door.probe_token), door.clock, tell_step)
+                diagnosis = await look(tell, lambda step: tell("step", shown(asdict(step))))
+            except CallpathError as error:
+                tell("trouble", {"detail": str(error)})
+                return
             finally:
                 running.discard(name)
             reports[name] = diagnosis
@@ -83,14 +105,14 @@ def add_routes(api: FastAPI, dashboard: Dashboard, timeline: Timeline, *, masked
                 reports.popitem(last=False)
             tell("diagnosis", {"id": name, "document": shown(document(diagnosis))})
 
-        return Telling(look)
+        return Telling(work)
 
     @api.get("/doctor/reports/{name}.{format}", operation_id="getReport", response_class=Response, responses=REPORT)
     async def report(name: str, format: Format) -> Response:  # noqa: A002  as it stands in the URL
         """The report of a probe, without secrets and numbers: safe to share."""
         if name not in reports:
             raise HTTPException(404, "this report is gone: probe again")
-        return _file(f"probe.{format}", _report(reports[name], door.probe_token, format))
+        return _file(f"probe.{format}", _report(reports[name], door, format))
 
     @api.get(
         "/calls/{identifier}/report.{format}", operation_id="getCallReport", response_class=Response, responses=REPORT
@@ -127,8 +149,9 @@ def timeline_markdown(call: CallSession, entries: list[Entry]) -> str:
     return mask_text(redacted("\n".join([*lines, "```", ""])))
 
 
-def _report(diagnosis: Diagnosis, token: str | None, form: Format) -> str:
-    return html_page(diagnosis, token) if form == "html" else markdown(diagnosis, token)
+def _report(diagnosis: Diagnosis, door: Door, form: Format) -> str:
+    secrets = tuple(filter(None, (door.settings.telnyx_api_key, door.settings.secret)))
+    return (html_page if form == "html" else markdown)(diagnosis, door.probe_token, secrets)
 
 
 def _preformatted(text: str) -> str:

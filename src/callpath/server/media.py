@@ -157,6 +157,8 @@ class StreamDriver:
         self._spoke = False
         self._stalled = False
         self._stalls = 0
+        self._lag_ms = 0.0
+        """The event loop's longest lag since the last count."""
         self._bad_in_a_row = 0
         self._rejected: set[str] = set()
         self._firsts: list[tuple[What, int]] = []
@@ -267,10 +269,12 @@ class StreamDriver:
         self._socket.look(now_ms)
         self._note_firsts()
         call = self._call.call
+        lag_ms = self._pacer.lag_ms_lately(now_ms)
+        self._lag_ms = max(self._lag_ms, lag_ms)
         for event in self._stream.look(
             now_ms,
             waiting_ms=20.0 * len(call.audio) if call is not None else 0.0,
-            lag_ms=self._pacer.lag_ms_lately(now_ms),
+            lag_ms=lag_ms,
             may_analyse=not self._stream.wants_analysis(now_ms) or self._pacer.may_take_long(now_ms),
         ):
             self._take(event, now_ms)
@@ -368,8 +372,11 @@ class StreamDriver:
                 underruns=playout.underruns,
                 write_stalls=self._stalls,
                 played_ms=round(playout.played_ms(now_ms), 1),
+                jitter_ms=round(self._stream.take_jitter_ms(), 1),
+                loop_lag_ms=round(max(self._lag_ms, self._pacer.lag_ms_lately(now_ms)), 1),
             )
         )
+        self._lag_ms = 0.0
 
 
 def _turn_at(now_ms: float, every_ms: float, share: float) -> float:

@@ -16,7 +16,7 @@ import { Probe } from "../parts/Probe";
 import { Stages } from "../parts/Stages";
 import { Timeline } from "../parts/Timeline";
 import { Waveform } from "../parts/Waveform";
-import { framesOf } from "../plots";
+import { framesOf, latenessOf } from "../plots";
 import { callPath, go } from "../router";
 import { readEvents } from "../sse";
 import { inTime, originOf, setupView, type View, wholeView, zoomed } from "../timeline";
@@ -104,6 +104,7 @@ function Loaded({ call }: { call: CallDocument }) {
     chosen.value = entry.number;
   };
   const frames = useMemo(() => framesOf(entries, origin), [entries, origin]);
+  const lateness = useMemo(() => latenessOf(entries, origin), [entries, origin]);
   const diagnosis = call.diagnosis as Diagnosis | null;
   return (
     <div class="page call-page">
@@ -170,6 +171,18 @@ function Loaded({ call }: { call: CallDocument }) {
               { label: "in", colour: "caller" },
               { label: "out", colour: "bot" },
               { label: "in trouble", colour: "bad" },
+            ]}
+            {...axis}
+          />
+        ) : null}
+        {lateness.seconds.length > 0 ? (
+          <Plot
+            title="Late at worst"
+            unit="ms"
+            plotted={lateness}
+            names={[
+              { label: "jitter of the caller’s frames", colour: "caller" },
+              { label: "lag of the event loop", colour: "bad" },
             ]}
             {...axis}
           />

@@ -1,5 +1,5 @@
 import { useEffect } from "preact/hooks";
-import { Probe } from "../parts/Probe";
+import { AccountCheck, Probe } from "../parts/Probe";
 
 export function Doctor() {
   useEffect(() => {
@@ -19,6 +19,20 @@ export function Doctor() {
       </section>
       <p class="hint">
         From elsewhere, the same is said by <code>callpath doctor url wss://…/api/calls/test-connection/audio</code>.
+      </p>
+      <h2>Account</h2>
+      <p class="lead">
+        Asks Telnyx how the number, the application and its webhooks are set, and whether there is money; and Railway,
+        where its token is set. What is wrong is named with what mends it.
+      </p>
+      <section class="card">
+        <div class="padded">
+          <AccountCheck />
+        </div>
+      </section>
+      <p class="hint">
+        Needs TELNYX_API_KEY: <a href="/setup">Setup</a> says where to find it.{" "}
+        <code>callpath doctor account --fix</code> also sets right what can be, after asking.
       </p>
     </div>
   );

@@ -39,6 +39,50 @@ export function DiagnosisCard({ diagnosis }: { diagnosis: Diagnosis }) {
         </section>
       ) : null}
       <Others diagnosis={diagnosis} verdict={verdict} />
+      <Rest diagnosis={diagnosis} />
+    </div>
+  );
+}
+
+/** An account can be wrong in several ways at once, and each has to be mended. */
+export function AccountCard({ diagnosis }: { diagnosis: Diagnosis }) {
+  const faults = diagnosis.findings.filter((found) => found.decided);
+  return (
+    <div class="diagnosis">
+      {diagnosis.findings.length === 0 ? (
+        <div class={`verdict-box ${diagnosis.healthy ? "good" : "unknown"}`}>
+          <Icon name={diagnosis.healthy ? "good" : "unknown"} />
+          <div>
+            <h3>{diagnosis.healthy ? "Healthy: the account is set right" : "Not decided"}</h3>
+            <p>
+              {diagnosis.healthy
+                ? "That is how it is set. Whether audio arrives, the probe above shows."
+                : "Nothing wrong was found, but too little could be seen: the steps above say what."}
+            </p>
+          </div>
+        </div>
+      ) : (
+        <>
+          <h3>
+            {faults.length === 0
+              ? "Not decided"
+              : faults.length === 1
+                ? "1 thing is set wrong"
+                : `${faults.length} things are set wrong`}
+          </h3>
+          {diagnosis.findings.map((found) => (
+            <Verdict key={found.code} found={found} decided={found.decided} />
+          ))}
+        </>
+      )}
+      <Rest diagnosis={diagnosis} />
+    </div>
+  );
+}
+
+function Rest({ diagnosis }: { diagnosis: Diagnosis }) {
+  return (
+    <>
       <Fold title="Proven" lines={diagnosis.proven} />
       <Fold title="Not proven" lines={diagnosis.unproven} />
       <Fold title="Notes" lines={diagnosis.notes.map((note) => `${note.code}: ${note.summary}`)} />
@@ -49,7 +93,7 @@ export function DiagnosisCard({ diagnosis }: { diagnosis: Diagnosis }) {
           (one) => `${one.code} ${one.title}: ${one.reason}${one.how ? `; ${one.how}` : ""}`,
         )}
       />
-    </div>
+    </>
   );
 }
 
@@ -62,6 +106,7 @@ function Verdict({ found, decided }: { found: Found; decided: boolean }) {
         <p class="meta">
           <code>{found.code}</code> {found.layer} · up to: <b>{found.owner}</b>
           {found.confidence === "high" ? "" : ` · confidence: ${found.confidence}`}
+          {found.under ? ` · explained by ${found.under}` : ""}
         </p>
         <p>{`${found.summary.charAt(0).toUpperCase()}${found.summary.slice(1)}.`}</p>
         <p>{found.why}</p>

@@ -1,18 +1,55 @@
-// The live probe: a button, and each layer as it is looked at.
+// The live probe and the check of the account: a button, and each step as it is done.
 
 import { useSignal } from "@preact/signals";
+import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
 import { type Diagnosis, links, type ProbeStep, query, request } from "../api";
 import { duration } from "../format";
 import { readEvents } from "../sse";
 import { Trouble } from "./basics";
-import { DiagnosisCard } from "./Diagnosis";
+import { AccountCard, DiagnosisCard } from "./Diagnosis";
 import { Icon, type IconName } from "./Icon";
 
 const LAYERS = ["URL", "DNS", "TCP", "TLS", "upgrade", "media", "repeat"];
 const ICONS: Record<ProbeStep["status"], IconName> = { ok: "good", failed: "bad", warning: "warn", skipped: "minus" };
 
 export function Probe({ session, label }: { session: string | null; label: string }) {
+  return (
+    <Examination
+      path={`/doctor/probe${query({ session })}`}
+      label={label}
+      again="Probe again"
+      hint="Plays the carrier against this server, layer by layer."
+      layers={LAYERS}
+      Card={DiagnosisCard}
+    />
+  );
+}
+
+export function AccountCheck() {
+  return (
+    <Examination
+      path="/doctor/account"
+      label="Check the account"
+      again="Check again"
+      hint="Only reads: nothing is changed."
+      layers={["Telnyx"]}
+      Card={AccountCard}
+    />
+  );
+}
+
+interface Props {
+  path: string;
+  label: string;
+  again: string;
+  hint: string;
+  /** The steps that will be told, as far as they are known before. */
+  layers: string[];
+  Card: (props: { diagnosis: Diagnosis }) => JSX.Element;
+}
+
+function Examination({ path, label, again, hint, layers: expected, Card }: Props) {
   const running = useSignal<AbortController | null>(null);
   const url = useSignal("");
   const steps = useSignal<ProbeStep[]>([]);
@@ -27,13 +64,15 @@ export function Probe({ session, label }: { session: string | null; label: strin
     result.value = null;
     trouble.value = null;
     try {
-      const answer = await request(`/doctor/probe${query({ session })}`, { method: "POST", signal: control.signal });
+      const answer = await request(path, { method: "POST", signal: control.signal });
       await readEvents(answer, ({ name, data }) => {
         if (name === "url") url.value = (data as { url: string }).url;
         if (name === "step") steps.value = [...steps.value, data as ProbeStep];
+        if (name === "trouble") trouble.value = new Error((data as { detail: string }).detail);
         if (name === "diagnosis") result.value = data as { id: string; document: Diagnosis };
       });
-      if (!result.value) trouble.value = new Error("The probe ended without a word. The server's log says why.");
+      if (!result.value && !trouble.value)
+        trouble.value = new Error("It ended without a word. The server's log says why.");
     } catch (error) {
       if ((error as Error).name !== "AbortError") trouble.value = error as Error;
     }
@@ -42,7 +81,7 @@ export function Probe({ session, label }: { session: string | null; label: strin
 
   const busy = running.value !== null;
   const isSecure = url.value.startsWith("wss:");
-  const layers = LAYERS.filter((layer) => layer !== "TLS" || isSecure || !url.value);
+  const layers = expected.filter((layer) => layer !== "TLS" || isSecure || !url.value);
   const reached = new Set(steps.value.map((step) => step.name));
   const waiting = busy ? layers.filter((layer) => !reached.has(layer)) : [];
   return (
@@ -54,19 +93,15 @@ export function Probe({ session, label }: { session: string | null; label: strin
           </button>
         ) : (
           <button type="button" class="button primary" onClick={() => void start()}>
-            <Icon name="play" /> {result.value ? "Probe again" : label}
+            <Icon name="play" /> {result.value ? again : label}
           </button>
         )}
-        {url.value ? (
-          <code class="url">{url.value}</code>
-        ) : (
-          <span class="hint">Plays the carrier against this server, layer by layer.</span>
-        )}
+        {url.value ? <code class="url">{url.value}</code> : <span class="hint">{hint}</span>}
       </div>
       {steps.value.length > 0 || busy ? (
         <ol class="probe-steps" aria-live="polite">
-          {steps.value.map((step) => (
-            <li key={step.name} class={step.status}>
+          {steps.value.map((step, at) => (
+            <li key={at} class={step.status}>
               <Icon name={ICONS[step.status]} />
               <b>{step.name}</b>
               <span class="ms">{duration(step.duration_ms)}</span>
@@ -86,7 +121,7 @@ export function Probe({ session, label }: { session: string | null; label: strin
       {trouble.value ? <Trouble error={trouble.value} again={() => void start()} /> : null}
       {result.value ? (
         <>
-          <DiagnosisCard diagnosis={result.value.document} />
+          <Card diagnosis={result.value.document} />
           <p class="actions">
             <a class="button" href={links.probeReport(result.value.id, "html")} download>
               <Icon name="share" /> Report to share (HTML)
