@@ -50,7 +50,7 @@ def main() -> int:
         return 0
     (WEB / "openapi.json").write_text(openapi_text())
     if not (WEB / "node_modules").is_dir():
-        subprocess.run(["npm", "ci"], cwd=WEB, check=True)
+        subprocess.run(["npm", "install", "--no-save"], cwd=WEB, check=True)
     for script in ("client", "build"):
         subprocess.run(["npm", "run", "--silent", script], cwd=WEB, check=True)
     HASH_FILE.write_text(source_hash() + "\n")
