@@ -49,7 +49,7 @@ web: $(READY)
 	@$(BIN)/python web/build.py
 
 web-test: $(READY)
-	@cd web && { test -d node_modules || npm ci; } && npm run --silent check && npm run --silent test
+	@cd web && { test -d node_modules || npm install --no-save; } && npm run --silent check && npm run --silent test
 
 screenshots: $(READY)
 	@$(BIN)/python -m tests.dashboard.screenshots

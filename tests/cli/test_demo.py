@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from callpath.cli.demo import CORRELATION_MIN, _broken_call, _free_ports, _good_call, _ready, _timeline
+from callpath.audio.resample import resample_file_audio
+from callpath.audio.wav import read_wav
+from callpath.cli.demo import CORRELATION_MIN, _broken_call, _free_ports, _good_call, _likeness, _ready, _timeline
 from callpath.errors import CallpathError
+from callpath.simulator.simulator import hello_wav
 from callpath.store.sql import open_call_log
 from callpath.timeline import Entry, FirstOutbound, SocketReceived
 from tests.cli.conftest import Run
@@ -21,6 +25,24 @@ async def written(folder: Path, entries: list[Entry]) -> Path:
         for entry in entries:
             await log.append(entry)
     return folder
+
+
+def test_pauses_of_a_busy_machine_are_no_other_sound() -> None:
+    """A first impression must not hang on what else the machine does; another voice is still another voice."""
+    said, rate = read_wav(hello_wav())
+    speech = resample_file_audio(said, rate, 8000)
+    pause = np.zeros(400, np.int16)
+    torn = np.concatenate([np.append(speech[at : at + 3000], pause) for at in range(0, speech.size, 3000)])
+    rng = np.random.default_rng(1)
+    other = (speech * rng.normal(size=speech.size)).astype(np.int16)
+
+    likeness, delay_ms = _likeness(speech, np.append(np.zeros(160, np.int16), speech))
+
+    assert likeness > 0.999
+    assert 20.0 == delay_ms
+    assert _likeness(speech, torn)[0] >= CORRELATION_MIN
+    assert _likeness(speech, other)[0] < 0.5
+    assert 0.0 == _likeness(speech, np.zeros(0, np.int16))[0]
 
 
 async def test_the_caller_heard_himself(tmp_path: Path) -> None:
