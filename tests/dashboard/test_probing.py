@@ -11,7 +11,7 @@ import pytest
 from callpath.cli.doctor_account import ask_account
 from callpath.clock import SystemClock
 from callpath.config import Settings
-from callpath.dashboard.probing import probe_url
+from callpath.dashboard.probing import is_phones, probe_url
 from callpath.doctor.engine import OnStep
 from callpath.doctor.verdict import Diagnosis
 from callpath.server.builtin import BUILTIN
@@ -150,3 +150,16 @@ async def test_a_dashboard_that_cannot_ask_says_which_command_can(tmp_path: Path
         answer = await it.http.post("/api/v1/doctor/account")
 
         assert (409, True) == (answer.status_code, "callpath doctor account" in answer.json()["detail"])
+
+
+@pytest.mark.parametrize(
+    ("url", "phones"),
+    [
+        ("ws://127.0.0.1:40001/api/calls/test-connection/audio", True),
+        ("ws://127.0.0.1:8000/api/calls/test-connection/audio", False),
+        ("wss://calls.example.com/api/calls/test-connection/audio", False),
+    ],
+)
+def test_a_phone_that_has_hung_up_is_not_tried(url: str, phones: bool) -> None:
+    """Its server ended with the call: "connection refused" would be true, and send people after a fault that is none."""
+    assert phones == is_phones(url, "ws://127.0.0.1:8000/api/calls/test-connection/audio")

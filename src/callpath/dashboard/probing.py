@@ -20,6 +20,7 @@ from starlette.responses import Response
 
 from callpath.call.address import AUDIO_PATH, audio_url
 from callpath.call.session import CallSession, missing_stage_sentence
+from callpath.config import is_loopback
 from callpath.dashboard.changes import Tell, Telling
 from callpath.dashboard.masking import mask, mask_text
 from callpath.doctor.engine import OnStep, diagnose
@@ -56,14 +57,20 @@ def add_routes(api: FastAPI, dashboard: Dashboard, timeline: Timeline, *, masked
     async def probe(asked: HttpRequest, session: Annotated[str | None, Query(max_length=400)] = None) -> Response:
         """Probe this server's audio URL, or the one that a call was given. Server-sent events: `url`, `step` for each
         layer, `diagnosis` with the document and an `id` for its report."""
+        # Without a public URL the dashboard answers only this machine, at the address where it listens.
+        host, port = asked.scope.get("server") or ("127.0.0.1", 8000)
+        ours = audio_url(door.settings.public_url or f"http://{host}:{port}", TEST_CONNECTION)
         url = None
         if session is not None:
             call, _ = await timeline(session)
             url = probe_url(call.stream_url)
-        if url is None:
-            # Without a public URL the dashboard answers only this machine, at the address where it listens.
-            host, port = asked.scope.get("server") or ("127.0.0.1", 8000)
-            url = audio_url(door.settings.public_url or f"http://{host}:{port}", TEST_CONNECTION)
+        if url is not None and is_phones(url, ours):
+            raise HTTPException(
+                409,
+                "This was a call of the browser phone, and the server that took it ended with it: there is nothing left to "
+                "try. The Doctor page tries this server's own URL.",
+            )
+        url = url or ours
 
         async def look(tell: Tell, on_step: OnStep) -> Diagnosis:
             tell("url", {"url": url})
@@ -71,7 +78,7 @@ def add_routes(api: FastAPI, dashboard: Dashboard, timeline: Timeline, *, masked
 
         return telling(look)
 
-    @api.post("/doctor/account", operation_id="checkAccount")
+    @api.post("/doctor/account", operation_id="checkAccount", response_class=Response, responses=EVENTS)
     async def account() -> Response:
         """How the Telnyx account is set, and the host where its token is; nothing is changed. Server-sent events: `step`
         for each, `diagnosis` as of a probe, or `trouble` with a `detail` where a setting is missing."""
@@ -138,6 +145,12 @@ def probe_url(stream_url: str | None) -> str | None:
     if not found or tail not in rest:
         return None
     return f"{parts.scheme}://{parts.netloc}{before}{head}{TEST_CONNECTION}{tail}"
+
+
+def is_phones(url: str, ours: str) -> bool:
+    """Whether an audio URL was that of the browser phone: on this machine, and not this server's."""
+    there = urlsplit(url)
+    return is_loopback(there.hostname or "") and there.netloc != urlsplit(ours).netloc
 
 
 def timeline_markdown(call: CallSession, entries: list[Entry]) -> str:
