@@ -20,7 +20,7 @@ from callpath.server.builtin import BUILTIN
 from callpath.simulator.simulator import Simulator, hello_wav
 from callpath.store.sql import open_call_log
 from tests.dashboard.browsing import dashboard_server
-from tests.dashboard.calls import TOKEN, accepted_call, entries, failed_call, good_call
+from tests.dashboard.calls import HOST, TOKEN, accepted_call, entries, failed_call, good_call
 from tests.dashboard.test_phone import LIKENESS_MIN, likeness
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -186,7 +186,7 @@ async def test_a_first_call_is_a_click_away_and_its_echo_comes_back(browser: Any
 
 async def test_a_failed_call_leads_to_its_verdict(browser: Any, tmp_path: Path) -> None:
     """From the list to the stage that is missing, then layer by layer to the cause, and a file to share."""
-    async with visiting(browser, tmp_path) as it:
+    async with visiting(browser, tmp_path, public_url=f"http://{HOST}") as it:
         page = it.page
         await it.append("failed-call", failed_call("+4930123456", "failed-call"))
         await it.append("good-call", good_call())
