@@ -156,12 +156,12 @@ class ConnectsLate(Fault):
 
 @dataclass
 class SecondConnection(Fault):
-    """Telnyx opens the stream once more while the first socket is still open, and goes on there."""
+    """Telnyx opens the stream once more while the first socket is still open, and goes on there, unless it is refused."""
 
     after_ms: float = 1_000.0
     NAME, SIDE = "second_connection", "connection"
-    MUST = "Let the new socket replace the old one, go on with the same call, and not greet twice."
-    CAUSE = "none: a reconnect, shown in the timeline"
+    MUST = "Carry one stream: refuse the second while the first brings frames, or go on with it; and not greet twice."
+    CAUSE = "none: a refused socket or a reconnect, shown in the timeline"
 
     def breaks(self) -> list[Break]:
         return [Break(self.after_ms, "second_connection")]
