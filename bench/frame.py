@@ -25,7 +25,7 @@ from callpath.call.symptoms import Watch
 from callpath.clock import SystemClock
 from callpath.server.builtin import BUILTIN
 from callpath.server.frames import FrameReader
-from callpath.server.handler import App, Call, CallFacts
+from callpath.server.handler import App, Call, CallFacts, Outlet
 from callpath.server.media import StreamDriver
 from callpath.server.pacer import Pacer
 from callpath.server.socket import FrameSocket
@@ -73,19 +73,16 @@ class Live:
     def __init__(self, app: App, clock: Clock) -> None:
         self.app, self.clock = app, clock
         self.call: Call | None = None
+        self.stream: MediaStream | None = None
+        self.last_frame_ms = 0.0
 
     def note(self, _what: object, _at_unix_ms: int | None = None) -> None: ...
 
-    def frame_received(self, _now_ms: float) -> None: ...
-
-    def is_current(self, _stream: MediaStream) -> bool:
-        return True
-
-    def stream_started(self, start: Start, stream: MediaStream, flush: Callable[[], None]) -> None:
+    def stream_started(self, start: Start, stream: MediaStream, outlet: Outlet) -> None:
         facts = CallFacts(SessionId("s"), CallControlId("c"), None, start.from_, start.to, None, None)
         line: Any = self
         self.call = Call(facts, sample_rate_hz=self.app.sample_rate_hz, line=line, clock=self.clock)
-        self.call.attach(stream, flush)
+        self.call.attach(stream, outlet)
         assert self.app.handler is not None
         self.task = asyncio.get_running_loop().create_task(self.app.handler(self.call))  # type: ignore[arg-type]
 
@@ -114,7 +111,8 @@ async def whole_way(app: App, calls: int) -> float:
     for _ in range(calls):
         live: Any = Live(app, clock)
         turns: Any = Turns()
-        driver = StreamDriver(live, MediaStream(), clock, pacer, turns)
+        live.stream = MediaStream()
+        driver = StreamDriver(live, live.stream, clock, pacer, turns)
         transport: Any = Transport()
         socket = FrameSocket(transport, driver, set(), turns)
         driver.begin(socket)

@@ -1,8 +1,6 @@
-"""Batches of frames: only when they come often, and nothing is held back longer than a turn."""
+"""Batches of frames: only when they come often."""
 
 from __future__ import annotations
-
-import asyncio
 
 from callpath.clock import ManualClock
 from callpath.server.gathering import JUDGED_EVERY_MS, REST_MS_MAX, REST_MS_MIN, Gathering
@@ -43,16 +41,3 @@ async def test_many_calls_are_taken_in_batches() -> None:
 
     assert gathering.busy
     assert all(REST_MS_MIN <= rest_ms <= REST_MS_MAX for rest_ms in clock.rests)
-
-
-async def test_what_is_sent_in_a_turn_leaves_at_its_end() -> None:
-    """Together, so that the kernel wakes its peer once."""
-    gathering = Gathering(RestingClock())
-    sent: list[str] = []
-    gathering.frame_came()
-    gathering.send_later(lambda: sent.append("one"))
-    gathering.send_later(lambda: sent.append("two"))
-    before = list(sent)
-    await asyncio.sleep(0)
-
-    assert (before, sent) == ([], ["one", "two"])

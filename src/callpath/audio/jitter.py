@@ -74,7 +74,7 @@ class JitterBuffer:
         """The usual step from one chunk of this track to the next."""
         self._wait_ms = wait_ms_max
         self._frame_ms = frame_ms
-        self._expected = -1
+        self.expected = -1
         """The number that passes at once; -1 while something is held or unclear."""
         self._last = 0
         """The highest number handed out or given up; 0 before the first."""
@@ -97,13 +97,13 @@ class JitterBuffer:
 
         Give `push` only what does not pass.
         """
-        if chunk != self._expected:
+        if chunk != self.expected:
             return False
         self.counts.received += 1
         self._last = self._clean = chunk
         self._clean_at_ms = now_ms
         self._unclean = 0
-        self._expected = chunk + self.stride
+        self.expected = chunk + self.stride
         return True
 
     def push(self, chunk: int, payload: bytes, now_ms: float) -> list[Arrival]:
@@ -164,7 +164,7 @@ class JitterBuffer:
         self._last = self._clean = chunk
         self._clean_at_ms = now_ms
         self._unclean = self._short_run = 0
-        self._expected = chunk + self.stride
+        self.expected = chunk + self.stride
         self._passed.clear()
         self._passed.append((1, chunk - 1))
         return [Payload(chunk, payload)]
@@ -177,7 +177,7 @@ class JitterBuffer:
         if self._stray is not None:
             self.counts.late += 1
         self._stray = (chunk, payload, now_ms)
-        self._expected = -1
+        self.expected = -1
         return self._release(now_ms)
 
     def _resync(self, now_ms: float) -> list[Arrival]:
@@ -205,7 +205,7 @@ class JitterBuffer:
             payload, _ = self._held.pop(chunk)
             arrivals.append(Payload(chunk, payload))
         if self._stray is None:
-            self._expected = -1 if self._held else self._last + self.stride
+            self.expected = -1 if self._held else self._last + self.stride
         return arrivals
 
     def _step_to(self, chunk: int) -> None:

@@ -2,14 +2,14 @@
 
 At 200 calls a frame comes every 100 µs. Woken for each, a process spends more time on falling asleep, waking up, waking
 its peer and filling the processor's caches again than on the frame. So when frames come that often, the event loop rests
-for half a millisecond after each turn, and then finds several at once; and what is sent in a turn leaves at its end.
+for half a millisecond after each turn, and then finds several at once. What is sent in a turn leaves at its end, before the
+rest: uvloop writes so by itself.
 With few calls nothing of this happens (docs/decisions/0011 has the measurements).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from callpath.clock import Clock
 
@@ -32,7 +32,6 @@ class Gathering:
         self.busy = False
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._unsent: list[Callable[[], None]] = []
         self._frames = 0
         self._turn_ends = False
         self._judge_at_ms = 0.0
@@ -45,15 +44,8 @@ class Gathering:
             self._turn_ends = True
             self._loop.call_soon(self._end_turn)
 
-    def send_later(self, send: Callable[[], None]) -> None:
-        """Call `send` at the end of this turn. Only while `busy`, and in answer to a frame."""
-        self._unsent.append(send)
-
     def _end_turn(self) -> None:
         self._turn_ends = False
-        unsent, self._unsent = self._unsent, []
-        for send in unsent:
-            send()
         now_ms = self._clock.now_ms()
         if now_ms >= self._judge_at_ms:
             self._judge(now_ms)

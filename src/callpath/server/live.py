@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import traceback
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,7 +21,7 @@ from callpath.call.watchdog import STUCK, Live, due_commands, look
 from callpath.control import RETRY_MS_MAX, Retry
 from callpath.errors import CallpathError, ControlError, LocalProtocolError, RemoteProtocolError, StoreError
 from callpath.server.examiner import Examiner
-from callpath.server.handler import Call, CallFacts
+from callpath.server.handler import Call, CallFacts, Outlet
 from callpath.server.leases import LEASE_MS
 from callpath.timeline import (
     CallRefused,
@@ -102,8 +101,10 @@ class LiveCall:
         self._storing = asyncio.Lock()
         self._number = 0
         self._handler: asyncio.Task[None] | None = None
-        self._stream: MediaStream | None = None
-        self._last_frame_ms = 0.0
+        self.stream: MediaStream | None = None
+        """The stream of the newest socket; one before it has died."""
+        self.last_frame_ms = 0.0
+        """When its socket last brought anything."""
         self._lost_socket_at_ms: float | None = None
         self._stopping = False
         self._store_failed = False
@@ -222,7 +223,7 @@ class LiveCall:
         return self.session.ended and self._is_idle() and not self._pending
 
     def _is_idle(self) -> bool:
-        return self._handler_is_done() and self._stream is None and not self._out
+        return self._handler_is_done() and self.stream is None and not self._out
 
     def _handler_is_done(self) -> bool:
         return self._handler is None or self._handler.done()
@@ -250,7 +251,7 @@ class LiveCall:
         """Somebody talks, or is about to. What only waits for its last webhook does not count for long: during a deploy
         that one may go to the new server."""
         if not self.is_taken:
-            return bool(self._pending) or self._stream is not None
+            return bool(self._pending) or self.stream is not None
         quiet_ms = self._clock.now_unix_ms() - (self.session.last_unix_ms or 0)
         return not self._is_idle() or quiet_ms < ENDING_MS
 
@@ -265,8 +266,8 @@ class LiveCall:
         """Write down what is wrong with the call, and see to what follows from it beside commands."""
         live = Live(
             refusing=None if self.session.commands or self.session.refused else self._runner.refusing(),
-            socket_open=self._stream is not None,
-            idle_ms=self._clock.now_ms() - self._last_frame_ms,
+            socket_open=self.stream is not None,
+            idle_ms=self._clock.now_ms() - self.last_frame_ms,
             handler_running=not self._handler_is_done(),
         )
         found = look(self.session, self._runner.patience, live, self._clock.now_unix_ms())
@@ -490,11 +491,11 @@ class LiveCall:
     @property
     def has_socket(self) -> bool:
         """Whether an audio socket is open, living or not."""
-        return self._stream is not None
+        return self.stream is not None
 
     def has_living_socket(self) -> bool:
         """Whether an audio socket is open and brought a frame lately."""
-        return self._stream is not None and self._clock.now_ms() - self._last_frame_ms < SILENT_SOCKET_MS
+        return self.stream is not None and self._clock.now_ms() - self.last_frame_ms < SILENT_SOCKET_MS
 
     def new_stream(self) -> MediaStream:
         """Our side of a socket that is being accepted. It replaces one that has died."""
@@ -506,20 +507,12 @@ class LiveCall:
             raw=self._runner.app.raw,
             byte_order=self._runner.byte_order,
         )
-        self._stream = stream
-        self._last_frame_ms = self._clock.now_ms()
+        self.stream = stream
+        self.last_frame_ms = self._clock.now_ms()
         self._lost_socket_at_ms = None
         return stream
 
-    def is_current(self, stream: MediaStream) -> bool:
-        """False once a newer socket has taken over."""
-        return self._stream is stream
-
-    def frame_received(self, now_ms: float) -> None:
-        """The socket lives."""
-        self._last_frame_ms = now_ms
-
-    def stream_started(self, start: Start, stream: MediaStream, flush: Callable[[], None]) -> None:
+    def stream_started(self, start: Start, stream: MediaStream, outlet: Outlet) -> None:
         """The start frame came: enter the handler, or let it carry on over the new stream."""
         again = self.call is not None
         media_format = start.media_format
@@ -535,18 +528,18 @@ class LiveCall:
             facts = CallFacts.of(self.session.session, self.session.leg, start, self._runner.data_dir)
             app = self._runner.app
             self.call = Call(facts, sample_rate_hz=app.sample_rate_hz, line=self, clock=self._clock, raw=app.raw)
-            self.call.attach(stream, flush)
+            self.call.attach(stream, outlet)
             if self._runner.record and not app.raw:
                 self.call.record()
             self._handler = self._runner.spawn(self._run_handler(self.call), name=f"handler {self.session.session}")
         else:
-            self.call.attach(stream, flush)
+            self.call.attach(stream, outlet)
 
     def socket_closed(self, stream: MediaStream) -> None:
         """The socket is gone. The handler waits a while for another; it ends when the call does."""
-        if self._stream is not stream:
+        if self.stream is not stream:
             return
-        self._stream = None
+        self.stream = None
         self._lost_socket_at_ms = self._clock.now_ms()
         if self.call is not None:
             self.call.detach()
