@@ -51,9 +51,8 @@ Arrival: TypeAlias = Payload | Gap
 
 @dataclass(slots=True)
 class JitterCounts:
-    """What happened on this track so far. `received` counts every push, the other fields what was odd about some."""
+    """What was odd on this track so far."""
 
-    received: int = 0
     reordered: int = 0
     """Came after a later one, in time to be put back in its place."""
     duplicated: int = 0
@@ -99,10 +98,8 @@ class JitterBuffer:
         """
         if chunk != self.expected:
             return False
-        self.counts.received += 1
-        self._last = self._clean = chunk
+        self._clean = chunk
         self._clean_at_ms = now_ms
-        self._unclean = 0
         self.expected = chunk + self.stride
         return True
 
@@ -110,7 +107,7 @@ class JitterBuffer:
         """One media message as it came; what can be handed out now, in order. `chunk` 0 means it has no number."""
         if self.passes(chunk, now_ms):
             return [Payload(chunk, payload)]
-        self.counts.received += 1
+        self._take_stock()
         return self._push_unexpected(chunk, payload, now_ms)
 
     def due(self, now_ms: float) -> list[Arrival]:
@@ -134,6 +131,12 @@ class JitterBuffer:
     def flush(self) -> list[Arrival]:
         """All that is held, in order: the stream is over."""
         return self._release(float("inf")) if self._stray is None else self._resync(self._stray[2])
+
+    def _take_stock(self) -> None:
+        """What follows from chunks that passed, which note no more than they must."""
+        if self._clean > self._last:
+            self._last = self._clean
+            self._unclean = 0
 
     def _push_unexpected(self, chunk: int, payload: bytes, now_ms: float) -> list[Arrival]:
         if chunk <= 0:

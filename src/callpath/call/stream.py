@@ -228,11 +228,12 @@ class MediaStream:
         ):
             return None
         payload = body.payload
-        if self._decoder is None:
+        decoder = self._decoder
+        if decoder is None:
             audio: Pcm | bytes = payload
         else:
             try:
-                audio = self._last_pcm = self._decoder.decode(payload)
+                audio = self._last_pcm = decoder.decode(payload)
             except AudioError:
                 return None
         self._jitter.passes(body.chunk, now_ms)
@@ -347,6 +348,7 @@ class MediaStream:
         may_check_echo = may_analyse and not self._watch.wants_analysis and self._wants_echo_check(now_ms)
         symptoms = self._watch.look(
             now_ms,
+            frames_in=self._counts.frames_in,
             pcm=self._last_pcm,
             sent_sound=self.playout.sounded if self.playout.frames_sent else None,
             frames_sent=self.playout.frames_sent,
@@ -431,14 +433,18 @@ class MediaStream:
 
         None: nothing was taken; give it to `play`.
         """
+        framer, playout = self._framer, self.playout
         if (
-            pcm.size != self._framer.frame_samples
-            or self._framer.pending_samples
-            or not self._sends_at_once(PTIME_MS, now_ms)
+            pcm.size != framer.frame_samples
+            or framer.pending_samples
+            or not playout.may_send_at_once(PTIME_MS, now_ms)
+            or self._echo is not None
+            or self._clear_pending
+            or self.closed
         ):
             return None
         payload = self._encoder.encode(pcm)
-        self.playout.send_at_once(payload, PTIME_MS, now_ms)
+        playout.send_at_once(payload, PTIME_MS, now_ms)
         return encode_media_utf8(payload)
 
     def play_payload(self, payload: bytes) -> None:
@@ -449,17 +455,15 @@ class MediaStream:
     def play_payload_at_once(self, payload: bytes, now_ms: float) -> bytes | None:
         """As `play_at_once`."""
         duration_ms = self._duration_ms(payload)
-        if not self._sends_at_once(duration_ms, now_ms):
+        if (
+            not self.playout.may_send_at_once(duration_ms, now_ms)
+            or self._echo is not None
+            or self._clear_pending
+            or self.closed
+        ):
             return None
         self.playout.send_at_once(payload, duration_ms, now_ms)
         return encode_media_utf8(payload)
-
-    def _sends_at_once(self, duration_ms: float, now_ms: float) -> bool:
-        return (
-            self.playout.may_send_at_once(duration_ms, now_ms)
-            and self._echo is None
-            and not (self._clear_pending or self.closed)
-        )
 
     def _duration_ms(self, payload: bytes) -> float:
         per_ms = self._bytes_per_ms
