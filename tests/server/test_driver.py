@@ -42,6 +42,7 @@ class Live:
 
     def socket_closed(self, stream: MediaStream) -> None: ...
 
+
 class Peer:
     """A socket that can be full."""
 

@@ -6,7 +6,6 @@ import numpy as np
 
 from callpath.audio.pcm import Pcm
 
-
 _NOTHING: Pcm = np.zeros(0, np.int16)
 
 

@@ -268,9 +268,7 @@ class Watch:
         found: list[Symptom] = []
         if self._looked_ms is not None and self._bytes_per_s and now_ms > self._looked_ms:
             ratio = 1000.0 * self._bytes / (now_ms - self._looked_ms) / self._bytes_per_s
-            off = ratio >= RATE_OFF or (
-                ratio <= 1 / RATE_OFF and frames * 1000.0 >= 40 * (now_ms - self._looked_ms)
-            )
+            off = ratio >= RATE_OFF or (ratio <= 1 / RATE_OFF and frames * 1000.0 >= 40 * (now_ms - self._looked_ms))
             self._rates_off = [*self._rates_off, ratio] if off else []
             if len(self._rates_off) >= RATE_LOOKS:
                 found += self._tell("SYM003", times=round(sum(self._rates_off) / len(self._rates_off), 2))

@@ -19,6 +19,9 @@ COMPANY = 2.2
 REST_MS_MIN, REST_MS_MAX = 0.2, 1.0
 """A caller's round trip takes a hundred times as long and more."""
 
+ENOUGH = 8
+"""A turn that brought so many needs no rest before the next: meanwhile as many more have come."""
+
 BUSY_FRAMES_PER_S = 1_500
 """From here on it pays: 30 calls. Below, the longest rest would hardly bring a second frame."""
 
@@ -34,6 +37,8 @@ class Gathering:
         self._loop = asyncio.get_running_loop()
         self._frames = 0
         self._turn_ends = False
+        self._frames_before = 0
+        """Those of earlier turns, within `_frames`."""
         self._judge_at_ms = 0.0
         self._rest_ms = 0.0
 
@@ -47,9 +52,11 @@ class Gathering:
     def _end_turn(self) -> None:
         self._turn_ends = False
         now_ms = self._clock.now_ms()
+        came = self._frames - self._frames_before
         if now_ms >= self._judge_at_ms:
             self._judge(now_ms)
-        if self.busy:
+        self._frames_before = self._frames
+        if self.busy and came < ENOUGH:
             self._clock.rest(self._rest_ms)
 
     def _judge(self, now_ms: float) -> None:

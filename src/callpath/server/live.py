@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import traceback
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -37,6 +38,7 @@ from callpath.timeline import (
     HandlerStarted,
     MediaCounted,
     PolicyActed,
+    SocketReceived,
     SocketRefused,
     StreamAccepted,
     StreamMissing,
@@ -80,7 +82,7 @@ DECISIONS = (CommandSent, StreamMissing, PolicyActed, CallStuck)
 """Entries that something follows from at once, whether they are stored by then or not."""
 
 
-WITNESSED = (FirstInbound, FirstOutbound, HandlerStarted, MediaCounted, StreamStarted)
+WITNESSED = (SocketReceived, StreamStarted, HandlerStarted, FirstInbound, FirstOutbound, MediaCounted)
 """Entries of ours that come with every call and ask for nothing. Read back like the others, they would cost a query
 each, at the very moment when a call begins to talk."""
 
@@ -88,7 +90,7 @@ each, at the very moment when a call begins to talk."""
 class LiveCall:
     """One call while something may still happen to it. It is also the handler's `Line` to Telnyx."""
 
-    def __init__(self, session: SessionId, runner: CallRunner) -> None:
+    def __init__(self, session: SessionId, runner: CallRunner, timeline: Sequence[Entry] = ()) -> None:
         self.session = CallSession(session)
         self.ready = asyncio.Event()
         """Set once the timeline so far has been read."""
@@ -96,7 +98,6 @@ class LiveCall:
         self._runner = runner
         self._clock = runner.clock
         self._wake = asyncio.Event()
-        self._news = True
         self._pending: list[Entry] = []
         self._storing = asyncio.Lock()
         self._number = 0
@@ -115,6 +116,11 @@ class LiveCall:
         self.acts = False
         """Whether this node sends what the call needs, and watches over it; another may."""
         self._claim_again_ms = 0.0
+        if timeline:
+            self._number = timeline[-1].number
+            self._learn(*timeline)
+        self._news = not timeline or runner.log.shared
+        """Whether the store may hold what is not known here. (Another node may write at any moment.)"""
 
     # --- the actor ---------------------------------------------------------------------------------------------------
 
@@ -412,6 +418,7 @@ class LiveCall:
                 command = read_command(sent.command, self._unmasked(sent.body))
             except RemoteProtocolError:
                 continue  # of a version that knew another command
+            command = msgspec.structs.replace(command, command_id=sent.command_id)
             reason = f"sent {spent_ms / 1000:.1f} s ago by a process that is gone"
             self.note(CommandRetried(command=sent.command, command_id=sent.command_id, attempt=0, reason=reason))
             self._runner.spawn(

@@ -133,12 +133,7 @@ class SqlCallLog:
         await self._submit(refusal)
 
     async def read(self, session: SessionId, after: int = 0) -> list[Entry]:
-        query = (
-            select(entries)
-            .where(entries.c.session == session, entries.c.number > _within(after))
-            .order_by(entries.c.number)
-        )
-        return [_entry(row) for row in await self._rows(query)]
+        return [_entry(row) for row in await self._rows(_TIMELINE, {"wanted": session, "after": _within(after)})]
 
     async def recent(self, limit: int) -> list[CallSummary]:
         query = select(calls).order_by(calls.c.first_unix_ms.desc()).limit(limit)
@@ -327,15 +322,15 @@ class SqlCallLog:
         with self._engine.begin() as connection:
             return connection.execute(statement).all()
 
-    async def _rows(self, query: Any) -> Sequence[Any]:
+    async def _rows(self, query: Any, values: Mapping[str, Any] | None = None) -> Sequence[Any]:
         try:
-            return await asyncio.to_thread(self._read_rows, query)
+            return await asyncio.to_thread(self._read_rows, query, values)
         except (SQLAlchemyError, OSError) as error:
             raise StoreError(f"the call log cannot be read: {_cause(error)}") from error
 
-    def _read_rows(self, query: Any) -> Sequence[Any]:
+    def _read_rows(self, query: Any, values: Mapping[str, Any] | None) -> Sequence[Any]:
         with self._engine.connect().execution_options(only_reads=True) as connection:
-            return connection.execute(query).all()
+            return connection.execute(query, values).all()
 
 
 # --- overviews -------------------------------------------------------------------------------------------------------
@@ -421,6 +416,11 @@ def _parsed(rows: Sequence[Any]) -> list[CallOverview]:
     return [overview for row in rows if (overview := parse_overview(row.overview or b"")) is not None]
 
 
+_TIMELINE = (
+    select(entries)
+    .where(entries.c.session == bindparam("wanted"), entries.c.number > bindparam("after"))
+    .order_by(entries.c.number)
+)
 _OVERVIEW_COLUMNS = select(calls.c.session, calls.c.overview, calls.c.entries)
 _OVERVIEW = _OVERVIEW_COLUMNS.where(calls.c.session == bindparam("wanted"))
 _OVERVIEWS = _OVERVIEW_COLUMNS.where(calls.c.session.in_(bindparam("wanted", expanding=True)))
