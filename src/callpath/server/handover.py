@@ -59,8 +59,7 @@ class Waiting(Generic[Item]):
                 self._turnstile = _Turnstile()
             elif self._turnstile.resume is not None:
                 raise RuntimeError("only one task can read this at a time")
-            self._turnstile._asyncio_future_blocking = True  # how a Task knows that what is yielded is to be awaited
-            yield self._turnstile
+            yield self._turnstile.waited_for()
         return self._items.pop(0)
 
 
@@ -75,6 +74,11 @@ class _Turnstile:
         """How to go on with the task that waits here; None while nobody does."""
         self._context: contextvars.Context | None = None
         self._cancelled = False
+
+    def waited_for(self) -> _Turnstile:
+        """This, marked as a Task wants it marked where somebody awaits it."""
+        self._asyncio_future_blocking = True
+        return self
 
     def open(self) -> None:
         resume, context = self.resume, self._context

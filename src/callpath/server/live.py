@@ -352,14 +352,19 @@ class LiveCall:
         """Store what waits, in order. What cannot be stored now goes on waiting, and the call goes on without it."""
         async with self._storing:
             self._store_failed = False
+            together = PENDING_MAX
             while self._pending:
+                waiting = self._pending[:together]
                 try:
-                    await self._runner.log.append(self._pending[0])
+                    await self._runner.log.append(*waiting)
                 except StoreError as error:
+                    if len(waiting) > 1:
+                        together = 1  # what can be stored must not wait for what cannot
+                        continue
                     self._store_failed = True
                     logger.error("Entry not stored", event_name="entry.not_stored", error=str(error), **self._ids())
                     return
-                del self._pending[0]
+                del self._pending[: len(waiting)]
 
     def _ids(self) -> dict[str, str]:
         return {"call_session_id": self.session.session}

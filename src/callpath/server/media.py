@@ -9,6 +9,7 @@ things too, goes `MediaStream.receive_text` → events → `_take`, and `MediaSt
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import structlog

@@ -75,7 +75,7 @@ class Database(Protocol):
 
 @dataclass(slots=True)
 class _Append:
-    entry: Entry | Refusal
+    items: tuple[Entry | Refusal, ...]
     done: asyncio.Future[bool]
 
 
@@ -126,8 +126,8 @@ class SqlCallLog:
         self._queue: asyncio.Queue[_Append | None] = asyncio.Queue(QUEUE_MAX)
         self._closed = False
 
-    async def append(self, entry: Entry) -> bool:
-        return await self._submit(entry)
+    async def append(self, *entries: Entry) -> bool:
+        return await self._submit(*entries)
 
     async def refuse(self, refusal: Refusal) -> None:
         await self._submit(refusal)
@@ -247,14 +247,14 @@ class SqlCallLog:
             group = [await self._queue.get()]
             while len(group) < GROUP_MAX and not self._queue.empty():
                 group.append(self._queue.get_nowait())
-            await self._commit([item for item in group if item is not None])
+            await self._commit([append for append in group if append is not None])
 
     # -----------------------------------------------------------------------------------------------------------------
 
-    async def _submit(self, entry: Entry | Refusal) -> bool:
+    async def _submit(self, *items: Entry | Refusal) -> bool:
         if self._closed:
             raise StoreError("the call log is closed")
-        append = _Append(entry, asyncio.get_running_loop().create_future())
+        append = _Append(items, asyncio.get_running_loop().create_future())
         try:
             self._queue.put_nowait(append)
         except asyncio.QueueFull:
@@ -263,20 +263,22 @@ class SqlCallLog:
 
     async def _commit(self, group: Sequence[_Append]) -> None:
         try:
-            stored = await asyncio.to_thread(self._write_group, [item.entry for item in group])
+            stored = await asyncio.to_thread(self._write_group, [item for append in group for item in append.items])
         except Exception as error:
             # A disk that says no says it to all; an entry that cannot be written must not cost the others their place.
             if len(group) > 1 and not isinstance(error, (OperationalError, OSError)):
-                for item in group:
-                    await self._commit([item])
+                for append in group:
+                    await self._commit([append])
                 return
-            for item in group:
-                if not item.done.done():
-                    item.done.set_exception(StoreError(f"the call log cannot be written: {_cause(error)}"))
+            for append in group:
+                if not append.done.done():
+                    append.done.set_exception(StoreError(f"the call log cannot be written: {_cause(error)}"))
             return
-        for item, new in zip(group, stored, strict=True):
-            if not item.done.done():  # its caller may have been cancelled meanwhile
-                item.done.set_result(new)
+        news = iter(stored)
+        for append in group:
+            new = any([next(news) for _ in append.items])
+            if not append.done.done():  # its caller may have been cancelled meanwhile
+                append.done.set_result(new)
 
     def _write_group(self, group: Sequence[Entry | Refusal]) -> list[bool]:
         sessions = sorted({item.session for item in group if isinstance(item, Entry)})
