@@ -20,12 +20,11 @@ from callpath.audio.level import Guess, guess_encoding
 from callpath.audio.pcm import Pcm
 from callpath.call.echo import Echo
 
-SCREEN_FRAMES = 20
-"""First so much sound is looked at quickly: nearly always it plainly is what it should be, and that is all."""
-WINDOW_FRAMES = 50
-"""Otherwise a second of it goes to the full analysis, as `guess_encoding` was tried with."""
-WINDOWS_MAX = 3
-"""If so many seconds of sound tell nothing, nothing will."""
+WINDOW_FRAMES = 20
+"""So much sound is looked at quickly: nearly always it plainly is what it should be, and that is all. Otherwise it goes to
+the full analysis. (Of 15,000 pieces of this length none got a wrong name from `guess_encoding`, as none of a second did.)"""
+WINDOWS_MAX = 5
+"""If so many of them tell nothing, nothing will."""
 
 LIKENESS_MIN, LIKENESS_AHEAD = 0.5, 0.2
 """Sound in the right reading resembles itself one sample later, and in the wrong one less so. Where both are clear the
@@ -205,7 +204,7 @@ class Watch:
     def _content(self, may_analyse: bool) -> list[Symptom]:
         """Sound is gathered from the first frame on, and kept until it was judged: a short "hello?" may be all there is."""
         window = self._window
-        if window is None or len(window) < (WINDOW_FRAMES if self._screened else SCREEN_FRAMES):
+        if window is None or len(window) < WINDOW_FRAMES:
             return []
         if self._screened and not may_analyse:
             return []

@@ -27,6 +27,9 @@ BUSY_FRAMES_PER_S = 1_500
 
 JUDGED_EVERY_MS = 100.0
 
+AT_ONCE_MAX = 10
+"""So many things that could wait may be done at once in that time."""
+
 
 class Gathering:
     """One for each event loop."""
@@ -39,6 +42,7 @@ class Gathering:
         self._turn_ends = False
         self._frames_before = 0
         """Those of earlier turns, within `_frames`."""
+        self._at_once = 0
         self._judge_at_ms = 0.0
         self._rest_ms = 0.0
 
@@ -48,6 +52,11 @@ class Gathering:
         if not self._turn_ends:
             self._turn_ends = True
             self._loop.call_soon(self._end_turn)
+
+    def has_time(self) -> bool:
+        """Whether what could wait a second, and takes as long as ten frames, may be done at once. Asking counts."""
+        self._at_once += 1
+        return not self.busy and self._at_once <= AT_ONCE_MAX
 
     def _end_turn(self) -> None:
         self._turn_ends = False
@@ -64,5 +73,5 @@ class Gathering:
         self.busy = per_ms * 1000.0 >= BUSY_FRAMES_PER_S
         if self.busy:
             self._rest_ms = min(REST_MS_MAX, max(REST_MS_MIN, COMPANY / per_ms))
-        self._frames = 0
+        self._frames = self._at_once = 0
         self._judge_at_ms = now_ms + JUDGED_EVERY_MS

@@ -355,10 +355,10 @@ class StreamDriver:
     def _note_first(self, what: What) -> None:
         """While many frames come, the first ones of a call need not stop them all for a log line and a commit: when
         hundreds of calls begin at once, that alone was a quarter of a second."""
-        if self._gathering.busy:
-            self._firsts.append((what, self._clock.now_unix_ms()))
-        else:
+        if self._gathering.has_time():
             self._call.note(what)
+        else:
+            self._firsts.append((what, self._clock.now_unix_ms()))
 
     def _note_firsts(self) -> None:
         firsts, self._firsts = self._firsts, []
