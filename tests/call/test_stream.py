@@ -96,7 +96,9 @@ def test_the_first_frame_in_its_turn_goes_the_quick_way() -> None:
 
 
 PLAYED = st.lists(
-    st.tuples(st.sampled_from(["frame", "burst", "half", "mark", "clear", "wait"]), st.sampled_from([5.0, 20.0, 150.0])),
+    st.tuples(
+        st.sampled_from(["frame", "burst", "half", "mark", "clear", "wait"]), st.sampled_from([5.0, 20.0, 150.0])
+    ),
     max_size=40,
 )
 
@@ -113,9 +115,11 @@ def test_the_quick_way_out_says_what_the_usual_way_says(steps: list[tuple[str, f
             case "wait":
                 now_ms += ms
             case "mark":
-                usual.mark("m"), quick.mark("m")
+                usual.mark("m")
+                quick.mark("m")
             case "clear":
-                usual.clear(now_ms), quick.clear(now_ms)
+                usual.clear(now_ms)
+                quick.clear(now_ms)
             case _:
                 pcm = np.full(80 if kind == "half" else 160, 300 * number, np.int16)
                 for _ in range(12 if kind == "burst" else 1):

@@ -22,7 +22,7 @@ from callpath.call.echo import Echo
 
 WINDOW_FRAMES = 20
 """So much sound is looked at quickly: nearly always it plainly is what it should be, and that is all. Otherwise it goes to
-the full analysis. (Of 15,000 pieces of this length none got a wrong name from `guess_encoding`, as none of a second did.)"""
+the full analysis. (Of 15,000 pieces of this length `guess_encoding` gave none a wrong name, as of those of a second.)"""
 WINDOWS_MAX = 5
 """If so many of them tell nothing, nothing will."""
 

@@ -29,7 +29,8 @@ class MemoryCallLog:
         self._number = 0
 
     async def append(self, *entries: Entry) -> bool:
-        return any([self._append(entry) for entry in entries])
+        new = [self._append(entry) for entry in entries]
+        return any(new)
 
     def _append(self, entry: Entry) -> bool:
         if entry.key is not None:

@@ -276,9 +276,9 @@ class SqlCallLog:
             return
         news = iter(stored)
         for append in group:
-            new = any([next(news) for _ in append.items])
+            new = [next(news) for _ in append.items]
             if not append.done.done():  # its caller may have been cancelled meanwhile
-                append.done.set_result(new)
+                append.done.set_result(any(new))
 
     def _write_group(self, group: Sequence[Entry | Refusal]) -> list[bool]:
         sessions = sorted({item.session for item in group if isinstance(item, Entry)})
