@@ -30,7 +30,7 @@ from callpath.server.media import StreamDriver
 from callpath.server.pacer import Pacer
 from callpath.server.socket import FrameSocket
 from callpath.wire.ids import CallControlId, SessionId
-from callpath.wire.media import Start, encode_media_utf8, read_media
+from callpath.wire.media import Start, encode_media_utf8, read_audio
 
 FRAMES = 20_000
 PAYLOAD = bytes(range(256))[:160]
@@ -65,6 +65,9 @@ class Turns:
     busy = False
 
     def frame_came(self) -> None: ...
+
+    def has_time(self) -> bool:
+        return True
 
 
 class Live:
@@ -186,12 +189,13 @@ def main() -> None:
 
     def paced(_number: int) -> None:
         sent[0] += 20.0
-        playout.add(PAYLOAD, 20)
-        playout.take_due(sent[0])
+        if playout.may_send_at_once(20, sent[0]):
+            playout.send_at_once(PAYLOAD, 20, sent[0])
 
     print("µs, part by part")
-    part("WebSocket frame to text (server/frames)", lambda _: reader.feed(data))
-    part("text to payload (wire/media)", lambda _: read_media(message))
+    reader.feed(data)  # from here on it knows the usual frame
+    part("WebSocket frame to text (server/frames)", lambda _: reader.whole_text(data))
+    part("text to payload (wire/media)", lambda _: read_audio(message))
     part("notice symptoms (call/symptoms)", lambda number: watch.frame(PAYLOAD, 20.0 * number))
     part("order (audio/jitter)", in_order)
     part("PCMU to PCM (audio/g711)", lambda _: decoder.decode(PAYLOAD))
