@@ -25,12 +25,12 @@ from callpath.call.symptoms import Watch
 from callpath.clock import SystemClock
 from callpath.server.builtin import BUILTIN
 from callpath.server.frames import FrameReader
-from callpath.server.handler import App, Call, CallFacts
+from callpath.server.handler import App, Call, CallFacts, Outlet
 from callpath.server.media import StreamDriver
 from callpath.server.pacer import Pacer
 from callpath.server.socket import FrameSocket
 from callpath.wire.ids import CallControlId, SessionId
-from callpath.wire.media import Start, encode_media_utf8, read_media
+from callpath.wire.media import Start, encode_media_utf8, read_audio
 
 FRAMES = 20_000
 PAYLOAD = bytes(range(256))[:160]
@@ -66,6 +66,9 @@ class Turns:
 
     def frame_came(self) -> None: ...
 
+    def has_time(self) -> bool:
+        return True
+
 
 class Live:
     """What a driver needs of a call."""
@@ -73,19 +76,16 @@ class Live:
     def __init__(self, app: App, clock: Clock) -> None:
         self.app, self.clock = app, clock
         self.call: Call | None = None
+        self.stream: MediaStream | None = None
+        self.last_frame_ms = 0.0
 
     def note(self, _what: object, _at_unix_ms: int | None = None) -> None: ...
 
-    def frame_received(self, _now_ms: float) -> None: ...
-
-    def is_current(self, _stream: MediaStream) -> bool:
-        return True
-
-    def stream_started(self, start: Start, stream: MediaStream, flush: Callable[[], None]) -> None:
+    def stream_started(self, start: Start, stream: MediaStream, outlet: Outlet) -> None:
         facts = CallFacts(SessionId("s"), CallControlId("c"), None, start.from_, start.to, None, None)
         line: Any = self
         self.call = Call(facts, sample_rate_hz=self.app.sample_rate_hz, line=line, clock=self.clock)
-        self.call.attach(stream, flush)
+        self.call.attach(stream, outlet)
         assert self.app.handler is not None
         self.task = asyncio.get_running_loop().create_task(self.app.handler(self.call))  # type: ignore[arg-type]
 
@@ -114,7 +114,8 @@ async def whole_way(app: App, calls: int) -> float:
     for _ in range(calls):
         live: Any = Live(app, clock)
         turns: Any = Turns()
-        driver = StreamDriver(live, MediaStream(), clock, pacer, turns)
+        live.stream = MediaStream()
+        driver = StreamDriver(live, live.stream, clock, pacer, turns)
         transport: Any = Transport()
         socket = FrameSocket(transport, driver, set(), turns)
         driver.begin(socket)
@@ -188,12 +189,13 @@ def main() -> None:
 
     def paced(_number: int) -> None:
         sent[0] += 20.0
-        playout.add(PAYLOAD, 20)
-        playout.take_due(sent[0])
+        if playout.may_send_at_once(20, sent[0]):
+            playout.send_at_once(PAYLOAD, 20, sent[0])
 
     print("µs, part by part")
-    part("WebSocket frame to text (server/frames)", lambda _: reader.feed(data))
-    part("text to payload (wire/media)", lambda _: read_media(message))
+    reader.feed(data)  # from here on it knows the usual frame
+    part("WebSocket frame to text (server/frames)", lambda _: reader.whole_text(data))
+    part("text to payload (wire/media)", lambda _: read_audio(message))
     part("notice symptoms (call/symptoms)", lambda number: watch.frame(PAYLOAD, 20.0 * number))
     part("order (audio/jitter)", in_order)
     part("PCMU to PCM (audio/g711)", lambda _: decoder.decode(PAYLOAD))

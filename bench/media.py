@@ -30,7 +30,7 @@ from callpath.audio.resample import Resampler
 from callpath.audio.tone import find_delay_ms, sweep
 from callpath.server.tokens import CallTokens
 from callpath.store.sql import open_call_log
-from callpath.timeline import CommandSent, Entry, StreamAccepted, StreamStarting, WebhookReceived
+from callpath.timeline import CommandAnswered, CommandSent, Entry, StreamAccepted, StreamStarting, WebhookReceived
 from callpath.wire.ids import SessionId
 from callpath.wire.media import AUTH_TOKEN_HEADER
 
@@ -205,8 +205,10 @@ async def _write_log(path: Path, sessions: list[SessionId]) -> None:
                 await log.append(Entry(session=session, at_unix_ms=now, what=what))
             for sent in (
                 CommandSent(command="answer", command_id="a"),
+                CommandAnswered(command="answer", command_id="a", status=200),
                 StreamStarting(within="streaming_start"),
                 CommandSent(command="streaming_start", command_id="s"),
+                CommandAnswered(command="streaming_start", command_id="s", status=200),
                 StreamAccepted(status=200),
             ):
                 await log.append(Entry(session=session, at_unix_ms=now, what=sent))

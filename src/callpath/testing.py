@@ -130,6 +130,17 @@ class Pair:
                 return events
 
 
+class _Queued:
+    """An outlet that only queues: `HandlerUnderTest.run` carries what is played."""
+
+    def __init__(self, stream: MediaStream) -> None:
+        self.play = stream.play
+        self.play_payload = stream.play_payload
+
+    def flush(self) -> None:
+        """It will be carried in its time."""
+
+
 class HandlerUnderTest:
     """One call to a handler. Made by `place_call`."""
 
@@ -219,7 +230,7 @@ class HandlerUnderTest:
             self.call = Call(
                 facts, sample_rate_hz=self._app.sample_rate_hz, line=self, clock=self._clock, raw=self._app.raw
             )
-            self.call.attach(self._pair.server, lambda: None)  # `run` carries what is played
+            self.call.attach(self._pair.server, _Queued(self._pair.server))
             assert self._tasks is not None and self._app.handler is not None
             self._handler = self._tasks.create_task(self._enter(self.call), name="handler under test")
         elif (

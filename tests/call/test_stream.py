@@ -53,6 +53,91 @@ def media(chunk: int, payload: str = "/////w==", track: str = "inbound") -> str:
     )
 
 
+# --- the quick way ---------------------------------------------------------------------------------------------------
+
+FRAMES = st.one_of(
+    st.tuples(st.just("next"), st.binary(min_size=160, max_size=160)),
+    st.tuples(st.sampled_from(["skip", "again", "outbound", "mark", "nonsense"]), st.just(bytes(160))),
+)
+
+
+@given(frames=st.lists(FRAMES, max_size=30), gap_ms=st.sampled_from([5.0, 20.0, 70.0]))
+def test_the_quick_way_in_hears_what_the_usual_way_hears(frames: list[tuple[str, bytes]], gap_ms: float) -> None:
+    """It is for frames that come in their turn; one that it took wrongly would be doubled, lost, or out of order."""
+    usual, quick = opened(), opened()
+    heard_usually, heard_quickly, chunk = [], [], 1
+    for number, (kind, payload) in enumerate(frames):
+        chunk += {"next": 1, "skip": 2}.get(kind, 0)
+        other = kind == "outbound"
+        text = media(chunk + other, base64.b64encode(payload).decode(), "outbound" if other else "inbound")
+        text = {"mark": sample_text("ws/s-mark.json"), "nonsense": '{"event":"media"}'}.get(kind, text)
+        now_ms = number * gap_ms
+        heard_usually += [*usual.receive_text(text, now_ms), *usual.due_events(now_ms)]
+        audio = quick.receive_audio(text.encode(), now_ms)
+        if audio is None:
+            heard_quickly += quick.receive_text(text, now_ms)
+        else:
+            assert isinstance(audio, np.ndarray)
+            heard_quickly.append(AudioReceived(audio, "inbound", 0.0, len(payload)))
+        heard_quickly += quick.due_events(now_ms)
+
+    assert [str(event) for event in heard_usually] == [str(event) for event in heard_quickly]
+    assert usual.counts == quick.counts
+
+
+def test_the_first_frame_in_its_turn_goes_the_quick_way() -> None:
+    """Otherwise all of them would go the slow one, and nothing would tell."""
+    stream = opened()
+    stream.receive_text(media(1), 0)
+    audio = stream.receive_audio(media(2).encode(), 20)
+
+    assert isinstance(audio, np.ndarray)
+    assert audio.size == 4
+
+
+PLAYED = st.lists(
+    st.tuples(
+        st.sampled_from(["frame", "burst", "half", "mark", "clear", "wait"]), st.sampled_from([5.0, 20.0, 150.0])
+    ),
+    max_size=40,
+)
+
+
+@given(steps=PLAYED)
+def test_the_quick_way_out_says_what_the_usual_way_says(steps: list[tuple[str, float]]) -> None:
+    """It passes the queue: what waits there, a mark, a clear or half a frame, must not be overtaken."""
+    usual, quick = opened(), opened()
+    said_usually: list[bytes] = []
+    said_quickly: list[bytes] = []
+    now_ms = 0.0
+    for number, (kind, ms) in enumerate(steps):
+        match kind:
+            case "wait":
+                now_ms += ms
+            case "mark":
+                usual.mark("m")
+                quick.mark("m")
+            case "clear":
+                usual.clear(now_ms)
+                quick.clear(now_ms)
+            case _:
+                pcm = np.full(80 if kind == "half" else 160, 300 * number, np.int16)
+                for _ in range(12 if kind == "burst" else 1):
+                    usual.play(pcm)
+                    text = quick.play_at_once(pcm, now_ms)
+                    if text is None:
+                        quick.play(pcm)
+                    else:
+                        said_quickly.append(text)
+        if kind != "clear":  # which goes out with what is played next
+            said_usually += usual.texts_to_send(now_ms)
+            said_quickly += quick.texts_to_send(now_ms)
+
+    assert said_usually == said_quickly
+    assert usual.playout.played_ms(now_ms) == quick.playout.played_ms(now_ms)
+    assert usual.playout.underruns == quick.playout.underruns
+
+
 # --- by literal exchange ---------------------------------------------------------------------------------------------
 
 

@@ -41,7 +41,11 @@ def seen(
         watch.frame(payload, number * every_ms)
         if number % 50 == 49:
             symptoms = watch.look(
-                number * every_ms, pcm=decoder.decode(payload), sent_sound=sent_sound, frames_sent=number
+                number * every_ms,
+                frames_in=number + 1,
+                pcm=decoder.decode(payload),
+                sent_sound=sent_sound,
+                frames_sent=number,
             )
             found += [symptom.slug for symptom in symptoms]
     return found
@@ -118,7 +122,7 @@ def test_silence_both_ways() -> None:
     found: list[str] = []
     for second in range(32):
         watch.frame(b"\xff" * 160, second * 1000.0)
-        found += [symptom.slug for symptom in watch.look(second * 1000.0, frames_sent=0)]
+        found += [symptom.slug for symptom in watch.look(second * 1000.0, frames_in=second + 1)]
 
     assert "silent_both_ways" in found
 
@@ -133,7 +137,7 @@ def test_silence_that_we_sent_on_a_short_call() -> None:
     watch = Watch("PCMU", 8000, "little")
     for second in range(4):
         watch.frame(b"\x01\x02" * 80, second * 1000.0)
-        assert watch.look(second * 1000.0, sent_sound=False, frames_sent=50) == []
+        assert watch.look(second * 1000.0, frames_in=second + 1, sent_sound=False, frames_sent=50) == []
 
     assert [symptom.slug for symptom in watch.end()] == ["we_are_silent"]
 
@@ -147,7 +151,7 @@ def test_a_short_hello_in_the_wrong_law(busy: bool) -> None:
     for number, payload in enumerate([*payloads(speech(1.4), "PCMA"), *[b"\xd5" * 160] * 200]):
         watch.frame(payload, number * 20.0)
         if number % 50 == 49:
-            found += [symptom.slug for symptom in watch.look(number * 20.0, may_analyse=not busy)]
+            found += [symptom.slug for symptom in watch.look(number * 20.0, frames_in=number + 1, may_analyse=not busy)]
     found += [symptom.slug for symptom in watch.end()]
 
     assert found == ["wrong_law"]
@@ -165,9 +169,9 @@ def test_a_sender_that_stalls() -> None:
     watch = Watch("PCMU", 8000, "little")
     watch.frame(b"\x01" * 160, 0)
 
-    assert watch.look(1000) == []
-    assert [symptom.slug for symptom in watch.look(2500)] == ["sender_stalled"]
-    assert watch.look(3500) == []
+    assert watch.look(1000, frames_in=1) == []
+    assert [symptom.slug for symptom in watch.look(2500, frames_in=1)] == ["sender_stalled"]
+    assert watch.look(3500, frames_in=1) == []
 
 
 def test_bursts() -> None:
@@ -177,7 +181,7 @@ def test_bursts() -> None:
     for burst in range(10):
         for number in range(10):
             watch.frame(b"\x01\x02" * 80, burst * 200.0 + number)
-        found += [symptom.slug for symptom in watch.look(burst * 200.0 + 100)]
+        found += [symptom.slug for symptom in watch.look(burst * 200.0 + 100, frames_in=10 * (burst + 1))]
 
     assert "bursts" in found
 
@@ -202,7 +206,7 @@ def test_jitter_is_the_latest_frame_since_it_was_asked() -> None:
 def test_what_the_server_tells() -> None:
     """Our own audio back, a handler that lags, an event loop that was held up."""
     watch = Watch("PCMU", 8000, "little")
-    symptoms = watch.look(1000, frames_outbound_track=3, waiting_ms=1500, lag_ms=250.0)
+    symptoms = watch.look(1000, frames_in=0, frames_outbound_track=3, waiting_ms=1500, lag_ms=250.0)
 
     assert [(symptom.slug, symptom.evidence) for symptom in symptoms] == [
         ("own_audio_back", {"frames": 3}),

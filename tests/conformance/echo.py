@@ -39,7 +39,7 @@ class _Echo:
 
     def receive_text(self, text: bytes) -> None:
         assert self.socket is not None
-        self.socket.send([text])
+        self.socket.send(text)
 
     def receive_binary(self) -> None:
         """See `_take_binary`."""

@@ -29,21 +29,18 @@ class Live:
 
     call = None
     acts = True
+    last_frame_ms = 0.0
 
-    def __init__(self) -> None:
+    def __init__(self, stream: MediaStream) -> None:
+        self.stream = stream
         self.noted: list[tuple[What, int | None]] = []
 
     def note(self, what: What, at_unix_ms: int | None = None) -> None:
         self.noted.append((what, at_unix_ms))
 
-    def frame_received(self, now_ms: float) -> None: ...
-
     def stream_started(self, *_: object) -> None: ...
 
     def socket_closed(self, stream: MediaStream) -> None: ...
-
-    def is_current(self, stream: MediaStream) -> bool:
-        return True
 
 
 class Peer:
@@ -53,8 +50,8 @@ class Peer:
         self.writable = True
         self.sent: list[bytes] = []
 
-    def send(self, texts: list[bytes]) -> None:
-        self.sent += texts
+    def send(self, text: bytes) -> None:
+        self.sent.append(text)
 
     def look(self, now_ms: float) -> None: ...
 
@@ -62,8 +59,8 @@ class Peer:
 def driven(
     clock: ManualClock, gathering: Gathering, pacer: Pacer | None = None
 ) -> tuple[StreamDriver, MediaStream, Live, Peer]:
-    live: Any = Live()
     stream, peer = MediaStream(), Peer()
+    live: Any = Live(stream)
     driver = StreamDriver(live, stream, clock, pacer or Pacer(clock), gathering)
     driver.begin(peer)  # type: ignore[arg-type]
     driver.receive_text(json.dumps(START).encode())

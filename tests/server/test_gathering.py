@@ -1,11 +1,9 @@
-"""Batches of frames: only when they come often, and nothing is held back longer than a turn."""
+"""Batches of frames: only when they come often."""
 
 from __future__ import annotations
 
-import asyncio
-
 from callpath.clock import ManualClock
-from callpath.server.gathering import JUDGED_EVERY_MS, REST_MS_MAX, REST_MS_MIN, Gathering
+from callpath.server.gathering import AT_ONCE_MAX, ENOUGH, JUDGED_EVERY_MS, REST_MS_MAX, REST_MS_MIN, Gathering
 
 
 class RestingClock(ManualClock):
@@ -45,14 +43,26 @@ async def test_many_calls_are_taken_in_batches() -> None:
     assert all(REST_MS_MIN <= rest_ms <= REST_MS_MAX for rest_ms in clock.rests)
 
 
-async def test_what_is_sent_in_a_turn_leaves_at_its_end() -> None:
-    """Together, so that the kernel wakes its peer once."""
-    gathering = Gathering(RestingClock())
-    sent: list[str] = []
-    gathering.frame_came()
-    gathering.send_later(lambda: sent.append("one"))
-    gathering.send_later(lambda: sent.append("two"))
-    before = list(sent)
-    await asyncio.sleep(0)
+async def test_a_turn_that_brought_enough_needs_no_rest() -> None:
+    """On a core that is nearly full every rest would be paid with calls."""
+    clock = RestingClock()
+    gathering = Gathering(clock)
+    await turns(clock, gathering, ENOUGH)
+    clock.rests.clear()
+    await turns(clock, gathering, ENOUGH)
+    enough = list(clock.rests)
+    await turns(clock, gathering, ENOUGH - 1)
 
-    assert (before, sent) == ([], ["one", "two"])
+    assert (enough, bool(clock.rests)) == ([], True)
+
+
+async def test_things_that_can_wait_are_done_at_once_by_a_few_only() -> None:
+    """Hundreds of calls that begin in the same moment would each stop all others for a log line."""
+    clock = RestingClock()
+    gathering = Gathering(clock)
+    at_once = [gathering.has_time() for _ in range(2 * AT_ONCE_MAX)]
+    await turns(clock, gathering, 1)
+    later = gathering.has_time()
+    await turns(clock, gathering, 10)
+
+    assert (at_once.count(True), later, gathering.has_time()) == (AT_ONCE_MAX, True, False)

@@ -20,6 +20,7 @@ from callpath.timeline import (
     CommandSent,
     Entry,
     HandlerEnded,
+    Noted,
     SocketReceived,
     StreamAccepted,
     StreamStarted,
@@ -101,7 +102,7 @@ async def test_a_failing_store_does_not_end_the_call(tmp_path: Path, monkeypatch
         append = served.runner.log.append
         refused = 0
 
-        async def full(entry: Entry) -> bool:
+        async def full(*_entries: Entry) -> bool:
             nonlocal refused
             refused += 1
             raise StoreError("the disk is full")
@@ -116,6 +117,33 @@ async def test_a_failing_store_does_not_end_the_call(tmp_path: Path, monkeypatch
     assert refused > 0
     assert [entry.what.digit for entry in entries if kind_of(entry.what) == "dtmf.received"] == ["1", "2"]  # type: ignore[attr-defined]
     assert caller.failure is None or "lost" in caller.failure
+
+
+async def test_what_can_be_stored_does_not_wait_for_what_cannot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Entries that wait are stored together; one that the log will not take must not keep those before it out."""
+    async with serving(BUILTIN["echo"](), tmp_path) as served:
+        caller = await served.telnyx.call()
+        await caller.stream_started()
+        session = caller.call.leg.call_session_id
+        append = served.runner.log.append
+        together = []
+
+        async def picky(*entries: Entry) -> bool:
+            together.append(len(entries))
+            if any(isinstance(entry.what, Noted) and entry.what.text == "2" for entry in entries):
+                raise StoreError("this one cannot be written")
+            return await append(*entries)
+
+        monkeypatch.setattr(served.runner.log, "append", picky)
+        live = served.runner.calls[session]
+        for text in "123":
+            live.note(Noted(text=text))
+        entries = await served.until(session, lambda what: isinstance(what, Noted) and what.text == "1")
+
+    assert ["1"] == [entry.what.text for entry in entries if isinstance(entry.what, Noted)]
+    assert max(together) >= 3
 
 
 async def test_a_call_from_before_a_restart_is_picked_up_from_its_timeline(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ async def test_a_peer_that_does_not_read_is_waited_for() -> None:
         sent: list[bytes] = []
         while ours.writable:
             sent.append(b"%06d" % len(sent) + b"x" * 300)
-            ours.send([sent[-1]])
+            ours.send(sent[-1])
             assert len(sent) * 310 < UNSENT_BYTES_MAX + 1_000_000, "it takes everything"
         rooms_before = receiver.rooms
         arrived = await read(peer, sum(len(encode_frame(Opcode.TEXT, text)) for text in sent))

@@ -97,6 +97,15 @@ async def test_appends_started_in_order_land_in_order(log: CallLog) -> None:
     assert unnumbered(await log.read(SESSION)) == ours
 
 
+async def test_entries_appended_together_land_together(log: CallLog) -> None:
+    """A call that begins says several things at once: one wait, their order, and of a repeated one nothing new."""
+    first, again, last = entry(note("a"), key="1"), entry(note("b"), key="1"), entry(note("c"))
+    news = [await log.append(first, again, last), await log.append(again, again)]
+
+    assert news == [True, False]
+    assert [row.what for row in await log.read(SESSION)] == [first.what, last.what]
+
+
 async def test_reading_goes_on_after_a_number(log: CallLog) -> None:
     """A page that follows a live call asks only for what is new."""
     for text in ("a", "b", "c"):

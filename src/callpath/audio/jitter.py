@@ -51,9 +51,8 @@ Arrival: TypeAlias = Payload | Gap
 
 @dataclass(slots=True)
 class JitterCounts:
-    """What happened on this track so far. `received` counts every push, the other fields what was odd about some."""
+    """What was odd on this track so far."""
 
-    received: int = 0
     reordered: int = 0
     """Came after a later one, in time to be put back in its place."""
     duplicated: int = 0
@@ -74,7 +73,7 @@ class JitterBuffer:
         """The usual step from one chunk of this track to the next."""
         self._wait_ms = wait_ms_max
         self._frame_ms = frame_ms
-        self._expected = -1
+        self.expected = -1
         """The number that passes at once; -1 while something is held or unclear."""
         self._last = 0
         """The highest number handed out or given up; 0 before the first."""
@@ -97,20 +96,18 @@ class JitterBuffer:
 
         Give `push` only what does not pass.
         """
-        if chunk != self._expected:
+        if chunk != self.expected:
             return False
-        self.counts.received += 1
-        self._last = self._clean = chunk
+        self._clean = chunk
         self._clean_at_ms = now_ms
-        self._unclean = 0
-        self._expected = chunk + self.stride
+        self.expected = chunk + self.stride
         return True
 
     def push(self, chunk: int, payload: bytes, now_ms: float) -> list[Arrival]:
         """One media message as it came; what can be handed out now, in order. `chunk` 0 means it has no number."""
         if self.passes(chunk, now_ms):
             return [Payload(chunk, payload)]
-        self.counts.received += 1
+        self._take_stock()
         return self._push_unexpected(chunk, payload, now_ms)
 
     def due(self, now_ms: float) -> list[Arrival]:
@@ -134,6 +131,12 @@ class JitterBuffer:
     def flush(self) -> list[Arrival]:
         """All that is held, in order: the stream is over."""
         return self._release(float("inf")) if self._stray is None else self._resync(self._stray[2])
+
+    def _take_stock(self) -> None:
+        """What follows from chunks that passed, which note no more than they must."""
+        if self._clean > self._last:
+            self._last = self._clean
+            self._unclean = 0
 
     def _push_unexpected(self, chunk: int, payload: bytes, now_ms: float) -> list[Arrival]:
         if chunk <= 0:
@@ -164,7 +167,7 @@ class JitterBuffer:
         self._last = self._clean = chunk
         self._clean_at_ms = now_ms
         self._unclean = self._short_run = 0
-        self._expected = chunk + self.stride
+        self.expected = chunk + self.stride
         self._passed.clear()
         self._passed.append((1, chunk - 1))
         return [Payload(chunk, payload)]
@@ -177,7 +180,7 @@ class JitterBuffer:
         if self._stray is not None:
             self.counts.late += 1
         self._stray = (chunk, payload, now_ms)
-        self._expected = -1
+        self.expected = -1
         return self._release(now_ms)
 
     def _resync(self, now_ms: float) -> list[Arrival]:
@@ -205,7 +208,7 @@ class JitterBuffer:
             payload, _ = self._held.pop(chunk)
             arrivals.append(Payload(chunk, payload))
         if self._stray is None:
-            self._expected = -1 if self._held else self._last + self.stride
+            self.expected = -1 if self._held else self._last + self.stride
         return arrivals
 
     def _step_to(self, chunk: int) -> None:

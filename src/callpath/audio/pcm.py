@@ -11,6 +11,8 @@ from callpath.errors import AudioError
 
 Pcm: TypeAlias = npt.NDArray[np.int16]
 
+_PCM16 = np.dtype("<i2")
+
 FULL_SCALE = 32768.0
 """0 dBFS: the magnitude of the most negative int16."""
 
@@ -30,7 +32,7 @@ def as_pcm(audio: bytes) -> Pcm:
     """Little-endian PCM16 bytes as samples, without a copy. Raises AudioError for an odd number of bytes."""
     if len(audio) % 2:
         raise AudioError(f"PCM16 has two bytes a sample, but {len(audio)} bytes were given: is it another encoding?")
-    return np.frombuffer(audio, dtype="<i2")
+    return np.frombuffer(audio, _PCM16)
 
 
 def samples_in(duration_ms: float, sample_rate_hz: int) -> int:

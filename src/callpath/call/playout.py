@@ -34,7 +34,6 @@ class Playout:
 
     def __init__(self, lead_ms_max: float = LEAD_MS_MAX) -> None:
         self.frames_sent = 0
-        self.last_sent: bytes | None = None
         self.sounded = False
         """Anything but digital silence went out."""
 
@@ -44,8 +43,10 @@ class Playout:
         self.on_sent: Callable[[bytes, float], None] | None = None
         """Told of each payload that goes out, and of when the ear will hear it: for recordings."""
         self._lead_ms_max = lead_ms_max
+        self.queued_ms = 0.0
+        """Audio that waits here."""
+
         self._queue: list[tuple[bytes, float] | str] = []  # short; an empty deque takes 760 bytes
-        self._queued_ms = 0.0
         self._sent_ms = 0.0
         self._ear_ends_at_ms = 0.0
         self._heard_before_clear_ms = 0.0
@@ -57,7 +58,7 @@ class Playout:
     def add(self, payload: bytes, duration_ms: float) -> None:
         """Queue one frame."""
         self._queue.append((payload, duration_ms))
-        self._queued_ms += duration_ms
+        self.queued_ms += duration_ms
 
     def add_mark(self, name: str) -> None:
         """Queue a mark: it comes back when all audio added before it was heard."""
@@ -70,11 +71,11 @@ class Playout:
         """
         lead_ms = self.lead_ms(now_ms)
         heard_ms = self._sent_ms - lead_ms - self._heard_before_clear_ms
-        dropped_ms = lead_ms + self._queued_ms
+        dropped_ms = lead_ms + self.queued_ms
         self._marks_cleared += self._marks_out
         self._marks_out.clear()
         self._queue.clear()
-        self._queued_ms = 0.0
+        self.queued_ms = 0.0
         self._sent_ms -= lead_ms
         self._ear_ends_at_ms = now_ms
         self._heard_before_clear_ms = self._sent_ms
@@ -102,21 +103,31 @@ class Playout:
                 payload, duration_ms = head
                 if self._ear_ends_at_ms - now_ms + duration_ms > self._lead_ms_max:
                     break
-                if self._ear_ends_at_ms < now_ms:
-                    self._count_underrun(now_ms)
-                    self._ear_ends_at_ms = now_ms
-                if self.on_sent is not None:
-                    self.on_sent(payload, self._ear_ends_at_ms)
-                self._ear_ends_at_ms += duration_ms
-                self._sent_ms += duration_ms
-                self._queued_ms -= duration_ms
-                self.frames_sent += 1
-                self.last_sent = payload
-                self.sounded = self.sounded or not is_digital_silence(payload)
+                self.send_at_once(payload, duration_ms, now_ms)
+                self.queued_ms -= duration_ms
                 due.append(payload)
         if due:
             del self._queue[: len(due)]
         return due
+
+    def may_send_at_once(self, duration_ms: float, now_ms: float) -> bool:
+        """Whether a frame that comes now need not wait: none is before it, and the lead is not used up."""
+        return not self._queue and self._ear_ends_at_ms - now_ms + duration_ms <= self._lead_ms_max
+
+    def send_at_once(self, payload: bytes, duration_ms: float, now_ms: float) -> None:
+        """This frame goes out now, past the queue: only where `may_send_at_once`."""
+        starts_at_ms = self._ear_ends_at_ms
+        if starts_at_ms < now_ms:
+            if now_ms - starts_at_ms >= UNDERRUN_MS_MIN:
+                self._count_underrun(now_ms)
+            starts_at_ms = now_ms
+        if self.on_sent is not None:
+            self.on_sent(payload, starts_at_ms)
+        self._ear_ends_at_ms = starts_at_ms + duration_ms
+        self._sent_ms += duration_ms
+        self.frames_sent += 1
+        if not self.sounded:
+            self.sounded = not is_digital_silence(payload)
 
     def next_due_at_ms(self) -> float | None:
         """When `take_due` will have something again; None while nothing is queued."""
@@ -139,19 +150,14 @@ class Playout:
 
     def unheard_ms(self, now_ms: float) -> float:
         """Audio that is still to be heard: queued here, or sent and not played yet."""
-        return self._queued_ms + self.lead_ms(now_ms)
+        return self.queued_ms + self.lead_ms(now_ms)
 
     @property
     def ends_at_ms(self) -> float:
         """When the ear will have heard all that was sent."""
         return self._ear_ends_at_ms
 
-    @property
-    def queued_ms(self) -> float:
-        """Audio that waits here."""
-        return self._queued_ms
-
     def _count_underrun(self, now_ms: float) -> None:
         dry_ms = now_ms - self._ear_ends_at_ms
-        if UNDERRUN_MS_MIN <= dry_ms < UNDERRUN_MS_MAX and self.frames_sent:
+        if dry_ms < UNDERRUN_MS_MAX and self.frames_sent:
             self.underruns += 1

@@ -2,14 +2,14 @@
 
 At 200 calls a frame comes every 100 µs. Woken for each, a process spends more time on falling asleep, waking up, waking
 its peer and filling the processor's caches again than on the frame. So when frames come that often, the event loop rests
-for half a millisecond after each turn, and then finds several at once; and what is sent in a turn leaves at its end.
+for half a millisecond after each turn, and then finds several at once. What is sent in a turn leaves at its end, before the
+rest: uvloop writes so by itself.
 With few calls nothing of this happens (docs/decisions/0011 has the measurements).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from callpath.clock import Clock
 
@@ -19,10 +19,16 @@ COMPANY = 2.2
 REST_MS_MIN, REST_MS_MAX = 0.2, 1.0
 """A caller's round trip takes a hundred times as long and more."""
 
+ENOUGH = 8
+"""A turn that brought so many needs no rest before the next: meanwhile as many more have come."""
+
 BUSY_FRAMES_PER_S = 1_500
 """From here on it pays: 30 calls. Below, the longest rest would hardly bring a second frame."""
 
 JUDGED_EVERY_MS = 100.0
+
+AT_ONCE_MAX = 10
+"""So many things that could wait may be done at once in that time."""
 
 
 class Gathering:
@@ -32,9 +38,11 @@ class Gathering:
         self.busy = False
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._unsent: list[Callable[[], None]] = []
         self._frames = 0
         self._turn_ends = False
+        self._frames_before = 0
+        """Those of earlier turns, within `_frames`."""
+        self._at_once = 0
         self._judge_at_ms = 0.0
         self._rest_ms = 0.0
 
@@ -45,19 +53,19 @@ class Gathering:
             self._turn_ends = True
             self._loop.call_soon(self._end_turn)
 
-    def send_later(self, send: Callable[[], None]) -> None:
-        """Call `send` at the end of this turn. Only while `busy`, and in answer to a frame."""
-        self._unsent.append(send)
+    def has_time(self) -> bool:
+        """Whether what could wait a second, and takes as long as ten frames, may be done at once. Asking counts."""
+        self._at_once += 1
+        return not self.busy and self._at_once <= AT_ONCE_MAX
 
     def _end_turn(self) -> None:
         self._turn_ends = False
-        unsent, self._unsent = self._unsent, []
-        for send in unsent:
-            send()
         now_ms = self._clock.now_ms()
+        came = self._frames - self._frames_before
         if now_ms >= self._judge_at_ms:
             self._judge(now_ms)
-        if self.busy:
+        self._frames_before = self._frames
+        if self.busy and came < ENOUGH:
             self._clock.rest(self._rest_ms)
 
     def _judge(self, now_ms: float) -> None:
@@ -65,5 +73,5 @@ class Gathering:
         self.busy = per_ms * 1000.0 >= BUSY_FRAMES_PER_S
         if self.busy:
             self._rest_ms = min(REST_MS_MAX, max(REST_MS_MIN, COMPANY / per_ms))
-        self._frames = 0
+        self._frames = self._at_once = 0
         self._judge_at_ms = now_ms + JUDGED_EVERY_MS

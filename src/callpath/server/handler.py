@@ -108,6 +108,22 @@ class Line(Protocol):
         ...
 
 
+class Outlet(Protocol):
+    """Where the audio of a Call goes: queued on its stream, and sent as soon as it is due."""
+
+    def play(self, pcm: Pcm) -> None:
+        """Queue PCM at the stream's rate, of any length."""
+        ...
+
+    def play_payload(self, payload: bytes) -> None:
+        """Queue a payload as it is."""
+        ...
+
+    def flush(self) -> None:
+        """The stream was told to mark or to clear: there may be something to send."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class CallFacts:
     """Who is calling whom. `data_dir` is where the handler may write."""
@@ -151,12 +167,12 @@ class Call:
         self._line = line
         self._clock = clock
         self._stream: MediaStream | None = None
-        self._flush: Callable[[], None] = _nowhere
+        self._outlet: Outlet | None = None
         self._raw = raw
         self._room: asyncio.Event | None = None
         """Set when there is room for more. Made anew for each who waits: it takes more memory than all the rest here."""
-        self._turn = asyncio.Lock()
-        """Held by the source that is playing; others wait for it, in order."""
+        self._turn: asyncio.Lock | None = None
+        """Held by the source that is playing; others wait for it, in order. Made for the first that is no short chunk."""
         self._cuts = 0
         """How often playing was cut off. A source that began before the last time plays no further."""
         self._recording: Recording | None = None
@@ -215,10 +231,13 @@ class Call:
         if interrupt:
             await self.clear()
         rate_hz = sample_rate_hz or self.sample_rate_hz
-        if type(source) is bytes and not self._turn.locked() and self._play_chunk(source, rate_hz):
+        turn = self._turn
+        if type(source) is bytes and (turn is None or not turn.locked()) and self._play_chunk(source, rate_hz):
             return True  # the usual case, kept short: a chunk, as it came or as an engine makes it
         cuts = self._cuts
-        async with self._turn:
+        if turn is None:
+            turn = self._turn = asyncio.Lock()
+        async with turn:
             return await self._play_source(source, rate_hz, cuts)
 
     async def clear(self) -> float:
@@ -302,13 +321,10 @@ class Call:
 
     # --- for the server ----------------------------------------------------------------------------------------------
 
-    def attach(self, stream: MediaStream, flush: Callable[[], None]) -> None:
-        """Carry on over `stream`: the first one, or a new one after the socket was lost.
-
-        `flush` is called when something is there to be sent.
-        """
+    def attach(self, stream: MediaStream, outlet: Outlet) -> None:
+        """Carry on over `stream`: the first one, or a new one after the socket was lost. `outlet` sends what it holds."""
         self._stream = stream
-        self._flush = flush
+        self._outlet = outlet
         if self._recording is not None:
             self._recording.attach(stream)
         self._make_room()
@@ -320,19 +336,24 @@ class Call:
     def detach(self) -> None:
         """The socket is gone; it may come back."""
         self._stream = None
-        self._flush = _nowhere
+        self._outlet = None
 
     def receive(self, event: AudioReceived | PayloadReceived | DtmfPressed | MarkHandedBack) -> None:
         """Hand one event of the stream to the handler."""
         if isinstance(event, AudioReceived):
-            if self._recording is not None and self._stream is not None:
-                self._recording.hear(event.pcm, self._stream.received_rate_hz, self._clock.now_ms())
-            pcm = event.pcm if self._from_stream is None else self._from_stream.push(event.pcm)
-            self.audio.put(pcm.tobytes())
+            self.hear(event.pcm)
         elif isinstance(event, PayloadReceived):
             self.audio.put(event.payload)
         else:
             self.events.put(event)
+
+    def hear(self, pcm: Pcm) -> None:
+        """Hand audio of the stream to the handler."""
+        if self._recording is not None and self._stream is not None:
+            self._recording.hear(pcm, self._stream.received_rate_hz, self._clock.now_ms())
+        if self._from_stream is not None:
+            pcm = self._from_stream.push(pcm)
+        self.audio.put(pcm.tobytes())
 
     def look(self, now_ms: float) -> None:
         """A second has passed."""
@@ -397,24 +418,26 @@ class Call:
         """Queue a payload, or PCM16 that is short enough; False if it is not, or there is no room."""
         if not self._raw:
             return len(audio) <= rate_hz * PLAY_PIECE_MS // 500 and self._play_at_once(as_pcm(audio), rate_hz)
-        stream = self._stream
-        if stream is None or stream.playout.queued_ms > PLAY_QUEUE_MS_MAX - PLAY_PIECE_MS:
+        stream, outlet = self._stream, self._outlet
+        if stream is None or outlet is None or stream.playout.queued_ms > PLAY_QUEUE_MS_MAX - PLAY_PIECE_MS:
             return False
-        stream.play_payload(audio)
-        self._flush()
+        outlet.play_payload(audio)
         return True
 
     def _play_at_once(self, pcm: Pcm, rate_hz: int) -> bool:
         """Queue at most PLAY_PIECE_MS of audio; False if there is no room, or no stream, at the moment."""
-        stream = self._stream
-        if stream is None or stream.playout.queued_ms > PLAY_QUEUE_MS_MAX - PLAY_PIECE_MS:
+        stream, outlet = self._stream, self._outlet
+        if stream is None or outlet is None or stream.playout.queued_ms > PLAY_QUEUE_MS_MAX - PLAY_PIECE_MS:
             return False
         if rate_hz != self._play_rate_hz:
             self._play_rate_hz = rate_hz
             self._to_stream = _resampler(rate_hz, stream.play_rate_hz)
-        stream.play(pcm if self._to_stream is None else self._to_stream.push(pcm))
-        self._flush()
+        outlet.play(pcm if self._to_stream is None else self._to_stream.push(pcm))
         return True
+
+    def _flush(self) -> None:
+        if self._outlet is not None:
+            self._outlet.flush()
 
     async def _wait_for_room(self) -> None:
         if self._room is None:
@@ -434,7 +457,3 @@ class Call:
 
 def _resampler(from_hz: int, to_hz: int) -> Resampler | None:
     return None if from_hz == to_hz else Resampler(from_hz, to_hz)
-
-
-def _nowhere() -> None:
-    """There is no socket to flush."""

@@ -57,7 +57,9 @@ class Waiting(Generic[Item]):
                 raise StopAsyncIteration
             if self._turnstile is None:
                 self._turnstile = _Turnstile()
-            yield from self._turnstile.wait()
+            elif self._turnstile.resume is not None:
+                raise RuntimeError("only one task can read this at a time")
+            yield self._turnstile.waited_for()
         return self._items.pop(0)
 
 
@@ -68,21 +70,21 @@ class _Turnstile:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._resume: Callable[[_Turnstile], None] | None = None
+        self.resume: Callable[[_Turnstile], None] | None = None
+        """How to go on with the task that waits here; None while nobody does."""
         self._context: contextvars.Context | None = None
         self._cancelled = False
 
-    def wait(self) -> Generator[_Turnstile, None, None]:
-        if self._resume is not None:
-            raise RuntimeError("only one task can read this at a time")
+    def waited_for(self) -> _Turnstile:
+        """This, marked as a Task wants it marked where somebody awaits it."""
         self._asyncio_future_blocking = True
-        yield self
+        return self
 
     def open(self) -> None:
-        resume, context = self._resume, self._context
+        resume, context = self.resume, self._context
         if resume is None or context is None:
             return  # nobody waits
-        self._resume = None
+        self.resume = None
         if asyncio.current_task(self._loop) is None:
             context.run(resume, self)
         else:
@@ -96,7 +98,7 @@ class _Turnstile:
     def add_done_callback(
         self, resume: Callable[[_Turnstile], None], *, context: contextvars.Context | None = None
     ) -> None:
-        self._resume, self._context = resume, context or contextvars.copy_context()
+        self.resume, self._context = resume, context or contextvars.copy_context()
 
     def result(self) -> None:
         if self._cancelled:
@@ -104,9 +106,9 @@ class _Turnstile:
             raise asyncio.CancelledError
 
     def cancel(self, msg: object = None) -> bool:  # noqa: ARG002 (part of the protocol)
-        if self._resume is None:
+        if self.resume is None:
             return False
         self._cancelled = True
-        resume, self._resume = self._resume, None
+        resume, self.resume = self.resume, None
         self._loop.call_soon(resume, self, context=self._context)
         return True

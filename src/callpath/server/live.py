@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import traceback
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,7 +22,7 @@ from callpath.call.watchdog import STUCK, Live, due_commands, look
 from callpath.control import RETRY_MS_MAX, Retry
 from callpath.errors import CallpathError, ControlError, LocalProtocolError, RemoteProtocolError, StoreError
 from callpath.server.examiner import Examiner
-from callpath.server.handler import Call, CallFacts
+from callpath.server.handler import Call, CallFacts, Outlet
 from callpath.server.leases import LEASE_MS
 from callpath.timeline import (
     CallRefused,
@@ -38,6 +38,7 @@ from callpath.timeline import (
     HandlerStarted,
     MediaCounted,
     PolicyActed,
+    SocketReceived,
     SocketRefused,
     StreamAccepted,
     StreamMissing,
@@ -81,7 +82,7 @@ DECISIONS = (CommandSent, StreamMissing, PolicyActed, CallStuck)
 """Entries that something follows from at once, whether they are stored by then or not."""
 
 
-WITNESSED = (FirstInbound, FirstOutbound, HandlerStarted, MediaCounted, StreamStarted)
+WITNESSED = (SocketReceived, StreamStarted, HandlerStarted, FirstInbound, FirstOutbound, MediaCounted)
 """Entries of ours that come with every call and ask for nothing. Read back like the others, they would cost a query
 each, at the very moment when a call begins to talk."""
 
@@ -89,7 +90,7 @@ each, at the very moment when a call begins to talk."""
 class LiveCall:
     """One call while something may still happen to it. It is also the handler's `Line` to Telnyx."""
 
-    def __init__(self, session: SessionId, runner: CallRunner) -> None:
+    def __init__(self, session: SessionId, runner: CallRunner, timeline: Sequence[Entry] = ()) -> None:
         self.session = CallSession(session)
         self.ready = asyncio.Event()
         """Set once the timeline so far has been read."""
@@ -97,13 +98,14 @@ class LiveCall:
         self._runner = runner
         self._clock = runner.clock
         self._wake = asyncio.Event()
-        self._news = True
         self._pending: list[Entry] = []
         self._storing = asyncio.Lock()
         self._number = 0
         self._handler: asyncio.Task[None] | None = None
-        self._stream: MediaStream | None = None
-        self._last_frame_ms = 0.0
+        self.stream: MediaStream | None = None
+        """The stream of the newest socket; one before it has died."""
+        self.last_frame_ms = 0.0
+        """When its socket last brought anything."""
         self._lost_socket_at_ms: float | None = None
         self._stopping = False
         self._store_failed = False
@@ -114,6 +116,11 @@ class LiveCall:
         self.acts = False
         """Whether this node sends what the call needs, and watches over it; another may."""
         self._claim_again_ms = 0.0
+        if timeline:
+            self._number = timeline[-1].number
+            self._learn(*timeline)
+        self._news = not timeline or runner.log.shared
+        """Whether the store may hold what is not known here. (Another node may write at any moment.)"""
 
     # --- the actor ---------------------------------------------------------------------------------------------------
 
@@ -222,7 +229,7 @@ class LiveCall:
         return self.session.ended and self._is_idle() and not self._pending
 
     def _is_idle(self) -> bool:
-        return self._handler_is_done() and self._stream is None and not self._out
+        return self._handler_is_done() and self.stream is None and not self._out
 
     def _handler_is_done(self) -> bool:
         return self._handler is None or self._handler.done()
@@ -250,7 +257,7 @@ class LiveCall:
         """Somebody talks, or is about to. What only waits for its last webhook does not count for long: during a deploy
         that one may go to the new server."""
         if not self.is_taken:
-            return bool(self._pending) or self._stream is not None
+            return bool(self._pending) or self.stream is not None
         quiet_ms = self._clock.now_unix_ms() - (self.session.last_unix_ms or 0)
         return not self._is_idle() or quiet_ms < ENDING_MS
 
@@ -265,8 +272,8 @@ class LiveCall:
         """Write down what is wrong with the call, and see to what follows from it beside commands."""
         live = Live(
             refusing=None if self.session.commands or self.session.refused else self._runner.refusing(),
-            socket_open=self._stream is not None,
-            idle_ms=self._clock.now_ms() - self._last_frame_ms,
+            socket_open=self.stream is not None,
+            idle_ms=self._clock.now_ms() - self.last_frame_ms,
             handler_running=not self._handler_is_done(),
         )
         found = look(self.session, self._runner.patience, live, self._clock.now_unix_ms())
@@ -345,14 +352,19 @@ class LiveCall:
         """Store what waits, in order. What cannot be stored now goes on waiting, and the call goes on without it."""
         async with self._storing:
             self._store_failed = False
+            together = PENDING_MAX
             while self._pending:
+                waiting = self._pending[:together]
                 try:
-                    await self._runner.log.append(self._pending[0])
+                    await self._runner.log.append(*waiting)
                 except StoreError as error:
+                    if len(waiting) > 1:
+                        together = 1  # what can be stored must not wait for what cannot
+                        continue
                     self._store_failed = True
                     logger.error("Entry not stored", event_name="entry.not_stored", error=str(error), **self._ids())
                     return
-                del self._pending[0]
+                del self._pending[: len(waiting)]
 
     def _ids(self) -> dict[str, str]:
         return {"call_session_id": self.session.session}
@@ -411,6 +423,7 @@ class LiveCall:
                 command = read_command(sent.command, self._unmasked(sent.body))
             except RemoteProtocolError:
                 continue  # of a version that knew another command
+            command = msgspec.structs.replace(command, command_id=sent.command_id)
             reason = f"sent {spent_ms / 1000:.1f} s ago by a process that is gone"
             self.note(CommandRetried(command=sent.command, command_id=sent.command_id, attempt=0, reason=reason))
             self._runner.spawn(
@@ -490,11 +503,11 @@ class LiveCall:
     @property
     def has_socket(self) -> bool:
         """Whether an audio socket is open, living or not."""
-        return self._stream is not None
+        return self.stream is not None
 
     def has_living_socket(self) -> bool:
         """Whether an audio socket is open and brought a frame lately."""
-        return self._stream is not None and self._clock.now_ms() - self._last_frame_ms < SILENT_SOCKET_MS
+        return self.stream is not None and self._clock.now_ms() - self.last_frame_ms < SILENT_SOCKET_MS
 
     def new_stream(self) -> MediaStream:
         """Our side of a socket that is being accepted. It replaces one that has died."""
@@ -506,20 +519,12 @@ class LiveCall:
             raw=self._runner.app.raw,
             byte_order=self._runner.byte_order,
         )
-        self._stream = stream
-        self._last_frame_ms = self._clock.now_ms()
+        self.stream = stream
+        self.last_frame_ms = self._clock.now_ms()
         self._lost_socket_at_ms = None
         return stream
 
-    def is_current(self, stream: MediaStream) -> bool:
-        """False once a newer socket has taken over."""
-        return self._stream is stream
-
-    def frame_received(self, now_ms: float) -> None:
-        """The socket lives."""
-        self._last_frame_ms = now_ms
-
-    def stream_started(self, start: Start, stream: MediaStream, flush: Callable[[], None]) -> None:
+    def stream_started(self, start: Start, stream: MediaStream, outlet: Outlet) -> None:
         """The start frame came: enter the handler, or let it carry on over the new stream."""
         again = self.call is not None
         media_format = start.media_format
@@ -535,18 +540,18 @@ class LiveCall:
             facts = CallFacts.of(self.session.session, self.session.leg, start, self._runner.data_dir)
             app = self._runner.app
             self.call = Call(facts, sample_rate_hz=app.sample_rate_hz, line=self, clock=self._clock, raw=app.raw)
-            self.call.attach(stream, flush)
+            self.call.attach(stream, outlet)
             if self._runner.record and not app.raw:
                 self.call.record()
             self._handler = self._runner.spawn(self._run_handler(self.call), name=f"handler {self.session.session}")
         else:
-            self.call.attach(stream, flush)
+            self.call.attach(stream, outlet)
 
     def socket_closed(self, stream: MediaStream) -> None:
         """The socket is gone. The handler waits a while for another; it ends when the call does."""
-        if self._stream is not stream:
+        if self.stream is not stream:
             return
-        self._stream = None
+        self.stream = None
         self._lost_socket_at_ms = self._clock.now_ms()
         if self.call is not None:
             self.call.detach()

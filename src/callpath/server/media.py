@@ -1,16 +1,23 @@
 """wss …/api/calls/{call_session_id}/audio: admit before 101, then carry texts between one socket and one stream.
 
-A frame's way in: socket → `StreamDriver.receive_text` → `MediaStream.receive_text` → `Call.receive` → the handler.
-Its way out: `Call.play` → `MediaStream.play` → `StreamDriver.flush` → `texts_to_send`, paced → socket.
+A frame's way in: socket → `StreamDriver.receive_text` → `MediaStream.receive_audio` → `Call.hear` → the handler.
+Its way out: `Call.play` → `StreamDriver.play` → `MediaStream.play_at_once` → socket.
+
+Those are the quick ways of a frame that comes in its turn, and of one that need not wait. Everything else, first and last
+things too, goes `MediaStream.receive_text` → events → `_take`, and `MediaStream.play` → `texts_to_send`, paced, → socket.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import structlog
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from callpath.audio.pcm import Pcm
 from callpath.call.stream import (
     AudioReceived,
     DtmfPressed,
@@ -148,8 +155,8 @@ class StreamDriver:
         self._pacer = pacer
         self._gathering = gathering
         self._socket: Socket
-        self._receiving = False
-        self._flush_wanted = False
+        self._hear: Callable[[Any], None] | None = None
+        """Where audio goes the quick way, once some was heard."""
         self._look_at_ms = 0.0
         self._count_at_ms = 0.0
         self._close_at_ms: float | None = None
@@ -177,23 +184,23 @@ class StreamDriver:
 
     def receive_text(self, text: bytes) -> None:
         now_ms = self._clock.now_ms()
-        events = self._stream.receive_text(text, now_ms)
-        self._call.frame_received(now_ms)
-        # What the handler plays in answer to these events goes out in one write, below.
-        self._receiving = True
-        try:
-            for event in events:
-                self._take(event, now_ms)
-        finally:
-            self._receiving = False
-        if self._flush_wanted or not events:
-            self._flush(now_ms)
+        call, stream = self._call, self._stream
+        call.last_frame_ms = now_ms
+        if self._hear is not None and call.stream is stream:
+            audio = stream.receive_audio(text, now_ms)
+            if audio is not None:
+                self._bad_in_a_row = 0
+                self._hear(audio)
+                return
+        for event in stream.receive_text(text, now_ms):
+            self._take(event, now_ms)
+        self._flush(now_ms)
         if self._bad_in_a_row >= BAD_FRAMES_MAX:
             self._socket.close(1008, f"{BAD_FRAMES_MAX} frames in a row that mean nothing")
 
     def receive_binary(self) -> None:
         now_ms = self._clock.now_ms()
-        self._call.frame_received(now_ms)
+        self._call.last_frame_ms = now_ms
         self._take(self._stream.skip("binary", "a binary message came; Telnyx sends only text"), now_ms)
 
     def room(self) -> None:
@@ -210,20 +217,35 @@ class StreamDriver:
     # --- to the socket -----------------------------------------------------------------------------------------------
 
     def flush(self) -> None:
-        """There may be something to send: the handler played, marked or cleared."""
-        if self._receiving:
-            self._flush_wanted = True
+        """There may be something to send: the handler marked or cleared."""
+        self._flush(self._clock.now_ms())
+
+    def play(self, pcm: Pcm) -> None:
+        now_ms = self._clock.now_ms()
+        text = self._stream.play_at_once(pcm, now_ms) if self._spoke and self._socket.writable else None
+        if text is not None:
+            self._socket.send(text)
         else:
-            self._flush(self._clock.now_ms())
+            self._stream.play(pcm)
+            self._flush(now_ms)
+
+    def play_payload(self, payload: bytes) -> None:
+        now_ms = self._clock.now_ms()
+        text = self._stream.play_payload_at_once(payload, now_ms) if self._spoke and self._socket.writable else None
+        if text is not None:
+            self._socket.send(text)
+        else:
+            self._stream.play_payload(payload)
+            self._flush(now_ms)
 
     def _flush(self, now_ms: float) -> None:
-        self._flush_wanted = False
         stream = self._stream
         if self._socket.writable:
             self._stalled = False
             texts = stream.texts_to_send(now_ms)
+            for text in texts:
+                self._socket.send(text)
             if texts:
-                self._socket.send(texts)
                 self._sent()
             due_ms = stream.next_send_at_ms()
         else:
@@ -239,7 +261,7 @@ class StreamDriver:
         if not self._spoke and self._stream.playout.frames_sent:
             self._spoke = True
             self._note_first(FirstOutbound(stream_id=self._stream_id, payload_bytes=self._stream.frame_bytes))
-        if self._call.call is not None and self._call.is_current(self._stream):
+        if self._call.call is not None and self._call.stream is self._stream:
             self._call.call.sent()
 
     # --- by time -----------------------------------------------------------------------------------------------------
@@ -278,7 +300,7 @@ class StreamDriver:
             may_analyse=not self._stream.wants_analysis(now_ms) or self._pacer.may_take_long(now_ms),
         ):
             self._take(event, now_ms)
-        if call is not None and self._call.is_current(self._stream):
+        if call is not None and self._call.stream is self._stream:
             call.look(now_ms)
         if self._close_at_ms is not None and now_ms >= self._close_at_ms:
             self._socket.close(1000, "stream stopped")
@@ -288,18 +310,11 @@ class StreamDriver:
     # --- what happened -----------------------------------------------------------------------------------------------
 
     def _take(self, event: StreamEvent, now_ms: float) -> None:
-        if isinstance(event, AudioReceived):  # first, as it comes 50 times a second
-            self._bad_in_a_row = 0
-            if not self._heard and event.payload_bytes:
-                self._heard = True
-                self._note_first(FirstInbound(stream_id=self._stream_id, payload_bytes=event.payload_bytes))
-            self._to_handler(event)
-            return
         call = self._call
         self._bad_in_a_row = self._bad_in_a_row + 1 if isinstance(event, FrameSkipped) else 0
         match event:
             case StreamOpened(start=start):
-                call.stream_started(start, self._stream, self.flush)
+                call.stream_started(start, self._stream, self)
             case DtmfPressed(digit=digit):
                 call.note(DtmfReceived(digit=digit))
                 self._to_handler(event)
@@ -312,10 +327,8 @@ class StreamDriver:
                 if reason not in self._rejected:
                     self._rejected.add(reason)
                     call.note(FrameRejected(reason=reason, detail=detail))
-            case PayloadReceived():
-                if not self._heard:
-                    self._heard = True
-                    self._note_first(FirstInbound(stream_id=self._stream_id, payload_bytes=len(event.payload)))
+            case AudioReceived() | PayloadReceived():
+                self._heard_first(event.payload_bytes)
                 self._to_handler(event)
             case SymptomSeen(symptom=symptom):
                 code, slug = symptom.code, symptom.slug
@@ -330,13 +343,22 @@ class StreamDriver:
                     StreamStopped(stream_id=None if opened is None else opened.stream_id, by_stop_frame=by_stop_frame)
                 )
 
+    def _heard_first(self, payload_bytes: int) -> None:
+        if self._heard or not payload_bytes:
+            return
+        self._heard = True
+        self._note_first(FirstInbound(stream_id=self._stream_id, payload_bytes=payload_bytes))
+        call = self._call.call
+        if call is not None:
+            self._hear = call.audio.put if call.raw else call.hear
+
     def _note_first(self, what: What) -> None:
         """While many frames come, the first ones of a call need not stop them all for a log line and a commit: when
         hundreds of calls begin at once, that alone was a quarter of a second."""
-        if self._gathering.busy:
-            self._firsts.append((what, self._clock.now_unix_ms()))
-        else:
+        if self._gathering.has_time():
             self._call.note(what)
+        else:
+            self._firsts.append((what, self._clock.now_unix_ms()))
 
     def _note_firsts(self) -> None:
         firsts, self._firsts = self._firsts, []
@@ -349,7 +371,7 @@ class StreamDriver:
         return self._stream.start.stream_id
 
     def _to_handler(self, event: AudioReceived | PayloadReceived | DtmfPressed | MarkHandedBack) -> None:
-        if self._call.call is not None and self._call.is_current(self._stream):
+        if self._call.call is not None and self._call.stream is self._stream:
             self._call.call.receive(event)
 
     def _count(self, now_ms: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -254,8 +254,8 @@ class CallRunner:
         headers: Mapping[str, str],
     ) -> Admission | Rejection:
         """Decide about a WebSocket upgrade, before it is answered. Either way it is written down."""
-        known = session in self.calls or bool(await self.log.read(session))
-        if not known:
+        timeline = [] if session in self.calls else await self.log.read(session)
+        if not timeline and session not in self.calls:
             rejection = Rejection(
                 404,
                 "unknown_session",
@@ -266,7 +266,7 @@ class CallRunner:
                 Refusal(self.clock.now_unix_ms(), "upgrade", rejection.reason, rejection.detail, client, path[:400])
             )
             return rejection
-        call = self.live(session)
+        call = self.live(session, timeline)
         await call.ready.wait()
         refused = self._reason_to_refuse(call, shown_token, headers)
         if refused is not None and session in self.probing and refused.reason in ("no_token", "wrong_token"):
@@ -331,13 +331,13 @@ class CallRunner:
 
     # --- calls -------------------------------------------------------------------------------------------------------
 
-    def live(self, session: SessionId) -> LiveCall:
-        """The actor of a call, started if need be."""
+    def live(self, session: SessionId, timeline: Sequence[Entry] = ()) -> LiveCall:
+        """The actor of a call, started if need be; it need not read again what was just read."""
         call = self.calls.get(session)
         if call is None:
             if self._tasks is None:
                 raise LocalProtocolError("the server is not running")
-            call = self.calls[session] = LiveCall(session, self)
+            call = self.calls[session] = LiveCall(session, self, timeline)
             self._tasks.create_task(_guarded(call.run(), f"call {session}"), name=f"call {session}")
         return call
 

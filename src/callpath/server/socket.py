@@ -68,8 +68,8 @@ class Socket(Protocol):
         """False while the peer does not read."""
         ...
 
-    def send(self, texts: list[bytes]) -> None:
-        """Send texts, in one write. Never blocks; does nothing after a close."""
+    def send(self, text: bytes) -> None:
+        """Send a text. Never blocks; does nothing after a close."""
         ...
 
     def close(self, code: int, reason: str) -> None:
@@ -92,7 +92,6 @@ class FrameSocket(asyncio.Protocol):
     ) -> None:
         self.writable = True
         self._gathering = gathering
-        self._unsent: list[bytes] = []
         self._transport = transport
         self._receiver = receiver
         self._connections = connections
@@ -106,31 +105,17 @@ class FrameSocket(asyncio.Protocol):
         transport.set_write_buffer_limits(high=UNSENT_BYTES_MAX)
         transport.set_protocol(self)
 
-    def send(self, texts: list[bytes]) -> None:
-        if self._closed is not None:
+    def send(self, text: bytes) -> None:
+        if self._closed is not None or self._transport.is_closing():
             return
-        unsent = self._unsent
-        for text in texts:
-            if len(text) != self._head_length:  # frames of one stream are all of one length
-                self._head_length = len(text)
-                self._head = encode_frame(Opcode.TEXT, text).removesuffix(text)
-            unsent.append(self._head)
-            unsent.append(text)
-        if not self._gathering.busy:
-            self._write_out()
-        elif len(unsent) == 2 * len(texts):
-            self._gathering.send_later(self._write_out)
-
-    def _write_out(self) -> None:
-        data = b"".join(self._unsent)
-        self._unsent.clear()
-        if not self._transport.is_closing():
-            self._transport.write(data)
+        if len(text) != self._head_length:  # frames of one stream are all of one length
+            self._head_length = len(text)
+            self._head = encode_frame(Opcode.TEXT, text).removesuffix(text)
+        self._transport.write(self._head + text)
 
     def close(self, code: int, reason: str) -> None:
         if self._closed is None:
             self._closed = SocketClosed(code=code, reason=reason, by="us")
-            self._write_out()
             self._transport.write(encode_close(code, reason))
 
     def look(self, now_ms: float) -> None:
@@ -169,6 +154,10 @@ class FrameSocket(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._heard = True
         self._gathering.frame_came()
+        text = self._reader.whole_text(data)
+        if text is not None and self._closed is None:
+            self._receiver.receive_text(text)
+            return
         for item in self._reader.feed(data):
             if not isinstance(item, bytes):
                 self._take(item)
@@ -260,9 +249,9 @@ class AsgiSocket:
     def writable(self) -> bool:
         return len(self._unsent) < UNSENT_TEXTS_MAX
 
-    def send(self, texts: list[bytes]) -> None:
+    def send(self, text: bytes) -> None:
         if self._closed is None:
-            self._unsent.extend(texts)
+            self._unsent.append(text)
             self._changed.set()
 
     def close(self, code: int, reason: str) -> None:

@@ -28,7 +28,11 @@ class MemoryCallLog:
         self._leases: dict[SessionId, tuple[str, int]] = {}
         self._number = 0
 
-    async def append(self, entry: Entry) -> bool:
+    async def append(self, *entries: Entry) -> bool:
+        new = [self._append(entry) for entry in entries]
+        return any(new)
+
+    def _append(self, entry: Entry) -> bool:
         if entry.key is not None:
             if (entry.session, entry.key) in self._keys:
                 return False

@@ -61,8 +61,9 @@ class CallLog(Protocol):
 
     shared: bool
 
-    async def append(self, entry: Entry) -> bool:
-        """Keep `entry` for ever. False: its session has an entry with this key already, nothing was changed."""
+    async def append(self, *entries: Entry) -> bool:
+        """Keep `entries` for ever, in this order: all of them, or none where one cannot be. An entry whose key its
+        session has already changes nothing; False if that goes for all."""
         ...
 
     async def read(self, session: SessionId, after: int = 0) -> list[Entry]:

@@ -11,7 +11,7 @@ committed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +75,7 @@ class Database(Protocol):
 
 @dataclass(slots=True)
 class _Append:
-    entry: Entry | Refusal
+    items: tuple[Entry | Refusal, ...]
     done: asyncio.Future[bool]
 
 
@@ -126,19 +126,14 @@ class SqlCallLog:
         self._queue: asyncio.Queue[_Append | None] = asyncio.Queue(QUEUE_MAX)
         self._closed = False
 
-    async def append(self, entry: Entry) -> bool:
-        return await self._submit(entry)
+    async def append(self, *entries: Entry) -> bool:
+        return await self._submit(*entries)
 
     async def refuse(self, refusal: Refusal) -> None:
         await self._submit(refusal)
 
     async def read(self, session: SessionId, after: int = 0) -> list[Entry]:
-        query = (
-            select(entries)
-            .where(entries.c.session == session, entries.c.number > _within(after))
-            .order_by(entries.c.number)
-        )
-        return [_entry(row) for row in await self._rows(query)]
+        return [_entry(row) for row in await self._rows(_TIMELINE, {"wanted": session, "after": _within(after)})]
 
     async def recent(self, limit: int) -> list[CallSummary]:
         query = select(calls).order_by(calls.c.first_unix_ms.desc()).limit(limit)
@@ -252,14 +247,14 @@ class SqlCallLog:
             group = [await self._queue.get()]
             while len(group) < GROUP_MAX and not self._queue.empty():
                 group.append(self._queue.get_nowait())
-            await self._commit([item for item in group if item is not None])
+            await self._commit([append for append in group if append is not None])
 
     # -----------------------------------------------------------------------------------------------------------------
 
-    async def _submit(self, entry: Entry | Refusal) -> bool:
+    async def _submit(self, *items: Entry | Refusal) -> bool:
         if self._closed:
             raise StoreError("the call log is closed")
-        append = _Append(entry, asyncio.get_running_loop().create_future())
+        append = _Append(items, asyncio.get_running_loop().create_future())
         try:
             self._queue.put_nowait(append)
         except asyncio.QueueFull:
@@ -268,20 +263,22 @@ class SqlCallLog:
 
     async def _commit(self, group: Sequence[_Append]) -> None:
         try:
-            stored = await asyncio.to_thread(self._write_group, [item.entry for item in group])
+            stored = await asyncio.to_thread(self._write_group, [item for append in group for item in append.items])
         except Exception as error:
             # A disk that says no says it to all; an entry that cannot be written must not cost the others their place.
             if len(group) > 1 and not isinstance(error, (OperationalError, OSError)):
-                for item in group:
-                    await self._commit([item])
+                for append in group:
+                    await self._commit([append])
                 return
-            for item in group:
-                if not item.done.done():
-                    item.done.set_exception(StoreError(f"the call log cannot be written: {_cause(error)}"))
+            for append in group:
+                if not append.done.done():
+                    append.done.set_exception(StoreError(f"the call log cannot be written: {_cause(error)}"))
             return
-        for item, new in zip(group, stored, strict=True):
-            if not item.done.done():  # its caller may have been cancelled meanwhile
-                item.done.set_result(new)
+        news = iter(stored)
+        for append in group:
+            new = [next(news) for _ in append.items]
+            if not append.done.done():  # its caller may have been cancelled meanwhile
+                append.done.set_result(any(new))
 
     def _write_group(self, group: Sequence[Entry | Refusal]) -> list[bool]:
         sessions = sorted({item.session for item in group if isinstance(item, Entry)})
@@ -292,8 +289,7 @@ class SqlCallLog:
             for item, number in zip(group, numbers, strict=True):
                 if isinstance(item, Entry) and number is not None:
                     fresh.setdefault(item.session, []).append(msgspec.structs.replace(item, number=number))
-            for session, appended in fresh.items():
-                self._overviews.keep(connection, session, appended)
+            self._overviews.keep(connection, fresh)
             self._database.announce(connection, sessions)
             return [number is not None for number in numbers]
 
@@ -328,15 +324,15 @@ class SqlCallLog:
         with self._engine.begin() as connection:
             return connection.execute(statement).all()
 
-    async def _rows(self, query: Any) -> Sequence[Any]:
+    async def _rows(self, query: Any, values: Mapping[str, Any] | None = None) -> Sequence[Any]:
         try:
-            return await asyncio.to_thread(self._read_rows, query)
+            return await asyncio.to_thread(self._read_rows, query, values)
         except (SQLAlchemyError, OSError) as error:
             raise StoreError(f"the call log cannot be read: {_cause(error)}") from error
 
-    def _read_rows(self, query: Any) -> Sequence[Any]:
+    def _read_rows(self, query: Any, values: Mapping[str, Any] | None) -> Sequence[Any]:
         with self._engine.connect().execution_options(only_reads=True) as connection:
-            return connection.execute(query).all()
+            return connection.execute(query, values).all()
 
 
 # --- overviews -------------------------------------------------------------------------------------------------------
@@ -352,16 +348,29 @@ class _Overviews:
             set_={column.name: getattr(new.excluded, column.name) for column in calls.c if not column.primary_key},
         )
 
-    def keep(self, connection: Connection, session: SessionId, appended: Sequence[Entry]) -> None:
-        """Bring the row of one call up to date with entries that this transaction has added."""
-        row = connection.execute(_OVERVIEW, {"wanted": session}).one_or_none()
-        overview = CallOverview(session=session) if row is None else parse_overview(row.overview or b"")
-        if overview is None or (row is not None and overview.entries != row.entries):
-            self.fold_anew(connection, session)  # not there yet, or an older callpath appends beside us
+    def keep(self, connection: Connection, appended: Mapping[SessionId, Sequence[Entry]]) -> None:
+        """Bring the rows of calls up to date with entries that this transaction has added: two statements for all."""
+        if not appended:
             return
-        for entry in appended:
-            overview.apply(entry)
-        connection.execute(self._save, _overview_row(overview))
+        wanted = list(appended)
+        rows = (
+            connection.execute(_OVERVIEW, {"wanted": wanted[0]})  # a list of one takes SQLAlchemy a quarter longer
+            if len(wanted) == 1
+            else connection.execute(_OVERVIEWS, {"wanted": wanted})
+        )
+        found = {row.session: row for row in rows}
+        kept: list[dict[str, Any]] = []
+        for session, added in appended.items():
+            row = found.get(session)
+            overview = CallOverview(session=session) if row is None else parse_overview(row.overview or b"")
+            if overview is None or (row is not None and overview.entries != row.entries):
+                self.fold_anew(connection, session)  # not there yet, or an older callpath appends beside us
+                continue
+            for entry in added:
+                overview.apply(entry)
+            kept.append(_overview_row(overview))
+        if kept:
+            connection.execute(self._save, kept if len(kept) > 1 else kept[0])
 
     def fold_anew(self, connection: Connection, session: SessionId) -> None:
         """Make the row of one call from all its entries."""
@@ -409,7 +418,14 @@ def _parsed(rows: Sequence[Any]) -> list[CallOverview]:
     return [overview for row in rows if (overview := parse_overview(row.overview or b"")) is not None]
 
 
-_OVERVIEW = select(calls.c.overview, calls.c.entries).where(calls.c.session == bindparam("wanted"))
+_TIMELINE = (
+    select(entries)
+    .where(entries.c.session == bindparam("wanted"), entries.c.number > bindparam("after"))
+    .order_by(entries.c.number)
+)
+_OVERVIEW_COLUMNS = select(calls.c.session, calls.c.overview, calls.c.entries)
+_OVERVIEW = _OVERVIEW_COLUMNS.where(calls.c.session == bindparam("wanted"))
+_OVERVIEWS = _OVERVIEW_COLUMNS.where(calls.c.session.in_(bindparam("wanted", expanding=True)))
 
 
 def _entry(row: Any) -> Entry:

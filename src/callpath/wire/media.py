@@ -8,7 +8,7 @@ Source: developers.telnyx.com, "Media streaming over WebSockets", read 2026; wha
 from __future__ import annotations
 
 import binascii
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -148,7 +148,28 @@ class MediaFrame(msgspec.Struct, gc=False, forbid_unknown_fields=True, tag_field
     stream_id: str
 
 
+class AudioBody(msgspec.Struct, gc=False):
+    """What playing a media frame takes, and no more. Made by `read_audio`."""
+
+    payload: bytes
+    track: Literal["inbound", "outbound"]
+    chunk: int
+
+
+class _AudioFrame(msgspec.Struct, gc=False, tag_field="event", tag="media"):
+    media: AudioBody
+
+
+_decode_audio = msgspec.json.Decoder(_AudioFrame, strict=False).decode
 _decode_media = msgspec.json.Decoder(MediaFrame, strict=False).decode  # strict=False: numbers may be strings
+
+
+def read_audio(text: bytes) -> AudioBody | None:
+    """Quicker still, for whom only the sound matters. None: anything but a well-formed media frame."""
+    try:
+        return _decode_audio(text).media
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def read_media(text: str | bytes) -> MediaFrame | None:
