@@ -14,13 +14,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
-from alembic import command as alembic
-from alembic.config import Config
-from alembic.util.exc import CommandError
 from sqlalchemy import Connection, Engine, and_, bindparam, delete, func, or_, select, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
@@ -30,8 +26,9 @@ from callpath.clock import Clock
 from callpath.errors import ConfigError, StoreError
 from callpath.store.port import REFUSALS_MAX, CallQuery, CallSummary, Refusal
 from callpath.store.postgres import Postgres
-from callpath.store.schema import calls, entries, leases, refusals
+from callpath.store.schema import calls, entries, leases, nodes, refusals
 from callpath.store.sqlite import Sqlite
+from callpath.store.upgrade import Schema, begin_upgrade, finish_upgrade, latest_revision
 from callpath.timeline import Entry, encode_what, kind_of, parse_what
 from callpath.wire.ids import CallControlId, LegId, SessionId
 
@@ -42,6 +39,9 @@ _NUMBER_MAX = 2**63 - 1
 
 GROUP_MAX = 500
 """Appends in one commit. More would only delay the first of them."""
+
+NODE_KEPT_MS = 3_600_000
+"""So long after its last sign of life a node is forgotten."""
 
 
 class Database(Protocol):
@@ -88,13 +88,10 @@ async def open_call_log(url: str) -> AsyncIterator[SqlCallLog]:
     database = _database(url)
     try:
         try:
-            await asyncio.to_thread(_migrate, database)
+            await asyncio.to_thread(begin_upgrade, database)
             await asyncio.to_thread(_fold_missing, database)
         except (SQLAlchemyError, OSError) as error:
             raise StoreError(f"the call log {database.name} cannot be opened: {_cause(error)}") from error
-        except CommandError as error:
-            problem = f"it was written by a newer callpath ({error}). Use that version, or another database"
-            raise StoreError(f"the call log {database.name} cannot be opened: {problem}") from error
         failure: BaseException | None = None
         async with asyncio.TaskGroup() as tasks:
             log = SqlCallLog(database)
@@ -111,6 +108,20 @@ async def open_call_log(url: str) -> AsyncIterator[SqlCallLog]:
         database.engine.dispose()
 
 
+async def upgrade_call_log(url: str, now_unix_ms: int, *, post: bool = False) -> Schema:
+    """What `callpath migrate` does: bring the tables up to date, and with `post` do what older versions do not survive.
+
+    Raises ConfigError, and StoreError when it cannot be done now.
+    """
+    database = _database(url)
+    try:
+        return await asyncio.to_thread(finish_upgrade, database, now_unix_ms, post=post)
+    except (SQLAlchemyError, OSError) as error:
+        raise StoreError(f"the call log {database.name} cannot be changed: {_cause(error)}") from error
+    finally:
+        database.engine.dispose()
+
+
 class SqlCallLog:
     """See `callpath.store.port.CallLog`. Made by `open_call_log`."""
 
@@ -123,6 +134,7 @@ class SqlCallLog:
             insert(entries).on_conflict_do_nothing(index_elements=["session", "key"]).returning(entries.c.number)
         )
         self._overviews = _Overviews(insert)
+        self._knows = latest_revision()
         self._queue: asyncio.Queue[_Append | None] = asyncio.Queue(QUEUE_MAX)
         self._closed = False
 
@@ -226,8 +238,19 @@ class SqlCallLog:
         return bool(await self._execute(claimed))
 
     async def renew(self, node: str, until_unix_ms: int) -> set[SessionId]:
+        try:
+            return await asyncio.to_thread(self._renew, node, until_unix_ms)
+        except (SQLAlchemyError, OSError) as error:
+            raise StoreError(f"the call log cannot be written: {_cause(error)}") from error
+
+    def _renew(self, node: str, until_unix_ms: int) -> set[SessionId]:
+        here = self._database.insert(nodes).values(node=node, knows=self._knows, until_unix_ms=until_unix_ms)
+        still = {"until_unix_ms": here.excluded.until_unix_ms}
         prolong = update(leases).where(leases.c.node == node).values(until_unix_ms=until_unix_ms)
-        return {SessionId(row.session) for row in await self._execute(prolong.returning(leases.c.session))}
+        with self._engine.begin() as connection:
+            connection.execute(here.on_conflict_do_update(index_elements=["node"], set_=still))
+            connection.execute(delete(nodes).where(nodes.c.until_unix_ms < until_unix_ms - NODE_KEPT_MS))
+            return {SessionId(row.session) for row in connection.execute(prolong.returning(leases.c.session))}
 
     async def release(self, session: SessionId, node: str) -> None:
         mine = delete(leases).where(leases.c.session == session, leases.c.node == node)
@@ -439,15 +462,6 @@ def _database(url: str) -> Database:
             raise ConfigError(
                 "DATABASE_URL", f"asks for {other}; callpath keeps its log in SQLite or Postgres", example
             )
-
-
-def _migrate(database: Database) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-    with database.engine.begin() as connection:
-        database.lock_migrations(connection)
-        config.attributes["connection"] = connection
-        alembic.upgrade(config, "head")
 
 
 def _within(number: int) -> int:
