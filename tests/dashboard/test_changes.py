@@ -44,7 +44,7 @@ def parsed(text: bytes) -> tuple[str, Any, str | None]:
 
 
 async def told(stream: AsyncIterator[bytes]) -> list[tuple[str, Any, str | None]]:
-    return [parsed(text) async for text in stream if not text.startswith(b":")]
+    return [parsed(text) async for text in stream if text.startswith((b"id:", b"event:"))]
 
 
 async def note(log: MemoryCallLog, session: str) -> None:
@@ -57,6 +57,7 @@ async def test_a_page_is_told_what_changed_since_it_came() -> None:
     log, clock = MemoryCallLog(), Stopping(2)
     await note(log, "before")
     stream = watch(log, None, clock, clock.stopped, row)
+    assert b"retry: 1000\n\n" == await anext(stream)
     hello = parsed(await anext(stream))
     for session in ("a", "b", "a"):
         await note(log, session)
@@ -82,7 +83,7 @@ async def test_a_quiet_stream_is_kept_open() -> None:
     log, clock = MemoryCallLog(), Stopping(int(KEEP_ALIVE_MS / LOOK_EVERY_MS) + 3)
     texts = [text async for text in watch(log, None, clock, clock.stopped, row)]
 
-    assert [b": still here\n\n"] == texts[1:]
+    assert [b": still here\n\n"] == texts[2:]
 
 
 async def test_a_log_that_cannot_be_read_ends_it() -> None:
@@ -92,10 +93,16 @@ async def test_a_log_that_cannot_be_read_ends_it() -> None:
         async def changes(self, after: int, limit: int) -> list[CallOverview]:
             raise StoreError("the disk is gone")
 
-    clock = Stopping(5)
-    events = await told(watch(Ill(), None, clock, clock.stopped, row))
+    class IllAtOnce(MemoryCallLog):
+        async def outcomes(self) -> tuple[int, dict[str, int]]:
+            raise StoreError("the disk is gone")
 
-    assert ("trouble", {"detail": "the disk is gone"}, None) == events[-1]
+    clock = Stopping(5)
+    later = await told(watch(Ill(), None, clock, clock.stopped, row))
+    at_once = await told(watch(IllAtOnce(), None, clock, clock.stopped, row))
+
+    assert ("trouble", {"detail": "the disk is gone"}, None) == later[-1]
+    assert [("trouble", {"detail": "the disk is gone"}, None)] == at_once
 
 
 async def test_work_ends_when_nobody_reads_it_any_more() -> None:

@@ -80,8 +80,13 @@ async def watch(
 ) -> AsyncIterator[bytes]:
     """Events for one page: `hello` at once (`login`: a token is needed here, so one can log out), `calls` with the rows
     that changed. `after` None: from now on."""
-    number = (await log.outcomes())[0] if after is None else after
-    yield b"retry: 1000\n\n" + event("hello", {"number": number, "login": login}, number)
+    yield b"retry: 1000\n\n"
+    try:
+        number = (await log.outcomes())[0] if after is None else after
+    except StoreError as error:
+        yield event("trouble", {"detail": str(error)})
+        return
+    yield event("hello", {"number": number, "login": login}, number)
     quiet_since_ms = clock.now_ms()
     while not stopping():
         try:

@@ -105,6 +105,10 @@ class CallLog(Protocol):
         """How many there ever were, and the latest, newest first."""
         ...
 
+    async def forget_refusals(self, before_unix_ms: int) -> int:
+        """Remove those from before then; they go on counting. Returns how many there were."""
+        ...
+
     async def claim(
         self, session: SessionId, node: str, now_unix_ms: int, until_unix_ms: int, *, by_force: bool = False
     ) -> bool:

@@ -217,13 +217,33 @@ class SqlCallLog:
         return [SessionId(row.session) for row in rows]
 
     async def refusals(self, limit: int) -> tuple[int, list[Refusal]]:
-        query = select(refusals).order_by(refusals.c.number.desc()).limit(limit)
+        query = select(refusals).where(refusals.c.what != "").order_by(refusals.c.number.desc()).limit(limit)
         kept = [
             Refusal(row.at_unix_ms, row.what, row.reason, row.detail, row.client, row.path)
             for row in await self._rows(query)
         ]
         (count,) = (await self._rows(select(func.max(refusals.c.number))))[0]  # numbers are never used twice
         return count or 0, kept
+
+    async def forget_refusals(self, before_unix_ms: int) -> int:
+        try:
+            return await asyncio.to_thread(self._forget_refusals, before_unix_ms)
+        except (SQLAlchemyError, OSError) as error:
+            raise StoreError(f"the call log cannot be written: {_cause(error)}") from error
+
+    def _forget_refusals(self, before_unix_ms: int) -> int:
+        """The row of the latest stays, with nothing in it: its number says how many there were."""
+        latest = select(func.max(refusals.c.number)).scalar_subquery()
+        old = refusals.c.at_unix_ms < before_unix_ms
+        told = and_(old, refusals.c.what != "")
+        empty = {"what": "", "reason": "", "detail": "", "client": None, "path": None}
+        with self._engine.begin() as connection:
+            self._database.overwrite(connection)
+            count = connection.execute(select(func.count()).select_from(refusals).where(told)).scalar_one()
+            if count:
+                connection.execute(update(refusals).where(old, refusals.c.number == latest).values(empty))
+                connection.execute(delete(refusals).where(old, refusals.c.number < latest))
+        return int(count)
 
     async def claim(
         self, session: SessionId, node: str, now_unix_ms: int, until_unix_ms: int, *, by_force: bool = False
