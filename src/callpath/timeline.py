@@ -136,6 +136,10 @@ class FirstOutbound(What, frozen=True, kw_only=True, tag="media.first_outbound")
     payload_bytes: int
 
 
+LAG_MS_MAX = 100.0
+"""The event loop was held up for so long: somebody blocks it, and all calls of the process feel it."""
+
+
 class MediaCounted(What, frozen=True, kw_only=True, tag="media.counted"):
     """What went through a stream so far; written every few seconds and at its end.
 

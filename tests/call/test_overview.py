@@ -77,6 +77,8 @@ def test_the_outcome_of_a_call() -> None:
     assert "live" == overview_of(*WORKED).outcome
     assert "good" == overview_of(*WORKED, *OVER).outcome
     assert "flawed" == overview_of(*WORKED, symptom, *OVER).outcome
+    held_up = overview_of(*WORKED, MediaCounted(stream_id=STREAM, loop_lag_ms=100.1), *OVER)
+    assert ("flawed", ["SYM013"]) == (held_up.outcome, held_up.symptoms)
     assert "flawed" == overview_of(*WORKED, HandlerFailed(error="ValueError: x", traceback=""), *OVER).outcome
     assert "failed" == overview_of(INITIATED, ANSWERED, HANGUP).outcome
     assert Stage.STREAM_STARTING is overview_of(INITIATED, ANSWERED, HANGUP).missing_stage

@@ -20,7 +20,7 @@ from callpath.wire.ids import SessionId
 from tests.postgres import new_database
 from tests.store.entries import AT, SESSION, entry
 
-NEXT = '''
+NEXT = """
 import sqlalchemy as sa
 from alembic import op
 
@@ -37,7 +37,7 @@ def upgrade():
 def finish():
     op.drop_index("calls_by_outcome", "calls")
     op.drop_column("calls", "outcome")
-'''
+"""
 """What a next version might bring: its second part takes away what this version writes."""
 
 NextVersion = Callable[[], AbstractContextManager[None]]

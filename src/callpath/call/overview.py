@@ -18,6 +18,7 @@ from callpath.call.leg import Leg, LegState
 from callpath.call.session import Stage
 from callpath.errors import RemoteProtocolError
 from callpath.timeline import (
+    LAG_MS_MAX,
     Entry,
     FirstInbound,
     FirstOutbound,
@@ -43,6 +44,9 @@ Outcome = Literal["live", "good", "flawed", "failed"]
 
 STREAMS_MAX = 20
 """Streams of one call whose counters are kept apart; a call that reconnects more often is counted too low."""
+
+LAG = "SYM013"
+"""The symptom of a loop that was held up: it has an entry in one call of the process, and stands in the counts of all."""
 
 _STAGE_OF = {
     StreamStarting: Stage.STREAM_STARTING,
@@ -158,8 +162,10 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
             case MediaCounted() if what.stream_id in self.counts or len(self.counts) < STREAMS_MAX:
                 trouble = what.lost + what.late + what.dropped_for_handler + what.frames_rejected
                 self.counts[what.stream_id] = Counts(what.frames_in, what.frames_out, trouble)
-            case MediaSymptom() if what.code not in self.symptoms:
-                self.symptoms.append(what.code)
+                if what.loop_lag_ms > LAG_MS_MAX:
+                    self._note_symptom(LAG)
+            case MediaSymptom():
+                self._note_symptom(what.code)
             case HandlerFailed():
                 self.handler_error = what.error[:300]
             case SocketRefused():
@@ -168,6 +174,10 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
                 self.recorded = True
             case _:
                 pass
+
+    def _note_symptom(self, code: str) -> None:
+        if code not in self.symptoms:
+            self.symptoms.append(code)
 
     def _apply_webhook(self, what: WebhookReceived, at: int) -> None:
         try:

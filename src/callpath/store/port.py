@@ -119,7 +119,8 @@ class CallLog(Protocol):
         ...
 
     async def renew(self, node: str, until_unix_ms: int) -> set[SessionId]:
-        """Prolong all claims of `node`, which lives until then. The calls that it still has: others may have been taken over meanwhile."""
+        """Prolong all claims of `node`, which lives until then. The calls that it still has: others may have been taken
+        over meanwhile."""
         ...
 
     async def release(self, session: SessionId, node: str) -> None:

@@ -1,7 +1,7 @@
 """The tables' way to this version, in two parts, so that nodes of two versions run side by side on one database.
 
 `upgrade()` of a migration only adds, and runs when a log is opened; nodes that do not know it go on. `finish()`, where it
-has one, does what those would not survive, and waits for `callpath migrate --post`. See docs/howto/upgrade-without-stopping.md.
+has one, does what those would not survive, and waits for `callpath migrate --post`: docs/howto/upgrade-without-stopping.md.
 """
 
 from __future__ import annotations
