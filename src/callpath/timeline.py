@@ -340,6 +340,10 @@ class Unknown(What, frozen=True, kw_only=True, tag="unknown"):
     stored: dict[str, Any]
 
 
+WITNESSED = (FirstInbound, FirstOutbound, HandlerStarted, MediaCounted, StreamStarted)
+"""Kinds that come with every call, written by the node that carries it, and that ask for nothing: nobody needs to be woken
+for them, neither that node nor another."""
+
 KINDS: tuple[type[What], ...] = (
     WebhookReceived,
     CommandSent,

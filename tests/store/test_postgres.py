@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Text, text
+from sqlalchemy import Text, event, text
 
 from callpath.clock import SystemClock
 from callpath.errors import ConfigError, StoreError
 from callpath.store.schema import AnyText, metadata
 from callpath.store.sql import SqlCallLog, open_call_log
-from callpath.timeline import Noted
-from callpath.wire.ids import SessionId
+from callpath.timeline import MediaCounted, Noted
+from callpath.wire.ids import SessionId, StreamId
 from tests.postgres import new_database
 from tests.store.entries import SESSION, entry
 
@@ -86,6 +86,19 @@ async def test_a_reader_passes_over_nothing_while_many_write(nodes: tuple[SqlCal
     assert [one.number for one in await nodes[1].read(SESSION)] == seen
 
 
+async def test_a_burst_costs_a_handful_of_round_trips(nodes: tuple[SqlCallLog, SqlCallLog]) -> None:
+    """A database is a millisecond away: five round trips an entry would make two hundred entries a second of a node."""
+    tries: list[str] = []
+    event.listen(
+        nodes[0]._engine, "before_cursor_execute", lambda _connection, _cursor, statement, *_: tries.append(statement)
+    )
+    burst = [entry(Noted(text=str(number)), f"call-{number % 200}", key=str(number)) for number in range(400)]
+    stored = await asyncio.gather(*(nodes[0].append(one) for one in [*burst, *burst[:50]]))
+
+    assert [True] * 400 + [False] * 50 == stored
+    assert len(tries) <= 20, "\n".join(tries)
+
+
 async def test_a_node_is_woken_by_anothers_append(nodes: tuple[SqlCallLog, SqlCallLog]) -> None:
     """The hang-up arrives at A while the audio, and the handler to be ended, are at B."""
     a, b = nodes
@@ -96,6 +109,21 @@ async def test_a_node_is_woken_by_anothers_append(nodes: tuple[SqlCallLog, SqlCa
         woken = await anext(changes)
 
     assert (None, SESSION) == (ready, woken)
+
+
+async def test_nobody_is_woken_for_what_asks_for_nothing(nodes: tuple[SqlCallLog, SqlCallLog]) -> None:
+    """Every live call is counted every ten seconds; with many nodes nearly all notices would be of that."""
+    a, b = nodes
+    changes = b.watch(SystemClock())
+    await anext(changes)
+    await a.append(entry(MediaCounted(stream_id=StreamId("s")), "counted"))
+    await a.append(entry(Noted(text="x"), key="event-1"))
+    await a.append(entry(Noted(text="x"), key="event-1"))
+    await a.append(entry(Noted(text="x"), "another"))
+    async with asyncio.timeout(60):
+        woken = [await anext(changes) for _ in range(2)]
+
+    assert [SESSION, "another"] == woken
 
 
 async def test_a_lost_connection_wakes_for_everything(nodes: tuple[SqlCallLog, SqlCallLog]) -> None:

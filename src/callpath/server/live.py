@@ -25,14 +25,13 @@ from callpath.server.examiner import Examiner
 from callpath.server.handler import Call, CallFacts
 from callpath.server.leases import LEASE_MS
 from callpath.timeline import (
+    WITNESSED,
     CallRefused,
     CallStuck,
     CommandAnswered,
     CommandRetried,
     CommandSent,
     Entry,
-    FirstInbound,
-    FirstOutbound,
     HandlerEnded,
     HandlerFailed,
     HandlerStarted,
@@ -79,11 +78,6 @@ STORE_RETRY_MS = 1_000
 
 DECISIONS = (CommandSent, StreamMissing, PolicyActed, CallStuck)
 """Entries that something follows from at once, whether they are stored by then or not."""
-
-
-WITNESSED = (FirstInbound, FirstOutbound, HandlerStarted, MediaCounted, StreamStarted)
-"""Entries of ours that come with every call and ask for nothing. Read back like the others, they would cost a query
-each, at the very moment when a call begins to talk."""
 
 
 class LiveCall:
@@ -335,7 +329,9 @@ class LiveCall:
             self._learn(entry)  # at once: it must not be decided again, even if the store fails
         self._runner.metrics.count(what)
         if isinstance(what, WITNESSED):
-            self._wake.set()  # to be stored; nothing follows from it, so that it need not be read back
+            # To be stored; nothing follows from it. Read back like the others, these would cost a query each, at the very
+            # moment when a call begins to talk.
+            self._wake.set()
         else:
             self.wake()
         if not isinstance(what, MediaCounted):  # in the log it would be every other line

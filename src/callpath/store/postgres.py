@@ -56,15 +56,14 @@ class Postgres:
         """Lock the calls of `sessions`, which are sorted; two transactions that waited for each other would fail."""
         insert = postgresql.insert(calls)
         lock = insert.on_conflict_do_update(index_elements=["session"], set_={"entries": calls.c.entries})
-        for session in sessions:
-            connection.execute(
-                lock, {"session": session, "first_unix_ms": _LATEST, "last_unix_ms": _EARLIEST, "entries": 0}
-            )
+        bare = {"first_unix_ms": _LATEST, "last_unix_ms": _EARLIEST, "entries": 0}
+        connection.execute(lock, [{"session": session, **bare} for session in sessions])
 
     def announce(self, connection: Connection, sessions: Sequence[SessionId]) -> None:
         """Wake the other nodes as soon as this is committed."""
-        for session in sessions:
-            connection.execute(_NOTIFY, {"channel": CHANNEL, "text": f"{self._origin} {session}"})
+        connection.execute(
+            _NOTIFY, {"channel": CHANNEL, "texts": [f"{self._origin} {session}" for session in sessions]}
+        )
 
     def overwrite(self, connection: Connection) -> None:
         """Vacuum is the server's business."""
@@ -95,4 +94,4 @@ class Postgres:
 _LATEST, _EARLIEST = 2**62, -(2**62)
 """Times that any entry's takes the place of."""
 
-_NOTIFY = text("SELECT pg_notify(:channel, :text)")
+_NOTIFY = text("SELECT pg_notify(:channel, one) FROM unnest(CAST(:texts AS text[])) AS one")

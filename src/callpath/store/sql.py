@@ -11,9 +11,9 @@ committed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import msgspec
@@ -29,7 +29,7 @@ from callpath.store.postgres import Postgres
 from callpath.store.schema import calls, entries, leases, nodes, refusals
 from callpath.store.sqlite import Sqlite
 from callpath.store.upgrade import Schema, begin_upgrade, finish_upgrade, latest_revision
-from callpath.timeline import Entry, encode_what, kind_of, parse_what
+from callpath.timeline import WITNESSED, Entry, encode_what, kind_of, parse_what
 from callpath.wire.ids import CallControlId, LegId, SessionId
 
 QUEUE_MAX = 10_000
@@ -130,8 +130,10 @@ class SqlCallLog:
         self._database = database
         self._engine = database.engine
         insert = database.insert
-        self._add_entry = (
-            insert(entries).on_conflict_do_nothing(index_elements=["session", "key"]).returning(entries.c.number)
+        self._add_entries = (
+            insert(entries)
+            .on_conflict_do_nothing(index_elements=["session", "key"])
+            .returning(entries.c.session, entries.c.key, entries.c.number)
         )
         self._overviews = _Overviews(insert)
         self._knows = latest_revision()
@@ -327,38 +329,51 @@ class SqlCallLog:
                 item.done.set_result(new)
 
     def _write_group(self, group: Sequence[Entry | Refusal]) -> list[bool]:
-        sessions = sorted({item.session for item in group if isinstance(item, Entry)})
+        """A handful of statements for all of them: each is a round trip to a database that may be a millisecond away."""
+        appended = [item for item in group if isinstance(item, Entry)]
+        sessions = sorted({entry.session for entry in appended})
         with self._engine.begin() as connection:
-            self._database.prepare(connection, sessions)
-            numbers = [self._write(connection, item) for item in group]
+            if sessions:
+                self._database.prepare(connection, sessions)
+            numbers = self._add(connection, appended) if appended else []
             fresh: dict[SessionId, list[Entry]] = {}
-            for item, number in zip(group, numbers, strict=True):
-                if isinstance(item, Entry) and number is not None:
-                    fresh.setdefault(item.session, []).append(msgspec.structs.replace(item, number=number))
-            for session, appended in fresh.items():
-                self._overviews.keep(connection, session, appended)
-            self._database.announce(connection, sessions)
-            return [number is not None for number in numbers]
+            for entry, number in zip(appended, numbers, strict=True):
+                if number is not None:
+                    fresh.setdefault(entry.session, []).append(msgspec.structs.replace(entry, number=number))
+            if fresh:
+                self._overviews.keep(connection, fresh)
+            if refused := [item for item in group if isinstance(item, Refusal)]:
+                self._add_refusals(connection, refused)
+            if told := [session for session in sessions if not all(map(_is_quiet, fresh.get(session, ())))]:
+                self._database.announce(connection, told)
+        stored = iter(numbers)
+        return [not isinstance(item, Entry) or next(stored) is not None for item in group]
 
-    def _write(self, connection: Connection, entry: Entry | Refusal) -> int | None:
-        """Its number; None where an entry with this key is there already."""
-        if isinstance(entry, Refusal):
-            row = {name: getattr(entry, name) for name in ("at_unix_ms", "what", "reason", "detail", "client", "path")}
-            added = self._database.insert(refusals).returning(refusals.c.number)
-            refused: int = connection.execute(added, row).scalar_one()
-            connection.execute(delete(refusals).where(refusals.c.number <= refused - REFUSALS_MAX))
-            return refused
-        row = {
-            "session": entry.session,
-            "at_unix_ms": entry.at_unix_ms,
-            "kind": kind_of(entry.what),
-            "key": entry.key,
-            "leg": entry.leg,
-            "call_control_id": entry.call_control_id,
-            "what": encode_what(entry.what),
-        }
-        number: int | None = connection.execute(self._add_entry, row).scalar_one_or_none()
-        return number
+    def _add(self, connection: Connection, appended: Sequence[Entry]) -> list[int | None]:
+        """Their numbers, which count as they stand here; None where an entry with this key is there already."""
+        rows = [
+            {
+                "session": entry.session,
+                "at_unix_ms": entry.at_unix_ms,
+                "kind": kind_of(entry.what),
+                "key": entry.key,
+                "leg": entry.leg,
+                "call_control_id": entry.call_control_id,
+                "what": encode_what(entry.what),
+            }
+            for entry in appended
+        ]
+        added: dict[tuple[str, str | None], list[int]] = {}
+        for row in connection.execute(self._add_entries, rows):  # in whichever order
+            added.setdefault((row.session, row.key), []).append(row.number)
+        left = {name: iter(sorted(numbers)) for name, numbers in added.items()}
+        return [next(left.get((entry.session, entry.key), iter(())), None) for entry in appended]
+
+    def _add_refusals(self, connection: Connection, refused: Sequence[Refusal]) -> None:
+        rows = [asdict(refusal) for refusal in refused]
+        added = self._database.insert(refusals).returning(refusals.c.number)
+        latest = max(connection.execute(added, rows).scalars())
+        connection.execute(delete(refusals).where(refusals.c.number <= latest - REFUSALS_MAX))
 
     async def _execute(self, statement: Any) -> Sequence[Any]:
         """Carry out one statement by itself; the rows that it returns."""
@@ -395,16 +410,21 @@ class _Overviews:
             set_={column.name: getattr(new.excluded, column.name) for column in calls.c if not column.primary_key},
         )
 
-    def keep(self, connection: Connection, session: SessionId, appended: Sequence[Entry]) -> None:
-        """Bring the row of one call up to date with entries that this transaction has added."""
-        row = connection.execute(_OVERVIEW, {"wanted": session}).one_or_none()
-        overview = CallOverview(session=session) if row is None else parse_overview(row.overview or b"")
-        if overview is None or (row is not None and overview.entries != row.entries):
-            self.fold_anew(connection, session)  # not there yet, or an older callpath appends beside us
-            return
-        for entry in appended:
-            overview.apply(entry)
-        connection.execute(self._save, _overview_row(overview))
+    def keep(self, connection: Connection, fresh: Mapping[SessionId, Sequence[Entry]]) -> None:
+        """Bring the rows of calls up to date with entries that this transaction has added."""
+        rows = {row.session: row for row in connection.execute(_OVERVIEWS, {"wanted": list(fresh)})}
+        kept = []
+        for session, appended in fresh.items():
+            row = rows.get(session)
+            overview = CallOverview(session=session) if row is None else parse_overview(row.overview or b"")
+            if overview is None or (row is not None and overview.entries != row.entries):
+                self.fold_anew(connection, session)  # not there yet, or an older callpath appends beside us
+                continue
+            for entry in appended:
+                overview.apply(entry)
+            kept.append(_overview_row(overview))
+        if kept:
+            connection.execute(self._save, kept)
 
     def fold_anew(self, connection: Connection, session: SessionId) -> None:
         """Make the row of one call from all its entries."""
@@ -452,7 +472,14 @@ def _parsed(rows: Sequence[Any]) -> list[CallOverview]:
     return [overview for row in rows if (overview := parse_overview(row.overview or b"")) is not None]
 
 
-_OVERVIEW = select(calls.c.overview, calls.c.entries).where(calls.c.session == bindparam("wanted"))
+_OVERVIEWS = select(calls.c.session, calls.c.overview, calls.c.entries).where(
+    calls.c.session.in_(bindparam("wanted", expanding=True))
+)
+
+
+def _is_quiet(entry: Entry) -> bool:
+    """Other nodes need not be woken for it."""
+    return isinstance(entry.what, WITNESSED)
 
 
 def _entry(row: Any) -> Entry:
