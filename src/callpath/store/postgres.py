@@ -26,6 +26,10 @@ CHANNEL = "callpath"
 MIGRATION_LOCK = 0x63616C6C70617468
 """Held while tables are changed, so that of many nodes that start at once one does it. The letters of "callpath"."""
 
+CONNECTIONS_MAX = 6
+"""Of one node, and one more that listens. Postgres lets in 100 unless told otherwise; who finds none free waits for some
+milliseconds, since that is how long each is needed."""
+
 CONNECT_S_MAX = 5
 CONNECT_AGAIN_MS = 1_000.0
 
@@ -49,6 +53,8 @@ class Postgres:
         self.engine = create_engine(
             self._location,
             pool_pre_ping=True,  # a server that was restarted costs nobody an entry
+            pool_size=CONNECTIONS_MAX,
+            max_overflow=0,
             connect_args={"connect_timeout": CONNECT_S_MAX},
         )
 

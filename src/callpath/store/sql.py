@@ -416,8 +416,10 @@ class _Overviews:
         kept = []
         for session, appended in fresh.items():
             row = rows.get(session)
-            begins = row is None or not row.entries  # `prepare` may have made its row
-            overview = CallOverview(session=session) if begins else parse_overview(row.overview or b"")
+            if row is None or not row.entries:  # `prepare` may have made its row
+                overview: CallOverview | None = CallOverview(session=session)
+            else:
+                overview = parse_overview(row.overview or b"")
             if overview is None or (row is not None and overview.entries != row.entries):
                 self.fold_anew(connection, session)  # not there yet, or an older callpath appends beside us
                 continue
