@@ -117,13 +117,61 @@ async def test_nobody_is_woken_for_what_asks_for_nothing(nodes: tuple[SqlCallLog
     changes = b.watch(SystemClock())
     await anext(changes)
     await a.append(entry(MediaCounted(stream_id=StreamId("s")), "counted"))
-    await a.append(entry(Noted(text="x"), key="event-1"))
-    await a.append(entry(Noted(text="x"), key="event-1"))
-    await a.append(entry(Noted(text="x"), "another"))
+    await a.append(entry(Noted(text="x")))
     async with asyncio.timeout(60):
-        woken = [await anext(changes) for _ in range(2)]
+        woken = await anext(changes)
 
-    assert [SESSION, "another"] == woken
+    assert SESSION == woken
+
+
+async def test_a_notice_that_was_lost_comes_with_the_duplicate(nodes: tuple[SqlCallLog, SqlCallLog]) -> None:
+    """A node dies between its commit and its notice: Telnyx had no answer, and sends the webhook again, to another."""
+    a, b = nodes
+    changes = b.watch(SystemClock())
+    await anext(changes)
+    lost = a._database.wake_others
+    a._database.wake_others = _dies  # type: ignore[method-assign,assignment]
+    first = await a.append(entry(Noted(text="x"), key="event-1"))
+    a._untold.clear()
+    a._database.wake_others = lost  # type: ignore[method-assign]
+    again = await a.append(entry(Noted(text="x"), key="event-1"))
+    async with asyncio.timeout(60):
+        woken = await anext(changes)
+
+    assert (True, False, SESSION) == (first, again, woken)
+
+
+async def test_a_session_that_cannot_be_told_keeps_no_other_back(nodes: tuple[SqlCallLog, SqlCallLog]) -> None:
+    """Ids come from outside: one with a NUL must not end all notices."""
+    a, b = nodes
+    changes = b.watch(SystemClock())
+    await anext(changes)
+    await asyncio.gather(*(a.append(entry(Noted(text="x"), name)) for name in ("a\0b", 9000 * "x", SESSION)))
+    async with asyncio.timeout(60):
+        woken = await anext(changes)
+
+    assert SESSION == woken
+    assert set() == a._untold
+
+
+async def test_a_notice_that_could_not_be_sent_goes_with_the_next(nodes: tuple[SqlCallLog, SqlCallLog]) -> None:
+    """A hang-up of which the other node is never told would leave its handler talking."""
+    a, b = nodes
+    changes = b.watch(SystemClock())
+    await anext(changes)
+    sending = a._database.wake_others
+    a._database.wake_others = _dies  # type: ignore[method-assign,assignment]
+    await a.append(entry(Noted(text="x")))
+    a._database.wake_others = sending  # type: ignore[method-assign]
+    await a.append(entry(MediaCounted(stream_id=StreamId("s")), "another"))
+    async with asyncio.timeout(60):
+        woken = await anext(changes)
+
+    assert SESSION == woken
+
+
+def _dies(_sessions: object) -> None:
+    raise OSError("the network is gone")
 
 
 async def test_a_lost_connection_wakes_for_everything(nodes: tuple[SqlCallLog, SqlCallLog]) -> None:

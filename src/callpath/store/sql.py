@@ -11,10 +11,10 @@ committed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 import msgspec
 from sqlalchemy import Connection, Engine, and_, bindparam, delete, func, or_, select, update
@@ -58,6 +58,10 @@ class Database(Protocol):
 
     def announce(self, connection: Connection, sessions: Sequence[SessionId]) -> None:
         """At the end of one that appended to them."""
+        ...
+
+    def wake_others(self, sessions: Collection[SessionId]) -> None:
+        """After it, in whichever thread: tell other nodes of these."""
         ...
 
     def overwrite(self, connection: Connection) -> None:
@@ -138,6 +142,8 @@ class SqlCallLog:
         self._overviews = _Overviews(insert)
         self._knows = latest_revision()
         self._queue: asyncio.Queue[_Append | None] = asyncio.Queue(QUEUE_MAX)
+        self._untold: set[SessionId] = set()
+        """Calls of which other nodes have not been told."""
         self._closed = False
 
     async def append(self, entry: Entry) -> bool:
@@ -327,6 +333,15 @@ class SqlCallLog:
         for item, new in zip(group, stored, strict=True):
             if not item.done.done():  # its caller may have been cancelled meanwhile
                 item.done.set_result(new)
+        await self._wake_others(group)
+
+    async def _wake_others(self, group: Sequence[_Append]) -> None:
+        """Of duplicates, too: whoever stored the first may have died before it could tell."""
+        self._untold |= {item.entry.session for item in group if _wakes(item.entry)}
+        if self._untold and self.shared:
+            with suppress(SQLAlchemyError, OSError):  # the next group will tell of these as well
+                await asyncio.to_thread(self._database.wake_others, list(self._untold))
+                self._untold.clear()
 
     def _write_group(self, group: Sequence[Entry | Refusal]) -> list[bool]:
         """A handful of statements for all of them: each is a round trip to a database that may be a millisecond away."""
@@ -344,8 +359,8 @@ class SqlCallLog:
                 self._overviews.keep(connection, fresh)
             if refused := [item for item in group if isinstance(item, Refusal)]:
                 self._add_refusals(connection, refused)
-            if told := [session for session in sessions if not all(map(_is_quiet, fresh.get(session, ())))]:
-                self._database.announce(connection, told)
+            if sessions:
+                self._database.announce(connection, sessions)
         stored = iter(numbers)
         return [not isinstance(item, Entry) or next(stored) is not None for item in group]
 
@@ -480,9 +495,9 @@ _OVERVIEWS = select(calls.c.session, calls.c.overview, calls.c.entries).where(
 )
 
 
-def _is_quiet(entry: Entry) -> bool:
-    """Other nodes need not be woken for it."""
-    return isinstance(entry.what, WITNESSED)
+def _wakes(entry: Entry | Refusal) -> TypeGuard[Entry]:
+    """Whether other nodes have to hear of it."""
+    return isinstance(entry, Entry) and not isinstance(entry.what, WITNESSED)
 
 
 def _entry(row: Any) -> Entry:

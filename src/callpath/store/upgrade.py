@@ -48,7 +48,7 @@ def begin_upgrade(database: Database) -> None:
     Raises StoreError when a newer version has finished what this one does not survive.
     """
     migrations = _Migrations()
-    with database.engine.begin() as connection:
+    with database.engine.execution_options(patient=True).begin() as connection:
         database.lock_migrations(connection)
         migrations.begin(connection, database.name)
 
@@ -56,7 +56,7 @@ def begin_upgrade(database: Database) -> None:
 def finish_upgrade(database: Database, now_unix_ms: int, *, post: bool) -> Schema:
     """With `post`, run what waits. Raises StoreError while a node lives that would not survive it; nothing is done then."""
     migrations = _Migrations()
-    with database.engine.begin() as connection:
+    with database.engine.execution_options(patient=True).begin() as connection:
         database.lock_migrations(connection)
         migrations.begin(connection, database.name)
         waiting = migrations.waiting(connection)
