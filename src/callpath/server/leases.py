@@ -35,6 +35,8 @@ class Leases:
         self._log = log
         self._clock = clock
         self.node = secrets.token_hex(8)
+        self._new: set[SessionId] = set()
+        """Claimed since the last renewal began, which may not have seen them."""
 
     async def claim(self, session: SessionId, *, by_force: bool = False) -> bool:
         """Act for the call from now on. False: another node does. `by_force`: its audio socket is here.
@@ -44,7 +46,10 @@ class Leases:
         if not self._log.shared:
             return True
         now = self._clock.now_unix_ms()
-        return await self._log.claim(session, self.node, now, now + LEASE_MS, by_force=by_force)
+        claimed = await self._log.claim(session, self.node, now, now + LEASE_MS, by_force=by_force)
+        if claimed:
+            self._new.add(session)
+        return claimed
 
     async def release(self, session: SessionId) -> None:
         """Nothing is left to do here; any node may act for the call."""
@@ -59,8 +64,9 @@ class Leases:
         while self._log.shared:
             await self._clock.sleep_ms(RENEW_EVERY_MS)
             now = self._clock.now_unix_ms()
+            self._new.clear()
             try:
-                held(await self._log.renew(self.node, now + LEASE_MS))
+                held(await self._log.renew(self.node, now + LEASE_MS) | self._new)
                 for session in await self._log.orphans(now):
                     orphaned(session)
             except StoreError as error:

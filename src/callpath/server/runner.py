@@ -230,11 +230,11 @@ class CallRunner:
             leg=payload.call_leg_id,
             call_control_id=payload.call_control_id,
         )
-        if not await self.write(entry):
-            return False
+        new = await self.write(entry)
         if not fetched:
+            # A duplicate, too: of the first, the commit may have been all that whoever stored it came to.
             self.live(entry.session).wake()
-        return True
+        return new
 
     async def write(self, entry: Entry) -> bool:
         """Store an entry and tell the log and the metrics. False: it was there already."""
