@@ -316,7 +316,7 @@ def report(costs: Costs, given: Assumed) -> None:
     )
     _tell("network", 2 * 50 * costs.frame_bytes / 1000, "kB/s, both ways")
     _tell("to forget it", costs.forget_ms, "ms")
-    _tell("fsync here", costs.fsync_ms, f"ms; with Postgres assumed {given.flush_ms} and {given.rtt_ms} ms away")
+    _tell("fsync here", costs.fsync_ms, f"ms; assumed is {given.flush_ms}, and a Postgres {given.rtt_ms} ms away")
     print("\nHow many calls at once each thing carries, the narrowest first (computed)")
     for name, rows in limits(costs, given).items():
         print(f"  {name}")

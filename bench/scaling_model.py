@@ -74,7 +74,7 @@ class Assumed:
     rtt_ms: float = 1.0
     """Between a node and its Postgres in one region."""
     flush_ms: float = 2.0
-    """fsync of a cloud's network disk."""
+    """fsync of a cloud's network disk; virtual machines may answer sooner, and promise less."""
     notice_ms: float = 0.15
     """For so long a NOTIFY that does not wait for the disk keeps all others waiting."""
     postgres_cores: int = 8
@@ -122,7 +122,7 @@ def limits(costs: Costs, given: Assumed) -> dict[str, list[Limit]]:
     core = 1000 * given.core_share / (frames_ms + setup_ms)
     nodes = given.postgres_connections // costs.connections
     group = 100
-    sqlite_ms = (costs.sqlite.own.at(group) + costs.fsync_ms) / group
+    sqlite_ms = (costs.sqlite.own.at(group) + given.flush_ms) / group
     server_ms = costs.postgres.server.at(group) / group
     mbit = 8 * 2 * 50 * costs.frame_bytes / 1e6
     told = told_per_s(costs, given)
@@ -230,7 +230,7 @@ def simulate(
     lock_free = served_ms = locked_ms = now = 0.0
     waits: list[float] = []
     groups = written = 0
-    flush_ms = given.flush_ms if shared else costs.fsync_ms
+    flush_ms = given.flush_ms
     while heap:
         now, _, event, number, thing = heapq.heappop(heap)
         if now > horizon_ms:
