@@ -270,7 +270,8 @@ class PolicyActed(What, frozen=True, kw_only=True, tag="policy.acted"):
 
 
 class CallStuck(What, frozen=True, kw_only=True, tag="call.stuck"):
-    """The line is up and the call goes nowhere: `media_idle`, `too_long`, or `no_handler`. `number` counts from 1."""
+    """The line is up and the call goes nowhere: `media_idle`, `too_long`, or `no_handler`; or since it rang nothing was
+    heard of it, `unheard`. `number` counts from 1."""
 
     reason: str
     number: int

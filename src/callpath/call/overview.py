@@ -15,10 +15,12 @@ from typing import Literal
 import msgspec
 
 from callpath.call.leg import Leg, LegState
-from callpath.call.session import Stage
+from callpath.call.session import CALL_HAS_ENDED, Stage
 from callpath.errors import RemoteProtocolError
 from callpath.timeline import (
     LAG_MS_MAX,
+    CallChecked,
+    CommandAnswered,
     Entry,
     FirstInbound,
     FirstOutbound,
@@ -81,6 +83,8 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
     from_: str | None = None
     to: str | None = None
     ended_unix_ms: int | None = None
+    over: bool = False
+    """Telnyx said so when it was asked, or refused a command for it; a `call.hangup` may never come."""
     answered_unix_ms: int | None = None
     hangup_cause: str | None = None
     stages: int = 0
@@ -98,6 +102,8 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
     @property
     def state(self) -> str:
         """`new`, `ringing`, `answered`, `streaming` or `ended`."""
+        if self.over and self.leg is not None:
+            return "ended"
         if self.leg_state is LegState.ANSWERED and self.stream_open:
             return "streaming"
         return {
@@ -114,7 +120,7 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     @property
     def outcome(self) -> Outcome:
-        if self.leg_state is not LegState.ENDED:
+        if self.leg_state is not LegState.ENDED and not self.over:
             return "live"
         if self.missing_stage is not None:
             return "failed"
@@ -172,8 +178,17 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
                 self.stream_failure = f"upgrade refused: {what.status} {what.reason}"
             case RecordingSaved():
                 self.recorded = True
+            case CallChecked() if what.alive is False:
+                self._end(at)
+            case CommandAnswered() if what.error_code == CALL_HAS_ENDED:
+                self._end(at)
             case _:
                 pass
+
+    def _end(self, at: int) -> None:
+        if self.leg_state is not LegState.ENDED:  # then its hang-up says when
+            self.ended_unix_ms = at if self.ended_unix_ms is None else min(self.ended_unix_ms, at)
+        self.over = True
 
     def _note_symptom(self, code: str) -> None:
         if code not in self.symptoms:

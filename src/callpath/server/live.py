@@ -18,7 +18,7 @@ import structlog
 from callpath.call.plan import derived_command_id, masked
 from callpath.call.session import CallSession
 from callpath.call.stream import MediaStream
-from callpath.call.watchdog import STUCK, Live, due_commands, look
+from callpath.call.watchdog import STUCK, UNHEARD, Live, due_commands, look
 from callpath.control import RETRY_MS_MAX, Retry
 from callpath.errors import CallpathError, ControlError, LocalProtocolError, RemoteProtocolError, StoreError
 from callpath.server.examiner import Examiner
@@ -301,9 +301,14 @@ class LiveCall:
         )
 
     async def _check(self, stuck: CallStuck) -> None:
-        """The call seems to be up for nothing: ask Telnyx, and hang up unless it is over already."""
+        """The call seems to be up for nothing: ask Telnyx, and hang up unless it is over already. If we may only have
+        missed what happened to it, that is looked for first."""
         leg = self.session.leg
         assert leg is not None
+        fetch = self._runner.fetch_missed if stuck.reason == UNHEARD else None
+        if fetch is not None and await fetch(self.session.session):
+            self.wake()
+            return
         checked = await self._runner.ask_status(leg.call_control_id)
         self.note(checked)
         if checked.alive is not False:

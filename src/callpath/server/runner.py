@@ -113,6 +113,8 @@ class CallRunner:
         self.leases = Leases(log, clock)
         self.take_up: Callable[[SessionId], Coroutine[Any, Any, None]] | None = None
         """What is done with a call whose node died; see `takeup`."""
+        self.fetch_missed: Callable[[SessionId], Coroutine[Any, Any, int]] | None = None
+        """Store the events of a call that were never delivered; how many. See `takeup`."""
         self.probing: set[SessionId] = set()
         """Calls whose stream URL the doctor is trying."""
         self.calls: dict[SessionId, LiveCall] = {}
