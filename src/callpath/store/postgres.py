@@ -42,8 +42,8 @@ REACH: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 15_000,
 }
-"""A server that is gone without a word (a failover, a NAT that forgot us) is noticed within 25 s by who listens, and within 15 s
-by who writes. Linux waits two hours and a quarter of one by itself."""
+"""A server that is gone without a word (a failover, a NAT that forgot us) is noticed within 25 s by who listens, and within
+15 s by who writes. Linux by itself waits two hours, and a quarter of one."""
 
 CONNECT_AGAIN_MS = 1_000.0
 
