@@ -205,6 +205,27 @@ async def test_a_server_that_vanished_is_noticed(nodes: tuple[SqlCallLog, SqlCal
     assert (1, 10, 15_000) == (alive, idle, unheard_ms)
 
 
+async def test_a_database_that_takes_no_writes_says_so_to_all_at_once(nodes: tuple[SqlCallLog, SqlCallLog]) -> None:
+    """A failover left us with the replica: webhooks are answered 503 within Telnyx's two seconds, not one after the other,
+    calls are still read, and what comes afterwards is stored."""
+    log, tries = nodes[0], list[str]()
+    now = ["on"]
+    event.listen(
+        log._engine, "begin", lambda connection: connection.exec_driver_sql(f"SET transaction_read_only = {now[0]}")
+    )
+    event.listen(log._engine, "before_cursor_execute", lambda _c, _cursor, statement, *_: tries.append(statement))
+    burst = [entry(Noted(text=str(number)), key=str(number)) for number in range(50)]
+    lost = await asyncio.gather(*(log.append(one) for one in burst), return_exceptions=True)
+    spent, during = len(tries), await log.read(SESSION)
+    now[0] = "off"
+    stored = await asyncio.gather(*(log.append(one) for one in burst))
+
+    assert {"StoreError"} == {type(error).__name__ for error in lost}
+    assert all("read-only transaction" in str(error) for error in lost)
+    assert spent <= 6
+    assert ([], [True] * 50) == (during, stored)
+
+
 async def test_a_database_that_was_restarted_costs_no_entry(nodes: tuple[SqlCallLog, SqlCallLog]) -> None:
     """Managed databases are restarted at night; the pool holds connections that are dead by then."""
     a, b = nodes

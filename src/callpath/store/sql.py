@@ -19,7 +19,7 @@ from typing import Any, Protocol, TypeGuard
 import msgspec
 from sqlalchemy import Connection, Engine, and_, bindparam, delete, func, or_, select, update
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, InternalError, OperationalError, SQLAlchemyError
 
 from callpath.call.overview import CallOverview, encode_overview, parse_overview
 from callpath.clock import Clock
@@ -322,7 +322,7 @@ class SqlCallLog:
             stored = await asyncio.to_thread(self._write_group, [item.entry for item in group])
         except Exception as error:
             # A disk that says no says it to all; an entry that cannot be written must not cost the others their place.
-            if len(group) > 1 and not isinstance(error, (OperationalError, OSError)):
+            if len(group) > 1 and not isinstance(error, (OperationalError, InternalError, OSError)):
                 for item in group:
                     await self._commit([item])
                 return
