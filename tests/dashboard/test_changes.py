@@ -11,7 +11,7 @@ import pytest
 
 from callpath.call.overview import CallOverview
 from callpath.clock import ManualClock
-from callpath.dashboard.changes import KEEP_ALIVE_MS, LOOK_EVERY_MS, Tell, Telling, watch
+from callpath.dashboard.changes import KEEP_ALIVE_MS, LATE_MS, LOOK_EVERY_MS, Tell, Telling, watch
 from callpath.errors import StoreError
 from callpath.store.memory import MemoryCallLog
 from callpath.timeline import Noted
@@ -76,6 +76,49 @@ async def test_a_page_that_comes_back_misses_nothing() -> None:
 
     assert ["hello", "calls"] == [name for name, _, _ in events]
     assert [{"session": "b", "entries": 1}, {"session": "c", "entries": 1}] == events[1][1]
+
+
+class TwoNodes(MemoryCallLog):
+    """Another node's transaction has its numbers, and is committed after ours."""
+
+    shared = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.uncommitted: set[str] = set()
+
+    async def changes(self, after: int, limit: int) -> list[CallOverview]:
+        return [one for one in await super().changes(after, limit) if one.session not in self.uncommitted]
+
+
+async def test_a_row_that_was_committed_late_is_told() -> None:
+    """Two nodes write at the same moment: the hang-up with the lower number would never appear in the list."""
+    log, clock = TwoNodes(), Stopping(int(3 * LATE_MS / LOOK_EVERY_MS))
+    stream = watch(log, None, clock, clock.stopped, row)
+    for _ in range(2):
+        await anext(stream)
+    log.uncommitted = {"theirs"}
+    for session in ("theirs", "ours"):
+        await note(log, session)
+    first = parsed(await anext(stream))
+    log.uncommitted = set()
+    events = await told(stream)
+
+    assert ("calls", [{"session": "ours", "entries": 1}], "2") == first
+    assert [("calls", [{"session": "theirs", "entries": 1}], "2")] == events
+
+
+async def test_nothing_is_told_twice_by_looking_again() -> None:
+    """A page would blink."""
+    log, clock = TwoNodes(), Stopping(int(4 * LATE_MS / LOOK_EVERY_MS))
+    stream = watch(log, None, clock, clock.stopped, row)
+    for _ in range(2):
+        await anext(stream)
+    for session in ("a", "b"):
+        await note(log, session)
+    events = await told(stream)
+
+    assert [["a", "b"]] == [[one["session"] for one in data] for _, data, _ in events]
 
 
 async def test_a_quiet_stream_is_kept_open() -> None:
