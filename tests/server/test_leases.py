@@ -138,36 +138,3 @@ async def test_a_log_that_fails_loses_no_lease(monkeypatch: pytest.MonkeyPatch) 
         keeping.cancel()
 
     assert [{SESSION}] == told
-
-
-async def test_a_claim_during_a_renewal_is_not_taken_for_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The renewal looked before the call was claimed, and answers after: the call would be left alone for 15 s, in the
-    moment in which it begins, by the only node that has it."""
-    clock, log = ManualClock(), MemoryCallLog()
-    told: list[set[SessionId]] = []
-    log.shared = True
-    ours = Leases(log, clock)
-    renew, seen, go_on = log.renew, asyncio.Event(), asyncio.Event()
-
-    async def slow(node: str, until_unix_ms: int) -> set[SessionId]:
-        held = await renew(node, until_unix_ms)
-        seen.set()
-        await go_on.wait()
-        return held
-
-    monkeypatch.setattr(log, "renew", slow)
-    async with asyncio.TaskGroup() as tasks:
-        keeping = tasks.create_task(ours.keep(told.append, lambda _: None))
-        await clock.advance(leases.RENEW_EVERY_MS)
-        await seen.wait()
-        await ours.claim(SESSION)
-        go_on.set()
-        while not told:
-            await asyncio.sleep(0)
-        await log.claim(SESSION, "another", 0, 10**15, by_force=True)
-        await clock.advance(leases.RENEW_EVERY_MS)
-        while len(told) < 2:
-            await asyncio.sleep(0)
-        keeping.cancel()
-
-    assert [{SESSION}, set()] == told

@@ -35,8 +35,6 @@ class Leases:
         self._log = log
         self._clock = clock
         self.node = secrets.token_hex(8)
-        self._new: set[SessionId] = set()
-        """Claimed since the last renewal began, which may not have seen them."""
 
     async def claim(self, session: SessionId, *, by_force: bool = False) -> bool:
         """Act for the call from now on. False: another node does. `by_force`: its audio socket is here.
@@ -46,10 +44,7 @@ class Leases:
         if not self._log.shared:
             return True
         now = self._clock.now_unix_ms()
-        claimed = await self._log.claim(session, self.node, now, now + LEASE_MS, by_force=by_force)
-        if claimed:
-            self._new.add(session)
-        return claimed
+        return await self._log.claim(session, self.node, now, now + LEASE_MS, by_force=by_force)
 
     async def release(self, session: SessionId) -> None:
         """Nothing is left to do here; any node may act for the call."""
@@ -64,9 +59,8 @@ class Leases:
         while self._log.shared:
             await self._clock.sleep_ms(RENEW_EVERY_MS)
             now = self._clock.now_unix_ms()
-            self._new.clear()
             try:
-                held(await self._log.renew(self.node, now + LEASE_MS) | self._new)
+                held(await self._log.renew(self.node, now + LEASE_MS))
                 for session in await self._log.orphans(now):
                     orphaned(session)
             except StoreError as error:
