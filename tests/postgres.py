@@ -31,7 +31,7 @@ def programs() -> Path | None:
 
 
 @contextmanager
-def running() -> Iterator[str]:
+def running(*, fsync: bool = False) -> Iterator[str]:
     """The URL of a server without any of our tables, `{}` in the place of the database. Fast rather than durable."""
     place = programs()
     assert place is not None
@@ -41,7 +41,7 @@ def running() -> Iterator[str]:
         if os.geteuid() == 0:
             shutil.chown(folder, ACCOUNT)
         _run(place / "initdb", "--pgdata", data, "--username", "callpath", "--auth", "trust", "--no-sync")
-        options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder} -c fsync=off"
+        options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder} -c fsync={fsync}"
         _run(place / "pg_ctl", "--pgdata", data, "--wait", "--log", data / "log", "--options", options, "start")
         try:
             yield f"postgresql://callpath@127.0.0.1:{port}/{{}}"

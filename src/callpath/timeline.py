@@ -136,6 +136,10 @@ class FirstOutbound(What, frozen=True, kw_only=True, tag="media.first_outbound")
     payload_bytes: int
 
 
+LAG_MS_MAX = 100.0
+"""The event loop was held up for so long: somebody blocks it, and all calls of the process feel it."""
+
+
 class MediaCounted(What, frozen=True, kw_only=True, tag="media.counted"):
     """What went through a stream so far; written every few seconds and at its end.
 
@@ -266,7 +270,8 @@ class PolicyActed(What, frozen=True, kw_only=True, tag="policy.acted"):
 
 
 class CallStuck(What, frozen=True, kw_only=True, tag="call.stuck"):
-    """The line is up and the call goes nowhere: `media_idle`, `too_long`, or `no_handler`. `number` counts from 1."""
+    """The line is up and the call goes nowhere: `media_idle`, `too_long`, or `no_handler`; or since it rang nothing was
+    heard of it, `unheard`. `number` counts from 1."""
 
     reason: str
     number: int
@@ -335,6 +340,10 @@ class Unknown(What, frozen=True, kw_only=True, tag="unknown"):
 
     stored: dict[str, Any]
 
+
+WITNESSED = (FirstInbound, FirstOutbound, HandlerStarted, MediaCounted, StreamStarted)
+"""Kinds that come with every call, written by the node that carries it, and that ask for nothing: nobody needs to be woken
+for them, neither that node nor another."""
 
 KINDS: tuple[type[What], ...] = (
     WebhookReceived,

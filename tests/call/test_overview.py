@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from callpath.call.overview import STREAMS_MAX, CallOverview, encode_overview, parse_overview
 from callpath.call.session import Stage, fold
 from callpath.timeline import (
+    CallChecked,
+    CommandAnswered,
     Entry,
     FirstInbound,
     FirstOutbound,
@@ -54,7 +56,15 @@ def overview_of(*whats: What) -> CallOverview:
     return overview
 
 
-@given(st.lists(st.sampled_from([*WORKED, *OVER, Noted(text="x"), event("call.answered")]), max_size=14))
+ENDED_UNHEARD: list[What] = [
+    CallChecked(alive=False),
+    CallChecked(alive=True),
+    CommandAnswered(command="answer", command_id="c", status=422, error_code="90018"),
+]
+MANY = [*WORKED, *OVER, *ENDED_UNHEARD, Noted(text="x"), event("call.answered")]
+
+
+@given(st.lists(st.sampled_from(MANY), max_size=14))
 @settings(deadline=None, max_examples=200)
 def test_it_says_what_the_fold_says(whats: list[What]) -> None:
     """The list and the call's own page must never disagree, in whichever order entries came."""
@@ -68,6 +78,7 @@ def test_it_says_what_the_fold_says(whats: list[What]) -> None:
     assert session.ended_unix_ms == overview.ended_unix_ms
     assert (leg.direction if leg else None, leg.from_ if leg else None) == (overview.direction, overview.from_)
     assert (len(entries), len(entries)) == (overview.entries, overview.number)
+    assert (session.leg is not None and session.ended) == (overview.state == "ended")
 
 
 def test_the_outcome_of_a_call() -> None:
@@ -75,8 +86,11 @@ def test_the_outcome_of_a_call() -> None:
     symptom = MediaSymptom(code="MEDIA101", slug="x", meaning="choppy")
 
     assert "live" == overview_of(*WORKED).outcome
+    assert ["failed"] * 2 == [overview_of(INITIATED, what).outcome for what in (ENDED_UNHEARD[0], ENDED_UNHEARD[2])]
     assert "good" == overview_of(*WORKED, *OVER).outcome
     assert "flawed" == overview_of(*WORKED, symptom, *OVER).outcome
+    held_up = overview_of(*WORKED, MediaCounted(stream_id=STREAM, loop_lag_ms=100.1), *OVER)
+    assert ("flawed", ["SYM013"]) == (held_up.outcome, held_up.symptoms)
     assert "flawed" == overview_of(*WORKED, HandlerFailed(error="ValueError: x", traceback=""), *OVER).outcome
     assert "failed" == overview_of(INITIATED, ANSWERED, HANGUP).outcome
     assert Stage.STREAM_STARTING is overview_of(INITIATED, ANSWERED, HANGUP).missing_stage

@@ -331,6 +331,20 @@ def test_a_stuck_call_is_found(live: Live, idle_ms: int, after_ms: int, reason: 
     assert early.again_unix_ms == call.now + after_ms
 
 
+def test_a_call_that_rang_and_was_never_heard_of_again_is_found() -> None:
+    """Telnyx tries a webhook for a minute. With call.answered lost nobody would ask for the stream; with call.hangup
+    lost, too, the call would stand in the list as live for ever."""
+    ringing, dialled = Watched(INITIATED), Watched(event("call.initiated.outbound"))
+    ringing.send(PLAN.answer("v3:x", SESSION, "t"))  # type: ignore[arg-type]
+    (stuck,) = look(ringing.session, PATIENCE, Live(), 1_000 + 60_000).entries
+
+    assert CallStuck(reason="unheard", number=1, after_ms=60_000) == stuck
+    assert 61_000 == look(ringing.session, PATIENCE, Live(), 1_000).again_unix_ms
+    assert () == look(dialled.session, PATIENCE, Live(), 1_000 + 599_999).entries  # Telnyx may let it ring so long
+    assert 1 == len(look(dialled.session, PATIENCE, Live(), 1_000 + 600_000).entries)
+    assert Look() == look(ringing.session, replace(PATIENCE, no_handler_ms=0), Live(), 10**9)
+
+
 def test_a_hang_up_that_does_not_help_is_tried_again_but_not_for_ever() -> None:
     """Telnyx may be down for a minute; a call that no command reaches is given up."""
     call = asked()
@@ -438,7 +452,7 @@ def test_a_call_for_which_there_is_no_room_is_turned_away() -> None:
     )
     assert write(command) | {"command_id": None} == {"command_id": None, "cause": "USER_BUSY"}
     assert call.session.next_commands(PLAN, "t") == []
-    assert look(call.session, PATIENCE, DRAINING, call.now) == Look()
+    assert look(call.session, PATIENCE, DRAINING, call.now).entries == ()
 
 
 def test_a_call_that_we_have_begun_to_take_is_taken() -> None:
@@ -446,7 +460,7 @@ def test_a_call_that_we_have_begun_to_take_is_taken() -> None:
     answering, answered = Watched(INITIATED), asked()
     answering.send(PLAN.answer("v3:x", SESSION, "t"))  # type: ignore[arg-type]
 
-    assert look(answering.session, PATIENCE, DRAINING, 1_000) == Look()
+    assert look(answering.session, PATIENCE, DRAINING, 1_000).entries == ()
     assert look(answered.session, PATIENCE, DRAINING, 1_000).entries == ()
 
 

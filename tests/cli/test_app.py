@@ -12,7 +12,7 @@ from callpath import __version__
 from tests.cli.conftest import Run
 
 HEAVY = ["numpy", "sqlalchemy", "alembic", "starlette", "uvicorn", "httpx2", "cryptography", "websockets", "structlog"]
-COMMANDS = ["serve", "demo", "calls", "doctor", "simulate", "config"]
+COMMANDS = ["serve", "demo", "calls", "doctor", "simulate", "migrate", "config"]
 
 
 def imported_by(*arguments: str) -> list[str]:

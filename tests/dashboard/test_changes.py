@@ -11,7 +11,7 @@ import pytest
 
 from callpath.call.overview import CallOverview
 from callpath.clock import ManualClock
-from callpath.dashboard.changes import KEEP_ALIVE_MS, LOOK_EVERY_MS, Tell, Telling, watch
+from callpath.dashboard.changes import KEEP_ALIVE_MS, LATE_MS, LOOK_EVERY_MS, Tell, Telling, watch
 from callpath.errors import StoreError
 from callpath.store.memory import MemoryCallLog
 from callpath.timeline import Noted
@@ -44,7 +44,7 @@ def parsed(text: bytes) -> tuple[str, Any, str | None]:
 
 
 async def told(stream: AsyncIterator[bytes]) -> list[tuple[str, Any, str | None]]:
-    return [parsed(text) async for text in stream if not text.startswith(b":")]
+    return [parsed(text) async for text in stream if text.startswith((b"id:", b"event:"))]
 
 
 async def note(log: MemoryCallLog, session: str) -> None:
@@ -57,6 +57,7 @@ async def test_a_page_is_told_what_changed_since_it_came() -> None:
     log, clock = MemoryCallLog(), Stopping(2)
     await note(log, "before")
     stream = watch(log, None, clock, clock.stopped, row)
+    assert b"retry: 1000\n\n" == await anext(stream)
     hello = parsed(await anext(stream))
     for session in ("a", "b", "a"):
         await note(log, session)
@@ -77,12 +78,55 @@ async def test_a_page_that_comes_back_misses_nothing() -> None:
     assert [{"session": "b", "entries": 1}, {"session": "c", "entries": 1}] == events[1][1]
 
 
+class TwoNodes(MemoryCallLog):
+    """Another node's transaction has its numbers, and is committed after ours."""
+
+    shared = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.uncommitted: set[str] = set()
+
+    async def changes(self, after: int, limit: int) -> list[CallOverview]:
+        return [one for one in await super().changes(after, limit) if one.session not in self.uncommitted]
+
+
+async def test_a_row_that_was_committed_late_is_told() -> None:
+    """Two nodes write at the same moment: the hang-up with the lower number would never appear in the list."""
+    log, clock = TwoNodes(), Stopping(int(3 * LATE_MS / LOOK_EVERY_MS))
+    stream = watch(log, None, clock, clock.stopped, row)
+    for _ in range(2):
+        await anext(stream)
+    log.uncommitted = {"theirs"}
+    for session in ("theirs", "ours"):
+        await note(log, session)
+    first = parsed(await anext(stream))
+    log.uncommitted = set()
+    events = await told(stream)
+
+    assert ("calls", [{"session": "ours", "entries": 1}], "2") == first
+    assert [("calls", [{"session": "theirs", "entries": 1}], "2")] == events
+
+
+async def test_nothing_is_told_twice_by_looking_again() -> None:
+    """A page would blink."""
+    log, clock = TwoNodes(), Stopping(int(4 * LATE_MS / LOOK_EVERY_MS))
+    stream = watch(log, None, clock, clock.stopped, row)
+    for _ in range(2):
+        await anext(stream)
+    for session in ("a", "b"):
+        await note(log, session)
+    events = await told(stream)
+
+    assert [["a", "b"]] == [[one["session"] for one in data] for _, data, _ in events]
+
+
 async def test_a_quiet_stream_is_kept_open() -> None:
     """Proxies cut what says nothing for a while."""
     log, clock = MemoryCallLog(), Stopping(int(KEEP_ALIVE_MS / LOOK_EVERY_MS) + 3)
     texts = [text async for text in watch(log, None, clock, clock.stopped, row)]
 
-    assert [b": still here\n\n"] == texts[1:]
+    assert [b": still here\n\n"] == texts[2:]
 
 
 async def test_a_log_that_cannot_be_read_ends_it() -> None:
@@ -92,10 +136,16 @@ async def test_a_log_that_cannot_be_read_ends_it() -> None:
         async def changes(self, after: int, limit: int) -> list[CallOverview]:
             raise StoreError("the disk is gone")
 
-    clock = Stopping(5)
-    events = await told(watch(Ill(), None, clock, clock.stopped, row))
+    class IllAtOnce(MemoryCallLog):
+        async def outcomes(self) -> tuple[int, dict[str, int]]:
+            raise StoreError("the disk is gone")
 
-    assert ("trouble", {"detail": "the disk is gone"}, None) == events[-1]
+    clock = Stopping(5)
+    later = await told(watch(Ill(), None, clock, clock.stopped, row))
+    at_once = await told(watch(IllAtOnce(), None, clock, clock.stopped, row))
+
+    assert ("trouble", {"detail": "the disk is gone"}, None) == later[-1]
+    assert [("trouble", {"detail": "the disk is gone"}, None)] == at_once
 
 
 async def test_work_ends_when_nobody_reads_it_any_more() -> None:

@@ -11,7 +11,7 @@ from callpath.clock import ManualClock
 from callpath.server.gathering import Gathering
 from callpath.server.media import LOOK_EVERY_MS, StreamDriver
 from callpath.server.pacer import Pacer
-from callpath.timeline import FirstInbound, FirstOutbound, MediaCounted, StreamStopped, What
+from callpath.timeline import FirstInbound, FirstOutbound, MediaCounted, MediaSymptom, StreamStopped, What
 from callpath.wire.media import Media, encode_message
 
 START = {
@@ -122,8 +122,12 @@ async def test_a_peer_that_does_not_read_makes_playout_wait_and_is_counted() -> 
 class HeldUp(Pacer):
     """Of an event loop that was held up in the first three seconds."""
 
+    def __init__(self, clock: ManualClock, lag_ms: float = 80.0) -> None:
+        super().__init__(clock)
+        self._lag_ms = lag_ms
+
     def lag_ms_lately(self, now_ms: float) -> float:
-        return 80.0 if now_ms < 3_000 else 0.0
+        return self._lag_ms if now_ms < 3_000 else 0.0
 
 
 async def test_a_count_tells_how_late_all_was_since_the_one_before() -> None:
@@ -139,3 +143,22 @@ async def test_a_count_tells_how_late_all_was_since_the_one_before() -> None:
     counts = [what for what, _ in live.noted if isinstance(what, MediaCounted)]
 
     assert [(35.0, 80.0), (0.0, 0.0)] == [(counted.jitter_ms, counted.loop_lag_ms) for counted in counts]
+
+
+async def test_a_lag_has_one_entry_and_stands_in_the_counts_of_all() -> None:
+    """Hundreds of entries at the moment when the loop was held up would hold it up once more."""
+    clock = ManualClock()
+    pacer = HeldUp(clock, 180.0)
+    them = [driven(clock, Gathering(clock), pacer) for _ in range(3)]
+    for driver, _, _, _ in them:
+        driver.receive_text(encode_message(Media(payload=bytes(160), chunk=1)).encode())
+    for _ in range(20):
+        await clock.advance(LOOK_EVERY_MS)
+        for driver, _, _, _ in them:
+            driver.wake(clock.now_ms())
+    noted = [[what for what, _ in live.noted] for _, _, live, _ in them]
+    counts = [max(what.loop_lag_ms for what in whats if isinstance(what, MediaCounted)) for whats in noted]
+    told = [what.code for whats in noted for what in whats if isinstance(what, MediaSymptom)]
+
+    assert [180.0] * 3 == counts
+    assert 1 == told.count("SYM013")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from callpath.clock import ManualClock
-from callpath.server.pacer import Pacer
+from callpath.server.pacer import LAG_TOLD_EVERY_MS, Pacer
 
 
 class Sleeper:
@@ -73,3 +73,15 @@ async def test_what_takes_long_is_done_by_one_at_a_time() -> None:
     pacer = Pacer(ManualClock())
 
     assert [pacer.may_take_long(at_ms) for at_ms in (0, 1, 4999, 5000, 5500)] == [True, False, False, True, False]
+
+
+async def test_a_lag_is_told_to_one_and_a_later_one_again() -> None:
+    """All calls of a process feel the same lag; the next one is another."""
+    clock = ManualClock()
+    pacer = Pacer(clock)
+    pacer._note_lag(0.0, 250.0)
+    at_once = [pacer.take_lag_ms(10.0) for _ in range(3)]
+    pacer._note_lag(LAG_TOLD_EVERY_MS + 10.0, 300.0)
+    later = [pacer.take_lag_ms(LAG_TOLD_EVERY_MS + 20.0) for _ in range(2)]
+
+    assert ([250.0, 0.0, 0.0], [300.0, 0.0]) == (at_once, later)

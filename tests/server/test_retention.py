@@ -10,7 +10,7 @@ from callpath.clock import ManualClock
 from callpath.errors import StoreError
 from callpath.server.retention import DAY_MS, LOOK_EVERY_MS, calls_of_number, forget_by_age, forget_older
 from callpath.store.memory import MemoryCallLog
-from callpath.store.port import CallQuery
+from callpath.store.port import CallQuery, Refusal
 from callpath.timeline import Noted, RecordingSaved
 from callpath.wire.ids import SessionId
 from tests.call.test_session import INITIATED
@@ -38,9 +38,12 @@ async def filled(data_dir: Path) -> MemoryCallLog:
 async def test_what_is_old_goes_and_what_is_new_stays(tmp_path: Path) -> None:
     """A promise about days must hold for what no timeline names, too, and must not touch other files."""
     log = await filled(tmp_path)
+    for at in (AT, AT + DAY_MS):
+        await log.refuse(Refusal(at, "upgrade", "unknown_session", "", client="192.0.2.7"))
     forgotten = await forget_older(log, tmp_path, AT + 1)
 
-    assert forgotten == (1, 4)
+    assert forgotten == (1, 4, 1)
+    assert [refusal.at_unix_ms for refusal in (await log.refusals(9))[1]] == [AT + DAY_MS]
     assert [call.session for call in await log.recent(10)] == [NEW]
     assert sorted(file.name for file in (tmp_path / "recordings").iterdir()) == sorted(
         [f"{NEW}.wav", f"{NEW}-2.wav", f"{NEW}-2.opus", "notes.txt"]

@@ -11,12 +11,15 @@ import pytest
 
 from callpath.clock import SystemClock
 from callpath.control import CommandReply
+from callpath.errors import StoreError
 from callpath.server.builtin import BUILTIN
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.simulator import Simulator
+from callpath.store.port import CallQuery
 from callpath.store.sql import open_call_log
 from callpath.timeline import (
     CallChecked,
+    CallStuck,
     CallTakenUp,
     CommandAnswered,
     CommandRetried,
@@ -26,8 +29,10 @@ from callpath.timeline import (
     PolicyActed,
     StreamStarted,
     WebhookReceived,
+    What,
     kind_of,
 )
+from callpath.wire.webhook import Webhook
 from tests.serving import process, serving
 from tests.telnyx import sample
 
@@ -169,6 +174,53 @@ async def test_after_telnyxs_minute_a_command_is_not_sent_again(tmp_path: Path) 
     assert (answered.status, answered.command_id, checked.alive) == (None, "c1", True)
     assert "s have passed" in (answered.error_detail or "")
     assert "command.retried" not in [kind_of(entry.what) for entry in entries]
+
+
+@pytest.mark.parametrize("then", ["stays", "hangs up"])
+async def test_webhooks_that_were_lost_in_mid_call_are_fetched(
+    then: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No process died; a disk was full for a minute, or a proxy answered 502. The caller would hear silence until he
+    gave up, and the call would stand in the list as live for ever."""
+    lost = {"call.answered", "call.hangup"}
+    async with (
+        Simulator(options=DEAF) as telnyx,
+        serving(BUILTIN["tone"](), tmp_path, telnyx=telnyx, no_handler_ms=400) as served,
+    ):
+        receive = served.runner.receive_webhook
+
+        async def loses(webhook: Webhook, body: Any, *, fetched: bool = False) -> bool:
+            if webhook.event_type in lost and not fetched:
+                raise StoreError("the disk is full")
+            return await receive(webhook, body, fetched=fetched)
+
+        monkeypatch.setattr(served.runner, "receive_webhook", loses)
+        caller = await telnyx.call()
+        session = caller.call.leg.call_session_id
+        await caller.answered()
+        if then == "hangs up":
+            await caller.hang_up()
+        else:
+            await caller.heard_for(100)
+            await caller.hang_up()
+            lost.clear()
+        entries = await served.until(session, lambda what: _is_event(what, "call.hangup") or _is_over(what))
+        async with asyncio.timeout(20):
+            while session in served.runner.calls:
+                await asyncio.sleep(0.01)
+        (overview,) = await served.runner.log.overviews(CallQuery())
+
+    stuck = [entry.what.reason for entry in entries if isinstance(entry.what, CallStuck)]
+    assert "unheard" == stuck[0]
+    assert "live" != overview.outcome
+    if then == "stays":
+        assert "call.answered" in [
+            entry.what.event_type for entry in entries if isinstance(entry.what, WebhookReceived) and entry.what.fetched
+        ]
+
+
+def _is_over(what: What) -> bool:
+    return isinstance(what, CallChecked) and what.alive is False
 
 
 async def test_a_start_without_calls_asks_nothing(tmp_path: Path) -> None:

@@ -9,11 +9,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx2
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from callpath.call.session import fold
 from callpath.clock import SystemClock
 from callpath.config import Settings
 from callpath.errors import StoreError
@@ -21,6 +25,8 @@ from callpath.server.app import create_asgi
 from callpath.server.builtin import BUILTIN
 from callpath.server.runner import CallRunner
 from callpath.server.webhooks import BODY_BYTES_MAX
+from callpath.store.port import CallQuery
+from callpath.timeline import CommandSent, Entry, WebhookReceived
 from callpath.wire.ids import SessionId
 from callpath.wire.signature import SIGNATURE_HEADER, public_key_text, sign
 from tests.telnyx import sample
@@ -44,14 +50,14 @@ class Server:
 
 @asynccontextmanager
 async def server(data_dir: Path) -> AsyncIterator[Server]:
-    settings = Settings(
+    ours = Settings(
         telnyx_api_key="KEY1",
         telnyx_public_key=public_key_text(KEY),
         telnyx_api_base="http://127.0.0.1:9/v2",  # nobody there: commands fail, which is none of the route's business
         public_url="https://calls.example.com",
         data_dir=data_dir,
     )
-    asgi: Any = create_asgi(BUILTIN["echo"](), settings)
+    asgi: Any = create_asgi(BUILTIN["echo"](), ours)
     async with asgi.router.lifespan_context(asgi):
         transport = httpx2.ASGITransport(app=asgi)
         async with httpx2.AsyncClient(transport=transport, base_url="http://calls.example.com") as http:
@@ -88,6 +94,82 @@ async def test_a_duplicate_changes_nothing(tmp_path: Path) -> None:
     assert 'callpath_webhooks_total{result="duplicate"} 9.0' in metrics
     assert sorted(answer.json()["result"] for answer in answers) == ["duplicate"] * 9 + ["ok"]
     assert len(entries) == 1
+
+
+@pytest.fixture
+async def one_server(tmp_path: Path) -> AsyncIterator[Server]:
+    async with server(tmp_path) as it:
+        yield it
+
+
+EVENTS = ("call.initiated.inbound", "call.answered", "streaming.started", "streaming.stopped", "call.hangup")
+
+
+def of_call(number: str, name: str) -> Any:
+    """An event of a call of its own; the same each time."""
+    document = sample(f"webhooks/{name}.json")
+    ids = {"call_session_id": f"s-{number}", "call_leg_id": f"l-{number}", "call_control_id": f"v3:{number}"}
+    document["data"]["payload"].update(ids)
+    document["data"]["id"] = f"{name}-{number}"
+    return document
+
+
+@given(order=st.permutations(EVENTS + EVENTS), at_once=st.lists(st.integers(1, 4), min_size=10, max_size=10))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_any_order_ends_in_the_same_state(one_server: Server, order: list[str], at_once: list[int]) -> None:
+    """Each event comes twice, in any order, some at the same moment: Telnyx promises no more than that they come."""
+    it, number = one_server, str(uuid4())
+    session = SessionId(f"s-{number}")
+    answers: list[httpx2.Response] = []
+    left = list(order)
+    for size in at_once:
+        answers += await asyncio.gather(*(it.post(of_call(number, name)) for name in left[:size]))
+        del left[:size]
+    entries = await it.runner.log.read(session)
+    state = fold(session, entries)
+    (overview,) = await it.runner.log.overviews(CallQuery(text=session))
+    events = [entry.what.event_id for entry in entries if isinstance(entry.what, WebhookReceived)]
+    sent = [entry.what.command_id for entry in entries if isinstance(entry.what, CommandSent)]
+
+    assert {200} == {answer.status_code for answer in answers}
+    assert sorted(["duplicate", "ok"] * 5) == sorted(answer.json()["result"] for answer in answers)
+    assert sorted(f"{name}-{number}" for name in EVENTS) == sorted(events)
+    assert ("ended", "ended", "failed") == (state.state, overview.state, overview.outcome)
+    assert state.leg is not None
+    assert ("normal_clearing", "incoming") == (state.leg.hangup_cause, state.leg.direction)
+    assert len(sent) == len(set(sent))
+
+
+async def test_a_duplicate_is_acted_on_if_the_first_was_not(tmp_path: Path) -> None:
+    """A node stores a call's first event and dies, before its 200: nobody else knows of the call, and the caller hears
+    it ring until Telnyx sends the event again, elsewhere."""
+    async with server(tmp_path) as it:
+        document = of_call("1", "call.initiated.inbound")
+        what = WebhookReceived(event_type="call.initiated", event_id=document["data"]["id"], body=document)
+        key = f"webhook:{document['data']['id']}"
+        await it.runner.log.append(Entry(session=SessionId("s-1"), at_unix_ms=1, what=what, key=key))
+        answer = await it.post(document)
+        async with asyncio.timeout(20):
+            while not (
+                sent := [e for e in await it.runner.log.read(SessionId("s-1")) if isinstance(e.what, CommandSent)]
+            ):
+                await asyncio.sleep(0.01)
+
+    assert {"result": "duplicate"} == answer.json()
+    assert ["answer"] == [entry.what.command for entry in sent if isinstance(entry.what, CommandSent)]
+
+
+async def test_an_event_that_comes_after_the_call_is_kept(tmp_path: Path) -> None:
+    """The cost of a call and a late hang-up are told minutes later; nothing is answered for them, and nothing lost."""
+    async with server(tmp_path) as it:
+        await it.post(of_call("1", "call.hangup"))
+        await asyncio.sleep(0)
+        answers = [await it.post(of_call("1", name)) for name in ("call.initiated.inbound", "call.answered")]
+        entries = await it.runner.log.read(SessionId("s-1"))
+
+    assert ["ok", "ok"] == [answer.json()["result"] for answer in answers]
+    assert 3 == len(entries)
+    assert "ended" == fold(SessionId("s-1"), entries).state
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from callpath.server.builtin import BUILTIN
 from callpath.simulator.caller import Caller
 from callpath.simulator.simulator import Simulator
-from callpath.timeline import CommandRetried, Entry, SocketClosed, StreamStarted
+from callpath.timeline import CommandRetried, DtmfReceived, Entry, SocketClosed, StreamStarted, WebhookReceived
+from tests.postgres import new_database
 from tests.serving import WAIT_S_MAX, Served, serving
 from tests.soak.proxy import FaultProxy
 
@@ -132,6 +134,43 @@ async def test_telnyx_cannot_be_reached_for_a_while(tmp_path: Path) -> None:
 
     assert [event.event_type for event in caller.webhooks].count("call.answered") == 1
     assert closes(entries) == [(1000, "peer")]
+
+
+@pytest.mark.parametrize("name", ["reset", "partition", "drip"])
+async def test_the_network_to_the_database(name: str, postgres_server: str, tmp_path: Path) -> None:
+    """Whoever is talking notices nothing; what happened meanwhile is in the timeline once the network is back, and the
+    next call is as good as any."""
+    url = make_url(new_database(postgres_server))
+    assert url.port is not None
+    async with FaultProxy(url.port) as proxy:
+        database = url.set(port=proxy.port).render_as_string(hide_password=False)
+        async with serving(BUILTIN["tone"](), tmp_path, database_url=database, probe_missing=False) as served:
+            first = await served.telnyx.call()
+            await first.heard_for(100)
+            if name == "reset":
+                proxy.reset()
+            elif name == "partition":
+                proxy.partition()
+            else:
+                proxy.drip = True
+            await first.press("5")
+            await first.heard_for(20 * first.stream.packets_played + 600)
+            proxy.heal()
+            entries = await hung_up(served, first)
+            second = await served.telnyx.call()
+            await second.heard_for(100)
+            after = await hung_up(served, second)
+
+    assert first.failure is second.failure is None
+    assert closes(entries) == closes(after) == [(1000, "peer")]
+    assert ["5"] == [entry.what.digit for entry in entries if isinstance(entry.what, DtmfReceived)]
+    assert _events(entries) == _events(after)
+
+
+def _events(entries: list[Entry]) -> Counter[str]:
+    """What webhooks told, without the key that the first caller pressed."""
+    events = [entry.what.event_type for entry in entries if isinstance(entry.what, WebhookReceived)]
+    return Counter(event for event in events if event != "call.dtmf.received")
 
 
 def _port(telnyx: Simulator) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -305,6 +306,24 @@ async def test_refusals_are_bounded_but_counted_for_ever(
             await log.refuse(refusal(str(number)))
 
         assert await log.refusals(100) == (10, [refusal("9"), refusal("8"), refusal("7")])
+
+
+async def test_old_refusals_are_forgotten_and_go_on_counting(store: Store, tmp_path: Path) -> None:
+    """They hold the address of whoever sent them, which nobody may keep for ever; that somebody knocked is no secret."""
+    async with store(tmp_path) as log:
+        for number in range(4):
+            await log.refuse(replace(refusal(str(number)), at_unix_ms=AT + number))
+        first = await log.forget_refusals(AT + 2)
+        then = await log.refusals(9)
+        rest = await log.forget_refusals(AT + 9)
+        empty = await log.refusals(9)
+        again = await log.forget_refusals(AT + 9)
+        await log.refuse(refusal("next"))
+
+        assert (2, 2, 0) == (first, rest, again)
+        assert (4, ["3", "2"]) == (then[0], [one.reason for one in then[1]])
+        assert (4, []) == empty
+        assert await log.refusals(9) == (5, [refusal("next")])
 
 
 async def test_a_refusal_may_have_no_client_and_no_path(log: CallLog) -> None:

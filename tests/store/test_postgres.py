@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -13,14 +14,14 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Text, text
+from sqlalchemy import Text, event, text
 
 from callpath.clock import SystemClock
 from callpath.errors import ConfigError, StoreError
 from callpath.store.schema import AnyText, metadata
 from callpath.store.sql import SqlCallLog, open_call_log
-from callpath.timeline import Noted
-from callpath.wire.ids import SessionId
+from callpath.timeline import MediaCounted, Noted
+from callpath.wire.ids import SessionId, StreamId
 from tests.postgres import new_database
 from tests.store.entries import SESSION, entry
 
@@ -86,6 +87,19 @@ async def test_a_reader_passes_over_nothing_while_many_write(nodes: tuple[SqlCal
     assert [one.number for one in await nodes[1].read(SESSION)] == seen
 
 
+async def test_a_burst_costs_a_handful_of_round_trips(nodes: tuple[SqlCallLog, SqlCallLog]) -> None:
+    """A database is a millisecond away: five round trips an entry would make two hundred entries a second of a node."""
+    tries: list[str] = []
+    event.listen(
+        nodes[0]._engine, "before_cursor_execute", lambda _connection, _cursor, statement, *_: tries.append(statement)
+    )
+    burst = [entry(Noted(text=str(number)), f"call-{number % 200}", key=str(number)) for number in range(400)]
+    stored = await asyncio.gather(*(nodes[0].append(one) for one in [*burst, *burst[:50]]))
+
+    assert [True] * 400 + [False] * 50 == stored
+    assert len(tries) <= 20, "\n".join(tries)
+
+
 async def test_a_node_is_woken_by_anothers_append(nodes: tuple[SqlCallLog, SqlCallLog]) -> None:
     """The hang-up arrives at A while the audio, and the handler to be ended, are at B."""
     a, b = nodes
@@ -96,6 +110,69 @@ async def test_a_node_is_woken_by_anothers_append(nodes: tuple[SqlCallLog, SqlCa
         woken = await anext(changes)
 
     assert (None, SESSION) == (ready, woken)
+
+
+async def test_nobody_is_woken_for_what_asks_for_nothing(nodes: tuple[SqlCallLog, SqlCallLog]) -> None:
+    """Every live call is counted every ten seconds; with many nodes nearly all notices would be of that."""
+    a, b = nodes
+    changes = b.watch(SystemClock())
+    await anext(changes)
+    await a.append(entry(MediaCounted(stream_id=StreamId("s")), "counted"))
+    await a.append(entry(Noted(text="x")))
+    async with asyncio.timeout(60):
+        woken = await anext(changes)
+
+    assert SESSION == woken
+
+
+async def test_a_notice_that_was_lost_comes_with_the_duplicate(nodes: tuple[SqlCallLog, SqlCallLog]) -> None:
+    """A node dies between its commit and its notice: Telnyx had no answer, and sends the webhook again, to another."""
+    a, b = nodes
+    changes = b.watch(SystemClock())
+    await anext(changes)
+    lost = a._database.wake_others
+    a._database.wake_others = _dies  # type: ignore[method-assign,assignment]
+    first = await a.append(entry(Noted(text="x"), key="event-1"))
+    a._untold.clear()
+    a._database.wake_others = lost  # type: ignore[method-assign]
+    again = await a.append(entry(Noted(text="x"), key="event-1"))
+    async with asyncio.timeout(60):
+        woken = await anext(changes)
+
+    assert (True, False, SESSION) == (first, again, woken)
+
+
+async def test_a_session_that_cannot_be_told_keeps_no_other_back(nodes: tuple[SqlCallLog, SqlCallLog]) -> None:
+    """Ids come from outside: one with a NUL must not end all notices."""
+    a, b = nodes
+    changes = b.watch(SystemClock())
+    await anext(changes)
+    await asyncio.gather(*(a.append(entry(Noted(text="x"), name)) for name in ("a\0b", 9000 * "x", SESSION)))
+    async with asyncio.timeout(60):
+        woken = await anext(changes)
+
+    assert SESSION == woken
+    assert set() == a._untold
+
+
+async def test_a_notice_that_could_not_be_sent_goes_with_the_next(nodes: tuple[SqlCallLog, SqlCallLog]) -> None:
+    """A hang-up of which the other node is never told would leave its handler talking."""
+    a, b = nodes
+    changes = b.watch(SystemClock())
+    await anext(changes)
+    sending = a._database.wake_others
+    a._database.wake_others = _dies  # type: ignore[method-assign,assignment]
+    await a.append(entry(Noted(text="x")))
+    a._database.wake_others = sending  # type: ignore[method-assign]
+    await a.append(entry(MediaCounted(stream_id=StreamId("s")), "another"))
+    async with asyncio.timeout(60):
+        woken = await anext(changes)
+
+    assert SESSION == woken
+
+
+def _dies(_sessions: object) -> None:
+    raise OSError("the network is gone")
 
 
 async def test_a_lost_connection_wakes_for_everything(nodes: tuple[SqlCallLog, SqlCallLog]) -> None:
@@ -111,6 +188,42 @@ async def test_a_lost_connection_wakes_for_everything(nodes: tuple[SqlCallLog, S
         then = await anext(changes)
 
     assert (None, SESSION) == (woken, then)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux only")
+async def test_a_server_that_vanished_is_noticed(nodes: tuple[SqlCallLog, SqlCallLog]) -> None:
+    """After a failover nobody sends a reset: without these a node would be deaf for two hours, and writers stand still for
+    a quarter of one."""
+    with nodes[0]._engine.connect() as connection:
+        below = connection.connection.driver_connection
+        assert below is not None
+        with socket.socket(fileno=os.dup(below.fileno())) as wire:
+            idle = wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+            unheard_ms = wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+            alive = wire.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+    assert (1, 10, 15_000) == (alive, idle, unheard_ms)
+
+
+async def test_a_database_that_takes_no_writes_says_so_to_all_at_once(nodes: tuple[SqlCallLog, SqlCallLog]) -> None:
+    """A failover left us with the replica: webhooks are answered 503 within Telnyx's two seconds, not one after the other,
+    calls are still read, and what comes afterwards is stored."""
+    log, tries = nodes[0], list[str]()
+    now = ["on"]
+    event.listen(
+        log._engine, "begin", lambda connection: connection.exec_driver_sql(f"SET transaction_read_only = {now[0]}")
+    )
+    event.listen(log._engine, "before_cursor_execute", lambda _c, _cursor, statement, *_: tries.append(statement))
+    burst = [entry(Noted(text=str(number)), key=str(number)) for number in range(50)]
+    lost = await asyncio.gather(*(log.append(one) for one in burst), return_exceptions=True)
+    spent, during = len(tries), await log.read(SESSION)
+    now[0] = "off"
+    stored = await asyncio.gather(*(log.append(one) for one in burst))
+
+    assert {"StoreError"} == {type(error).__name__ for error in lost}
+    assert all("read-only transaction" in str(error) for error in lost)
+    assert spent <= 6
+    assert ([], [True] * 50) == (during, stored)
 
 
 async def test_a_database_that_was_restarted_costs_no_entry(nodes: tuple[SqlCallLog, SqlCallLog]) -> None:

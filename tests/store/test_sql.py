@@ -217,6 +217,7 @@ async def test_a_log_of_a_newer_callpath(url: str, database: Path) -> None:
         await log.append(entry(Noted(text="x")))
     with sqlite3.connect(database) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.execute("INSERT INTO finished VALUES ('9999')")
     connection.close()
 
     with pytest.raises(StoreError, match=r"callpath\.db .*newer callpath"):

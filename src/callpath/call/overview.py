@@ -15,9 +15,12 @@ from typing import Literal
 import msgspec
 
 from callpath.call.leg import Leg, LegState
-from callpath.call.session import Stage
+from callpath.call.session import CALL_HAS_ENDED, Stage
 from callpath.errors import RemoteProtocolError
 from callpath.timeline import (
+    LAG_MS_MAX,
+    CallChecked,
+    CommandAnswered,
     Entry,
     FirstInbound,
     FirstOutbound,
@@ -43,6 +46,9 @@ Outcome = Literal["live", "good", "flawed", "failed"]
 
 STREAMS_MAX = 20
 """Streams of one call whose counters are kept apart; a call that reconnects more often is counted too low."""
+
+LAG = "SYM013"
+"""The symptom of a loop that was held up: it has an entry in one call of the process, and stands in the counts of all."""
 
 _STAGE_OF = {
     StreamStarting: Stage.STREAM_STARTING,
@@ -77,6 +83,8 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
     from_: str | None = None
     to: str | None = None
     ended_unix_ms: int | None = None
+    over: bool = False
+    """Telnyx said so when it was asked, or refused a command for it; a `call.hangup` may never come."""
     answered_unix_ms: int | None = None
     hangup_cause: str | None = None
     stages: int = 0
@@ -94,6 +102,8 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
     @property
     def state(self) -> str:
         """`new`, `ringing`, `answered`, `streaming` or `ended`."""
+        if self.over and self.leg is not None:
+            return "ended"
         if self.leg_state is LegState.ANSWERED and self.stream_open:
             return "streaming"
         return {
@@ -110,7 +120,7 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     @property
     def outcome(self) -> Outcome:
-        if self.leg_state is not LegState.ENDED:
+        if self.leg_state is not LegState.ENDED and not self.over:
             return "live"
         if self.missing_stage is not None:
             return "failed"
@@ -158,16 +168,31 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
             case MediaCounted() if what.stream_id in self.counts or len(self.counts) < STREAMS_MAX:
                 trouble = what.lost + what.late + what.dropped_for_handler + what.frames_rejected
                 self.counts[what.stream_id] = Counts(what.frames_in, what.frames_out, trouble)
-            case MediaSymptom() if what.code not in self.symptoms:
-                self.symptoms.append(what.code)
+                if what.loop_lag_ms > LAG_MS_MAX:
+                    self._note_symptom(LAG)
+            case MediaSymptom():
+                self._note_symptom(what.code)
             case HandlerFailed():
                 self.handler_error = what.error[:300]
             case SocketRefused():
                 self.stream_failure = f"upgrade refused: {what.status} {what.reason}"
             case RecordingSaved():
                 self.recorded = True
+            case CallChecked() if what.alive is False:
+                self._end(at)
+            case CommandAnswered() if what.error_code == CALL_HAS_ENDED:
+                self._end(at)
             case _:
                 pass
+
+    def _end(self, at: int) -> None:
+        if self.leg_state is not LegState.ENDED:  # then its hang-up says when
+            self.ended_unix_ms = at if self.ended_unix_ms is None else min(self.ended_unix_ms, at)
+        self.over = True
+
+    def _note_symptom(self, code: str) -> None:
+        if code not in self.symptoms:
+            self.symptoms.append(code)
 
     def _apply_webhook(self, what: WebhookReceived, at: int) -> None:
         try:

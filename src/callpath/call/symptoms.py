@@ -19,6 +19,7 @@ from callpath.audio.l16 import ByteOrder, detect_byte_order
 from callpath.audio.level import Guess, guess_encoding
 from callpath.audio.pcm import Pcm
 from callpath.call.echo import Echo
+from callpath.timeline import LAG_MS_MAX
 
 WINDOW_FRAMES = 20
 """So much sound is looked at quickly: nearly always it plainly is what it should be, and that is all. Otherwise it goes to
@@ -55,9 +56,6 @@ RATE_LOOKS = 3
 
 WAITING_MS_MAX = 1_000.0
 """So much of the caller's audio waits for the handler: its answers are late by that."""
-
-LAG_MS_MAX = 100.0
-"""The event loop was held up for so long: somebody blocks it, and all calls of the process feel it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +171,8 @@ class Watch:
             found += self._tell("SYM009", frames=frames_outbound_track)
         if waiting_ms > WAITING_MS_MAX:
             found += self._tell("SYM012", waiting_ms=waiting_ms)
-        if lag_ms > LAG_MS_MAX:
-            found += self._tell("SYM013", lag_ms=round(lag_ms, 1))
+        if lag_ms > LAG_MS_MAX:  # each time: whoever gives it gives each lag to one stream of the process
+            found.append(Symptom("SYM013", SYMPTOMS["SYM013"][0], {"lag_ms": round(lag_ms, 1)}))
         return found
 
     @property

@@ -24,6 +24,12 @@ from callpath.wire.command import Command, Hangup, Reject, Speak, StreamingStart
 NO_SOCKET, STUCK = "no_socket", "stuck"
 """The policies, as timelines name them."""
 
+UNHEARD = "unheard"
+"""Why a call is stuck of which we know only that it rang, and what we sent."""
+
+RING_MS_MAX = 600_000
+"""The longest that Telnyx lets a dialled call ring."""
+
 STUCK_AGAIN_MS = 30_000
 """A call that is still up so long after it was to be hung up is hung up again."""
 
@@ -131,8 +137,9 @@ def look(session: CallSession, patience: Patience, live: Live, now_unix_ms: int)
     leg = session.leg
     if leg is None or session.ended:
         return Look()
-    if leg.state is LegState.INITIATED and leg.direction == "incoming":
-        return _look_for_room(session, patience, live)
+    if leg.state is LegState.INITIATED:
+        room = _look_for_room(session, patience, live) if leg.direction == "incoming" else Look()
+        return room if room.entries else _look_for_news(session, patience, now_unix_ms)
     if leg.state is not LegState.ANSWERED:
         return Look()
     stream = _look_for_stream(session, patience, live, now_unix_ms)
@@ -234,11 +241,17 @@ def _is_done(
             return False, None
 
 
+def _look_for_news(session: CallSession, patience: Patience, now: int) -> Look:
+    """It rings, and nothing more is heard of it: the webhook that would say what became of it is lost."""
+    if not patience.no_handler_ms or _is_transferred(session):
+        return Look()
+    last = session.last_unix_ms or now
+    wait_ms = patience.no_handler_ms if session.commands else max(patience.no_handler_ms, RING_MS_MAX)
+    return _stuck(session, [(last + wait_ms, UNHEARD, last)], now)
+
+
 def _look_for_life(session: CallSession, patience: Patience, live: Live, now: int, *, busy: bool) -> Look:
     """The line is up; does anybody still talk? `busy`: something is done about it already."""
-    number = len(session.stuck) + 1
-    if number > STUCK_MAX:
-        return Look()
     due: list[tuple[int, str, int]] = []
     if patience.call_ms_max and session.answered_unix_ms:
         due.append((session.answered_unix_ms + patience.call_ms_max, "too_long", session.answered_unix_ms))
@@ -249,7 +262,13 @@ def _look_for_life(session: CallSession, patience: Patience, live: Live, now: in
     if alone and patience.no_handler_ms:
         last = session.last_unix_ms or now
         due.append((last + patience.no_handler_ms, "no_handler", last))
-    if not due:
+    return _stuck(session, due, now)
+
+
+def _stuck(session: CallSession, due: list[tuple[int, str, int]], now: int) -> Look:
+    """The first of `due`: when, why, and since when it is so."""
+    number = len(session.stuck) + 1
+    if not due or number > STUCK_MAX:
         return Look()
     at, reason, since = min(due)
     if session.stuck:

@@ -29,7 +29,7 @@ def callpath(
     """Telnyx calls that work: the call server, the doctor, and a stand-in Telnyx to test with."""
 
 
-from callpath.cli import calls, config, demo, doctor, recording, serve, simulate, simulate_load  # noqa: E402 (commands)
+from callpath.cli import calls, config, demo, doctor, migrate, recording, serve, simulate, simulate_load  # noqa: E402 (commands)
 
 app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
@@ -38,4 +38,5 @@ app.add_typer(recording.app, name="recording")
 app.add_typer(doctor.app, name="doctor")
 simulate.app.command("load")(simulate_load.load)
 app.add_typer(simulate.app, name="simulate")
+app.command("migrate")(migrate.migrate)
 app.command("config")(config.config)

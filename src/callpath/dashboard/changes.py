@@ -18,9 +18,13 @@ from callpath.call.overview import CallOverview
 from callpath.clock import Clock
 from callpath.errors import StoreError
 from callpath.store.port import CallLog
+from callpath.wire.ids import SessionId
 
 LOOK_EVERY_MS = 300.0
 KEEP_ALIVE_MS = 15_000.0
+LATE_MS = 2_000.0
+"""Longer than a commit takes."""
+
 ROWS_MAX = 200
 """Calls told in one event; the rest follows in the next."""
 
@@ -80,20 +84,55 @@ async def watch(
 ) -> AsyncIterator[bytes]:
     """Events for one page: `hello` at once (`login`: a token is needed here, so one can log out), `calls` with the rows
     that changed. `after` None: from now on."""
-    number = (await log.outcomes())[0] if after is None else after
-    yield b"retry: 1000\n\n" + event("hello", {"number": number, "login": login}, number)
+    yield b"retry: 1000\n\n"
+    try:
+        number = (await log.outcomes())[0] if after is None else after
+    except StoreError as error:
+        yield event("trouble", {"detail": str(error)})
+        return
+    yield event("hello", {"number": number, "login": login}, number)
     quiet_since_ms = clock.now_ms()
+    late = _Late(number, clock.now_ms())
     while not stopping():
         try:
             rows = await log.changes(number, ROWS_MAX)
+            if not rows and log.shared:
+                rows = await late.rows(log, number, clock.now_ms())
         except StoreError as error:
             yield event("trouble", {"detail": str(error)})
             return
         if rows:
-            number = rows[-1].number
+            number = max(number, rows[-1].number)
+            late.told.update((one.session, one.number) for one in rows)
             yield event("calls", [row(one) for one in rows], number)
             quiet_since_ms = clock.now_ms()
         elif clock.now_ms() - quiet_since_ms > KEEP_ALIVE_MS:
             yield b": still here\n\n"
             quiet_since_ms = clock.now_ms()
         await clock.sleep_ms(LOOK_EVERY_MS)
+
+
+class _Late:
+    """Where several nodes write, a row may be committed after one with a higher number was told: numbers are handed out
+    before. So what was passed lately is looked at again."""
+
+    def __init__(self, number: int, now_ms: float) -> None:
+        self.told: dict[SessionId, int] = {}
+        """With which number each call was told, since `_since`."""
+        self._since = self._mark = number
+        self._again_ms = now_ms + LATE_MS
+
+    async def rows(self, log: CallLog, number: int, now_ms: float) -> list[CallOverview]:
+        """The rows up to `number` that were not told, once in a while. Raises StoreError."""
+        if now_ms < self._again_ms or number == self._since:
+            return []
+        found: list[CallOverview] = []
+        after = self._since
+        while page := await log.changes(after, ROWS_MAX):
+            after = page[-1].number
+            found += [one for one in page if one.number <= number and self.told.get(one.session, 0) < one.number]
+            if after > number:
+                break
+        self._since, self._mark, self._again_ms = self._mark, number, now_ms + LATE_MS
+        self.told = {session: told for session, told in self.told.items() if told > self._since}
+        return found

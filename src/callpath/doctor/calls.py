@@ -29,12 +29,14 @@ from callpath.doctor.facts import (
 from callpath.store.port import Refusal
 from callpath.timeline import (
     KINDS,
+    LAG_MS_MAX,
     CommandAnswered,
     CommandSent,
     Entry,
     FirstInbound,
     HandlerEnded,
     HandlerFailed,
+    MediaCounted,
     MediaSymptom,
     SocketClosed,
     SocketReceived,
@@ -537,6 +539,18 @@ def symptom_seen(call: CallFacts, code: str) -> Entry | None:
     if found is None and not every(call, MediaSymptom):
         never(call, MediaSymptom)
     return found
+
+
+def worst_lag(call: CallFacts) -> tuple[float, Entry] | None:
+    """The longest time for which the event loop was held up during the call, and the entry that has it: one call of the
+    process has a symptom of it, all have it in their counts."""
+    told = [(measure(e, "lag_ms"), e) for e in every(call, MediaSymptom) if getattr(e.what, "code", "") == "SYM013"]
+    counted = [
+        (e.what.loop_lag_ms, e)
+        for e in call.entries
+        if isinstance(e.what, MediaCounted) and e.what.loop_lag_ms > LAG_MS_MAX
+    ]
+    return max(told + counted, key=lambda item: item[0], default=None)
 
 
 def symptom_words(call: CallFacts, entry: Entry) -> tuple[str, tuple[str, ...]]:

@@ -37,7 +37,7 @@ from callpath.server.metrics import CONTENT_TYPE, Metrics
 from callpath.server.probe import ProbeEndpoint
 from callpath.server.retention import forget_by_age
 from callpath.server.runner import CallRunner
-from callpath.server.takeup import take_up_call, take_up_calls
+from callpath.server.takeup import fetch_missed, take_up_call, take_up_calls
 from callpath.server.tokens import CallTokens
 from callpath.server.webhooks import WebhookEndpoint
 from callpath.store.port import CallLog, Refusal
@@ -115,6 +115,7 @@ def create_asgi(
             if extra is not None:
                 extra.attach(log, runner.receive_webhook)
             runner.take_up = partial(take_up_call, runner, then=settings.after_restart)
+            runner.fetch_missed = partial(fetch_missed, runner)
             async with runner.running():
                 runner.spawn(take_up_calls(runner, settings.after_restart), name="take up calls")
                 if settings.keep_days:

@@ -18,21 +18,20 @@ import structlog
 from callpath.call.plan import derived_command_id, masked
 from callpath.call.session import CallSession
 from callpath.call.stream import MediaStream
-from callpath.call.watchdog import STUCK, Live, due_commands, look
+from callpath.call.watchdog import STUCK, UNHEARD, Live, due_commands, look
 from callpath.control import RETRY_MS_MAX, Retry
 from callpath.errors import CallpathError, ControlError, LocalProtocolError, RemoteProtocolError, StoreError
 from callpath.server.examiner import Examiner
 from callpath.server.handler import Call, CallFacts, Outlet
 from callpath.server.leases import LEASE_MS
 from callpath.timeline import (
+    WITNESSED,
     CallRefused,
     CallStuck,
     CommandAnswered,
     CommandRetried,
     CommandSent,
     Entry,
-    FirstInbound,
-    FirstOutbound,
     HandlerEnded,
     HandlerFailed,
     HandlerStarted,
@@ -82,8 +81,8 @@ DECISIONS = (CommandSent, StreamMissing, PolicyActed, CallStuck)
 """Entries that something follows from at once, whether they are stored by then or not."""
 
 
-WITNESSED = (SocketReceived, StreamStarted, HandlerStarted, FirstInbound, FirstOutbound, MediaCounted)
-"""Entries of ours that come with every call and ask for nothing. Read back like the others, they would cost a query
+NOT_READ_BACK = (*WITNESSED, SocketReceived)
+"""Entries of ours that come with every call and ask for nothing here. Read back like the others, they would cost a query
 each, at the very moment when a call begins to talk."""
 
 
@@ -314,9 +313,14 @@ class LiveCall:
         )
 
     async def _check(self, stuck: CallStuck) -> None:
-        """The call seems to be up for nothing: ask Telnyx, and hang up unless it is over already."""
+        """The call seems to be up for nothing: ask Telnyx, and hang up unless it is over already. If we may only have
+        missed what happened to it, that is looked for first."""
         leg = self.session.leg
         assert leg is not None
+        fetch = self._runner.fetch_missed if stuck.reason == UNHEARD else None
+        if fetch is not None and await fetch(self.session.session):
+            self.wake()
+            return
         checked = await self._runner.ask_status(leg.call_control_id)
         self.note(checked)
         if checked.alive is not False:
@@ -338,11 +342,13 @@ class LiveCall:
             logger.error("Entry dropped: the store is too slow", event_name="entry.dropped", **_ids(entry))
             return
         self._pending.append(entry)
-        if isinstance(what, (*DECISIONS, *WITNESSED)):
+        if isinstance(what, (*DECISIONS, *NOT_READ_BACK)):
             self._learn(entry)  # at once: it must not be decided again, even if the store fails
         self._runner.metrics.count(what)
-        if isinstance(what, WITNESSED):
-            self._wake.set()  # to be stored; nothing follows from it, so that it need not be read back
+        if isinstance(what, NOT_READ_BACK):
+            # To be stored; nothing follows from it. Read back like the others, these would cost a query each, at the very
+            # moment when a call begins to talk.
+            self._wake.set()
         else:
             self.wake()
         if not isinstance(what, MediaCounted):  # in the log it would be every other line

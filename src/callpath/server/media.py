@@ -291,12 +291,11 @@ class StreamDriver:
         self._socket.look(now_ms)
         self._note_firsts()
         call = self._call.call
-        lag_ms = self._pacer.lag_ms_lately(now_ms)
-        self._lag_ms = max(self._lag_ms, lag_ms)
+        self._lag_ms = max(self._lag_ms, self._pacer.lag_ms_lately(now_ms))
         for event in self._stream.look(
             now_ms,
             waiting_ms=20.0 * len(call.audio) if call is not None else 0.0,
-            lag_ms=lag_ms,
+            lag_ms=self._pacer.take_lag_ms(now_ms),
             may_analyse=not self._stream.wants_analysis(now_ms) or self._pacer.may_take_long(now_ms),
         ):
             self._take(event, now_ms)

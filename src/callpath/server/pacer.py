@@ -14,11 +14,15 @@ from typing import Protocol
 import structlog
 
 from callpath.clock import Clock
+from callpath.timeline import LAG_MS_MAX
 
 TICK_MS = 10.0
 """Wake-ups fall on multiples of this: half a frame, so that a frame is never more than half of one late."""
 
 LAG_WINDOW_MS = 1_000.0
+LAG_TOLD_EVERY_MS = 30_000.0
+"""One lag holds up every call of the process. Each call's counts have it; an entry of its own it has in one of them, since
+hundreds at that moment would hold the loop up once more."""
 LONG_EVERY_MS = 5_000.0
 """What takes milliseconds is done once in so long, so that next to no frame has to wait for it."""
 
@@ -45,6 +49,7 @@ class Pacer:
         self._lags: list[tuple[float, float]] = [(0.0, 0.0), (0.0, 0.0)]
         """The longest lag of this second and of the one before, each with when it began."""
         self._long_at_ms = -math.inf
+        self._told_at_ms = -math.inf
 
     def next_turn(self) -> int:
         """A number for each who asks, one more every time: for those who should not all do a thing at once."""
@@ -63,6 +68,14 @@ class Pacer:
     def lag_ms_lately(self, now_ms: float) -> float:
         """The longest time by which a wake-up was late in the last second or two: something held the event loop up."""
         return max((lag_ms for began_ms, lag_ms in self._lags if now_ms - began_ms < 2 * LAG_WINDOW_MS), default=0.0)
+
+    def take_lag_ms(self, now_ms: float) -> float:
+        """The same for the first who asks after a lag that is worth an entry, then 0 for a while."""
+        lag_ms = self.lag_ms_lately(now_ms)
+        if lag_ms <= LAG_MS_MAX or now_ms < self._told_at_ms + LAG_TOLD_EVERY_MS:
+            return 0.0
+        self._told_at_ms = now_ms
+        return lag_ms
 
     def may_take_long(self, now_ms: float) -> bool:
         """Whether somebody may do now what takes milliseconds; then nobody else for a while."""

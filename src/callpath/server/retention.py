@@ -1,5 +1,5 @@
 """Forgetting calls: their timelines, and their recordings on this machine. By age (CALLPATH_KEEP_DAYS) or on request
-(`callpath calls forget`).
+(`callpath calls forget`). By age only, requests that were refused before they could be tied to a call.
 
 Only files below the data directory are deleted: where an application itself puts recordings, it is their owner.
 """
@@ -34,18 +34,22 @@ async def forget_by_age(log: CallLog, data_dir: Path, keep_days: int, clock: Clo
     """Runs beside the calls, for as long as the server does. A log that cannot be written is tried again an hour later."""
     while True:
         try:
-            calls, files = await forget_older(log, data_dir, clock.now_unix_ms() - keep_days * DAY_MS)
+            calls, files, refusals = await forget_older(log, data_dir, clock.now_unix_ms() - keep_days * DAY_MS)
         except (StoreError, OSError) as error:
             logger.error("Old calls not forgotten", event_name="retention.failed", error=str(error))
         else:
-            if calls or files:
-                logger.info(f"{calls} calls and {files} recordings forgotten", event_name="retention.forgot")
+            if calls or files or refusals:
+                logger.info(
+                    f"{calls} calls, {files} recordings and {refusals} refused requests forgotten",
+                    event_name="retention.forgot",
+                )
         await clock.sleep_ms(LOOK_EVERY_MS)
 
 
-async def forget_older(log: CallLog, data_dir: Path, before_unix_ms: int) -> tuple[int, int]:
-    """Forget calls with no entry since then, and all recordings last written before: those of killed processes, and of
-    calls whose timeline another node has forgotten, stand in no timeline. Returns how many calls, how many files.
+async def forget_older(log: CallLog, data_dir: Path, before_unix_ms: int) -> tuple[int, int, int]:
+    """Forget calls with no entry since then, requests refused before, and all recordings last written before: those of
+    killed processes, and of calls whose timeline another node has forgotten, stand in no timeline. Returns how many
+    calls, files, and refusals.
 
     Raises StoreError, OSError.
     """
@@ -55,7 +59,7 @@ async def forget_older(log: CallLog, data_dir: Path, before_unix_ms: int) -> tup
             files += len((await forget_call(log, data_dir, session))[0])
             calls += 1
     files += await asyncio.to_thread(_delete_older, data_dir / "recordings", before_unix_ms)
-    return calls, files
+    return calls, files, await log.forget_refusals(before_unix_ms)
 
 
 async def forget_call(log: CallLog, data_dir: Path, session: SessionId) -> tuple[list[Path], list[str]]:

@@ -113,6 +113,8 @@ class CallRunner:
         self.leases = Leases(log, clock)
         self.take_up: Callable[[SessionId], Coroutine[Any, Any, None]] | None = None
         """What is done with a call whose node died; see `takeup`."""
+        self.fetch_missed: Callable[[SessionId], Coroutine[Any, Any, int]] | None = None
+        """Store the events of a call that were never delivered; how many. See `takeup`."""
         self.probing: set[SessionId] = set()
         """Calls whose stream URL the doctor is trying."""
         self.calls: dict[SessionId, LiveCall] = {}
@@ -230,11 +232,11 @@ class CallRunner:
             leg=payload.call_leg_id,
             call_control_id=payload.call_control_id,
         )
-        if not await self.write(entry):
-            return False
+        new = await self.write(entry)
         if not fetched:
+            # A duplicate, too: of the first, the commit may have been all that whoever stored it came to.
             self.live(entry.session).wake()
-        return True
+        return new
 
     async def write(self, entry: Entry) -> bool:
         """Store an entry and tell the log and the metrics. False: it was there already."""

@@ -81,9 +81,7 @@ async def take_up_call(runner: CallRunner, session: SessionId, then: Literal["re
 async def _take_up(runner: CallRunner, session: SessionId, then: Literal["resume", "hangup"]) -> None:
     fetched, detail = 0, ""
     try:
-        for webhook, document in _missed(await runner.control.call_events(session)):
-            if webhook.payload.call_session_id == session:
-                fetched += await runner.receive_webhook(webhook, document, fetched=True)
+        fetched = await _fetch(runner, session)
     except ControlError as error:
         detail = f"events that were missed could not be fetched: {error.detail or error}"
     state = fold(session, await runner.log.read(session))
@@ -107,6 +105,24 @@ async def _take_up(runner: CallRunner, session: SessionId, then: Literal["resume
             )
     # Only now, with the whole picture, does the call act.
     runner.live(session).wake()
+
+
+async def fetch_missed(runner: CallRunner, session: SessionId) -> int:
+    """Store the events of a call that lives here and were never delivered. How many; 0 also where Telnyx or the log said
+    no: whoever asks has another way."""
+    try:
+        return await _fetch(runner, session)
+    except (ControlError, StoreError) as error:
+        logger.error("Events not fetched", event_name="takeup.failed", error=str(error), call_session_id=session)
+        return 0
+
+
+async def _fetch(runner: CallRunner, session: SessionId) -> int:
+    fetched = 0
+    for webhook, document in _missed(await runner.control.call_events(session)):
+        if webhook.payload.call_session_id == session:
+            fetched += await runner.receive_webhook(webhook, document, fetched=True)
+    return fetched
 
 
 def _missed(events: list[CallEvent]) -> list[tuple[Webhook, Json]]:

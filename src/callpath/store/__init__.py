@@ -7,4 +7,5 @@ sqlite    what is special to SQLite: one machine
 postgres  what is special to Postgres: many nodes
 schema    the tables
 migrations/  the schema, version by version
+upgrade   runs them, in two parts: nodes of two versions live side by side
 """

@@ -102,6 +102,12 @@ class MemoryCallLog:
     async def refusals(self, limit: int) -> tuple[int, list[Refusal]]:
         return self._refused, list(self._refusals)[:limit]
 
+    async def forget_refusals(self, before_unix_ms: int) -> int:
+        old = sum(refusal.at_unix_ms < before_unix_ms for refusal in self._refusals)
+        kept = (refusal for refusal in self._refusals if refusal.at_unix_ms >= before_unix_ms)
+        self._refusals = deque(kept, maxlen=REFUSALS_MAX)
+        return old
+
     async def claim(
         self, session: SessionId, node: str, now_unix_ms: int, until_unix_ms: int, *, by_force: bool = False
     ) -> bool:

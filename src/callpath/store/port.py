@@ -106,6 +106,10 @@ class CallLog(Protocol):
         """How many there ever were, and the latest, newest first."""
         ...
 
+    async def forget_refusals(self, before_unix_ms: int) -> int:
+        """Remove those from before then; they go on counting. Returns how many there were."""
+        ...
+
     async def claim(
         self, session: SessionId, node: str, now_unix_ms: int, until_unix_ms: int, *, by_force: bool = False
     ) -> bool:
@@ -116,7 +120,8 @@ class CallLog(Protocol):
         ...
 
     async def renew(self, node: str, until_unix_ms: int) -> set[SessionId]:
-        """Prolong all claims of `node`. The calls that it still has: others may have been taken over meanwhile."""
+        """Prolong all claims of `node`, which lives until then. The calls that it still has: others may have been taken
+        over meanwhile."""
         ...
 
     async def release(self, session: SessionId, node: str) -> None:

@@ -97,3 +97,14 @@ leases = Table(
     Column("until_unix_ms", BigInteger, nullable=False),
     Index("leases_by_end", "until_unix_ms"),
 )
+
+# Nodes that live, and the last migration that each knows: what it would not survive must wait. See `store.upgrade`.
+nodes = Table(
+    "nodes",
+    metadata,
+    Column("node", AnyText(200), primary_key=True),
+    Column("knows", String(40), nullable=False),
+    Column("until_unix_ms", BigInteger, nullable=False),
+)
+
+finished = Table("finished", metadata, Column("revision", String(40), primary_key=True))

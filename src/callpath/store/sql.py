@@ -11,28 +11,25 @@ committed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol, TypeGuard
 
 import msgspec
-from alembic import command as alembic
-from alembic.config import Config
-from alembic.util.exc import CommandError
 from sqlalchemy import Connection, Engine, and_, bindparam, delete, func, or_, select, update
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, InternalError, OperationalError, SQLAlchemyError
 
 from callpath.call.overview import CallOverview, encode_overview, parse_overview
 from callpath.clock import Clock
 from callpath.errors import ConfigError, StoreError
 from callpath.store.port import REFUSALS_MAX, CallQuery, CallSummary, Refusal
 from callpath.store.postgres import Postgres
-from callpath.store.schema import calls, entries, leases, refusals
+from callpath.store.schema import calls, entries, leases, nodes, refusals
 from callpath.store.sqlite import Sqlite
-from callpath.timeline import Entry, encode_what, kind_of, parse_what
+from callpath.store.upgrade import Schema, begin_upgrade, finish_upgrade, latest_revision
+from callpath.timeline import WITNESSED, Entry, encode_what, kind_of, parse_what
 from callpath.wire.ids import CallControlId, LegId, SessionId
 
 QUEUE_MAX = 10_000
@@ -42,6 +39,9 @@ _NUMBER_MAX = 2**63 - 1
 
 GROUP_MAX = 500
 """Appends in one commit. More would only delay the first of them."""
+
+NODE_KEPT_MS = 3_600_000
+"""So long after its last sign of life a node is forgotten."""
 
 
 class Database(Protocol):
@@ -58,6 +58,10 @@ class Database(Protocol):
 
     def announce(self, connection: Connection, sessions: Sequence[SessionId]) -> None:
         """At the end of one that appended to them."""
+        ...
+
+    def wake_others(self, sessions: Collection[SessionId]) -> None:
+        """After it, in whichever thread: tell other nodes of these."""
         ...
 
     def overwrite(self, connection: Connection) -> None:
@@ -88,13 +92,10 @@ async def open_call_log(url: str) -> AsyncIterator[SqlCallLog]:
     database = _database(url)
     try:
         try:
-            await asyncio.to_thread(_migrate, database)
+            await asyncio.to_thread(begin_upgrade, database)
             await asyncio.to_thread(_fold_missing, database)
         except (SQLAlchemyError, OSError) as error:
             raise StoreError(f"the call log {database.name} cannot be opened: {_cause(error)}") from error
-        except CommandError as error:
-            problem = f"it was written by a newer callpath ({error}). Use that version, or another database"
-            raise StoreError(f"the call log {database.name} cannot be opened: {problem}") from error
         failure: BaseException | None = None
         async with asyncio.TaskGroup() as tasks:
             log = SqlCallLog(database)
@@ -111,6 +112,20 @@ async def open_call_log(url: str) -> AsyncIterator[SqlCallLog]:
         database.engine.dispose()
 
 
+async def upgrade_call_log(url: str, now_unix_ms: int, *, post: bool = False) -> Schema:
+    """What `callpath migrate` does: bring the tables up to date, and with `post` do what older versions do not survive.
+
+    Raises ConfigError, and StoreError when it cannot be done now.
+    """
+    database = _database(url)
+    try:
+        return await asyncio.to_thread(finish_upgrade, database, now_unix_ms, post=post)
+    except (SQLAlchemyError, OSError) as error:
+        raise StoreError(f"the call log {database.name} cannot be changed: {_cause(error)}") from error
+    finally:
+        database.engine.dispose()
+
+
 class SqlCallLog:
     """See `callpath.store.port.CallLog`. Made by `open_call_log`."""
 
@@ -119,11 +134,16 @@ class SqlCallLog:
         self._database = database
         self._engine = database.engine
         insert = database.insert
-        self._add_entry = (
-            insert(entries).on_conflict_do_nothing(index_elements=["session", "key"]).returning(entries.c.number)
+        self._add_entries = (
+            insert(entries)
+            .on_conflict_do_nothing(index_elements=["session", "key"])
+            .returning(entries.c.session, entries.c.key, entries.c.number)
         )
         self._overviews = _Overviews(insert)
+        self._knows = latest_revision()
         self._queue: asyncio.Queue[_Append | None] = asyncio.Queue(QUEUE_MAX)
+        self._untold: set[SessionId] = set()
+        """Calls of which other nodes have not been told."""
         self._closed = False
 
     async def append(self, *entries: Entry) -> bool:
@@ -200,13 +220,33 @@ class SqlCallLog:
         return [SessionId(row.session) for row in rows]
 
     async def refusals(self, limit: int) -> tuple[int, list[Refusal]]:
-        query = select(refusals).order_by(refusals.c.number.desc()).limit(limit)
+        query = select(refusals).where(refusals.c.what != "").order_by(refusals.c.number.desc()).limit(limit)
         kept = [
             Refusal(row.at_unix_ms, row.what, row.reason, row.detail, row.client, row.path)
             for row in await self._rows(query)
         ]
         (count,) = (await self._rows(select(func.max(refusals.c.number))))[0]  # numbers are never used twice
         return count or 0, kept
+
+    async def forget_refusals(self, before_unix_ms: int) -> int:
+        try:
+            return await asyncio.to_thread(self._forget_refusals, before_unix_ms)
+        except (SQLAlchemyError, OSError) as error:
+            raise StoreError(f"the call log cannot be written: {_cause(error)}") from error
+
+    def _forget_refusals(self, before_unix_ms: int) -> int:
+        """The row of the latest stays, with nothing in it: its number says how many there were."""
+        latest = select(func.max(refusals.c.number)).scalar_subquery()
+        old = refusals.c.at_unix_ms < before_unix_ms
+        told = and_(old, refusals.c.what != "")
+        empty = {"what": "", "reason": "", "detail": "", "client": None, "path": None}
+        with self._engine.begin() as connection:
+            self._database.overwrite(connection)
+            count = connection.execute(select(func.count()).select_from(refusals).where(told)).scalar_one()
+            if count:
+                connection.execute(update(refusals).where(old, refusals.c.number == latest).values(empty))
+                connection.execute(delete(refusals).where(old, refusals.c.number < latest))
+        return int(count)
 
     async def claim(
         self, session: SessionId, node: str, now_unix_ms: int, until_unix_ms: int, *, by_force: bool = False
@@ -221,8 +261,19 @@ class SqlCallLog:
         return bool(await self._execute(claimed))
 
     async def renew(self, node: str, until_unix_ms: int) -> set[SessionId]:
+        try:
+            return await asyncio.to_thread(self._renew, node, until_unix_ms)
+        except (SQLAlchemyError, OSError) as error:
+            raise StoreError(f"the call log cannot be written: {_cause(error)}") from error
+
+    def _renew(self, node: str, until_unix_ms: int) -> set[SessionId]:
+        here = self._database.insert(nodes).values(node=node, knows=self._knows, until_unix_ms=until_unix_ms)
+        still = {"until_unix_ms": here.excluded.until_unix_ms}
         prolong = update(leases).where(leases.c.node == node).values(until_unix_ms=until_unix_ms)
-        return {SessionId(row.session) for row in await self._execute(prolong.returning(leases.c.session))}
+        with self._engine.begin() as connection:
+            connection.execute(here.on_conflict_do_update(index_elements=["node"], set_=still))
+            connection.execute(delete(nodes).where(nodes.c.until_unix_ms < until_unix_ms - NODE_KEPT_MS))
+            return {SessionId(row.session) for row in connection.execute(prolong.returning(leases.c.session))}
 
     async def release(self, session: SessionId, node: str) -> None:
         mine = delete(leases).where(leases.c.session == session, leases.c.node == node)
@@ -266,7 +317,7 @@ class SqlCallLog:
             stored = await asyncio.to_thread(self._write_group, [item for append in group for item in append.items])
         except Exception as error:
             # A disk that says no says it to all; an entry that cannot be written must not cost the others their place.
-            if len(group) > 1 and not isinstance(error, (OperationalError, OSError)):
+            if len(group) > 1 and not isinstance(error, (OperationalError, InternalError, OSError)):
                 for append in group:
                     await self._commit([append])
                 return
@@ -279,39 +330,62 @@ class SqlCallLog:
             new = [next(news) for _ in append.items]
             if not append.done.done():  # its caller may have been cancelled meanwhile
                 append.done.set_result(any(new))
+        await self._wake_others(group)
+
+    async def _wake_others(self, group: Sequence[_Append]) -> None:
+        """Of duplicates, too: whoever stored the first may have died before it could tell."""
+        self._untold |= {item.session for append in group for item in append.items if _wakes(item)}
+        if self._untold and self.shared:
+            with suppress(SQLAlchemyError, OSError):  # the next group will tell of these as well
+                await asyncio.to_thread(self._database.wake_others, list(self._untold))
+                self._untold.clear()
 
     def _write_group(self, group: Sequence[Entry | Refusal]) -> list[bool]:
-        sessions = sorted({item.session for item in group if isinstance(item, Entry)})
+        """A handful of statements for all of them: each is a round trip to a database that may be a millisecond away."""
+        appended = [item for item in group if isinstance(item, Entry)]
+        sessions = sorted({entry.session for entry in appended})
         with self._engine.begin() as connection:
-            self._database.prepare(connection, sessions)
-            numbers = [self._write(connection, item) for item in group]
+            if sessions:
+                self._database.prepare(connection, sessions)
+            numbers = self._add(connection, appended) if appended else []
             fresh: dict[SessionId, list[Entry]] = {}
-            for item, number in zip(group, numbers, strict=True):
-                if isinstance(item, Entry) and number is not None:
-                    fresh.setdefault(item.session, []).append(msgspec.structs.replace(item, number=number))
-            self._overviews.keep(connection, fresh)
-            self._database.announce(connection, sessions)
-            return [number is not None for number in numbers]
+            for entry, number in zip(appended, numbers, strict=True):
+                if number is not None:
+                    fresh.setdefault(entry.session, []).append(msgspec.structs.replace(entry, number=number))
+            if fresh:
+                self._overviews.keep(connection, fresh)
+            if refused := [item for item in group if isinstance(item, Refusal)]:
+                self._add_refusals(connection, refused)
+            if sessions:
+                self._database.announce(connection, sessions)
+        stored = iter(numbers)
+        return [not isinstance(item, Entry) or next(stored) is not None for item in group]
 
-    def _write(self, connection: Connection, entry: Entry | Refusal) -> int | None:
-        """Its number; None where an entry with this key is there already."""
-        if isinstance(entry, Refusal):
-            row = {name: getattr(entry, name) for name in ("at_unix_ms", "what", "reason", "detail", "client", "path")}
-            added = self._database.insert(refusals).returning(refusals.c.number)
-            refused: int = connection.execute(added, row).scalar_one()
-            connection.execute(delete(refusals).where(refusals.c.number <= refused - REFUSALS_MAX))
-            return refused
-        row = {
-            "session": entry.session,
-            "at_unix_ms": entry.at_unix_ms,
-            "kind": kind_of(entry.what),
-            "key": entry.key,
-            "leg": entry.leg,
-            "call_control_id": entry.call_control_id,
-            "what": encode_what(entry.what),
-        }
-        number: int | None = connection.execute(self._add_entry, row).scalar_one_or_none()
-        return number
+    def _add(self, connection: Connection, appended: Sequence[Entry]) -> list[int | None]:
+        """Their numbers, which count as they stand here; None where an entry with this key is there already."""
+        rows = [
+            {
+                "session": entry.session,
+                "at_unix_ms": entry.at_unix_ms,
+                "kind": kind_of(entry.what),
+                "key": entry.key,
+                "leg": entry.leg,
+                "call_control_id": entry.call_control_id,
+                "what": encode_what(entry.what),
+            }
+            for entry in appended
+        ]
+        added: dict[tuple[str, str | None], list[int]] = {}
+        for row in connection.execute(self._add_entries, rows):  # in whichever order
+            added.setdefault((row.session, row.key), []).append(row.number)
+        left = {name: iter(sorted(numbers)) for name, numbers in added.items()}
+        return [next(left.get((entry.session, entry.key), iter(())), None) for entry in appended]
+
+    def _add_refusals(self, connection: Connection, refused: Sequence[Refusal]) -> None:
+        rows = [asdict(refusal) for refusal in refused]
+        added = self._database.insert(refusals).returning(refusals.c.number)
+        latest = max(connection.execute(added, rows).scalars())
+        connection.execute(delete(refusals).where(refusals.c.number <= latest - REFUSALS_MAX))
 
     async def _execute(self, statement: Any) -> Sequence[Any]:
         """Carry out one statement by itself; the rows that it returns."""
@@ -348,25 +422,26 @@ class _Overviews:
             set_={column.name: getattr(new.excluded, column.name) for column in calls.c if not column.primary_key},
         )
 
-    def keep(self, connection: Connection, appended: Mapping[SessionId, Sequence[Entry]]) -> None:
-        """Bring the rows of calls up to date with entries that this transaction has added: two statements for all."""
-        if not appended:
-            return
-        wanted = list(appended)
-        rows = (
+    def keep(self, connection: Connection, fresh: Mapping[SessionId, Sequence[Entry]]) -> None:
+        """Bring the rows of calls up to date with entries that this transaction has added."""
+        wanted = list(fresh)
+        found = (
             connection.execute(_OVERVIEW, {"wanted": wanted[0]})  # a list of one takes SQLAlchemy a quarter longer
             if len(wanted) == 1
             else connection.execute(_OVERVIEWS, {"wanted": wanted})
         )
-        found = {row.session: row for row in rows}
-        kept: list[dict[str, Any]] = []
-        for session, added in appended.items():
-            row = found.get(session)
-            overview = CallOverview(session=session) if row is None else parse_overview(row.overview or b"")
+        rows = {row.session: row for row in found}
+        kept = []
+        for session, appended in fresh.items():
+            row = rows.get(session)
+            if row is None or not row.entries:  # `prepare` may have made its row
+                overview: CallOverview | None = CallOverview(session=session)
+            else:
+                overview = parse_overview(row.overview or b"")
             if overview is None or (row is not None and overview.entries != row.entries):
                 self.fold_anew(connection, session)  # not there yet, or an older callpath appends beside us
                 continue
-            for entry in added:
+            for entry in appended:
                 overview.apply(entry)
             kept.append(_overview_row(overview))
         if kept:
@@ -428,6 +503,11 @@ _OVERVIEW = _OVERVIEW_COLUMNS.where(calls.c.session == bindparam("wanted"))
 _OVERVIEWS = _OVERVIEW_COLUMNS.where(calls.c.session.in_(bindparam("wanted", expanding=True)))
 
 
+def _wakes(item: Entry | Refusal) -> TypeGuard[Entry]:
+    """Whether other nodes have to hear of it."""
+    return isinstance(item, Entry) and not isinstance(item.what, WITNESSED)
+
+
 def _entry(row: Any) -> Entry:
     return Entry(
         session=SessionId(row.session),
@@ -455,15 +535,6 @@ def _database(url: str) -> Database:
             raise ConfigError(
                 "DATABASE_URL", f"asks for {other}; callpath keeps its log in SQLite or Postgres", example
             )
-
-
-def _migrate(database: Database) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-    with database.engine.begin() as connection:
-        database.lock_migrations(connection)
-        config.attributes["connection"] = connection
-        alembic.upgrade(config, "head")
 
 
 def _within(number: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,9 @@ class Sqlite:
 
     def announce(self, connection: Connection, sessions: Sequence[SessionId]) -> None:
         """Nothing: see `watch`."""
+
+    def wake_others(self, sessions: Collection[SessionId]) -> None:
+        """Nobody: see `watch`."""
 
     def overwrite(self, connection: Connection) -> None:
         """With zeros. The write-ahead log still has the old pages until its next checkpoint."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import measure, symptom_seen, symptom_words
+from callpath.doctor.calls import show, symptom_seen, worst_lag
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
-from callpath.doctor.rules.sample_call import BOTH_WAYS, CAME, GOOD, a_call, noticed
+from callpath.doctor.rules.sample_call import BOTH_WAYS, CAME, GOOD, a_call, counted, noticed
 
 BROKEN_MS = 500.0
 """Above this a caller hears a gap: callpath sends audio at most 200 ms ahead."""
@@ -14,12 +14,13 @@ BROKEN_MS = 500.0
 
 def check(facts: Facts) -> Finding | None:
     known = facts[CallFacts]
-    found = symptom_seen(known, "SYM013")
-    if found is None:
+    worst = worst_lag(known)
+    if worst is None:
+        symptom_seen(known, "SYM013")  # raises where the source would not show it
         return None
-    summary, evidence = symptom_words(known, found)
-    lag_ms = measure(found, "lag_ms")
-    return Finding(summary, evidence, kind="fault" if lag_ms >= BROKEN_MS else "note")
+    lag_ms, entry = worst
+    summary = f"the event loop was held up for {lag_ms:.0f} ms: something blocks it"
+    return Finding(summary, show(known, entry), kind="fault" if lag_ms >= BROKEN_MS else "note")
 
 
 RULE = Rule(
@@ -34,6 +35,7 @@ RULE = Rule(
     check=check,
     examples=(
         Example("800 ms", a_call(BOTH_WAYS, noticed("SYM013", lag_ms="800")), fires=True),
+        Example("told by another call of the process", a_call(BOTH_WAYS, counted(loop_lag_ms=800.0)), fires=True),
         Example("a call that worked", a_call(GOOD), fires=False),
         Example("logs without symptoms", a_call(CAME, shown=frozenset({"socket.received"})), fires=None),
         Example("no call is known", nothing(), fires=None),

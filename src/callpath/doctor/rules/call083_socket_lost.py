@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import broken_off, every, payload, show, symptom, webhook
+from callpath.doctor.calls import broken_off, every, payload, show, webhook, worst_lag
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -26,6 +26,7 @@ def check(facts: Facts) -> Finding | None:
     reason = payload(failed).get("failure_reason")
     how = "without a close frame (1006)" if what.code == 1006 else f"with {what.code} {what.reason}".rstrip()
     after = f" {age_s:.1f} s after it opened" if age_s is not None else ""
+    held_up = worst_lag(known)
     again = bool([e for e in every(known, StreamStarted) if e.at_unix_ms > entry.at_unix_ms])
     return Finding(
         f"the socket broke{after}, {how}, while the call was on"
@@ -35,7 +36,7 @@ def check(facts: Facts) -> Finding | None:
             known,
             entry,
             failed,
-            *([symptom(known, "SYM013")] if symptom(known, "SYM013") else []),
+            held_up[1] if held_up is not None else None,
             webhook(known, "call.hangup"),
         ),
         kind="open",

@@ -1,4 +1,4 @@
-"""Run by alembic. The connection is handed over by `callpath.store.sql`, which opened the log."""
+"""Run by alembic. The connection is handed over by `callpath.store.upgrade`."""
 
 from __future__ import annotations
 

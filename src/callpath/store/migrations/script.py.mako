@@ -13,3 +13,7 @@ depends_on = None
 
 def upgrade() -> None:
     ${upgrades if upgrades else "pass"}
+
+
+# What nodes of older versions would not survive goes here, and waits for `callpath migrate --post`; most have none:
+# def finish() -> None:
