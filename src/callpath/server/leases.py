@@ -29,12 +29,12 @@ logger = structlog.get_logger("callpath")
 
 
 class Leases:
-    """The leases of one node."""
+    """The leases of one node. `node` is its name where it takes the place of one that certainly is gone."""
 
-    def __init__(self, log: CallLog, clock: Clock) -> None:
+    def __init__(self, log: CallLog, clock: Clock, node: str | None = None) -> None:
         self._log = log
         self._clock = clock
-        self.node = secrets.token_hex(8)
+        self.node = node or secrets.token_hex(8)
 
     async def claim(self, session: SessionId, *, by_force: bool = False) -> bool:
         """Act for the call from now on. False: another node does. `by_force`: its audio socket is here.

@@ -92,6 +92,7 @@ class CallRunner:
         patience: Patience | None = None,
         examiner: Examiner | None = None,
         metrics: Metrics | None = None,
+        node: str | None = None,
     ) -> None:
         self.app = app
         self.log = log
@@ -110,7 +111,7 @@ class CallRunner:
         self.patience = patience or Patience()
         self.examiner = examiner
         self.metrics = metrics or Metrics()
-        self.leases = Leases(log, clock)
+        self.leases = Leases(log, clock, node)
         self.take_up: Callable[[SessionId], Coroutine[Any, Any, None]] | None = None
         """What is done with a call whose node died; see `takeup`."""
         self.probing: set[SessionId] = set()
