@@ -29,19 +29,21 @@ async def two_nodes(database: str, folder: Path) -> AsyncIterator[tuple[Served, 
     """`hooks` gets all webhooks, `audio` all sockets; a tone is played."""
     async with (
         Simulator() as telnyx,
-        serving(BUILTIN["tone"](), folder / "audio", telnyx=telnyx, database_url=database) as audio,
+        serving(BUILTIN["tone"](), folder / "audio", telnyx=telnyx, database_url=database, workers=2) as audio,
         serving(
-            BUILTIN["tone"](), folder / "hooks", telnyx=telnyx, database_url=database, public_url=audio.url
+            BUILTIN["tone"](), folder / "hooks", telnyx=telnyx, database_url=database, public_url=audio.url, workers=2
         ) as hooks,
     ):
         yield hooks, audio
 
 
-@pytest.fixture
-def database(postgres_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+@pytest.fixture(params=["postgres", "sqlite"])
+def database(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """An empty database; leases are prolonged often, so that no test waits."""
     monkeypatch.setattr(leases, "RENEW_EVERY_MS", 50.0)
-    return new_database(postgres_server)
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'callpath.db'}"
+    return new_database(request.getfixturevalue("postgres_server"))
 
 
 async def test_webhook_here_and_audio_there(database: str, tmp_path: Path) -> None:
@@ -104,6 +106,16 @@ async def test_the_newest_socket_wins(database: str, tmp_path: Path) -> None:
 
     (closed,) = [entry.what for entry in entries if isinstance(entry.what, SocketClosed)]
     assert ("us", "another server carries this call now") == (closed.by, closed.reason)
+
+
+async def test_who_takes_a_dead_ones_place_has_its_calls_at_once() -> None:
+    """A worker is replaced within a second; until its leases are over nobody would act for its callers."""
+    clock, log = ManualClock(), MemoryCallLog()
+    log.shared = True
+    before, after, other = (Leases(log, clock, name) for name in ("worker-1", "worker-1", "worker-2"))
+    await before.claim(SESSION)
+
+    assert [False, True] == [await other.claim(SESSION), await after.claim(SESSION)]
 
 
 async def test_alone_every_call_is_ours() -> None:

@@ -66,9 +66,11 @@ def create_asgi(
     examine: Examine | None = None,
     extra: Extra | None = None,
     worker: Worker | None = None,
+    takes_up: bool = True,
 ) -> Starlette:
     """The ASGI application of a call server, with the routes of `extra` besides its own. `examine` tries the URL of a
-    stream that did not come; None: nobody does. `worker`: which of several this process is.
+    stream that did not come; None: nobody does. `worker`: which of several this process is. `takes_up`: calls that another
+    process left behind; not where Telnyx is a stand-in, which knows nothing of them.
 
     Raises ConfigError when something is missing without which no call could work.
     """
@@ -117,9 +119,11 @@ def create_asgi(
             asgi.state.audio = AudioEndpoint(runner=runner, probe=probe, clock=clock)
             if extra is not None:
                 extra.attach(log, runner.receive_webhook)
-            runner.take_up = partial(take_up_call, runner, then=settings.after_restart)
+            if takes_up:
+                runner.take_up = partial(take_up_call, runner, then=settings.after_restart)
             async with runner.running():
-                runner.spawn(take_up_calls(runner, settings.after_restart), name="take up calls")
+                if takes_up:
+                    runner.spawn(take_up_calls(runner, settings.after_restart), name="take up calls")
                 if worker is not None:
                     runner.spawn(metrics.tell_workers(), name="tell other workers")
                 if settings.keep_days:

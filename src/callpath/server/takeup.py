@@ -52,7 +52,9 @@ async def take_up_calls(runner: CallRunner, then: Literal["resume", "hangup"]) -
         return
     if not live:
         return
-    logger.warning(f"{len(live)} calls were up when the last process stopped", event_name="takeup.found")
+    logger.warning(
+        f"{len(live)} calls in the log are not over: those without a process go on", event_name="takeup.found"
+    )
     left = iter(live)
 
     async def work() -> None:
