@@ -211,8 +211,10 @@ def of(page: str, name: str) -> dict[str, float]:
 async def test_a_call_outlives_its_workers(tmp_path: Path) -> None:
     """What `--workers` promises, on the SQLite file that everybody begins with: wherever requests land, a call is one
     timeline; others take the place of those that are killed, and its caller is spoken to again; a stop waits for him."""
-    brisk = {"CALLPATH_WORKERS": "2", "CALLPATH_SOCKET_WITHIN_MS": "500"}
-    async with Simulator() as telnyx, process(telnyx, tmp_path, **brisk) as served:
+    async with (
+        Simulator() as telnyx,
+        process(telnyx, tmp_path, CALLPATH_WORKERS="2", CALLPATH_SOCKET_WITHIN_MS="500") as served,
+    ):
         await page_of_all(served.url, up=2)
         caller = await telnyx.call()
         await caller.heard_for(200)
