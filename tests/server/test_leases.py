@@ -11,15 +11,23 @@ import pytest
 
 from callpath.clock import ManualClock
 from callpath.errors import StoreError
-from callpath.server import leases
+from callpath.server import leases, live
 from callpath.server.builtin import BUILTIN
 from callpath.server.leases import LEASE_MS, Leases
 from callpath.simulator.simulator import Simulator
 from callpath.store.memory import MemoryCallLog
-from callpath.timeline import CallTakenUp, HandlerEnded, SocketClosed, SocketReceived, StreamStarted, WebhookReceived
+from callpath.timeline import (
+    CallRefused,
+    CallTakenUp,
+    HandlerEnded,
+    SocketClosed,
+    SocketReceived,
+    StreamStarted,
+    WebhookReceived,
+)
 from callpath.wire.ids import SessionId
 from tests.postgres import new_database
-from tests.serving import Served, serving
+from tests.serving import WAIT_S_MAX, Served, serving
 
 SESSION = SessionId("428c31b6-7af4-4bcb-b7f5-5013ef9657c1")
 
@@ -90,6 +98,41 @@ async def test_a_dead_nodes_call_is_taken_up(database: str, tmp_path: Path) -> N
         entries = await hooks.until_kind(session, CallTakenUp)
 
     assert 1 == sum(isinstance(entry.what, CallTakenUp) for entry in entries)
+
+
+async def test_a_node_that_stops_leaves_new_calls_to_the_other(database: str, tmp_path: Path) -> None:
+    """A balancer goes on sending it events; "busy" would be a lie while the node beside it is free."""
+    async with two_nodes(database, tmp_path) as (hooks, audio):
+        hooks.runner.draining = True
+        caller = await hooks.telnyx.call()
+        await caller.heard_for(200)
+        session = caller.call.leg.call_session_id
+        held_up = hooks.runner.busy_calls()
+        entries = await audio.until_kind(session, StreamStarted)
+        await caller.hangup()
+        await caller.ended()
+
+    assert ["answer", "streaming_start"] == [command.name for command in caller.commands]
+    assert [] == [entry.what for entry in entries if isinstance(entry.what, CallRefused)]
+    assert 0 == held_up
+
+
+async def test_where_no_node_has_room_the_caller_is_told(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, by the node that could not take the call; until then it holds up its stop."""
+    monkeypatch.setattr(live, "OFFER_MS", 300.0)
+    async with two_nodes(database, tmp_path) as (hooks, audio):
+        hooks.runner.draining = audio.runner.draining = True
+        caller = await hooks.telnyx.call()
+        async with asyncio.timeout(WAIT_S_MAX):
+            while not hooks.runner.busy_calls():
+                await asyncio.sleep(0.01)
+        await caller.ended()
+        entries = await hooks.until_kind(caller.call.leg.call_session_id, CallRefused)
+
+    assert ["reject"] == [command.name for command in caller.commands]
+    assert 1 == sum(isinstance(entry.what, CallRefused) for entry in entries)
 
 
 async def test_the_newest_socket_wins(database: str, tmp_path: Path) -> None:

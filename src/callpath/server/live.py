@@ -23,7 +23,7 @@ from callpath.control import RETRY_MS_MAX, Retry
 from callpath.errors import CallpathError, ControlError, LocalProtocolError, RemoteProtocolError, StoreError
 from callpath.server.examiner import Examiner
 from callpath.server.handler import Call, CallFacts
-from callpath.server.leases import LEASE_MS
+from callpath.server.leases import LEASE_MS, OFFER_MS
 from callpath.timeline import (
     CallRefused,
     CallStuck,
@@ -114,6 +114,8 @@ class LiveCall:
         self.acts = False
         """Whether this node sends what the call needs, and watches over it; another may."""
         self._claim_again_ms = 0.0
+        self._offered = False
+        """We cannot take it, and another node may; after a while we refuse it ourselves."""
 
     # --- the actor ---------------------------------------------------------------------------------------------------
 
@@ -154,8 +156,13 @@ class LiveCall:
         if self._clock.now_ms() < self._claim_again_ms:
             return
         self._claim_again_ms = self._clock.now_ms() + LEASE_MS
+        runner, offer = self._runner, not self._offered and self._is_new and self._runner.log.shared
         try:
-            self.acts = await self._runner.leases.claim(self.session.session)
+            if offer and runner.refusing() is not None:
+                self._offered, self._claim_again_ms = True, self._clock.now_ms() + OFFER_MS
+                await runner.leases.offer(self.session.session)
+                return
+            self.acts = await runner.leases.claim(self.session.session)
         except StoreError as error:
             logger.error("Call not claimed", event_name="lease.not_claimed", error=str(error), **self._ids())
             self._store_failed, self._claim_again_ms = True, 0.0
@@ -214,7 +221,7 @@ class LiveCall:
             self._cancel_handler()
 
     def _may_be_forgotten(self) -> bool:
-        return self._is_idle() and not self._pending and self._look_at_unix_ms is None
+        return self._is_idle() and not self._pending and self._look_at_unix_ms is None and not self._is_offered
 
     def _is_over(self) -> bool:
         if self._stopping:
@@ -246,11 +253,20 @@ class LiveCall:
         return self.acts and bool(self.session.commands) and not self.session.ended and not self.session.refused
 
     @property
+    def _is_new(self) -> bool:
+        """It rings, and nobody has done anything about it."""
+        return not (self.session.leg is None or self.session.commands or self.session.refused or self.session.ended)
+
+    @property
+    def _is_offered(self) -> bool:
+        return self._offered and not self.acts and self._is_new
+
+    @property
     def is_busy(self) -> bool:
         """Somebody talks, or is about to. What only waits for its last webhook does not count for long: during a deploy
         that one may go to the new server."""
         if not self.is_taken:
-            return bool(self._pending) or self._stream is not None
+            return bool(self._pending) or self._stream is not None or self._is_offered
         quiet_ms = self._clock.now_unix_ms() - (self.session.last_unix_ms or 0)
         return not self._is_idle() or quiet_ms < ENDING_MS
 
