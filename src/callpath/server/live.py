@@ -265,7 +265,8 @@ class LiveCall:
     def is_busy(self) -> bool:
         """Somebody talks, or is about to. What only waits for its last webhook does not count for long: during a deploy
         that one may go to the new server."""
-        if not self.is_taken:
+        being_refused = self.acts and self.session.refused and not self.session.ended  # the next step may be due
+        if not self.is_taken and not being_refused:
             return bool(self._pending) or self._stream is not None or self._is_offered
         quiet_ms = self._clock.now_unix_ms() - (self.session.last_unix_ms or 0)
         return not self._is_idle() or quiet_ms < ENDING_MS
