@@ -100,6 +100,23 @@ async def test_a_dead_nodes_call_is_taken_up(database: str, tmp_path: Path) -> N
     assert 1 == sum(isinstance(entry.what, CallTakenUp) for entry in entries)
 
 
+async def test_who_takes_a_call_up_acts_for_it(database: str, tmp_path: Path) -> None:
+    """The living node has heard of the call while the dead one's lease was good (Telnyx tells of the lost stream at once);
+    the lease alone would keep everybody from the caller."""
+    async with two_nodes(database, tmp_path) as (hooks, audio):
+        caller = await hooks.telnyx.call()
+        await caller.stream_started()
+        session = caller.call.leg.call_session_id
+        async with asyncio.timeout(WAIT_S_MAX):
+            while hooks.runner.live(session).acts:  # until it learns that the node of the socket does
+                await asyncio.sleep(0.01)
+            audio.runner.take_up = None
+            now = audio.runner.clock.now_unix_ms()
+            await hooks.runner.log.claim(session, "dead", now - 2 * LEASE_MS, now - LEASE_MS, by_force=True)
+            while not ((call := hooks.runner.calls.get(session)) and call.acts):
+                await asyncio.sleep(0.01)
+
+
 async def test_a_node_that_stops_leaves_new_calls_to_the_other(database: str, tmp_path: Path) -> None:
     """A balancer goes on sending it events; "busy" would be a lie while the node beside it is free."""
     async with two_nodes(database, tmp_path) as (hooks, audio):

@@ -174,6 +174,11 @@ class LiveCall:
         """The call's audio socket opens here: from now on this node acts for the call. Raises StoreError."""
         self.acts = await self._runner.leases.claim(self.session.session, by_force=True)
 
+    def taken_up(self) -> None:
+        """The lease is this node's now, whoever had it when we asked last."""
+        self._claim_again_ms = 0.0
+        self.wake()
+
     def lose(self) -> None:
         """Another node has the call's newest socket, or took us for dead."""
         logger.warning("Another node acts for the call now", event_name="lease.lost", **self._ids())

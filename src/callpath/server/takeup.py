@@ -113,7 +113,7 @@ async def _take_up(runner: CallRunner, session: SessionId, then: Literal["resume
                 )
             )
     # Only now, with the whole picture, does the call act.
-    runner.live(session).wake()
+    runner.live(session).taken_up()
 
 
 def _missed(events: list[CallEvent]) -> list[tuple[Webhook, Json]]:
