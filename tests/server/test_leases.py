@@ -152,6 +152,33 @@ async def test_where_no_node_has_room_the_caller_is_told(
     assert 1 == sum(isinstance(entry.what, CallRefused) for entry in entries)
 
 
+async def test_a_socket_that_comes_while_leases_are_prolonged(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer to that knows nothing of the call yet; taken for "another node has it", the caller would be cut off."""
+    async with two_nodes(database, tmp_path) as (hooks, audio):
+        renew, may_go, late = audio.runner.log.renew, asyncio.Event(), asyncio.Event()
+
+        async def slow(node: str, until_unix_ms: int) -> set[SessionId]:
+            held = await renew(node, until_unix_ms)
+            if not late.is_set():
+                late.set()
+                await may_go.wait()
+            return held
+
+        monkeypatch.setattr(audio.runner.log, "renew", slow)
+        await late.wait()
+        caller = await hooks.telnyx.call()
+        await caller.heard_for(100)
+        may_go.set()
+        await caller.heard_for(400)
+        entries = await hooks.timeline(caller.call.leg.call_session_id)
+        await caller.hangup()
+        await caller.ended()
+
+    assert [] == [entry.what for entry in entries if isinstance(entry.what, SocketClosed)]
+
+
 async def test_the_newest_socket_wins(database: str, tmp_path: Path) -> None:
     """Telnyx connects again, and comes out at another replica: the old one must not go on talking to nobody."""
     async with two_nodes(database, tmp_path) as (hooks, audio):
@@ -183,7 +210,7 @@ async def test_alone_every_call_is_ours() -> None:
     log = MemoryCallLog()
     ours = Leases(log, ManualClock())
     claimed = await ours.claim(SESSION)
-    await ours.keep(lambda _: None, lambda _: None)  # returns: nothing is to be prolonged
+    await ours.keep(lambda _, __: None, lambda _: None)  # returns: nothing is to be prolonged
 
     assert claimed
     assert [] == await log.orphans(10**15)
@@ -205,7 +232,7 @@ async def test_a_log_that_fails_loses_no_lease(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(log, "renew", flaky)
     async with asyncio.TaskGroup() as tasks:
-        keeping = tasks.create_task(ours.keep(told.append, lambda _: None))
+        keeping = tasks.create_task(ours.keep(lambda held, _: told.append(held), lambda _: None))
         await clock.advance(2 * leases.RENEW_EVERY_MS)
         keeping.cancel()
 

@@ -144,6 +144,7 @@ async def _kill(node: Node, telnyx: Simulator, at_once: int, talk: Talk) -> floa
         await caller.stream_started(WAIT_MS_MAX)
     await asyncio.sleep(6)  # each call belongs to the node of its socket alone by now
     await node.stop(signal.SIGKILL)
+    await asyncio.sleep(1)  # what was on its way to the ear has been heard
     hit = [caller for caller in callers if not await _is_heard(caller)]
     loop = asyncio.get_running_loop()
     began_s = loop.time()

@@ -67,16 +67,16 @@ class Leases:
             except StoreError as error:  # it runs out by itself
                 logger.warning("Lease not released", event_name="lease.not_released", error=str(error))
 
-    async def keep(self, held: Callable[[set[SessionId]], None], orphaned: Callable[[SessionId], None]) -> None:
-        """Prolong our leases for ever, telling `held` which they are, and `orphaned` each call that nobody has: its node
-        died, or left it to another."""
+    async def keep(self, held: Callable[[set[SessionId], float], None], orphaned: Callable[[SessionId], None]) -> None:
+        """Prolong our leases for ever, telling `held` which they were at what time of the clock, and `orphaned` each call
+        that nobody has: its node died, or left it to another."""
         renew_at_ms = self._clock.now_ms() + RENEW_EVERY_MS
         while self._log.shared:
             await self._clock.sleep_ms(min(LOOK_EVERY_MS, RENEW_EVERY_MS))
             now = self._clock.now_unix_ms()
             try:
-                if self._clock.now_ms() >= renew_at_ms:
-                    held(await self._log.renew(self.node, now + LEASE_MS))
+                if (asked_at_ms := self._clock.now_ms()) >= renew_at_ms:
+                    held(await self._log.renew(self.node, now + LEASE_MS), asked_at_ms)
                     renew_at_ms = self._clock.now_ms() + RENEW_EVERY_MS
                 for session in await self._log.orphans(now):
                     orphaned(session)

@@ -113,6 +113,7 @@ class LiveCall:
         self._token = runner.tokens.of(session) if runner.tokens else None
         self.acts = False
         """Whether this node sends what the call needs, and watches over it; another may."""
+        self.acts_since_ms = 0.0
         self._claim_again_ms = 0.0
         self._offered = False
         """We cannot take it, and another node may; after a while we refuse it ourselves."""
@@ -163,6 +164,7 @@ class LiveCall:
                 await runner.leases.offer(self.session.session)
                 return
             self.acts = await runner.leases.claim(self.session.session)
+            self.acts_since_ms = self._clock.now_ms()
         except StoreError as error:
             logger.error("Call not claimed", event_name="lease.not_claimed", error=str(error), **self._ids())
             self._store_failed, self._claim_again_ms = True, 0.0
@@ -173,6 +175,7 @@ class LiveCall:
     async def take_over(self) -> None:
         """The call's audio socket opens here: from now on this node acts for the call. Raises StoreError."""
         self.acts = await self._runner.leases.claim(self.session.session, by_force=True)
+        self.acts_since_ms = self._clock.now_ms()
 
     def taken_up(self) -> None:
         """The lease is this node's now, whoever had it when we asked last."""

@@ -158,9 +158,9 @@ class CallRunner:
     async def _follow_nodes(self) -> None:
         await _guarded(self.leases.follow(self._changed), "follow other nodes")
 
-    def _held(self, sessions: set[SessionId]) -> None:
+    def _held(self, sessions: set[SessionId], at_ms: float) -> None:
         for session, call in self.calls.items():
-            if call.acts and session not in sessions:
+            if call.acts and call.acts_since_ms < at_ms and session not in sessions:
                 call.lose()
 
     def _orphaned(self, session: SessionId) -> None:
