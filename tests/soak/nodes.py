@@ -43,12 +43,19 @@ async def rolling_calls(folder: Path, restarts: int, at_once: int, kills: int) -
                 running.enter_context(balanced(folder, front, *(node.port for node in nodes)))
                 talk = Talk(telnyx)
                 codes = await _roll(nodes, talk, restarts, at_once)
-                seconds = [await _kill(nodes[number % 2], telnyx, at_once, talk) for number in range(kills)]
+                seconds = [await _kill(nodes, telnyx, at_once, talk) for _ in range(kills)]
             figures = await talk.figures(database)
     return [
         all_of("rolling_calls_restarts", codes.count(0), restarts),
         *figures,
-        *([at_most("rolling_calls_silent_after_kill_s", percentile(seconds, 1.0), 30, is_time=True)] if kills else []),
+        *(_of_kills(talk, seconds) if kills else []),
+    ]
+
+
+def _of_kills(talk: Talk, seconds: list[float]) -> list[Figure]:
+    return [
+        all_of("rolling_calls_spoken_to_after_kill", len(talk.killed), len(seconds)),
+        at_most("rolling_calls_silent_after_kill_s", percentile(seconds, 1.0), 30, is_time=True),
     ]
 
 
@@ -137,12 +144,15 @@ async def _roll(nodes: list[Node], talk: Talk, restarts: int, at_once: int) -> l
     return codes
 
 
-async def _kill(node: Node, telnyx: Simulator, at_once: int, talk: Talk) -> float:
-    """kill -9 while people talk. Those whose node it was are spoken to again; the longest silence of them, in seconds."""
+async def _kill(nodes: list[Node], telnyx: Simulator, at_once: int, talk: Talk) -> float:
+    """kill -9 of the node with the most calls, while people talk. Those whose node it was are spoken to again; the
+    longest silence of them, in seconds."""
     callers = [await telnyx.call() for _ in range(at_once)]
     for caller in callers:
         await caller.stream_started(WAIT_MS_MAX)
     await asyncio.sleep(6)  # each call belongs to the node of its socket alone by now
+    carried = [await _sockets(node) for node in nodes]
+    node = nodes[carried.index(max(carried))]
     await node.stop(signal.SIGKILL)
     await asyncio.sleep(1)  # what was on its way to the ear has been heard
     hit = [caller for caller in callers if not await _is_heard(caller)]
@@ -163,6 +173,11 @@ async def _kill(node: Node, telnyx: Simulator, at_once: int, talk: Talk) -> floa
 
 def _is_back(caller: Caller) -> bool:
     return len(caller.call.streams) > 1 and caller.call.streams[-1].opened
+
+
+async def _sockets(node: Node) -> float:
+    told = (await node.metrics()).partition("\ncallpath_sockets ")[2]
+    return float(told.partition("\n")[0])
 
 
 async def _is_heard(caller: Caller) -> bool:
