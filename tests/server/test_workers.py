@@ -25,7 +25,7 @@ from tests.serving import WAIT_S_MAX, process
 # --- the parent, over workers that carry no calls --------------------------------------------------------------------
 
 STAND_IN = """
-import json, os, signal, socket, sys
+import json, os, select, signal, socket, sys
 worker, folder, behaviour = json.loads(sys.argv[1]), sys.argv[2], sys.argv[3].split(",")
 lives = len([name for name in os.listdir(folder) if name.startswith(f"{worker['number']}-")])
 open(f"{folder}/{worker['number']}-{os.getpid()}-{worker['node']}", "w").close()
@@ -33,7 +33,12 @@ does = behaviour[min(lives, len(behaviour) - 1)]
 if does.startswith("exits"):
     sys.exit(int(does[5:]))
 orders = socket.socket(fileno=worker["orders"])
-orders.send(b"r")
+if does != "deaf":
+    orders.send(b"r")
+if does == "deaf":
+    while not select.select([orders], [], [], 1)[0]:
+        pass
+    sys.exit(4)
 if does == "leaves":
     sys.exit(0)
 if does == "dies":
@@ -162,6 +167,23 @@ async def test_the_second_signal_and_the_third(tmp_path: Path) -> None:
     assert 128 + signal.SIGTERM == ended.result()
 
 
+async def test_a_machine_that_can_start_nothing_is_told_in_a_line() -> None:
+    """No memory, or the program was replaced under us: an exit code, and no traceback that ends the other workers."""
+    supervisor = Supervisor(2, lambda _: ["/nowhere/callpath"], clock=SystemClock())
+
+    assert 1 == await supervisor.run()
+
+
+async def test_a_worker_that_dies_without_having_heard_is_a_death_like_others(tmp_path: Path) -> None:
+    """A socket with something unread in it is reset, not closed."""
+    async with parent(tmp_path, "deaf") as (watched, ended):
+        while not watched.supervisor._alive:
+            await asyncio.sleep(0)
+        ask_to_stop()
+
+    assert 4 == ended.result()
+
+
 async def test_a_signal_during_the_start_is_not_lost(tmp_path: Path) -> None:
     """A platform that changes its mind at once."""
     async with parent(tmp_path, "serves", "serves") as (watched, ended):
@@ -213,7 +235,9 @@ async def test_a_call_outlives_its_workers(tmp_path: Path) -> None:
     timeline; others take the place of those that are killed, and its caller is spoken to again; a stop waits for him."""
     async with (
         Simulator() as telnyx,
-        process(telnyx, tmp_path, CALLPATH_WORKERS="2", CALLPATH_SOCKET_WITHIN_MS="500") as served,
+        process(
+            telnyx, tmp_path, CALLPATH_WORKERS="2", CALLPATH_SOCKET_WITHIN_MS="500", CALLPATH_DASHBOARD="off"
+        ) as served,
     ):
         await page_of_all(served.url, up=2)
         caller = await telnyx.call()

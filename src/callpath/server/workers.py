@@ -162,17 +162,24 @@ class Supervisor:
                     orders=theirs.fileno(),
                     listener=None if self._listener is None else self._listener.fileno(),
                 )
-                process = await asyncio.create_subprocess_exec(
-                    *self._command(worker),
-                    stdin=asyncio.subprocess.DEVNULL,
-                    pass_fds=[one for one in (worker.orders, worker.listener) if one is not None],
-                    process_group=0,  # Ctrl-C is the parent's to hear
-                )
+                try:
+                    process = await asyncio.create_subprocess_exec(
+                        *self._command(worker),
+                        stdin=asyncio.subprocess.DEVNULL,
+                        pass_fds=[one for one in (worker.orders, worker.listener) if one is not None],
+                        process_group=0,  # Ctrl-C is the parent's to hear
+                    )
+                except OSError as error:  # no memory, no process left, the program gone
+                    logger.error(f"Worker {number} cannot be started: {error}", event_name="worker.not_started")
+                    return False, 1
             self._alive[number] = process, ours
             for signal_ in self._signals:  # that came while it was being started
                 _send(ours, signal_)
+            ready = False
             try:
-                if ready := await asyncio.get_running_loop().sock_recv(ours, len(READY)) == READY:
+                with contextlib.suppress(ConnectionError):  # it died and left something unread
+                    ready = await asyncio.get_running_loop().sock_recv(ours, len(READY)) == READY
+                if ready:
                     logger.info(
                         f"Worker {number} of {self._count} is ready", event_name="worker.ready", pid=process.pid
                     )
