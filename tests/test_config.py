@@ -51,6 +51,7 @@ NAMES: list[tuple[str, str, str, Any]] = [
     ("CALLPATH_CALL_MS_MAX", "600000", "call_ms_max", 600_000),
     ("CALLPATH_AFTER_RESTART", "hangup", "after_restart", "hangup"),
     ("CALLPATH_DRAIN_SECONDS", "300", "drain_seconds", 300),
+    ("CALLPATH_WORKERS", "4", "workers", 4),
     ("CALLPATH_CALLS_MAX", "40", "calls_max", 40),
     ("CALLPATH_LOOP_LAG_MS_MAX", "500", "loop_lag_ms_max", 500),
     ("CALLPATH_REFUSE_WITH", "transfer:+15555550123", "refuse_with", "transfer:+15555550123"),

@@ -22,6 +22,7 @@ Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Milliseconds = Annotated[int, msgspec.Meta(ge=0)]
 Seconds = Annotated[int, msgspec.Meta(ge=0, le=86_400)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+Processes = Annotated[int, msgspec.Meta(ge=1, le=64)]
 
 
 def _setting(*names: str, default: Any, does: str, secret: bool = False, is_text: bool = False) -> Any:
@@ -143,8 +144,13 @@ class Settings:
         default=25,
         does="how long calls may go on after SIGTERM or SIGINT before the server stops; new ones are refused meanwhile",
     )
+    workers: Processes = _setting(
+        "CALLPATH_WORKERS", default=1, does="so many processes on this machine share the port and the calls"
+    )
     calls_max: Count = _setting(
-        "CALLPATH_CALLS_MAX", default=0, does="so many calls at once are taken; more are refused (0: as many as come)"
+        "CALLPATH_CALLS_MAX",
+        default=0,
+        does="so many calls at once are taken by each worker; more are refused (0: as many as come)",
     )
     loop_lag_ms_max: Milliseconds = _setting(
         "CALLPATH_LOOP_LAG_MS_MAX",
@@ -292,6 +298,7 @@ def _right_values(name: str, kind: Any, default: Any) -> str:
         Milliseconds: "a number of milliseconds",
         Seconds: "a number of seconds, at most a day",
         Count: "a number up to a million",
+        Processes: "a number from 1 to 64",
     }[kind]
     return f"Right is {what}, for example {name}={str(default).lower() if kind is bool else default}"
 

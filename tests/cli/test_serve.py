@@ -127,6 +127,7 @@ def test_a_missing_setting_is_named(run: Run, served: list[Served], monkeypatch:
         ("PORT", "http"),
         ("PORT", "70000"),
         ("CALLPATH_STREAM_TRACK", "both"),
+        ("CALLPATH_WORKERS", "0"),
         ("DATABASE_URL", "mysql://db.example.com/calls"),
     ],
 )

@@ -8,8 +8,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -18,30 +17,12 @@ from callpath.cli.demo import _free_ports
 from callpath.cli.simulate import DEVELOPMENT_API_KEY, DEVELOPMENT_SEED
 from callpath.wire.signature import PrivateKey, public_key_text
 from tests.postgres import new_database
+from tests.soak.node import balanced
 
-ROOT = Path(__file__).parents[2]
 CALLS = 4
 """By chance alone webhook and audio come to the same node in one of sixteen runs of all four."""
 
 pytestmark = pytest.mark.skipif(shutil.which("nginx") is None, reason="no nginx on this machine (apt install nginx)")
-
-
-@contextmanager
-def balanced(folder: Path, front: int, *ports: int) -> Iterator[None]:
-    """The nginx of deploy/, in front of `ports`, in the order of dice."""
-    servers = " ".join(f"server 127.0.0.1:{port};" for port in ports)
-    conf = (ROOT / "deploy" / "nginx.conf").read_text()
-    conf = conf.replace("server callpath:8000;", f"random; {servers}").replace(
-        "listen 8080;", f"listen 127.0.0.1:{front};"
-    )
-    conf = conf.replace(
-        "http {", f"http {{ access_log off; client_body_temp_path {folder}; proxy_temp_path {folder};", 1
-    )
-    place = folder / "nginx.conf"
-    place.write_text(f"daemon off; pid {folder}/pid; error_log {folder}/error.log;\n{conf}")
-    with subprocess.Popen(["nginx", "-p", str(folder), "-c", str(place)]) as process:
-        yield
-        process.terminate()
 
 
 def test_calls_work_wherever_their_requests_land(postgres_server: str, tmp_path: Path) -> None:

@@ -6,9 +6,12 @@ import asyncio
 import re
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from callpath.control import CommandReply
+from callpath.errors import ControlError
 from callpath.server.builtin import BUILTIN
 from callpath.server.drain import GRACE_S, stop_warning
 from callpath.simulator.simulator import Simulator
@@ -22,6 +25,7 @@ from callpath.timeline import (
     WebhookReceived,
     kind_of,
 )
+from callpath.wire.command import Command
 from tests.serving import WAIT_S_MAX, process, serving
 
 e2e = pytest.mark.e2e
@@ -85,6 +89,39 @@ async def test_the_time_to_finish_has_an_end(tmp_path: Path) -> None:
         served.send(signal.SIGTERM)
 
         assert await served.exit_code() == 0
+
+
+@e2e
+async def test_who_is_being_refused_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The transfer that was chosen is on its way, and may be refused: stopped now, the caller would hear it ring for a
+    minute, and never that the line is busy."""
+    async with serving(BUILTIN["tone"](), tmp_path, refuse_with="transfer:+15555550123") as served:
+        served.runner.draining = True
+        send, may_go = served.runner.control.send, asyncio.Event()
+        sent: list[str] = []
+
+        async def slow(command: Command, *given: Any, **named: Any) -> CommandReply:
+            sent.append(command.NAME)
+            await may_go.wait()
+            if command.NAME == "transfer":
+                raise ControlError("This call was not answered", command="transfer", status=422)
+            return await send(command, *given, **named)
+
+        monkeypatch.setattr(served.runner.control, "send", slow)
+        caller = await served.telnyx.call()
+        async with asyncio.timeout(WAIT_S_MAX):
+            while not sent:
+                await asyncio.sleep(0.01)
+        busy = served.runner.busy_calls()
+        may_go.set()
+        await caller.ended()
+        await served.until(caller.call.leg.call_session_id, lambda what: isinstance(what, WebhookReceived), times=2)
+        async with asyncio.timeout(WAIT_S_MAX):
+            while served.runner.busy_calls():
+                await asyncio.sleep(0.01)
+
+    assert 1 == busy
+    assert ["transfer", "reject"] == sent
 
 
 # --- no room ---------------------------------------------------------------------------------------------------------

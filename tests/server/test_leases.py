@@ -11,15 +11,23 @@ import pytest
 
 from callpath.clock import ManualClock
 from callpath.errors import StoreError
-from callpath.server import leases
+from callpath.server import leases, live
 from callpath.server.builtin import BUILTIN
 from callpath.server.leases import LEASE_MS, Leases
 from callpath.simulator.simulator import Simulator
 from callpath.store.memory import MemoryCallLog
-from callpath.timeline import CallTakenUp, HandlerEnded, SocketClosed, SocketReceived, StreamStarted, WebhookReceived
+from callpath.timeline import (
+    CallRefused,
+    CallTakenUp,
+    HandlerEnded,
+    SocketClosed,
+    SocketReceived,
+    StreamStarted,
+    WebhookReceived,
+)
 from callpath.wire.ids import SessionId
 from tests.postgres import new_database
-from tests.serving import Served, serving
+from tests.serving import WAIT_S_MAX, Served, serving
 
 SESSION = SessionId("428c31b6-7af4-4bcb-b7f5-5013ef9657c1")
 
@@ -29,19 +37,21 @@ async def two_nodes(database: str, folder: Path) -> AsyncIterator[tuple[Served, 
     """`hooks` gets all webhooks, `audio` all sockets; a tone is played."""
     async with (
         Simulator() as telnyx,
-        serving(BUILTIN["tone"](), folder / "audio", telnyx=telnyx, database_url=database) as audio,
+        serving(BUILTIN["tone"](), folder / "audio", telnyx=telnyx, database_url=database, workers=2) as audio,
         serving(
-            BUILTIN["tone"](), folder / "hooks", telnyx=telnyx, database_url=database, public_url=audio.url
+            BUILTIN["tone"](), folder / "hooks", telnyx=telnyx, database_url=database, public_url=audio.url, workers=2
         ) as hooks,
     ):
         yield hooks, audio
 
 
-@pytest.fixture
-def database(postgres_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+@pytest.fixture(params=["postgres", "sqlite"])
+def database(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """An empty database; leases are prolonged often, so that no test waits."""
     monkeypatch.setattr(leases, "RENEW_EVERY_MS", 50.0)
-    return new_database(postgres_server)
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'callpath.db'}"
+    return new_database(request.getfixturevalue("postgres_server"))
 
 
 async def test_webhook_here_and_audio_there(database: str, tmp_path: Path) -> None:
@@ -90,6 +100,87 @@ async def test_a_dead_nodes_call_is_taken_up(database: str, tmp_path: Path) -> N
     assert 1 == sum(isinstance(entry.what, CallTakenUp) for entry in entries)
 
 
+async def test_who_takes_a_call_up_acts_for_it(database: str, tmp_path: Path) -> None:
+    """The living node has heard of the call while the dead one's lease was good (Telnyx tells of the lost stream at once);
+    the lease alone would keep everybody from the caller."""
+    async with two_nodes(database, tmp_path) as (hooks, audio):
+        caller = await hooks.telnyx.call()
+        await caller.stream_started()
+        session = caller.call.leg.call_session_id
+        async with asyncio.timeout(WAIT_S_MAX):
+            while hooks.runner.live(session).acts:  # until it learns that the node of the socket does
+                await asyncio.sleep(0.01)
+            audio.runner.take_up = None
+            now = audio.runner.clock.now_unix_ms()
+            await hooks.runner.log.claim(session, "dead", now - 2 * LEASE_MS, now - LEASE_MS, by_force=True)
+            while not ((call := hooks.runner.calls.get(session)) and call.acts):
+                await asyncio.sleep(0.01)
+
+
+async def test_a_node_that_stops_leaves_new_calls_to_the_other(database: str, tmp_path: Path) -> None:
+    """A balancer goes on sending it events; "busy" would be a lie while the node beside it is free."""
+    async with two_nodes(database, tmp_path) as (hooks, audio):
+        hooks.runner.draining = True
+        caller = await hooks.telnyx.call()
+        await caller.heard_for(200)
+        session = caller.call.leg.call_session_id
+        held_up = hooks.runner.busy_calls()
+        entries = await audio.until_kind(session, StreamStarted)
+        await caller.hangup()
+        await caller.ended()
+
+    assert ["answer", "streaming_start"] == [command.name for command in caller.commands]
+    assert [] == [entry.what for entry in entries if isinstance(entry.what, CallRefused)]
+    assert 0 == held_up
+
+
+async def test_where_no_node_has_room_the_caller_is_told(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, by the node that could not take the call; until then it holds up its stop."""
+    monkeypatch.setattr(live, "OFFER_MS", 300.0)
+    async with two_nodes(database, tmp_path) as (hooks, audio):
+        hooks.runner.draining = audio.runner.draining = True
+        caller = await hooks.telnyx.call()
+        async with asyncio.timeout(WAIT_S_MAX):
+            while not hooks.runner.busy_calls():
+                await asyncio.sleep(0.01)
+        await caller.ended()
+        entries = await hooks.until_kind(caller.call.leg.call_session_id, CallRefused)
+
+    assert ["reject"] == [command.name for command in caller.commands]
+    assert 1 == sum(isinstance(entry.what, CallRefused) for entry in entries)
+
+
+async def test_a_socket_that_comes_while_leases_are_prolonged(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer to that knows nothing of the call yet; taken for "another node has it", the caller would be cut off."""
+    async with two_nodes(database, tmp_path) as (hooks, audio):
+        renew, may_go, late, again = audio.runner.log.renew, asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def slow(node: str, until_unix_ms: int) -> set[SessionId]:
+            if may_go.is_set():
+                again.set()
+            held = await renew(node, until_unix_ms)
+            late.set()
+            await may_go.wait()
+            return held
+
+        monkeypatch.setattr(audio.runner.log, "renew", slow)
+        async with asyncio.timeout(WAIT_S_MAX):
+            await late.wait()
+            caller = await hooks.telnyx.call()
+            await caller.heard_for(100)
+            may_go.set()
+            await again.wait()  # what the first answer said has been heard
+        acts = audio.runner.calls[caller.call.leg.call_session_id].acts
+        await caller.hangup()
+        await caller.ended()
+
+    assert acts
+
+
 async def test_the_newest_socket_wins(database: str, tmp_path: Path) -> None:
     """Telnyx connects again, and comes out at another replica: the old one must not go on talking to nobody."""
     async with two_nodes(database, tmp_path) as (hooks, audio):
@@ -106,12 +197,22 @@ async def test_the_newest_socket_wins(database: str, tmp_path: Path) -> None:
     assert ("us", "another server carries this call now") == (closed.by, closed.reason)
 
 
+async def test_who_takes_a_dead_ones_place_has_its_calls_at_once() -> None:
+    """A worker is replaced within a second; until its leases are over nobody would act for its callers."""
+    clock, log = ManualClock(), MemoryCallLog()
+    log.shared = True
+    before, after, other = (Leases(log, clock, name) for name in ("worker-1", "worker-1", "worker-2"))
+    await before.claim(SESSION)
+
+    assert [False, True] == [await other.claim(SESSION), await after.claim(SESSION)]
+
+
 async def test_alone_every_call_is_ours() -> None:
     """A log of one process has no other nodes, and no lease costs it a write."""
     log = MemoryCallLog()
     ours = Leases(log, ManualClock())
     claimed = await ours.claim(SESSION)
-    await ours.keep(lambda _: None, lambda _: None)  # returns: nothing is to be prolonged
+    await ours.keep(lambda _, __: None, lambda _: None)  # returns: nothing is to be prolonged
 
     assert claimed
     assert [] == await log.orphans(10**15)
@@ -133,7 +234,7 @@ async def test_a_log_that_fails_loses_no_lease(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(log, "renew", flaky)
     async with asyncio.TaskGroup() as tasks:
-        keeping = tasks.create_task(ours.keep(told.append, lambda _: None))
+        keeping = tasks.create_task(ours.keep(lambda held, _: told.append(held), lambda _: None))
         await clock.advance(2 * leases.RENEW_EVERY_MS)
         keeping.cancel()
 

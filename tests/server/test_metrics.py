@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import httpx2
@@ -9,6 +10,7 @@ import pytest
 
 from callpath.server.builtin import BUILTIN
 from callpath.server.metrics import Metrics
+from callpath.server.workers import Worker
 from callpath.timeline import (
     CallStuck,
     CommandAnswered,
@@ -84,6 +86,32 @@ def test_frames_are_counted_by_their_growth() -> None:
     assert 'callpath_frames_total{direction="in"} 1010.0' in lines
     assert 'callpath_frames_total{direction="out"} 20.0' in lines
     assert 'callpath_frame_troubles_total{what="lost"} 2.0' in lines
+
+
+async def test_any_worker_tells_the_page_of_all(tmp_path: Path) -> None:
+    """Prometheus reaches one of them, by chance; each metric stands in one place, as its format demands, and a worker
+    that is away is named."""
+    one, two = (Metrics(Worker(number=number, of=3, node="n", folder=str(tmp_path), orders=-1)) for number in (1, 2))
+    one.refused("webhook", "unsigned")
+    two.refused("webhook", "unsigned")
+    two.refused("upgrade", "no_token")
+    async with asyncio.TaskGroup() as tasks:
+        telling = tasks.create_task(two.tell_workers())
+        while not (tmp_path / "2").exists():
+            await asyncio.sleep(0)
+        page = (await one.of_all_workers()).decode()
+        telling.cancel()
+    titles = [line for line in page.splitlines() if line.startswith("# TYPE")]
+
+    assert [
+        'callpath_refused_total{reason="unsigned",what="webhook",worker="1"} 1.0',
+        'callpath_refused_total{reason="unsigned",what="webhook",worker="2"} 1.0',
+        'callpath_refused_total{reason="no_token",what="upgrade",worker="2"} 1.0',
+    ] == [line for line in page.splitlines() if line.startswith("callpath_refused_total")]
+    assert [f'callpath_worker_up{{worker="{n}"}} {up}' for n, up in ((1, 1.0), (2, 1.0), (3, 0.0))] == [
+        line for line in page.splitlines() if line.startswith("callpath_worker_up")
+    ]
+    assert sorted(set(titles)) == sorted(titles)
 
 
 @pytest.mark.e2e

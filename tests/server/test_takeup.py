@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from callpath.cli.dashboard import phone_server
 from callpath.clock import SystemClock
+from callpath.config import Settings
 from callpath.control import CommandReply
 from callpath.errors import StoreError
 from callpath.server.builtin import BUILTIN
@@ -244,3 +246,23 @@ async def test_a_start_without_calls_asks_nothing(tmp_path: Path) -> None:
 
 def _is_event(what: Any, event_type: str) -> bool:
     return isinstance(what, WebhookReceived) and what.event_type == event_type
+
+
+async def test_the_browser_phone_takes_no_real_call_for_its_own(tmp_path: Path) -> None:
+    """Its server shares the call log, and asks a stand-in that knows of no other call: "not found" would be the end of
+    everybody who is on the line."""
+    async with serving(BUILTIN["tone"](), tmp_path) as served:
+        caller = await served.telnyx.call()
+        await caller.heard_for(100)
+        settings = Settings(public_url="https://calls.example.com", data_dir=tmp_path)
+        async with Simulator() as stand_in, phone_server(BUILTIN["tone"](), settings)(stand_in, "PCMU") as webhook_url:
+            stand_in.webhook_url = webhook_url
+            phone = await stand_in.call()
+            await phone.heard_for(300)
+            await phone.hangup()
+            await phone.ended()
+        await caller.heard_for(20 * caller.stream.packets_played + 100)
+        entries = await served.timeline(caller.call.leg.call_session_id)
+        await caller.hangup()
+
+    assert [] == [entry.what for entry in entries if isinstance(entry.what, CallChecked)]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from callpath.server.app import create_asgi
 from callpath.server.builtin import BUILTIN
 from callpath.server.runner import CallRunner
 from callpath.server.webhooks import BODY_BYTES_MAX
+from callpath.simulator.options import CarrierOptions
+from callpath.store import sqlite
 from callpath.store.port import CallQuery
 from callpath.timeline import CommandSent, Entry, WebhookReceived
 from callpath.wire.ids import SessionId
@@ -213,6 +216,30 @@ async def test_what_cannot_be_stored_is_not_acknowledged(tmp_path: Path, monkeyp
         answer = await it.post(hangup())
 
     assert answer.status_code == 503
+
+
+async def test_a_locked_file_is_told_before_telnyx_has_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backup that holds the file: 503 to the event that waits and to the one behind it, and nothing of either is kept;
+    sent again they are new."""
+    patience_s = CarrierOptions().webhook_ms_max / 1000
+
+    assert 2 * sqlite.LOCK_WAIT_S < patience_s
+
+    monkeypatch.setattr(sqlite, "LOCK_WAIT_S", 0.05)
+    async with server(tmp_path) as it:
+        with closing(sqlite3.connect(tmp_path / "callpath.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            during = await asyncio.gather(*(it.post(hangup(name)) for name in ("e1", "e2", "e1")))
+            kept = await it.runner.log.read(SESSION)
+        after = [await it.post(hangup(name)) for name in ("e1", "e2")]
+        keys = [entry.key for entry in await it.runner.log.read(SESSION)]
+
+    assert [503] * 3 == [answer.status_code for answer in during]
+    assert [] == kept
+    assert ["ok", "ok"] == [answer.json()["result"] for answer in after]
+    assert ["webhook:e1", "webhook:e2"] == keys
 
 
 async def test_get_is_not_an_event(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.soak import calls, fuzz, sockets, traffic
+from tests.soak import calls, fuzz, nodes, sockets, traffic
 from tests.soak.figures import Figure
 
 JOBS = max(1, (os.cpu_count() or 1))
@@ -26,6 +26,10 @@ async def _kills(folder: Path, short: bool) -> Sequence[Figure]:
 
 async def _rolling(folder: Path, short: bool) -> Sequence[Figure]:
     return await traffic.rolling_on_a_postgres_of_its_own(folder, *((2, 100) if short else (40, 100)))
+
+
+async def _rolling_calls(folder: Path, short: bool) -> Sequence[Figure]:
+    return await nodes.rolling_calls(folder, *((1, 3, 0) if short else (20, 20, 4)))
 
 
 async def _signatures(_folder: Path, short: bool) -> Sequence[Figure]:
@@ -70,6 +74,7 @@ MEASURES: dict[str, Measure] = {
     "webhooks": _webhooks,
     "kills": _kills,
     "rolling": _rolling,
+    "rolling_calls": _rolling_calls,
     "signatures": _signatures,
     "frames": _frames,
     "fuzzed_webhooks": _fuzzed_webhooks,

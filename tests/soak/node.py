@@ -1,4 +1,4 @@
-"""`callpath serve` as a process that can be killed, and a sender of signed webhooks."""
+"""`callpath serve` as a process that can be killed, a balancer in front of several, and a sender of signed webhooks."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
 from callpath.wire.signature import PrivateKey, public_key_text, sign
 from tests.soak.figures import now_s
 
+ROOT = Path(__file__).parents[2]
 KEY = PrivateKey.from_private_bytes(bytes(range(32)))
 API_KEY = "KEY0123456789ABCDEF-soak"
 SECRET = "the-audio-tokens-of-the-soak"
@@ -114,6 +116,24 @@ class Node:
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
             await self._process.wait()
+
+
+@contextmanager
+def balanced(folder: Path, front: int, *ports: int) -> Iterator[None]:
+    """The nginx of deploy/, in front of `ports`, in the order of dice."""
+    servers = " ".join(f"server 127.0.0.1:{port};" for port in ports)
+    conf = (ROOT / "deploy" / "nginx.conf").read_text()
+    conf = conf.replace("server callpath:8000;", f"random; {servers}").replace(
+        "listen 8080;", f"listen 127.0.0.1:{front};"
+    )
+    conf = conf.replace(
+        "http {", f"http {{ access_log off; client_body_temp_path {folder}; proxy_temp_path {folder};", 1
+    )
+    place = folder / "nginx.conf"
+    place.write_text(f"daemon off; pid {folder}/pid; error_log {folder}/error.log;\n{conf}")
+    with subprocess.Popen(["nginx", "-p", str(folder), "-c", str(place)]) as process:
+        yield
+        process.terminate()
 
 
 class Sender:

@@ -6,16 +6,18 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, create_engine, event, text
 
+from callpath.clock import SystemClock
 from callpath.errors import ConfigError, StoreError
 from callpath.store import sql, sqlite
 from callpath.store.port import CallQuery, Refusal
@@ -103,6 +105,74 @@ async def test_two_writers_lose_nothing(url: str) -> None:
 
         assert stored == [True] * 80
         assert sorted(await texts(old)) == sorted(str(number) for number in [*range(40), *range(40)])
+
+
+@asynccontextmanager
+async def watched(log: SqlCallLog) -> AsyncIterator[Callable[[], Awaitable[SessionId | None]]]:
+    """What `log` is told that others wrote, one by one."""
+    told: asyncio.Queue[SessionId | None] = asyncio.Queue()
+
+    async def watch() -> None:
+        async for session in log.watch(SystemClock()):
+            told.put_nowait(session)
+
+    async with asyncio.TaskGroup() as tasks, asyncio.timeout(20):
+        watching = tasks.create_task(watch())
+        assert await told.get() is None  # from here on nothing is missed
+        yield told.get
+        watching.cancel()
+
+
+async def test_workers_are_told_what_others_wrote(url: str) -> None:
+    """A webhook at one worker, the call's audio at another; and nobody is woken by what he wrote himself."""
+    async with (
+        open_call_log(url, shared=True) as ours,
+        open_call_log(url, shared=True) as theirs,
+        watched(ours) as told,
+    ):
+        await ours.append(entry(Noted(text="1"), "ours"))
+        await theirs.append(entry(Noted(text="2"), "theirs"))
+        first = await told()
+        await ours.append(entry(Noted(text="3"), "both"))
+        await theirs.append(entry(Noted(text="4"), "both"))
+        await theirs.append(entry(Noted(text="5"), "last"))
+
+        assert "theirs" == first
+        assert ["both", "last"] == sorted({str(await told()), str(await told())})
+
+
+async def test_numbers_that_were_not_committed_belong_to_nobody(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are given again, to another worker; taken for ours, its entries would be passed over."""
+    async with (
+        open_call_log(url, shared=True) as ours,
+        open_call_log(url, shared=True) as theirs,
+        watched(ours) as told,
+    ):
+        await ours.append(entry(Noted(text="1"), "ours"))
+        with monkeypatch.context() as patch:
+            patch.setattr(ours._engine.dialect, "do_commit", Mock(side_effect=sqlite3.OperationalError("full")))
+            with pytest.raises(StoreError, match="full"):
+                await ours.append(entry(Noted(text="2"), "ours"))
+        await theirs.append(entry(Noted(text="3"), "theirs"))
+
+        assert "theirs" == await told()
+
+
+async def test_forgetting_the_latest_call_hides_no_later_one(url: str) -> None:
+    """Its numbers are given again: whoever asked only for greater ones would miss the next call."""
+    async with (
+        open_call_log(url, shared=True) as ours,
+        open_call_log(url, shared=True) as theirs,
+        watched(ours) as told,
+    ):
+        await theirs.append(entry(Noted(text="1"), "forgotten"))
+        seen = [await told()]
+        await theirs.forget(SessionId("forgotten"))
+        seen.append(await told())
+        await theirs.append(entry(Noted(text="2"), "next"))
+        seen.append(await told())
+
+        assert ["forgotten", None, "next"] == seen
 
 
 def open_and_append(url: str) -> subprocess.Popen[bytes]:

@@ -100,7 +100,7 @@ def phone_server(app: App, settings: Settings) -> Callable[[Simulator, PhoneCode
                 stream_with_answer=False,
                 record=not app.raw,
             )
-            asgi: Any = create_asgi(app, own)
+            asgi: Any = create_asgi(app, own, takes_up=False)
             server = QuietServer(
                 uvicorn.Config(
                     asgi,

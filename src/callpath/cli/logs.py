@@ -29,6 +29,7 @@ def set_up_logging(log_format: str, secrets: Iterable[str] = ()) -> None:
         sys.stdout.reconfigure(errors="backslashreplace")  # no character may end a call because it cannot be printed
     as_text = log_format == "text" or (log_format == "auto" and sys.stdout.isatty())
     processors: list[Any] = [
+        structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]

@@ -8,6 +8,7 @@ import gc
 import os
 import socket
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import typer
@@ -15,9 +16,12 @@ import typer
 from callpath.cli.environment import clear_errors, load_settings, named_values
 
 if TYPE_CHECKING:
+    from callpath.config import Settings
+    from callpath.dashboard.app import Dashboard
     from callpath.doctor.verdict import Diagnosis
     from callpath.server.examiner import Verdict
     from callpath.server.handler import App
+    from callpath.server.workers import Worker
 
 SWITCH_S = 0.0005
 """How long a thread of ours (the call log's) may keep the interpreter from the one that carries audio; Python's 5 ms
@@ -28,6 +32,9 @@ M_ARENA_MAX, HEAPS_MAX = -8, 2
 FILES = 65_536
 """Open files that are asked for at start."""
 
+BALANCED = sys.platform.startswith("linux")
+"""Whether the kernel deals connections out to all sockets of one port."""
+
 KEEP_ALIVE_S = 95
 """Longer than any proxy's idle time (Heroku 90 s, Railway 60 s), so that it never closes under a proxy's request."""
 
@@ -37,92 +44,163 @@ def serve(
     host: str | None = typer.Option(None, help="Address to listen on (HOST)."),
     port: str | None = typer.Option(None, help="Port to listen on (PORT)."),
     public_url: str | None = typer.Option(None, help="Where the world reaches this server (PUBLIC_URL)."),
+    workers: str | None = typer.Option(None, help="Processes that share the port (CALLPATH_WORKERS)."),
     setup: bool = typer.Option(False, "--setup", help="Start without keys: dashboard and browser phone only."),
+    as_worker: str | None = typer.Option(None, hidden=True),
 ) -> None:
     """Run the call server: webhook, audio WebSocket, Call Control, and the dashboard."""
-    flags = {"HOST": host or ("127.0.0.1" if setup else None), "PORT": port, "PUBLIC_URL": public_url}
+    flags = {
+        "HOST": host or ("127.0.0.1" if setup else None),
+        "PORT": port,
+        "PUBLIC_URL": public_url,
+        "CALLPATH_WORKERS": workers,
+    }
     with clear_errors():
         settings, _ = load_settings(flags)
+        if settings.workers > 1 and as_worker is None:
+            given = [handler, *(["--setup"] if setup else []), *(["--public-url", public_url] if public_url else [])]
+            code = _supervise(settings, given)
+        else:
+            from callpath.server.workers import parse_worker
 
-        from urllib.parse import urlsplit
+            code = _serve(handler, settings, flags, setup=setup, worker=parse_worker(as_worker) if as_worker else None)
+    if code:
+        raise typer.Exit(code)
 
-        import structlog
-        import uvicorn
 
-        from callpath.call.address import audio_url, webhook_url
-        from callpath.cli.logs import set_up_logging
-        from callpath.clock import SystemClock
-        from callpath.config import is_loopback
-        from callpath.server.app import create_asgi
-        from callpath.server.drain import GRACE_S, DrainingServer, stop_warning
-        from callpath.server.guard import GuardedHttp
-        from callpath.server.socket import MediaSockets
-        from callpath.wire.ids import SessionId
-        from callpath.wire.media import FRAME_BYTES_MAX
+def _supervise(settings: Settings, given: list[str]) -> int:
+    """Run the parent of several workers, each this command over again; returns the exit code."""
+    if sys.platform == "win32":
+        from callpath.errors import ConfigError
 
-        sys.setswitchinterval(SWITCH_S)
-        _raise_file_limit()
-        app = load_app(handler)
-        serving: list[uvicorn.Server] = []
-        extra = None
-        if settings.dashboard:
-            from callpath.cli.dashboard import open_dashboard, settings_for_setup
+        hint = "Leave it out here, or start several servers on one Postgres behind a balancer"
+        raise ConfigError("CALLPATH_WORKERS", "asks for several workers, which Windows cannot have", hint)
 
-            extra = open_dashboard(
-                app,
-                settings,
-                settings_now=lambda: load_settings(flags)[0],
-                values_now=lambda: named_values(flags),
-                stopping=lambda: any(server.should_exit for server in serving),
+    import structlog
+
+    from callpath.cli.logs import set_up_logging
+    from callpath.clock import SystemClock
+    from callpath.server.workers import Supervisor, written
+
+    with _listen(settings.host, settings.port) as listener:
+        port = listener.getsockname()[1]
+        with _keep_port(settings.host, port, listener) if BALANCED else listener:
+            set_up_logging(settings.log_format, _secrets(settings))
+            structlog.get_logger("callpath").info(
+                f"{settings.workers} workers are started on {settings.host}:{port}", event_name="server.workers"
             )
-            if setup:
-                settings = settings_for_setup(settings, settings.port)
-        asgi = create_asgi(app, settings, examine=_examine, extra=extra)
-        asyncio.run(_open_once(settings.log_url()))
-        listener = _listen(settings.host, settings.port)
-        set_up_logging(settings.log_format, (settings.telnyx_api_key, settings.secret, settings.dashboard_token))
-        logger = structlog.get_logger("callpath")
-        where = f"{settings.host}:{listener.getsockname()[1]}"
-        logger.info(f"callpath serves {app.name} on {where}", event_name="server.starting")
-        webhook = webhook_url(settings.public_url)
-        logger.info(f"Webhook URL, for the Call Control application: {webhook}", event_name="server.webhook_url")
-        audio = audio_url(settings.public_url, SessionId("SESSION")).replace("SESSION", "{call_session_id}")
-        logger.info(f"Audio URL, which Telnyx is sent for each call: {audio}", event_name="server.audio_url")
-        if settings.token_in == "off" and not is_loopback(urlsplit(settings.public_url).hostname or ""):
-            logger.warning(
-                "CALLPATH_TOKEN_IN=off: whoever learns a call's id can open its audio", event_name="server.no_tokens"
+            command = [sys.executable, "-P", "-m", "callpath", "serve", *given]  # -P: what lies here is not the library
+            command += ["--host", settings.host, "--port", str(port), "--workers", str(settings.workers)]
+            supervisor = Supervisor(
+                settings.workers,
+                lambda worker: [*command, "--as-worker", written(worker)],
+                clock=SystemClock(),
+                listener=None if BALANCED else listener,
             )
-        warning = stop_warning(named_values(), settings.drain_seconds)
-        if warning:
-            logger.warning(warning, event_name="server.stops_too_soon")
-        config = uvicorn.Config(
-            asgi,
-            http=GuardedHttp,
-            ws=MediaSockets,
-            ws_max_size=FRAME_BYTES_MAX,
-            ws_per_message_deflate=False,
-            ws_ping_interval=20.0,
-            ws_ping_timeout=20.0,
-            timeout_keep_alive=KEEP_ALIVE_S,
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            timeout_graceful_shutdown=GRACE_S,
+            return asyncio.run(supervisor.run())
+
+
+def _serve(
+    handler: str, settings: Settings, flags: Mapping[str, str | None], *, setup: bool, worker: Worker | None
+) -> int:
+    """Run one server process; returns its exit code."""
+    import structlog
+    import uvicorn
+
+    from callpath.cli.logs import set_up_logging
+    from callpath.clock import SystemClock
+    from callpath.server.app import create_asgi
+    from callpath.server.drain import GRACE_S, DrainingServer
+    from callpath.server.guard import GuardedHttp
+    from callpath.server.socket import MediaSockets
+    from callpath.wire.media import FRAME_BYTES_MAX
+
+    sys.setswitchinterval(SWITCH_S)
+    _raise_file_limit()
+    app = load_app(handler)
+    serving: list[uvicorn.Server] = []
+    extra = None
+    if settings.dashboard:
+        from callpath.cli.dashboard import open_dashboard, settings_for_setup
+
+        extra = open_dashboard(
+            app,
+            settings,
+            settings_now=lambda: load_settings(flags)[0],
+            values_now=lambda: named_values(flags),
+            stopping=lambda: any(server.should_exit for server in serving),
         )
-        server = DrainingServer(
-            config,
-            lambda: getattr(asgi.state, "runner", None),
-            clock=SystemClock(),
-            drain_s=settings.drain_seconds,
+        if setup:
+            settings = settings_for_setup(settings, settings.port)
+    asgi = create_asgi(app, settings, examine=_examine, extra=extra, worker=worker)
+    asyncio.run(_open_once(settings.log_url()))
+    if worker is not None and worker.listener is not None:
+        listener = socket.socket(fileno=worker.listener)
+    else:
+        listener = _listen(settings.host, settings.port, beside_others=worker is not None)
+    set_up_logging(settings.log_format, _secrets(settings))
+    if worker is not None:
+        structlog.contextvars.bind_contextvars(worker=worker.number)
+    if worker is None or worker.number == 1:
+        _say_where(app.name, settings, listener.getsockname()[1], extra)
+    config = uvicorn.Config(
+        asgi,
+        http=GuardedHttp,
+        ws=MediaSockets,
+        ws_max_size=FRAME_BYTES_MAX,
+        ws_per_message_deflate=False,
+        ws_ping_interval=20.0,
+        ws_ping_timeout=20.0,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    server = DrainingServer(
+        config,
+        lambda: getattr(asgi.state, "runner", None),
+        clock=SystemClock(),
+        drain_s=settings.drain_seconds,
+        orders=socket.socket(fileno=worker.orders) if worker is not None else None,
+    )
+    serving.append(server)
+    _settle_memory()
+    with listener:
+        server.run(sockets=[listener])
+    return server.exit_code
+
+
+def _say_where(name: str, settings: Settings, port: int, dashboard: Dashboard | None) -> None:
+    """What is to be entered in the portal, and what is to be mended before the first call."""
+    from urllib.parse import urlsplit
+
+    import structlog
+
+    from callpath.call.address import audio_url, webhook_url
+    from callpath.config import is_loopback
+    from callpath.server.drain import stop_warning
+    from callpath.wire.ids import SessionId
+
+    logger = structlog.get_logger("callpath")
+    logger.info(f"callpath serves {name} on {settings.host}:{port}", event_name="server.starting")
+    webhook = webhook_url(settings.public_url)
+    logger.info(f"Webhook URL, for the Call Control application: {webhook}", event_name="server.webhook_url")
+    audio = audio_url(settings.public_url, SessionId("SESSION")).replace("SESSION", "{call_session_id}")
+    logger.info(f"Audio URL, which Telnyx is sent for each call: {audio}", event_name="server.audio_url")
+    if settings.token_in == "off" and not is_loopback(urlsplit(settings.public_url).hostname or ""):
+        logger.warning(
+            "CALLPATH_TOKEN_IN=off: whoever learns a call's id can open its audio", event_name="server.no_tokens"
         )
-        serving.append(server)
-        _settle_memory()
-        if extra is not None:
-            logger.info(f"Dashboard: {extra.address(listener.getsockname()[1])}", event_name="server.dashboard_url")
-        with listener:
-            server.run(sockets=[listener])
-        if server.exit_code:
-            raise typer.Exit(server.exit_code)
+    warning = stop_warning(named_values(), settings.drain_seconds)
+    if warning:
+        logger.warning(warning, event_name="server.stops_too_soon")
+    if dashboard is not None:
+        logger.info(f"Dashboard: {dashboard.address(port)}", event_name="server.dashboard_url")
+
+
+def _secrets(settings: Settings) -> tuple[str, ...]:
+    return settings.telnyx_api_key, settings.secret, settings.dashboard_token
 
 
 def _settle_memory() -> None:
@@ -217,19 +295,28 @@ def _verdict(diagnosis: Diagnosis) -> Verdict:
     )
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """Raises ConfigError when the address cannot be had."""
+def _listen(host: str, port: int, *, beside_others: bool = False) -> socket.socket:
+    """`beside_others`: other workers listen on the same port. Raises ConfigError when the address cannot be had."""
     from callpath.errors import ConfigError
 
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        return socket.create_server((host, port), family=family, backlog=2048, reuse_port=beside_others)
     except OSError as error:
         raise ConfigError(
             "PORT" if host in ("0.0.0.0", "::") else "HOST and PORT",  # noqa: S104 (asked about, not bound to)
             f"{host}:{port} cannot be listened on: {os.strerror(error.errno or 0)}",
             "Is another server running? Choose another port, for example PORT=8001",
         ) from None
+
+
+def _keep_port(host: str, port: int, listener: socket.socket) -> socket.socket:
+    """A socket that holds the port for the workers and takes no connections itself, in the place of `listener`."""
+    kept = socket.socket(listener.family, socket.SOCK_STREAM)
+    listener.close()
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    kept.bind((host, port))
+    return kept
 
 
 def load_app(name: str) -> App:

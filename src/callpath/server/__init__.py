@@ -12,6 +12,7 @@ runner    all live calls: what comes from outside finds its call
 live      one of them, an actor: folds its timeline, sends what follows, runs the handler
 guard     its patience with slow and silent connections
 drain     the web server that lets calls finish before it stops
+workers   several such processes on one machine, and the parent that starts them
 leases    which calls this node acts for, where several share one call log
 takeup    after a start, the calls that were up before it
 retention forgets calls and recordings, by age or on request

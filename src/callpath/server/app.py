@@ -40,6 +40,7 @@ from callpath.server.runner import CallRunner
 from callpath.server.takeup import fetch_missed, take_up_call, take_up_calls
 from callpath.server.tokens import CallTokens
 from callpath.server.webhooks import WebhookEndpoint
+from callpath.server.workers import Worker
 from callpath.store.port import CallLog, Refusal
 from callpath.store.sql import open_call_log
 from callpath.wire.document import Json
@@ -64,9 +65,12 @@ def create_asgi(
     *,
     examine: Examine | None = None,
     extra: Extra | None = None,
+    worker: Worker | None = None,
+    takes_up: bool = True,
 ) -> Starlette:
     """The ASGI application of a call server, with the routes of `extra` besides its own. `examine` tries the URL of a
-    stream that did not come; None: nobody does.
+    stream that did not come; None: nobody does. `worker`: which of several this process is. `takes_up`: calls that another
+    process left behind; not where Telnyx is a stand-in, which knows nothing of them.
 
     Raises ConfigError when something is missing without which no call could work.
     """
@@ -83,12 +87,12 @@ def create_asgi(
     _check_play_codec(settings)
     clock = clock or SystemClock()
     patience = stream_patience(settings)
-    metrics = Metrics()
+    metrics = Metrics(worker)
 
     @asynccontextmanager
     async def lifespan(asgi: Starlette) -> AsyncIterator[None]:
         async with (
-            open_call_log(settings.log_url()) as log,
+            open_call_log(settings.log_url(), shared=settings.workers > 1) as log,
             Control(api_base=settings.telnyx_api_base, api_key=settings.telnyx_api_key, clock=clock) as control,
         ):
             runner = CallRunner(
@@ -107,6 +111,7 @@ def create_asgi(
                 patience=patience,
                 examiner=Examiner(examine, clock) if examine is not None and settings.probe_missing else None,
                 metrics=metrics,
+                node=worker.node if worker is not None else None,
             )
             asgi.state.runner = runner
             asgi.state.webhooks = WebhookEndpoint(runner=runner, log=log, key=public_key, clock=clock)
@@ -114,10 +119,14 @@ def create_asgi(
             asgi.state.audio = AudioEndpoint(runner=runner, probe=probe, clock=clock)
             if extra is not None:
                 extra.attach(log, runner.receive_webhook)
-            runner.take_up = partial(take_up_call, runner, then=settings.after_restart)
-            runner.fetch_missed = partial(fetch_missed, runner)
+            if takes_up:
+                runner.take_up = partial(take_up_call, runner, then=settings.after_restart)
+                runner.fetch_missed = partial(fetch_missed, runner)
             async with runner.running():
-                runner.spawn(take_up_calls(runner, settings.after_restart), name="take up calls")
+                if takes_up:
+                    runner.spawn(take_up_calls(runner, settings.after_restart), name="take up calls")
+                if worker is not None:
+                    runner.spawn(metrics.tell_workers(), name="tell other workers")
                 if settings.keep_days:
                     runner.spawn(forget_by_age(log, settings.data_dir, settings.keep_days, clock), name="forget by age")
                 yield
@@ -127,7 +136,7 @@ def create_asgi(
         return await endpoint(request)
 
     async def tell_metrics(_request: Request) -> Response:
-        return Response(metrics.text(), media_type=CONTENT_TYPE)
+        return Response(await metrics.of_all_workers(), media_type=CONTENT_TYPE)
 
     asgi = Starlette(
         lifespan=lifespan,

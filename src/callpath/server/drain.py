@@ -5,6 +5,8 @@ uvicorn closes every socket 100 ms after SIGTERM, and then dies of the signal it
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from collections.abc import Callable, Mapping
 from types import FrameType
 
@@ -13,6 +15,7 @@ import uvicorn
 
 from callpath.clock import Clock
 from callpath.server.runner import CallRunner
+from callpath.server.workers import READY
 
 GRACE_S = 5
 """After the drain: how long requests may take that are under way, and timelines to be stored."""
@@ -56,21 +59,41 @@ def stop_warning(environment: Mapping[str, str], drain_s: int) -> str | None:
 
 
 class DrainingServer(uvicorn.Server):
-    """uvicorn that drains. `runner` gives the calls once they are there; `exit_code` is known when `run` has returned."""
+    """uvicorn that drains. `runner` gives the calls once they are there; `exit_code` is known when `run` has returned.
+
+    `orders` leads to the parent of several workers (`server.workers`): it counts the signals then, and one that comes here
+    by itself only drains.
+    """
 
     def __init__(
-        self, config: uvicorn.Config, runner: Callable[[], CallRunner | None], *, clock: Clock, drain_s: float
+        self,
+        config: uvicorn.Config,
+        runner: Callable[[], CallRunner | None],
+        *,
+        clock: Clock,
+        drain_s: float,
+        orders: socket.socket | None = None,
     ) -> None:
         super().__init__(config)
+        self._orders = orders
+        if orders is not None:
+            orders.setblocking(False)
         self.exit_code = 0
         self._runner = runner
         self._clock = clock
         self._drain_ms = 1000.0 * drain_s
         self._asked = False
+        self._ordered = 0
         self._until_ms: float | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 (uvicorn's signature)
         """A signal. Runs between any two instructions, so it only leaves a note for the next tick."""
+        if self._orders is not None:
+            self._asked = True
+        else:
+            self._stop(sig)
+
+    def _stop(self, sig: int) -> None:
         if not self._asked:
             self._asked = True
             return
@@ -78,8 +101,30 @@ class DrainingServer(uvicorn.Server):
         self.should_exit = True
         self.exit_code = 128 + sig
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._orders is not None:
+            with contextlib.suppress(OSError):  # the parent is gone: the first tick sees it
+                self._orders.send(READY)
+
+    def _follow_orders(self, orders: socket.socket) -> None:
+        with contextlib.suppress(BlockingIOError):
+            given = orders.recv(16)
+            for number in given:
+                self._ordered += 1
+                if self._ordered == 1:
+                    self._asked = True
+                else:
+                    self._stop(number)
+            if not given:
+                logger.error("The process above is gone: this worker stops, too", event_name="worker.alone")
+                self._orders = None
+                self._asked = True
+
     async def on_tick(self, counter: int) -> bool:
         """uvicorn asks ten times a second whether to stop."""
+        if self._orders is not None:
+            self._follow_orders(self._orders)
         if self._asked and not self.should_exit:
             self.should_exit = self._has_drained()
         return await super().on_tick(counter)

@@ -25,16 +25,24 @@ LEASE_MS = 15_000
 RENEW_EVERY_MS = 5_000.0
 """Two of three may be lost to a database that is busy."""
 
+LOOK_EVERY_MS = 1_000.0
+"""How often calls are looked for that nobody has. A caller whose call is left to another node hears it ring that long."""
+
+OFFER_MS = 2_500.0
+"""A call that no other node has taken within that time is refused by the one that could not."""
+
+NOBODY = ""
+
 logger = structlog.get_logger("callpath")
 
 
 class Leases:
-    """The leases of one node."""
+    """The leases of one node. `node` is its name where it takes the place of one that certainly is gone."""
 
-    def __init__(self, log: CallLog, clock: Clock) -> None:
+    def __init__(self, log: CallLog, clock: Clock, node: str | None = None) -> None:
         self._log = log
         self._clock = clock
-        self.node = secrets.token_hex(8)
+        self.node = node or secrets.token_hex(8)
 
     async def claim(self, session: SessionId, *, by_force: bool = False) -> bool:
         """Act for the call from now on. False: another node does. `by_force`: its audio socket is here.
@@ -46,6 +54,11 @@ class Leases:
         now = self._clock.now_unix_ms()
         return await self._log.claim(session, self.node, now, now + LEASE_MS, by_force=by_force)
 
+    async def offer(self, session: SessionId) -> None:
+        """Leave a call to whichever node sees first that nobody has it. Raises StoreError."""
+        now = self._clock.now_unix_ms()
+        await self._log.claim(session, NOBODY, now, now - 1)
+
     async def release(self, session: SessionId) -> None:
         """Nothing is left to do here; any node may act for the call."""
         if self._log.shared:
@@ -54,13 +67,17 @@ class Leases:
             except StoreError as error:  # it runs out by itself
                 logger.warning("Lease not released", event_name="lease.not_released", error=str(error))
 
-    async def keep(self, held: Callable[[set[SessionId]], None], orphaned: Callable[[SessionId], None]) -> None:
-        """Prolong our leases for ever, telling `held` which they are, and `orphaned` each call whose node died."""
+    async def keep(self, held: Callable[[set[SessionId], float], None], orphaned: Callable[[SessionId], None]) -> None:
+        """Prolong our leases for ever, telling `held` which they were at what time of the clock, and `orphaned` each call
+        that nobody has: its node died, or left it to another."""
+        renew_at_ms = self._clock.now_ms() + RENEW_EVERY_MS
         while self._log.shared:
-            await self._clock.sleep_ms(RENEW_EVERY_MS)
+            await self._clock.sleep_ms(min(LOOK_EVERY_MS, RENEW_EVERY_MS))
             now = self._clock.now_unix_ms()
             try:
-                held(await self._log.renew(self.node, now + LEASE_MS))
+                if (asked_at_ms := self._clock.now_ms()) >= renew_at_ms:
+                    held(await self._log.renew(self.node, now + LEASE_MS), asked_at_ms)
+                    renew_at_ms = self._clock.now_ms() + RENEW_EVERY_MS
                 for session in await self._log.orphans(now):
                     orphaned(session)
             except StoreError as error:

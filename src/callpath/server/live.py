@@ -23,7 +23,7 @@ from callpath.control import RETRY_MS_MAX, Retry
 from callpath.errors import CallpathError, ControlError, LocalProtocolError, RemoteProtocolError, StoreError
 from callpath.server.examiner import Examiner
 from callpath.server.handler import Call, CallFacts, Outlet
-from callpath.server.leases import LEASE_MS
+from callpath.server.leases import LEASE_MS, OFFER_MS
 from callpath.timeline import (
     WITNESSED,
     CallRefused,
@@ -114,7 +114,10 @@ class LiveCall:
         self._token = runner.tokens.of(session) if runner.tokens else None
         self.acts = False
         """Whether this node sends what the call needs, and watches over it; another may."""
+        self.acts_since_ms = 0.0
         self._claim_again_ms = 0.0
+        self._offered = False
+        """We cannot take it, and another node may; after a while we refuse it ourselves."""
         if timeline:
             self._number = timeline[-1].number
             self._learn(*timeline)
@@ -160,8 +163,14 @@ class LiveCall:
         if self._clock.now_ms() < self._claim_again_ms:
             return
         self._claim_again_ms = self._clock.now_ms() + LEASE_MS
+        runner, offer = self._runner, not self._offered and self._is_new and self._runner.log.shared
         try:
-            self.acts = await self._runner.leases.claim(self.session.session)
+            if offer and runner.refusing() is not None:
+                self._offered, self._claim_again_ms = True, self._clock.now_ms() + OFFER_MS
+                await runner.leases.offer(self.session.session)
+                return
+            self.acts = await runner.leases.claim(self.session.session)
+            self.acts_since_ms = self._clock.now_ms()
         except StoreError as error:
             logger.error("Call not claimed", event_name="lease.not_claimed", error=str(error), **self._ids())
             self._store_failed, self._claim_again_ms = True, 0.0
@@ -172,6 +181,12 @@ class LiveCall:
     async def take_over(self) -> None:
         """The call's audio socket opens here: from now on this node acts for the call. Raises StoreError."""
         self.acts = await self._runner.leases.claim(self.session.session, by_force=True)
+        self.acts_since_ms = self._clock.now_ms()
+
+    def taken_up(self) -> None:
+        """The lease is this node's now, whoever had it when we asked last."""
+        self._claim_again_ms = 0.0
+        self.wake()
 
     def lose(self) -> None:
         """Another node has the call's newest socket, or took us for dead."""
@@ -220,7 +235,7 @@ class LiveCall:
             self._cancel_handler()
 
     def _may_be_forgotten(self) -> bool:
-        return self._is_idle() and not self._pending and self._look_at_unix_ms is None
+        return self._is_idle() and not self._pending and self._look_at_unix_ms is None and not self._is_offered
 
     def _is_over(self) -> bool:
         if self._stopping:
@@ -252,11 +267,21 @@ class LiveCall:
         return self.acts and bool(self.session.commands) and not self.session.ended and not self.session.refused
 
     @property
+    def _is_new(self) -> bool:
+        """It rings, and nobody has done anything about it."""
+        return not (self.session.leg is None or self.session.commands or self.session.refused or self.session.ended)
+
+    @property
+    def _is_offered(self) -> bool:
+        return self._offered and not self.acts and self._is_new
+
+    @property
     def is_busy(self) -> bool:
         """Somebody talks, or is about to. What only waits for its last webhook does not count for long: during a deploy
         that one may go to the new server."""
-        if not self.is_taken:
-            return bool(self._pending) or self.stream is not None
+        being_refused = self.acts and self.session.refused and not self.session.ended  # the next step may be due
+        if not self.is_taken and not being_refused:
+            return bool(self._pending) or self.stream is not None or self._is_offered
         quiet_ms = self._clock.now_unix_ms() - (self.session.last_unix_ms or 0)
         return not self._is_idle() or quiet_ms < ENDING_MS
 

@@ -1,15 +1,22 @@
 """What /metrics tells, in Prometheus' text format. Nearly all of it is counted from the entries of the timelines.
 
-Every label has few values, none of them chosen by strangers: no ids, numbers or paths.
+Every label has few values, none of them chosen by strangers: no ids, numbers or paths. Of several workers any tells the
+page of all, each line with the number of its worker: a sum would fall when one of them is replaced, which Prometheus takes
+for a start from nought, and so counts everything twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.registry import Collector
 
+from callpath.server.workers import Worker
 from callpath.timeline import (
     CallRefused,
     CallStuck,
@@ -47,10 +54,15 @@ TROUBLES = (
 """What MediaCounted counts beside whole frames."""
 
 
+WORKER_S_MAX = 1.0
+"""How long another worker may take to tell its page. Prometheus asks again; a page that came too late helps nobody."""
+
+
 class Metrics:
     """One server's. Its registry is its own, so that two servers in one process do not meet."""
 
-    def __init__(self) -> None:
+    def __init__(self, worker: Worker | None = None) -> None:
+        self._worker = worker
         registry = self.registry = CollectorRegistry()
         self._entries = Counter("callpath_timeline_entries", "Entries of timelines", ["kind"], registry=registry)
         self._commands = Counter(
@@ -148,5 +160,72 @@ class Metrics:
                 self._troubles.labels(name).inc(grown)
 
     def text(self) -> bytes:
-        """The page."""
-        return generate_latest(self.registry)
+        """The page of this process."""
+        return generate_latest(self.registry if self._worker is None else _OfWorker(self.registry, self._worker))
+
+    async def tell_workers(self) -> None:
+        """Answer the other workers, for ever."""
+        assert self._worker is not None
+
+        async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(self.text())
+            with contextlib.suppress(OSError):
+                await writer.drain()
+            writer.close()
+
+        server = await asyncio.start_unix_server(answer, self._worker.page_path(self._worker.number))
+        async with server:
+            await server.serve_forever()
+
+    async def of_all_workers(self) -> bytes:
+        """The page of all workers; where there is one, its own."""
+        worker = self._worker
+        if worker is None:
+            return self.text()
+        others = [number for number in range(1, worker.of + 1) if number != worker.number]
+        pages = dict(zip(others, await asyncio.gather(*(_page(worker.page_path(one)) for one in others)), strict=True))
+        up = "".join(
+            f'callpath_worker_up{{worker="{number}"}} {float(bool(pages.get(number, True)))}\n'
+            for number in range(1, worker.of + 1)
+        )
+        return merged([self.text(), *pages.values(), WORKER_UP + up.encode()])
+
+
+class _OfWorker(Collector):
+    """A registry, each line with the number of its worker."""
+
+    def __init__(self, registry: CollectorRegistry, worker: Worker) -> None:
+        self._registry = registry
+        self._label = {"worker": str(worker.number)}
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in self._registry.collect():
+            metric.samples = [sample._replace(labels={**sample.labels, **self._label}) for sample in metric.samples]
+            yield metric
+
+
+async def _page(path: str) -> bytes:
+    """What a worker tells; nothing where there is none at this moment."""
+    try:
+        async with asyncio.timeout(WORKER_S_MAX):
+            reader, writer = await asyncio.open_unix_connection(path)
+            try:
+                return await reader.read()
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return b""
+
+
+HELP = b"# HELP "
+WORKER_UP = HELP + b"callpath_worker_up 1 where a worker tells its numbers\n# TYPE callpath_worker_up gauge\n"
+
+
+def merged(pages: Iterable[bytes]) -> bytes:
+    """Several pages as one: the format wants all lines of a metric in one place."""
+    blocks: dict[bytes, bytes] = {}
+    for page in pages:
+        for block in page.split(HELP)[1:]:
+            title, kind, lines = block.split(b"\n", 2)
+            blocks[title] = blocks.get(title, HELP + title + b"\n" + kind + b"\n") + lines
+    return b"".join(blocks.values())

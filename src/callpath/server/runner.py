@@ -92,6 +92,7 @@ class CallRunner:
         patience: Patience | None = None,
         examiner: Examiner | None = None,
         metrics: Metrics | None = None,
+        node: str | None = None,
     ) -> None:
         self.app = app
         self.log = log
@@ -110,7 +111,7 @@ class CallRunner:
         self.patience = patience or Patience()
         self.examiner = examiner
         self.metrics = metrics or Metrics()
-        self.leases = Leases(log, clock)
+        self.leases = Leases(log, clock, node)
         self.take_up: Callable[[SessionId], Coroutine[Any, Any, None]] | None = None
         """What is done with a call whose node died; see `takeup`."""
         self.fetch_missed: Callable[[SessionId], Coroutine[Any, Any, int]] | None = None
@@ -159,9 +160,9 @@ class CallRunner:
     async def _follow_nodes(self) -> None:
         await _guarded(self.leases.follow(self._changed), "follow other nodes")
 
-    def _held(self, sessions: set[SessionId]) -> None:
+    def _held(self, sessions: set[SessionId], at_ms: float) -> None:
         for session, call in self.calls.items():
-            if call.acts and session not in sessions:
+            if call.acts and call.acts_since_ms < at_ms and session not in sessions:
                 call.lose()
 
     def _orphaned(self, session: SessionId) -> None:

@@ -52,7 +52,9 @@ async def take_up_calls(runner: CallRunner, then: Literal["resume", "hangup"]) -
         return
     if not live:
         return
-    logger.warning(f"{len(live)} calls were up when the last process stopped", event_name="takeup.found")
+    logger.warning(
+        f"{len(live)} calls in the log are not over: those without a process go on", event_name="takeup.found"
+    )
     left = iter(live)
 
     async def work() -> None:
@@ -70,8 +72,12 @@ async def _seems_live(runner: CallRunner, session: SessionId) -> bool:
 
 
 async def take_up_call(runner: CallRunner, session: SessionId, then: Literal["resume", "hangup"]) -> None:
-    """Take up one call, unless a node that lives has it. Never raises."""
+    """Take up one call, unless a node that lives has it; one that only rings, unless no new call can be taken here. Never
+    raises."""
     try:
+        state = fold(session, await runner.log.read(session))
+        if runner.log.shared and not state.commands and runner.refusing() is not None:
+            return
         if await runner.leases.claim(session):
             await _take_up(runner, session, then)
     except StoreError as error:
@@ -89,8 +95,9 @@ async def _take_up(runner: CallRunner, session: SessionId, then: Literal["resume
         checked = await runner.ask_status(state.leg.call_control_id)
         found: list[What] = [checked]
         if checked.alive is not False:
-            found.append(CallTakenUp(fetched=fetched, detail=detail))
-            if then == "hangup":
+            rings = "" if state.commands else "it only rang, and no node had taken it"
+            found.append(CallTakenUp(fetched=fetched, detail=detail or rings))
+            if then == "hangup" and state.commands:
                 number = 1 + sum(1 for policy, _ in state.acted if policy == RESTART)
                 found.append(PolicyActed(policy=RESTART, number=number, step="hangup"))
         for what in found:
@@ -104,7 +111,7 @@ async def _take_up(runner: CallRunner, session: SessionId, then: Literal["resume
                 )
             )
     # Only now, with the whole picture, does the call act.
-    runner.live(session).wake()
+    runner.live(session).taken_up()
 
 
 async def fetch_missed(runner: CallRunner, session: SessionId) -> int:

@@ -84,12 +84,13 @@ class _Append:
 
 
 @asynccontextmanager
-async def open_call_log(url: str) -> AsyncIterator[SqlCallLog]:
-    """Open the log, creating and migrating it. On leaving, everything appended is on disk.
+async def open_call_log(url: str, *, shared: bool = False) -> AsyncIterator[SqlCallLog]:
+    """Open the log, creating and migrating it. On leaving, everything appended is on disk. `shared`: other processes
+    serve calls from the same file; Postgres always takes that for granted.
 
     Raises ConfigError for a URL that cannot be used and StoreError when the database cannot be opened.
     """
-    database = _database(url)
+    database = _database(url, shared=shared)
     try:
         try:
             await asyncio.to_thread(begin_upgrade, database)
@@ -469,7 +470,7 @@ def _fold_missing(database: Database) -> None:
             return  # a log that cannot be read is told by whoever reads it
         if not sessions:
             return
-        with database.engine.begin() as connection:
+        with database.engine.execution_options(patient=True).begin() as connection:
             database.prepare(connection, sessions)
             for session in sessions:
                 overviews.fold_anew(connection, session)
@@ -520,7 +521,7 @@ def _entry(row: Any) -> Entry:
     )
 
 
-def _database(url: str) -> Database:
+def _database(url: str, *, shared: bool = False) -> Database:
     example = "Right is, for example, sqlite:////data/callpath.db, postgresql://user:password@host/name, or nothing"
     try:
         location = make_url(url.replace("postgres://", "postgresql://", 1))  # as Heroku and others still write it
@@ -528,7 +529,7 @@ def _database(url: str) -> Database:
         raise ConfigError("DATABASE_URL", "is not a database URL", example) from None
     match location.drivername:
         case "sqlite":
-            return Sqlite(location)
+            return Sqlite(location, shared=shared)
         case "postgresql" | "postgresql+psycopg":
             return Postgres(location)
         case other:
