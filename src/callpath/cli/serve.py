@@ -80,7 +80,8 @@ def serve(
         asgi = create_asgi(app, settings, examine=_examine, extra=extra)
         asyncio.run(_open_once(settings.log_url()))
         listener = _listen(settings.host, settings.port)
-        set_up_logging(settings.log_format, (settings.telnyx_api_key, settings.secret, settings.dashboard_token))
+        secrets = (settings.telnyx_api_key, settings.secret, settings.dashboard_token, settings.metrics_token)
+        set_up_logging(settings.log_format, secrets)
         logger = structlog.get_logger("callpath")
         where = f"{settings.host}:{listener.getsockname()[1]}"
         logger.info(f"callpath serves {app.name} on {where}", event_name="server.starting")
@@ -104,6 +105,7 @@ def serve(
             ws_ping_interval=20.0,
             ws_ping_timeout=20.0,
             timeout_keep_alive=KEEP_ALIVE_S,
+            proxy_headers=False,  # whom to believe about a client's address is said by CALLPATH_CLIENT_ADDRESS
             access_log=False,
             log_config=None,
             server_header=False,

@@ -5,11 +5,14 @@ Every label has few values, none of them chosen by strangers: no ids, numbers or
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hmac
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
+from callpath.config import Settings, is_this_machine
 from callpath.timeline import (
     CallRefused,
     CallStuck,
@@ -150,3 +153,33 @@ class Metrics:
     def text(self) -> bytes:
         """The page."""
         return generate_latest(self.registry)
+
+
+@dataclass(frozen=True, slots=True)
+class NotForYou:
+    """Why somebody may not read the page."""
+
+    status: int
+    reason: str
+    detail: str
+
+
+class Readers:
+    """Who may read the page: whoever shows CALLPATH_METRICS_TOKEN, or the dashboard's, as `Authorization: Bearer`. Where
+    neither is set, this very machine, as long as it is not a public server."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._tokens = tuple(filter(None, (settings.metrics_token, settings.dashboard_token)))
+        self._public_url = settings.public_url
+
+    def refusal(self, headers: Mapping[str, str], client: str | None) -> NotForYou | None:
+        """None: he may."""
+        if self._tokens:
+            scheme, _, shown = headers.get("authorization", "").partition(" ")
+            given = shown.strip().encode() if scheme.lower() == "bearer" else b""
+            if any(hmac.compare_digest(given, token.encode()) for token in self._tokens):
+                return None
+            return NotForYou(401, "login", "show the token that CALLPATH_METRICS_TOKEN holds: Authorization: Bearer …")
+        if is_this_machine(self._public_url, headers, client):
+            return None
+        return NotForYou(403, "no_token_set", "to read this from elsewhere, set CALLPATH_METRICS_TOKEN and show it")

@@ -14,8 +14,8 @@ from starlette.responses import JSONResponse, Response
 
 from callpath.clock import Clock
 from callpath.errors import RemoteProtocolError, SignatureError, StoreError
+from callpath.server.guard import vouch
 from callpath.server.runner import CallRunner
-from callpath.store.port import CallLog, Refusal
 from callpath.wire.document import parse_json
 from callpath.wire.signature import PublicKey, verify
 from callpath.wire.webhook import Version1Webhook, read_webhook
@@ -32,9 +32,8 @@ BODY_S_MAX = 10.0
 class WebhookEndpoint:
     """The route. One instance per server."""
 
-    def __init__(self, *, runner: CallRunner, log: CallLog, key: PublicKey, clock: Clock) -> None:
+    def __init__(self, *, runner: CallRunner, key: PublicKey, clock: Clock) -> None:
         self._runner = runner
-        self._log = log
         self._key = key
         self._clock = clock
 
@@ -48,6 +47,7 @@ class WebhookEndpoint:
         try:
             body = await _read_body(request)
             verify(body, request.headers, self._key, self._clock.now_unix_ms() / 1000)
+            vouch(request)
             document = parse_json(body, "webhook")
             webhook = read_webhook(document)
             if isinstance(webhook, Version1Webhook):
@@ -70,20 +70,7 @@ class WebhookEndpoint:
 
     async def _refuse(self, request: Request, status: int, error: RemoteProtocolError) -> Response:
         client = request.client.host if request.client else None
-        logger.warning(
-            f"Webhook refused with {status}: {error}",
-            event_name="webhook.refused",
-            reason=error.reason,
-            client=client,
-        )
-        self._runner.metrics.refused("webhook", error.reason)
-        refusal = Refusal(
-            self._clock.now_unix_ms(), "webhook", error.reason, str(error)[:500], client, request.url.path
-        )
-        try:
-            await self._log.refuse(refusal)
-        except StoreError as failed:
-            logger.error("Refusal not stored", event_name="refusal.not_stored", error=str(failed))
+        await self._runner.limits.refused("webhook", error.reason, str(error), client, request.url.path)
         # The rest of a body that is too long in bytes or time is not waited for.
         headers = {"connection": "close"} if error.reason in ("too_large", "too_slow") else None
         return JSONResponse({"error": error.reason, "detail": str(error)}, status_code=status, headers=headers)
