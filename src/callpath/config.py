@@ -170,13 +170,13 @@ class Settings:
     dashboard_token: str = _setting(
         "CALLPATH_DASHBOARD_TOKEN",
         default="",
-        does="what a visitor of the dashboard must show; needed unless the public URL is this machine itself",
+        does="what a visitor of the dashboard must show; needed unless the server is for this machine only",
         secret=True,
     )
     metrics_token: str = _setting(
         "CALLPATH_METRICS_TOKEN",
         default="",
-        does="what a reader of /metrics must show (Authorization: Bearer); the dashboard's token opens it, too",
+        does="what a reader of /metrics must show (Authorization: Bearer); needed unless the public URL is this machine",
         secret=True,
     )
     client_address: str = _setting(

@@ -165,19 +165,19 @@ class NotForYou:
 
 
 class Readers:
-    """Who may read the page: whoever shows CALLPATH_METRICS_TOKEN, or the dashboard's, as `Authorization: Bearer`. Where
-    neither is set, this very machine, as long as it is not a public server."""
+    """Who may read the page: whoever shows CALLPATH_METRICS_TOKEN, as `Authorization: Bearer`. Where it is not set, this
+    very machine, as long as it is not a public server. The dashboard's token is not asked for here: whoever scrapes needs
+    no more than numbers, and nobody shall try that token out where wrong ones are not counted."""
 
     def __init__(self, settings: Settings) -> None:
-        self._tokens = tuple(filter(None, (settings.metrics_token, settings.dashboard_token)))
+        self._token = settings.metrics_token.encode()
         self._public_url = settings.public_url
 
     def refusal(self, headers: Mapping[str, str], client: str | None) -> NotForYou | None:
         """None: he may."""
-        if self._tokens:
+        if self._token:
             scheme, _, shown = headers.get("authorization", "").partition(" ")
-            given = shown.strip().encode() if scheme.lower() == "bearer" else b""
-            if any(hmac.compare_digest(given, token.encode()) for token in self._tokens):
+            if scheme.lower() == "bearer" and hmac.compare_digest(shown.strip().encode(), self._token):
                 return None
             return NotForYou(401, "login", "show the token that CALLPATH_METRICS_TOKEN holds: Authorization: Bearer …")
         if is_this_machine(self._public_url, headers, client):
