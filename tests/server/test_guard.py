@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,9 @@ REQUEST = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fifth of a second in the place of fifteen."""
-    monkeypatch.setattr(GuardedHttp, "header_s_max", 0.2)
+    """A fifth of a second in the place of fifteen, twenty and sixty."""
+    for name in ("header_s_max", "body_s_max", "read_s_max"):
+        monkeypatch.setattr(GuardedHttp, name, 0.2)
 
 
 async def answer(port: int, *pieces: bytes) -> bytes:
@@ -74,6 +76,63 @@ async def test_a_body_that_does_not_end_is_cut(
         text = await answer(served.port, head, b"x" * min(claimed - 1, 2 * BODY_BYTES_MAX))
 
     assert reason in text or (reason == b"too_large" and text == b"reset")
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("path", [b"/api/v1/login", b"/healthz", b"/nowhere"])
+async def test_a_body_that_trickles_is_cut_on_every_path(tmp_path: Path, path: bytes) -> None:
+    """Where a route reads it, and where none does."""
+    head = b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{" % path
+    async with serving(BUILTIN["tone"](), tmp_path) as served:
+        text = await answer(served.port, head)
+
+    assert text.startswith(b"HTTP/1.1 4")
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_who_does_not_read_is_cut(tmp_path: Path) -> None:
+    """Answers that nobody takes pile up in memory, and the connection would be there for ever."""
+    asked = b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 100
+    loop = asyncio.get_running_loop()
+
+    async def ask_for_ever(peer: socket.socket) -> None:
+        while True:
+            await loop.sock_sendall(peer, asked)
+
+    async with serving(BUILTIN["tone"](), tmp_path) as served:
+        with socket.socket() as peer:
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            peer.setblocking(False)
+            await loop.sock_connect(peer, ("127.0.0.1", served.port))
+            async with asyncio.timeout(WAIT_S_MAX):
+                with pytest.raises(ConnectionError):
+                    await ask_for_ever(peer)
+
+
+WEBSOCKET = (
+    b"Host: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET /api/calls/" + b"a" * 9000 + b"/audio HTTP/1.1\r\n" + WEBSOCKET + b"\r\n",
+        b"GET /api/calls/a/audio HTTP/1.1\r\n" + WEBSOCKET + b"x-long: " + b"y" * 9000 + b"\r\n\r\n",
+        b"GET /api/calls/a/audio HTTP/1.1\r\n" + WEBSOCKET + b"a: b\r\n" * 130 + b"\r\n",
+        b"POST /api/calls/a/audio HTTP/1.1\r\n" + WEBSOCKET + b"Content-Length: 1\r\n\r\nx",
+    ],
+    ids=["a long path", "a long line", "many lines", "a POST"],
+)
+async def test_an_upgrade_that_cannot_be_read_is_answered_and_closed(tmp_path: Path, request_: bytes) -> None:
+    """uvicorn does neither: such connections stay for as long as their clients like, and no time limit sees them."""
+    async with serving(BUILTIN["tone"](), tmp_path) as served:
+        text = await answer(served.port, request_)
+
+    assert text.startswith(b"HTTP/1.1 400 ")
+    assert b"\r\nx-callpath: " in text
+    assert b'"error":"bad_upgrade"' in text
 
 
 async def test_an_endless_header_is_cut(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ class Rates:
 
 
 UPGRADES = Rate(60, 5), Rate(300, 50)
-"""Upgrades without a good token, per address and together. The doctor asks for some thirty at once; each costs a query."""
+"""Upgrades without a good token, per address and together. The doctor asks for some fifteen; each costs a query."""
 
 UPGRADES_OF_A_CALL = Rate(20, 1)
 """The same at a call that is there: each is two entries of its timeline."""
