@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import socket
+import contextlib
 from pathlib import Path
 
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from callpath.server.builtin import BUILTIN
 from callpath.server.guard import HEADER_BYTES_MAX, GuardedHttp
@@ -92,21 +95,32 @@ async def test_a_body_that_trickles_is_cut_on_every_path(tmp_path: Path, path: b
 @pytest.mark.usefixtures("impatient")
 async def test_who_does_not_read_is_cut(tmp_path: Path) -> None:
     """Answers that nobody takes pile up in memory, and the connection would be there for ever."""
-    asked = b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 100
-    loop = asyncio.get_running_loop()
 
-    async def ask_for_ever(peer: socket.socket) -> None:
-        while True:
-            await loop.sock_sendall(peer, asked)
+    async def large(_request: Request) -> Response:
+        return Response(b"x" * 50_000_000)
 
     async with serving(BUILTIN["tone"](), tmp_path) as served:
-        with socket.socket() as peer:
-            peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            peer.setblocking(False)
-            await loop.sock_connect(peer, ("127.0.0.1", served.port))
-            async with asyncio.timeout(WAIT_S_MAX):
-                with pytest.raises(ConnectionError):
-                    await ask_for_ever(peer)
+        served.asgi.router.routes.insert(0, Route("/large", large))
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port, limit=1)
+        writer.write(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+        while served.asgi.state.crowd:
+            await asyncio.sleep(0.01)
+        got = b""
+        with contextlib.suppress(ConnectionError):
+            while piece := await reader.read(1 << 20):
+                got += piece
+        writer.close()
+
+    assert got.startswith(b"HTTP/1.1 200 ")
+    assert len(got) < 50_000_000
+
+
+async def test_requests_without_end_behind_each_other_are_cut(tmp_path: Path) -> None:
+    """Each waits for the one before it, and while they wait more of them are read: a hundred thousand a second."""
+    async with serving(BUILTIN["tone"](), tmp_path) as served:
+        said = await answer(served.port, REQUEST.replace(b"\r\n\r\n", b"\r\na: b\r\n\r\n") * 2000)
+
+    assert said == b"reset" or said.count(b"HTTP/1.1 200 ") < 100
 
 
 WEBSOCKET = (

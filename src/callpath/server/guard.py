@@ -30,6 +30,10 @@ READ_S_MAX = 60.0
 """How long a client may leave its answer unread, once more waits for it than the kernel takes."""
 
 
+PIPELINED_MAX = 8
+"""Requests that wait behind the one that is being answered. uvicorn takes any number, a few kB each; nobody sends them."""
+
+
 class GuardedHttp(HttpToolsProtocol):
     """One HTTP connection, cut when its header or body is too slow or too large, or its answer is not read."""
 
@@ -55,6 +59,10 @@ class GuardedHttp(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def handle_websocket_upgrade(self) -> None:
+        cycle: RequestResponseCycle | None = self.cycle
+        if self.flow.write_paused or (cycle is not None and not cycle.response_complete):
+            self.transport.abort()  # nobody asks for a socket behind answers that he has not read
+            return
         self._let_go()  # from here on the route decides at once, and closes whom it refuses
         super().handle_websocket_upgrade()
 
@@ -76,7 +84,9 @@ class GuardedHttp(HttpToolsProtocol):
         return cycle is None or cycle.response_complete or cycle.more_body or self.flow.write_paused
 
     def cut(self) -> None:
-        self.transport.abort() if self.flow.write_paused else self.transport.close()
+        self._close()
+        if self.flow.write_paused:
+            self.transport.abort()
 
     # --- the header --------------------------------------------------------------------------------------------------
 
@@ -91,6 +101,8 @@ class GuardedHttp(HttpToolsProtocol):
             self._answer_and_close(b"431 Request Header Fields Too Large")
 
     def on_message_begin(self) -> None:
+        if len(self.pipeline) >= PIPELINED_MAX:
+            raise ValueError("too many requests at once")  # for the parser, which stops: 400, and closed
         super().on_message_begin()
         self.scope["extensions"] = {VOUCH: {"vouch": self._vouch}}
         if self._patience is None:
@@ -110,6 +122,7 @@ class GuardedHttp(HttpToolsProtocol):
         if self._crowd is not None:
             self._crowd.turned_away("connection", "no_http")
         super().send_400_response(msg)
+        self._close()
 
     def _unsupported_upgrade_warning(self) -> None:
         """HTTP/2 is not spoken here; the request is answered, and the log is not for everybody to fill."""
@@ -132,7 +145,7 @@ class GuardedHttp(HttpToolsProtocol):
             return
         if status:
             self.transport.write(b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
-        self.transport.close()
+        self._close()
 
     # --- the body, and the answer ------------------------------------------------------------------------------------
 
@@ -147,14 +160,31 @@ class GuardedHttp(HttpToolsProtocol):
         answered = cycle is not None and cycle.response_started
         self._answer_and_close(b"" if answered else b"408 Request Timeout")
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._close()
+
+    def timeout_keep_alive_handler(self) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        """Closing waits until everything is read, and that may be never."""
+        self.transport.close()
+        self._expect_reading()
+
     def pause_writing(self) -> None:
         super().pause_writing()
+        self._expect_reading()
+
+    def _expect_reading(self) -> None:
         self._have_read()
         self._read_patience = self.loop.call_later(self.read_s_max, self.transport.abort)
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._have_read()
+        if not self.transport.is_closing():
+            self._have_read()
 
     def _have_read(self) -> None:
         if self._read_patience is not None:
