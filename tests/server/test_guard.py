@@ -82,11 +82,16 @@ async def test_a_body_that_does_not_end_is_cut(
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("path", [b"/api/v1/login", b"/healthz", b"/nowhere"])
+@pytest.mark.parametrize("path", [b"/reads", b"/healthz", b"/nowhere"])
 async def test_a_body_that_trickles_is_cut_on_every_path(tmp_path: Path, path: bytes) -> None:
     """Where a route reads it, and where none does."""
+
+    async def read(request: Request) -> Response:
+        return Response(await request.body())
+
     head = b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{" % path
     async with serving(BUILTIN["tone"](), tmp_path) as served:
+        served.asgi.router.routes.insert(0, Route("/reads", read, methods=["POST"]))
         text = await answer(served.port, head)
 
     assert text.startswith(b"HTTP/1.1 4")

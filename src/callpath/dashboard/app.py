@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -157,13 +157,13 @@ class Dashboard:
 
 async def _shown_token(request: Request) -> str | None:
     body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LOGIN_BYTES_MAX:
-            return None
     try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > LOGIN_BYTES_MAX:
+                return None
         token = parse_json(body, "a login").get("token")
-    except RemoteProtocolError:
+    except (RemoteProtocolError, ClientDisconnect):
         return None
     return token if isinstance(token, str) else None
 
