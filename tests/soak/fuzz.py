@@ -12,6 +12,7 @@ import random
 import socket
 import struct
 import tracemalloc
+import warnings
 from collections import Counter
 from collections.abc import AsyncIterator
 from concurrent.futures import ProcessPoolExecutor
@@ -418,18 +419,20 @@ def recordings(folder: Path, number: int, seed: int = 0) -> list[Figure]:
         seeds.append(struct.pack("<4sI4s", b"RIFF", len(chunks) + 4, b"WAVE") + chunks)
     exceptions: Counter[str] = Counter()
     read = 0
-    for _ in range(number):
-        good = chance.choice(seeds)
-        head = mutated(good[:80], chance, chance.choice(seeds)[:80]) if chance.random() < 0.9 else good[:80]
-        file.write_bytes(head + good[80 : chance.randrange(80, len(good) + 1)])
-        for reads in (read_wav, read_wav_sides, outline):
-            try:
-                reads(file)
-                read += 1
-            except AudioError:
-                pass
-            except Exception as error:
-                exceptions[f"{reads.__name__}: {type(error).__name__}: {error}"[:200]] += 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(number):
+            good = chance.choice(seeds)
+            head = mutated(good[:80], chance, chance.choice(seeds)[:80]) if chance.random() < 0.9 else good[:80]
+            file.write_bytes(head + good[80 : chance.randrange(80, len(good) + 1)])
+            for reads in (read_wav, read_wav_sides, outline):
+                try:
+                    reads(file)
+                    read += 1
+                except AudioError:
+                    pass
+                except Exception as error:
+                    exceptions[f"{reads.__name__}: {type(error).__name__}: {error}"[:200]] += 1
     return [
         *_seen(exceptions),
         all_of("fuzzed_recordings_read", read, number // 4),
