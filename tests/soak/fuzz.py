@@ -299,7 +299,7 @@ UPGRADE = (
 LOGIN = b'POST /api/v1/login HTTP/1.1\r\nHost: x\r\nContent-Length: 13\r\n\r\n{"token":"x"}'
 REQUESTS = (
     UPGRADE,
-    UPGRADE.replace(b"/s/", b"/test-connection/"),
+    UPGRADE.replace(b"/audio", b"/audio/a-token"),
     UPGRADE.replace(b"/api/calls/s/audio", b"/api/v1/phone"),
     LOGIN,
     LOGIN.replace(b"Content-Length: 13\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\nd\r\n") + b"\r\n0\r\n\r\n",
