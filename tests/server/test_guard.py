@@ -128,6 +128,30 @@ async def test_requests_without_end_behind_each_other_are_cut(tmp_path: Path) ->
     assert said == b"reset" or said.count(b"HTTP/1.1 200 ") < 100
 
 
+async def test_halves_of_large_bodies_do_not_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two thousand of a quarter of a megabyte would. A small one, which all of Telnyx's are, is read meanwhile; and when
+    they are gone, so are their places."""
+    monkeypatch.setattr("callpath.server.webhooks.LARGE_MAX", 2)
+    head = b"POST /api/calls/webhook HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+    half, small = head % 30_000 + b"x" * 20_000, head % 2 + b"{}"
+    async with serving(BUILTIN["tone"](), tmp_path) as served:
+        async with asyncio.timeout(WAIT_S_MAX), contextlib.AsyncExitStack() as stack:
+            for _ in range(2):
+                _, writer = await asyncio.open_connection("127.0.0.1", served.port)
+                stack.callback(writer.close)
+                writer.write(half)
+            while served.asgi.state.webhooks._large < 2:
+                await asyncio.sleep(0.01)
+            third, telnyx = await answer(served.port, half), await answer(served.port, small)
+        async with asyncio.timeout(WAIT_S_MAX):
+            while served.asgi.state.webhooks._large:
+                await asyncio.sleep(0.01)
+
+    assert third.startswith(b"HTTP/1.1 503 ")
+    assert b"too_many_large" in third
+    assert telnyx.startswith(b"HTTP/1.1 401 ")
+
+
 WEBSOCKET = (
     b"Host: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
     b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
