@@ -7,6 +7,7 @@ Mounted in another application, its lifespan must be entered by that one: `async
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -48,6 +49,9 @@ from callpath.wire.signature import load_public_key
 from callpath.wire.webhook import Webhook
 
 SECRET_CHARS_MIN = 16
+
+_TOKEN_IN_PATH = re.compile("(/audio/)[^/]+")
+"""Also where a proxy has put something before it or behind."""
 
 
 class Extra(Protocol):
@@ -239,17 +243,18 @@ class _AudioRoute:
 async def _no_such_path(scope: Scope, receive: Receive, send: Send) -> None:
     """Say where things are. Left to itself Starlette answers a stray upgrade with an empty 403, which looks like a
     firewall."""
+    path = _TOKEN_IN_PATH.sub(r"\1***", scope["path"])
     answer = JSONResponse(
         {
             "error": "no_such_path",
-            "detail": f"callpath answers here, but has no {scope['path'][:200]}: events go to {WEBHOOK_PATH}, "
+            "detail": f"callpath answers here, but has no {path[:200]}: events go to {WEBHOOK_PATH}, "
             f"audio to {AUDIO_PATH}",
         },
         status_code=404,
     )
     if scope["type"] == "websocket":
         websocket = WebSocket(scope, receive, send)
-        await _record(websocket, "no_such_path", scope["path"])
+        await _record(websocket, "no_such_path", path)
         await websocket.send_denial_response(answer)
     else:
         await answer(scope, receive, send)
