@@ -167,12 +167,12 @@ class Limits:
             return self._of_calls.take(session, now_ms)
         return self._upgrades.take(limited_as(client), now_ms)
 
-    async def refused(self, what: str, reason: str, detail: str, client: str | None, path: str) -> None:
-        """A request was turned away that belongs to no call. A store that fails is logged, and nothing else."""
+    async def refused(self, what: str, reason: str, detail: str, client: str | None, path: str) -> bool:
+        """A request was turned away that belongs to no call. False: the store failed, which is logged."""
         self._metrics.refused(what, reason)
         if not self._written.take(limited_as(client), self._clock.now_ms()):
             self._summary.add(f"{what}: {reason}")
-            return
+            return True
         logger.warning(
             f"{what.capitalize()} refused: {detail}", event_name=f"{what}.refused", reason=reason, client=client
         )
@@ -180,6 +180,8 @@ class Limits:
             await self._log.refuse(Refusal(self._clock.now_unix_ms(), what, reason, detail[:500], client, path[:400]))
         except StoreError as error:
             logger.error("Refusal not stored", event_name="refusal.not_stored", error=str(error))
+            return False
+        return True
 
     def turned_away(self, what: str, reason: str) -> None:
         """Something was turned away of which there is nothing more to tell: a connection, bytes that are no request."""

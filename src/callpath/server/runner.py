@@ -17,7 +17,7 @@ from callpath.call.plan import StreamPlan
 from callpath.call.watchdog import Patience
 from callpath.clock import Clock
 from callpath.control import Control
-from callpath.errors import ControlError, LocalProtocolError
+from callpath.errors import ControlError, LocalProtocolError, StoreError
 from callpath.server.examiner import Examiner, probe_session
 from callpath.server.gathering import Gathering
 from callpath.server.handler import App
@@ -262,7 +262,10 @@ class CallRunner:
         client: str | None,
         headers: Mapping[str, str],
     ) -> Admission | Rejection:
-        """Decide about a WebSocket upgrade, before it is answered. Either way it is written down, within the limits."""
+        """Decide about a WebSocket upgrade, before it is answered. Either way it is written down, within the limits.
+
+        Raises StoreError.
+        """
         tokened = self.tokens is not None and self.tokens.fits(session, shown_token or "")
         live = session in self.calls
         if not self.limits.may_upgrade(session, live=live, tokened=tokened, client=client):
@@ -275,7 +278,8 @@ class CallRunner:
                 "unknown_session",
                 "no call with this call_session_id is known here: did its webhooks go to another server?",
             )
-            await self.limits.refused("upgrade", rejection.reason, rejection.detail, client, path)
+            if not await self.limits.refused("upgrade", rejection.reason, rejection.detail, client, path):
+                raise StoreError("nothing can be written, perhaps not even the webhook that told of this call")
             return rejection
         call = self.live(session)
         await call.ready.wait()
