@@ -47,7 +47,7 @@ async def _logs(_folder: Path, short: bool) -> Sequence[Figure]:
 
 
 async def _requests(folder: Path, short: bool) -> Sequence[Figure]:
-    return await fuzz.requests(folder, 400 if short else 100_000)
+    return await fuzz.requests(folder, 250 if short else 100_000)
 
 
 async def _recordings(folder: Path, short: bool) -> Sequence[Figure]:
