@@ -40,7 +40,8 @@ def settings_page() -> str:
         lines.append(f"| {names} | {default} | {item.metadata['does']} |")
     lines.append(
         "\n`PUBLIC_URL` falls back to the host's own variable: `RAILWAY_PUBLIC_DOMAIN`, `RENDER_EXTERNAL_URL` or "
-        "`FLY_APP_NAME`.\n"
+        "`FLY_APP_NAME`. `CALLPATH_CLIENT_ADDRESS` is what the host's edge sends on Railway (`x-real-ip`), Fly.io "
+        "(`fly-client-ip`) and Heroku (`x-forwarded-for:1`).\n"
     )
     return "\n".join(lines)
 

@@ -41,6 +41,7 @@ class Served:
     telnyx: Simulator
     port: int
     runner: CallRunner
+    asgi: Any = None
 
     @property
     def url(self) -> str:
@@ -110,7 +111,7 @@ async def serving(
             await server.listening.wait()
             telnyx.webhook_url = f"http://127.0.0.1:{port}/api/calls/webhook"
             try:
-                yield Served(telnyx, port, asgi.state.runner)
+                yield Served(telnyx, port, asgi.state.runner, asgi)
             finally:
                 server.should_exit = True
 

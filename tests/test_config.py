@@ -59,6 +59,8 @@ NAMES: list[tuple[str, str, str, Any]] = [
     ("CALLPATH_DASHBOARD_TOKEN", "long-and-random", "dashboard_token", "long-and-random"),
     ("CALLPATH_DASHBOARD_NUMBERS", "full", "dashboard_numbers", "full"),
     ("CALLPATH_KEEP_DAYS", "90", "keep_days", 90),
+    ("CALLPATH_METRICS_TOKEN", "of-prometheus", "metrics_token", "of-prometheus"),
+    ("CALLPATH_CLIENT_ADDRESS", "x-real-ip", "client_address", "x-real-ip"),
     ("CALLPATH_LOG_FORMAT", "json", "log_format", "json"),
 ]
 """Each name, a text that it may have, the field that it sets, and to what."""

@@ -176,8 +176,20 @@ class Settings:
     dashboard_token: str = _setting(
         "CALLPATH_DASHBOARD_TOKEN",
         default="",
-        does="what a visitor of the dashboard must show; needed unless the public URL is this machine itself",
+        does="what a visitor of the dashboard must show; needed unless the server is for this machine only",
         secret=True,
+    )
+    metrics_token: str = _setting(
+        "CALLPATH_METRICS_TOKEN",
+        default="",
+        does="what a reader of /metrics must show (Authorization: Bearer); needed unless the public URL is this machine",
+        secret=True,
+    )
+    client_address: str = _setting(
+        "CALLPATH_CLIENT_ADDRESS",
+        default="peer",
+        does="where a client's address stands: peer (of the connection), or the header of the proxy before us, with the "
+        "number of proxies that add to it: x-real-ip, x-forwarded-for:2",
     )
     dashboard_numbers: Literal["masked", "full"] = _setting(
         "CALLPATH_DASHBOARD_NUMBERS", default="masked", does="how the dashboard shows phone numbers and pressed keys"
@@ -200,6 +212,18 @@ _PLATFORM_URLS = (
     ("FLY_APP_NAME", "https://{}.fly.dev"),
 )
 """What hosts tell us of our own address, used when PUBLIC_URL is not set."""
+
+
+_PLATFORM_ADDRESSES = (
+    ("RAILWAY_ENVIRONMENT_ID", "x-real-ip"),
+    ("FLY_APP_NAME", "fly-client-ip"),
+    ("DYNO", "x-forwarded-for:1"),
+)
+"""Headers in which hosts' edges, which nobody gets past, name the client; used when CALLPATH_CLIENT_ADDRESS is not set.
+
+Sources, 2026-11: docs.railway.com/networking/edge-networking, fly.io/docs/networking/request-headers,
+devcenter.heroku.com/articles/http-routing.
+"""
 
 
 def read_settings(values: Mapping[str, str]) -> tuple[Settings, dict[str, str]]:
@@ -226,6 +250,11 @@ def read_settings(values: Mapping[str, str]) -> tuple[Settings, dict[str, str]]:
             if values.get(name):
                 _refuse_stray_characters(name, values[name])
                 found["public_url"], origins["public_url"] = form.format(values[name]), name
+                break
+    if "client_address" not in found:
+        for name, header in _PLATFORM_ADDRESSES:
+            if values.get(name):
+                found["client_address"], origins["client_address"] = header, name
                 break
     if found.get("public_url"):
         found["public_url"] = checked_public_url(found["public_url"], origins["public_url"])
@@ -269,6 +298,20 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
+
+
+FORWARDED = ("x-forwarded-for", "x-real-ip", "forwarded", "via")
+
+
+def is_this_machine(public_url: str, headers: Mapping[str, str], client: str | None) -> bool:
+    """Whether a request was made here, for a server that is for this machine only. A proxy on it, and a page elsewhere
+    that points its name at 127.0.0.1, are not."""
+    try:
+        hosts = [urlsplit(public_url).hostname or "localhost", urlsplit(f"//{headers.get('host', '')}").hostname or ""]
+    except ValueError:  # a bracket that is not closed
+        return False
+    passed_on = any(name in headers for name in FORWARDED)
+    return not passed_on and is_loopback(client or "") and all(is_loopback(host) for host in hosts)
 
 
 def _refuse_stray_characters(name: str, text: str, *, anything_visible: bool = False) -> None:

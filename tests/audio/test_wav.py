@@ -150,12 +150,12 @@ def test_any_bytes_give_audio_or_an_audio_error(tail: bytes, tmp_path_factory: p
 
 
 def test_floats_beyond_full_scale_clip(tmp_path: Path) -> None:
-    """Editors write floats above 1.0, and now and then a NaN."""
+    """Editors write floats above 1.0, and now and then a NaN; a damaged file one that signals, and numpy warns of it."""
     path = tmp_path / "float.wav"
-    body = np.array([2.0, -2.0, np.nan, 0.5, np.inf], "<f4").tobytes()
+    body = np.array([2.0, -2.0, np.nan, 0.5, np.inf], "<f4").tobytes() + b"\x00\x00\xa0\x7f"
     path.write_bytes(wav_file(3, 1, 8000, 4, 32, body))
 
-    assert [32767, -32768, 0, 16384, 32767] == read_wav(path)[0].tolist()
+    assert [32767, -32768, 0, 16384, 32767, 0] == read_wav(path)[0].tolist()
 
 
 def test_speech_of_the_golden_file(speech_8k: Pcm) -> None:

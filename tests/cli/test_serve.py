@@ -90,7 +90,7 @@ def test_a_public_server_says_that_its_dashboard_needs_a_token(
 ) -> None:
     """Calls are served all the same; with a token the log names the public address, without a dashboard nothing."""
     without = run("serve").output
-    monkeypatch.setenv("CALLPATH_DASHBOARD_TOKEN", "long-and-random")
+    monkeypatch.setenv("CALLPATH_DASHBOARD_TOKEN", "long-enough-and-random")
     with_token = run("serve").output
     monkeypatch.setenv("CALLPATH_DASHBOARD", "false")
     off = run("serve").output

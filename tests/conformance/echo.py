@@ -23,6 +23,8 @@ from callpath.clock import SystemClock
 from callpath.server.app import _AnsweredBy
 from callpath.server.frames import Control, Opcode, Violation, encode_frame
 from callpath.server.gathering import Gathering
+from callpath.server.guard import GuardedHttp
+from callpath.server.limits import AddressHeader, ClientAddress, Crowd
 from callpath.server.socket import EXTENSION, FrameSocket, MediaSockets
 from callpath.timeline import SocketClosed
 
@@ -91,10 +93,14 @@ def serve(make: str, port: int) -> None:
     """Until it is killed."""
     endpoint: Any = {"bare": bare, "asgi": asgi}[make]
     application = Starlette(routes=[WebSocketRoute("/", _Endpoint(endpoint))])
+    application.state.crowd = Crowd()
+    application.add_middleware(ClientAddress, header=AddressHeader(b"x-real-ip"))
     application.add_middleware(_AnsweredBy)
     config = uvicorn.Config(
         application,
+        http=GuardedHttp,
         ws=MediaSockets,
+        proxy_headers=False,
         ws_max_size=MESSAGE_BYTES_MAX,
         ws_per_message_deflate=False,
         log_level="critical",

@@ -11,7 +11,7 @@ import pytest
 
 from callpath.clock import ManualClock
 from callpath.config import Settings
-from callpath.dashboard.access import COOKIE, SESSION_S, TRIES_MAX, TRIES_MS, Access, Refusal
+from callpath.dashboard.access import ADDRESSES_MAX, COOKIE, SESSION_S, TRIES_MAX, TRIES_MS, Access, Refusal
 from tests.dashboard.calls import HOST, TOKEN, looking
 
 PUBLIC = "https://calls.example.com"
@@ -100,6 +100,48 @@ async def test_tokens_cannot_be_tried_out() -> None:
     assert isinstance(it.login(TOKEN), str)
 
 
+async def test_tokens_cannot_be_tried_out_by_header_either() -> None:
+    """The form is not the only door. One address's guesses close it for that one only, and no session is ended."""
+    it = access(PUBLIC, TOKEN)
+    session = it.login(TOKEN)
+    wrong = [refused(it, client="8.8.8.8", authorization=f"Bearer guess-{number}") for number in range(TRIES_MAX)]
+
+    assert {"login"} == set(wrong)
+    assert "too_many_tries" == refused(it, client="8.8.8.8", authorization=f"Bearer {TOKEN}")
+    assert refused(it, client="9.9.9.9", authorization=f"Bearer {TOKEN}") is None
+    assert refused(it, client="8.8.8.8", cookie=f"{COOKIE}={session}") is None
+
+
+def test_guesses_from_many_addresses_are_counted_as_one() -> None:
+    """The table of addresses has an end, and what it cannot hold is not let off."""
+    it = access(PUBLIC, TOKEN)
+    said = [
+        refused(it, client=f"address {number}", authorization="Bearer guess")
+        for number in range(ADDRESSES_MAX + TRIES_MAX)
+    ]
+
+    assert {"login"} == set(said)
+    assert "too_many_tries" == refused(it, client="one more", authorization=f"Bearer {TOKEN}")
+
+
+def test_a_proxy_on_this_machine_is_not_this_machine() -> None:
+    """ngrok, nginx and cloudflared connect from 127.0.0.1, for whoever asks them."""
+    assert "not_this_machine" == refused(access(), x_forwarded_for="8.8.8.8")
+
+
+@pytest.mark.parametrize("odd", ["http://[", "[", "http://[::1", ""])
+def test_odd_origins_and_hosts_are_strangers(odd: str) -> None:
+    """Not errors of ours: an exception would be a 500 and a traceback for each."""
+    assert "other_site" == refused(access(), method="POST", origin=odd or "null")
+    assert "not_this_machine" == refused(access(), host=odd)
+
+
+def test_a_page_without_an_origin_is_not_a_server_without_a_url() -> None:
+    """A sandboxed frame says Origin: null, and `callpath serve --setup` may have no public URL: neither has a host, and
+    that must not make them the same."""
+    assert "other_site" == refused(access(public_url=""), method="POST", origin="null")
+
+
 # --- other sites -----------------------------------------------------------------------------------------------------
 
 
@@ -153,7 +195,7 @@ async def test_the_cookie_of_a_public_server_travels_by_tls_only(tmp_path: Path)
         assert "Secure" in answer.headers["set-cookie"]
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b'{"token": 5}', b"x" * 5000])
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"token": 5}', b"x" * 5000, b"[" * 4000, b'{"token": "\xff"}'])
 async def test_a_login_that_is_none(tmp_path: Path, body: bytes) -> None:
     """Told so, and not counted as a try."""
     async with looking(tmp_path, dashboard_token=TOKEN) as it:

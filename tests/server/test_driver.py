@@ -6,12 +6,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from callpath.call.session import CallSession
 from callpath.call.stream import MediaStream
 from callpath.clock import ManualClock
 from callpath.server.gathering import Gathering
 from callpath.server.media import LOOK_EVERY_MS, StreamDriver
 from callpath.server.pacer import Pacer
 from callpath.timeline import FirstInbound, FirstOutbound, MediaCounted, MediaSymptom, StreamStopped, What
+from callpath.wire.ids import SessionId
 from callpath.wire.media import Media, encode_message
 
 START = {
@@ -34,6 +36,7 @@ class Live:
     def __init__(self, stream: MediaStream) -> None:
         self.stream = stream
         self.noted: list[tuple[What, int | None]] = []
+        self.session = CallSession(SessionId("s"))
 
     def note(self, what: What, at_unix_ms: int | None = None) -> None:
         self.noted.append((what, at_unix_ms))

@@ -182,3 +182,15 @@ def test_a_close_reason_is_cut_to_what_fits() -> None:
 
     assert len(frame) <= 127
     assert frame[4:].decode() == "ä" * 61
+
+
+def test_a_million_empty_pieces_are_not_kept() -> None:
+    """They are six bytes each on the way in, and none of them counts towards the largest message."""
+    reader = FrameReader(1000)
+    empty = masked(0x00, b"")
+    reader.feed(masked(0x01, b"a"))
+    for _ in range(100):
+        reader.feed(empty * 1000)
+
+    assert len(reader._pieces) == 1
+    assert [b"ab"] == reader.feed(masked(0x80, b"b"))

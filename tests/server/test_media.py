@@ -28,23 +28,26 @@ from callpath.simulator.options import CarrierOptions
 from callpath.timeline import (
     CommandAnswered,
     DtmfReceived,
+    Entry,
     FrameRejected,
     HandlerEnded,
     HandlerFailed,
+    MediaCounted,
     SocketClosed,
     SocketReceived,
     SocketRefused,
     StreamAccepted,
     StreamStarted,
+    StreamStarting,
     StreamStopped,
     StreamUrl,
     WebhookReceived,
     What,
     kind_of,
 )
-from callpath.wire.ids import SessionId
+from callpath.wire.ids import SessionId, StreamId
 from callpath.wire.media import AUTH_TOKEN_HEADER
-from tests.serving import Served, serving
+from tests.serving import WAIT_S_MAX, Served, serving
 from tests.telnyx import sample_text
 
 pytestmark = pytest.mark.e2e
@@ -301,6 +304,62 @@ async def test_after_the_call_no_socket_opens(tmp_path: Path) -> None:
                 pass
 
     assert refused.value.response.status_code == 410
+
+
+async def test_a_token_is_of_no_use_when_its_stream_is_long_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may stand in a proxy's log. While the stream is asked for or alive it is good, for a reconnect, too."""
+    async with serving(BUILTIN["echo"](), tmp_path, no_socket_then="nothing", reconnect_ms=30_000) as served:
+        caller = await served.telnyx.call(faults=["never_connects"])
+        session = caller.call.leg.call_session_id
+        await served.until_kind(session, StreamAccepted)
+        async with _dial_in(served, session):
+            pass
+        await served.until_kind(session, SocketClosed)
+        async with _dial_in(served, session):
+            pass
+        await served.until_kind(session, SocketClosed, times=2)
+        monkeypatch.setattr("callpath.server.runner.TOKEN_MS_MAX", -60_000)
+        with pytest.raises(InvalidStatus) as refused:
+            async with _dial_in(served, session):
+                pass
+        entries = await served.until_kind(session, SocketRefused)
+
+    (said,) = (entry.what for entry in entries if isinstance(entry.what, SocketRefused))
+    assert (410, "token_expired") == (refused.value.response.status_code, said.reason)
+
+
+def test_refused_upgrades_do_not_keep_a_token_good() -> None:
+    """Else whoever tries it again and again could wait for as long as he likes."""
+    asked, later = (
+        Entry(session=SessionId("s"), at_unix_ms=at, what=what)
+        for at, what in (
+            (1_000, StreamStarting(within="streaming_start")),
+            (9_000, SocketRefused(status=410, reason="token_expired", detail="", path="", client=None)),
+        )
+    )
+    alive = Entry(session=SessionId("s"), at_unix_ms=5_000, what=MediaCounted(stream_id=StreamId("1")))
+
+    assert 1_000 == fold(SessionId("s"), [asked, later]).stream_unix_ms
+    assert 5_000 == fold(SessionId("s"), [asked, alive, later]).stream_unix_ms
+
+
+async def test_a_silent_socket_does_not_outlive_its_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It answers pings, so nothing else would ever end it, and the call would stay in memory with it."""
+    monkeypatch.setattr("callpath.server.media.CLOSE_AFTER_STOP_MS", 0.0)
+    async with serving(BUILTIN["echo"](), tmp_path, no_socket_then="nothing") as served:
+        caller = await served.telnyx.call(faults=["never_connects"])
+        session = caller.call.leg.call_session_id
+        await served.until_kind(session, StreamAccepted)
+        async with _dial_in(served, session) as socket:
+            await caller.hangup()
+            with pytest.raises(ConnectionClosed) as closed:
+                async with asyncio.timeout(WAIT_S_MAX):
+                    await socket.recv()
+
+    assert closed.value.rcvd is not None
+    assert (1000, "the call is over") == (closed.value.rcvd.code, closed.value.rcvd.reason)
 
 
 # --- frames that are wrong -------------------------------------------------------------------------------------------

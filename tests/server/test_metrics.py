@@ -8,8 +8,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from callpath.config import Settings
 from callpath.server.builtin import BUILTIN
-from callpath.server.metrics import Metrics
+from callpath.server.metrics import Metrics, Readers
 from callpath.server.workers import Worker
 from callpath.timeline import (
     CallStuck,
@@ -112,6 +113,47 @@ async def test_any_worker_tells_the_page_of_all(tmp_path: Path) -> None:
         line for line in page.splitlines() if line.startswith("callpath_worker_up")
     ]
     assert sorted(set(titles)) == sorted(titles)
+
+
+@pytest.mark.parametrize(
+    ("settings", "headers", "client", "status"),
+    [
+        ({"public_url": "http://127.0.0.1:8000"}, {}, "127.0.0.1", None),
+        ({"public_url": "http://127.0.0.1:8000"}, {}, "192.0.2.7", 403),
+        ({"public_url": "http://127.0.0.1:8000"}, {"host": "evil.example"}, "127.0.0.1", 403),
+        ({"public_url": "http://127.0.0.1:8000"}, {"x-forwarded-for": "8.8.8.8"}, "127.0.0.1", 403),
+        ({"public_url": "https://c.example.com"}, {}, "127.0.0.1", 403),
+        ({"public_url": "https://c.example.com", "dashboard_token": "d"}, {"authorization": "Bearer d"}, "::1", 403),
+        ({"public_url": "http://127.0.0.1:8000", "metrics_token": "m"}, {}, "127.0.0.1", 401),
+        ({"public_url": "https://c.example.com", "metrics_token": "m"}, {"authorization": "Bearer n"}, "8.8.8.8", 401),
+        ({"public_url": "https://c.example.com", "metrics_token": "m"}, {"authorization": "Basic m"}, "8.8.8.8", 401),
+        ({"public_url": "https://c.example.com", "metrics_token": "m"}, {"authorization": "bearer m"}, "8.8.8.8", None),
+    ],
+)
+def test_who_may_read_the_page(
+    settings: dict[str, str], headers: dict[str, str], client: str, status: int | None
+) -> None:
+    """How many calls a company has is nobody's business: this machine's, and whoever was given the token."""
+    refused = Readers(Settings(**settings)).refusal({"host": "127.0.0.1:8000"} | headers, client)  # type: ignore[arg-type]
+
+    assert status == (refused.status if refused else None)
+
+
+@pytest.mark.e2e
+async def test_the_page_is_not_for_everybody(tmp_path: Path) -> None:
+    """Prometheus shows its token; who does not is told which one is meant, and the health page tells no numbers."""
+    token = {"Authorization": "Bearer the-token-of-prometheus"}
+    async with (
+        serving(BUILTIN["tone"](), tmp_path, metrics_token="the-token-of-prometheus") as served,
+        httpx2.AsyncClient(trust_env=False) as http,
+    ):
+        closed = await http.get(f"{served.url}/metrics")
+        page = await http.get(f"{served.url}/metrics", headers=token)
+        ready = await http.get(f"{served.url}/readyz")
+
+    assert (401, "login", "Bearer") == (closed.status_code, closed.json()["error"], closed.headers["www-authenticate"])
+    assert "callpath_calls" in page.text
+    assert {"ready": True} == ready.json()
 
 
 @pytest.mark.e2e

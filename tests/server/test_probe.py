@@ -19,7 +19,7 @@ from tests.serving import serving
 from tests.telnyx import sample, sample_text
 
 pytestmark = pytest.mark.e2e
-PUBLIC: dict[str, Any] = {"public_url": "https://calls.example.com", "secret": "s"}
+PUBLIC: dict[str, Any] = {"public_url": "https://calls.example.com", "secret": "sixteen-or-more-characters"}
 
 
 async def test_a_probe_is_told_what_arrived_and_hears_itself(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ async def test_on_a_public_host_a_probe_needs_its_token(tmp_path: Path, token: s
 
 async def test_the_token_lets_it_in_and_is_not_told_back(tmp_path: Path) -> None:
     """A report that is shared must not carry it."""
-    token = CallTokens("s").of(SessionId("test-connection"))
+    token = CallTokens("sixteen-or-more-characters").of(SessionId("test-connection"))
     async with serving(BUILTIN["echo"](), tmp_path, **PUBLIC) as served:
         url = f"{served.socket_url}/api/calls/test-connection/audio"
         async with connect(url, additional_headers={AUTH_TOKEN_HEADER: token}) as socket:

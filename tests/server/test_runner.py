@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from structlog.testing import capture_logs
 
 from callpath.errors import StoreError
 from callpath.server.app import create_asgi
@@ -189,6 +190,30 @@ async def test_stopping_the_server_stores_what_happened(tmp_path: Path) -> None:
     assert ended.cancelled
     assert any(isinstance(entry.what, SocketReceived) for entry in entries)
     assert "socket.closed" in [kind_of(entry.what) for entry in entries]
+
+
+async def test_a_stop_between_writing_a_command_down_and_sending_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deploy may come at any moment. The next process finds the command unanswered and sends it; this one must not fall
+    over it, and leave a traceback that looks like a fault."""
+    written = asyncio.Event()
+    with capture_logs() as lines:
+        async with serving(BUILTIN["echo"](), tmp_path) as served:
+            append = served.runner.log.append
+
+            async def slow(entry: Entry) -> bool:
+                if isinstance(entry.what, CommandSent):
+                    written.set()
+                    while served.runner.ready:
+                        await asyncio.sleep(0.01)
+                return await append(entry)
+
+            monkeypatch.setattr(served.runner.log, "append", slow)
+            await served.telnyx.call()
+            await written.wait()
+
+    assert [] == [line for line in lines if line.get("event_name") == "task.failed"]
 
 
 async def test_a_server_without_what_it_needs_does_not_start() -> None:

@@ -125,3 +125,16 @@ async def test_a_peer_that_does_not_read_is_waited_for() -> None:
             await asyncio.sleep(0)
         assert ours.writable
         assert receiver.rooms == 1
+
+
+async def test_pongs_do_not_pile_up_for_a_peer_that_does_not_read() -> None:
+    """A million pings of his would else be a hundred megabytes of ours."""
+    async with joined() as (ours, _, peer):
+        while ours.writable:
+            ours.send(b"x" * 1000)
+        before = ours._transport.get_write_buffer_size()
+        for _ in range(1000):
+            ours.data_received(b"\x89\xfd" + KEY + b"p" * 125)
+
+        assert before == ours._transport.get_write_buffer_size()
+        assert peer.fileno() > 0

@@ -1,29 +1,46 @@
-"""Mutated signatures and frames, by the million: none may be taken, none may raise."""
+"""Mutated signatures and frames, by the million, webhooks, logs, requests and recordings: none may be taken for what it is
+not, none may raise."""
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import contextlib
 import json
+import logging
 import random
+import socket
+import struct
 import tracemalloc
+import warnings
 from collections import Counter
+from collections.abc import AsyncIterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import httpx2
+import numpy as np
+import uvicorn
 from structlog.testing import capture_logs
 
+from callpath.audio.wav import HEADER_BYTES, read_wav, read_wav_sides, write_wav
 from callpath.call.stream import MediaStream
+from callpath.cli.dashboard import QuietServer
 from callpath.clock import SystemClock
 from callpath.config import Settings
+from callpath.dashboard.app import Dashboard, Door
+from callpath.dashboard.recordings import outline
 from callpath.doctor.logs.picture import choose, judge_logged, picture
 from callpath.doctor.logs.reading import LogReader
-from callpath.errors import SignatureError
+from callpath.errors import AudioError, SignatureError
 from callpath.server.app import create_asgi
 from callpath.server.builtin import BUILTIN
 from callpath.server.frames import FrameReader
+from callpath.server.guard import GuardedHttp
+from callpath.server.socket import MediaSockets
 from callpath.wire.media import FRAME_BYTES_MAX
 from callpath.wire.signature import SIGNATURE_HEADER, TIMESTAMP_HEADER, public_key_text, sign, verify
 from tests.soak.figures import Figure, all_of, at_most, none_of
@@ -267,6 +284,159 @@ def logs(number: int, seed: int = 0) -> list[Figure]:
     return [
         *_seen(exceptions),
         all_of("fuzzed_logs_read", number - exceptions.total(), number),
+    ]
+
+
+# --- requests, and what lies on the disk -----------------------------------------------------------------------------
+
+WAITING = 50
+"""Connections at once."""
+
+UPGRADE = (
+    b"GET /api/calls/s/audio HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n\x81\x82abcd\x1a\x1f"
+)
+LOGIN = b'POST /api/v1/login HTTP/1.1\r\nHost: x\r\nContent-Length: 13\r\n\r\n{"token":"x"}'
+REQUESTS = (
+    UPGRADE,
+    UPGRADE.replace(b"/audio", b"/audio/a-token"),
+    UPGRADE.replace(b"/api/calls/s/audio", b"/api/v1/phone"),
+    LOGIN,
+    LOGIN.replace(b"Content-Length: 13\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\nd\r\n") + b"\r\n0\r\n\r\n",
+    b"GET /assets/a.js HTTP/1.1\r\nHost: x\r\nCookie: callpath_session=1.2\r\nAccept-Encoding: gzip\r\n\r\n",
+    b"GET /api/v1/calls?q=a&limit=5&cursor=MTox HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: http://127.0.0.1\r\n\r\n",
+    b"GET /api/v1/calls/s/recordings/1.wav HTTP/1.1\r\nHost: 127.0.0.1\r\nRange: bytes=0-5\r\n\r\n",
+    b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /metrics HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\n\r\n",
+)
+
+
+async def requests(folder: Path, number: int, seed: int = 0) -> list[Figure]:
+    """Mutated requests of every kind to a real port, with the guard before it: answered without an error of ours, and not
+    one connection stays."""
+    chance = random.Random(seed)
+    webhook = event("s", "e")
+    signed = "".join(f"{name}: {value}\r\n" for name, value in sign(webhook, KEY, NOW_S).items())
+    posted = b"POST /api/calls/webhook HTTP/1.1\r\nHost: x\r\n%bContent-Length: %d\r\n\r\n%b"
+    seeds = (*REQUESTS, posted % (signed.encode(), len(webhook), webhook))
+    settings = Settings(
+        telnyx_api_key="KEY1",
+        telnyx_public_key=public_key_text(KEY),
+        telnyx_api_base="http://127.0.0.1:9/v2",
+        public_url="http://127.0.0.1:8000",
+        data_dir=folder,
+    )
+    door = Door(
+        settings=settings, clock=SystemClock(), handler_name="echo", serve_for=lambda *_: contextlib.nullcontext("")
+    )
+    asgi: Any = create_asgi(BUILTIN["echo"](), settings, extra=Dashboard(door))
+    statuses: Counter[int] = Counter()
+    turn = iter(range(number))
+
+    async def ask(port: int) -> None:
+        for _ in turn:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            try:
+                async with asyncio.timeout(20):
+                    writer.write(mutated(chance.choice(seeds), chance, chance.choice(seeds)))
+                    said = await reader.read()
+            except TimeoutError:
+                statuses[0] += 1
+                continue
+            except ConnectionError:
+                said = b""
+            finally:
+                writer.close()
+            for answer in said.split(b"HTTP/1.1 ")[1:]:
+                statuses[int(answer[:3])] += 1
+
+    with capture_logs() as lines, mock.patch.multiple(GuardedHttp, header_s_max=0.2, body_s_max=0.2, read_s_max=0.2):
+        async with _listening(asgi) as (port, server, heard), asyncio.TaskGroup() as tasks:
+            for _ in range(WAITING):
+                tasks.create_task(ask(port))
+        left = len(server.server_state.connections) + len(asgi.state.crowd)
+    failed = Counter(str(line.get("error")) for line in lines if line.get("event_name") == "task.failed")
+    return [
+        *_seen(failed + heard),
+        all_of("fuzzed_requests_answered", sum(statuses.values()), number // 2),
+        none_of("fuzzed_requests_5xx", sum(times for status, times in statuses.items() if status >= 500)),
+        none_of("fuzzed_requests_neither_answered_nor_closed", statuses[0]),
+        none_of("fuzzed_requests_exceptions", failed.total() + heard.total()),
+        none_of("fuzzed_requests_connections_left", left),
+    ]
+
+
+@contextlib.asynccontextmanager
+async def _listening(asgi: Any) -> AsyncIterator[tuple[int, uvicorn.Server, Counter[str]]]:
+    """A server on a free port, and the exceptions that nobody caught."""
+    heard: Counter[str] = Counter()
+    watch = logging.Handler()
+    watch.emit = lambda record: heard.update([_told(record)] if record.exc_info else [])  # type: ignore[method-assign]
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: heard.update([str(context.get("exception"))[:100]]))
+    logging.getLogger("uvicorn.error").addHandler(watch)
+    config = uvicorn.Config(
+        asgi,
+        http=GuardedHttp,
+        ws=MediaSockets,
+        ws_max_size=FRAME_BYTES_MAX,
+        ws_per_message_deflate=False,
+        timeout_keep_alive=1,
+        proxy_headers=False,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=2,
+    )
+    server = QuietServer(config)
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            async with server.serving(listener):
+                yield listener.getsockname()[1], server, heard
+    finally:
+        logging.getLogger("uvicorn.error").removeHandler(watch)
+        loop.set_exception_handler(None)
+
+
+def _told(record: logging.LogRecord) -> str:
+    error = record.exc_info[1] if record.exc_info else None
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"
+
+
+def recordings(folder: Path, number: int, seed: int = 0) -> list[Figure]:
+    """Mutated WAV files: a disk that lied, a process that died, a file somebody put there. Read or refused by name."""
+    chance = random.Random(seed)
+    file = folder / "seed.wav"
+    side = (np.arange(400) * 40).astype(np.int16)
+    seeds = []
+    for audio in (side, (side, side)):
+        write_wav(file, audio, 8000)
+        seeds.append(file.read_bytes())
+    body = seeds[0][HEADER_BYTES:]
+    for tag, bits in ((1, 8), (1, 24), (1, 32), (3, 32), (3, 64), (6, 8), (7, 8), (0xFFFE, 16)):
+        form = struct.pack("<HHIIHH", tag, 1, 8000, 1000 * bits, bits // 8, bits) + struct.pack("<HHIH", 22, bits, 0, 1)
+        chunks = struct.pack("<4sI", b"fmt ", len(form)) + form + struct.pack("<4sI", b"data", len(body)) + body
+        seeds.append(struct.pack("<4sI4s", b"RIFF", len(chunks) + 4, b"WAVE") + chunks)
+    exceptions: Counter[str] = Counter()
+    read = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(number):
+            good = chance.choice(seeds)
+            head = mutated(good[:80], chance, chance.choice(seeds)[:80]) if chance.random() < 0.9 else good[:80]
+            file.write_bytes(head + good[80 : chance.randrange(80, len(good) + 1)])
+            for reads in (read_wav, read_wav_sides, outline):
+                try:
+                    reads(file)
+                    read += 1
+                except AudioError:
+                    pass
+                except Exception as error:
+                    exceptions[f"{reads.__name__}: {type(error).__name__}: {error}"[:200]] += 1
+    return [
+        *_seen(exceptions),
+        all_of("fuzzed_recordings_read", read, number // 4),
+        none_of("fuzzed_recordings_exceptions", exceptions.total()),
     ]
 
 

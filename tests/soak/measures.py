@@ -50,6 +50,14 @@ async def _logs(_folder: Path, short: bool) -> Sequence[Figure]:
     return await asyncio.to_thread(fuzz.logs, 200 if short else 20_000)
 
 
+async def _requests(folder: Path, short: bool) -> Sequence[Figure]:
+    return await fuzz.requests(folder, 250 if short else 100_000)
+
+
+async def _recordings(folder: Path, short: bool) -> Sequence[Figure]:
+    return await asyncio.to_thread(fuzz.recordings, folder, 500 if short else 200_000)
+
+
 async def _upgrades(folder: Path, short: bool) -> Sequence[Figure]:
     return await sockets.upgrades(folder, 300, 200)
 
@@ -79,6 +87,8 @@ MEASURES: dict[str, Measure] = {
     "frames": _frames,
     "fuzzed_webhooks": _fuzzed_webhooks,
     "logs": _logs,
+    "requests": _requests,
+    "recordings": _recordings,
     "upgrades": _upgrades,
     "slow_clients": _slow_clients,
     "short_calls": _short_calls,

@@ -13,7 +13,7 @@ from callpath.timeline import RecordingSaved
 from tests.dashboard.calls import entries, failed_call, good_call
 from tests.soak.node import Node
 
-CHECKS = "not_a_server_error,content_type_conformance,response_schema_conformance"
+CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 STREAMS = ("--exclude-path", "/changes", "--exclude-path", "/doctor/probe")
 """They do not end, or take a probe's time; schemathesis waits for ends."""
 

@@ -22,6 +22,7 @@ DIGITS = "8316749"
 API_KEY = "KEY0CANARY0123456789ABCDEF_canaryCANARY01"
 SECRET = "canary-secret-of-the-audio-tokens"
 LOGIN = "canary-login-of-the-dashboard"
+SCRAPER = "canary-token-of-prometheus"
 HANDLER = f"""
 from callpath import App
 
@@ -48,6 +49,7 @@ async def test_nothing_private_is_told(tmp_path: Path) -> None:
             CALLPATH_SECRET=SECRET,
             CALLPATH_DASHBOARD="on",
             CALLPATH_DASHBOARD_TOKEN=LOGIN,
+            CALLPATH_METRICS_TOKEN=SCRAPER,
             CALLPATH_NO_SOCKET_THEN=f"transfer:{NUMBER}",
             CALLPATH_SOCKET_WITHIN_MS="300",
             CALLPATH_PROBE_MISSING="off",
@@ -79,7 +81,12 @@ async def test_nothing_private_is_told(tmp_path: Path) -> None:
             "report": f"GET /api/v1/calls/{session}/report.md HTTP/1.1\r\nAuthorization: Bearer {LOGIN}",
             "export": f"GET /api/v1/export HTTP/1.1\r\nAuthorization: Bearer {LOGIN}",
             "setup": f"GET /api/v1/setup HTTP/1.1\r\nAuthorization: Bearer {LOGIN}",
-            "metrics": "GET /metrics HTTP/1.1",
+            "metrics": f"GET /metrics HTTP/1.1\r\nAuthorization: Bearer {SCRAPER}",
+            "no metrics": "GET /metrics HTTP/1.1",
+            "nowhere": f"GET /api/calls/{session}/audio/{token}/x HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade"
+            "\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+            "unreadable": f"POST /api/calls/{session}/audio/{token} HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade"
+            "\r\nContent-Length: 1\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
         }.items():
             body = NUMBER if what == "unsigned webhook" else ""
             ending = "" if "Upgrade:" in request else "Connection: close\r\n"
@@ -103,6 +110,7 @@ async def test_nothing_private_is_told(tmp_path: Path) -> None:
         "API key": API_KEY,
         "secret": SECRET,
         "login": LOGIN,
+        "metrics token": SCRAPER,
         "token": token,
     }
     told = {f"{name} in {place}" for place, text in seen.items() for name, word in private.items() if word in text}
@@ -110,6 +118,7 @@ async def test_nothing_private_is_told(tmp_path: Path) -> None:
     assert told == {"number in config"}  # the owner's own setting, shown to him
     assert (gathered, code) == (200, 0)
     assert "handler.failed" in seen["log"]
+    assert "callpath_calls" in seen["metrics"]
     assert "call.gather.ended" in seen["call"]
     assert "transfer" in seen["helped"]
     assert "HTTP/1.1 410 " in seen["over"]

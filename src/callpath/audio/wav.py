@@ -173,7 +173,8 @@ def _decode(name: str, form: bytes, body: bytes) -> tuple[Pcm, int]:
         case (_Format.PCM, 32):
             samples = np.frombuffer(body, "<i4") / 65536.0
         case (_Format.FLOAT, 32 | 64):
-            floats = np.nan_to_num(np.frombuffer(body, f"<f{width}").astype(np.float64))
+            with np.errstate(invalid="ignore"):  # a NaN that signals, from a file that is damaged
+                floats = np.nan_to_num(np.frombuffer(body, f"<f{width}").astype(np.float64))
             samples = floats.clip(-1.0, 1.0) * FULL_SCALE
         case (_Format.ALAW, 8):
             samples = G711Decoder("PCMA").decode(body).astype(np.float64)

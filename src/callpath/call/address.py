@@ -14,6 +14,9 @@ AUDIO_PATH_WITH_TOKEN = AUDIO_PATH + "/{token}"
 ANSWERED_BY_HEADER = "x-callpath"
 """On every answer of a callpath server, refusals too: it tells "callpath said this" from "a proxy said this"."""
 
+VOUCH = "callpath.vouch"
+"""Where in the ASGI scope's extensions a route finds what to call once a connection has shown a token or a signature."""
+
 
 def webhook_url(public_url: str) -> str:
     """What to enter as webhook URL in the Call Control application."""

@@ -82,6 +82,10 @@ _LABELS = {
 }
 
 
+_OF_A_STREAM = (StreamStarting, StreamStarted, MediaCounted, StreamStopped, SocketClosed)
+"""Entries that only we, or a socket that was let in, can cause."""
+
+
 @dataclass(slots=True)
 class CallSession:
     """All that is known of one call. `legs` is in the order in which they were first seen."""
@@ -119,6 +123,9 @@ class CallSession:
     refused_unix_ms: int = 0
     started_unix_ms: int = 0
     """When a stream was accepted, a socket received or refused, and a stream started the last time; 0: never."""
+
+    stream_unix_ms: int = 0
+    """When the stream was asked for, or last showed life: that is how old the call's token is. Refusals are none."""
 
     speaks_ended: dict[str, int] = field(default_factory=dict)
     """When Telnyx had spoken, by event id."""
@@ -211,6 +218,8 @@ class CallSession:
         at = entry.at_unix_ms
         self.first_unix_ms = at if self.first_unix_ms is None else min(self.first_unix_ms, at)
         self.last_unix_ms = at if self.last_unix_ms is None else max(self.last_unix_ms, at)
+        if isinstance(entry.what, _OF_A_STREAM):
+            self.stream_unix_ms = max(self.stream_unix_ms, at)
         match entry.what:
             case WebhookReceived() as what:
                 self._reach(Stage.WEBHOOK_RECEIVED, at)

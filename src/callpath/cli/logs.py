@@ -70,7 +70,7 @@ def _take_over(web_server: logging.Logger, processors: list[Any]) -> None:
     web_server.handlers = [handler]
     web_server.propagate = False
     web_server.setLevel(logging.WARNING)
-    web_server.addFilter(_is_not_about_a_refused_upgrade)
+    web_server.addFilter(_is_about_ourselves)
 
 
 def _foreign(_logger: Any, _method: str, event: Any) -> Any:
@@ -80,9 +80,11 @@ def _foreign(_logger: Any, _method: str, event: Any) -> Any:
     return event | {"event_name": "web_server", "level": record.levelname.lower()}
 
 
-def _is_not_about_a_refused_upgrade(record: logging.LogRecord) -> bool:
-    """uvicorn takes an upgrade that was refused in good order for a mistake of ours, and logs an error each time."""
-    return "without completing handshake" not in record.getMessage()
+def _is_about_ourselves(record: logging.LogRecord) -> bool:
+    """uvicorn takes an upgrade that was refused in good order for a mistake of ours, and logs each; and a line for each
+    request that is none would let anybody fill the log (`server/limits.py` counts them)."""
+    said = record.getMessage()
+    return "without completing handshake" not in said and "Invalid HTTP request" not in said
 
 
 def _message_first(_logger: Any, _method: str, event: Any) -> Any:

@@ -116,7 +116,7 @@ def _serve(
     from callpath.wire.media import FRAME_BYTES_MAX
 
     sys.setswitchinterval(SWITCH_S)
-    _raise_file_limit()
+    files = _raise_file_limit()
     app = load_app(handler)
     serving: list[uvicorn.Server] = []
     extra = None
@@ -133,6 +133,8 @@ def _serve(
         if setup:
             settings = settings_for_setup(settings, settings.port)
     asgi = create_asgi(app, settings, examine=_examine, extra=extra, worker=worker)
+    crowd = asgi.state.crowd
+    crowd.connections_max = min(crowd.connections_max, files // 2)  # the other half is for calls
     asyncio.run(_open_once(settings.log_url()))
     if worker is not None and worker.listener is not None:
         listener = socket.socket(fileno=worker.listener)
@@ -152,6 +154,7 @@ def _serve(
         ws_ping_interval=20.0,
         ws_ping_timeout=20.0,
         timeout_keep_alive=KEEP_ALIVE_S,
+        proxy_headers=False,  # whom to believe about a client's address is said by CALLPATH_CLIENT_ADDRESS
         access_log=False,
         log_config=None,
         server_header=False,
@@ -200,7 +203,7 @@ def _say_where(name: str, settings: Settings, port: int, dashboard: Dashboard | 
 
 
 def _secrets(settings: Settings) -> tuple[str, ...]:
-    return settings.telnyx_api_key, settings.secret, settings.dashboard_token
+    return settings.telnyx_api_key, settings.secret, settings.dashboard_token, settings.metrics_token
 
 
 def _settle_memory() -> None:
@@ -215,18 +218,20 @@ def _settle_memory() -> None:
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, HEAPS_MAX)
 
 
-def _raise_file_limit() -> None:
+def _raise_file_limit() -> int:
     """Every socket is a file, and the usual soft limit of 1,024 is meant for programs that use select(): a thousand idle
-    connections would keep calls out."""
+    connections would keep calls out. Returns how many there may be."""
     try:
         import resource
     except ImportError:  # Windows has no such limit
-        return
+        return FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         with contextlib.suppress(ValueError, OSError):  # the platform allows less than it says: then it stays as it is
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return FILES if limit == resource.RLIM_INFINITY else limit
 
 
 async def _open_once(url: str) -> None:

@@ -18,7 +18,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from callpath.clock import Clock
-from callpath.config import Settings, is_loopback
+from callpath.config import Settings, is_loopback, is_this_machine
 
 COOKIE = "callpath_session"
 SESSION_S = 12 * 3600
@@ -26,7 +26,11 @@ SESSION_S = 12 * 3600
 
 TRIES_MAX = 10
 TRIES_MS = 60_000.0
-"""So many wrong tokens in a minute, from anybody, and the login form is closed for the rest of it."""
+"""So many wrong tokens in a minute from one address, and none is looked at from there for the rest of it, right or wrong.
+Sessions go on."""
+
+ADDRESSES_MAX = 1000
+"""So many addresses are remembered; more are counted as one."""
 
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 
@@ -47,7 +51,8 @@ class Access:
         self._token = settings.dashboard_token
         self._public = urlsplit(settings.public_url)
         self._clock = clock
-        self._wrong: list[float] = []
+        self._wrong: dict[str, list[float]] = {}
+        """When wrong tokens were shown, by address."""
 
     @property
     def needs_login(self) -> bool:
@@ -66,24 +71,23 @@ class Access:
             if strange is not None:
                 return strange
         if self._token:
-            if self._knows_token(headers) or self._has_session(headers):
+            if self._has_session(headers):
                 return None
-            return Refusal(401, "login", "log in with the token that CALLPATH_DASHBOARD_TOKEN holds")
+            shown = _token_in(headers)
+            if shown is None:
+                return Refusal(401, "login", "log in with the token that CALLPATH_DASHBOARD_TOKEN holds")
+            return self._wrong_token(shown, client)
         return self._not_from_here(headers, client)
 
     def refusal_of_origin(self, headers: Mapping[str, str]) -> Refusal | None:
         """Whether a form on another site sent this. Part of `refusal` for all that needs a login."""
         return self._from_another_site(headers, websocket=False)
 
-    def login(self, shown: str) -> str | Refusal:
+    def login(self, shown: str, client: str | None = None) -> str | Refusal:
         """The value of the session cookie for whoever shows the token."""
-        now_ms = self._clock.now_ms()
-        self._wrong = [at for at in self._wrong if now_ms - at < TRIES_MS]
-        if len(self._wrong) >= TRIES_MAX:
-            return Refusal(429, "too_many_tries", "too many wrong tokens: try again in a minute")
-        if not self._token or not hmac.compare_digest(shown.encode(), self._token.encode()):
-            self._wrong.append(now_ms)
-            return Refusal(401, "login", "that is not the token that CALLPATH_DASHBOARD_TOKEN holds")
+        wrong = self._wrong_token(shown, client)
+        if wrong is not None:
+            return wrong
         expires = str(self._clock.now_unix_ms() // 1000 + SESSION_S)
         return f"{expires}.{self._signature(expires)}"
 
@@ -104,16 +108,22 @@ class Access:
         right = hmac.compare_digest(signature.encode(), self._signature(expires).encode())
         return right and expires.isdecimal() and int(expires) > self._clock.now_unix_ms() // 1000
 
-    def _knows_token(self, headers: Mapping[str, str]) -> bool:
-        scheme, _, shown = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "basic":
-            try:
-                shown = base64.b64decode(shown, validate=True).decode().partition(":")[2]
-            except (binascii.Error, ValueError):
-                return False
-        elif scheme.lower() != "bearer":
-            return False
-        return hmac.compare_digest(shown.strip().encode(), self._token.encode())
+    def _wrong_token(self, shown: str, client: str | None) -> Refusal | None:
+        """Why `shown` opens nothing; None: it does. Where all come from one proxy's address, they share their tries."""
+        now_ms = self._clock.now_ms()
+        self._wrong = {
+            address: late
+            for address, times in self._wrong.items()
+            if (late := [at_ms for at_ms in times if now_ms - at_ms < TRIES_MS])
+        }
+        known = client is not None and (client in self._wrong or len(self._wrong) < ADDRESSES_MAX)
+        address = client if client is not None and known else ""
+        if len(self._wrong.get(address, ())) >= TRIES_MAX:
+            return Refusal(429, "too_many_tries", "too many wrong tokens: try again in a minute")
+        if self._token and hmac.compare_digest(shown.encode(), self._token.encode()):
+            return None
+        self._wrong.setdefault(address, []).append(now_ms)
+        return Refusal(401, "login", "that is not the token that CALLPATH_DASHBOARD_TOKEN holds")
 
     def _not_from_here(self, headers: Mapping[str, str], client: str | None) -> Refusal | None:
         if not is_loopback(self._public.hostname or "localhost"):
@@ -121,8 +131,7 @@ class Access:
                 "the dashboard of a public server needs a login: set CALLPATH_DASHBOARD_TOKEN to a long random text"
             )
             return Refusal(503, "no_token_set", detail)
-        host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
-        if is_loopback(client or "") and is_loopback(host):
+        if is_this_machine(self._public.geturl(), headers, client):
             return None
         detail = "without CALLPATH_DASHBOARD_TOKEN the dashboard answers only on this machine, at 127.0.0.1"
         return Refusal(403, "not_this_machine", detail)
@@ -132,7 +141,20 @@ class Access:
         origin = headers.get("origin")
         if origin is None and not websocket and headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
             return None
-        ours = {headers.get("host", ""), self._public.netloc}
-        if origin is not None and urlsplit(origin).netloc in ours:
+        ours = {headers.get("host", ""), self._public.netloc} - {""}  # "null" has no host, nor has a server in setup
+        if origin is not None and origin.partition("://")[2] in ours:
             return None
         return Refusal(403, "other_site", "this came from another site's page, and was not done")
+
+
+def _token_in(headers: Mapping[str, str]) -> str | None:
+    """What an Authorization header shows; None where there is none that we read."""
+    scheme, _, shown = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "basic":
+        try:
+            shown = base64.b64decode(shown, validate=True).decode().partition(":")[2]
+        except (binascii.Error, ValueError):
+            return None
+    elif scheme.lower() != "bearer":
+        return None
+    return shown.strip()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import FastAPI, Header, HTTPException, Query, Request
 from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.websockets import WebSocket
 
 from callpath.call.address import webhook_url
@@ -29,6 +30,7 @@ from callpath.dashboard.documents import (
     Resent,
     Totals,
     entry_document,
+    problems,
     recording_documents,
     row_document,
     sentence,
@@ -52,18 +54,36 @@ EXPORT_PAGE = 100
 """Rows made at a time: a few ms, in which no call's audio is carried."""
 
 SEARCH_MAX = 200
+NUMBER_DIGITS_MAX = 18
+NUMBER_MAX = 10**NUMBER_DIGITS_MAX
+"""No entry has a greater number, and no database takes much greater ones."""
 
 Search = Annotated[str, Query(max_length=SEARCH_MAX, description="In session id, numbers, hang-up cause, errors.")]
 Direction = Annotated[Literal["incoming", "outgoing"] | None, Query()]
 OutcomeFilter = Annotated[Outcome | None, Query()]
 EVENT_STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
+SOUND: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"audio/wav": {}}},
+    206: {"description": "The part that Range asked for", "content": {"audio/wav": {}, "multipart/byteranges": {}}},
+    400: {"description": "A Range that makes no sense", "content": {"text/plain": {}}},
+    416: {"description": "A Range beyond its end"},
+}
+EVERYWHERE = problems(401, 403, 429, 503)
+"""What any route may answer: who may look is asked before all others, and all read the call log."""
 
 
 def build_api(dashboard: Dashboard) -> FastAPI:
     """The API over what `dashboard` holds."""
     door = dashboard.door
     masked = door.settings.dashboard_numbers == "masked"
-    api = FastAPI(title="callpath", version=version("callpath"), docs_url=None, redoc_url=None, redirect_slashes=False)
+    api = FastAPI(
+        title="callpath",
+        version=version("callpath"),
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        responses=EVERYWHERE,
+    )
 
     def row(overview: CallOverview) -> CallRow:
         return row_document(overview, masked=masked)
@@ -86,15 +106,15 @@ def build_api(dashboard: Dashboard) -> FastAPI:
     async def not_stored(_request: Request, error: StoreError) -> JSONResponse:
         return JSONResponse({"error": "store", "detail": str(error)}, status_code=503)
 
-    @api.exception_handler(HTTPException)
-    async def told(_request: Request, error: HTTPException) -> JSONResponse:
-        names = {400: "bad_request", 404: "not_found", 409: "conflict"}
+    @api.exception_handler(StarletteHTTPException)  # its own, and those of the router: no such path, another method
+    async def told(_request: Request, error: StarletteHTTPException) -> JSONResponse:
+        names = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 409: "conflict"}
         document = {"error": names.get(error.status_code, "refused"), "detail": error.detail}
-        return JSONResponse(document, status_code=error.status_code)
+        return JSONResponse(document, status_code=error.status_code, headers=error.headers)
 
     # --- calls -------------------------------------------------------------------------------------------------------
 
-    @api.get("/calls", operation_id="listCalls")
+    @api.get("/calls", operation_id="listCalls", responses=problems(400))
     async def list_calls(
         q: Search = "",
         direction: Direction = None,
@@ -154,7 +174,7 @@ def build_api(dashboard: Dashboard) -> FastAPI:
         name = f'attachment; filename="calls.{format}"'
         return StreamingResponse(body, media_type=kind, headers={"content-disposition": name})
 
-    @api.get("/calls/{identifier}", operation_id="getCall", response_model=CallDocument)
+    @api.get("/calls/{identifier}", operation_id="getCall", response_model=CallDocument, responses=problems(404))
     async def get_call(identifier: str) -> Response:
         """A whole call, by session id (or its beginning), leg id or call_control_id."""
         session, entries = await timeline(identifier)
@@ -180,14 +200,16 @@ def build_api(dashboard: Dashboard) -> FastAPI:
         # In a thread: an hour's call has thousands of entries, and live calls' audio does not wait for them.
         return Response(await asyncio.to_thread(whole), media_type="application/json")
 
-    @api.get("/calls/{identifier}/entries", operation_id="getEntries")
+    @api.get("/calls/{identifier}/entries", operation_id="getEntries", responses=problems(404))
     async def get_entries(identifier: str, after: Annotated[int, Query(ge=0)] = 0) -> list[EntryDocument]:
         """The entries whose number is greater than `after`."""
         session = await dashboard.log.find(identifier)
         entries = await dashboard.log.read(session, after=after) if session is not None else []
         return [entry_document(entry, masked=masked) for entry in entries]
 
-    @api.post("/calls/{identifier}/entries/{number}/resend", operation_id="resendWebhook")
+    @api.post(
+        "/calls/{identifier}/entries/{number}/resend", operation_id="resendWebhook", responses=problems(400, 404, 409)
+    )
     async def resend(identifier: str, number: int, as_new: Annotated[bool, Query()] = False) -> Resent:
         """Hand a stored webhook to the server once more; with `as_new` under a new event id, so that it acts on it."""
         entry = await entry_of(identifier, number)
@@ -216,12 +238,22 @@ def build_api(dashboard: Dashboard) -> FastAPI:
             raise HTTPException(404, "the recording is not in the data directory any more")
         return file
 
-    @api.get("/calls/{identifier}/recordings/{number}.wav", operation_id="getRecording", response_class=FileResponse)
+    @api.get(
+        "/calls/{identifier}/recordings/{number}.wav",
+        operation_id="getRecording",
+        response_class=FileResponse,
+        responses=problems(404) | SOUND,
+    )
     async def recording(identifier: str, number: int) -> FileResponse:
         """A recording; parts of it by Range."""
         return FileResponse(await recording_file(identifier, number), media_type="audio/wav")
 
-    @api.get("/calls/{identifier}/recordings/{number}/outline", operation_id="getOutline", response_model=Outline)
+    @api.get(
+        "/calls/{identifier}/recordings/{number}/outline",
+        operation_id="getOutline",
+        response_model=Outline,
+        responses=problems(404, 409),
+    )
     async def recording_outline(identifier: str, number: int) -> Response:
         """Its peaks and levels."""
         file = await recording_file(identifier, number)
@@ -235,10 +267,11 @@ def build_api(dashboard: Dashboard) -> FastAPI:
 
     @api.get("/changes", operation_id="watchChanges", response_class=StreamingResponse, responses=EVENT_STREAM)
     async def watch(
-        after: Annotated[int | None, Query(ge=0)] = None, last_event_id: Annotated[str | None, Header()] = None
+        after: Annotated[int | None, Query(ge=0, le=NUMBER_MAX)] = None,
+        last_event_id: Annotated[str | None, Header()] = None,
     ) -> StreamingResponse:
         """Server-sent events: `hello`, then `calls` with the rows that changed after the entry of that number."""
-        if last_event_id and last_event_id.isdecimal():
+        if last_event_id and last_event_id.isdecimal() and len(last_event_id) <= NUMBER_DIGITS_MAX:
             after = int(last_event_id)  # the browser goes on by itself after a break
         login = dashboard.access.needs_login
         body = changes.watch(
@@ -246,7 +279,7 @@ def build_api(dashboard: Dashboard) -> FastAPI:
         )
         return StreamingResponse(body, media_type="text/event-stream")
 
-    @api.get("/phone/hello.wav", operation_id="getHello", response_class=FileResponse)
+    @api.get("/phone/hello.wav", operation_id="getHello", response_class=FileResponse, responses=SOUND)
     async def hello() -> FileResponse:
         """Somebody says hello: for a phone without a microphone."""
         return FileResponse(hello_wav(), media_type="audio/wav")

@@ -19,21 +19,22 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from callpath.call.address import VOUCH
 from callpath.clock import Clock
 from callpath.config import Settings, is_loopback
 from callpath.dashboard.access import COOKIE, SESSION_S, Access, Refusal
 from callpath.dashboard.phone import PhoneCodec
-from callpath.errors import StoreError
+from callpath.errors import RemoteProtocolError, StoreError
 from callpath.simulator.simulator import Simulator
 from callpath.store.port import CallLog
 from callpath.timeline import Entry
-from callpath.wire.document import Json
+from callpath.wire.document import Json, parse_json
 from callpath.wire.webhook import Webhook
 
 if TYPE_CHECKING:
@@ -60,6 +61,9 @@ SECURITY_HEADERS = (
 )
 
 LOGIN_BYTES_MAX = 4096
+
+NAME_CHARS_MAX = 100
+"""A file of ours has a shorter name; a longer one than the file system takes is an error of its own."""
 
 ReceiveWebhook = Callable[[Webhook, Json], Awaitable[bool]]
 
@@ -137,7 +141,7 @@ class Dashboard:
         if shown is None:
             detail = 'send {"token": "…"} as JSON'
             return JSONResponse({"error": "bad_request", "detail": detail}, status_code=400)
-        session = self.access.login(shown)
+        session = self.access.login(shown, request.client.host if request.client else None)
         if isinstance(session, Refusal):
             return refusal_answer(session)
         answer = JSONResponse({"ok": True})
@@ -153,17 +157,14 @@ class Dashboard:
 
 async def _shown_token(request: Request) -> str | None:
     body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LOGIN_BYTES_MAX:
-            return None
     try:
-        import json
-
-        document = json.loads(body)
-    except ValueError:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > LOGIN_BYTES_MAX:
+                return None
+        token = parse_json(body, "a login").get("token")
+    except (RemoteProtocolError, ClientDisconnect):
         return None
-    token = document.get("token") if isinstance(document, dict) else None
     return token if isinstance(token, str) else None
 
 
@@ -191,6 +192,9 @@ class _Guarded:
             websocket=websocket,
         )
         if refused is None:
+            vouch = scope.get("extensions", {}).get(VOUCH)
+            if vouch is not None:
+                vouch["vouch"]()
             await self._app(scope, receive, _with_security_headers(send))
         elif websocket:
             await WebSocket(scope, receive, send).send_denial_response(refusal_answer(refused))
@@ -234,7 +238,7 @@ def _read(name: str) -> tuple[bytes, bytes, str] | None:
     found = _files.get(name)
     if found is None:
         parts = name.split("/")
-        if any(part in ("", ".", "..") for part in parts):
+        if any(part in ("", ".", "..") or len(part) > NAME_CHARS_MAX for part in parts) or len(parts) > 3:
             return None
         file: Any = files("callpath.dashboard").joinpath("static", *parts)
         if not file.is_file():

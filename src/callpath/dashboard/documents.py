@@ -64,6 +64,29 @@ class Document(BaseModel):
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
 
+class Problem(Document):
+    """Why a request was not answered as asked. `error` is a fixed word, `detail` a sentence for people."""
+
+    error: str
+    detail: str
+
+
+PROBLEMS = {
+    400: "It cannot be answered as it is",
+    401: "No login, or a wrong one",
+    403: "From another site's page; or, without a login to ask for, not from this machine",
+    404: "There is no such thing",
+    409: "Not possible at this moment, or with this one",
+    429: "Too many wrong tokens; nothing is looked at for a minute",
+    503: "The call log cannot be read or written; or a public server without CALLPATH_DASHBOARD_TOKEN",
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """For the API's description: what a route may answer beside success."""
+    return {status: {"model": Problem, "description": PROBLEMS[status]} for status in statuses}
+
+
 class Missing(Document):
     """The first stage of the way to working audio that a call did not reach."""
 

@@ -22,6 +22,7 @@ from callpath.call.address import AUDIO_PATH, audio_url
 from callpath.call.session import CallSession, missing_stage_sentence
 from callpath.config import is_loopback
 from callpath.dashboard.changes import Tell, Telling
+from callpath.dashboard.documents import problems
 from callpath.dashboard.masking import mask, mask_text
 from callpath.doctor.engine import OnStep, diagnose
 from callpath.doctor.report import html_page, markdown, redacted
@@ -53,7 +54,7 @@ def add_routes(api: FastAPI, dashboard: Dashboard, timeline: Timeline, *, masked
     reports: OrderedDict[str, Diagnosis] = OrderedDict()
     running: set[str] = set()
 
-    @api.post("/doctor/probe", operation_id="probe", response_class=Response, responses=EVENTS)
+    @api.post("/doctor/probe", operation_id="probe", response_class=Response, responses=problems(404, 409) | EVENTS)
     async def probe(asked: HttpRequest, session: Annotated[str | None, Query(max_length=400)] = None) -> Response:
         """Probe this server's audio URL, or the one that a call was given. Server-sent events: `url`, `step` for each
         layer, `diagnosis` with the document and an `id` for its report."""
@@ -78,7 +79,7 @@ def add_routes(api: FastAPI, dashboard: Dashboard, timeline: Timeline, *, masked
 
         return telling(look)
 
-    @api.post("/doctor/account", operation_id="checkAccount", response_class=Response, responses=EVENTS)
+    @api.post("/doctor/account", operation_id="checkAccount", response_class=Response, responses=problems(409) | EVENTS)
     async def account() -> Response:
         """How the Telnyx account is set, and the host where its token is; nothing is changed. Server-sent events: `step`
         for each, `diagnosis` as of a probe, or `trouble` with a `detail` where a setting is missing."""
@@ -114,7 +115,12 @@ def add_routes(api: FastAPI, dashboard: Dashboard, timeline: Timeline, *, masked
 
         return Telling(work)
 
-    @api.get("/doctor/reports/{name}.{format}", operation_id="getReport", response_class=Response, responses=REPORT)
+    @api.get(
+        "/doctor/reports/{name}.{format}",
+        operation_id="getReport",
+        response_class=Response,
+        responses=problems(404) | REPORT,
+    )
     async def report(name: str, format: Format) -> Response:  # noqa: A002  as it stands in the URL
         """The report of a probe, without secrets and numbers: safe to share."""
         if name not in reports:
@@ -122,7 +128,10 @@ def add_routes(api: FastAPI, dashboard: Dashboard, timeline: Timeline, *, masked
         return _file(f"probe.{format}", _report(reports[name], door, format))
 
     @api.get(
-        "/calls/{identifier}/report.{format}", operation_id="getCallReport", response_class=Response, responses=REPORT
+        "/calls/{identifier}/report.{format}",
+        operation_id="getCallReport",
+        response_class=Response,
+        responses=problems(404) | REPORT,
     )
     async def call_report(identifier: str, format: Format) -> Response:  # noqa: A002
         """The report of a call: the doctor's word, where it has one, and the timeline in lines."""

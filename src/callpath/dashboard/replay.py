@@ -19,6 +19,7 @@ from callpath.audio.pcm import Pcm
 from callpath.audio.wav import read_wav_sides
 from callpath.dashboard import recordings
 from callpath.dashboard.changes import Tell, Telling
+from callpath.dashboard.documents import problems
 from callpath.dashboard.masking import mask_text
 from callpath.dashboard.phone import CALLED_NUMBER, PHONE_NUMBER, PhoneCodec
 from callpath.dashboard.probing import Timeline
@@ -55,7 +56,7 @@ def add_routes(api: FastAPI, dashboard: Dashboard, timeline: Timeline, *, masked
     door = dashboard.door
     running: list[str] = []
 
-    @api.post("/calls/{identifier}/replay", operation_id="replayCall")
+    @api.post("/calls/{identifier}/replay", operation_id="replayCall", responses=problems(404, 409))
     async def replay(identifier: str) -> Response:
         """Place the call again with the stand-in Telnyx. Server-sent events: `ringing` with the new session, `ended`."""
         call, entries = await timeline(identifier)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import FastAPI, HTTPException, Query
 
-from callpath.dashboard.documents import Verdict, verdict_document
+from callpath.dashboard.documents import Verdict, problems, verdict_document
 from callpath.doctor.verdict import Diagnosis
 from callpath.timeline import Entry
 from callpath.wire.ids import SessionId
@@ -32,7 +32,7 @@ def add_routes(api: FastAPI, dashboard: Dashboard, *, masked: bool) -> None:
     """The list's route."""
     verdicts = Verdicts(dashboard.door.diagnose_call, masked=masked)
 
-    @api.get("/verdicts", operation_id="getVerdicts")
+    @api.get("/verdicts", operation_id="getVerdicts", responses=problems(400))
     async def get_verdicts(
         sessions: Annotated[str, Query(max_length=20_000, description="Session ids with commas between, at most 50.")],
     ) -> list[Verdict]:

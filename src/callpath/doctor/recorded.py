@@ -227,7 +227,7 @@ def telnyx_lines(told: TelnyxCallFacts) -> tuple[str, ...]:
     return tuple(lines[:LINES_MAX])
 
 
-_KNOWS_US = {"call_ended", "unknown_session", "second_socket", "no_token", "wrong_token"}
+_KNOWS_US = {"call_ended", "token_expired", "unknown_session", "second_socket", "no_token", "wrong_token"}
 """What a callpath server says to an upgrade that came all the way to it."""
 
 

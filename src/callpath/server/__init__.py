@@ -11,6 +11,7 @@ recording both sides of a call, on disk
 runner    all live calls: what comes from outside finds its call
 live      one of them, an actor: folds its timeline, sends what follows, runs the handler
 guard     its patience with slow and silent connections
+limits    what strangers may cost: upgrades, connections, rows; and who a client is, behind proxies
 drain     the web server that lets calls finish before it stops
 workers   several such processes on one machine, and the parent that starts them
 leases    which calls this node acts for, where several share one call log

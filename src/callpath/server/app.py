@@ -7,13 +7,13 @@ Mounted in another application, its lifespan must be entered by that one: `async
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Protocol
 from urllib.parse import urlsplit
 
-import structlog
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -29,11 +29,13 @@ from callpath.call.watchdog import Patience, parse_refusal, parse_steps
 from callpath.clock import Clock, SystemClock
 from callpath.config import Settings, is_loopback, require_public_url
 from callpath.control import Control
-from callpath.errors import AudioError, ConfigError, StoreError
+from callpath.errors import AudioError, ConfigError
 from callpath.server.examiner import Examine, Examiner
+from callpath.server.guard import vouch
 from callpath.server.handler import App
+from callpath.server.limits import ClientAddress, Crowd, parse_client_address
 from callpath.server.media import AudioEndpoint
-from callpath.server.metrics import CONTENT_TYPE, Metrics
+from callpath.server.metrics import CONTENT_TYPE, Metrics, Readers
 from callpath.server.probe import ProbeEndpoint
 from callpath.server.retention import forget_by_age
 from callpath.server.runner import CallRunner
@@ -41,13 +43,16 @@ from callpath.server.takeup import fetch_missed, take_up_call, take_up_calls
 from callpath.server.tokens import CallTokens
 from callpath.server.webhooks import WebhookEndpoint
 from callpath.server.workers import Worker
-from callpath.store.port import CallLog, Refusal
+from callpath.store.port import CallLog
 from callpath.store.sql import open_call_log
 from callpath.wire.document import Json
 from callpath.wire.signature import load_public_key
 from callpath.wire.webhook import Webhook
 
-logger = structlog.get_logger("callpath")
+SECRET_CHARS_MIN = 16
+
+_TOKEN_IN_PATH = re.compile("(/audio/)[^/]+")
+"""Also where a proxy has put something before it or behind."""
 
 
 class Extra(Protocol):
@@ -84,10 +89,14 @@ def create_asgi(
         hint = "Copy it from the Telnyx portal, Keys & Credentials, Public Key"
         raise ConfigError("TELNYX_PUBLIC_KEY", "is missing: webhooks could not be told from forged ones", hint)
     public_key = load_public_key(settings.telnyx_public_key)
+    _check_secrets(settings)
     _check_play_codec(settings)
     clock = clock or SystemClock()
     patience = stream_patience(settings)
+    client_header = parse_client_address("CALLPATH_CLIENT_ADDRESS", settings.client_address)
     metrics = Metrics(worker)
+    readers = Readers(settings)
+    crowd = Crowd()
 
     @asynccontextmanager
     async def lifespan(asgi: Starlette) -> AsyncIterator[None]:
@@ -114,9 +123,10 @@ def create_asgi(
                 node=worker.node if worker is not None else None,
             )
             asgi.state.runner = runner
-            asgi.state.webhooks = WebhookEndpoint(runner=runner, log=log, key=public_key, clock=clock)
-            probe = ProbeEndpoint(log=log, tokens=_probe_tokens(settings), clock=clock)
+            asgi.state.webhooks = WebhookEndpoint(runner=runner, key=public_key, clock=clock)
+            probe = ProbeEndpoint(tokens=_probe_tokens(settings), limits=runner.limits)
             asgi.state.audio = AudioEndpoint(runner=runner, probe=probe, clock=clock)
+            crowd.turned_away = runner.limits.turned_away
             if extra is not None:
                 extra.attach(log, runner.receive_webhook)
             if takes_up:
@@ -135,8 +145,15 @@ def create_asgi(
         endpoint: WebhookEndpoint = request.app.state.webhooks
         return await endpoint(request)
 
-    async def tell_metrics(_request: Request) -> Response:
-        return Response(await metrics.of_all_workers(), media_type=CONTENT_TYPE)
+    async def tell_metrics(request: Request) -> Response:
+        refused = readers.refusal(request.headers, request.client.host if request.client else None)
+        if refused is not None:
+            metrics.refused("metrics", refused.reason)
+            answer = {"error": refused.reason, "detail": refused.detail}
+            headers = {"www-authenticate": "Bearer"} if refused.status == 401 else None
+            return JSONResponse(answer, status_code=refused.status, headers=headers)
+        vouch(request)
+        return Response(await metrics.of_all_workers(), media_type=CONTENT_TYPE, headers={"cache-control": "no-store"})
 
     asgi = Starlette(
         lifespan=lifespan,
@@ -153,9 +170,30 @@ def create_asgi(
             *(extra.routes if extra is not None else ()),
         ],
     )
+    asgi.state.crowd = crowd
     asgi.router.default = _no_such_path
+    asgi.router.redirect_slashes = False  # to a host that the request itself names, and to http behind TLS
+    if client_header is not None:
+        asgi.add_middleware(ClientAddress, header=client_header)
     asgi.add_middleware(_AnsweredBy)
     return asgi
+
+
+def _check_secrets(settings: Settings) -> None:
+    """On a public host what can be guessed protects nothing: all of these may be tried by anybody, or in the dark."""
+    if is_loopback(urlsplit(settings.public_url).hostname or ""):
+        return
+    for name, secret in (
+        ("CALLPATH_SECRET", settings.secret),
+        ("CALLPATH_DASHBOARD_TOKEN", settings.dashboard_token),
+        ("CALLPATH_METRICS_TOKEN", settings.metrics_token),
+    ):
+        if 0 < len(secret) < SECRET_CHARS_MIN:
+            raise ConfigError(
+                name,
+                f"has {len(secret)} characters, and can be guessed",
+                f"Take {SECRET_CHARS_MIN} or more at random: python -c 'import secrets; print(secrets.token_urlsafe(32))'",
+            )
 
 
 def _check_play_codec(settings: Settings) -> None:
@@ -215,17 +253,18 @@ class _AudioRoute:
 async def _no_such_path(scope: Scope, receive: Receive, send: Send) -> None:
     """Say where things are. Left to itself Starlette answers a stray upgrade with an empty 403, which looks like a
     firewall."""
+    path = _TOKEN_IN_PATH.sub(r"\1***", scope["path"])
     answer = JSONResponse(
         {
             "error": "no_such_path",
-            "detail": f"callpath answers here, but has no {scope['path'][:200]}: events go to {WEBHOOK_PATH}, "
+            "detail": f"callpath answers here, but has no {path[:200]}: events go to {WEBHOOK_PATH}, "
             f"audio to {AUDIO_PATH}",
         },
         status_code=404,
     )
     if scope["type"] == "websocket":
         websocket = WebSocket(scope, receive, send)
-        await _record(websocket, "no_such_path", scope["path"])
+        await _record(websocket, "no_such_path", path)
         await websocket.send_denial_response(answer)
     else:
         await answer(scope, receive, send)
@@ -257,10 +296,7 @@ async def _record(asked: HTTPConnection, reason: str, path: str) -> None:
         "no_such_path": "an upgrade came under a path that is not served",
         "no_upgrade": "a request without an Upgrade header came under the audio path",
     }[reason]
-    try:
-        await runner.log.refuse(Refusal(runner.clock.now_unix_ms(), "upgrade", reason, detail, client, path[:400]))
-    except StoreError as error:
-        logger.error("Refusal not stored", event_name="refusal.not_stored", error=str(error))
+    await runner.limits.refused("upgrade", reason, detail, client, path)
 
 
 async def _healthz(_request: Request) -> Response:
@@ -274,7 +310,7 @@ async def _readyz(request: Request) -> Response:
         draining = runner is not None and runner.draining
         reason = "draining: live calls go on, new ones are refused" if draining else "starting or stopping"
         return JSONResponse({"ready": False, "reasons": [reason]}, status_code=503)
-    return JSONResponse({"ready": True, "calls": len(runner.calls)})
+    return JSONResponse({"ready": True})
 
 
 async def _version(_request: Request) -> Response:

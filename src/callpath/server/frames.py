@@ -141,8 +141,9 @@ class FrameReader:
             return [self._violation(1002, "fragments out of order")]
         if opcode is not Opcode.CONTINUATION:
             self._pieces_opcode = opcode
-        self._pieces.append(payload)
-        self._pieces_bytes += len(payload)
+        if payload:  # empty ones are free, and would be kept without end
+            self._pieces.append(payload)
+            self._pieces_bytes += len(payload)
         if not final:
             return []
         message, kind = b"".join(self._pieces), self._pieces_opcode

@@ -436,7 +436,7 @@ class LiveCall:
         await self._store_pending()
         if wait:
             await self._send(command, asks_for_stream)
-        else:
+        elif not self._stopping:  # the server may have stopped while it was written down: the next one sends it
             self._runner.spawn(self._send_quietly(command, asks_for_stream), name=f"send {command.NAME}")
 
     def _send_again(self) -> None:
@@ -444,7 +444,7 @@ class LiveCall:
         carried out once, however often it comes. After that nobody can know, and the watchdog sees what is missing."""
         for sent in self.session.unanswered():
             spent_ms = self._clock.now_unix_ms() - self.session.sent_unix_ms[sent.command_id]
-            if self.session.ended:
+            if self.session.ended or self._stopping:
                 return
             if spent_ms >= RETRY_MS_MAX:
                 unknown = f"the server stopped before the answer came, and {spent_ms / 1000:.0f} s have passed"

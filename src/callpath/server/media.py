@@ -65,7 +65,7 @@ BAD_FRAMES_MAX = 100
 """After this many frames in a row that mean nothing the peer is not Telnyx, and the socket is closed (1008)."""
 
 CLOSE_AFTER_STOP_MS = 2_000.0
-"""After a stop frame Telnyx closes the socket; we wait this long before we do."""
+"""After a stop frame, or the end of the call, Telnyx closes the socket; we wait this long before we do."""
 
 LOOK_EVERY_MS = 1_000.0
 """How often a stream is looked at beside its frames: counters, pings, patience."""
@@ -301,8 +301,10 @@ class StreamDriver:
             self._take(event, now_ms)
         if call is not None and self._call.stream is self._stream:
             call.look(now_ms)
+        if self._close_at_ms is None and self._call.session.ended:
+            self._close_at_ms = now_ms + CLOSE_AFTER_STOP_MS
         if self._close_at_ms is not None and now_ms >= self._close_at_ms:
-            self._socket.close(1000, "stream stopped")
+            self._socket.close(1000, "the call is over" if self._call.session.ended else "stream stopped")
         if not self._call.acts:
             self._socket.close(1000, "another server carries this call now")
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+import hmac
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
 
+from callpath.config import Settings, is_this_machine
 from callpath.server.workers import Worker
 from callpath.timeline import (
     CallRefused,
@@ -229,3 +232,33 @@ def merged(pages: Iterable[bytes]) -> bytes:
             title, kind, lines = block.split(b"\n", 2)
             blocks[title] = blocks.get(title, HELP + title + b"\n" + kind + b"\n") + lines
     return b"".join(blocks.values())
+
+
+@dataclass(frozen=True, slots=True)
+class NotForYou:
+    """Why somebody may not read the page."""
+
+    status: int
+    reason: str
+    detail: str
+
+
+class Readers:
+    """Who may read the page: whoever shows CALLPATH_METRICS_TOKEN, as `Authorization: Bearer`. Where it is not set, this
+    very machine, as long as it is not a public server. The dashboard's token is not asked for here: whoever scrapes needs
+    no more than numbers, and nobody shall try that token out where wrong ones are not counted."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._token = settings.metrics_token.encode()
+        self._public_url = settings.public_url
+
+    def refusal(self, headers: Mapping[str, str], client: str | None) -> NotForYou | None:
+        """None: he may."""
+        if self._token:
+            scheme, _, shown = headers.get("authorization", "").partition(" ")
+            if scheme.lower() == "bearer" and hmac.compare_digest(shown.strip().encode(), self._token):
+                return None
+            return NotForYou(401, "login", "show the token that CALLPATH_METRICS_TOKEN holds: Authorization: Bearer …")
+        if is_this_machine(self._public_url, headers, client):
+            return None
+        return NotForYou(403, "no_token_set", "to read this from elsewhere, set CALLPATH_METRICS_TOKEN and show it")

@@ -15,10 +15,9 @@ from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from callpath import __version__
-from callpath.clock import Clock
-from callpath.errors import RemoteProtocolError, StoreError
+from callpath.errors import RemoteProtocolError
+from callpath.server.limits import Limits
 from callpath.server.tokens import CallTokens
-from callpath.store.port import CallLog, Refusal
 from callpath.wire.ids import SessionId
 from callpath.wire.media import Media, Stop, encode_media, parse_message
 
@@ -39,10 +38,9 @@ logger = structlog.get_logger("callpath")
 class ProbeEndpoint:
     """Answers the doctor. `tokens` None: nobody needs one."""
 
-    def __init__(self, *, log: CallLog, tokens: CallTokens | None, clock: Clock) -> None:
-        self._log = log
+    def __init__(self, *, tokens: CallTokens | None, limits: Limits) -> None:
         self._tokens = tokens
-        self._clock = clock
+        self._limits = limits
         self._running = 0
 
     async def answer(self, websocket: WebSocket, shown_token: str | None, *, known: bool = False) -> None:
@@ -92,13 +90,7 @@ class ProbeEndpoint:
                     pass
 
     async def _refuse(self, websocket: WebSocket, status: int, reason: str, detail: str) -> None:
-        logger.warning(f"Probe refused with {status}: {detail}", event_name="probe.refused", reason=reason)
-        client = _client(websocket)
-        refusal = Refusal(self._clock.now_unix_ms(), "upgrade", reason, detail, client, websocket.url.path[:400])
-        try:
-            await self._log.refuse(refusal)
-        except StoreError as error:
-            logger.error("Refusal not stored", event_name="refusal.not_stored", error=str(error))
+        await self._limits.refused("upgrade", reason, detail, _client(websocket), websocket.url.path)
         await websocket.send_denial_response(JSONResponse({"error": reason, "detail": detail}, status_code=status))
 
 

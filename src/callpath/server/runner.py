@@ -17,17 +17,18 @@ from callpath.call.plan import StreamPlan
 from callpath.call.watchdog import Patience
 from callpath.clock import Clock
 from callpath.control import Control
-from callpath.errors import ControlError, LocalProtocolError
+from callpath.errors import ControlError, LocalProtocolError, StoreError
 from callpath.server.examiner import Examiner, probe_session
 from callpath.server.gathering import Gathering
 from callpath.server.handler import App
 from callpath.server.leases import Leases
+from callpath.server.limits import Limits
 from callpath.server.live import LiveCall, log_entry
 from callpath.server.metrics import Metrics
 from callpath.server.pacer import Pacer
 from callpath.server.probe import TEST_CONNECTION
-from callpath.server.tokens import CallTokens
-from callpath.store.port import CallLog, Refusal
+from callpath.server.tokens import TOKEN_MS_MAX, CallTokens
+from callpath.store.port import CallLog
 from callpath.timeline import (
     CallChecked,
     CallRefused,
@@ -59,6 +60,13 @@ class Rejection:
     status: int
     reason: str
     detail: str
+
+
+TOO_MANY = Rejection(
+    429,
+    "too_many_upgrades",
+    "too many upgrades without this call's token came lately, and no more are looked at; one with its token always is",
+)
 
 
 class Heartbeat:
@@ -111,6 +119,7 @@ class CallRunner:
         self.patience = patience or Patience()
         self.examiner = examiner
         self.metrics = metrics or Metrics()
+        self.limits = Limits(log=log, clock=clock, metrics=self.metrics)
         self.leases = Leases(log, clock, node)
         self.take_up: Callable[[SessionId], Coroutine[Any, Any, None]] | None = None
         """What is done with a call whose node died; see `takeup`."""
@@ -256,18 +265,24 @@ class CallRunner:
         client: str | None,
         headers: Mapping[str, str],
     ) -> Admission | Rejection:
-        """Decide about a WebSocket upgrade, before it is answered. Either way it is written down."""
-        timeline = [] if session in self.calls else await self.log.read(session)
-        if not timeline and session not in self.calls:
+        """Decide about a WebSocket upgrade, before it is answered. Either way it is written down, within the limits.
+
+        Raises StoreError.
+        """
+        tokened = self.tokens is not None and self.tokens.fits(session, shown_token or "")
+        live = session in self.calls
+        if not self.limits.may_upgrade(session, live=live, tokened=tokened, client=client):
+            self.limits.turned_away("upgrade", TOO_MANY.reason)
+            return TOO_MANY
+        timeline = [] if live else await self.log.read(session)
+        if not (live or timeline):
             rejection = Rejection(
                 404,
                 "unknown_session",
                 "no call with this call_session_id is known here: did its webhooks go to another server?",
             )
-            self.metrics.refused("upgrade", rejection.reason)
-            await self.log.refuse(
-                Refusal(self.clock.now_unix_ms(), "upgrade", rejection.reason, rejection.detail, client, path[:400])
-            )
+            if not await self.limits.refused("upgrade", rejection.reason, rejection.detail, client, path):
+                raise StoreError("nothing can be written, perhaps not even the webhook that told of this call")
             return rejection
         call = self.live(session, timeline)
         await call.ready.wait()
@@ -317,6 +332,15 @@ class CallRunner:
                 return Rejection(403, "wrong_token", "the upgrade carried a token that is not this call's")
         if call.session.ended:
             return Rejection(410, "call_ended", "the call is over")
+        given_unix_ms = call.session.stream_unix_ms or call.session.first_unix_ms or 0
+        if self.tokens is not None and self.clock.now_unix_ms() > given_unix_ms + TOKEN_MS_MAX:
+            minutes = TOKEN_MS_MAX // 60_000
+            return Rejection(
+                410,
+                "token_expired",
+                f"the call's stream was not asked for, and showed no life, for {minutes} minutes: streaming_start makes "
+                "its token good again",
+            )
         if call.has_living_socket():
             return Rejection(409, "second_socket", "this call has a living audio socket already")
         if self.calls_max and sum(other.has_living_socket() for other in self.calls.values()) >= self.calls_max:

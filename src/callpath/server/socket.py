@@ -14,11 +14,14 @@ import asyncio
 from collections import deque
 from typing import Any, Protocol, cast
 
+import msgspec
 from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
+from callpath import __version__
+from callpath.call.address import ANSWERED_BY_HEADER
 from callpath.server.frames import Control, FrameReader, Opcode, Violation, encode_close, encode_frame
 from callpath.server.gathering import Gathering
 from callpath.timeline import SocketClosed
@@ -144,7 +147,7 @@ class FrameSocket(asyncio.Protocol):
                 self._transport.write(encode_frame(Opcode.CLOSE, item.body[:2]))
             self._transport.close()
         elif self._closed is None:
-            if item.opcode is Opcode.PING:
+            if item.opcode is Opcode.PING and self.writable:  # who does not read gets no pongs piled up for him
                 self._transport.write(encode_frame(Opcode.PONG, item.body))
             elif item.opcode is Opcode.BINARY:
                 self._receiver.receive_binary()
@@ -191,6 +194,15 @@ class MediaSockets(WebSocketsSansIOProtocol):
         # The HTTP protocol that hands over to us here.
         self._before: Any = cast(asyncio.Transport, transport).get_protocol()
 
+    def data_received(self, data: bytes) -> None:
+        """Of the handshake, and of sockets that go through ASGI. uvicorn neither answers nor closes an upgrade whose header
+        the WebSocket library cannot read: another method, a line over 8 kB, over 128 lines."""
+        super().data_received(data)
+        broken = None if self.handshake_initiated else self.conn.handshake_exc
+        if broken is not None and not self.transport.is_closing():
+            self.transport.write(bad_upgrade(str(broken.__cause__ or broken)))
+            self.transport.close()
+
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
         scope = getattr(self, "scope", None)
@@ -220,6 +232,14 @@ class MediaSockets(WebSocketsSansIOProtocol):
         vars(self._before).pop("parser", None)
         self._before = None
         return socket
+
+
+def bad_upgrade(why: str) -> bytes:
+    """The answer to an upgrade that is none."""
+    detail = f"this upgrade cannot be read: {why[:200]}"
+    body = msgspec.json.encode({"error": "bad_upgrade", "detail": detail})
+    head = f"{ANSWERED_BY_HEADER}: {__version__}\r\ncontent-type: application/json\r\nconnection: close\r\n"
+    return f"HTTP/1.1 400 Bad Request\r\n{head}content-length: {len(body)}\r\n\r\n".encode() + body
 
 
 class _Gone:

@@ -1,6 +1,7 @@
 """A token for each call's audio socket, so that nobody else can open it.
 
-It is derived, not stored: any node that has the secret can check it, also after a restart.
+It is derived, not stored: any node that has the secret can check it, also after a restart. How long it is good the call
+itself tells: while it is up, and its stream has been asked for or alive within TOKEN_MS_MAX.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ import hashlib
 import hmac
 
 from callpath.wire.ids import SessionId
+
+TOKEN_MS_MAX = 15 * 60_000
+"""Telnyx connects at once after streaming_start, and again at once after a break; and no line rings for longer."""
 
 
 class CallTokens:

@@ -14,8 +14,8 @@ from starlette.responses import JSONResponse, Response
 
 from callpath.clock import Clock
 from callpath.errors import RemoteProtocolError, SignatureError, StoreError
+from callpath.server.guard import vouch
 from callpath.server.runner import CallRunner
-from callpath.store.port import CallLog, Refusal
 from callpath.wire.document import parse_json
 from callpath.wire.signature import PublicKey, verify
 from callpath.wire.webhook import Version1Webhook, read_webhook
@@ -28,15 +28,19 @@ BODY_BYTES_MAX = 256 * 1024
 BODY_S_MAX = 10.0
 """How long a body may take to arrive."""
 
+LARGE_BYTES, LARGE_MAX = 16 * 1024, 64
+"""So many bodies of more than so many bytes are read at once: strangers' halves of bodies must not fill the memory. One
+more is told to come again."""
+
 
 class WebhookEndpoint:
     """The route. One instance per server."""
 
-    def __init__(self, *, runner: CallRunner, log: CallLog, key: PublicKey, clock: Clock) -> None:
+    def __init__(self, *, runner: CallRunner, key: PublicKey, clock: Clock) -> None:
         self._runner = runner
-        self._log = log
         self._key = key
         self._clock = clock
+        self._large = 0
 
     async def __call__(self, request: Request) -> Response:
         began_ms = self._clock.now_ms()
@@ -46,8 +50,9 @@ class WebhookEndpoint:
 
     async def _answer(self, request: Request) -> tuple[Response, str]:
         try:
-            body = await _read_body(request)
+            body = await self._read_body(request)
             verify(body, request.headers, self._key, self._clock.now_unix_ms() / 1000)
+            vouch(request)
             document = parse_json(body, "webhook")
             webhook = read_webhook(document)
             if isinstance(webhook, Version1Webhook):
@@ -59,7 +64,7 @@ class WebhookEndpoint:
         except SignatureError as error:
             return await self._refuse(request, 401, error), "refused"
         except RemoteProtocolError as error:
-            return await self._refuse(request, 413 if error.reason == "too_large" else 400, error), "refused"
+            return await self._refuse(request, STATUSES.get(error.reason, 400), error), "refused"
         except StoreError as error:
             # Not stored, hence not acknowledged: Telnyx will send it again.
             logger.error("Webhook not stored", event_name="webhook.not_stored", error=str(error))
@@ -70,36 +75,36 @@ class WebhookEndpoint:
 
     async def _refuse(self, request: Request, status: int, error: RemoteProtocolError) -> Response:
         client = request.client.host if request.client else None
-        logger.warning(
-            f"Webhook refused with {status}: {error}",
-            event_name="webhook.refused",
-            reason=error.reason,
-            client=client,
-        )
-        self._runner.metrics.refused("webhook", error.reason)
-        refusal = Refusal(
-            self._clock.now_unix_ms(), "webhook", error.reason, str(error)[:500], client, request.url.path
-        )
-        try:
-            await self._log.refuse(refusal)
-        except StoreError as failed:
-            logger.error("Refusal not stored", event_name="refusal.not_stored", error=str(failed))
+        await self._runner.limits.refused("webhook", error.reason, str(error), client, request.url.path)
         # The rest of a body that is too long in bytes or time is not waited for.
-        headers = {"connection": "close"} if error.reason in ("too_large", "too_slow") else None
+        headers = {"connection": "close"} if error.reason in STATUSES else None
         return JSONResponse({"error": error.reason, "detail": str(error)}, status_code=status, headers=headers)
 
+    async def _read_body(self, request: Request) -> bytes:
+        """The raw body, bounded in size and time. Raises RemoteProtocolError (one of STATUSES)."""
+        chunks: list[bytes] = []
+        size = 0
+        large = False
+        try:
+            async with asyncio.timeout(BODY_S_MAX):
+                async for chunk in request.stream():
+                    size += len(chunk)
+                    if size > BODY_BYTES_MAX:
+                        raise RemoteProtocolError("too_large", f"a webhook has at most {BODY_BYTES_MAX} bytes")
+                    if size > LARGE_BYTES and not large:
+                        if self._large >= LARGE_MAX:
+                            raise RemoteProtocolError(
+                                "too_many_large", f"{LARGE_MAX} large bodies are being read: try again"
+                            )
+                        large = True
+                        self._large += 1
+                    chunks.append(chunk)
+        except TimeoutError:
+            raise RemoteProtocolError("too_slow", f"the body took longer than {BODY_S_MAX:.0f} s") from None
+        finally:
+            self._large -= large
+        return b"".join(chunks)
 
-async def _read_body(request: Request) -> bytes:
-    """The raw body, bounded in size and time. Raises RemoteProtocolError (`too_large`, `too_slow`)."""
-    chunks: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(BODY_S_MAX):
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size > BODY_BYTES_MAX:
-                    raise RemoteProtocolError("too_large", f"a webhook has at most {BODY_BYTES_MAX} bytes")
-                chunks.append(chunk)
-    except TimeoutError:
-        raise RemoteProtocolError("too_slow", f"the body took longer than {BODY_S_MAX:.0f} s") from None
-    return b"".join(chunks)
+
+STATUSES = {"too_large": 413, "too_slow": 400, "too_many_large": 503}
+"""Why a body was not read to its end; its rest is not waited for."""

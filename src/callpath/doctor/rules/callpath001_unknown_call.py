@@ -10,7 +10,7 @@ from callpath.doctor.rules.sample import answer, nothing, upgrade
 
 
 def check(facts: Facts) -> Finding | None:
-    word = refused_by_callpath(facts, "unknown_session", "call_ended", "second_socket")
+    word = refused_by_callpath(facts, "unknown_session", "call_ended", "token_expired", "second_socket")
     if word is None:
         return None
     return Finding(
@@ -41,6 +41,7 @@ RULE = Rule(
     examples=(
         Example("an id that nobody knows", said("unknown_session", 404), fires=True),
         Example("a call that is over", said("call_ended", 410), fires=True),
+        Example("a token of an hour ago", said("token_expired", 410), fires=True),
         Example("another server's 404", upgrade(answer(404, '{"error":"unknown_session"}')), fires=False),
         Example("nothing was tried", nothing(), fires=None),
     ),

@@ -6,11 +6,14 @@ import re
 
 from callpath.doctor.answers import show
 from callpath.doctor.facts import Facts, RepeatFacts, UpgradeFacts
+from callpath.doctor.ourselves import own_word
 from callpath.doctor.platform import author
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import answer, nothing, tries, upgrade
 
 _WORDS = re.compile(r"too many|rate.?limit|throttl|slow down|quota", re.IGNORECASE)
+
+OWN = '{"error":"too_many_upgrades","detail":"no more are looked at"}'
 
 
 def check(facts: Facts) -> Finding | None:
@@ -18,7 +21,9 @@ def check(facts: Facts) -> Finding | None:
     repeats = facts.get(RepeatFacts)
     later = [attempt.exchange for attempt in repeats.tries] if repeats is not None else []
     for exchange in (upgrade_facts.carrier, *later):
-        if exchange.outcome != "answer":
+        if (
+            exchange.outcome != "answer" or own_word(exchange) is not None
+        ):  # a callpath server says itself why: CALLPATH004
             continue
         if exchange.status == 429 or (exchange.status in {403, 503} and _WORDS.search(exchange.text)):
             first = exchange is upgrade_facts.carrier
@@ -56,6 +61,7 @@ RULE = Rule(
         Example("429 at once", upgrade(answer(429)), fires=True),
         Example("the third try", Facts(*upgrade(answer(101)), tries(answer(101), answer(429))), fires=True),
         Example("all pass", Facts(*upgrade(answer(101)), tries(answer(101), answer(101))), fires=False),
+        Example("a callpath server's own", upgrade(answer(429, OWN, X_Callpath="0.1.0")), fires=False),
         Example("nothing was tried", nothing(), fires=None),
     ),
 )
