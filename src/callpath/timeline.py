@@ -324,6 +324,29 @@ class RecordingSaved(What, frozen=True, kw_only=True, tag="recording.saved"):
     duration_ms: float
 
 
+class RecordingStored(What, frozen=True, kw_only=True, tag="recording.stored"):
+    """A recording is where recordings are kept (CALLPATH_RECORDINGS), which was confirmed, and gone from `path`.
+
+    It was last written at `written_unix_ms`; where a process was killed, no `recording.saved` came before.
+    """
+
+    path: str
+    url: str
+    duration_ms: float
+    size_bytes: int
+    written_unix_ms: int
+
+
+class RecordingNotStored(What, frozen=True, kw_only=True, tag="recording.not_stored"):
+    """A recording could not be put where recordings are kept. It stays at `path` and is tried again; written for the
+    first failure and when `code` changes."""
+
+    path: str
+    code: str
+    slug: str
+    detail: str
+
+
 class Noted(What, frozen=True, kw_only=True, tag="note"):
     """The application wrote something into the timeline with `call.note`."""
 
@@ -369,6 +392,8 @@ KINDS: tuple[type[What], ...] = (
     HandlerEnded,
     HandlerFailed,
     RecordingSaved,
+    RecordingStored,
+    RecordingNotStored,
     Noted,
     Unknown,
 )
@@ -540,6 +565,10 @@ def _describe(what: What) -> str:
             return f"Handler raised {what.error}"
         case RecordingSaved():
             return f"Recording saved: {what.path} ({what.duration_ms / 1000:.1f} s)"
+        case RecordingStored():
+            return f"Recording kept at {what.url} ({what.duration_ms / 1000:.1f} s, {what.size_bytes} bytes)"
+        case RecordingNotStored():
+            return f"Recording {what.path} not stored yet ({what.code}): {what.detail}"
         case Noted():
             return what.text
         case _:

@@ -25,6 +25,7 @@ from callpath.timeline import (
     MediaCounted,
     MediaSymptom,
     RecordingSaved,
+    RecordingStored,
     SocketClosed,
     SocketReceived,
     SocketRefused,
@@ -164,7 +165,7 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
                 self.handler_error = what.error[:300]
             case SocketRefused():
                 self.stream_failure = f"upgrade refused: {what.status} {what.reason}"
-            case RecordingSaved():
+            case RecordingSaved() | RecordingStored():
                 self.recorded = True
             case _:
                 pass

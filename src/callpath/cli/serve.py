@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from callpath.cli.environment import clear_errors, load_settings, named_values
+from callpath.cli.environment import clear_errors, export_for_libraries, load_settings, named_values
 
 if TYPE_CHECKING:
     from callpath.doctor.verdict import Diagnosis
@@ -43,6 +43,7 @@ def serve(
     flags = {"HOST": host or ("127.0.0.1" if setup else None), "PORT": port, "PUBLIC_URL": public_url}
     with clear_errors():
         settings, _ = load_settings(flags)
+        export_for_libraries()
 
         from urllib.parse import urlsplit
 

@@ -8,6 +8,7 @@ gathering frames of many calls in small batches
 pacer     one timer for all streams
 handover  the queue to a handler
 recording both sides of a call, on disk
+uploads   recordings, to where they are kept after the call
 runner    all live calls: what comes from outside finds its call
 live      one of them, an actor: folds its timeline, sends what follows, runs the handler
 guard     its patience with slow and silent connections

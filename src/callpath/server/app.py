@@ -39,7 +39,9 @@ from callpath.server.retention import forget_by_age
 from callpath.server.runner import CallRunner
 from callpath.server.takeup import take_up_call, take_up_calls
 from callpath.server.tokens import CallTokens
+from callpath.server.uploads import Uploads
 from callpath.server.webhooks import WebhookEndpoint
+from callpath.store.archive import open_archive
 from callpath.store.port import CallLog, Refusal
 from callpath.store.sql import open_call_log
 from callpath.wire.document import Json
@@ -84,6 +86,7 @@ def create_asgi(
     clock = clock or SystemClock()
     patience = stream_patience(settings)
     metrics = Metrics()
+    archive = open_archive(settings.recordings)
 
     @asynccontextmanager
     async def lifespan(asgi: Starlette) -> AsyncIterator[None]:
@@ -117,8 +120,19 @@ def create_asgi(
             runner.take_up = partial(take_up_call, runner, then=settings.after_restart)
             async with runner.running():
                 runner.spawn(take_up_calls(runner, settings.after_restart), name="take up calls")
+                if archive is not None:
+                    runner.uploads = Uploads(
+                        archive,
+                        settings.data_dir / "recordings",
+                        log=log,
+                        write=runner.write,
+                        clock=clock,
+                        metrics=metrics,
+                    )
+                    runner.spawn(runner.uploads.run(), name="upload recordings")
                 if settings.keep_days:
-                    runner.spawn(forget_by_age(log, settings.data_dir, settings.keep_days, clock), name="forget by age")
+                    forgetting = forget_by_age(log, settings.data_dir, settings.keep_days, clock, archive)
+                    runner.spawn(forgetting, name="forget by age")
                 yield
 
     async def webhook(request: Request) -> Response:

@@ -38,6 +38,8 @@ from callpath.timeline import (
     HandlerStarted,
     MediaCounted,
     PolicyActed,
+    RecordingNotStored,
+    RecordingSaved,
     SocketRefused,
     StreamAccepted,
     StreamMissing,
@@ -334,6 +336,8 @@ class LiveCall:
         if isinstance(what, (*DECISIONS, *WITNESSED)):
             self._learn(entry)  # at once: it must not be decided again, even if the store fails
         self._runner.metrics.count(what)
+        if isinstance(what, RecordingSaved) and self._runner.uploads is not None:
+            self._runner.uploads.announce(what.path)
         if isinstance(what, WITNESSED):
             self._wake.set()  # to be stored; nothing follows from it, so that it need not be read back
         else:
@@ -605,7 +609,7 @@ def log_entry(entry: Entry) -> None:
     getattr(logger, level)(describe(what), event_name=kind_of(what), **fields, **_ids(entry))
 
 
-WARNINGS = (CallRefused, CommandRetried, SocketRefused, StreamMissing, CallStuck)
+WARNINGS = (CallRefused, CommandRetried, SocketRefused, StreamMissing, CallStuck, RecordingNotStored)
 
 
 def _failed(what: What) -> bool:

@@ -27,6 +27,7 @@ from callpath.server.metrics import Metrics
 from callpath.server.pacer import Pacer
 from callpath.server.probe import TEST_CONNECTION
 from callpath.server.tokens import CallTokens
+from callpath.server.uploads import Uploads
 from callpath.store.port import CallLog, Refusal
 from callpath.timeline import (
     CallChecked,
@@ -113,6 +114,8 @@ class CallRunner:
         self.leases = Leases(log, clock)
         self.take_up: Callable[[SessionId], Coroutine[Any, Any, None]] | None = None
         """What is done with a call whose node died; see `takeup`."""
+        self.uploads: Uploads | None = None
+        """Takes recordings to where they are kept; None: they stay in the data directory."""
         self.probing: set[SessionId] = set()
         """Calls whose stream URL the doctor is trying."""
         self.calls: dict[SessionId, LiveCall] = {}
