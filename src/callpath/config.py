@@ -162,8 +162,8 @@ class Settings:
     recordings: str = _setting(
         "CALLPATH_RECORDINGS",
         default="",
-        does="where recordings are kept after the call: s3://BUCKET/PREFIX, gs://…, az://…, or a folder; empty: they stay in "
-        "recordings/ of the data directory",
+        does="where recordings are kept after the call: s3://BUCKET/PREFIX, gs://…, az://…, or a folder; empty: they stay "
+        "in recordings/ of the data directory",
         is_text=True,
     )
     keep_days: Count = _setting(

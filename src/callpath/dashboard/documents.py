@@ -273,7 +273,7 @@ def entry_document(entry: Entry, *, masked: bool) -> EntryDocument:
     lane, tone = _place(entry.what)
     what = json.loads(encode_what(entry.what))
     line = describe(entry.what)
-    if isinstance(entry.what, RecordingSaved):
+    if isinstance(entry.what, (RecordingSaved, RecordingNotStored)):
         line = line.replace(entry.what.path, PurePath(entry.what.path).name)  # where it lies is the server's business
     return EntryDocument(
         number=entry.number,

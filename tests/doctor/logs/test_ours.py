@@ -26,7 +26,9 @@ from callpath.timeline import (
     MediaSymptom,
     PlayoutCleared,
     PolicyActed,
+    RecordingNotStored,
     RecordingSaved,
+    RecordingStored,
     SocketClosed,
     SocketReceived,
     SocketRefused,
@@ -91,6 +93,8 @@ ENTRIES: list[What] = [
     HandlerEnded(cancelled=True),
     HandlerFailed(error="KeyError: 'x'", traceback=""),
     RecordingSaved(path="a b.wav", duration_ms=1500),
+    RecordingStored(path="", url="s3://b/a.wav", duration_ms=1500, size_bytes=44, written_unix_ms=0),
+    RecordingNotStored(path="a b.wav", code="REC001", slug="", detail="s3://b cannot be written: (denied)"),
 ]
 
 

@@ -25,7 +25,9 @@ from callpath.timeline import (
     MediaSymptom,
     PlayoutCleared,
     PolicyActed,
+    RecordingNotStored,
     RecordingSaved,
+    RecordingStored,
     SocketClosed,
     SocketReceived,
     SocketRefused,
@@ -151,6 +153,11 @@ _LINES: tuple[tuple[str, str, Made], ...] = (
      lambda f: HandlerFailed(error=f["error"], traceback="")),
     ("recording.saved", r"Recording saved: (?P<path>.*) \((?P<s>[\d.]+) s\)$",
      lambda f: RecordingSaved(path=f["path"], duration_ms=float(f["s"]) * 1000)),
+    ("recording.stored", r"Recording kept at (?P<url>\S+) \((?P<s>[\d.]+) s, (?P<bytes>\d+) bytes\)$",
+     lambda f: RecordingStored(path="", url=f["url"], duration_ms=float(f["s"]) * 1000, size_bytes=int(f["bytes"]),
+                               written_unix_ms=0)),
+    ("recording.not_stored", r"Recording (?P<path>.*) not stored yet \((?P<code>REC\d+)\): (?P<detail>.*)$",
+     lambda f: RecordingNotStored(path=f["path"], code=f["code"], slug="", detail=f["detail"])),
 )  # fmt: skip
 _COMPILED = tuple((kind, re.compile(expression), made) for kind, expression, made in _LINES)
 
