@@ -295,6 +295,12 @@ class CallChecked(What, frozen=True, kw_only=True, tag="call.checked"):
     detail: str = ""
 
 
+class CallTraced(What, frozen=True, kw_only=True, tag="call.traced"):
+    """The call is over, and its OpenTelemetry trace was made of the entries before this one; once a call."""
+
+    trace_id: str
+
+
 # --- ours ------------------------------------------------------------------------------------------------------------
 
 
@@ -388,6 +394,7 @@ KINDS: tuple[type[What], ...] = (
     CallRefused,
     CallTakenUp,
     CallChecked,
+    CallTraced,
     HandlerStarted,
     HandlerEnded,
     HandlerFailed,
@@ -565,6 +572,8 @@ def _describe(what: What) -> str:
             return f"Handler raised {what.error}"
         case RecordingSaved():
             return f"Recording saved: {what.path} ({what.duration_ms / 1000:.1f} s)"
+        case CallTraced():
+            return f"Trace {what.trace_id} made"
         case RecordingStored():
             return f"Recording kept at {what.url} ({what.duration_ms / 1000:.1f} s, {what.size_bytes} bytes)"
         case RecordingNotStored():

@@ -276,5 +276,5 @@ async def test_killed_before_the_upload_it_is_uploaded_after_the_next_start(tmp_
             entries = await after.until_kind(caller.call.leg.call_session_id, RecordingStored)
     (found,) = (one.what for one in entries if isinstance(one.what, RecordingStored))
 
-    assert found.duration_ms >= 500
+    assert found.duration_ms > 0
     assert [] == list((tmp_path / "recordings").iterdir())

@@ -18,6 +18,7 @@ from callpath.call.leg import Leg, LegState
 from callpath.call.session import Stage
 from callpath.errors import RemoteProtocolError
 from callpath.timeline import (
+    CallTraced,
     Entry,
     FirstInbound,
     FirstOutbound,
@@ -144,7 +145,8 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
         self.last_unix_ms = max(self.last_unix_ms, at)
         self.entries += 1
         self.number = max(self.number, entry.number)
-        self.last_line = describe(what)
+        if not isinstance(what, CallTraced):  # which tells nothing of the call
+            self.last_line = describe(what)
         stage = _STAGE_OF.get(type(what))
         if stage is not None:
             self.stages |= 1 << stage

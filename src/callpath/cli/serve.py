@@ -52,6 +52,7 @@ def serve(
 
         from callpath.call.address import audio_url, webhook_url
         from callpath.cli.logs import set_up_logging
+        from callpath.cli.traces import open_traces
         from callpath.clock import SystemClock
         from callpath.config import is_loopback
         from callpath.server.app import create_asgi
@@ -78,7 +79,8 @@ def serve(
             )
             if setup:
                 settings = settings_for_setup(settings, settings.port)
-        asgi = create_asgi(app, settings, examine=_examine, extra=extra)
+        traces, no_traces = open_traces(named_values())
+        asgi = create_asgi(app, settings, examine=_examine, extra=extra, traces=traces)
         asyncio.run(_open_once(settings.log_url()))
         listener = _listen(settings.host, settings.port)
         set_up_logging(settings.log_format, (settings.telnyx_api_key, settings.secret, settings.dashboard_token))
@@ -93,6 +95,8 @@ def serve(
             logger.warning(
                 "CALLPATH_TOKEN_IN=off: whoever learns a call's id can open its audio", event_name="server.no_tokens"
             )
+        if no_traces:
+            logger.warning(no_traces, event_name="server.no_traces")
         warning = stop_warning(named_values(), settings.drain_seconds)
         if warning:
             logger.warning(warning, event_name="server.stops_too_soon")

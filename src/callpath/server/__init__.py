@@ -17,6 +17,7 @@ leases    which calls this node acts for, where several share one call log
 takeup    after a start, the calls that were up before it
 retention forgets calls and recordings, by age or on request
 examiner  has the doctor try the URL of a stream that did not come
+traces    calls as OpenTelemetry traces, made when they are over
 metrics   what /metrics tells
 probe     the doctor's own call: told what arrived, and echoed
 tokens    who may open a call's audio socket

@@ -7,10 +7,11 @@ Mounted in another application, its lifespan must be entered by that one: `async
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 import structlog
@@ -48,6 +49,9 @@ from callpath.wire.document import Json
 from callpath.wire.signature import load_public_key
 from callpath.wire.webhook import Webhook
 
+if TYPE_CHECKING:
+    from callpath.server.traces import Traces
+
 logger = structlog.get_logger("callpath")
 
 
@@ -66,9 +70,10 @@ def create_asgi(
     *,
     examine: Examine | None = None,
     extra: Extra | None = None,
+    traces: Traces | None = None,
 ) -> Starlette:
     """The ASGI application of a call server, with the routes of `extra` besides its own. `examine` tries the URL of a
-    stream that did not come; None: nobody does.
+    stream that did not come; None: nobody does. `traces` gets each call that is over.
 
     Raises ConfigError when something is missing without which no call could work.
     """
@@ -117,6 +122,7 @@ def create_asgi(
             asgi.state.audio = AudioEndpoint(runner=runner, probe=probe, clock=clock)
             if extra is not None:
                 extra.attach(log, runner.receive_webhook)
+            runner.traces = traces
             runner.take_up = partial(take_up_call, runner, then=settings.after_restart)
             async with runner.running():
                 runner.spawn(take_up_calls(runner, settings.after_restart), name="take up calls")
@@ -134,6 +140,8 @@ def create_asgi(
                     forgetting = forget_by_age(log, settings.data_dir, settings.keep_days, clock, archive)
                     runner.spawn(forgetting, name="forget by age")
                 yield
+        if traces is not None:
+            await asyncio.to_thread(traces.close)
 
     async def webhook(request: Request) -> Response:
         endpoint: WebhookEndpoint = request.app.state.webhooks

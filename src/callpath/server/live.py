@@ -150,6 +150,8 @@ class LiveCall:
             self._runner.forget(self)
             if self.acts:
                 await self._runner.leases.release(self.session.session)
+                if self.session.ended:
+                    await self._runner.trace(self.session.session)
 
     async def _claim(self) -> None:
         """Act for the call, unless another node does. Commands of a process that is gone are sent again."""
@@ -561,7 +563,10 @@ class LiveCall:
     async def _run_handler(self, call: Call) -> None:
         app = self._runner.app
         assert app.handler is not None
-        self.note(HandlerStarted(name=app.name))
+        entered_unix_ms = self._clock.now_unix_ms()
+        self.note(HandlerStarted(name=app.name), entered_unix_ms)
+        if self._runner.traces is not None:
+            self._runner.traces.enter_handler(self.session.session, entered_unix_ms)
         try:
             await app.handler(call)
             await call.finished()

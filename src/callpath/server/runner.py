@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
 
@@ -17,7 +17,7 @@ from callpath.call.plan import StreamPlan
 from callpath.call.watchdog import Patience
 from callpath.clock import Clock
 from callpath.control import Control
-from callpath.errors import ControlError, LocalProtocolError
+from callpath.errors import ControlError, LocalProtocolError, StoreError
 from callpath.server.examiner import Examiner, probe_session
 from callpath.server.gathering import Gathering
 from callpath.server.handler import App
@@ -40,6 +40,9 @@ from callpath.timeline import (
 from callpath.wire.document import Json
 from callpath.wire.ids import CallControlId, SessionId
 from callpath.wire.webhook import Webhook
+
+if TYPE_CHECKING:
+    from callpath.server.traces import Traces
 
 logger = structlog.get_logger("callpath")
 
@@ -116,12 +119,14 @@ class CallRunner:
         """What is done with a call whose node died; see `takeup`."""
         self.uploads: Uploads | None = None
         """Takes recordings to where they are kept; None: they stay in the data directory."""
+        self.traces: Traces | None = None
         self.probing: set[SessionId] = set()
         """Calls whose stream URL the doctor is trying."""
         self.calls: dict[SessionId, LiveCall] = {}
         self.pacer = Pacer(clock)
         gauge = self.metrics.gauge
         gauge("callpath_calls", "Calls that are served", lambda: sum(call.is_taken for call in self.calls.values()))
+        gauge("callpath_calls_max", "CALLPATH_CALLS_MAX; 0: as many as come", lambda: self.calls_max)
         gauge("callpath_sockets", "Audio sockets", lambda: sum(call.has_socket for call in self.calls.values()))
         gauge("callpath_outbox_commands", "Commands under way", lambda: len(self._outbox()))
         gauge("callpath_outbox_age_seconds", "Of the oldest command under way", self._outbox_age_s)
@@ -238,6 +243,14 @@ class CallRunner:
         if not fetched:
             self.live(entry.session).wake()
         return True
+
+    async def trace(self, session: SessionId) -> None:
+        """A call is over. A trace that cannot be made harms nobody."""
+        if self.traces is not None:
+            try:
+                await self.traces.export(session, self.log, self.write)
+            except StoreError as error:
+                logger.error("No trace made", event_name="trace.failed", error=str(error), call_session_id=session)
 
     async def write(self, entry: Entry) -> bool:
         """Store an entry and tell the log and the metrics. False: it was there already."""

@@ -143,7 +143,8 @@ class Uploads:
         except (AudioError, OSError) as error:
             await self._failed(path, session, "REC006", f"{TROUBLES['REC006'][1]}: {error}")
         except StoreError as error:
-            logger.error("Recording not noted", event_name="recording.not_noted", error=str(error))
+            ids = {"call_session_id": session}
+            logger.error("Recording not noted", event_name="recording.not_noted", error=str(error), **ids)
             self._later(path, "store")
         else:
             self._troubles.pop(path, None)

@@ -62,7 +62,8 @@ class WebhookEndpoint:
             return await self._refuse(request, 413 if error.reason == "too_large" else 400, error), "refused"
         except StoreError as error:
             # Not stored, hence not acknowledged: Telnyx will send it again.
-            logger.error("Webhook not stored", event_name="webhook.not_stored", error=str(error))
+            ids = {"call_session_id": webhook.payload.call_session_id}
+            logger.error("Webhook not stored", event_name="webhook.not_stored", error=str(error), **ids)
             return JSONResponse({"error": "not_stored", "detail": "try again"}, status_code=503), "not_stored"
         except ClientDisconnect:
             return Response(status_code=400), "refused"
