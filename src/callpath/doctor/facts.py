@@ -621,6 +621,8 @@ class DeployPlan:
     platform: str
     commands: tuple[StartCommand, ...] = ()
     stop_s: float | None = None
+    stop_is_text: bool = False
+    """Whether that time stands there in quotes."""
     sleeps: str = ""
     replicas: int | None = None
     volume: bool = False
