@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from callpath.audio.tone import tone
 from callpath.audio.wav import WavWriter, read_wav_sides, write_wav
@@ -16,7 +17,7 @@ from callpath.clock import ManualClock
 from callpath.errors import ArchiveError, StoreError
 from callpath.server.builtin import BUILTIN
 from callpath.server.metrics import Metrics
-from callpath.server.retention import forget_call
+from callpath.server.retention import forget_call, forget_older
 from callpath.server.uploads import LOOK_EVERY_MS, RETRY_MS, Uploads
 from callpath.simulator.simulator import Simulator
 from callpath.store.archive import Archive, open_archive
@@ -115,9 +116,10 @@ async def test_its_copies_go_with_it(bench: Bench) -> None:
 async def test_without_its_archive_a_recording_is_left_and_said_so(bench: Bench) -> None:
     """CALLPATH_RECORDINGS was taken away again: what lies there is not forgotten by that."""
     await bench.uploads.look()
-    _, left = await forget_call(bench.log, bench.folder.parent, SESSION)
+    with capture_logs() as said:
+        await forget_older(bench.log, bench.folder.parent, AT + 1)
 
-    assert [f"s3://calls/{SESSION}.wav"] == left
+    assert [f"s3://calls/{SESSION}.wav"] == [line["url"] for line in said if line["event_name"] == "recording.left"]
 
 
 async def test_a_recording_that_is_being_written_waits(bench: Bench) -> None:

@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from callpath.call.plan import derived_command_id, masked
-from callpath.call.session import CallSession
+from callpath.call.session import CallSession, Stage
 from callpath.call.stream import MediaStream
 from callpath.call.watchdog import STUCK, Live, due_commands, look
 from callpath.control import RETRY_MS_MAX, Retry
@@ -528,6 +528,7 @@ class LiveCall:
     def stream_started(self, start: Start, stream: MediaStream, flush: Callable[[], None]) -> None:
         """The start frame came: enter the handler, or let it carry on over the new stream."""
         again = self.call is not None
+        resumed = not again and Stage.STREAM_STARTED in self.session.stages
         media_format = start.media_format
         self.note(
             StreamStarted(
@@ -538,7 +539,7 @@ class LiveCall:
             )
         )
         if self.call is None:
-            facts = CallFacts.of(self.session.session, self.session.leg, start, self._runner.data_dir)
+            facts = CallFacts.of(self.session.session, self.session.leg, start, self._runner.data_dir, resumed=resumed)
             app = self._runner.app
             self.call = Call(facts, sample_rate_hz=app.sample_rate_hz, line=self, clock=self._clock, raw=app.raw)
             self.call.attach(stream, flush)

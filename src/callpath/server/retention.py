@@ -61,22 +61,27 @@ async def forget_older(
     calls = files = 0
     while old := await log.silent_since(before_unix_ms, PAGE):
         for session in old:
-            files += len((await forget_call(log, data_dir, session, archive))[0])
+            deleted, left = await forget_call(log, data_dir, session, archive, strays=False)
+            for url in (one for one in left if "://" in one):
+                logger.error("Recording not deleted: CALLPATH_RECORDINGS is another place now", event_name="recording.left",
+                             url=url, call_session_id=session)  # fmt: skip
+            files += len(deleted)
             calls += 1
     files += await asyncio.to_thread(_delete_older, data_dir / "recordings", before_unix_ms)
     return calls, files
 
 
 async def forget_call(
-    log: CallLog, data_dir: Path, session: SessionId, archive: Archive | None = None
+    log: CallLog, data_dir: Path, session: SessionId, archive: Archive | None = None, *, strays: bool = True
 ) -> tuple[list[str], list[str]]:
     """Forget one call: recordings first, so that what cannot be deleted keeps its entry. Returns the files deleted, and
-    recordings that were not: elsewhere, on another node, or gone.
+    recordings that were not: elsewhere, on another node, or gone. `strays`: look through the whole folder for what killed
+    processes left of a call that others took up.
 
     Raises StoreError, ArchiveError, OSError.
     """
     kept = kept_recordings(await log.read(session))
-    deleted, left = await asyncio.to_thread(_delete_recordings, kept, data_dir, session)
+    deleted, left = await asyncio.to_thread(_delete_recordings, kept, data_dir, session, strays=strays)
     for url in (one.url for one in kept if one.url is not None):
         name = archive.name_of(url) if archive is not None else None
         if archive is None or name is None:
@@ -100,13 +105,18 @@ async def calls_of_number(log: CallLog, number: str) -> list[CallOverview]:
         before = page[-1].first_unix_ms, page[-1].session
 
 
-def _delete_recordings(kept: Iterable[Kept], data_dir: Path, session: SessionId) -> tuple[list[str], list[str]]:
+def _delete_recordings(
+    kept: Iterable[Kept], data_dir: Path, session: SessionId, *, strays: bool
+) -> tuple[list[str], list[str]]:
     inside = data_dir.resolve()
     named = {one.path: one.url for one in kept}
-    usual = data_dir / "recordings" / f"{session}.wav"  # a killed process leaves it without an entry
+    folder = data_dir / "recordings"  # a killed process leaves these without an entry
+    usual = [folder / f"{session}.wav"]
+    if strays and folder.is_dir():
+        usual += [file for file in folder.iterdir() if file.suffix == ".wav" and file.name.startswith(f"{session}-")]
     deleted: list[str] = []
     left: list[str] = []
-    for path in sorted({*named, str(usual)}):
+    for path in sorted({*named, *map(str, usual)}):
         file = Path(path).resolve()
         ours = file.is_relative_to(inside)
         present = [one for one in (file, *map(file.with_suffix, COMPRESSED)) if ours and one.is_file()]
