@@ -6,9 +6,11 @@ import asyncio
 import os
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import uvicorn
 from structlog.testing import capture_logs
 
 from callpath.audio.tone import tone
@@ -16,6 +18,7 @@ from callpath.audio.wav import WavWriter, read_wav_sides, write_wav
 from callpath.clock import ManualClock
 from callpath.errors import ArchiveError, StoreError
 from callpath.server.builtin import BUILTIN
+from callpath.server.drain import DrainingServer
 from callpath.server.metrics import Metrics
 from callpath.server.retention import forget_call, forget_older
 from callpath.server.uploads import LOOK_EVERY_MS, RETRY_MS, Uploads
@@ -226,6 +229,21 @@ async def test_it_runs_until_the_server_stops(bench: Bench, caplog: Any) -> None
     work.cancel()
 
     assert (1, 0) == (announced, bench.uploads.under_way)
+
+
+async def test_a_stop_waits_for_what_has_just_ended(bench: Bench) -> None:
+    """On most platforms the disk goes with the process. But a bucket that is away holds up no stop for ever."""
+    runner: Any = SimpleNamespace(busy_calls=lambda: 0, uploads=bench.uploads, draining=False)
+    config = uvicorn.Config(lambda: None, log_config=None)
+    patient, hasty = (DrainingServer(config, lambda: runner, clock=bench.clock, drain_s=s) for s in (30, 0))
+    bench.uploads.announce(str(bench.file))
+    with capture_logs() as said:
+        before = patient._has_drained(), hasty._has_drained()
+    await bench.uploads.look()
+
+    assert (False, True) == before
+    assert "server.not_uploaded" in [line["event_name"] for line in said]
+    assert patient._has_drained()
 
 
 # --- with a server and an S3 ----------------------------------------------------------------------------------------

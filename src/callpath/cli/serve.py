@@ -43,7 +43,7 @@ def serve(
     flags = {"HOST": host or ("127.0.0.1" if setup else None), "PORT": port, "PUBLIC_URL": public_url}
     with clear_errors():
         settings, _ = load_settings(flags)
-        export_for_libraries()
+        others = export_for_libraries()
 
         from urllib.parse import urlsplit
 
@@ -83,7 +83,9 @@ def serve(
         asgi = create_asgi(app, settings, examine=_examine, extra=extra, traces=traces)
         asyncio.run(_open_once(settings.log_url()))
         listener = _listen(settings.host, settings.port)
-        set_up_logging(settings.log_format, (settings.telnyx_api_key, settings.secret, settings.dashboard_token))
+        set_up_logging(
+            settings.log_format, (settings.telnyx_api_key, settings.secret, settings.dashboard_token, *others)
+        )
         logger = structlog.get_logger("callpath")
         where = f"{settings.host}:{listener.getsockname()[1]}"
         logger.info(f"callpath serves {app.name} on {where}", event_name="server.starting")

@@ -19,6 +19,7 @@ from callpath.timeline import (
     CallRefused,
     CallStuck,
     CallTakenUp,
+    CallTraced,
     CommandAnswered,
     CommandRetried,
     CommandSent,
@@ -338,7 +339,7 @@ def _place(what: What) -> tuple[Lane, Tone]:
             return "audio", "warn" if trouble else "plain"
         case DtmfReceived() | MarkReturned() | PlayoutCleared():
             return "audio", "plain"
-        case HandlerStarted() | HandlerEnded() | RecordingSaved() | RecordingStored() | Noted():
+        case HandlerStarted() | HandlerEnded() | RecordingSaved() | RecordingStored() | CallTraced() | Noted():
             return "handler", "plain"
         case RecordingNotStored():
             return "handler", "warn"
