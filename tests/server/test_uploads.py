@@ -205,6 +205,25 @@ async def test_a_file_of_no_call_is_left_alone(bench: Bench, name: str) -> None:
     assert 0 == bench.archive.tries
 
 
+async def test_a_mistake_of_ours_with_one_file_keeps_no_other(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is logged, and the others go."""
+    other = bench.folder / f"{SESSION}-2.wav"
+    write_wav(other, SPEECH, 8000)
+    put = bench.archive.put
+
+    async def mistaken(name: str, source: Path | bytes) -> int:
+        if name == bench.file.name:
+            raise TypeError("ours")
+        return await put(name, source)
+
+    monkeypatch.setattr(bench.archive, "put", mistaken)
+    with capture_logs() as said:
+        await bench.uploads.look()
+
+    assert ["recording.not_uploaded"] == [line["event_name"] for line in said]
+    assert [bench.file] == list(bench.folder.iterdir())
+
+
 async def test_a_second_recording_of_a_call(bench: Bench) -> None:
     """A handler's own, named by its call."""
     bench.file.rename(bench.folder / f"{SESSION}-voicemail.wav")

@@ -131,6 +131,15 @@ def test_a_setting_that_means_nothing(setting: str, monkeypatch: pytest.MonkeyPa
         open_archive(setting)
 
 
+def test_the_folder_of_the_recordings_themselves(tmp_path: Path) -> None:
+    """What was copied onto itself would be deleted after that; another name of the same folder is no other folder."""
+    (tmp_path / "recordings").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "recordings")
+    for name in ("recordings", "link", "recordings/../recordings"):
+        with pytest.raises(ConfigError, match="is the folder in which calls are recorded"):
+            open_archive(str(tmp_path / name), tmp_path / "recordings")
+
+
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     """A file is in its place."""
     (tmp_path / "kept").write_bytes(b"")

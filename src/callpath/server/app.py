@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
@@ -91,7 +91,11 @@ def create_asgi(
     clock = clock or SystemClock()
     patience = stream_patience(settings)
     metrics = Metrics()
-    archive = open_archive(settings.recordings)
+    recordings = settings.data_dir / "recordings"
+    if settings.recordings:
+        with suppress(OSError):  # opening the call log says it better
+            recordings.mkdir(parents=True, exist_ok=True)
+    archive = open_archive(settings.recordings, recordings)
 
     @asynccontextmanager
     async def lifespan(asgi: Starlette) -> AsyncIterator[None]:
@@ -129,7 +133,7 @@ def create_asgi(
                 if archive is not None:
                     runner.uploads = Uploads(
                         archive,
-                        settings.data_dir / "recordings",
+                        recordings,
                         log=log,
                         write=runner.write,
                         clock=clock,

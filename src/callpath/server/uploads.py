@@ -95,7 +95,10 @@ class Uploads:
                 event_name="recordings.unusable",
             )
         while True:
-            await self.look()
+            try:
+                await self.look()
+            except OSError as error:  # of the folder itself
+                logger.error("Recordings not looked for", event_name="recordings.unread", error=str(error))
             await self._clock.wait(self._wake, self._next_look_ms())
 
     async def look(self) -> None:
@@ -146,6 +149,9 @@ class Uploads:
             ids = {"call_session_id": session}
             logger.error("Recording not noted", event_name="recording.not_noted", error=str(error), **ids)
             self._later(path, "store")
+        except Exception as error:  # a mistake of ours with one recording keeps none of the others
+            logger.exception("Recording not uploaded", event_name="recording.not_uploaded", error=str(error))
+            self._later(path, "unexpected")
         else:
             self._troubles.pop(path, None)
 

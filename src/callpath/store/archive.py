@@ -149,8 +149,9 @@ class Archive:
         return await answer
 
 
-def open_archive(setting: str) -> Archive | None:
-    """What CALLPATH_RECORDINGS means; None where it is empty. Nothing is sent yet. Raises ConfigError."""
+def open_archive(setting: str, written_to: Path | None = None) -> Archive | None:
+    """What CALLPATH_RECORDINGS means; None where it is empty. Nothing is sent yet. `written_to` is the folder from which
+    recordings are taken there, and may not be the same. Raises ConfigError."""
     if not setting:
         return None
     name = "CALLPATH_RECORDINGS"
@@ -166,7 +167,10 @@ def open_archive(setting: str) -> Archive | None:
     try:
         if not is_url:
             folder = Path(setting).resolve()
-            return Archive(folder.as_uri(), LocalStore(folder, mkdir=True))
+            store = LocalStore(folder, mkdir=True)
+            if written_to is not None and written_to.exists() and written_to.samefile(folder):
+                raise ConfigError(name, "is the folder in which calls are recorded", f"They stay there without {name}")
+            return Archive(folder.as_uri(), store)
         url = setting.rstrip("/")
         # allow_http: for an endpoint of one's own that has no TLS. Retries are the uploader's.
         return Archive(url, from_url(url, client_options={"allow_http": True}, retry_config={"max_retries": 0}))
