@@ -9,7 +9,7 @@ RUN python3 -m venv /opt/callpath
 WORKDIR /build
 COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
-RUN /opt/callpath/bin/pip install --no-cache-dir --disable-pip-version-check '.[codecs,postgres]'
+RUN /opt/callpath/bin/pip install --no-cache-dir --disable-pip-version-check '.[codecs,otel,postgres,s3]'
 
 FROM python:3.13-slim
 RUN useradd --system --uid 10001 --home-dir /data --create-home --shell /usr/sbin/nologin callpath

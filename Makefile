@@ -25,7 +25,7 @@ $(READY): pyproject.toml
 		{ echo "make: callpath needs Python 3.11 or newer; give one with PYTHON=python3.12"; exit 1; }
 	@test -d $(VENV) || { echo "Setting up $(VENV), once …"; $(PYTHON) -m venv $(VENV); }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[codecs,postgres]' --group dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[codecs,otel,postgres,s3]' --group dev
 	@touch $@
 
 demo: $(READY)

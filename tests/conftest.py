@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests import postgres
+from tests import object_store, postgres
 
 
 @pytest.fixture(params=["asyncio"])
@@ -22,3 +22,10 @@ def postgres_server() -> Iterator[str]:
         pytest.skip("no Postgres on this machine (Debian: apt install postgresql)")
     with postgres.running() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The URL of an S3 server; see tests.object_store for what else a client is told."""
+    with object_store.running() as url:
+        yield url

@@ -77,6 +77,7 @@ async def serving(
     examine: Examine | None = None,
     listener: socket.socket | None = None,
     telnyx: Simulator | None = None,
+    traces: Any = None,
     **settings: Any,
 ) -> AsyncIterator[Served]:
     """Both sides, connected with each other; `telnyx` is one that runs already.
@@ -93,7 +94,7 @@ async def serving(
             "public_url": f"http://127.0.0.1:{port}",
             "data_dir": data_dir,
         }
-        asgi: Any = create_asgi(app, Settings(**(given | settings)), examine=examine)
+        asgi: Any = create_asgi(app, Settings(**(given | settings)), examine=examine, traces=traces)
         server = _Server(
             uvicorn.Config(
                 asgi,

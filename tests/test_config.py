@@ -58,6 +58,7 @@ NAMES: list[tuple[str, str, str, Any]] = [
     ("CALLPATH_DASHBOARD", "false", "dashboard", False),
     ("CALLPATH_DASHBOARD_TOKEN", "long-and-random", "dashboard_token", "long-and-random"),
     ("CALLPATH_DASHBOARD_NUMBERS", "full", "dashboard_numbers", "full"),
+    ("CALLPATH_RECORDINGS", "s3://calls/a b", "recordings", "s3://calls/a b"),
     ("CALLPATH_KEEP_DAYS", "90", "keep_days", 90),
     ("CALLPATH_METRICS_TOKEN", "of-prometheus", "metrics_token", "of-prometheus"),
     ("CALLPATH_CLIENT_ADDRESS", "x-real-ip", "client_address", "x-real-ip"),

@@ -19,6 +19,7 @@ FAMILY = {
     "AudioError": "CallpathError",
     "ControlError": "CallpathError",
     "StoreError": "CallpathError",
+    "ArchiveError": "CallpathError",
     "PlatformError": "CallpathError",
 }
 

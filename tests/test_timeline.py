@@ -66,10 +66,13 @@ TAGS = [
     "call.refused",
     "call.taken_up",
     "call.checked",
+    "call.traced",
     "handler.started",
     "handler.ended",
     "handler.failed",
     "recording.saved",
+    "recording.stored",
+    "recording.not_stored",
     "note",
     "unknown",
 ]

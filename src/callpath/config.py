@@ -165,6 +165,13 @@ class Settings:
     record: bool = _setting(
         "CALLPATH_RECORD", default=False, does="record every call, both sides, in recordings/ of the data directory"
     )
+    recordings: str = _setting(
+        "CALLPATH_RECORDINGS",
+        default="",
+        does="where recordings are kept after the call: s3://BUCKET/PREFIX, gs://…, az://…, or a folder; empty: they stay "
+        "in recordings/ of the data directory",
+        is_text=True,
+    )
     keep_days: Count = _setting(
         "CALLPATH_KEEP_DAYS",
         default=0,

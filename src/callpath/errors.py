@@ -8,6 +8,7 @@
       AudioError             the audio given cannot be used: a file, a rate, a codec
       ControlError           Call Control said no: status, code, detail, command_id, retryable
       StoreError             the call log could not be read or written
+      ArchiveError           a recording could not be put where recordings are kept, or got from there
       PlatformError          the host's own API (Railway) said no, or could not be reached
 
 A peer's fault inside a running stream is an event, not an exception. Ids are attributes, so that they can be logged; no
@@ -88,6 +89,14 @@ class ControlError(CallpathError):
 
 class StoreError(CallpathError):
     """The call log could not be read or written. What was not stored was not acknowledged either."""
+
+
+class ArchiveError(CallpathError):
+    """Where recordings are kept, something failed. `code` is permanent and stands in timelines and metrics."""
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class PlatformError(CallpathError):

@@ -300,6 +300,12 @@ class CallChecked(What, frozen=True, kw_only=True, tag="call.checked"):
     detail: str = ""
 
 
+class CallTraced(What, frozen=True, kw_only=True, tag="call.traced"):
+    """The call is over, and its OpenTelemetry trace was made of the entries before this one; once a call."""
+
+    trace_id: str
+
+
 # --- ours ------------------------------------------------------------------------------------------------------------
 
 
@@ -327,6 +333,29 @@ class RecordingSaved(What, frozen=True, kw_only=True, tag="recording.saved"):
 
     path: str
     duration_ms: float
+
+
+class RecordingStored(What, frozen=True, kw_only=True, tag="recording.stored"):
+    """A recording is where recordings are kept (CALLPATH_RECORDINGS), which was confirmed, and gone from `path`.
+
+    It was last written at `written_unix_ms`; where a process was killed, no `recording.saved` came before.
+    """
+
+    path: str
+    url: str
+    duration_ms: float
+    size_bytes: int
+    written_unix_ms: int
+
+
+class RecordingNotStored(What, frozen=True, kw_only=True, tag="recording.not_stored"):
+    """A recording could not be put where recordings are kept. It stays at `path` and is tried again; written for the
+    first failure and when `code` changes."""
+
+    path: str
+    code: str
+    slug: str
+    detail: str
 
 
 class Noted(What, frozen=True, kw_only=True, tag="note"):
@@ -374,10 +403,13 @@ KINDS: tuple[type[What], ...] = (
     CallRefused,
     CallTakenUp,
     CallChecked,
+    CallTraced,
     HandlerStarted,
     HandlerEnded,
     HandlerFailed,
     RecordingSaved,
+    RecordingStored,
+    RecordingNotStored,
     Noted,
     Unknown,
 )
@@ -549,6 +581,12 @@ def _describe(what: What) -> str:
             return f"Handler raised {what.error}"
         case RecordingSaved():
             return f"Recording saved: {what.path} ({what.duration_ms / 1000:.1f} s)"
+        case CallTraced():
+            return f"Trace {what.trace_id} made"
+        case RecordingStored():
+            return f"Recording kept at {what.url} ({what.duration_ms / 1000:.1f} s, {what.size_bytes} bytes)"
+        case RecordingNotStored():
+            return f"Recording {what.path} not stored yet ({what.code}): {what.detail}"
         case Noted():
             return what.text
         case _:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import struct
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from callpath.audio.level import peak_dbfs
 from callpath.audio.pcm import Pcm
 from callpath.audio.tone import dominant_frequency_hz, tone
-from callpath.audio.wav import WavWriter, read_wav, write_wav
+from callpath.audio.wav import WavWriter, read_wav, unless_being_written, wav_duration_ms, write_wav
 from callpath.errors import AudioError
 
 
@@ -161,3 +162,42 @@ def test_floats_beyond_full_scale_clip(tmp_path: Path) -> None:
 def test_speech_of_the_golden_file(speech_8k: Pcm) -> None:
     """The clip that other tests lean on is what its README says."""
     assert 9600 == speech_8k.size
+
+
+# --- who writes it ---------------------------------------------------------------------------------------------------
+
+
+def test_who_writes_a_file_holds_it(tmp_path: Path) -> None:
+    """An uploader must not take half a call for the whole; and a killed process holds nothing."""
+    path = tmp_path / "a.wav"
+    with WavWriter(path, 8000), unless_being_written(path) as during:
+        pass
+    with unless_being_written(path) as after, unless_being_written(path) as twice:
+        pass
+
+    assert (False, True, False) == (during, after, twice)
+
+
+def test_where_there_are_no_locks_nobody_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows, and some network disks: then the file's age decides."""
+
+    def none_here(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks")
+
+    found = []
+    for lock in (None, none_here):
+        monkeypatch.setattr("callpath.audio.wav.flock", lock)
+        with WavWriter(tmp_path / "a.wav", 8000), unless_being_written(tmp_path / "a.wav") as free:
+            found.append(free)
+
+    assert [None, None] == found
+
+
+def test_how_long_a_file_is(tmp_path: Path) -> None:
+    """By its header: the samples of an hour need not be read for it."""
+    write_wav(tmp_path / "a.wav", (tone(440, duration_ms=250), tone(440, duration_ms=250)), 8000)
+    (tmp_path / "b.wav").write_bytes(b"RIFF")
+
+    assert 250.0 == wav_duration_ms(tmp_path / "a.wav")
+    with pytest.raises(AudioError, match=r"b\.wav is not a WAV file of ours"):
+        wav_duration_ms(tmp_path / "b.wav")

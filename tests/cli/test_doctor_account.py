@@ -16,6 +16,7 @@ from callpath.cli import doctor_account
 from callpath.simulator.diagnosis import Account
 from callpath.simulator.railway import RailwayStandIn
 from callpath.simulator.simulator import Simulator
+from tests import object_store
 from tests.cli.conftest import Run
 
 URL = "https://calls.example.com/api/calls/webhook"
@@ -256,3 +257,21 @@ def _typed(text: str, *arguments: str) -> Result:
     from callpath.cli.app import app
 
     return CliRunner().invoke(app, arguments, input=text)
+
+
+def test_a_bucket_that_cannot_be_written(
+    telnyx: Simulator, run: Run, s3_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the first recording stays on a disk that the next deploy throws away; and one that can be says so."""
+    for name, value in object_store.environment(s3_server).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("CALLPATH_RECORDINGS", f"s3://{object_store.BUCKET}/x")
+    good = run("doctor", "account")
+    monkeypatch.setenv("CALLPATH_RECORDINGS", "s3://misspelt/x")
+    bad = json.loads(run("doctor", "account", "--json").stdout)
+
+    assert 0 == good.exit_code, good.output
+    assert f"s3://{object_store.BUCKET}/x: written, read and deleted" in good.output
+    assert ["recordings-unwritable"] == [row["slug"] for row in bad["findings"]]
+    assert "NoSuchBucket" in bad["findings"][0]["summary"]
+    assert "correct its name" in bad["findings"][0]["fix"]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 import typer
 
-from callpath.cli.environment import Exit, clear_errors, load_settings, named_values
+from callpath.cli.environment import Exit, clear_errors, export_for_libraries, load_settings, named_values
 from callpath.errors import CallpathError, ConfigError, ControlError, StoreError
 
 pytestmark = pytest.mark.usefixtures("alone")
@@ -110,3 +111,22 @@ def test_a_bug_keeps_its_traceback() -> None:
     """Only errors that we raise on purpose are known to need none."""
     with pytest.raises(ZeroDivisionError), clear_errors():
         raise ZeroDivisionError
+
+
+def test_what_libraries_read_comes_from_env_file_too(alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They look into the environment alone; what is set there goes before .env, and secrets are known as such."""
+    given = {
+        "AWS_SECRET_ACCESS_KEY": "hush",
+        "OTEL_EXPORTER_OTLP_HEADERS": "key=hush2",
+        "AWS_REGION": "eu",
+        "OTHER": "x",
+    }
+    for name in given:
+        monkeypatch.setenv(name, "before")  # so that it is taken back after the test
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_REGION", "us")
+    (alone / ".env").write_text("".join(f"{name}={value}\n" for name, value in given.items()))
+    secrets = export_for_libraries()
+
+    assert {"hush", "key=hush2"} <= set(secrets)
+    assert ["hush", "us", None] == [os.environ.get(name) for name in ("AWS_SECRET_ACCESS_KEY", "AWS_REGION", "OTHER")]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -13,6 +15,11 @@ from callpath.audio.pcm import Pcm
 from callpath.audio.tone import dominant_frequency_hz, tone
 from callpath.audio.wav import WavWriter, write_wav
 from callpath.cli.app import app
+from callpath.store.archive import open_archive
+from callpath.timeline import RecordingSaved, RecordingStored
+from tests import object_store
+from tests.cli.conftest import Run
+from tests.dashboard.calls import entries
 
 RATES_HZ = [8000, 16000, 22050]
 
@@ -35,7 +42,7 @@ def sides(path: Path) -> tuple[Pcm, Pcm, int]:
     return left, right, rate_hz
 
 
-def run(*arguments: object) -> tuple[int, str]:
+def convert(*arguments: object) -> tuple[int, str]:
     result = CliRunner().invoke(app, ["recording", "convert", *map(str, arguments)])
     return result.exit_code, result.output
 
@@ -44,7 +51,7 @@ def run(*arguments: object) -> tuple[int, str]:
 def test_flac_keeps_every_sample(tmp_path: Path, rate_hz: int) -> None:
     """It may be the only copy, and evidence."""
     left, right = written(tmp_path / "call.wav", rate_hz)
-    code, said = run(tmp_path / "call.wav")
+    code, said = convert(tmp_path / "call.wav")
     left_again, right_again, rate_again = sides(tmp_path / "call.flac")
 
     assert (0, rate_hz) == (code, rate_again)
@@ -58,7 +65,7 @@ def test_flac_keeps_every_sample(tmp_path: Path, rate_hz: int) -> None:
 def test_opus_keeps_the_sides_apart(tmp_path: Path, rate_hz: int) -> None:
     """And in time: who searches a place by the clock must find it."""
     written(tmp_path / "call.wav", rate_hz)
-    code, _ = run(tmp_path / "call.wav", "--to", "opus")
+    code, _ = convert(tmp_path / "call.wav", "--to", "opus")
     left, right, rate_again = sides(tmp_path / "call.opus")
 
     assert 0 == code
@@ -72,7 +79,7 @@ def test_one_that_nobody_finished_will_do(tmp_path: Path) -> None:
     """What a killed process left behind is kept like any other."""
     writer = WavWriter(tmp_path / "cut.wav", 8000, channels=2)
     writer.append(tone(700, duration_ms=1500), tone(440, duration_ms=1500))
-    code, _ = run(tmp_path / "cut.wav")
+    code, _ = convert(tmp_path / "cut.wav")
     left, _, _ = sides(tmp_path / "cut.flac")
     writer.close()
 
@@ -89,7 +96,7 @@ def test_what_is_no_recording_is_named_and_the_others_go_on(tmp_path: Path, cont
     written(tmp_path / "good.wav")
     if content is not None:
         (tmp_path / "bad.wav").write_bytes(content)
-    code, output = run(tmp_path / "bad.wav", tmp_path / "good.wav")
+    code, output = convert(tmp_path / "bad.wav", tmp_path / "good.wav")
 
     assert 1 == code
     assert f"bad.wav {said}" in output
@@ -100,7 +107,47 @@ def test_without_the_extra_it_says_what_to_install(tmp_path: Path, monkeypatch: 
     """Most servers run G.711 alone and never needed it."""
     written(tmp_path / "call.wav")
     monkeypatch.setitem(__import__("sys").modules, "av", None)
-    code, output = run(tmp_path / "call.wav")
+    code, output = convert(tmp_path / "call.wav")
 
     assert 1 == code
     assert "pip install 'callpath[codecs]'" in output
+
+
+# --- where recordings are kept ---------------------------------------------------------------------------------------
+
+CALL = "428c31b6-7af4-4bcb-b7f5-5013ef9657c1"
+
+
+def test_a_calls_recordings_are_fetched(
+    run: Run, write: Callable[..., None], alone: Path, s3_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One from the bucket, whose keys stand in .env, and one that is still here; then the call is forgotten, there too."""
+    setting = f"s3://{object_store.BUCKET}/{alone.name}"
+    keys = object_store.environment(s3_server)
+    for name, value in keys.items():
+        monkeypatch.setenv(name, value)
+    archive = open_archive(setting)
+    assert archive is not None
+    for name, content in (("a.wav", b"RIFF there"), ("a.outline.json", b"{}")):
+        asyncio.run(archive.put(name, content))
+    for name in keys:
+        monkeypatch.delenv(name)
+    told = [f"{name}={value}" for name, value in {**keys, "CALLPATH_RECORDINGS": setting}.items()]
+    (alone / ".env").write_text("\n".join(told))
+    here = alone / "callpath-data" / "recordings" / "b.wav"
+    here.parent.mkdir(parents=True)
+    here.write_bytes(b"RIFF here")
+    stored = RecordingStored(
+        path="/gone/a.wav", url=f"{setting}/a.wav", duration_ms=1, size_bytes=10, written_unix_ms=1
+    )
+    write(entries(CALL, [stored, RecordingSaved(path=str(here), duration_ms=1.0)]))
+    (alone / "to").mkdir()
+    got = run("recording", "get", CALL[:8], "--to", "to")
+    forgotten = run("calls", "forget", CALL, "--yes")
+    again = run("recording", "get", CALL[:8], "--to", "to")
+
+    assert (0, "to/a.wav\nto/b.wav\n") == (got.exit_code, got.stdout)
+    assert [b"RIFF there", b"RIFF here"] == [(alone / "to" / name).read_bytes() for name in ("a.wav", "b.wav")]
+    assert (0, "1 calls and 2 recordings forgotten\n") == (forgotten.exit_code, forgotten.stdout)
+    assert [None, None] == [asyncio.run(archive.size(name)) for name in ("a.wav", "a.outline.json")]
+    assert (1, True) == (again.exit_code, "no recording" in again.stderr)

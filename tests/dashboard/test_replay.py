@@ -40,9 +40,9 @@ def recorded_call(path: Path, encoding: str = "PCMA") -> list[Any]:
 def test_what_the_caller_did(tmp_path: Path) -> None:
     """Its voice, its keys at their times, the codec of its phone; L16 is no phone's."""
     whole = recorded_call(tmp_path / "a.wav")
-    script = script_of(entries("call", whole), tmp_path)
+    script = script_of(entries("call", whole), tmp_path / "a.wav")
     started = StreamStarted(stream_id=StreamId("s"), encoding="L16", sample_rate_hz=16000)
-    wide = script_of(entries("call", [started, whole[3]]), tmp_path)
+    wide = script_of(entries("call", [started, whole[3]]), tmp_path / "a.wav")
 
     assert script is not None and wide is not None
     assert ((10.0, "4"), (20.0, "2")) == script.keys

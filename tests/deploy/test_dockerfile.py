@@ -62,6 +62,13 @@ def test_it_runs_as_nobody_special(image: Stage) -> None:
     assert "10001" == who.stdout.strip(), who.stderr
 
 
+def test_it_has_what_settings_ask_for(image: Stage) -> None:
+    """Codecs, Postgres, buckets, traces: nobody can install into a running container."""
+    asked = image.run("python3", "-c", "import av, psycopg, obstore, opentelemetry.exporter.otlp.proto.http")
+
+    assert 0 == asked.returncode, asked.stderr
+
+
 def test_it_serves_is_healthy_and_stops_when_told(
     image: Stage, container: tuple[subprocess.Popen[str], dict[str, str]]
 ) -> None:

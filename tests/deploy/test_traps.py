@@ -50,8 +50,12 @@ TRAPS: dict[str, tuple[dict[str, str], set[str]]] = {
     "Render: free": ({"render.yaml": "services: [{type: web, plan: free}]"}, {"server-sleeps"}),
     "Railway: sleeps": ({"railway.toml": "[deploy]\nsleepApplication = true\n"}, {"server-sleeps"}),
     "Railway: killed at once, in so many words": (
-        {"railway.json": '{"deploy": {"drainingSeconds": "0"}}'},
+        {"railway.json": '{"deploy": {"drainingSeconds": 0}}'},
         {"killed-before-drained"},
+    ),
+    "Railway: as its own page has it": (
+        {"railway.json": '{"deploy": {"drainingSeconds": "300"}}'},
+        {"railway-trap"},
     ),
     "Railway: VOLUME": (
         {"railway.json": "{}", "Dockerfile": "FROM x\nVOLUME /data\n" + EXEC.partition("\n")[2]},
@@ -122,6 +126,30 @@ def test_our_own_files_lay_none() -> None:
         "deploy/nginx.conf", "deploy/railway.json", ".railway/railway.ts",
     } == set(found["files"])  # fmt: skip
     assert 0 == done.returncode
+
+
+def test_compose_takes_its_file() -> None:
+    """By the schema that compose itself publishes; a misspelt key would only be told on the user's machine."""
+    done = subprocess.run(
+        [*(sys.executable, "-m", "check_jsonschema", "--builtin-schema"), "vendor.compose-spec", "deploy/compose.yaml"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (0, "") == (done.returncode, done.stderr)
+
+
+def test_its_own_drain_time_counts(tmp_path: Path) -> None:
+    """What fits the default may cut the calls of somebody who gives them longer."""
+    (tmp_path / "fly.toml").write_text("kill_timeout = 40\n[http_service]\ninternal_port = 8000\n")
+    (tmp_path / ".env").write_text("CALLPATH_DRAIN_SECONDS=290\n")
+    before = run(tmp_path, "--quiet").stdout
+    (tmp_path / ".env").unlink()
+
+    assert "killed-before-drained" in before
+    assert "killed-before-drained" not in run(tmp_path, "--quiet").stdout
 
 
 def test_a_folder_without_such_files_is_not_called_fine(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 
 import httpx2
@@ -185,6 +186,18 @@ async def test_the_page_of_a_server_at_work(tmp_path: Path) -> None:
     assert 'callpath_webhooks_total{result="refused"} 1.0' in after
     assert any(line.startswith('callpath_frames_total{direction="out"}') for line in after)
     assert session not in page.text
+
+
+@pytest.mark.e2e
+async def test_each_name_in_the_docs_is_on_the_page(tmp_path: Path) -> None:
+    """Alerts are copied from there. And nothing is on the page that nobody explains."""
+    pytest.importorskip("obstore")
+    told = (Path(__file__).parents[2] / "docs" / "howto" / "watch-the-server.md").read_text()
+    async with serving(BUILTIN["tone"](), tmp_path, recordings=str(tmp_path / "kept")) as served:
+        page = served.runner.metrics.text().decode()
+    there = {name for name in re.findall(r"^# TYPE (\S+)", page, re.MULTILINE) if not name.endswith("_created")}
+
+    assert there == set(re.findall(r"`(callpath_\w+)(?:\{[a-z,]+\})?`", told))
 
 
 def test_two_servers_count_apart() -> None:

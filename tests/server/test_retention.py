@@ -8,7 +8,7 @@ from pathlib import Path
 
 from callpath.clock import ManualClock
 from callpath.errors import StoreError
-from callpath.server.retention import DAY_MS, LOOK_EVERY_MS, calls_of_number, forget_by_age, forget_older
+from callpath.server.retention import DAY_MS, LOOK_EVERY_MS, calls_of_number, forget_by_age, forget_call, forget_older
 from callpath.store.memory import MemoryCallLog
 from callpath.store.port import CallQuery, Refusal
 from callpath.timeline import Noted, RecordingSaved
@@ -63,6 +63,18 @@ async def test_a_session_id_leads_to_no_other_folder(tmp_path: Path) -> None:
 
     assert outside.exists()
     assert await log.recent(10) == []
+
+
+async def test_what_killed_processes_left_of_a_call_goes_with_it(tmp_path: Path) -> None:
+    """Each that took the call up recorded into a file of its own, and none of them wrote an entry."""
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    for name in (f"{OLD}.wav", f"{OLD}-17.wav", f"{OLD}-17.flac", f"{OLD}er.wav"):
+        (folder / name).write_bytes(b"RIFF")
+    deleted, left = await forget_call(MemoryCallLog(), tmp_path, OLD)
+
+    assert (3, []) == (len(deleted), left)
+    assert [f"{OLD}er.wav"] == [file.name for file in folder.iterdir()]
 
 
 async def test_it_is_done_again_and_again(tmp_path: Path) -> None:

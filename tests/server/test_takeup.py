@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from callpath.audio.wav import HEADER_BYTES
 from callpath.cli.dashboard import phone_server
 from callpath.clock import SystemClock
 from callpath.config import Settings
@@ -71,13 +72,17 @@ async def test_events_that_were_missed_are_fetched(tmp_path: Path) -> None:
 
 
 async def test_a_call_that_is_still_up_goes_on(tmp_path: Path) -> None:
-    """A deploy in the middle of a call: the caller waits some seconds and is spoken to again, by a new handler."""
+    """A deploy in the middle of a call: the caller waits some seconds and is spoken to again, by a new handler. What was
+    recorded before is not written over."""
+    kept: dict[str, Any] = {"secret": SECRET, "record": True}
     async with Simulator(options=DEAF) as telnyx:
-        async with serving(BUILTIN["tone"](), tmp_path, telnyx=telnyx, secret=SECRET):
+        async with serving(BUILTIN["tone"](), tmp_path, telnyx=telnyx, **kept):
             caller = await telnyx.call()
             await caller.heard_for(100)
             session = caller.call.leg.call_session_id
-        async with serving(BUILTIN["tone"](), tmp_path, telnyx=telnyx, secret=SECRET, socket_within_ms=200) as after:
+        first = tmp_path / "recordings" / f"{session}.wav"
+        before = first.read_bytes()
+        async with serving(BUILTIN["tone"](), tmp_path, telnyx=telnyx, socket_within_ms=200, **kept) as after:
             await after.until_kind(session, StreamStarted, times=2)
             await after.until_kind(session, HandlerStarted, times=2)
             entries = await after.timeline(session)
@@ -86,6 +91,9 @@ async def test_a_call_that_is_still_up_goes_on(tmp_path: Path) -> None:
     (checked,) = (entry.what for entry in entries if isinstance(entry.what, CallChecked))
     asked = [entry.what.command_id for entry in entries if isinstance(entry.what, CommandSent)]
     assert (checked.alive, taken.detail) == (True, "")
+    assert len(before) > HEADER_BYTES
+    assert before == first.read_bytes()
+    assert 2 == len(list(first.parent.glob(f"{session}*.wav")))
     assert len(asked) == len(set(asked)) == 3  # answer, streaming_start, and that again as a new command
 
 

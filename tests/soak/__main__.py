@@ -1,4 +1,4 @@
-"""`python -m tests.soak`: every figure, each printed as `name value limit ok|FAIL`; about an hour.
+"""`python -m tests.soak`: every figure, each printed as `name value limit ok|FAIL`; about three quarters of an hour.
 
 --short takes a minute and asks the same. Exit 0 if all is well, 1 if a limit is broken, 2 on wrong usage.
 """
@@ -8,11 +8,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.soak.figures import Figure, allow_files, bad
+from tests.soak.figures import Figure, allow_files, bad, now_s
 from tests.soak.measures import MEASURES
 
 
@@ -25,26 +26,35 @@ def main() -> int:
 
     allow_files(65_536)
     figures: list[Figure] = []
-    for name in arguments.only:
-        with TemporaryDirectory(prefix="callpath-soak-") as folder:
-            found = _measured(name, Path(folder), short=arguments.short)
-        for figure in found:
-            sys.stdout.write(f"{figure}\n")
-            sys.stdout.flush()
-        if not found:
-            sys.stdout.write(f"{name} - - skipped\n")
-        figures += found
-    if arguments.report is not None:
-        arguments.report.write_text("".join(f"{figure}\n" for figure in figures))
-    return 1 if bad(figures, short=arguments.short) else 0
+    with arguments.report.open("w") if arguments.report is not None else nullcontext() as report:
+
+        def tell(line: str) -> None:
+            """At once: who stops it after an hour still has what was found."""
+            for file in filter(None, (sys.stdout, report)):
+                file.write(f"{line}\n")
+                file.flush()
+
+        for name in arguments.only:
+            began_s = now_s()
+            with TemporaryDirectory(prefix="callpath-soak-") as folder:
+                found = _measured(name, Path(folder), tell, short=arguments.short)
+            for figure in found:
+                tell(str(figure))
+            if not found:
+                tell(f"{name} - - skipped")
+            tell(f"# {name} took {now_s() - began_s:.0f} s")
+            figures += found
+        failed = bad(figures, short=arguments.short)
+        tell(f"# {len(figures)} figures, {len(failed)} of them decide against us")
+    return 1 if failed else 0
 
 
-def _measured(name: str, folder: Path, *, short: bool) -> Sequence[Figure]:
+def _measured(name: str, folder: Path, tell: Callable[[str], None], *, short: bool) -> Sequence[Figure]:
     """A measurement that breaks is a figure, too: the others shall still be told."""
     try:
         return asyncio.run(MEASURES[name](folder, short))
     except Exception as error:
-        sys.stdout.write(f"# {name}: {type(error).__name__}: {error}\n")
+        tell(f"# {name}: {type(error).__name__}: {error}")
         return [Figure(f"{name}_broke", 1, 0)]
 
 

@@ -17,7 +17,7 @@ Measure = Callable[[Path, bool], Coroutine[Any, Any, Sequence[Figure]]]
 
 
 async def _webhooks(folder: Path, short: bool) -> Sequence[Figure]:
-    return await traffic.webhooks(folder, *((200, 2) if short else (500, 300)))
+    return await traffic.webhooks(folder, *((200, 2, 2) if short else (500, 300, 10)))
 
 
 async def _kills(folder: Path, short: bool) -> Sequence[Figure]:

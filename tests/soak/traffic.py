@@ -9,22 +9,31 @@ from pathlib import Path
 
 from sqlalchemy import create_engine, text
 
+from callpath.simulator.load import LoadPlan, run_load
+from callpath.simulator.simulator import Simulator
 from callpath.store.sql import open_call_log
 from tests import postgres
 from tests.soak.figures import Figure, all_of, at_most, none_of, now_s, percentile
-from tests.soak.node import Node, Sender, event, senders
+from tests.soak.node import API_KEY, KEY, Node, Sender, event, senders
 
 SENDERS = 24
 SESSIONS = 5
 """Events of one call."""
 
 
-async def webhooks(folder: Path, per_s: int, seconds: float) -> list[Figure]:
-    """`per_s` webhooks a second, one in ten twice, for so long."""
+async def webhooks(folder: Path, per_s: int, seconds: float, calls: int = 0) -> list[Figure]:
+    """`per_s` webhooks a second, one in ten twice, for so long, while `calls` people talk."""
     taken: set[str] = set()
     failed = 0
     waits_ms: list[float] = []
-    async with Node(folder) as node, senders(node.port, SENDERS) as them:
+    async with (
+        Simulator(api_key=API_KEY, private_key=KEY) as telnyx,
+        Node(folder, telnyx.api_base) as node,
+        senders(node.port, SENDERS) as them,
+    ):
+        telnyx.webhook_url = node.url
+        plan = LoadPlan(calls=calls, ramp_ms=500, duration_ms=1000 * seconds)
+        talking = asyncio.ensure_future(run_load(plan, telnyx)) if calls else None
         due: asyncio.Queue[int | None] = asyncio.Queue()
 
         async def work(sender: Sender) -> None:
@@ -52,6 +61,7 @@ async def webhooks(folder: Path, per_s: int, seconds: float) -> list[Figure]:
             for _ in them:
                 due.put_nowait(None)
         took_s = now_s() - began_s
+        talked = (await talking)[0].calls if talking is not None else []
         code = await node.stop()
         stored = _stored(f"sqlite:///{folder / 'callpath.db'}")
     return [
@@ -59,6 +69,7 @@ async def webhooks(folder: Path, per_s: int, seconds: float) -> list[Figure]:
         none_of("webhooks_answered_otherwise", failed),
         none_of("webhooks_acknowledged_lost", len(taken - stored)),
         none_of("webhooks_stored_twice", len(_stored_twice(f"sqlite:///{folder / 'callpath.db'}"))),
+        none_of("webhooks_calls_failed", sum(1 for call in talked if call.sentences)),
         none_of("webhooks_exit_code", code),
         Figure("webhooks_per_s", total / took_s, 0.95 * per_s, "least", is_time=True),
         at_most("webhooks_p99_ms", percentile(waits_ms, 0.99), 50, is_time=True),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
+from collections.abc import Iterator
 from enum import IntEnum
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +15,11 @@ import numpy.typing as npt
 from callpath.audio.g711 import G711Decoder
 from callpath.audio.pcm import FULL_SCALE, Pcm, saturate
 from callpath.errors import AudioError
+
+try:
+    from fcntl import LOCK_EX, LOCK_NB, flock
+except ImportError:  # Windows
+    flock = None  # type: ignore[assignment]
 
 
 class _Format(IntEnum):
@@ -84,6 +91,35 @@ def read_wav_sides(path: Path | str) -> tuple[list[Pcm], int]:
     return [np.ascontiguousarray(side) for side in samples.T], int(rate_hz)
 
 
+def wav_duration_ms(path: Path | str) -> float:
+    """How long a file of `WavWriter`'s is, by its header alone. Raises AudioError, OSError."""
+    with Path(path).open("rb") as file:
+        head = file.read(HEADER_BYTES)
+    if head[:4] != b"RIFF" or len(head) < HEADER_BYTES or head[36:40] != b"data":
+        raise _unusable(Path(path).name, "is not a WAV file of ours")
+    (bytes_per_s,) = struct.unpack_from("<I", head, 28)
+    (size,) = struct.unpack_from("<I", head, 40)
+    return float(1000 * size / max(1, bytes_per_s))
+
+
+@contextlib.contextmanager
+def unless_being_written(path: Path) -> Iterator[bool | None]:
+    """Hold a recording so that nobody else does: False while a process writes it, or holds it like this. A killed process
+    holds nothing. None where this system has no such locks. Raises OSError."""
+    with path.open("rb") as file:
+        if flock is None:
+            yield None
+            return
+        try:
+            flock(file, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            yield False
+        except OSError:  # a file system without locks
+            yield None
+        else:
+            yield True
+
+
 def write_wav(path: Path | str, audio: Pcm | tuple[Pcm, Pcm], sample_rate_hz: int) -> None:
     """A 16-bit file: mono, or stereo from (left, right), the shorter side filled up with silence."""
     sides = audio if isinstance(audio, tuple) else (audio,)
@@ -106,6 +142,9 @@ class WavWriter:
         self._bytes = 0
         self._bytes_in_header = 0
         self._file = Path(path).open("wb")  # noqa: SIM115  closed by close()
+        if flock is not None:
+            with contextlib.suppress(OSError):  # see unless_being_written
+                flock(self._file, LOCK_EX | LOCK_NB)
         self._refresh_header()
 
     def append(self, *sides: Pcm) -> None:

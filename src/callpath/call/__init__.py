@@ -5,6 +5,7 @@ watchdog  what is wrong with a call whose line is up, and what is done for the c
 leg       one party's side; no transition goes backwards
 stream    one audio WebSocket, sans I/O
 playout   audio on its way to the ear: pacing, marks, clear
+kept      its recordings, and where each is
 overview  a call as a row of a list, kept up to date entry by entry
 symptoms  what sounds or behaves wrong on a stream that works by the letter
 echo      whether the caller's audio holds ours

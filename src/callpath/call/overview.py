@@ -20,6 +20,7 @@ from callpath.errors import RemoteProtocolError
 from callpath.timeline import (
     LAG_MS_MAX,
     CallChecked,
+    CallTraced,
     CommandAnswered,
     Entry,
     FirstInbound,
@@ -28,6 +29,7 @@ from callpath.timeline import (
     MediaCounted,
     MediaSymptom,
     RecordingSaved,
+    RecordingStored,
     SocketClosed,
     SocketReceived,
     SocketRefused,
@@ -153,7 +155,8 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
         self.last_unix_ms = max(self.last_unix_ms, at)
         self.entries += 1
         self.number = max(self.number, entry.number)
-        self.last_line = describe(what)
+        if not isinstance(what, CallTraced):  # which tells nothing of the call
+            self.last_line = describe(what)
         stage = _STAGE_OF.get(type(what))
         if stage is not None:
             self.stages |= 1 << stage
@@ -176,7 +179,7 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
                 self.handler_error = what.error[:300]
             case SocketRefused():
                 self.stream_failure = f"upgrade refused: {what.status} {what.reason}"
-            case RecordingSaved():
+            case RecordingSaved() | RecordingStored():
                 self.recorded = True
             case CallChecked() if what.alive is False:
                 self._end(at)

@@ -4,7 +4,7 @@ app          the commands, each in a file of its own   (start here)
 serve        run the call server
 demo         one call the whole way, and one that is broken
 calls        list calls, show a timeline
-recording    keep a recording in less space
+recording    keep a recording in less space, or fetch one from where recordings are kept
 doctor       name the one cause: of a URL;  doctor_call  of a call;  doctor_logs  from anybody's logs;
              doctor_account  how the account and the host are set, and --fix;  doctor_deploy  what the project's
              files tell platforms;  doctor_all  all of it, in order
@@ -14,6 +14,7 @@ migrate      bring the call log's tables up to date, in two parts
 config       every setting and its origin
 environment  reads variables and .env; nothing below cli/ does
 logs         how the server logs
+traces       whether OpenTelemetry's variables ask for traces
 """
 
 from __future__ import annotations

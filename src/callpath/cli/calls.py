@@ -16,6 +16,8 @@ from callpath.cli.environment import Exit, clear_errors, load_settings
 if TYPE_CHECKING:
     from callpath.call.overview import CallOverview
     from callpath.call.session import CallSession
+    from callpath.config import Settings
+    from callpath.store.archive import Archive
     from callpath.store.port import CallLog
     from callpath.timeline import Entry
     from callpath.wire.ids import SessionId
@@ -77,7 +79,8 @@ def forget(
     whose: str = typer.Argument(help="A phone number (+15555550123), for all calls from and to it; or one call's id."),
     yes: bool = typer.Option(False, "--yes", "-y", help="Do not ask."),
 ) -> None:
-    """Delete timelines, and recordings on this machine. Calls that are still up are left, and said so."""
+    """Delete timelines, and recordings on this machine or where they are kept (CALLPATH_RECORDINGS). Calls that are still
+    up are left, and said so."""
     with clear_errors():
         settings, _ = load_settings()
         found = _with_log(lambda log: _whose(log, whose))
@@ -87,7 +90,8 @@ def forget(
         over = [one for one in found if not _may_be_up(one)]
         if over and not yes:
             typer.confirm(f"Delete {len(over)} calls, with their recordings?", abort=True)
-        deleted, left = _with_log(lambda log: _forget(log, settings.data_dir, [one.session for one in over]))
+        archive = _archive(settings)
+        deleted, left = _with_log(lambda log: _forget(log, settings.data_dir, archive, [one.session for one in over]))
     typer.echo(f"{len(over)} calls and {deleted} recordings forgotten")
     for path in left:
         typer.echo(f"  not here, or not ours to delete: {path}")
@@ -120,12 +124,22 @@ async def _whose(log: CallLog, whose: str) -> list[CallOverview]:
     return [overview]
 
 
-async def _forget(log: CallLog, data_dir: Path, sessions: list[SessionId]) -> tuple[int, list[str]]:
+def _archive(settings: Settings) -> Archive | None:
+    from callpath.cli.environment import export_for_libraries
+    from callpath.store.archive import open_archive
+
+    export_for_libraries()
+    return open_archive(settings.recordings)
+
+
+async def _forget(
+    log: CallLog, data_dir: Path, archive: Archive | None, sessions: list[SessionId]
+) -> tuple[int, list[str]]:
     from callpath.server.retention import forget_call
 
     files, left = 0, list[str]()
     for session in sessions:
-        deleted, elsewhere = await forget_call(log, data_dir, session)
+        deleted, elsewhere = await forget_call(log, data_dir, session, archive)
         files += len(deleted)
         left += elsewhere
     return files, left

@@ -21,6 +21,7 @@ from callpath.server.handler import App
 from callpath.server.probe import TEST_CONNECTION
 from callpath.server.socket import MediaSockets
 from callpath.server.tokens import CallTokens
+from callpath.store.archive import open_archive
 from callpath.timeline import Entry
 from callpath.wire.media import FRAME_BYTES_MAX
 
@@ -54,6 +55,7 @@ def open_dashboard(
             clock=SystemClock(),
             handler_name=app.name,
             serve_for=phone_server(app, settings),
+            archive=open_archive(settings.recordings),
             settings_now=settings_now,
             probe_token=CallTokens(secret).of(TEST_CONNECTION) if secret and settings.token_in != "off" else None,
             stopping=stopping,
@@ -99,6 +101,7 @@ def phone_server(app: App, settings: Settings) -> Callable[[Simulator, PhoneCode
                 play_rate_hz=PHONE_RATES_HZ[encoding],
                 stream_with_answer=False,
                 record=not app.raw,
+                recordings="",  # the first server looks after the folder, too
             )
             asgi: Any = create_asgi(app, own, takes_up=False)
             server = QuietServer(

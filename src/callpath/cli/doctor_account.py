@@ -173,10 +173,13 @@ class _Asking:
     def request(self, number: str, application: str, destination: str, webhook: str) -> AccountRequest:
         from urllib.parse import urlsplit
 
+        from callpath.cli.environment import export_for_libraries
         from callpath.doctor.account import AccountRequest
+        from callpath.store.archive import open_archive
         from callpath.wire.signature import load_public_key
 
         settings, values = self._settings, self._values
+        export_for_libraries()
         here = bool(values.get("RAILWAY_DEPLOYMENT_ID"))  # given to the running service, and to nobody else
         return AccountRequest(
             served=_served_at(webhook) if webhook else served_by(settings),
@@ -187,6 +190,7 @@ class _Asking:
             public_host=urlsplit(webhook or settings.public_url).hostname or "",
             listening_port=settings.port if here else None,
             shared_log=settings.database_url.startswith("postgres") if here or settings.database_url else None,
+            archive=open_archive(settings.recordings),
         )
 
     @asynccontextmanager
@@ -264,7 +268,7 @@ class _Asking:
 
 
 async def ask_account(settings: Settings, values: Mapping[str, str], on_step: OnStep) -> Diagnosis:
-    """What the command says without any options; it only reads. Raises ConfigError where there is no key."""
+    """What the command says without any options; it changes nothing. Raises ConfigError where there is no key."""
     from callpath.clock import SystemClock
     from callpath.doctor.account import diagnose_account
     from callpath.doctor.verdict import Step

@@ -30,7 +30,7 @@ def deploy(
 
     with clear_errors():
         settings, _ = load_settings({})
-        facts = probe_files(folder, getattr(settings, "drain_s", 30.0))
+        facts = probe_files(folder, settings.drain_seconds)
     diagnosis = judge(
         str(folder),
         Facts(facts),

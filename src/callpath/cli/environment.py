@@ -37,6 +37,22 @@ def named_values(flags: Mapping[str, str | None] | None = None) -> dict[str, str
     return {**dotenv, **os.environ, **given}
 
 
+LIBRARIES = ("AWS_", "GOOGLE_", "AZURE_", "OTEL_")
+"""How the names begin that libraries of ours read from the environment by themselves."""
+
+
+def export_for_libraries() -> list[str]:
+    """What .env says to libraries (credentials of object stores, where traces go) into the environment, where they look.
+    Returns those of the values that must never be printed."""
+    secrets = []
+    for name, value in named_values().items():
+        if name.startswith(LIBRARIES):
+            os.environ.setdefault(name, value)
+            if any(word in name for word in ("SECRET", "TOKEN", "ACCOUNT_KEY", "SAS", "HEADERS")):
+                secrets.append(value)
+    return secrets
+
+
 def load_settings(flags: Mapping[str, str | None] | None = None) -> tuple[Settings, dict[str, str]]:
     """Settings and where each came from. Raises ConfigError."""
     return read_settings(named_values(flags))

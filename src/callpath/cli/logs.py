@@ -43,7 +43,8 @@ def set_up_logging(log_format: str, secrets: Iterable[str] = ()) -> None:
             structlog.processors.JSONRenderer(),
         ]
     processors.append(_hiding([secret for secret in secrets if secret]))
-    _take_over(logging.getLogger("uvicorn.error"), processors)
+    _take_over(logging.getLogger("uvicorn.error"), "web_server", processors)
+    _take_over(logging.getLogger("opentelemetry"), "traces", processors)
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
@@ -63,21 +64,20 @@ def _hiding(secrets: list[str]) -> Any:
     return hide
 
 
-def _take_over(web_server: logging.Logger, processors: list[Any]) -> None:
-    """What the web server has to say goes the same way as ours."""
+def _take_over(library: logging.Logger, event_name: str, processors: list[Any]) -> None:
+    """What the web server, or another library, has to say goes the same way as ours."""
+
+    def foreign(_logger: Any, _method: str, event: Any) -> Any:
+        record = event.pop("_record")
+        event.pop("_from_structlog", None)
+        return event | {"event_name": event_name, "level": record.levelname.lower()}
+
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[_foreign, *processors]))
-    web_server.handlers = [handler]
-    web_server.propagate = False
-    web_server.setLevel(logging.WARNING)
-    web_server.addFilter(_is_about_ourselves)
-
-
-def _foreign(_logger: Any, _method: str, event: Any) -> Any:
-    """A standard library's record as an event of ours."""
-    record = event.pop("_record")
-    event.pop("_from_structlog", None)
-    return event | {"event_name": "web_server", "level": record.levelname.lower()}
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[foreign, *processors]))
+    library.handlers = [handler]
+    library.propagate = False
+    library.setLevel(logging.WARNING)
+    library.addFilter(_is_about_ourselves)
 
 
 def _is_about_ourselves(record: logging.LogRecord) -> bool:

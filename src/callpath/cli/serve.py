@@ -8,12 +8,12 @@ import gc
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import typer
 
-from callpath.cli.environment import clear_errors, load_settings, named_values
+from callpath.cli.environment import clear_errors, export_for_libraries, load_settings, named_values
 
 if TYPE_CHECKING:
     from callpath.config import Settings
@@ -57,18 +57,20 @@ def serve(
     }
     with clear_errors():
         settings, _ = load_settings(flags)
+        others = export_for_libraries()
         if settings.workers > 1 and as_worker is None:
             given = [handler, *(["--setup"] if setup else []), *(["--public-url", public_url] if public_url else [])]
-            code = _supervise(settings, given)
+            code = _supervise(settings, given, others)
         else:
             from callpath.server.workers import parse_worker
 
-            code = _serve(handler, settings, flags, setup=setup, worker=parse_worker(as_worker) if as_worker else None)
+            worker = parse_worker(as_worker) if as_worker else None
+            code = _serve(handler, settings, flags, others, setup=setup, worker=worker)
     if code:
         raise typer.Exit(code)
 
 
-def _supervise(settings: Settings, given: list[str]) -> int:
+def _supervise(settings: Settings, given: list[str], others: Iterable[str]) -> int:
     """Run the parent of several workers, each this command over again; returns the exit code."""
     if sys.platform == "win32":
         from callpath.errors import ConfigError
@@ -85,7 +87,7 @@ def _supervise(settings: Settings, given: list[str]) -> int:
     with _listen(settings.host, settings.port) as listener:
         port = listener.getsockname()[1]
         with _keep_port(settings.host, port, listener) if BALANCED else listener:
-            set_up_logging(settings.log_format, _secrets(settings))
+            set_up_logging(settings.log_format, [*_secrets(settings), *others])
             structlog.get_logger("callpath").info(
                 f"{settings.workers} workers are started on {settings.host}:{port}", event_name="server.workers"
             )
@@ -101,13 +103,20 @@ def _supervise(settings: Settings, given: list[str]) -> int:
 
 
 def _serve(
-    handler: str, settings: Settings, flags: Mapping[str, str | None], *, setup: bool, worker: Worker | None
+    handler: str,
+    settings: Settings,
+    flags: Mapping[str, str | None],
+    others: Iterable[str],
+    *,
+    setup: bool,
+    worker: Worker | None,
 ) -> int:
-    """Run one server process; returns its exit code."""
+    """Run one server process; returns its exit code. `others` are secrets besides those of the settings."""
     import structlog
     import uvicorn
 
     from callpath.cli.logs import set_up_logging
+    from callpath.cli.traces import open_traces
     from callpath.clock import SystemClock
     from callpath.server.app import create_asgi
     from callpath.server.drain import GRACE_S, DrainingServer
@@ -132,7 +141,8 @@ def _serve(
         )
         if setup:
             settings = settings_for_setup(settings, settings.port)
-    asgi = create_asgi(app, settings, examine=_examine, extra=extra, worker=worker)
+    traces, no_traces = open_traces(named_values())
+    asgi = create_asgi(app, settings, examine=_examine, extra=extra, worker=worker, traces=traces)
     crowd = asgi.state.crowd
     crowd.connections_max = min(crowd.connections_max, files // 2)  # the other half is for calls
     asyncio.run(_open_once(settings.log_url()))
@@ -140,11 +150,11 @@ def _serve(
         listener = socket.socket(fileno=worker.listener)
     else:
         listener = _listen(settings.host, settings.port, beside_others=worker is not None)
-    set_up_logging(settings.log_format, _secrets(settings))
+    set_up_logging(settings.log_format, [*_secrets(settings), *others])
     if worker is not None:
         structlog.contextvars.bind_contextvars(worker=worker.number)
     if worker is None or worker.number == 1:
-        _say_where(app.name, settings, listener.getsockname()[1], extra)
+        _say_where(app.name, settings, listener.getsockname()[1], extra, no_traces)
     config = uvicorn.Config(
         asgi,
         http=GuardedHttp,
@@ -174,7 +184,7 @@ def _serve(
     return server.exit_code
 
 
-def _say_where(name: str, settings: Settings, port: int, dashboard: Dashboard | None) -> None:
+def _say_where(name: str, settings: Settings, port: int, dashboard: Dashboard | None, no_traces: str | None) -> None:
     """What is to be entered in the portal, and what is to be mended before the first call."""
     from urllib.parse import urlsplit
 
@@ -195,6 +205,8 @@ def _say_where(name: str, settings: Settings, port: int, dashboard: Dashboard | 
         logger.warning(
             "CALLPATH_TOKEN_IN=off: whoever learns a call's id can open its audio", event_name="server.no_tokens"
         )
+    if no_traces:
+        logger.warning(no_traces, event_name="server.no_traces")
     warning = stop_warning(named_values(), settings.drain_seconds)
     if warning:
         logger.warning(warning, event_name="server.stops_too_soon")

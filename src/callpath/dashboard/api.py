@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.websockets import WebSocket
 
 from callpath.call.address import webhook_url
+from callpath.call.kept import Kept, kept_recordings
 from callpath.call.overview import CallOverview, Outcome
 from callpath.call.session import CallSession, fold
 from callpath.dashboard import changes, probing, recordings, replay, setup, verdicts
@@ -39,10 +40,10 @@ from callpath.dashboard.documents import (
 from callpath.dashboard.masking import mask
 from callpath.dashboard.phone import answer_phone
 from callpath.doctor.verdict import document as diagnosis_document
-from callpath.errors import AudioError, RemoteProtocolError, StoreError
+from callpath.errors import ArchiveError, AudioError, RemoteProtocolError, StoreError
 from callpath.simulator.simulator import hello_wav
 from callpath.store.port import CallQuery
-from callpath.timeline import Entry, RecordingSaved, WebhookReceived
+from callpath.timeline import Entry, WebhookReceived
 from callpath.wire.ids import SessionId
 from callpath.wire.webhook import Webhook, read_webhook
 
@@ -75,6 +76,7 @@ EVERYWHERE = problems(401, 403, 429, 503)
 def build_api(dashboard: Dashboard) -> FastAPI:
     """The API over what `dashboard` holds."""
     door = dashboard.door
+    shelf = recordings.Shelf(door.settings.data_dir, door.archive)
     masked = door.settings.dashboard_numbers == "masked"
     api = FastAPI(
         title="callpath",
@@ -105,6 +107,10 @@ def build_api(dashboard: Dashboard) -> FastAPI:
     @api.exception_handler(StoreError)
     async def not_stored(_request: Request, error: StoreError) -> JSONResponse:
         return JSONResponse({"error": "store", "detail": str(error)}, status_code=503)
+
+    @api.exception_handler(ArchiveError)
+    async def not_fetched(_request: Request, error: ArchiveError) -> JSONResponse:
+        return JSONResponse({"error": "archive", "detail": str(error)}, status_code=503)
 
     @api.exception_handler(StarletteHTTPException)  # its own, and those of the router: no such path, another method
     async def told(_request: Request, error: StarletteHTTPException) -> JSONResponse:
@@ -229,14 +235,14 @@ def build_api(dashboard: Dashboard) -> FastAPI:
 
     # --- recordings --------------------------------------------------------------------------------------------------
 
-    async def recording_file(identifier: str, number: int) -> Any:
-        entry = await entry_of(identifier, number)
-        if not isinstance(entry.what, RecordingSaved):
+    async def recording_of(identifier: str, number: int) -> Kept:
+        _, entries = await timeline(identifier)
+        kept = next((one for one in kept_recordings(entries) if one.number == number), None)
+        if kept is None:
             raise HTTPException(404, "this entry is no recording")
-        file = await asyncio.to_thread(recordings.inside, door.settings.data_dir, entry.what.path)
-        if file is None:
-            raise HTTPException(404, "the recording is not in the data directory any more")
-        return file
+        return kept
+
+    gone = HTTPException(404, "the recording is neither in the data directory nor where recordings are kept")
 
     @api.get(
         "/calls/{identifier}/recordings/{number}.wav",
@@ -244,9 +250,12 @@ def build_api(dashboard: Dashboard) -> FastAPI:
         response_class=FileResponse,
         responses=problems(404) | SOUND,
     )
-    async def recording(identifier: str, number: int) -> FileResponse:
+    async def recording(identifier: str, number: int, request: Request) -> Any:
         """A recording; parts of it by Range."""
-        return FileResponse(await recording_file(identifier, number), media_type="audio/wav")
+        answer = await shelf.answer(await recording_of(identifier, number), request.headers.get("range"))
+        if answer is None:
+            raise gone
+        return answer
 
     @api.get(
         "/calls/{identifier}/recordings/{number}/outline",
@@ -256,11 +265,13 @@ def build_api(dashboard: Dashboard) -> FastAPI:
     )
     async def recording_outline(identifier: str, number: int) -> Response:
         """Its peaks and levels."""
-        file = await recording_file(identifier, number)
+        kept = await recording_of(identifier, number)
         try:
-            text = await asyncio.to_thread(lambda: recordings.outline(file).model_dump_json())
+            text = await shelf.outline(kept)
         except (AudioError, OSError) as error:
             raise HTTPException(409, f"the recording cannot be read: {error}") from None
+        if text is None:
+            raise gone
         return Response(text, media_type="application/json")
 
     # --- live --------------------------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ from callpath.dashboard.access import COOKIE, SESSION_S, Access, Refusal
 from callpath.dashboard.phone import PhoneCodec
 from callpath.errors import RemoteProtocolError, StoreError
 from callpath.simulator.simulator import Simulator
+from callpath.store.archive import Archive
 from callpath.store.port import CallLog
 from callpath.timeline import Entry
 from callpath.wire.document import Json, parse_json
@@ -82,6 +83,8 @@ class Door:
     handler_name: str
     serve_for: Callable[[Simulator, PhoneCodec], AbstractAsyncContextManager[str]]
     """Serve the same App to a stand-in Telnyx, in an encoding; yields the webhook URL to give it."""
+    archive: Archive | None = None
+    """Where recordings are kept; None: they stay in the data directory."""
     settings_now: Callable[[], Settings] | None = None
     """The settings as they would be after a restart: .env read again. May raise ConfigError."""
     probe_token: str | None = None

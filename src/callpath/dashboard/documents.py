@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from callpath.call.kept import kept_recordings
 from callpath.call.overview import CallOverview
 from callpath.call.session import CallSession, Stage, missing_stage_sentence
 from callpath.dashboard.masking import mask, mask_number, mask_text
@@ -18,6 +19,7 @@ from callpath.timeline import (
     CallRefused,
     CallStuck,
     CallTakenUp,
+    CallTraced,
     CommandAnswered,
     CommandRetried,
     CommandSent,
@@ -35,7 +37,9 @@ from callpath.timeline import (
     Noted,
     PlayoutCleared,
     PolicyActed,
+    RecordingNotStored,
     RecordingSaved,
+    RecordingStored,
     SocketClosed,
     SocketReceived,
     SocketRefused,
@@ -293,7 +297,7 @@ def entry_document(entry: Entry, *, masked: bool) -> EntryDocument:
     lane, tone = _place(entry.what)
     what = json.loads(encode_what(entry.what))
     line = describe(entry.what)
-    if isinstance(entry.what, RecordingSaved):
+    if isinstance(entry.what, (RecordingSaved, RecordingNotStored)):
         line = line.replace(entry.what.path, PurePath(entry.what.path).name)  # where it lies is the server's business
     return EntryDocument(
         number=entry.number,
@@ -310,12 +314,11 @@ def recording_documents(entries: Sequence[Entry]) -> list[RecordingDocument]:
     """The recordings that a timeline names."""
     return [
         RecordingDocument(
-            number=entry.number,
-            began_unix_ms=entry.at_unix_ms - round(entry.what.duration_ms),
-            duration_ms=entry.what.duration_ms,
+            number=kept.number,
+            began_unix_ms=kept.ended_unix_ms - round(kept.duration_ms),
+            duration_ms=kept.duration_ms,
         )
-        for entry in entries
-        if isinstance(entry.what, RecordingSaved)
+        for kept in kept_recordings(entries)
     ]
 
 
@@ -359,8 +362,10 @@ def _place(what: What) -> tuple[Lane, Tone]:
             return "audio", "warn" if trouble else "plain"
         case DtmfReceived() | MarkReturned() | PlayoutCleared():
             return "audio", "plain"
-        case HandlerStarted() | HandlerEnded() | RecordingSaved() | Noted():
+        case HandlerStarted() | HandlerEnded() | RecordingSaved() | RecordingStored() | CallTraced() | Noted():
             return "handler", "plain"
+        case RecordingNotStored():
+            return "handler", "warn"
         case HandlerFailed():
             return "handler", "bad"
         case _:

@@ -17,17 +17,18 @@ from starlette.responses import Response
 
 from callpath.audio.pcm import Pcm
 from callpath.audio.wav import read_wav_sides
-from callpath.dashboard import recordings
+from callpath.call.kept import kept_recordings
 from callpath.dashboard.changes import Tell, Telling
 from callpath.dashboard.documents import problems
 from callpath.dashboard.masking import mask_text
 from callpath.dashboard.phone import CALLED_NUMBER, PHONE_NUMBER, PhoneCodec
 from callpath.dashboard.probing import Timeline
+from callpath.dashboard.recordings import Shelf
 from callpath.errors import AudioError
 from callpath.simulator.caller import CallFailed
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.simulator import Simulator
-from callpath.timeline import DtmfReceived, Entry, RecordingSaved, StreamStarted
+from callpath.timeline import DtmfReceived, Entry, StreamStarted
 
 if TYPE_CHECKING:
     from callpath.dashboard.app import Dashboard
@@ -54,13 +55,17 @@ class Script:
 def add_routes(api: FastAPI, dashboard: Dashboard, timeline: Timeline, *, masked: bool) -> None:
     """POST /calls/{identifier}/replay."""
     door = dashboard.door
+    shelf = Shelf(door.settings.data_dir, door.archive)
     running: list[str] = []
 
     @api.post("/calls/{identifier}/replay", operation_id="replayCall", responses=problems(404, 409))
     async def replay(identifier: str) -> Response:
         """Place the call again with the stand-in Telnyx. Server-sent events: `ringing` with the new session, `ended`."""
         call, entries = await timeline(identifier)
-        script = await asyncio.to_thread(script_of, entries, door.settings.data_dir)
+        script = None
+        if kept := kept_recordings(entries):
+            async with shelf.file(kept[0]) as file:
+                script = await asyncio.to_thread(script_of, entries, file) if file is not None else None
         if script is None:
             detail = "this call was not recorded, or its recording is gone: set CALLPATH_RECORD=true for later ones"
             raise HTTPException(409, detail)
@@ -99,15 +104,13 @@ def add_routes(api: FastAPI, dashboard: Dashboard, timeline: Timeline, *, masked
             tell("ended", {"failure": mask_text(failure) if failure and masked else failure})
 
 
-def script_of(entries: Sequence[Entry], data_dir: Path) -> Script | None:
-    """From a timeline and its recording; None where there is none. Reads a file: call it in a thread."""
+def script_of(entries: Sequence[Entry], recording: Path) -> Script | None:
+    """From a timeline and its recording; None where they do not serve. Reads a file: call it in a thread."""
     started = next((entry for entry in entries if isinstance(entry.what, StreamStarted)), None)
-    saved = next((entry.what for entry in entries if isinstance(entry.what, RecordingSaved)), None)
-    path = recordings.inside(data_dir, saved.path) if saved else None
-    if started is None or path is None:
+    if started is None:
         return None
     try:
-        (voice, *_), rate_hz = read_wav_sides(path)
+        (voice, *_), rate_hz = read_wav_sides(recording)
     except (AudioError, OSError, ValueError):
         return None
     codec = cast(StreamStarted, started.what).encoding

@@ -15,11 +15,13 @@ from callpath.clock import Clock
 from callpath.doctor.accounts import masked, named
 from callpath.doctor.engine import judge
 from callpath.doctor.facts import AccountFacts, Facts, PlatformFacts, ServedFacts
+from callpath.doctor.probes.archive import probe_archive
 from callpath.doctor.probes.railway import Railway, RailwayService, probe_platform
 from callpath.doctor.probes.telnyx import Telnyx, probe_account
 from callpath.doctor.report import WIDTH
 from callpath.doctor.rules import ACCOUNT_RULES
 from callpath.doctor.verdict import Diagnosis, Found, Step, StepStatus
+from callpath.store.archive import Archive
 from callpath.wire.signature import PublicKey
 
 OnStep = Callable[[Step], None]
@@ -40,6 +42,8 @@ class AccountRequest:
     public_host: str = ""
     listening_port: int | None = None
     shared_log: bool | None = None
+    archive: Archive | None = None
+    """Where recordings are kept, if not on the server's own disk."""
 
 
 async def diagnose_account(
@@ -87,6 +91,12 @@ async def diagnose_account(
         )
         facts.add(seen)
         report(_platform_steps(seen), at_ms)
+    if request.archive is not None:
+        at_ms = clock.now_ms()
+        kept = await probe_archive(request.archive)
+        facts.add(kept)
+        detail = f"{kept.url}: written, read and deleted" if not kept.code else kept.said
+        report(iter([("recording", "failed" if kept.code else "ok", detail)]), at_ms)
     diagnosis = judge(
         request.served.webhook_url if request.served is not None else "",
         facts,

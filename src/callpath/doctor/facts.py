@@ -601,6 +601,15 @@ class PlatformFacts:
     refusals: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveFacts:
+    """Whether a small object could be written, read and deleted where recordings are kept. `code` "": it could."""
+
+    url: str
+    code: str = ""
+    said: str = ""
+
+
 # --- what a platform is told -----------------------------------------------------------------------------------------
 
 
@@ -621,6 +630,8 @@ class DeployPlan:
     platform: str
     commands: tuple[StartCommand, ...] = ()
     stop_s: float | None = None
+    stop_is_text: bool = False
+    """Whether that time stands there in quotes."""
     sleeps: str = ""
     replicas: int | None = None
     volume: bool = False

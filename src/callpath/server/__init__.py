@@ -8,6 +8,7 @@ gathering frames of many calls in small batches
 pacer     one timer for all streams
 handover  the queue to a handler
 recording both sides of a call, on disk
+uploads   recordings, to where they are kept after the call
 runner    all live calls: what comes from outside finds its call
 live      one of them, an actor: folds its timeline, sends what follows, runs the handler
 guard     its patience with slow and silent connections
@@ -18,6 +19,7 @@ leases    which calls this node acts for, where several share one call log
 takeup    after a start, the calls that were up before it
 retention forgets calls and recordings, by age or on request
 examiner  has the doctor try the URL of a stream that did not come
+traces    calls as OpenTelemetry traces, made when they are over
 metrics   what /metrics tells
 probe     the doctor's own call: told what arrived, and echoed
 tokens    who may open a call's audio socket

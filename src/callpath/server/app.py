@@ -7,11 +7,12 @@ Mounted in another application, its lifespan must be entered by that one: `async
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
@@ -41,13 +42,18 @@ from callpath.server.retention import forget_by_age
 from callpath.server.runner import CallRunner
 from callpath.server.takeup import fetch_missed, take_up_call, take_up_calls
 from callpath.server.tokens import CallTokens
+from callpath.server.uploads import Uploads
 from callpath.server.webhooks import WebhookEndpoint
 from callpath.server.workers import Worker
+from callpath.store.archive import open_archive
 from callpath.store.port import CallLog
 from callpath.store.sql import open_call_log
 from callpath.wire.document import Json
 from callpath.wire.signature import load_public_key
 from callpath.wire.webhook import Webhook
+
+if TYPE_CHECKING:
+    from callpath.server.traces import Traces
 
 SECRET_CHARS_MIN = 16
 
@@ -72,10 +78,11 @@ def create_asgi(
     extra: Extra | None = None,
     worker: Worker | None = None,
     takes_up: bool = True,
+    traces: Traces | None = None,
 ) -> Starlette:
     """The ASGI application of a call server, with the routes of `extra` besides its own. `examine` tries the URL of a
     stream that did not come; None: nobody does. `worker`: which of several this process is. `takes_up`: calls that another
-    process left behind; not where Telnyx is a stand-in, which knows nothing of them.
+    process left behind; not where Telnyx is a stand-in, which knows nothing of them. `traces` gets each call that is over.
 
     Raises ConfigError when something is missing without which no call could work.
     """
@@ -97,6 +104,11 @@ def create_asgi(
     metrics = Metrics(worker)
     readers = Readers(settings)
     crowd = Crowd()
+    recordings = settings.data_dir / "recordings"
+    if settings.recordings:
+        with suppress(OSError):  # opening the call log says it better
+            recordings.mkdir(parents=True, exist_ok=True)
+    archive = open_archive(settings.recordings, recordings)
 
     @asynccontextmanager
     async def lifespan(asgi: Starlette) -> AsyncIterator[None]:
@@ -129,6 +141,7 @@ def create_asgi(
             crowd.turned_away = runner.limits.turned_away
             if extra is not None:
                 extra.attach(log, runner.receive_webhook)
+            runner.traces = traces
             if takes_up:
                 runner.take_up = partial(take_up_call, runner, then=settings.after_restart)
                 runner.fetch_missed = partial(fetch_missed, runner)
@@ -137,9 +150,22 @@ def create_asgi(
                     runner.spawn(take_up_calls(runner, settings.after_restart), name="take up calls")
                 if worker is not None:
                     runner.spawn(metrics.tell_workers(), name="tell other workers")
+                if archive is not None:
+                    runner.uploads = Uploads(
+                        archive,
+                        recordings,
+                        log=log,
+                        write=runner.write,
+                        clock=clock,
+                        metrics=metrics,
+                    )
+                    runner.spawn(runner.uploads.run(), name="upload recordings")
                 if settings.keep_days:
-                    runner.spawn(forget_by_age(log, settings.data_dir, settings.keep_days, clock), name="forget by age")
+                    forgetting = forget_by_age(log, settings.data_dir, settings.keep_days, clock, archive)
+                    runner.spawn(forgetting, name="forget by age")
                 yield
+        if traces is not None:
+            await asyncio.to_thread(traces.close)
 
     async def webhook(request: Request) -> Response:
         endpoint: WebhookEndpoint = request.app.state.webhooks

@@ -32,9 +32,8 @@ def record() -> App:
 
     @app.call
     async def record(call: Call) -> None:
-        folder = call.facts.data_dir / "recordings"
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{call.session_id}.wav"
+        path = call.recording_path()
+        path.parent.mkdir(parents=True, exist_ok=True)
         samples = 0
         try:
             with WavWriter(path, call.sample_rate_hz) as writer:

@@ -135,6 +135,7 @@ class DrainingServer(uvicorn.Server):
         if runner is None:
             return True
         busy = runner.busy_calls()
+        uploads = runner.uploads.under_way if runner.uploads is not None else 0
         if self._until_ms is None:
             self._until_ms = now_ms + self._drain_ms
             runner.draining = True
@@ -143,9 +144,15 @@ class DrainingServer(uvicorn.Server):
                 event_name="server.draining",
                 calls=busy,
             )
-        if not busy:
+        if not busy and not uploads:
             return True
         if now_ms >= self._until_ms:
-            logger.warning(f"{busy} calls are cut: the time to finish is over", event_name="server.cut", calls=busy)
+            if uploads:
+                waiting = (
+                    f"{uploads} recordings are not uploaded: the next start will, if this disk is still there then"
+                )
+                logger.warning(waiting, event_name="server.not_uploaded")
+            if busy:
+                logger.warning(f"{busy} calls are cut: the time to finish is over", event_name="server.cut", calls=busy)
             return True
         return False

@@ -126,7 +126,8 @@ class Outlet(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CallFacts:
-    """Who is calling whom. `data_dir` is where the handler may write."""
+    """Who is calling whom. `data_dir` is where the handler may write. `resumed`: a handler had this call before, in a
+    process that is gone, or on another node."""
 
     session_id: SessionId
     call_control_id: CallControlId
@@ -137,9 +138,10 @@ class CallFacts:
     client_state: str | None
     custom_parameters: dict[str, str] = field(default_factory=dict)
     data_dir: Path = Path()
+    resumed: bool = False
 
     @staticmethod
-    def of(session: SessionId, leg: Leg | None, start: Start, data_dir: Path) -> CallFacts:
+    def of(session: SessionId, leg: Leg | None, start: Start, data_dir: Path, *, resumed: bool = False) -> CallFacts:
         """From what the webhooks told, completed by the start frame."""
         return CallFacts(
             session_id=session,
@@ -151,6 +153,7 @@ class CallFacts:
             client_state=start.client_state or (leg.client_state if leg else None),
             custom_parameters=start.custom_parameters or {},
             data_dir=data_dir,
+            resumed=resumed,
         )
 
 
@@ -306,11 +309,17 @@ class Call:
         if self._recording is None:
             if self._raw:
                 raise LocalProtocolError("a raw call is not decoded, so it cannot be recorded")
-            where = Path(path) if path is not None else self.facts.data_dir / "recordings" / f"{self.session_id}.wav"
+            where = Path(path) if path is not None else self.recording_path()
             self._recording = Recording(where, self._recording_rate_hz(), self._clock.now_ms())
             if self._stream is not None:
                 self._recording.attach(self._stream)
         return self._recording.path
+
+    def recording_path(self) -> Path:
+        """Where a recording of this call goes by itself. One that was begun by another process is not written over, here
+        or where recordings are kept."""
+        name = f"{self.session_id}-{self._clock.now_unix_ms()}" if self.facts.resumed else self.session_id
+        return self.facts.data_dir / "recordings" / f"{name}.wav"
 
     def _recording_rate_hz(self) -> int:
         return 8000 if self._stream is None else max(self._stream.received_rate_hz, self._stream.play_rate_hz)

@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from callpath.call.plan import derived_command_id, masked
-from callpath.call.session import CallSession
+from callpath.call.session import CallSession, Stage
 from callpath.call.stream import MediaStream
 from callpath.call.watchdog import STUCK, UNHEARD, Live, due_commands, look
 from callpath.control import RETRY_MS_MAX, Retry
@@ -37,6 +37,8 @@ from callpath.timeline import (
     HandlerStarted,
     MediaCounted,
     PolicyActed,
+    RecordingNotStored,
+    RecordingSaved,
     SocketReceived,
     SocketRefused,
     StreamAccepted,
@@ -157,6 +159,8 @@ class LiveCall:
             self._runner.forget(self)
             if self.acts:
                 await self._runner.leases.release(self.session.session)
+                if self.session.ended:
+                    await self._runner.trace(self.session.session)
 
     async def _claim(self) -> None:
         """Act for the call, unless another node does. Commands of a process that is gone are sent again."""
@@ -370,6 +374,8 @@ class LiveCall:
         if isinstance(what, (*DECISIONS, *NOT_READ_BACK)):
             self._learn(entry)  # at once: it must not be decided again, even if the store fails
         self._runner.metrics.count(what)
+        if isinstance(what, RecordingSaved) and self._runner.uploads is not None:
+            self._runner.uploads.announce(what.path)
         if isinstance(what, NOT_READ_BACK):
             # To be stored; nothing follows from it. Read back like the others, these would cost a query each, at the very
             # moment when a call begins to talk.
@@ -558,6 +564,7 @@ class LiveCall:
     def stream_started(self, start: Start, stream: MediaStream, outlet: Outlet) -> None:
         """The start frame came: enter the handler, or let it carry on over the new stream."""
         again = self.call is not None
+        resumed = not again and Stage.STREAM_STARTED in self.session.stages
         media_format = start.media_format
         self.note(
             StreamStarted(
@@ -568,7 +575,7 @@ class LiveCall:
             )
         )
         if self.call is None:
-            facts = CallFacts.of(self.session.session, self.session.leg, start, self._runner.data_dir)
+            facts = CallFacts.of(self.session.session, self.session.leg, start, self._runner.data_dir, resumed=resumed)
             app = self._runner.app
             self.call = Call(facts, sample_rate_hz=app.sample_rate_hz, line=self, clock=self._clock, raw=app.raw)
             self.call.attach(stream, outlet)
@@ -593,7 +600,10 @@ class LiveCall:
     async def _run_handler(self, call: Call) -> None:
         app = self._runner.app
         assert app.handler is not None
-        self.note(HandlerStarted(name=app.name))
+        entered_unix_ms = self._clock.now_unix_ms()
+        self.note(HandlerStarted(name=app.name), entered_unix_ms)
+        if self._runner.traces is not None:
+            self._runner.traces.enter_handler(self.session.session, entered_unix_ms)
         try:
             await app.handler(call)
             await call.finished()
@@ -641,7 +651,7 @@ def log_entry(entry: Entry) -> None:
     getattr(logger, level)(describe(what), event_name=kind_of(what), **fields, **_ids(entry))
 
 
-WARNINGS = (CallRefused, CommandRetried, SocketRefused, StreamMissing, CallStuck)
+WARNINGS = (CallRefused, CommandRetried, SocketRefused, StreamMissing, CallStuck, RecordingNotStored)
 
 
 def _failed(what: What) -> bool:

@@ -121,7 +121,8 @@ class AudioEndpoint:
                 headers={name: headers[name][:200] for name in WAY_HEADERS if name in headers},
             )
         except StoreError as error:
-            logger.error("Upgrade not decided", event_name="upgrade.not_decided", error=str(error))
+            ids = {"call_session_id": session}
+            logger.error("Upgrade not decided", event_name="upgrade.not_decided", error=str(error), **ids)
             admitted = Rejection(503, "store", "the call log cannot be read or written at this moment")
         if isinstance(admitted, Rejection):
             answer = {"error": admitted.reason, "detail": admitted.detail}

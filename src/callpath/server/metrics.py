@@ -101,6 +101,9 @@ class Metrics:
         self._frames = Counter("callpath_frames", "Frames of audio", ["direction"], registry=registry)
         self._troubles = Counter("callpath_frame_troubles", "What went wrong with frames", ["what"], registry=registry)
         self._symptoms = Counter("callpath_media_symptoms", "What sounded wrong", ["code"], registry=registry)
+        self._recordings = Counter(
+            "callpath_recording_uploads", "Tries to upload a recording", ["result"], registry=registry
+        )
         self._counted: dict[str, MediaCounted] = {}
         """The last counters of each open stream; they only grow."""
         self._stuck = Counter("callpath_calls_stuck", "Calls hung up as stuck", ["reason"], registry=registry)
@@ -143,6 +146,10 @@ class Metrics:
         """One was answered: `new`, `duplicate`, `refused` or `not_stored`."""
         self._webhooks.labels(result).inc()
         self._webhook_seconds.observe(seconds)
+
+    def recording(self, result: str) -> None:
+        """An upload was tried: `stored`, or why not, as a code."""
+        self._recordings.labels(result).inc()
 
     def stage(self, label: str, seconds: float) -> None:
         """A call has come to a stage, so long after its first webhook."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
 
@@ -28,6 +28,7 @@ from callpath.server.metrics import Metrics
 from callpath.server.pacer import Pacer
 from callpath.server.probe import TEST_CONNECTION
 from callpath.server.tokens import TOKEN_MS_MAX, CallTokens
+from callpath.server.uploads import Uploads
 from callpath.store.port import CallLog
 from callpath.timeline import (
     CallChecked,
@@ -40,6 +41,9 @@ from callpath.timeline import (
 from callpath.wire.document import Json
 from callpath.wire.ids import CallControlId, SessionId
 from callpath.wire.webhook import Webhook
+
+if TYPE_CHECKING:
+    from callpath.server.traces import Traces
 
 logger = structlog.get_logger("callpath")
 
@@ -125,12 +129,16 @@ class CallRunner:
         """What is done with a call whose node died; see `takeup`."""
         self.fetch_missed: Callable[[SessionId], Coroutine[Any, Any, int]] | None = None
         """Store the events of a call that were never delivered; how many. See `takeup`."""
+        self.uploads: Uploads | None = None
+        """Takes recordings to where they are kept; None: they stay in the data directory."""
+        self.traces: Traces | None = None
         self.probing: set[SessionId] = set()
         """Calls whose stream URL the doctor is trying."""
         self.calls: dict[SessionId, LiveCall] = {}
         self.pacer = Pacer(clock)
         gauge = self.metrics.gauge
         gauge("callpath_calls", "Calls that are served", lambda: sum(call.is_taken for call in self.calls.values()))
+        gauge("callpath_calls_max", "CALLPATH_CALLS_MAX; 0: as many as come", lambda: self.calls_max)
         gauge("callpath_sockets", "Audio sockets", lambda: sum(call.has_socket for call in self.calls.values()))
         gauge("callpath_outbox_commands", "Commands under way", lambda: len(self._outbox()))
         gauge("callpath_outbox_age_seconds", "Of the oldest command under way", self._outbox_age_s)
@@ -247,6 +255,14 @@ class CallRunner:
             # A duplicate, too: of the first, the commit may have been all that whoever stored it came to.
             self.live(entry.session).wake()
         return new
+
+    async def trace(self, session: SessionId) -> None:
+        """A call is over. A trace that cannot be made harms nobody."""
+        if self.traces is not None:
+            try:
+                await self.traces.export(session, self.log, self.write)
+            except StoreError as error:
+                logger.error("No trace made", event_name="trace.failed", error=str(error), call_session_id=session)
 
     async def write(self, entry: Entry) -> bool:
         """Store an entry and tell the log and the metrics. False: it was there already."""

@@ -18,7 +18,7 @@ from callpath.server.guard import vouch
 from callpath.server.runner import CallRunner
 from callpath.wire.document import parse_json
 from callpath.wire.signature import PublicKey, verify
-from callpath.wire.webhook import Version1Webhook, read_webhook
+from callpath.wire.webhook import Version1Webhook, Webhook, read_webhook
 
 logger = structlog.get_logger("callpath")
 
@@ -67,7 +67,8 @@ class WebhookEndpoint:
             return await self._refuse(request, STATUSES.get(error.reason, 400), error), "refused"
         except StoreError as error:
             # Not stored, hence not acknowledged: Telnyx will send it again.
-            logger.error("Webhook not stored", event_name="webhook.not_stored", error=str(error))
+            ids = {"call_session_id": webhook.payload.call_session_id} if isinstance(webhook, Webhook) else {}
+            logger.error("Webhook not stored", event_name="webhook.not_stored", error=str(error), **ids)
             return JSONResponse({"error": "not_stored", "detail": "try again"}, status_code=503), "not_stored"
         except ClientDisconnect:
             return Response(status_code=400), "refused"

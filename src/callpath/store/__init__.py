@@ -6,6 +6,7 @@ sql       a database through SQLAlchemy; group commits
 sqlite    what is special to SQLite: one machine
 postgres  what is special to Postgres: many nodes
 schema    the tables
+archive   where recordings are kept after their calls: an object store, or a folder
 migrations/  the schema, version by version
 upgrade   runs them, in two parts: nodes of two versions live side by side
 """

@@ -11,6 +11,7 @@ from callpath.timeline import (
     CallRefused,
     CallStuck,
     CallTakenUp,
+    CallTraced,
     CommandAnswered,
     CommandRetried,
     CommandSent,
@@ -26,7 +27,9 @@ from callpath.timeline import (
     MediaSymptom,
     PlayoutCleared,
     PolicyActed,
+    RecordingNotStored,
     RecordingSaved,
+    RecordingStored,
     SocketClosed,
     SocketReceived,
     SocketRefused,
@@ -86,11 +89,14 @@ ENTRIES: list[What] = [
     CallTakenUp(),
     CallChecked(alive=None, detail="timed out"),
     CallChecked(alive=False),
+    CallTraced(trace_id="0" * 31 + "1"),
     HandlerStarted(name="bot"),
     HandlerEnded(),
     HandlerEnded(cancelled=True),
     HandlerFailed(error="KeyError: 'x'", traceback=""),
     RecordingSaved(path="a b.wav", duration_ms=1500),
+    RecordingStored(path="", url="s3://b/a.wav", duration_ms=1500, size_bytes=44, written_unix_ms=0),
+    RecordingNotStored(path="a b.wav", code="REC001", slug="", detail="s3://b cannot be written: (denied)"),
 ]
 
 

@@ -10,6 +10,7 @@ from callpath.timeline import (
     CallRefused,
     CallStuck,
     CallTakenUp,
+    CallTraced,
     CommandAnswered,
     CommandRetried,
     CommandSent,
@@ -25,7 +26,9 @@ from callpath.timeline import (
     MediaSymptom,
     PlayoutCleared,
     PolicyActed,
+    RecordingNotStored,
     RecordingSaved,
+    RecordingStored,
     SocketClosed,
     SocketReceived,
     SocketRefused,
@@ -144,6 +147,7 @@ _LINES: tuple[tuple[str, str, Made], ...] = (
      lambda f: CallTakenUp(fetched=int(f["fetched"] or 0), detail=f["detail"] or "")),
     ("call.checked", r"Telnyx was asked for the call's state: (?P<says>the line is up|the call is over|no answer)(?: \((?P<detail>.*)\))?$",
      lambda f: CallChecked(alive={"the line is up": True, "the call is over": False}.get(f["says"]), detail=f["detail"] or "")),
+    ("call.traced", r"Trace (?P<id>[0-9a-f]{32}) made$", lambda f: CallTraced(trace_id=f["id"])),
     ("handler.started", r"Handler (?P<name>.*) entered$", lambda f: HandlerStarted(name=f["name"])),
     ("handler.ended", r"Handler (?P<how>returned|cancelled: the call is over)$",
      lambda f: HandlerEnded(cancelled=f["how"] != "returned")),
@@ -151,6 +155,11 @@ _LINES: tuple[tuple[str, str, Made], ...] = (
      lambda f: HandlerFailed(error=f["error"], traceback="")),
     ("recording.saved", r"Recording saved: (?P<path>.*) \((?P<s>[\d.]+) s\)$",
      lambda f: RecordingSaved(path=f["path"], duration_ms=float(f["s"]) * 1000)),
+    ("recording.stored", r"Recording kept at (?P<url>\S+) \((?P<s>[\d.]+) s, (?P<bytes>\d+) bytes\)$",
+     lambda f: RecordingStored(path="", url=f["url"], duration_ms=float(f["s"]) * 1000, size_bytes=int(f["bytes"]),
+                               written_unix_ms=0)),
+    ("recording.not_stored", r"Recording (?P<path>.*) not stored yet \((?P<code>REC\d+)\): (?P<detail>.*)$",
+     lambda f: RecordingNotStored(path=f["path"], code=f["code"], slug="", detail=f["detail"])),
 )  # fmt: skip
 _COMPILED = tuple((kind, re.compile(expression), made) for kind, expression, made in _LINES)
 

@@ -6,7 +6,7 @@ tcp         which addresses take a connection    websocket   frames by hand; sev
 channel     one connection, plain or TLS         media, idle a stream spoken as Telnyx speaks it
 
 railway     what the host's own API says, and its logs    telnyx      how the account is set, how a call went
-files       what a project's files tell platforms
+files       what a project's files tell platforms         archive     can recordings be put where they are to be kept
 
 machine.py watches how late the doctor itself is woken: on a starved machine, times prove nothing.
 """

@@ -130,6 +130,7 @@ def _railway(name: str, document: dict[str, Any]) -> list[DeployPlan]:
             platform="Railway",
             commands=(_command(start),) if start else (),
             stop_s=_seconds(deploy.get("drainingSeconds")),
+            stop_is_text=isinstance(deploy.get("drainingSeconds"), str),
             sleeps="sleepApplication" if deploy.get("sleepApplication") else "",
             replicas=replicas or deploy.get("numReplicas"),
             health_path=deploy.get("healthcheckPath") or "",

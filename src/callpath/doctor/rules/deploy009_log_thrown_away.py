@@ -16,7 +16,8 @@ def check(facts: Facts) -> Finding | None:
     wrong = [(plan, words) for plan in plans_seen if (words := _split(plan))]
     if wrong:
         return Finding(wrong[0][1], tuple(f"{plan.file}: {words}" for plan, words in wrong))
-    lone = [plan for plan in plans_seen if plan.platform in FORGETFUL and plan.variable("DATABASE_URL") is None]
+    told = {plan.platform for plan in plans_seen if plan.variable("DATABASE_URL") is not None}
+    lone = [plan for plan in plans_seen if plan.platform in FORGETFUL - told]  # railway.json has no place for variables
     several = [plan for plan in lone if plan.replicas is not None and plan.replicas > 1]
     bare = [plan for plan in lone if not plan.volume and plan not in several]
     # A database is often named on the platform's own pages alone: that its file is silent proves nothing.
@@ -59,6 +60,11 @@ RULE = Rule(
             fires=True,
         ),
         Example("gone with each deploy, unless set elsewhere", plans(plan("Render")), fires=True),
+        Example(
+            "railway.json beside railway.ts",
+            plans(plan("Railway"), plan("Railway", replicas=2, environment=(("DATABASE_URL", "x"),))),
+            fires=False,
+        ),
         Example("a volume", plans(plan("Fly", volume=True)), fires=False),
         Example("Postgres", plans(plan("Railway", replicas=2, environment=(("DATABASE_URL", "x"),))), fires=False),
         Example("a URL was examined", nothing(), fires=None),

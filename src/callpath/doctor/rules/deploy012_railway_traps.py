@@ -20,6 +20,10 @@ def check(facts: Facts) -> Finding | None:
     if users and any(plan.volume and plan.variable("RAILWAY_RUN_UID") != "0" for plan in railway):
         return Finding(f"the image runs as {users[0]}, and Railway mounts a volume that only root may write to",
                        fix="Set RAILWAY_RUN_UID=0 on the service.")  # fmt: skip
+    texts = [plan.file for plan in railway if plan.stop_is_text]
+    if texts:
+        return Finding(f"{texts[0]} has drainingSeconds in quotes, and Railway refuses the deploy: it expects a number",
+                       fix="Write it without quotes: \"drainingSeconds\": 300")  # fmt: skip
     if {plan.file for plan in railway} <= {"railway.json", "railway.toml"}:
         return Finding(
             f"{railway[0].file} is not read any more from 2026-12-01 on, and not at all for new services",
@@ -35,7 +39,8 @@ RULE = Rule(
     title="Railway does something else with these files than they say",
     layer="deploy",
     owner="you",
-    why="Railway bans VOLUME in Dockerfiles, mounts volumes as root, and is retiring railway.json "
+    why="Railway bans VOLUME in Dockerfiles, mounts volumes as root, refuses the text that its own page shows for "
+    "drainingSeconds (railwayapp/docs, issue 1243, 2026-07), and is retiring railway.json "
     "(docs.railway.com: config-as-code, volumes/reference; 2026-11).",
     fix="See the evidence.",
     check=check,
@@ -46,6 +51,7 @@ RULE = Rule(
             plans(plan("Railway", volume=True), plan("Docker", user="app")),
             fires=True,
         ),
+        Example("a number in quotes", plans(plan("Railway", stop_s=300, stop_is_text=True)), fires=True),
         Example("the same file elsewhere", plans(plan("Docker", volume_keyword=True)), fires=False),
         Example("a URL was examined", nothing(), fires=None),
     ),
