@@ -40,6 +40,14 @@ def test_an_hour_is_drawn_with_no_more_points_than_a_screen_has(tmp_path: Path) 
     assert len(side.levels_dbfs) <= LEVELS_MAX
 
 
+def test_a_header_that_tells_an_odd_rate_is_drawn(tmp_path: Path) -> None:
+    """Found by fuzz: a page that fails because of one file shows none of the call's others."""
+    write_wav(tmp_path / "a.wav", np.zeros(5, np.int16), 1)
+    (side,) = outline(tmp_path / "a.wav").sides
+
+    assert len(side.levels_dbfs) == 5
+
+
 def test_a_file_that_is_no_recording(tmp_path: Path) -> None:
     """Said, not crashed over."""
     (tmp_path / "a.wav").write_bytes(b"hello")

@@ -101,7 +101,7 @@ def outline(path: Path) -> Outline:
     seconds = samples / rate_hz
     per_s = max(1, min(100, int(PEAKS_MAX / max(seconds, 1))))
     levels_per_s = max(1, min(LEVELS_PER_S, int(LEVELS_MAX / max(seconds, 1))))
-    stretch = rate_hz // levels_per_s
+    stretch = max(1, rate_hz // levels_per_s)  # a header may say 1 Hz
     return Outline(
         duration_ms=1000 * seconds,
         peaks_per_s=per_s,
