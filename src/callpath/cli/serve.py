@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from callpath.server.handler import App
     from callpath.server.workers import Worker
 
-SWITCH_S = 0.0005
+SWITCH_S = 0.0002
 """How long a thread of ours (the call log's) may keep the interpreter from the one that carries audio; Python's 5 ms
 would be heard as jitter."""
 M_ARENA_MAX, HEAPS_MAX = -8, 2

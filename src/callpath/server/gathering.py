@@ -13,7 +13,7 @@ import asyncio
 
 from callpath.clock import Clock
 
-COMPANY = 2.2
+COMPANY = 2.4
 """How many frames a rest should bring."""
 
 REST_MS_MIN, REST_MS_MAX = 0.2, 1.0

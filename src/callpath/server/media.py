@@ -70,12 +70,12 @@ CLOSE_AFTER_STOP_MS = 2_000.0
 LOOK_EVERY_MS = 1_000.0
 """How often a stream is looked at beside its frames: counters, pings, patience."""
 
-LOOK_TURNS = 50
-"""Streams that began together do not all have it at once: they are looked at by turns, a fiftieth of a second apart."""
+LOOK_TURNS = 100
+"""Streams that began together do not all have it at once: they are looked at by turns, a hundredth of a second apart."""
 
-COUNT_GROUP, COUNT_TURNS = 20, 41
+COUNT_GROUP, COUNT_TURNS = 5, 199
 """Counters go in groups of so many streams, since each group costs a commit of the call log; but a group of all of them
-would cost a pause. (41 is prime: groups in a row are spread over the ten seconds.)"""
+would cost a pause. (199 is prime: groups in a row are spread over the ten seconds.)"""
 
 WAY_HEADERS = (
     "host",
