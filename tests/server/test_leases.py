@@ -189,7 +189,7 @@ async def test_the_newest_socket_wins(database: str, tmp_path: Path) -> None:
         session = caller.call.leg.call_session_id
         await audio.until_kind(session, StreamStarted)
         call = hooks.runner.live(session)
-        await call.ready.wait()
+        await call.until_ready()
         await call.take_over()
         entries = await hooks.until_kind(session, SocketClosed)
 

@@ -47,6 +47,9 @@ PLAY_QUEUE_MS_MAX = 200
 PLAY_PIECE_MS = 100
 """Long audio is resampled and encoded in pieces of this length, so that the first of it goes out at once."""
 
+PLAY_QUEUED_MS_MAX = PLAY_QUEUE_MS_MAX - PLAY_PIECE_MS
+"""With more queued there is no room for another piece."""
+
 EVENTS_MAX = 256
 """Keys and marks that wait for a handler which does not read `call.events`; then the oldest is dropped."""
 
@@ -170,7 +173,7 @@ class Call:
         self._line = line
         self._clock = clock
         self._stream: MediaStream | None = None
-        self._outlet: Outlet | None = None
+        self._outlet: Outlet = _NOWHERE
         self._raw = raw
         self._room: asyncio.Event | None = None
         """Set when there is room for more. Made anew for each who waits: it takes more memory than all the rest here."""
@@ -256,14 +259,14 @@ class Call:
             self._recording.cut(now_ms)
         if self._to_stream is not None:
             self._to_stream.reset()
-        self._flush()
+        self._outlet.flush()
         self._line.note(PlayoutCleared(heard_ms=cleared.heard_ms, dropped_ms=cleared.dropped_ms))
         return cleared.heard_ms
 
     async def mark(self, name: str) -> None:
         """Ask to be told (in `events`) when everything played so far was heard, or thrown away by a clear."""
         (await self._connected()).mark(name)
-        self._flush()
+        self._outlet.flush()
 
     async def finished(self) -> None:
         """Wait until everything that was played has been heard."""
@@ -345,7 +348,7 @@ class Call:
     def detach(self) -> None:
         """The socket is gone; it may come back."""
         self._stream = None
-        self._outlet = None
+        self._outlet = _NOWHERE
 
     def receive(self, event: AudioReceived | PayloadReceived | DtmfPressed | MarkHandedBack) -> None:
         """Hand one event of the stream to the handler."""
@@ -426,27 +429,23 @@ class Call:
     def _play_chunk(self, audio: bytes, rate_hz: int) -> bool:
         """Queue a payload, or PCM16 that is short enough; False if it is not, or there is no room."""
         if not self._raw:
-            return len(audio) <= rate_hz * PLAY_PIECE_MS // 500 and self._play_at_once(as_pcm(audio), rate_hz)
-        stream, outlet = self._stream, self._outlet
-        if stream is None or outlet is None or stream.playout.queued_ms > PLAY_QUEUE_MS_MAX - PLAY_PIECE_MS:
+            return 500 * len(audio) <= PLAY_PIECE_MS * rate_hz and self._play_at_once(as_pcm(audio), rate_hz)
+        stream = self._stream
+        if stream is None or stream.playout.queued_ms > PLAY_QUEUED_MS_MAX:
             return False
-        outlet.play_payload(audio)
+        self._outlet.play_payload(audio)
         return True
 
     def _play_at_once(self, pcm: Pcm, rate_hz: int) -> bool:
         """Queue at most PLAY_PIECE_MS of audio; False if there is no room, or no stream, at the moment."""
-        stream, outlet = self._stream, self._outlet
-        if stream is None or outlet is None or stream.playout.queued_ms > PLAY_QUEUE_MS_MAX - PLAY_PIECE_MS:
+        stream = self._stream
+        if stream is None or stream.playout.queued_ms > PLAY_QUEUED_MS_MAX:
             return False
         if rate_hz != self._play_rate_hz:
             self._play_rate_hz = rate_hz
             self._to_stream = _resampler(rate_hz, stream.play_rate_hz)
-        outlet.play(pcm if self._to_stream is None else self._to_stream.push(pcm))
+        self._outlet.play(pcm if self._to_stream is None else self._to_stream.push(pcm))
         return True
-
-    def _flush(self) -> None:
-        if self._outlet is not None:
-            self._outlet.flush()
 
     async def _wait_for_room(self) -> None:
         if self._room is None:
@@ -462,6 +461,22 @@ class Call:
         while self._stream is None:
             await self._wait_for_room()
         return self._stream
+
+
+class _Nowhere:
+    """The outlet of a call without a stream. Nothing is played then; a clear and a mark have nobody to be told to."""
+
+    def play(self, pcm: Pcm) -> None:
+        """Never called."""
+
+    def play_payload(self, payload: bytes) -> None:
+        """Never called."""
+
+    def flush(self) -> None:
+        """Nobody is there."""
+
+
+_NOWHERE = _Nowhere()
 
 
 def _resampler(from_hz: int, to_hz: int) -> Resampler | None:

@@ -72,7 +72,7 @@ class _Turnstile:
         self._loop = asyncio.get_running_loop()
         self.resume: Callable[[_Turnstile], None] | None = None
         """How to go on with the task that waits here; None while nobody does."""
-        self._context: contextvars.Context | None = None
+        self._context: contextvars.Context
         self._cancelled = False
 
     def waited_for(self) -> _Turnstile:
@@ -81,14 +81,14 @@ class _Turnstile:
         return self
 
     def open(self) -> None:
-        resume, context = self.resume, self._context
-        if resume is None or context is None:
+        resume = self.resume
+        if resume is None:
             return  # nobody waits
         self.resume = None
         if asyncio.current_task(self._loop) is None:
-            context.run(resume, self)
+            self._context.run(resume, self)
         else:
-            self._loop.call_soon(resume, self, context=context)
+            self._loop.call_soon(resume, self, context=self._context)
 
     # --- what a Task asks of a Future --------------------------------------------------------------------------------
 

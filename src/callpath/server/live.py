@@ -93,8 +93,8 @@ class LiveCall:
 
     def __init__(self, session: SessionId, runner: CallRunner, timeline: Sequence[Entry] = ()) -> None:
         self.session = CallSession(session)
-        self.ready = asyncio.Event()
-        """Set once the timeline so far has been read."""
+        self._ready: asyncio.Event | None = asyncio.Event()
+        """Set once the timeline so far has been read; None from then on, as it weighs more than most of the rest."""
         self.call: Call | None = None
         self._runner = runner
         self._clock = runner.clock
@@ -148,19 +148,29 @@ class LiveCall:
                     await self._read_news()
                 if not self.acts and not self._store_failed and not self._stopping:
                     await self._claim()
-                self.ready.set()
+                self._be_ready()
                 await self._act()
                 if self._is_over():
                     return
                 if not await self._clock.wait(self._wake, self._next_look_at_ms()) and self._may_be_forgotten():
                     return
         finally:
-            self.ready.set()
+            self._be_ready()
             self._runner.forget(self)
             if self.acts:
                 await self._runner.leases.release(self.session.session)
                 if self.session.ended:
                     await self._runner.trace(self.session.session)
+
+    async def until_ready(self) -> None:
+        """Return once the timeline so far has been read, or the actor has ended."""
+        if self._ready is not None:
+            await self._ready.wait()
+
+    def _be_ready(self) -> None:
+        if self._ready is not None:
+            self._ready.set()
+            self._ready = None
 
     async def _claim(self) -> None:
         """Act for the call, unless another node does. Commands of a process that is gone are sent again."""
@@ -216,7 +226,7 @@ class LiveCall:
         known = set(self.session.stages)
         for entry in entries:
             self.session.apply(entry)
-        if not self.ready.is_set():
+        if self._ready is not None:
             return  # reached before this process had the call
         for stage, at_unix_ms in self.session.stages.items():
             if stage not in known:

@@ -301,7 +301,7 @@ class CallRunner:
                 raise StoreError("nothing can be written, perhaps not even the webhook that told of this call")
             return rejection
         call = self.live(session, timeline)
-        await call.ready.wait()
+        await call.until_ready()
         refused = self._reason_to_refuse(call, shown_token, headers)
         if refused is not None and session in self.probing and refused.reason in ("no_token", "wrong_token"):
             return refused  # the doctor's: it tries all shapes of a request, and none of them is Telnyx's

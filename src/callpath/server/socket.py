@@ -109,7 +109,7 @@ class FrameSocket(asyncio.Protocol):
         transport.set_protocol(self)
 
     def send(self, text: bytes) -> None:
-        if self._closed is not None or self._transport.is_closing():
+        if self._closed is not None:
             return
         if len(text) != self._head_length:  # frames of one stream are all of one length
             self._head_length = len(text)
