@@ -155,12 +155,8 @@ def _servers(quick: bool, only: set[str]) -> list[Server]:
 
 
 def _prepared_calls() -> tuple[Path, dict[str, str]]:
-    """A call log in which every call is answered and its stream asked for, so that only the sockets are missing."""
-    folder = CACHE / "prepared"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    sessions = [SessionId(f"bench-{number}") for number in range(CALLS_MAX)]
-    asyncio.run(_write_log(folder / "callpath.db", sessions))
+    """The addresses and tokens of calls, and the settings of a server to which only their sockets are missing."""
+    sessions = _sessions()
     tokens = CallTokens(API_KEY)
     targets = CACHE / "targets.txt"
     targets.write_text(
@@ -179,9 +175,15 @@ def _prepared_calls() -> tuple[Path, dict[str, str]]:
 
 
 def _fresh_calls() -> None:
-    """Every run has the same call log before it, or the timelines would grow from run to run."""
+    """A call log in which every call has just been answered and its stream asked for. Of calls a minute old the server
+    would ask Telnyx what has become of them, and there is none."""
     shutil.rmtree(CACHE / "calls", ignore_errors=True)
-    shutil.copytree(CACHE / "prepared", CACHE / "calls")
+    (CACHE / "calls").mkdir()
+    asyncio.run(_write_log(CACHE / "calls" / "callpath.db", _sessions()))
+
+
+def _sessions() -> list[SessionId]:
+    return [SessionId(f"bench-{number}") for number in range(CALLS_MAX)]
 
 
 async def _write_log(path: Path, sessions: list[SessionId]) -> None:
