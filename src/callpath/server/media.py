@@ -73,9 +73,9 @@ LOOK_EVERY_MS = 1_000.0
 LOOK_TURNS = 100
 """Streams that began together do not all have it at once: they are looked at by turns, a hundredth of a second apart."""
 
-COUNT_GROUP, COUNT_TURNS = 5, 199
-"""Counters go in groups of so many streams, since each group costs a commit of the call log; but a group of all of them
-would cost a pause. (199 is prime: groups in a row are spread over the ten seconds.)"""
+COUNT_TURNS = 40
+"""Counters are stored by turns, too, four times in a second: each time costs a commit of the call log, whose thread holds up
+frames, and all at once would cost a pause."""
 
 WAY_HEADERS = (
     "host",
@@ -178,7 +178,7 @@ class StreamDriver:
         now_ms = self._clock.now_ms()
         turn = self._pacer.next_turn()
         self._look_at_ms = _turn_at(now_ms, LOOK_EVERY_MS, turn % LOOK_TURNS / LOOK_TURNS)
-        self._count_at_ms = _turn_at(now_ms, COUNTED_EVERY_MS, turn // COUNT_GROUP * 16 % COUNT_TURNS / COUNT_TURNS)
+        self._count_at_ms = _turn_at(now_ms, COUNTED_EVERY_MS, turn % COUNT_TURNS / COUNT_TURNS)
         self._sleep(None, None)
 
     # --- from the socket ---------------------------------------------------------------------------------------------
