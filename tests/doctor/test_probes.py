@@ -433,6 +433,23 @@ async def test_breaches_of_the_protocol_are_named(content: bytes, fault: str) ->
     assert fault in frames[0].fault
 
 
+async def test_a_frame_that_never_ends_is_told_and_no_blocked_loop() -> None:
+    """Behind it no pong can be seen: the server may answer every ping, and was told that its event loop is blocked."""
+
+    async def trail_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(frame(1, bytes(300))[:100])
+        while await reader.read(65536):
+            pass
+
+    async with serving(upgrading(trail_off)) as port:
+        door = await door_to(port, media_s=0.3)
+        exchange, channel, rest = await door.ask(CARRIER, 1000)
+        assert channel is not None
+        facts = await probe_media(door, exchange, Socket(channel, rest))
+
+    assert [fault for fault in facts.protocol_errors if "never comes" in fault]
+
+
 async def test_repeats_see_a_backend_that_changes_its_mind() -> None:
     """Every second call fails, and one look would not tell."""
     turns = iter([True, False, True, False, True])

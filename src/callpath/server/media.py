@@ -74,7 +74,7 @@ LOOK_TURNS = 100
 """Streams that began together do not all have it at once: they are looked at by turns, a hundredth of a second apart."""
 
 COUNT_TURNS = 40
-"""Counters are stored by turns, too, four times in a second: each time costs a commit of the call log, whose thread holds up
+"""Counters are stored by turns, too, four times a second: each costs a commit of the call log, whose thread holds up
 frames, and all at once would cost a pause."""
 
 WAY_HEADERS = (

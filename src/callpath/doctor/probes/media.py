@@ -224,6 +224,10 @@ async def probe_media(door: Door, handshake: Exchange, socket: Socket) -> MediaF
     ending = talk.ending or Ending(
         by="us" if talk.stage == "close" else "nobody", kind="open", at_ms=talk.elapsed_ms(), after=talk.stage
     )
+    if socket.unfinished and ending.kind == "open" and not (talk.arrivals or talk.pongs):
+        talk.protocol_errors.append(
+            "a frame begins whose announced length never comes, so that nothing behind it is seen"
+        )
     arrivals = tuple(talk.arrivals)
     heard_as, echo_ms, likeness, loudness = _judge_sound(arrivals, request.codec, rate_hz, sound)
     return MediaFacts(

@@ -45,6 +45,8 @@ class Socket:
         self._channel = channel
         self._buffer = rest
         self.ended: Literal["", "eof", "reset"] = ""
+        self.unfinished = False
+        """A message has begun, and not all of it is here."""
 
     async def send_text(self, text: str) -> None:
         await self._send(_TEXT, text.encode())
@@ -81,9 +83,11 @@ class Socket:
         message = b""
         kind: Literal["text", "binary"] | None = None
         while True:
+            self.unfinished = kind is not None
             head = await self._take(2)
             if head is None:
                 return
+            self.unfinished = True
             final, reserved, opcode = bool(head[0] & 0x80), head[0] & 0x70, head[0] & 0x0F
             masked, length = bool(head[1] & 0x80), head[1] & 0x7F
             if length >= 126:

@@ -39,6 +39,7 @@ RULE = Rule(
     # What the content or the end of the stream proves goes before what only time suggests.
     masked_by=(
         "URL003",
+        "WS010",
         "MEDIA001",
         "MEDIA002",
         "MEDIA003",
