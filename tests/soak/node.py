@@ -132,8 +132,10 @@ def balanced(folder: Path, front: int, *ports: int) -> Iterator[None]:
     place = folder / "nginx.conf"
     place.write_text(f"daemon off; pid {folder}/pid; error_log {folder}/error.log;\n{conf}")
     with subprocess.Popen(["nginx", "-p", str(folder), "-c", str(place)]) as process:
-        yield
-        process.terminate()
+        try:
+            yield
+        finally:
+            process.terminate()  # else Popen would wait for it for ever, and what went wrong would never be told
 
 
 class Sender:
