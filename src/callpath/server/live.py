@@ -387,9 +387,7 @@ class LiveCall:
         if isinstance(what, RecordingSaved) and self._runner.uploads is not None:
             self._runner.uploads.announce(what.path)
         if isinstance(what, NOT_READ_BACK):
-            # To be stored; nothing follows from it. Read back like the others, these would cost a query each, at the very
-            # moment when a call begins to talk.
-            self._wake.set()
+            self._wake.set()  # to be stored
         else:
             self.wake()
         if not isinstance(what, MediaCounted):  # in the log it would be every other line
