@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from callpath.call.session import Stage, fold
 from callpath.clock import ManualClock
 from callpath.errors import StoreError
 from callpath.server import leases, live
@@ -19,11 +21,18 @@ from callpath.store.memory import MemoryCallLog
 from callpath.timeline import (
     CallRefused,
     CallTakenUp,
+    Entry,
+    FirstInbound,
+    FirstOutbound,
     HandlerEnded,
+    HandlerStarted,
     SocketClosed,
     SocketReceived,
+    StreamAccepted,
+    StreamMissing,
     StreamStarted,
     WebhookReceived,
+    What,
 )
 from callpath.wire.ids import SessionId
 from tests.postgres import new_database
@@ -33,13 +42,19 @@ SESSION = SessionId("428c31b6-7af4-4bcb-b7f5-5013ef9657c1")
 
 
 @asynccontextmanager
-async def two_nodes(database: str, folder: Path) -> AsyncIterator[tuple[Served, Served]]:
+async def two_nodes(database: str, folder: Path, **settings: Any) -> AsyncIterator[tuple[Served, Served]]:
     """`hooks` gets all webhooks, `audio` all sockets; a tone is played."""
     async with (
         Simulator() as telnyx,
         serving(BUILTIN["tone"](), folder / "audio", telnyx=telnyx, database_url=database, workers=2) as audio,
         serving(
-            BUILTIN["tone"](), folder / "hooks", telnyx=telnyx, database_url=database, public_url=audio.url, workers=2
+            BUILTIN["tone"](),
+            folder / "hooks",
+            telnyx=telnyx,
+            database_url=database,
+            public_url=audio.url,
+            workers=2,
+            **settings,
         ) as hooks,
     ):
         yield hooks, audio
@@ -83,6 +98,39 @@ async def test_each_command_is_sent_by_one_node(database: str, tmp_path: Path) -
         commands = [command.name for command in caller.commands]
 
     assert ["answer", "streaming_start"] == commands
+
+
+async def test_a_stream_that_another_node_has_is_not_missing(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nodes are not woken for each other's every entry. One that judged by what it was told asked for a stream that was
+    there, was refused, and hung up on a caller who was talking."""
+    monkeypatch.setattr(leases, "RENEW_EVERY_MS", 60_000.0)
+    async with two_nodes(database, tmp_path, socket_within_ms=500) as (hooks, audio):
+        caller = await hooks.telnyx.call()
+        await caller.heard_for(100)
+        session = caller.call.leg.call_session_id
+        entries = await audio.until_kind(session, FirstOutbound)
+        known = [entry for entry in entries if entry.number <= _number_of(entries, StreamAccepted)]
+        call = hooks.runner.calls[session]
+        call.session, call._number = fold(session, [e for e in known if not isinstance(e.what, STREAM)]), 0
+        call.acts, call._news = True, False
+        call._wake.set()
+        async with asyncio.timeout(WAIT_S_MAX):
+            while Stage.STREAM_STARTED not in call.session.stages:
+                await asyncio.sleep(0.01)
+        found = [type(entry.what) for entry in await hooks.runner.log.read(session)]
+        await caller.hangup()
+        await caller.ended()
+
+    assert StreamMissing not in found
+
+
+STREAM = (SocketReceived, StreamStarted, FirstInbound, FirstOutbound, HandlerStarted)
+
+
+def _number_of(entries: list[Entry], kind: type[What]) -> int:
+    return next(entry.number for entry in entries if isinstance(entry.what, kind))
 
 
 async def test_a_dead_nodes_call_is_taken_up(database: str, tmp_path: Path) -> None:

@@ -152,8 +152,11 @@ class LiveCall:
                 await self._act()
                 if self._is_over():
                     return
-                if not await self._clock.wait(self._wake, self._next_look_at_ms()) and self._may_be_forgotten():
+                woken = await self._clock.wait(self._wake, self._next_look_at_ms())
+                if not woken and self._may_be_forgotten():
                     return
+                if not woken and self._runner.log.shared:
+                    self._news = True  # what is missing by the clock may be at another node, which tells not everything
         finally:
             self._be_ready()
             self._runner.forget(self)
