@@ -16,7 +16,10 @@ from typing import Any
 
 import httpx2
 import uvicorn
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
+from callpath.call.address import ANSWERED_BY_HEADER
 from callpath.config import Settings
 from callpath.server.app import create_asgi
 from callpath.server.examiner import Examine
@@ -131,6 +134,17 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         self.listening.set()
+
+
+async def upgraded(served: Served, session: str, **headers: str) -> int:
+    """The status of an upgrade; names may have _ for -."""
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    try:
+        async with connect(f"{served.socket_url}/api/calls/{session}/audio", additional_headers=given):
+            return 101
+    except InvalidStatus as error:
+        assert error.response.headers[ANSWERED_BY_HEADER]
+        return error.response.status_code
 
 
 # --- as a process ----------------------------------------------------------------------------------------------------

@@ -6,14 +6,17 @@ import asyncio
 import re
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import uvicorn
 
+from callpath.clock import ManualClock
 from callpath.control import CommandReply
 from callpath.errors import ControlError
 from callpath.server.builtin import BUILTIN
-from callpath.server.drain import GRACE_S, stop_warning
+from callpath.server.drain import GRACE_S, SETTLED_MS, DrainingServer, stop_warning
 from callpath.simulator.simulator import Simulator
 from callpath.store.sql import open_call_log
 from callpath.timeline import (
@@ -26,7 +29,7 @@ from callpath.timeline import (
     kind_of,
 )
 from callpath.wire.command import Command
-from tests.serving import WAIT_S_MAX, process, serving
+from tests.serving import WAIT_S_MAX, process, serving, upgraded
 
 e2e = pytest.mark.e2e
 
@@ -120,8 +123,50 @@ async def test_who_is_being_refused_is_waited_for(tmp_path: Path, monkeypatch: p
             while served.runner.busy_calls():
                 await asyncio.sleep(0.01)
 
-    assert 1 == busy
+    assert 1 == len(busy)
     assert ["transfer", "reject"] == sent
+
+
+async def test_calls_that_go_to_other_nodes_hold_up_no_stop_for_long() -> None:
+    """Those that ring when the last call here is over are taken or refused within seconds; while new ones come, there would
+    always be some."""
+    clock = ManualClock()
+    offered = 1
+    runner: Any = SimpleNamespace(
+        busy_calls=list, offered_calls=lambda: offered, uploads=None, upgrades=0, draining=False
+    )
+    config = uvicorn.Config(lambda: None, log_config=None)
+    server, patient = (DrainingServer(config, lambda: runner, clock=clock, drain_s=30) for _ in range(2))
+    waits = [server._has_drained(), patient._has_drained()]
+    await clock.advance(SETTLED_MS - 1)
+    waits.append(patient._has_drained())
+    await clock.advance(1)
+    done = patient._has_drained()
+    offered = 0
+
+    assert [False, False, False] == waits
+    assert done
+    assert server._has_drained()
+
+
+@e2e
+async def test_an_upgrade_that_is_being_decided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It holds up the stop. Where that has to go on all the same, it is answered so that a balancer asks another node."""
+    asked = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks, serving(BUILTIN["tone"](), tmp_path) as served:
+
+        async def admit(*_: Any, **__: Any) -> None:
+            asked.set()
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(served.runner, "admit", admit)
+        upgrade = tasks.create_task(upgraded(served, "one"))
+        await asked.wait()
+        under_way = served.runner.upgrades
+
+    assert 1 == under_way
+    assert 503 == upgrade.result()
+    assert 0 == served.runner.upgrades
 
 
 # --- no room ---------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from callpath.call.address import GOES_ON_HEADER
 from callpath.call.session import Stage, fold
 from callpath.clock import ManualClock
 from callpath.errors import StoreError
@@ -35,8 +36,9 @@ from callpath.timeline import (
     What,
 )
 from callpath.wire.ids import SessionId
+from callpath.wire.media import AUTH_TOKEN_HEADER
 from tests.postgres import new_database
-from tests.serving import WAIT_S_MAX, Served, serving
+from tests.serving import WAIT_S_MAX, Served, serving, upgraded
 
 SESSION = SessionId("428c31b6-7af4-4bcb-b7f5-5013ef9657c1")
 
@@ -172,7 +174,7 @@ async def test_a_node_that_stops_leaves_new_calls_to_the_other(database: str, tm
         caller = await hooks.telnyx.call()
         await caller.heard_for(200)
         session = caller.call.leg.call_session_id
-        held_up = hooks.runner.busy_calls()
+        held_up = len(hooks.runner.busy_calls()) + hooks.runner.offered_calls()
         entries = await audio.until_kind(session, StreamStarted)
         await caller.hangup()
         await caller.ended()
@@ -180,6 +182,72 @@ async def test_a_node_that_stops_leaves_new_calls_to_the_other(database: str, tm
     assert ["answer", "streaming_start"] == [command.name for command in caller.commands]
     assert [] == [entry.what for entry in entries if isinstance(entry.what, CallRefused)]
     assert 0 == held_up
+
+
+async def test_a_call_that_comes_at_the_very_moment_of_the_stop(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Taken a moment before, it would have been refused a moment after."""
+    async with two_nodes(database, tmp_path) as (hooks, audio):
+        claim = hooks.runner.leases.claim
+
+        async def claim_and_stop(session: SessionId, *, by_force: bool = False) -> bool:
+            took = await claim(session, by_force=by_force)
+            hooks.runner.draining = True
+            return took
+
+        monkeypatch.setattr(hooks.runner.leases, "claim", claim_and_stop)
+        caller = await hooks.telnyx.call()
+        await caller.heard_for(200)
+        entries = await audio.until_kind(caller.call.leg.call_session_id, StreamStarted)
+        await caller.hangup()
+        await caller.ended()
+
+    assert ["answer", "streaming_start"] == [command.name for command in caller.commands]
+    assert [] == [entry.what for entry in entries if isinstance(entry.what, CallRefused)]
+
+
+async def test_a_node_that_stops_leaves_sockets_to_the_other(database: str, tmp_path: Path) -> None:
+    """Under a balancer that does not ask /readyz it would never run empty. Only who asks the other one then may be sent
+    away, and the call knows nothing of it."""
+    async with two_nodes(database, tmp_path) as (hooks, audio):
+        caller = await hooks.telnyx.call()
+        await caller.heard_for(100)
+        session = caller.call.leg.call_session_id
+        await audio.until_kind(session, FirstOutbound)
+        hooks.runner.draining = True
+        token = with_token(hooks, session)
+        left = await upgraded(hooks, session, **token, **{GOES_ON_HEADER: "503"})
+        acted = audio.runner.calls[session].acts, hooks.runner.calls[session].acts
+        entries = await hooks.timeline(session)
+        counted = hooks.runner.metrics.text().decode()
+        taken = [await upgraded(hooks, session, **token, **headers) for headers in ({}, {GOES_ON_HEADER: "502"})]
+
+    assert 503 == left
+    assert (True, False) == acted
+    assert 1 == sum(isinstance(entry.what, SocketReceived) for entry in entries)
+    assert 'callpath_refused_total{reason="draining",what="upgrade"} 1.0' in counted
+    assert [101, 101] == taken
+
+
+async def test_a_node_that_stops_takes_a_socket_that_no_other_would(database: str, tmp_path: Path) -> None:
+    """The call was its own, or that of a node that is gone."""
+    async with two_nodes(database, tmp_path) as (hooks, audio):
+        caller = await hooks.telnyx.call()
+        await caller.heard_for(100)
+        session = caller.call.leg.call_session_id
+        await audio.until_kind(session, FirstOutbound)
+        hooks.runner.draining = True
+        await hooks.runner.log.release(SessionId(session), audio.runner.leases.node)
+        taken = await upgraded(hooks, session, **with_token(hooks, session), **{GOES_ON_HEADER: "503"})
+
+    assert 101 == taken
+
+
+def with_token(served: Served, session: str) -> dict[str, str]:
+    tokens = served.runner.tokens
+    assert tokens is not None
+    return {AUTH_TOKEN_HEADER: tokens.of(SessionId(session))}
 
 
 async def test_where_no_node_has_room_the_caller_is_told(
@@ -191,7 +259,7 @@ async def test_where_no_node_has_room_the_caller_is_told(
         hooks.runner.draining = audio.runner.draining = True
         caller = await hooks.telnyx.call()
         async with asyncio.timeout(WAIT_S_MAX):
-            while not hooks.runner.busy_calls():
+            while not hooks.runner.offered_calls():
                 await asyncio.sleep(0.01)
         await caller.ended()
         entries = await hooks.until_kind(caller.call.leg.call_session_id, CallRefused)

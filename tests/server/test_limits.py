@@ -11,8 +11,6 @@ from typing import Any
 import httpx2
 import pytest
 from structlog.testing import capture_logs
-from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus
 
 from callpath.clock import ManualClock
 from callpath.config import Settings, read_settings
@@ -38,7 +36,7 @@ from callpath.server.metrics import Metrics
 from callpath.store.memory import MemoryCallLog
 from callpath.timeline import SocketRefused, StreamAccepted
 from callpath.wire.media import AUTH_TOKEN_HEADER
-from tests.serving import Served, serving
+from tests.serving import serving, upgraded
 
 TELNYX = "8.8.4.4"
 """What matters is that it is no private network's."""
@@ -248,17 +246,6 @@ def test_one_address_makes_room_for_itself_first() -> None:
 
 
 # --- a server at work ------------------------------------------------------------------------------------------------
-
-
-async def upgraded(served: Served, session: str, **headers: str) -> int:
-    """The status of an upgrade."""
-    given = {name.replace("_", "-"): value for name, value in headers.items()}
-    try:
-        async with connect(f"{served.socket_url}/api/calls/{session}/audio", additional_headers=given):
-            return 101
-    except InvalidStatus as error:
-        assert error.response.headers["x-callpath"]
-        return error.response.status_code
 
 
 @pytest.mark.e2e

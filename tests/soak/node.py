@@ -24,6 +24,8 @@ API_KEY = "KEY0123456789ABCDEF-soak"
 SECRET = "the-audio-tokens-of-the-soak"
 REST = b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 READY_S_MAX = 60.0
+STOP_S_MAX = 90.0
+"""A drain, and storing."""
 ANSWER_S_MAX = 30.0
 
 
@@ -105,7 +107,7 @@ class Node:
         assert self._process is not None
         with suppress(ProcessLookupError):
             self._process.send_signal(how)
-        async with asyncio.timeout(READY_S_MAX):
+        async with asyncio.timeout(STOP_S_MAX):
             return await self._process.wait()
 
     async def __aenter__(self) -> Self:
@@ -121,9 +123,9 @@ class Node:
 @contextmanager
 def balanced(folder: Path, front: int, *ports: int) -> Iterator[None]:
     """The nginx of deploy/, in front of `ports`, in the order of dice."""
-    servers = " ".join(f"server 127.0.0.1:{port};" for port in ports)
+    servers = " ".join(f"server 127.0.0.1:{port} max_fails=0;" for port in ports)
     conf = (ROOT / "deploy" / "nginx.conf").read_text()
-    conf = conf.replace("server callpath:8000;", f"random; {servers}").replace(
+    conf = conf.replace("server callpath:8000 max_fails=0;", f"random; {servers}").replace(
         "listen 8080;", f"listen 127.0.0.1:{front};"
     )
     conf = conf.replace(

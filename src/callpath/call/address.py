@@ -14,6 +14,9 @@ AUDIO_PATH_WITH_TOKEN = AUDIO_PATH + "/{token}"
 ANSWERED_BY_HEADER = "x-callpath"
 """On every answer of a callpath server, refusals too: it tells "callpath said this" from "a proxy said this"."""
 
+GOES_ON_HEADER = "x-callpath-next-upstream"
+"""Set by a balancer that asks another node where one answers with the status that is the header's value: 503."""
+
 VOUCH = "callpath.vouch"
 """Where in the ASGI scope's extensions a route finds what to call once a connection has shown a token or a signature."""
 

@@ -14,11 +14,17 @@ import structlog
 import uvicorn
 
 from callpath.clock import Clock
+from callpath.server.leases import OFFER_MS
 from callpath.server.runner import CallRunner
 from callpath.server.workers import READY
 
 GRACE_S = 5
 """After the drain: how long requests may take that are under way, and timelines to be stored."""
+
+NAMED_MAX = 20
+"""So many of the calls that are cut are named."""
+
+SETTLED_MS = OFFER_MS + 500
 
 logger = structlog.get_logger("callpath")
 
@@ -85,6 +91,7 @@ class DrainingServer(uvicorn.Server):
         self._asked = False
         self._ordered = 0
         self._until_ms: float | None = None
+        self._idle_since_ms: float | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 (uvicorn's signature)
         """A signal. Runs between any two instructions, so it only leaves a note for the next tick."""
@@ -140,12 +147,15 @@ class DrainingServer(uvicorn.Server):
             self._until_ms = now_ms + self._drain_ms
             runner.draining = True
             logger.info(
-                f"Stopping: {busy} calls go on for {self._drain_ms / 1000:.0f} s at most, new ones are refused",
+                f"Stopping: {len(busy)} calls go on for {self._drain_ms / 1000:.0f} s at most, new ones are refused",
                 event_name="server.draining",
-                calls=busy,
+                calls=len(busy),
             )
-        if not busy and not uploads:
-            return True
+        if not busy and not uploads and not runner.upgrades:
+            if self._idle_since_ms is None:
+                self._idle_since_ms = now_ms
+            # What is left to other nodes has been taken or refused then. While new calls come, some always are.
+            return not runner.offered_calls() or now_ms >= self._idle_since_ms + SETTLED_MS
         if now_ms >= self._until_ms:
             if uploads:
                 waiting = (
@@ -153,6 +163,7 @@ class DrainingServer(uvicorn.Server):
                 )
                 logger.warning(waiting, event_name="server.not_uploaded")
             if busy:
-                logger.warning(f"{busy} calls are cut: the time to finish is over", event_name="server.cut", calls=busy)
+                cut = f"{len(busy)} calls are cut: the time to finish is over"
+                logger.warning(cut, event_name="server.cut", calls=busy[:NAMED_MAX])
             return True
         return False

@@ -55,9 +55,9 @@ class Leases:
         return await self._log.claim(session, self.node, now, now + LEASE_MS, by_force=by_force)
 
     async def offer(self, session: SessionId) -> None:
-        """Leave a call to whichever node sees first that nobody has it. Raises StoreError."""
+        """Leave a call of ours to whichever node sees first that nobody has it. Raises StoreError."""
         now = self._clock.now_unix_ms()
-        await self._log.claim(session, NOBODY, now, now - 1)
+        await self._log.claim(session, NOBODY, now, now - 1, by_force=True)
 
     async def release(self, session: SessionId) -> None:
         """Nothing is left to do here; any node may act for the call."""

@@ -180,13 +180,8 @@ class LiveCall:
         if self._clock.now_ms() < self._claim_again_ms:
             return
         self._claim_again_ms = self._clock.now_ms() + LEASE_MS
-        runner, offer = self._runner, not self._offered and self._is_new and self._runner.log.shared
         try:
-            if offer and runner.refusing() is not None:
-                self._offered, self._claim_again_ms = True, self._clock.now_ms() + OFFER_MS
-                await runner.leases.offer(self.session.session)
-                return
-            self.acts = await runner.leases.claim(self.session.session)
+            self.acts = await self._runner.leases.claim(self.session.session)
             self.acts_since_ms = self._clock.now_ms()
         except StoreError as error:
             logger.error("Call not claimed", event_name="lease.not_claimed", error=str(error), **self._ids())
@@ -195,10 +190,24 @@ class LiveCall:
         if self.acts:
             self._send_again()
 
-    async def take_over(self) -> None:
-        """The call's audio socket opens here: from now on this node acts for the call. Raises StoreError."""
-        self.acts = await self._runner.leases.claim(self.session.session, by_force=True)
-        self.acts_since_ms = self._clock.now_ms()
+    async def _offer(self) -> None:
+        """Leave it to the other nodes for a while."""
+        self._offered, self.acts = True, False
+        self._claim_again_ms = self._clock.now_ms() + OFFER_MS
+        try:
+            await self._runner.leases.offer(self.session.session)
+        except StoreError as error:
+            logger.error("Call not offered", event_name="lease.not_offered", error=str(error), **self._ids())
+
+    async def take_over(self, *, by_force: bool = True) -> bool:
+        """The call's audio socket is to open here: from now on this node acts for the call. False, only where not by
+        force: another one does. Raises StoreError."""
+        took = await self._runner.leases.claim(self.session.session, by_force=by_force)
+        if took:
+            self.acts, self.acts_since_ms = True, self._clock.now_ms()
+        elif self.acts:
+            self.lose()
+        return took
 
     def taken_up(self) -> None:
         """The lease is this node's now, whoever had it when we asked last."""
@@ -239,6 +248,8 @@ class LiveCall:
     async def _act(self) -> None:
         if self._stopping:
             return
+        if self.acts and self._is_new and not self._offered and self._runner.log.shared and self._runner.refusing():
+            await self._offer()
         if self.acts:
             plan = self._runner.plan
             self._watch()
@@ -252,7 +263,7 @@ class LiveCall:
             self._cancel_handler()
 
     def _may_be_forgotten(self) -> bool:
-        return self._is_idle() and not self._pending and self._look_at_unix_ms is None and not self._is_offered
+        return self._is_idle() and not self._pending and self._look_at_unix_ms is None and not self.is_offered
 
     def _is_over(self) -> bool:
         if self._stopping:
@@ -289,7 +300,8 @@ class LiveCall:
         return not (self.session.leg is None or self.session.commands or self.session.refused or self.session.ended)
 
     @property
-    def _is_offered(self) -> bool:
+    def is_offered(self) -> bool:
+        """It is left to the other nodes, and refused here if none takes it."""
         return self._offered and not self.acts and self._is_new
 
     @property
@@ -298,7 +310,7 @@ class LiveCall:
         that one may go to the new server."""
         being_refused = self.acts and self.session.refused and not self.session.ended  # the next step may be due
         if not self.is_taken and not being_refused:
-            return bool(self._pending) or self.stream is not None or self._is_offered
+            return bool(self._pending) or self.stream is not None
         quiet_ms = self._clock.now_unix_ms() - (self.session.last_unix_ms or 0)
         return not self._is_idle() or quiet_ms < ENDING_MS
 

@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from callpath.audio.pcm import Pcm
+from callpath.call.address import GOES_ON_HEADER
 from callpath.call.stream import (
     AudioReceived,
     DtmfPressed,
@@ -38,7 +39,7 @@ from callpath.server.gathering import Gathering
 from callpath.server.live import LiveCall
 from callpath.server.pacer import Pacer
 from callpath.server.probe import TEST_CONNECTION, ProbeEndpoint
-from callpath.server.runner import CallRunner, Rejection
+from callpath.server.runner import ELSEWHERE, CallRunner, Rejection
 from callpath.server.socket import EXTENSION, AsgiSocket, Socket
 from callpath.timeline import (
     DtmfReceived,
@@ -105,13 +106,23 @@ class AudioEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         websocket = WebSocket(scope, receive, send)
+        self._runner.upgrades += 1
+        try:
+            call = await self._decide(websocket)
+        finally:
+            self._runner.upgrades -= 1
+        if call is not None:
+            await self._carry(websocket, call)
+
+    async def _decide(self, websocket: WebSocket) -> LiveCall | None:
+        """Answer the upgrade; the call whose socket it is."""
         headers = websocket.headers
         token = websocket.path_params.get("token")
         session = SessionId(websocket.path_params["call_session_id"])
         shown_token = token or headers.get(AUTH_TOKEN_HEADER)
         if session == TEST_CONNECTION or self._runner.is_own_probe(session, shown_token):
             await self._probe.answer(websocket, shown_token, known=session != TEST_CONNECTION)
-            return
+            return None
         try:
             admitted = await self._runner.admit(
                 session,
@@ -119,6 +130,7 @@ class AudioEndpoint:
                 path=websocket.url.path.replace(token, "***") if token else websocket.url.path,
                 client=websocket.client.host if websocket.client else None,
                 headers={name: headers[name][:200] for name in WAY_HEADERS if name in headers},
+                may_go_on=headers.get(GOES_ON_HEADER) == str(ELSEWHERE.status),
             )
         except StoreError as error:
             ids = {"call_session_id": session}
@@ -127,9 +139,9 @@ class AudioEndpoint:
         if isinstance(admitted, Rejection):
             answer = {"error": admitted.reason, "detail": admitted.detail}
             await websocket.send_denial_response(JSONResponse(answer, status_code=admitted.status))
-            return
+            return None
         await websocket.accept()
-        await self._carry(websocket, admitted.call)
+        return admitted.call
 
     async def _carry(self, websocket: WebSocket, call: LiveCall) -> None:
         driver = StreamDriver(call, call.new_stream(), self._clock, self._runner.pacer, self._runner.gathering)

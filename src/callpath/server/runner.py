@@ -73,6 +73,12 @@ TOO_MANY = Rejection(
 )
 
 
+ELSEWHERE = Rejection(
+    503, "draining", "the server is stopping, and another one acts for this call: it takes the call's audio socket"
+)
+"""Said only to a balancer that then asks the other one."""
+
+
 class Heartbeat:
     """Wakes regularly, so that the event loop's lag is known while no stream is open, too."""
 
@@ -120,6 +126,8 @@ class CallRunner:
         self.loop_lag_ms_max = loop_lag_ms_max
         self.draining = False
         """The server is about to stop: calls that are there go on, new ones are refused."""
+        self.upgrades = 0
+        """Upgrades that are neither answered yet nor refused."""
         self.patience = patience or Patience()
         self.examiner = examiner
         self.metrics = metrics or Metrics()
@@ -217,9 +225,13 @@ class CallRunner:
     def _lag_s(self) -> float:
         return self.pacer.lag_ms_lately(self.clock.now_ms()) / 1000
 
-    def busy_calls(self) -> int:
+    def busy_calls(self) -> list[SessionId]:
         """Calls that a stop would cut."""
-        return sum(call.is_busy for call in self.calls.values())
+        return [session for session, call in self.calls.items() if call.is_busy]
+
+    def offered_calls(self) -> int:
+        """Calls that wait for another node to take them."""
+        return sum(call.is_offered for call in self.calls.values())
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run `work` beside everything else; what it raises is logged and harms no other call."""
@@ -280,8 +292,11 @@ class CallRunner:
         path: str,
         client: str | None,
         headers: Mapping[str, str],
+        may_go_on: bool = False,
     ) -> Admission | Rejection:
         """Decide about a WebSocket upgrade, before it is answered. Either way it is written down, within the limits.
+
+        `may_go_on`: whoever asks goes on to another node at ELSEWHERE, so that what was asked here does not count.
 
         Raises StoreError.
         """
@@ -305,6 +320,9 @@ class CallRunner:
         refused = self._reason_to_refuse(call, shown_token, headers)
         if refused is not None and session in self.probing and refused.reason in ("no_token", "wrong_token"):
             return refused  # the doctor's: it tries all shapes of a request, and none of them is Telnyx's
+        if refused is None and self.draining and may_go_on and not await call.take_over(by_force=False):
+            self.metrics.refused("upgrade", ELSEWHERE.reason)
+            return ELSEWHERE
         call.note(SocketReceived(path=path, client=client, headers=dict(headers)))
         if refused is None:
             await call.take_over()

@@ -200,8 +200,18 @@ class MediaSockets(WebSocketsSansIOProtocol):
         super().data_received(data)
         broken = None if self.handshake_initiated else self.conn.handshake_exc
         if broken is not None and not self.transport.is_closing():
-            self.transport.write(bad_upgrade(str(broken.__cause__ or broken)))
+            why = f"this upgrade cannot be read: {str(broken.__cause__ or broken)[:200]}"
+            self.transport.write(refusal("400 Bad Request", "bad_upgrade", why))
             self.transport.close()
+
+    def shutdown(self) -> None:
+        """uvicorn stops. An upgrade that nobody has answered yet it would answer with 500; so another node may be asked."""
+        if self.handshake_complete or self.initial_response or self.transport.is_closing():
+            super().shutdown()
+            return
+        self.stop_keepalive()
+        self.transport.write(refusal("503 Service Unavailable", "draining", "the server stops at this moment"))
+        self.transport.close()
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
@@ -234,12 +244,11 @@ class MediaSockets(WebSocketsSansIOProtocol):
         return socket
 
 
-def bad_upgrade(why: str) -> bytes:
-    """The answer to an upgrade that is none."""
-    detail = f"this upgrade cannot be read: {why[:200]}"
-    body = msgspec.json.encode({"error": "bad_upgrade", "detail": detail})
+def refusal(status: str, error: str, detail: str) -> bytes:
+    """The answer to an upgrade that no route has seen or will answer, in the form of the routes."""
+    body = msgspec.json.encode({"error": error, "detail": detail})
     head = f"{ANSWERED_BY_HEADER}: {__version__}\r\ncontent-type: application/json\r\nconnection: close\r\n"
-    return f"HTTP/1.1 400 Bad Request\r\n{head}content-length: {len(body)}\r\n\r\n".encode() + body
+    return f"HTTP/1.1 {status}\r\n{head}content-length: {len(body)}\r\n\r\n".encode() + body
 
 
 class _Gone:
