@@ -21,7 +21,7 @@ import numpy as np
 
 from callpath.audio.codec import open_decoder, open_encoder
 from callpath.audio.framer import Framer
-from callpath.audio.pcm import Pcm
+from callpath.audio.pcm import Pcm, as_pcm
 from callpath.audio.tone import dominant_frequency_hz
 from callpath.call.stream import (
     AudioReceived,
@@ -134,8 +134,12 @@ class _Queued:
     """An outlet that only queues: `HandlerUnderTest.run` carries what is played."""
 
     def __init__(self, stream: MediaStream) -> None:
-        self.play = stream.play
         self.play_payload = stream.play_payload
+        self._stream = stream
+
+    def play(self, audio: bytes) -> None:
+        """As `StreamDriver` does where a frame has to wait."""
+        self._stream.play(as_pcm(audio))
 
     def flush(self) -> None:
         """It will be carried in its time."""

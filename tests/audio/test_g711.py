@@ -1,11 +1,7 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
-import sys
-import warnings
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,27 +15,6 @@ EVERY_CODE = bytes(range(256))
 
 def sha256(octets: bytes) -> str:
     return hashlib.sha256(octets).hexdigest()
-
-
-@pytest.fixture
-def audioop() -> Any:
-    if sys.version_info >= (3, 13):
-        pytest.skip("audioop left Python with 3.13")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return importlib.import_module("audioop")
-
-
-def test_every_value_of_pcmu_as_in_cpython(audioop: Any) -> None:
-    """One wrong entry is a click whenever the voice passes it."""
-    assert audioop.ulaw2lin(EVERY_CODE, 2) == G711Decoder("PCMU").decode(EVERY_CODE).astype("<i2").tobytes()
-    assert audioop.lin2ulaw(EVERY_SAMPLE.tobytes(), 2) == G711Encoder("PCMU").encode(EVERY_SAMPLE)
-
-
-def test_every_value_of_pcma_as_in_cpython(audioop: Any) -> None:
-    """The same for every call outside North America."""
-    assert audioop.alaw2lin(EVERY_CODE, 2) == G711Decoder("PCMA").decode(EVERY_CODE).astype("<i2").tobytes()
-    assert audioop.lin2alaw(EVERY_SAMPLE.tobytes(), 2) == G711Encoder("PCMA").encode(EVERY_SAMPLE)
 
 
 @pytest.mark.parametrize(
@@ -57,8 +32,8 @@ def test_every_value_of_pcma_as_in_cpython(audioop: Any) -> None:
         ),
     ],
 )
-def test_tables_where_audioop_is_gone(law: Law, decoded: str, encoded: str) -> None:
-    """Python 3.13 and later have nothing to compare with, but must sound the same."""
+def test_every_value(law: Law, decoded: str, encoded: str) -> None:
+    """One wrong entry is a click whenever the voice passes it. The sums are those of CPython 3.11's audioop, 2026-11."""
     assert decoded == sha256(G711Decoder(law).decode(EVERY_CODE).astype("<i2").tobytes())
     assert encoded == sha256(G711Encoder(law).encode(EVERY_SAMPLE))
 

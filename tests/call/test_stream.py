@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from callpath.audio.codec import open_encoder
-from callpath.audio.pcm import Pcm
+from callpath.audio.pcm import Pcm, as_pcm
 from callpath.audio.tone import dominant_frequency_hz, find_delay_ms, tone
 from callpath.audio.wav import read_wav
 from callpath.call.stream import (
@@ -77,8 +77,7 @@ def test_the_quick_way_in_hears_what_the_usual_way_hears(frames: list[tuple[str,
         if audio is None:
             heard_quickly += quick.receive_text(text, now_ms)
         else:
-            assert isinstance(audio, np.ndarray)
-            heard_quickly.append(AudioReceived(audio, "inbound", 0.0, len(payload)))
+            heard_quickly.append(AudioReceived(as_pcm(audio), "inbound", 0.0, len(payload)))
         heard_quickly += quick.due_events(now_ms)
 
     assert [str(event) for event in heard_usually] == [str(event) for event in heard_quickly]
@@ -91,8 +90,8 @@ def test_the_first_frame_in_its_turn_goes_the_quick_way() -> None:
     stream.receive_text(media(1), 0)
     audio = stream.receive_audio(media(2).encode(), 20)
 
-    assert isinstance(audio, np.ndarray)
-    assert audio.size == 4
+    assert audio is not None
+    assert len(audio) == 8
 
 
 PLAYED = st.lists(
@@ -124,7 +123,7 @@ def test_the_quick_way_out_says_what_the_usual_way_says(steps: list[tuple[str, f
                 pcm = np.full(80 if kind == "half" else 160, 300 * number, np.int16)
                 for _ in range(12 if kind == "burst" else 1):
                     usual.play(pcm)
-                    text = quick.play_at_once(pcm, now_ms)
+                    text = quick.play_at_once(pcm.tobytes(), now_ms)
                     if text is None:
                         quick.play(pcm)
                     else:

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from callpath.audio.ffmpeg import FfmpegDecoder
-from callpath.audio.pcm import Pcm, samples_in
+from callpath.audio.pcm import DecodesToArray, Pcm, samples_in
 from callpath.errors import AudioError
 
 Packing = Literal["detect", "bandwidth-efficient", "octet-aligned"]
@@ -25,7 +25,7 @@ LOST, NO_DATA = 14, 15
 """Frame types without bits: a frame that was lost, and one that was not sent (RFC 4867, 4.3.2)."""
 
 
-class AmrWbDecoder:
+class AmrWbDecoder(DecodesToArray):
     """One payload may hold several frames of 20 ms; a pause arrives as comfort noise and is filled in.
 
     With "detect", payloads that could be either (only comfort noise can) count as bandwidth-efficient until one is

@@ -10,14 +10,14 @@ import numpy as np
 
 from callpath.audio.conceal import Concealer
 from callpath.audio.ffmpeg import FfmpegDecoder, FfmpegEncoder
-from callpath.audio.pcm import Pcm, samples_in
+from callpath.audio.pcm import DecodesToArray, EncodesArray, Pcm, samples_in
 
 RATE_HZ = 16000
 FRAME_SAMPLES = 320
 """20 ms: the frame of FFmpeg's encoder, whose decoder takes any length."""
 
 
-class G722Decoder:
+class G722Decoder(DecodesToArray):
     """160 bytes give 320 samples. Any payload is valid: there is no framing to break."""
 
     sample_rate_hz = RATE_HZ
@@ -35,7 +35,7 @@ class G722Decoder:
         return self._concealer.conceal(duration_ms)
 
 
-class G722Encoder:
+class G722Encoder(EncodesArray):
     """Takes whole frames of 20 ms and gives 160 bytes for each."""
 
     encoding = "G722"

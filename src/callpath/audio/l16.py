@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from callpath.audio.conceal import Concealer
-from callpath.audio.pcm import FULL_SCALE, Pcm, samples_in
+from callpath.audio.pcm import FULL_SCALE, DecodesToArray, EncodesArray, Pcm, samples_in
 from callpath.errors import AudioError
 
 ByteOrder = Literal["little", "big"]
@@ -28,7 +28,7 @@ ROUGHNESS_MIN = 1e-5
 """Mean square of the sample steps below which there is nothing to judge, about -50 dBFS (of the rougher reading)."""
 
 
-class L16Decoder:
+class L16Decoder(DecodesToArray):
     """One direction of one stream."""
 
     def __init__(self, sample_rate_hz: int, byte_order: ByteOrder) -> None:
@@ -50,7 +50,7 @@ class L16Decoder:
         return self._concealer.conceal(duration_ms)
 
 
-class L16Encoder:
+class L16Encoder(EncodesArray):
     """Keeps nothing from frame to frame, so one may serve many streams."""
 
     encoding = "L16"

@@ -9,7 +9,7 @@ import numpy as np
 
 from callpath.audio.conceal import Concealer
 from callpath.audio.ffmpeg import FfmpegDecoder, FfmpegEncoder
-from callpath.audio.pcm import Pcm, samples_in
+from callpath.audio.pcm import DecodesToArray, EncodesArray, Pcm, samples_in
 from callpath.audio.resample import Resampler
 from callpath.errors import AudioError
 
@@ -20,7 +20,7 @@ BITS_PER_SECOND = 32000
 """Above the 28 kbit/s from which RFC 7587 (3.1.1) speaks of fullband speech; the phone leg is the bottleneck anyway."""
 
 
-class OpusDecoder:
+class OpusDecoder(DecodesToArray):
     """One payload is one Opus packet, however long."""
 
     def __init__(self, sample_rate_hz: int) -> None:
@@ -38,7 +38,7 @@ class OpusDecoder:
         return self._resampler.push(self._concealer.conceal(duration_ms))
 
 
-class OpusEncoder:
+class OpusEncoder(EncodesArray):
     """One frame of 20 ms is one packet: the wire's payload carries no lengths that could tell two apart."""
 
     encoding = "OPUS"

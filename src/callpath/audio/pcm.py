@@ -11,6 +11,9 @@ from callpath.errors import AudioError
 
 Pcm: TypeAlias = npt.NDArray[np.int16]
 
+PCM16_BYTES = 2
+"""Of a sample."""
+
 _PCM16 = np.dtype("<i2")
 
 FULL_SCALE = 32768.0
@@ -33,6 +36,30 @@ def as_pcm(audio: bytes) -> Pcm:
     if len(audio) % 2:
         raise AudioError(f"PCM16 has two bytes a sample, but {len(audio)} bytes were given: is it another encoding?")
     return np.frombuffer(audio, _PCM16)
+
+
+class DecodesToArray:
+    """A decoder whose library gives arrays."""
+
+    def decode(self, payload: bytes) -> Pcm:
+        """As `audio.codec.Decoder` has it."""
+        raise NotImplementedError
+
+    def decode_bytes(self, payload: bytes) -> bytes:
+        """As `audio.codec.Decoder` has it."""
+        return self.decode(payload).tobytes()
+
+
+class EncodesArray:
+    """An encoder whose library takes arrays."""
+
+    def encode(self, pcm: Pcm) -> bytes:
+        """As `audio.codec.Encoder` has it."""
+        raise NotImplementedError
+
+    def encode_bytes(self, audio: bytes) -> bytes:
+        """As `audio.codec.Encoder` has it."""
+        return self.encode(as_pcm(audio))
 
 
 def samples_in(duration_ms: float, sample_rate_hz: int) -> int:

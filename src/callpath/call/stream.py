@@ -17,7 +17,7 @@ import msgspec
 from callpath.audio.codec import ByteOrder, Decoder, open_decoder, open_encoder
 from callpath.audio.framer import Framer
 from callpath.audio.jitter import Gap, JitterBuffer, Payload
-from callpath.audio.pcm import Pcm
+from callpath.audio.pcm import PCM16_BYTES, Pcm, as_pcm
 from callpath.audio.resample import Resampler
 from callpath.call.echo import EchoCheck
 from callpath.call.playout import Cleared, Playout
@@ -188,7 +188,7 @@ class MediaStream:
         self._watch: Watch | None = None
         self._echo: EchoCheck | None = None
         self._echo_checks_left = 0 if raw else ECHO_CHECKS_MAX
-        self._last_pcm: Pcm | None = None
+        self._last_audio: Pcm | bytes = b""
         self._track = track
         self._jitter = JitterBuffer()
         self._counts = StreamCounts()
@@ -211,9 +211,9 @@ class MediaStream:
             return self._receive_media(message.track, message.chunk, message.payload, now_ms)
         return self._receive_control(message)
 
-    def receive_audio(self, text: bytes, now_ms: float) -> Pcm | bytes | None:
-        """The quick way, for what comes 50 times a second: the audio in `text`, or the payload on a raw stream, if it is
-        the frame that was expected next.
+    def receive_audio(self, text: bytes, now_ms: float) -> bytes | None:
+        """The quick way, for what comes 50 times a second: the audio in `text` as PCM16, or the payload on a raw stream, if
+        it is the frame that was expected next.
 
         None: nothing was taken; give it to `receive_text`.
         """
@@ -230,10 +230,10 @@ class MediaStream:
         payload = body.payload
         decoder = self._decoder
         if decoder is None:
-            audio: Pcm | bytes = payload
+            audio = payload
         else:
             try:
-                audio = self._last_pcm = decoder.decode(payload)
+                audio = self._last_audio = decoder.decode_bytes(payload)
             except AudioError:
                 return None
         self._jitter.passes(body.chunk, now_ms)
@@ -294,7 +294,7 @@ class MediaStream:
         if decoder is None:
             return PayloadReceived(payload)
         try:
-            pcm = self._last_pcm = decoder.decode(payload)
+            pcm = self._last_audio = decoder.decode(payload)
         except AudioError as error:
             return self.skip("undecodable", str(error))
         return AudioReceived(pcm, self._track, 0.0, len(payload))
@@ -349,7 +349,7 @@ class MediaStream:
         symptoms = self._watch.look(
             now_ms,
             frames_in=self._counts.frames_in,
-            pcm=self._last_pcm,
+            pcm=as_pcm(self._last_audio) if isinstance(self._last_audio, bytes) else self._last_audio,
             sent_sound=self.playout.sounded if self.playout.frames_sent else None,
             frames_sent=self.playout.frames_sent,
             frames_outbound_track=self._counts.frames_outbound_track,
@@ -428,14 +428,14 @@ class MediaStream:
         for frame in self._framer.push(pcm):
             self._add(frame)
 
-    def play_at_once(self, pcm: Pcm, now_ms: float) -> bytes | None:
-        """The quick way for a whole frame when nothing waits before it: the text to send now, which counts as sent.
+    def play_at_once(self, audio: bytes, now_ms: float) -> bytes | None:
+        """The quick way for a whole frame, as PCM16, when nothing waits before it: the text to send now; it counts as sent.
 
         None: nothing was taken; give it to `play`.
         """
         framer, playout = self._framer, self.playout
         if (
-            pcm.size != framer.frame_samples
+            len(audio) != PCM16_BYTES * framer.frame_samples
             or framer.pending_samples
             or not playout.may_send_at_once(PTIME_MS, now_ms)
             or self._echo is not None
@@ -443,7 +443,7 @@ class MediaStream:
             or self.closed
         ):
             return None
-        payload = self._encoder.encode(pcm)
+        payload = self._encoder.encode_bytes(audio)
         playout.send_at_once(payload, PTIME_MS, now_ms)
         return encode_media_utf8(payload)
 

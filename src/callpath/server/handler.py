@@ -114,8 +114,8 @@ class Line(Protocol):
 class Outlet(Protocol):
     """Where the audio of a Call goes: queued on its stream, and sent as soon as it is due."""
 
-    def play(self, pcm: Pcm) -> None:
-        """Queue PCM at the stream's rate, of any length."""
+    def play(self, audio: bytes) -> None:
+        """Queue PCM16 at the stream's rate, of any length. Raises AudioError for half a sample."""
         ...
 
     def play_payload(self, payload: bytes) -> None:
@@ -359,6 +359,13 @@ class Call:
         else:
             self.events.put(event)
 
+    def hear_bytes(self, audio: bytes) -> None:
+        """Hand audio of the stream to the handler, given as PCM16."""
+        if self._from_stream is None and self._recording is None:
+            self.audio.put(audio)
+        else:
+            self.hear(as_pcm(audio))
+
     def hear(self, pcm: Pcm) -> None:
         """Hand audio of the stream to the handler."""
         if self._recording is not None and self._stream is not None:
@@ -396,6 +403,9 @@ class Call:
             case bytes() | bytearray() | memoryview():
                 return await self._play_bytes(bytes(source), rate_hz, cuts)
             case np.ndarray():
+                if source.dtype != np.int16 or source.ndim != 1:
+                    shape = f"{source.ndim} dimensions of {source.dtype}"
+                    raise AudioError(f"an array to play is mono PCM: one dimension of int16, not {shape}")
                 return await self._play_pcm(source, rate_hz, cuts)
             case _:
                 async for piece in source:
@@ -421,7 +431,7 @@ class Call:
             while True:
                 if self._cuts != cuts:
                     return False
-                if self._play_at_once(piece, rate_hz):
+                if self._play_at_once(piece.tobytes(), rate_hz):
                     break
                 await self._wait_for_room()
         return True
@@ -429,22 +439,24 @@ class Call:
     def _play_chunk(self, audio: bytes, rate_hz: int) -> bool:
         """Queue a payload, or PCM16 that is short enough; False if it is not, or there is no room."""
         if not self._raw:
-            return 500 * len(audio) <= PLAY_PIECE_MS * rate_hz and self._play_at_once(as_pcm(audio), rate_hz)
+            return 500 * len(audio) <= PLAY_PIECE_MS * rate_hz and self._play_at_once(audio, rate_hz)
         stream = self._stream
         if stream is None or stream.playout.queued_ms > PLAY_QUEUED_MS_MAX:
             return False
         self._outlet.play_payload(audio)
         return True
 
-    def _play_at_once(self, pcm: Pcm, rate_hz: int) -> bool:
-        """Queue at most PLAY_PIECE_MS of audio; False if there is no room, or no stream, at the moment."""
+    def _play_at_once(self, audio: bytes, rate_hz: int) -> bool:
+        """Queue at most PLAY_PIECE_MS of PCM16; False if there is no room, or no stream, at the moment."""
         stream = self._stream
         if stream is None or stream.playout.queued_ms > PLAY_QUEUED_MS_MAX:
             return False
         if rate_hz != self._play_rate_hz:
             self._play_rate_hz = rate_hz
             self._to_stream = _resampler(rate_hz, stream.play_rate_hz)
-        self._outlet.play(pcm if self._to_stream is None else self._to_stream.push(pcm))
+        if self._to_stream is not None:
+            audio = self._to_stream.push(as_pcm(audio)).tobytes()
+        self._outlet.play(audio)
         return True
 
     async def _wait_for_room(self) -> None:
@@ -466,7 +478,7 @@ class Call:
 class _Nowhere:
     """The outlet of a call without a stream. Nothing is played then; a clear and a mark have nobody to be told to."""
 
-    def play(self, pcm: Pcm) -> None:
+    def play(self, audio: bytes) -> None:
         """Never called."""
 
     def play_payload(self, payload: bytes) -> None:

@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from callpath.audio.pcm import Pcm
+from callpath.audio.pcm import as_pcm
 from callpath.call.address import GOES_ON_HEADER
 from callpath.call.stream import (
     AudioReceived,
@@ -233,13 +233,13 @@ class StreamDriver:
         """There may be something to send: the handler marked or cleared."""
         self._flush(self._clock.now_ms())
 
-    def play(self, pcm: Pcm) -> None:
+    def play(self, audio: bytes) -> None:
         now_ms = self._clock.now_ms()
-        text = self._stream.play_at_once(pcm, now_ms) if self._spoke and self._socket.writable else None
+        text = self._stream.play_at_once(audio, now_ms) if self._spoke and self._socket.writable else None
         if text is not None:
             self._socket.send(text)
         else:
-            self._stream.play(pcm)
+            self._stream.play(as_pcm(audio))
             self._flush(now_ms)
 
     def play_payload(self, payload: bytes) -> None:
@@ -364,7 +364,7 @@ class StreamDriver:
         self._note_first(FirstInbound(stream_id=self._stream_id, payload_bytes=payload_bytes))
         call = self._call.call
         if call is not None:
-            self._hear = call.audio.put if call.raw else call.hear
+            self._hear = call.audio.put if call.raw else call.hear_bytes
 
     def _note_first(self, what: What) -> None:
         """While many frames come, the first ones of a call need not stop them all for a log line and a commit: when
