@@ -18,6 +18,7 @@ from websockets.utils import apply_mask
 
 from callpath.audio.codec import open_decoder, open_encoder
 from callpath.audio.jitter import JitterBuffer
+from callpath.audio.pcm import as_pcm
 from callpath.audio.resample import Resampler
 from callpath.call.playout import Playout
 from callpath.call.stream import MediaStream
@@ -176,7 +177,7 @@ def main() -> None:
     audio = decoder.decode_bytes(PAYLOAD)
     jitter, playout, watch = [JitterBuffer()], Playout(), Watch("PCMU", 8000, "little")
     up, down = Resampler(8000, 16000), Resampler(16000, 8000)
-    wide_pcm = up.push(pcm)
+    wide_pcm = up.push(as_pcm(audio))
 
     def in_order(number: int) -> None:
         if number == 1:
@@ -202,7 +203,7 @@ def main() -> None:
     part("PCM to PCMU (audio/g711)", lambda _: encoder.encode_bytes(audio))
     part("pace (call/playout)", paced)
     part("payload to text (wire/media)", lambda _: encode_media_utf8(PAYLOAD))
-    part("8 to 16 kHz (audio/resample)", lambda _: up.push(pcm))
+    part("8 to 16 kHz (audio/resample)", lambda _: up.push(as_pcm(audio)))
     part("16 to 8 kHz (audio/resample)", lambda _: down.push(wide_pcm))
 
 
