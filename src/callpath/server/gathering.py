@@ -2,8 +2,7 @@
 
 At 200 calls a frame comes every 100 µs. Woken for each, a process spends more time on falling asleep, waking up, waking
 its peer and filling the processor's caches again than on the frame. So when frames come that often, the event loop rests
-for half a millisecond after each turn, and then finds several at once. What is sent in a turn leaves at its end, before the
-rest: uvloop writes so by itself.
+for half a millisecond after each turn, and then finds several at once. What is sent leaves at once, before the rest.
 With few calls nothing of this happens (docs/decisions/0011 has the measurements).
 """
 

@@ -238,7 +238,7 @@ class Call:
             await self.clear()
         rate_hz = sample_rate_hz or self.sample_rate_hz
         turn = self._turn
-        if type(source) is bytes and (turn is None or not turn.locked()) and self._play_chunk(source, rate_hz):
+        if type(source) is bytes and (turn is None or not turn.locked()) and self._play_piece(source, rate_hz):
             return True  # the usual case, kept short: a chunk, as it came or as an engine makes it
         cuts = self._cuts
         if turn is None:
@@ -417,7 +417,7 @@ class Call:
         if not self._raw:
             return await self._play_pcm(as_pcm(audio), rate_hz, cuts)
         while self._cuts == cuts:
-            if self._play_chunk(audio, rate_hz):
+            if self._play_piece(audio, rate_hz):
                 return True
             await self._wait_for_room()
         return False
@@ -431,25 +431,21 @@ class Call:
             while True:
                 if self._cuts != cuts:
                     return False
-                if self._play_at_once(piece.tobytes(), rate_hz):
+                if self._play_piece(piece.tobytes(), rate_hz):
                     break
                 await self._wait_for_room()
         return True
 
-    def _play_chunk(self, audio: bytes, rate_hz: int) -> bool:
-        """Queue a payload, or PCM16 that is short enough; False if it is not, or there is no room."""
-        if not self._raw:
-            return 500 * len(audio) <= PLAY_PIECE_MS * rate_hz and self._play_at_once(audio, rate_hz)
+    def _play_piece(self, audio: bytes, rate_hz: int) -> bool:
+        """Queue a payload, or at most PLAY_PIECE_MS of PCM16; False if it is longer, or there is no room, or no stream, at
+        the moment."""
         stream = self._stream
         if stream is None or stream.playout.queued_ms > PLAY_QUEUED_MS_MAX:
             return False
-        self._outlet.play_payload(audio)
-        return True
-
-    def _play_at_once(self, audio: bytes, rate_hz: int) -> bool:
-        """Queue at most PLAY_PIECE_MS of PCM16; False if there is no room, or no stream, at the moment."""
-        stream = self._stream
-        if stream is None or stream.playout.queued_ms > PLAY_QUEUED_MS_MAX:
+        if self._raw:
+            self._outlet.play_payload(audio)
+            return True
+        if 500 * len(audio) > PLAY_PIECE_MS * rate_hz:
             return False
         if rate_hz != self._play_rate_hz:
             self._play_rate_hz = rate_hz

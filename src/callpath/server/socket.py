@@ -36,9 +36,6 @@ PING_EVERY_MS = 20_000.0
 CLOSE_WAIT_MS = 2_000.0
 """How long we wait for the peer's answer to our close frame."""
 
-UNSENT_BYTES_MAX = 16 * 1024
-"""What waits in the process for a peer that does not read: a second of audio. Then playout waits, and that is counted."""
-
 UNSENT_TEXTS_MAX = 32
 """The same through ASGI, in texts."""
 
@@ -105,7 +102,9 @@ class FrameSocket(asyncio.Protocol):
         self._next_ping_ms: float | None = None
         self._patience_ms: float | None = None
         connections.add(self)
-        transport.set_write_buffer_limits(high=UNSENT_BYTES_MAX)
+        # What the kernel does not take waits with playout, where a clear still reaches it. And uvloop sends at once then, while
+        # the processor's caches hold what belongs to the call, instead of at the end of the turn.
+        transport.set_write_buffer_limits(high=0)
         transport.set_protocol(self)
 
     def send(self, text: bytes) -> None:
