@@ -102,7 +102,7 @@ class FrameSocket(asyncio.Protocol):
         self._next_ping_ms: float | None = None
         self._patience_ms: float | None = None
         connections.add(self)
-        # What the kernel does not take waits with playout, where a clear still reaches it. And uvloop sends at once then, while
+        # What the kernel does not take waits with playout, where a clear still reaches it. And uvloop sends at once, while
         # the processor's caches hold what belongs to the call, instead of at the end of the turn.
         transport.set_write_buffer_limits(high=0)
         transport.set_protocol(self)
