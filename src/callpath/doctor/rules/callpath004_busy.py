@@ -14,7 +14,16 @@ _FIXES = {
     "too_many_probes": "Wait until the other probes are over; each holds its socket as long as it listens.",
     "full": "Raise CALLPATH_CALLS_MAX if the machine carries more, or run another process.",
     "store": "See the server's log for why its call log cannot be read: the disk is full, or the database is away.",
+    "draining": "Probe again in a minute. If nothing has taken its place by then, see the platform's deploys; with several "
+    "nodes, let the balancer ask the next one at 503 (docs/howto/stop-without-cutting-calls.md).",
 }
+
+_QUESTIONS = {
+    "too_many_upgrades": "Does it take an upgrade that shows a token?",
+    "too_many_probes": "Does it take an upgrade that shows a token?",
+    "draining": "Does it still say so in a minute? It was stopping when it was asked.",
+}
+"""Where what was seen is not what keeps calls out."""
 
 
 def check(facts: Facts) -> Finding | None:
@@ -24,8 +33,8 @@ def check(facts: Facts) -> Finding | None:
     return Finding(
         f"the callpath server itself answered {word.exchange.status} {word.reason}: {word.detail}",
         (show(word.exchange),),
-        kind="fault" if word.reason in ("full", "store") else "limited",
-        question="" if word.reason in ("full", "store") else "Does it take an upgrade that shows a token?",
+        kind="limited" if word.reason in _QUESTIONS else "fault",
+        question=_QUESTIONS.get(word.reason, ""),
         fix=_FIXES[word.reason],
     )
 
@@ -48,6 +57,7 @@ RULE = Rule(
     examples=(
         Example("upgrades without a token", said("too_many_upgrades", 429), fires=True),
         Example("as many calls as it may carry", said("full", 503), fires=True),
+        Example("a process that stops", said("draining", 503), fires=True),
         Example("another server's limit", upgrade(answer(429, "Too Many Requests")), fires=False),
         Example("nothing was tried", nothing(), fires=None),
     ),
