@@ -15,6 +15,7 @@ from callpath.clock import SystemClock
 from callpath.config import Settings
 from callpath.control import CommandReply
 from callpath.errors import StoreError
+from callpath.server import takeup
 from callpath.server.builtin import BUILTIN
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.simulator import Simulator
@@ -95,6 +96,23 @@ async def test_a_call_that_is_still_up_goes_on(tmp_path: Path) -> None:
     assert before == first.read_bytes()
     assert 2 == len(list(first.parent.glob(f"{session}*.wav")))
     assert len(asked) == len(set(asked)) == 3  # answer, streaming_start, and that again as a new command
+
+
+async def test_a_long_call_is_found_behind_many_short_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two thousand newer calls all may be over, while somebody has been talking for an hour."""
+    monkeypatch.setattr(takeup, "LIVE_MAX", 1)
+    async with Simulator(options=DEAF) as telnyx:
+        async with serving(BUILTIN["tone"](), tmp_path, telnyx=telnyx, secret=SECRET) as before:
+            caller, short = await telnyx.call(), await telnyx.call()
+            await caller.heard_for(100)
+            await short.stream_started()
+            await short.hangup()
+            await short.ended()
+            await before.until(short.call.leg.call_session_id, lambda what: _is_event(what, "call.hangup"))
+        async with serving(BUILTIN["tone"](), tmp_path, telnyx=telnyx, secret=SECRET) as after:
+            entries = await after.until_kind(caller.call.leg.call_session_id, CallTakenUp)
+
+    assert 1 == sum(isinstance(entry.what, CallTakenUp) for entry in entries)
 
 
 async def test_a_process_that_is_killed_in_the_middle_of_a_call(tmp_path: Path) -> None:

@@ -15,14 +15,15 @@ import structlog
 from callpath.call.session import fold
 from callpath.errors import ControlError, RemoteProtocolError, StoreError
 from callpath.server.runner import CallRunner
+from callpath.store.port import CallQuery
 from callpath.timeline import CallTakenUp, Entry, PolicyActed, What
 from callpath.wire.api import CallEvent
 from callpath.wire.document import Json
 from callpath.wire.ids import SessionId
 from callpath.wire.webhook import Webhook, read_webhook
 
-RECENT_MAX = 2_000
-"""How many of the calls that began last are looked at."""
+LIVE_MAX = 5_000
+"""So many of the calls whose end nobody has told are looked at, those that began last."""
 
 LIVE_MS_MAX = 14_400_000
 """A call of which nothing was heard for so long is over: 4 hours is the longest that Telnyx lets a call last."""
@@ -43,7 +44,7 @@ async def take_up_calls(runner: CallRunner, then: Literal["resume", "hangup"]) -
     try:
         found = [
             call.session
-            for call in await runner.log.recent(RECENT_MAX)
+            for call in await runner.log.overviews(CallQuery(limit=LIVE_MAX, outcome="live"))
             if call.first_unix_ms < now and call.last_unix_ms > now - LIVE_MS_MAX
         ]
         live = [session for session in found if await _seems_live(runner, session)]
