@@ -182,7 +182,15 @@ async def test_play_takes_files_arrays_bytes_and_iterators(tmp_path: Path) -> No
         ]
 
 
-@pytest.mark.parametrize("wrong", [b"odd", "missing.wav"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param(b"odd", id="half a sample"),
+        pytest.param("missing.wav", id="no file"),
+        pytest.param(np.zeros(160, np.float32), id="floats"),
+        pytest.param(np.zeros((160, 2), np.int16), id="stereo"),
+    ],
+)
 async def test_audio_that_cannot_be_played(wrong: object, tmp_path: Path) -> None:
     """A clear error in the handler, at the line that did it."""
     app = App()

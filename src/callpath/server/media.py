@@ -1,6 +1,6 @@
 """wss …/api/calls/{call_session_id}/audio: admit before 101, then carry texts between one socket and one stream.
 
-A frame's way in: socket → `StreamDriver.receive_text` → `MediaStream.receive_audio` → `Call.hear` → the handler.
+A frame's way in: socket → `StreamDriver.receive_text` → `MediaStream.receive_audio` → `Call.hear_bytes` → the handler.
 Its way out: `Call.play` → `StreamDriver.play` → `MediaStream.play_at_once` → socket.
 
 Those are the quick ways of a frame that comes in its turn, and of one that need not wait. Everything else, first and last
