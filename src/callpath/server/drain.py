@@ -25,6 +25,7 @@ NAMED_MAX = 20
 """So many of the calls that are cut are named."""
 
 SETTLED_MS = OFFER_MS + 500
+"""By then a call that was left to the other nodes has been taken by one of them, or refused here."""
 
 logger = structlog.get_logger("callpath")
 
@@ -154,7 +155,7 @@ class DrainingServer(uvicorn.Server):
         if not busy and not uploads and not runner.upgrades:
             if self._idle_since_ms is None:
                 self._idle_since_ms = now_ms
-            # What is left to other nodes has been taken or refused then. While new calls come, some always are.
+            # While new calls come, some are always left to the other nodes; only for those of this moment it waits.
             return not runner.offered_calls() or now_ms >= self._idle_since_ms + SETTLED_MS
         if now_ms >= self._until_ms:
             if uploads:

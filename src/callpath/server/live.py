@@ -192,7 +192,7 @@ class LiveCall:
 
     async def _offer(self) -> None:
         """Leave it to the other nodes for a while."""
-        self._offered, self.acts = True, False
+        self._offered, self.acts, self._look_at_unix_ms = True, False, None
         self._claim_again_ms = self._clock.now_ms() + OFFER_MS
         try:
             await self._runner.leases.offer(self.session.session)
