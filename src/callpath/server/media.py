@@ -106,23 +106,23 @@ class AudioEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         websocket = WebSocket(scope, receive, send)
+        session = SessionId(websocket.path_params["call_session_id"])
+        shown_token = websocket.path_params.get("token") or websocket.headers.get(AUTH_TOKEN_HEADER)
+        if session == TEST_CONNECTION or self._runner.is_own_probe(session, shown_token):
+            await self._probe.answer(websocket, shown_token, known=session != TEST_CONNECTION)
+            return
         self._runner.upgrades += 1
         try:
-            call = await self._decide(websocket)
+            call = await self._decide(websocket, session, shown_token)
         finally:
             self._runner.upgrades -= 1
         if call is not None:
             await self._carry(websocket, call)
 
-    async def _decide(self, websocket: WebSocket) -> LiveCall | None:
+    async def _decide(self, websocket: WebSocket, session: SessionId, shown_token: str | None) -> LiveCall | None:
         """Answer the upgrade; the call whose socket it is."""
         headers = websocket.headers
         token = websocket.path_params.get("token")
-        session = SessionId(websocket.path_params["call_session_id"])
-        shown_token = token or headers.get(AUTH_TOKEN_HEADER)
-        if session == TEST_CONNECTION or self._runner.is_own_probe(session, shown_token):
-            await self._probe.answer(websocket, shown_token, known=session != TEST_CONNECTION)
-            return None
         try:
             admitted = await self._runner.admit(
                 session,
