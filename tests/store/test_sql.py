@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
@@ -347,6 +348,31 @@ async def test_a_closed_log_takes_nothing(url: str) -> None:
         await log.append(entry(Noted(text="late")))
     with pytest.raises(StoreError, match="closed"):
         await log.refuse(Refusal(at_unix_ms=AT, what="webhook", reason="unsigned", detail=""))
+
+
+async def test_a_log_is_closed_after_the_last_read_and_each_connection_with_it(url: str) -> None:
+    """A task that is cancelled leaves its thread at work, with a connection that nobody would close."""
+    reading, may_end = threading.Event(), threading.Event()
+    opened: list[Any] = []
+    closed: list[Any] = []
+
+    def hold(*_of_the_statement: Any) -> None:
+        reading.set()
+        assert may_end.wait(10)
+
+    async with open_call_log(url) as log:
+        pool = log._engine.pool
+        pool.dispose()
+        event.listen(pool, "connect", lambda connection, _record: opened.append(connection))
+        event.listen(pool, "close", lambda connection, _record: closed.append(connection))
+        event.listen(log._engine, "before_cursor_execute", hold)
+        read = asyncio.create_task(log.read(SESSION))
+        await asyncio.to_thread(reading.wait, 10)
+        read.cancel()
+        asyncio.get_running_loop().call_later(0.05, may_end.set)
+    assert opened and set(closed) == set(opened)
+    with pytest.raises(StoreError, match="closed"):
+        await log.read(SESSION)
 
 
 async def test_the_queue_is_bounded(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

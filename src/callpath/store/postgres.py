@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from sqlalchemy import Connection, create_engine, text
@@ -64,6 +65,7 @@ class Postgres:
         self._origin = secrets.token_hex(4)
         self._location = location.set(drivername=DRIVER)
         self.name = f"{location.host or 'local'}/{location.database}"
+        self.threads = ThreadPoolExecutor(CONNECTIONS_MAX, "call log")
         self.engine = create_engine(
             self._location,
             pool_pre_ping=True,  # a server that was restarted costs nobody an entry

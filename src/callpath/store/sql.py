@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol, TypeGuard
+from typing import Any, Protocol, TypeGuard, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, Engine, and_, bindparam, delete, func, or_, select, update
@@ -32,6 +33,8 @@ from callpath.store.upgrade import Schema, begin_upgrade, finish_upgrade, latest
 from callpath.timeline import WITNESSED, Entry, encode_what, kind_of, parse_what
 from callpath.wire.ids import CallControlId, LegId, SessionId
 
+T = TypeVar("T")
+
 QUEUE_MAX = 10_000
 """Appends that may wait for the disk. When a disk is that far behind, new ones fail, and Telnyx sends them again."""
 
@@ -45,10 +48,12 @@ NODE_KEPT_MS = 3_600_000
 
 
 class Database(Protocol):
-    """What differs between databases. `name` is for messages, without a password."""
+    """What differs between databases. `name` is for messages, without a password. Whatever uses the engine of an open log
+    runs in `threads`, which are waited for before the engine goes: a task that is cancelled leaves its thread at work."""
 
     name: str
     engine: Engine
+    threads: ThreadPoolExecutor
     shared: bool
     insert: Callable[..., Any]
 
@@ -110,7 +115,7 @@ async def open_call_log(url: str, *, shared: bool = False) -> AsyncIterator[SqlC
         if failure is not None:
             raise failure
     finally:
-        database.engine.dispose()
+        await asyncio.to_thread(_close, database)
 
 
 async def upgrade_call_log(url: str, now_unix_ms: int, *, post: bool = False) -> Schema:
@@ -201,10 +206,7 @@ class SqlCallLog:
         return None
 
     async def forget(self, session: SessionId) -> bool:
-        try:
-            return await asyncio.to_thread(self._forget, session)
-        except (SQLAlchemyError, OSError) as error:
-            raise StoreError(f"the call log cannot be written: {_cause(error)}") from error
+        return await self._write(self._forget, session)
 
     def _forget(self, session: SessionId) -> bool:
         with self._engine.begin() as connection:
@@ -230,10 +232,7 @@ class SqlCallLog:
         return count or 0, kept
 
     async def forget_refusals(self, before_unix_ms: int) -> int:
-        try:
-            return await asyncio.to_thread(self._forget_refusals, before_unix_ms)
-        except (SQLAlchemyError, OSError) as error:
-            raise StoreError(f"the call log cannot be written: {_cause(error)}") from error
+        return await self._write(self._forget_refusals, before_unix_ms)
 
     def _forget_refusals(self, before_unix_ms: int) -> int:
         """The row of the latest stays, with nothing in it: its number says how many there were."""
@@ -262,10 +261,7 @@ class SqlCallLog:
         return bool(await self._execute(claimed))
 
     async def renew(self, node: str, until_unix_ms: int) -> set[SessionId]:
-        try:
-            return await asyncio.to_thread(self._renew, node, until_unix_ms)
-        except (SQLAlchemyError, OSError) as error:
-            raise StoreError(f"the call log cannot be written: {_cause(error)}") from error
+        return await self._write(self._renew, node, until_unix_ms)
 
     def _renew(self, node: str, until_unix_ms: int) -> set[SessionId]:
         here = self._database.insert(nodes).values(node=node, knows=self._knows, until_unix_ms=until_unix_ms)
@@ -315,7 +311,7 @@ class SqlCallLog:
 
     async def _commit(self, group: Sequence[_Append]) -> None:
         try:
-            stored = await asyncio.to_thread(self._write_group, [item for append in group for item in append.items])
+            stored = await self._in_thread(self._write_group, [item for append in group for item in append.items])
         except Exception as error:
             # A disk that says no says it to all; an entry that cannot be written must not cost the others their place.
             if len(group) > 1 and not isinstance(error, (OperationalError, InternalError, OSError)):
@@ -338,7 +334,7 @@ class SqlCallLog:
         self._untold |= {item.session for append in group for item in append.items if _wakes(item)}
         if self._untold and self.shared:
             with suppress(SQLAlchemyError, OSError):  # the next group will tell of these as well
-                await asyncio.to_thread(self._database.wake_others, list(self._untold))
+                await self._in_thread(self._database.wake_others, list(self._untold))
                 self._untold.clear()
 
     def _write_group(self, group: Sequence[Entry | Refusal]) -> list[bool]:
@@ -390,10 +386,20 @@ class SqlCallLog:
 
     async def _execute(self, statement: Any) -> Sequence[Any]:
         """Carry out one statement by itself; the rows that it returns."""
+        return await self._write(self._change, statement)
+
+    async def _write(self, change: Callable[..., T], *args: Any) -> T:
         try:
-            return await asyncio.to_thread(self._change, statement)
+            return await self._in_thread(change, *args)
         except (SQLAlchemyError, OSError) as error:
             raise StoreError(f"the call log cannot be written: {_cause(error)}") from error
+
+    async def _in_thread(self, work: Callable[..., T], *args: Any) -> T:
+        try:
+            working = asyncio.get_running_loop().run_in_executor(self._database.threads, work, *args)
+        except RuntimeError:
+            raise StoreError("the call log is closed") from None
+        return await working
 
     def _change(self, statement: Any) -> Sequence[Any]:
         with self._engine.begin() as connection:
@@ -401,7 +407,7 @@ class SqlCallLog:
 
     async def _rows(self, query: Any, values: Mapping[str, Any] | None = None) -> Sequence[Any]:
         try:
-            return await asyncio.to_thread(self._read_rows, query, values)
+            return await self._in_thread(self._read_rows, query, values)
         except (SQLAlchemyError, OSError) as error:
             raise StoreError(f"the call log cannot be read: {_cause(error)}") from error
 
@@ -536,6 +542,12 @@ def _database(url: str, *, shared: bool = False) -> Database:
             raise ConfigError(
                 "DATABASE_URL", f"asks for {other}; callpath keeps its log in SQLite or Postgres", example
             )
+
+
+def _close(database: Database) -> None:
+    """A connection that a thread still holds would outlive the engine, and nobody would close it."""
+    database.threads.shutdown(wait=True, cancel_futures=True)
+    database.engine.dispose()
 
 
 def _within(number: int) -> int:

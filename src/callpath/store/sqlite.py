@@ -11,6 +11,7 @@ import contextlib
 import sqlite3
 from collections import deque
 from collections.abc import AsyncIterator, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,11 @@ LOOK_EVERY_MS = 20.0
 OWN, OWN_MAX = "own numbers", 1_000
 """So many of our latest transactions are remembered, so as not to be told of them."""
 
+CONNECTIONS_MAX = 6
+"""Who finds none free waits for some milliseconds, since that is how long each is needed."""
+
 CACHE_KB = 256
-"""Of each connection. SQLite's 2 MB hold timelines that nobody will read again, on five connections; the operating
+"""Of each connection. SQLite's 2 MB hold timelines that nobody will read again, on all of them; the operating
 system keeps the file's pages anyway."""
 
 
@@ -64,7 +68,8 @@ class Sqlite:
             Path(self.name).parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"the folder of the call log {self.name} cannot be made: {error.strerror}") from error
-        self.engine = create_engine(location, connect_args={"timeout": OPEN_WAIT_S})
+        self.engine = create_engine(location, pool_size=CONNECTIONS_MAX, connect_args={"timeout": OPEN_WAIT_S})
+        self.threads = ThreadPoolExecutor(CONNECTIONS_MAX, "call log")
         event.listen(self.engine, "connect", _set_up_connection)
         event.listen(self.engine, "begin", _begin_to_write)
         event.listen(self.engine, "reset", self._written)
@@ -105,7 +110,8 @@ class Sqlite:
         told: int | None = None
         while True:
             try:
-                told, sessions = await asyncio.to_thread(self._news, told)
+                looking = asyncio.get_running_loop().run_in_executor(self.threads, self._news, told)
+                told, sessions = await looking
             except OperationalError:
                 told, sessions = None, {None}
             for session in sessions:
