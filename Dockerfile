@@ -4,12 +4,16 @@
 #     COPY mybot.py .
 #     CMD ["callpath", "serve", "mybot:app"]
 
-FROM python:3.13-slim AS build
+# Not the slim one: it has the C compiler, with which the way of a frame is compiled. A quarter more calls fit on a core.
+FROM python:3.13 AS build
+ENV HATCH_BUILD_HOOK_ENABLE_MYPYC=true
 RUN python3 -m venv /opt/callpath
 WORKDIR /build
 COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
 RUN /opt/callpath/bin/pip install --no-cache-dir --disable-pip-version-check '.[codecs,otel,postgres,s3]'
+# What cannot carry a call does not become an image.
+RUN /opt/callpath/bin/callpath demo
 
 FROM python:3.13-slim
 RUN useradd --system --uid 10001 --home-dir /data --create-home --shell /usr/sbin/nologin callpath

@@ -26,6 +26,7 @@ from callpath.call.symptoms import Watch
 from callpath.clock import SystemClock
 from callpath.server.builtin import BUILTIN
 from callpath.server.frames import FrameReader
+from callpath.server.gathering import Gathering
 from callpath.server.handler import App, Call, CallFacts, Outlet
 from callpath.server.media import StreamDriver
 from callpath.server.pacer import Pacer
@@ -46,6 +47,8 @@ class Clock(SystemClock):
     def now_ms(self) -> float:
         return self.at_ms
 
+    def rest(self, duration_ms: float) -> None: ...
+
 
 class Transport:
     """Takes everything, at once."""
@@ -60,17 +63,6 @@ class Transport:
         return False
 
 
-class Turns:
-    """No batches here."""
-
-    busy = False
-
-    def frame_came(self) -> None: ...
-
-    def has_time(self) -> bool:
-        return True
-
-
 class Live:
     """What a driver needs of a call."""
 
@@ -78,7 +70,6 @@ class Live:
         self.app, self.clock = app, clock
         self.call: Call | None = None
         self.stream: MediaStream | None = None
-        self.last_frame_ms = 0.0
 
     def note(self, _what: object, _at_unix_ms: int | None = None) -> None: ...
 
@@ -109,16 +100,15 @@ START = {"call_control_id": "c", "media_format": {"encoding": "PCMU", "sample_ra
 async def whole_way(app: App, calls: int) -> float:
     """Microseconds for one frame in and one out, with `calls` calls in turn."""
     clock = Clock()
-    pacer = Pacer(clock)
+    pacer, gathering = Pacer(clock), Gathering(clock)
     loop = asyncio.get_running_loop()
     sockets, lives = [], []
     for _ in range(calls):
         live: Any = Live(app, clock)
-        turns: Any = Turns()
         live.stream = MediaStream()
-        driver = StreamDriver(live, live.stream, clock, pacer, turns)
+        driver = StreamDriver(live, live.stream, clock, pacer, gathering)
         transport: Any = Transport()
-        socket = FrameSocket(transport, driver, set(), turns)
+        socket = FrameSocket(transport, driver, set(), gathering)
         driver.begin(socket)
         document = json.dumps({"event": "start", "sequence_number": "1", "start": START, "stream_id": "s"}).encode()
         loop.call_soon(socket.data_received, masked(document))

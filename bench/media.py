@@ -5,7 +5,8 @@
     python bench/media.py --only callpath,limit --rounds 1
 
 Ours is `callpath serve echo` as in production: webhook store, tokens, timeline, pacing, and a handler that plays what
-it hears. The peers echo too, and do nothing else: no reordering, no pacing, no marks, no limits.
+it hears; compiled as in the Dockerfile, and "pure" as pip installs it. The peers echo too, and do nothing else: no
+reordering, no pacing, no marks, no limits.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import sys
 import time
 from pathlib import Path
 
+from compiled import compiled
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from measure import CALLS_MAX, Figures, Server, largest, run
@@ -70,7 +72,7 @@ def main() -> None:
     seconds = options.seconds or (3 if options.quick else 5)
 
     CACHE.mkdir(exist_ok=True)
-    loadgen = _compiled(HERE / "loadgen.c")
+    loadgen = _program(HERE / "loadgen.c")
     only = set(filter(None, options.only.split(",")))
     servers = _servers(options.quick, only)
 
@@ -116,10 +118,12 @@ def _most(server: Server, loadgen: Path, seconds: float, results: dict[tuple[str
 
 
 def _servers(quick: bool, only: set[str]) -> list[Server]:
-    targets, env = _prepared_calls()
+    targets, pure = _prepared_calls()
     callpath = [sys.executable, "-m", "callpath", "serve"]
+    folder = compiled()
+    env = pure if folder is None else pure | {"PYTHONPATH": str(folder)}
     servers = [
-        Server("limit", [str(_compiled(PEERS / "limit_echo.c")), "$PORT"]),
+        Server("limit", [str(_program(PEERS / "limit_echo.c")), "$PORT"]),
         Server("callpath", [*callpath, "echo"], targets=targets, env=env, prepare=_fresh_calls),
         Server(
             "callpath 16k",
@@ -131,6 +135,10 @@ def _servers(quick: bool, only: set[str]) -> list[Server]:
             match="order",
         ),
     ]
+    if folder is None:
+        print("callpath is not compiled: there is no C compiler")
+    else:
+        servers.insert(2, Server("callpath pure", [*callpath, "echo"], targets=targets, env=pure, prepare=_fresh_calls))
     node = _node_with_ws()
     if node is not None:
         servers.append(Server("node", ["node", str(PEERS / "ws_echo.js")], env={"NODE_PATH": str(node)}))
@@ -223,7 +231,7 @@ async def _write_log(path: Path, sessions: list[SessionId]) -> None:
 # --- what it needs ---------------------------------------------------------------------------------------------------
 
 
-def _compiled(source: Path) -> Path:
+def _program(source: Path) -> Path:
     program = CACHE / source.stem
     if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
         subprocess.run(["cc", "-O2", "-o", str(program), str(source)], check=True)

@@ -46,7 +46,11 @@ def why_not_here() -> str:
     if not Path("/usr/bin/python3").exists():
         return "no /usr/bin/python3 to stand for the base image"
     tried = subprocess.run(["/usr/bin/python3", "-c", "import venv, ensurepip"], check=False, capture_output=True)
-    return "" if tried.returncode == 0 else "/usr/bin/python3 makes no environments (python3-venv)"
+    if tried.returncode != 0:
+        return "/usr/bin/python3 makes no environments (python3-venv)"
+    header = "import pathlib, sysconfig; assert pathlib.Path(sysconfig.get_path('include'), 'Python.h').exists()"
+    headers = subprocess.run(["/usr/bin/python3", "-c", header], check=False, capture_output=True)
+    return "" if headers.returncode == 0 and shutil.which("cc") else "no C compiler, or no headers (gcc, python3-dev)"
 
 
 @dataclass(slots=True)

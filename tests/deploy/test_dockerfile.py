@@ -23,7 +23,10 @@ RIGHT = {
     "TELNYX_PUBLIC_KEY": base64.b64encode(bytes(32)).decode(),
 }
 
-pytestmark = pytest.mark.skipif(bool(why_not_here()), reason=why_not_here())
+pytestmark = [
+    pytest.mark.skipif(bool(why_not_here()), reason=why_not_here()),
+    pytest.mark.timeout(600),  # whoever is first waits for the compiler
+]
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +70,13 @@ def test_it_has_what_settings_ask_for(image: Stage) -> None:
     asked = image.run("python3", "-c", "import av, psycopg, obstore, opentelemetry.exporter.otlp.proto.http")
 
     assert 0 == asked.returncode, asked.stderr
+
+
+def test_the_way_of_a_frame_is_compiled(image: Stage) -> None:
+    """Whoever deploys this image gets the figures of docs/explanation/performance.md."""
+    asked = image.run("python3", "-c", "import callpath.server.socket as way; print(way.__file__)")
+
+    assert asked.stdout.strip().endswith(".so"), asked.stdout + asked.stderr
 
 
 def test_it_serves_is_healthy_and_stops_when_told(

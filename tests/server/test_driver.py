@@ -31,7 +31,6 @@ class Live:
 
     call = None
     acts = True
-    last_frame_ms = 0.0
 
     def __init__(self, stream: MediaStream) -> None:
         self.stream = stream

@@ -175,6 +175,8 @@ class MediaStream:
     ) -> None:
         self.start: Start | None = None
         self.closed = False
+        self.last_frame_ms = 0.0
+        """When its socket last brought anything; kept by whoever reads the socket."""
         self.raw = raw
         self.playout = Playout()
         self.byte_order: ByteOrder = "little" if byte_order == "detect" else byte_order

@@ -98,7 +98,7 @@ class _Turnstile:
     def add_done_callback(
         self, resume: Callable[[_Turnstile], None], *, context: contextvars.Context | None = None
     ) -> None:
-        self.resume, self._context = resume, context or contextvars.copy_context()
+        self.resume, self._context = resume, contextvars.copy_context() if context is None else context
 
     def result(self) -> None:
         if self._cancelled:

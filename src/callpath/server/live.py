@@ -105,8 +105,6 @@ class LiveCall:
         self._handler: asyncio.Task[None] | None = None
         self.stream: MediaStream | None = None
         """The stream of the newest socket; one before it has died."""
-        self.last_frame_ms = 0.0
-        """When its socket last brought anything."""
         self._lost_socket_at_ms: float | None = None
         self._stopping = False
         self._store_failed = False
@@ -326,7 +324,7 @@ class LiveCall:
         live = Live(
             refusing=None if self.session.commands or self.session.refused else self._runner.refusing(),
             socket_open=self.stream is not None,
-            idle_ms=self._clock.now_ms() - self.last_frame_ms,
+            idle_ms=self._idle_ms(),
             handler_running=not self._handler_is_done(),
         )
         found = look(self.session, self._runner.patience, live, self._clock.now_unix_ms())
@@ -567,7 +565,11 @@ class LiveCall:
 
     def has_living_socket(self) -> bool:
         """Whether an audio socket is open and brought a frame lately."""
-        return self.stream is not None and self._clock.now_ms() - self.last_frame_ms < SILENT_SOCKET_MS
+        return self.stream is not None and self._idle_ms() < SILENT_SOCKET_MS
+
+    def _idle_ms(self) -> float:
+        """Since the socket last brought anything."""
+        return 0.0 if self.stream is None else self._clock.now_ms() - self.stream.last_frame_ms
 
     def new_stream(self) -> MediaStream:
         """Our side of a socket that is being accepted. It replaces one that has died."""
@@ -579,8 +581,8 @@ class LiveCall:
             raw=self._runner.app.raw,
             byte_order=self._runner.byte_order,
         )
+        stream.last_frame_ms = self._clock.now_ms()
         self.stream = stream
-        self.last_frame_ms = self._clock.now_ms()
         self._lost_socket_at_ms = None
         return stream
 

@@ -197,9 +197,9 @@ class StreamDriver:
 
     def receive_text(self, text: bytes) -> None:
         now_ms = self._clock.now_ms()
-        call, stream = self._call, self._stream
-        call.last_frame_ms = now_ms
-        if self._hear is not None and call.stream is stream:
+        stream = self._stream
+        stream.last_frame_ms = now_ms
+        if self._hear is not None and self._call.stream is stream:
             audio = stream.receive_audio(text, now_ms)
             if audio is not None:
                 self._bad_in_a_row = 0
@@ -213,7 +213,7 @@ class StreamDriver:
 
     def receive_binary(self) -> None:
         now_ms = self._clock.now_ms()
-        self._call.last_frame_ms = now_ms
+        self._stream.last_frame_ms = now_ms
         self._take(self._stream.skip("binary", "a binary message came; Telnyx sends only text"), now_ms)
 
     def room(self) -> None:
