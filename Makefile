@@ -77,3 +77,4 @@ format: $(READY)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache callpath-data
+	find src -name '*.so' -delete  # what was compiled in place would be run instead of the source

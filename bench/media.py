@@ -1,6 +1,6 @@
 """How much one core carries: our media path beside its peers, in one run on one machine.
 
-    make bench                       everything: three rounds, largest number of calls; about 15 minutes
+    make bench                       everything: three rounds, largest number of calls; about 20 minutes
     python bench/media.py --quick    one short round: under two minutes
     python bench/media.py --only callpath,limit --rounds 1
 

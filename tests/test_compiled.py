@@ -24,6 +24,7 @@ TESTS = (
     "server/test_gathering.py",
     "server/test_handover.py",
     "server/test_media.py",
+    "server/test_open.py",
     "server/test_socket.py",
 )
 """Those of what is compiled, and whole calls with it."""
@@ -51,38 +52,6 @@ def test_what_is_said_to_be_compiled_is(environment: dict[str, str]) -> None:
     ).stdout.split()
 
     assert modules and all(file.endswith(".so") and file.startswith(environment["PYTHONPATH"]) for file in found), found
-
-
-@pytest.mark.timeout(600)
-def test_a_call_takes_what_an_application_hangs_on_it(environment: dict[str, str]) -> None:
-    """As every Python object does: state of the handler's own, and a test's stand-in for a method."""
-    program = """
-import asyncio
-from callpath import App, Call
-from callpath.testing import place_call
-
-app = App()
-app.tenant = "acme"
-heard = []
-
-@app.call
-async def handle(call: Call) -> None:
-    call.guest = "Ada"
-    call.note = heard.append
-    call.note(call.guest)
-
-async def main() -> None:
-    async with place_call(app) as caller:
-        await caller.run(ms=100)
-
-asyncio.run(main())
-print(app.tenant, *heard)
-"""
-    run = subprocess.run(
-        [sys.executable, "-c", program], env=environment, check=False, capture_output=True, text=True, cwd=ROOT
-    )
-
-    assert run.stdout == "acme Ada\n", run.stderr
 
 
 @pytest.mark.timeout(600)
