@@ -545,8 +545,9 @@ def _database(url: str, *, shared: bool = False) -> Database:
 
 
 def _close(database: Database) -> None:
-    """A connection that a thread still holds would outlive the engine, and nobody would close it."""
-    database.threads.shutdown(wait=True, cancel_futures=True)
+    """A connection that a thread still holds would outlive the engine, and nobody would close it. What somebody still waits
+    for is done before."""
+    database.threads.shutdown()
     database.engine.dispose()
 
 
