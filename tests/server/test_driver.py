@@ -164,3 +164,17 @@ async def test_a_lag_has_one_entry_and_stands_in_the_counts_of_all() -> None:
 
     assert [180.0] * 3 == counts
     assert 1 == told.count("SYM013")
+
+
+async def test_whatever_comes_shows_that_the_socket_lives() -> None:
+    """A socket that is silent for two seconds may be replaced by another; one that talks may not."""
+    clock = ManualClock()
+    driver, stream, _, _ = driven(clock, Gathering(clock))
+    media = encode_message(Media(payload=bytes(160), chunk=1)).encode()
+    seen: list[float] = []
+    for bring in (lambda: driver.receive_text(media), driver.receive_binary, lambda: driver.receive_text(b"{")):
+        await clock.advance(1_000)
+        bring()
+        seen.append(clock.now_ms() - stream.last_frame_ms)
+
+    assert [0.0, 0.0, 0.0] == seen
