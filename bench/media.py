@@ -276,6 +276,8 @@ def _node_with_ws() -> Path | None:
 
 def _line(name: str, row: Figures) -> str:
     trouble = f"  lost {row.lost} corrupt {row.corrupt} closed {row.closed_early}" if not row.good else ""
+    if not row.fair:
+        trouble += f"  the generator was {row.sent_late_p99_ms:.0f} ms late"
     return (
         f"{name:14} N={row.calls:<5} {row.us_per_pair:6.1f} µs a frame pair  cpu {row.cpu:4.0%}  "
         f"rtt p50 {row.rtt_p50_ms:.2f} p99 {row.rtt_p99_ms:.2f} ms  {row.kb_per_call:.1f} kB a call{trouble}"
@@ -321,7 +323,7 @@ def _median(rows: list[Figures]) -> Figures:
     def of(name: str) -> float:
         return statistics.median(getattr(row, name) for row in rows)
 
-    names = ("us_per_pair", "cpu", "rtt_p50_ms", "rtt_p99_ms", "age_p50_ms", "kb_per_call")
+    names = ("us_per_pair", "cpu", "rtt_p50_ms", "rtt_p99_ms", "age_p50_ms", "kb_per_call", "sent_late_p99_ms")
     return Figures(
         calls=rows[0].calls,
         lost=max(row.lost for row in rows),
