@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from callpath.audio.g711 import SILENCE_BYTE, G711Decoder, G711Encoder, Law
+from callpath.audio.g711 import SILENCE_BYTE, G711Decoder, G711Encoder, Law, peak
 from callpath.audio.pcm import Pcm
 
 EVERY_SAMPLE = np.arange(65536, dtype=np.uint16).view(np.int16)
@@ -87,3 +87,12 @@ def test_a_gap_continues_the_audio() -> None:
 
     assert 160 == decoder.conceal(20).size
     assert decoder.conceal(20).any()
+
+
+@pytest.mark.parametrize("samples", [[], [0], [5, -7, 3], [32767, 0], [-32768, 32767]])
+def test_the_peak_is_that_of_the_louder_half_wave(samples: list[int]) -> None:
+    """Sound that is cut off on one side only is cut off."""
+    pcm = np.array(samples, dtype=np.int16)
+    loudest = max(map(abs, samples), default=0)
+
+    assert loudest == peak(pcm) == peak(pcm.tobytes())

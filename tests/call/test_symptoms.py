@@ -43,7 +43,7 @@ def seen(
             symptoms = watch.look(
                 number * every_ms,
                 frames_in=number + 1,
-                pcm=decoder.decode(payload),
+                audio=decoder.decode(payload),
                 sent_sound=sent_sound,
                 frames_sent=number,
             )

@@ -53,6 +53,46 @@ async def test_a_sooner_time_replaces_a_later_one_and_the_gone_are_forgotten() -
     assert (sooner.woken, gone.woken) == ([60], [])
 
 
+async def test_who_asks_again_and_again_is_woken_once_and_leaves_nothing_behind() -> None:
+    """Every frame of a paced call asks for another time; what it asked for before must not pile up."""
+    clock = ManualClock()
+    pacer = Pacer(clock)
+    restless, gone = Sleeper(), Sleeper()
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(pacer.run())
+        for at_ms in (500, 30, 500, 45, 45, 500):
+            pacer.wake_at(restless, at_ms)
+            pacer.wake_at(gone, at_ms)
+        pacer.forget(gone)
+        await clock.advance(1000)
+        running.cancel()
+
+    assert (restless.woken, gone.woken) == ([500], [])
+    assert not pacer._due and not pacer._tick_of
+
+
+async def test_one_that_is_woken_may_send_another_away() -> None:
+    """The end of one call may close the socket of the next."""
+    clock = ManualClock()
+    pacer = Pacer(clock)
+    other = Sleeper()
+
+    class Sends(Sleeper):
+        def wake(self, now_ms: float) -> None:
+            super().wake(now_ms)
+            pacer.forget(other)
+
+    first = Sends()
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(pacer.run())
+        pacer.wake_at(first, 20)
+        pacer.wake_at(other, 20)
+        await clock.advance(50)
+        running.cancel()
+
+    assert (first.woken, other.woken) == ([20], [])
+
+
 async def test_a_fault_in_one_stream_does_not_silence_the_others() -> None:
     """They share the timer."""
     clock = ManualClock()

@@ -20,17 +20,39 @@ from callpath.timeline import (
     CommandRetried,
     CommandSent,
     Entry,
+    FirstOutbound,
     HandlerEnded,
+    MediaCounted,
     Noted,
     SocketReceived,
     StreamAccepted,
     StreamStarted,
     WebhookReceived,
+    What,
     kind_of,
 )
-from tests.serving import serving
+from callpath.wire.ids import SessionId, StreamId
+from tests.serving import Served, serving
 
 pytestmark = pytest.mark.e2e
+
+COUNTED = StreamId("counted by a test")
+
+
+async def _idle_call(served: Served) -> SessionId:
+    """A call that talks, and of which nothing waits to be stored."""
+    caller = await served.telnyx.call()
+    await caller.stream_started()
+    session = SessionId(caller.call.leg.call_session_id)
+    await served.until_kind(session, FirstOutbound)
+    while served.runner.calls[session]._storing.locked():
+        await asyncio.sleep(0)
+    return session
+
+
+def _is_counter(what: What) -> bool:
+    """One that the test wrote, not the stream itself."""
+    return isinstance(what, MediaCounted) and what.stream_id == COUNTED
 
 
 async def test_webhooks_in_the_wrong_order_and_twice(tmp_path: Path) -> None:
@@ -145,6 +167,60 @@ async def test_what_can_be_stored_does_not_wait_for_what_cannot(
 
     assert ["1"] == [entry.what.text for entry in entries if isinstance(entry.what, Noted)]
     assert max(together) >= 3
+
+
+async def test_counters_of_many_calls_are_stored_by_one_append_each_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand calls count at once; a commit and a task for each would hold up their audio."""
+    async with serving(BUILTIN["echo"](), tmp_path) as served:
+        one, two = [await _idle_call(served) for _ in range(2)]
+        append = served.runner.log.append
+        together: list[set[SessionId]] = []
+
+        async def watched(*entries: Entry) -> bool:
+            if any(_is_counter(entry.what) for entry in entries):
+                together.append({entry.session for entry in entries})
+            return await append(*entries)
+
+        monkeypatch.setattr(served.runner.log, "append", watched)
+        for session in (one, two):
+            served.runner.calls[session].note(MediaCounted(stream_id=COUNTED, frames_in=1))
+        served.runner.calls[one].note(Noted(text="after it"))
+        served.runner.calls[one].note(MediaCounted(stream_id=COUNTED, frames_in=2))
+        await served.until(two, _is_counter)
+        first = await served.until(one, _is_counter, times=2)
+
+    kinds = [kind_of(entry.what) for entry in first if _is_counter(entry.what) or isinstance(entry.what, Noted)]
+    assert {one, two} in together
+    assert ["media.counted", "note", "media.counted"] == kinds
+
+
+async def test_a_call_whose_entries_cannot_be_written_costs_the_others_no_counters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is stored together is all refused together: then each call stores its own."""
+    async with serving(BUILTIN["echo"](), tmp_path) as served:
+        one, two = [await _idle_call(served) for _ in range(2)]
+        append = served.runner.log.append
+        refused: list[int] = []
+
+        async def picky(*entries: Entry) -> bool:
+            if any(entry.session == one and _is_counter(entry.what) for entry in entries):
+                refused.append(len(entries))
+                raise StoreError("this call cannot be written")
+            return await append(*entries)
+
+        monkeypatch.setattr(served.runner.log, "append", picky)
+        for session in (one, two):
+            served.runner.calls[session].note(MediaCounted(stream_id=COUNTED, frames_in=1))
+        await served.until(two, _is_counter)
+        monkeypatch.setattr(served.runner.log, "append", append)
+        first = await served.until(one, _is_counter)
+        second = await served.timeline(two)
+
+    assert refused
+    assert [1, 1] == [sum(_is_counter(entry.what) for entry in entries) for entries in (first, second)]
 
 
 async def test_a_call_from_before_a_restart_is_picked_up_from_its_timeline(tmp_path: Path) -> None:

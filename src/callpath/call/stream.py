@@ -17,7 +17,7 @@ import msgspec
 from callpath.audio.codec import ByteOrder, Decoder, open_decoder, open_encoder
 from callpath.audio.framer import Framer
 from callpath.audio.jitter import Gap, JitterBuffer, Payload
-from callpath.audio.pcm import PCM16_BYTES, Pcm, as_pcm
+from callpath.audio.pcm import PCM16_BYTES, Pcm
 from callpath.audio.resample import Resampler
 from callpath.call.echo import EchoCheck
 from callpath.call.playout import Cleared, Playout
@@ -351,7 +351,7 @@ class MediaStream:
         symptoms = self._watch.look(
             now_ms,
             frames_in=self._counts.frames_in,
-            pcm=as_pcm(self._last_audio) if isinstance(self._last_audio, bytes) else self._last_audio,
+            audio=self._last_audio,
             sent_sound=self.playout.sounded if self.playout.frames_sent else None,
             frames_sent=self.playout.frames_sent,
             frames_outbound_track=self._counts.frames_outbound_track,

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from callpath.audio.g711 import G711Decoder
+from callpath.audio.g711 import G711Decoder, peak
 from callpath.audio.jitter import FRAME_MS
 from callpath.audio.l16 import ByteOrder, detect_byte_order
 from callpath.audio.level import Guess, guess_encoding
-from callpath.audio.pcm import Pcm
+from callpath.audio.pcm import Pcm, as_pcm
 from callpath.call.echo import Echo
 from callpath.timeline import LAG_MS_MAX
 
@@ -149,7 +149,7 @@ class Watch:
         now_ms: float,
         *,
         frames_in: int,
-        pcm: Pcm | None = None,
+        audio: bytes | Pcm = b"",
         sent_sound: bool | None = None,
         frames_sent: int = 0,
         frames_outbound_track: int = 0,
@@ -158,14 +158,14 @@ class Watch:
         may_analyse: bool = True,
     ) -> list[Symptom]:
         """What is new. Call it about once a second, with the number of frames that came so far, the caller's last one
-        (`pcm`, decoded), and whether anything but digital silence has been sent (None: nothing at all was).
+        (`audio`, PCM16), and whether anything but digital silence has been sent (None: nothing at all was).
 
         `may_analyse` False puts off an analysis that takes milliseconds, where `wants_analysis`.
         """
         frames, self._frames_in = frames_in - self._frames_in, frames_in
         found = self._content(may_analyse)
         found += self._silence(frames, sent_sound, frames_sent)
-        found += self._clipping(pcm)
+        found += self._clipping(audio)
         found += self._arrival(now_ms, frames)
         if frames_outbound_track:
             found += self._tell("SYM009", frames=frames_outbound_track)
@@ -248,11 +248,12 @@ class Watch:
             found += self._tell("SYM006", seconds=self._silent_out)
         return found
 
-    def _clipping(self, pcm: Pcm | None) -> list[Symptom]:
-        if pcm is None or pcm.size == 0 or "SYM008" in self._told:
+    def _clipping(self, audio: bytes | Pcm) -> list[Symptom]:
+        if not len(audio) or "SYM008" in self._told:
             return []
         share = 0.0
-        if pcm.max() >= CLIPPED_LEVEL or pcm.min() <= -CLIPPED_LEVEL:
+        if peak(audio) >= CLIPPED_LEVEL:
+            pcm = as_pcm(audio) if isinstance(audio, bytes) else audio
             share = float(np.mean(np.abs(pcm.astype(np.int32)) >= CLIPPED_LEVEL))
         self._clipped = [*self._clipped[-9:], share >= CLIPPED_SHARE]
         if sum(self._clipped) < CLIPPED_LOOKS:

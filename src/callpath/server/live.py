@@ -399,12 +399,14 @@ class LiveCall:
         self._runner.metrics.count(what)
         if isinstance(what, RecordingSaved) and self._runner.uploads is not None:
             self._runner.uploads.announce(what.path)
+        if isinstance(what, MediaCounted):
+            self._runner.store_soon(self)
+            return  # in the log it would be every other line
         if isinstance(what, NOT_READ_BACK):
             self._wake.set()  # to be stored
         else:
             self.wake()
-        if not isinstance(what, MediaCounted):  # in the log it would be every other line
-            log_entry(entry)
+        log_entry(entry)
 
     async def _store_pending(self) -> None:
         """Store what waits, in order. What cannot be stored now goes on waiting, and the call goes on without it."""
@@ -423,6 +425,21 @@ class LiveCall:
                     logger.error("Entry not stored", event_name="entry.not_stored", error=str(error), **self._ids())
                     return
                 del self._pending[: len(waiting)]
+
+    async def lend_pending(self) -> list[Entry] | None:
+        """What waits to be stored, for somebody who stores it together with others'. `take_back` has to follow, and until
+        then nothing else of this call is stored. None: it is being stored already."""
+        if self._storing.locked():
+            return None
+        await self._storing.acquire()
+        return self._pending.copy()
+
+    def take_back(self, stored: int) -> None:
+        """So many of them are on disk; if it is none, this call tries by itself."""
+        del self._pending[:stored]
+        self._storing.release()
+        if self._pending:
+            self._wake.set()
 
     def _ids(self) -> dict[str, str]:
         return {"call_session_id": self.session.session}

@@ -42,9 +42,11 @@ class Pacer:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._times: dict[Sleeper, float] = {}
+        self._tick_of: dict[Sleeper, int] = {}
+        self._due: dict[int, dict[Sleeper, None]] = {}
+        """The same by ticks, so that a tick costs nothing to those who sleep on."""
         self._turns = itertools.count()
-        self._until_ms = math.inf
+        self._next_tick = math.inf
         self._sooner = asyncio.Event()
         self._lags: list[tuple[float, float]] = [(0.0, 0.0), (0.0, 0.0)]
         """The longest lag of this second and of the one before, each with when it began."""
@@ -57,17 +59,31 @@ class Pacer:
 
     def wake_at(self, sleeper: Sleeper, at_ms: float) -> None:
         """Wake `sleeper` at the first tick from `at_ms` on. Replaces what it asked for before."""
-        self._times[sleeper] = at_ms
-        if at_ms < self._until_ms:
+        tick = math.ceil(at_ms / TICK_MS)
+        if self._tick_of.get(sleeper) == tick:
+            return
+        self.forget(sleeper)
+        self._tick_of[sleeper] = tick
+        self._due.setdefault(tick, {})[sleeper] = None
+        if tick < self._next_tick:
             self._sooner.set()
 
     def forget(self, sleeper: Sleeper) -> None:
         """`sleeper` is gone."""
-        self._times.pop(sleeper, None)
+        tick = self._tick_of.pop(sleeper, None)
+        if tick is not None:
+            due = self._due[tick]
+            del due[sleeper]
+            if not due:
+                del self._due[tick]
 
     def lag_ms_lately(self, now_ms: float) -> float:
         """The longest time by which a wake-up was late in the last second or two: something held the event loop up."""
-        return max((lag_ms for began_ms, lag_ms in self._lags if now_ms - began_ms < 2 * LAG_WINDOW_MS), default=0.0)
+        longest_ms = 0.0
+        for began_ms, lag_ms in self._lags:
+            if lag_ms > longest_ms and now_ms - began_ms < 2 * LAG_WINDOW_MS:
+                longest_ms = lag_ms
+        return longest_ms
 
     def take_lag_ms(self, now_ms: float) -> float:
         """The same for the first who asks after a lag that is worth an entry, then 0 for a while."""
@@ -94,16 +110,21 @@ class Pacer:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            first_ms = min(self._times.values(), default=math.inf)
-            self._until_ms = math.inf if first_ms == math.inf else math.ceil(first_ms / TICK_MS) * TICK_MS
-            await self._clock.wait(self._sooner, None if self._until_ms == math.inf else self._until_ms)
+            self._next_tick = min(self._due, default=math.inf)
+            until_ms = self._next_tick * TICK_MS
+            await self._clock.wait(self._sooner, None if until_ms == math.inf else until_ms)
             now_ms = self._clock.now_ms()
-            self._note_lag(now_ms, now_ms - self._until_ms)
-            for sleeper in [sleeper for sleeper, at_ms in self._times.items() if at_ms <= now_ms]:
-                if self._times.pop(sleeper, None) is None:
-                    continue  # one before it made it go
-                try:
-                    sleeper.wake(now_ms)
-                except Exception as error:
-                    # A fault in one call must not silence all others.
-                    logger.exception("A stream failed", event_name="stream.failed", error=str(error))
+            self._note_lag(now_ms, now_ms - until_ms)
+            for tick in sorted(tick for tick in self._due if tick * TICK_MS <= now_ms):
+                for sleeper in list(self._due.get(tick, ())):
+                    if self._tick_of.get(sleeper) == tick:  # else one before it made it go, or sleep on
+                        self.forget(sleeper)
+                        self._wake(sleeper, now_ms)
+
+    @staticmethod
+    def _wake(sleeper: Sleeper, now_ms: float) -> None:
+        try:
+            sleeper.wake(now_ms)
+        except Exception as error:
+            # A fault in one call must not silence all others.
+            logger.exception("A stream failed", event_name="stream.failed", error=str(error))

@@ -153,6 +153,7 @@ class CallRunner:
         gauge("callpath_loop_lag_seconds", "The longest lag of the event loop within the last two seconds", self._lag_s)
         gauge("callpath_probes_running", "Stream URLs that the doctor is trying", lambda: len(self.probing))
         gauge("callpath_draining", "1 while the server lets calls finish", lambda: self.draining)
+        self._to_store: list[LiveCall] = []
         self.gathering: Gathering
         self._tasks: asyncio.TaskGroup | None = None
         self._work: set[asyncio.Task[None]] = set()
@@ -389,6 +390,31 @@ class CallRunner:
             gone = error.status == 404 and error.code is not None  # a proxy's 404 has no code of Telnyx's
             return CallChecked(alive=False if gone else None, detail=error.detail or "")
         return CallChecked(alive=status.is_alive)
+
+    # --- the timelines of many ----------------------------------------------------------------------------------------
+
+    def store_soon(self, call: LiveCall) -> None:
+        """Store what waits of `call`, together with that of others who ask in this turn of the loop. Counters come for many
+        at once, and to wake the actor of each would cost more than to store them."""
+        if self._tasks is None:
+            call.wake()  # we are stopping, and so does it
+            return
+        if not self._to_store:
+            self._tasks.create_task(_guarded(self._store_together(), "store counters"), name="store counters")
+        self._to_store.append(call)
+
+    async def _store_together(self) -> None:
+        calls, self._to_store = self._to_store, []
+        lent = [(call, waiting) for call in calls if (waiting := await call.lend_pending()) is not None]
+        stored = False
+        try:
+            await self.log.append(*(entry for _, waiting in lent for entry in waiting))
+            stored = True
+        except StoreError:
+            pass  # each call tries by itself, and says so
+        finally:
+            for call, waiting in lent:
+                call.take_back(len(waiting) if stored else 0)
 
     # --- calls -------------------------------------------------------------------------------------------------------
 
