@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from callpath.clock import ManualClock
-from callpath.server.pacer import LAG_TOLD_EVERY_MS, Pacer
+from callpath.server.pacer import AT_A_STRETCH_MS_MAX, LAG_TOLD_EVERY_MS, Pacer
 
 
 class Sleeper:
@@ -91,6 +91,39 @@ async def test_one_that_is_woken_may_send_another_away() -> None:
         running.cancel()
 
     assert (first.woken, other.woken) == ([20], [])
+
+
+async def test_frames_have_a_turn_between_many_that_are_woken_at_once() -> None:
+    """When a thousand calls begin together, no frame may wait for the first looks of all of them."""
+    clock = ManualClock()
+    pacer = Pacer(clock)
+    happened: list[str] = []
+    told_to_go = Sleeper()
+
+    class TakesLong(Sleeper):
+        def wake(self, now_ms: float) -> None:
+            super().wake(now_ms)
+            happened.append("look")
+            clock._now_ms += AT_A_STRETCH_MS_MAX * 0.6
+            if len(happened) == 1:
+                asyncio.get_running_loop().call_soon(frame_comes)
+
+    def frame_comes() -> None:
+        happened.append("frame")
+        pacer.forget(told_to_go)
+
+    looks = [TakesLong() for _ in range(5)]
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(pacer.run())
+        for sleeper in (looks[0], looks[1], told_to_go, *looks[2:]):
+            pacer.wake_at(sleeper, 20)
+        await clock.advance(20)
+        await clock.advance(0)
+        running.cancel()
+
+    assert happened == ["look", "look", "frame", "look", "look", "look"]
+    assert told_to_go.woken == []
+    assert [len(look.woken) for look in looks] == [1] * 5
 
 
 async def test_a_fault_in_one_stream_does_not_silence_the_others() -> None:

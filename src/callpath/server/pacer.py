@@ -19,6 +19,10 @@ from callpath.timeline import LAG_MS_MAX
 TICK_MS = 10.0
 """Wake-ups fall on multiples of this: half a frame, so that a frame is never more than half of one late."""
 
+AT_A_STRETCH_MS_MAX = 2.0
+"""Then the loop has a turn before the others are woken: when a thousand calls begin at once their first looks take longer
+than a tick, and frames would wait for all of them together."""
+
 LAG_WINDOW_MS = 1_000.0
 LAG_TOLD_EVERY_MS = 30_000.0
 """One lag holds up every call of the process. Each call's counts have it; an entry of its own it has in one of them, since
@@ -115,11 +119,19 @@ class Pacer:
             await self._clock.wait(self._sooner, None if until_ms == math.inf else until_ms)
             now_ms = self._clock.now_ms()
             self._note_lag(now_ms, now_ms - until_ms)
+            held_since_ms = now_ms
             for tick in sorted(tick for tick in self._due if tick * TICK_MS <= now_ms):
                 for sleeper in list(self._due.get(tick, ())):
-                    if self._tick_of.get(sleeper) == tick:  # else one before it made it go, or sleep on
-                        self.forget(sleeper)
-                        self._wake(sleeper, now_ms)
+                    if self._tick_of.get(sleeper) != tick:
+                        continue  # one before it made it go, or sleep on
+                    if now_ms - held_since_ms > AT_A_STRETCH_MS_MAX:
+                        await self._clock.sleep_ms(0)
+                        held_since_ms = now_ms = self._clock.now_ms()
+                        if self._tick_of.get(sleeper) != tick:
+                            continue
+                    self.forget(sleeper)
+                    self._wake(sleeper, now_ms)
+                    now_ms = self._clock.now_ms()
 
     @staticmethod
     def _wake(sleeper: Sleeper, now_ms: float) -> None:
