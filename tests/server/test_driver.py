@@ -9,8 +9,8 @@ from typing import Any
 from callpath.call.session import CallSession
 from callpath.call.stream import MediaStream
 from callpath.clock import ManualClock
-from callpath.server.gathering import Gathering
-from callpath.server.media import LOOK_EVERY_MS, StreamDriver
+from callpath.server.gathering import AT_ONCE_MAX, Gathering
+from callpath.server.media import COUNTED_EVERY_MS, LOOK_EVERY_MS, StreamDriver
 from callpath.server.pacer import Pacer
 from callpath.timeline import FirstInbound, FirstOutbound, MediaCounted, MediaSymptom, StreamStopped, What
 from callpath.wire.ids import SessionId
@@ -87,6 +87,33 @@ async def test_first_frames_of_many_calls_are_noted_a_little_later_with_their_ow
     assert [(FirstInbound, began_unix_ms), (FirstOutbound, began_unix_ms)] == [
         (type(what), at) for what, at in live.noted if isinstance(what, FirstInbound | FirstOutbound)
     ]
+
+
+async def test_those_of_too_many_wait_for_their_first_count() -> None:
+    """A thousand calls that begin together would spend a fifth of the core on these entries while all of them talk."""
+    clock = ManualClock()
+    gathering, pacer = Gathering(clock), Pacer(clock)
+    gathering.busy = True
+    calls = [driven(clock, gathering, pacer) for _ in range(AT_ONCE_MAX + 2)]
+    for driver, *_ in calls:
+        driver.receive_text(encode_message(Media(payload=bytes(160), chunk=1)).encode())
+    await clock.advance(2 * LOOK_EVERY_MS)
+    gathering.frame_came()
+    await clock.advance(1)  # what is done at once is counted anew
+    gathering.busy = True
+    by_looks = [entries_after_waking(*call, clock) for call in calls]
+    await clock.advance(2 * COUNTED_EVERY_MS)
+    in_the_end = [entries_after_waking(*call, clock) for call in calls]
+
+    assert [[FirstInbound]] * AT_ONCE_MAX + [[]] * 2 == by_looks
+    assert [[FirstInbound, MediaCounted]] * (AT_ONCE_MAX + 2) == in_the_end
+
+
+def entries_after_waking(
+    driver: StreamDriver, _stream: MediaStream, live: Live, _peer: Peer, clock: ManualClock
+) -> list[type[What]]:
+    driver.wake(clock.now_ms())
+    return [type(what) for what, _ in live.noted if isinstance(what, FirstInbound | MediaCounted)]
 
 
 async def test_they_stand_before_the_end_of_a_call_that_ends_sooner() -> None:

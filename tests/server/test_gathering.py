@@ -66,3 +66,13 @@ async def test_things_that_can_wait_are_done_at_once_by_a_few_only() -> None:
     await turns(clock, gathering, 10)
 
     assert (at_once.count(True), later, gathering.has_time()) == (AT_ONCE_MAX, True, False)
+
+
+async def test_what_has_waited_is_done_among_many_frames_by_a_few_only() -> None:
+    """It would else wait for a quiet moment that never comes; and be all that is done when a thousand have waited."""
+    clock = RestingClock()
+    gathering = Gathering(clock)
+    await turns(clock, gathering, 10)
+    done = [gathering.has_time(waited=True) for _ in range(2 * AT_ONCE_MAX)]
+
+    assert (gathering.busy, done.count(True), done[-1]) == (True, AT_ONCE_MAX, False)

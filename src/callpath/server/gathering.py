@@ -52,10 +52,11 @@ class Gathering:
             self._turn_ends = True
             self._loop.call_soon(self._end_turn)
 
-    def has_time(self) -> bool:
-        """Whether what could wait a second, and takes as long as ten frames, may be done at once. Asking counts."""
+    def has_time(self, *, waited: bool = False) -> bool:
+        """Whether what could wait, and takes as long as ten frames, may be done at once. Asking counts. What has `waited`
+        may be done among many frames, too."""
         self._at_once += 1
-        return not self.busy and self._at_once <= AT_ONCE_MAX
+        return (waited or not self.busy) and self._at_once <= AT_ONCE_MAX
 
     def _end_turn(self) -> None:
         self._turn_ends = False

@@ -399,14 +399,14 @@ class LiveCall:
         self._runner.metrics.count(what)
         if isinstance(what, RecordingSaved) and self._runner.uploads is not None:
             self._runner.uploads.announce(what.path)
-        if isinstance(what, MediaCounted):
+        if isinstance(what, WITNESSED):
             self._runner.store_soon(self)
-            return  # in the log it would be every other line
-        if isinstance(what, NOT_READ_BACK):
+        elif isinstance(what, NOT_READ_BACK):
             self._wake.set()  # to be stored
         else:
             self.wake()
-        log_entry(entry)
+        if not isinstance(what, MediaCounted):  # in the log it would be every other line
+            log_entry(entry)
 
     async def _store_pending(self) -> None:
         """Store what waits, in order. What cannot be stored now goes on waiting, and the call goes on without it."""

@@ -302,7 +302,8 @@ class StreamDriver:
 
     def _look(self, now_ms: float) -> None:
         self._socket.look(now_ms)
-        self._note_firsts()
+        if self._firsts and self._gathering.has_time(waited=True):
+            self._note_firsts()
         call = self._call.call
         self._lag_ms = max(self._lag_ms, self._pacer.lag_ms_lately(now_ms))
         for event in self._stream.look(
@@ -350,7 +351,6 @@ class StreamDriver:
                 call.note(MediaSymptom(code=code, slug=slug, meaning=SYMPTOMS[code][1], evidence=evidence))
             case StreamClosed(by_stop_frame=by_stop_frame):
                 self._close_at_ms = now_ms + CLOSE_AFTER_STOP_MS
-                self._note_firsts()
                 self._count(now_ms)
                 opened = self._stream.start
                 call.note(
@@ -367,8 +367,9 @@ class StreamDriver:
             self._hear = call.audio.put if call.raw else call.hear_bytes
 
     def _note_first(self, what: What) -> None:
-        """While many frames come, the first ones of a call need not stop them all for a log line and a commit: when
-        hundreds of calls begin at once, that alone was a quarter of a second."""
+        """While many frames come, the first ones of a call need not stop them all for a log line and a commit. They wait
+        for a look, of which a few may note them, or for the first count: when hundreds of calls begin at once, that alone
+        was a quarter of a second."""
         if self._gathering.has_time():
             self._call.note(what)
         else:
@@ -394,6 +395,7 @@ class StreamDriver:
         counts, playout = self._stream.counts, self._stream.playout
         call = self._call.call
         self._call.note(
+        self._note_firsts()
             MediaCounted(
                 stream_id=self._stream.start.stream_id,
                 frames_in=counts.frames_in,
