@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import json
 import struct
 from functools import partial
@@ -16,14 +17,16 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from callpath.audio.tone import dominant_frequency_hz, find_delay_ms, tone
 from callpath.call.session import Stage, fold
-from callpath.call.stream import DtmfPressed
+from callpath.call.stream import DtmfPressed, MediaStream
 from callpath.clock import SystemClock
 from callpath.config import Settings, read_settings
 from callpath.errors import ConfigError
 from callpath.server.app import create_asgi
 from callpath.server.builtin import BUILTIN
 from callpath.server.handler import App, Call
-from callpath.server.socket import MediaSockets
+from callpath.server.live import LiveCall
+from callpath.server.media import StreamDriver
+from callpath.server.socket import FrameSocket, MediaSockets
 from callpath.simulator.options import CarrierOptions
 from callpath.timeline import (
     CommandAnswered,
@@ -572,6 +575,35 @@ def test_a_codec_that_cannot_be_made_is_refused_at_start(tmp_path: Path) -> None
         create_asgi(BUILTIN["echo"](), settings)
     with pytest.raises(ConfigError, match="CALLPATH_PLAY_CODEC"):
         read_settings({"CALLPATH_PLAY_CODEC": "AMR-WB"})
+
+
+async def test_a_call_that_is_over_leaves_nothing_to_the_garbage_collector(tmp_path: Path) -> None:
+    """A full collection holds all other calls up, and what holds itself in a circle stays in memory until there is one."""
+    async with serving(BUILTIN["echo"](), tmp_path) as served:
+        await _one_call(served)  # what the first one loads stays
+        gc.collect()
+        gc.disable()
+        try:
+            await _one_call(served)
+            left = [type(item).__name__ for item in gc.get_objects() if type(item) in OF_ONE_CALL]
+        finally:
+            gc.enable()
+
+    assert [] == left
+
+
+OF_ONE_CALL = (Call, FrameSocket, LiveCall, MediaStream, StreamDriver)
+
+
+async def _one_call(served: Served) -> None:
+    """Until the server has forgotten it."""
+    caller = await served.telnyx.call(say=tone(700, duration_ms=200))
+    await caller.heard_for(100)
+    await caller.hangup()
+    await caller.ended()
+    async with asyncio.timeout(WAIT_S_MAX):
+        while served.runner.calls:
+            await asyncio.sleep(0.01)
 
 
 # --- many calls ------------------------------------------------------------------------------------------------------

@@ -175,6 +175,8 @@ class Call(Open):
         self._clock = clock
         self._stream: MediaStream | None = None
         self._outlet: Outlet = _NOWHERE
+        self._let_out: Callable[[bytes], None] = _NOWHERE.play
+        """How the outlet takes audio, or payloads on a raw call."""
         self._raw = raw
         self._room: asyncio.Event | None = None
         """Set when there is room for more. Made anew for each who waits: it takes more memory than all the rest here."""
@@ -338,6 +340,7 @@ class Call(Open):
         """Carry on over `stream`: the first one, or a new one after the socket was lost. `outlet` sends what it holds."""
         self._stream = stream
         self._outlet = outlet
+        self._let_out = outlet.play_payload if self._raw else outlet.play
         if self._recording is not None:
             self._recording.attach(stream)
         self._make_room()
@@ -350,6 +353,7 @@ class Call(Open):
         """The socket is gone; it may come back."""
         self._stream = None
         self._outlet = _NOWHERE
+        self._let_out = _NOWHERE.play
 
     def receive(self, event: AudioReceived | PayloadReceived | DtmfPressed | MarkHandedBack) -> None:
         """Hand one event of the stream to the handler."""
@@ -444,7 +448,7 @@ class Call(Open):
         if stream is None or stream.playout.queued_ms > PLAY_QUEUED_MS_MAX:
             return False
         if self._raw:
-            self._outlet.play_payload(audio)
+            self._let_out(audio)
             return True
         if 500 * len(audio) > PLAY_PIECE_MS * rate_hz:
             return False
@@ -453,7 +457,7 @@ class Call(Open):
             self._to_stream = _resampler(rate_hz, stream.play_rate_hz)
         if self._to_stream is not None:
             audio = self._to_stream.push(as_pcm(audio)).tobytes()
-        self._outlet.play(audio)
+        self._let_out(audio)
         return True
 
     async def _wait_for_room(self) -> None:

@@ -165,9 +165,11 @@ class StreamDriver:
         self._call = call
         self._stream = stream
         self._clock = clock
+        self._now_ms = clock.now_ms
         self._pacer = pacer
         self._gathering = gathering
         self._socket: Socket
+        self._send: Callable[[bytes], None]
         self._hear: Callable[[Any], None] | None = None
         """Where audio goes the quick way, once some was heard."""
         self._look_at_ms = 0.0
@@ -186,8 +188,8 @@ class StreamDriver:
 
     def begin(self, socket: Socket) -> None:
         """The socket is open."""
-        self._socket = socket
-        now_ms = self._clock.now_ms()
+        self._socket, self._send = socket, socket.send
+        now_ms = self._now_ms()
         turn = self._pacer.next_turn()
         self._look_at_ms = _turn_at(now_ms, LOOK_EVERY_MS, turn % LOOK_TURNS / LOOK_TURNS)
         self._count_at_ms = _turn_at(now_ms, COUNTED_EVERY_MS, turn % COUNT_TURNS / COUNT_TURNS)
@@ -196,7 +198,7 @@ class StreamDriver:
     # --- from the socket ---------------------------------------------------------------------------------------------
 
     def receive_text(self, text: bytes) -> None:
-        now_ms = self._clock.now_ms()
+        now_ms = self._now_ms()
         stream = self._stream
         stream.last_frame_ms = now_ms
         if self._hear is not None and self._call.stream is stream:
@@ -212,41 +214,42 @@ class StreamDriver:
             self._socket.close(1008, f"{BAD_FRAMES_MAX} frames in a row that mean nothing")
 
     def receive_binary(self) -> None:
-        now_ms = self._clock.now_ms()
+        now_ms = self._now_ms()
         self._stream.last_frame_ms = now_ms
         self._take(self._stream.skip("binary", "a binary message came; Telnyx sends only text"), now_ms)
 
     def room(self) -> None:
-        self._flush(self._clock.now_ms())
+        self._flush(self._now_ms())
 
     def lost(self, how: SocketClosed) -> None:
-        now_ms = self._clock.now_ms()
+        now_ms = self._now_ms()
         self._pacer.forget(self)
         for event in self._stream.receive_eof():
             self._take(event, now_ms)
         self._call.note(how)
         self._call.socket_closed(self._stream)
+        self._socket, self._send = _LOST, _LOST.send  # they hold each other, for the garbage collector to find
 
     # --- to the socket -----------------------------------------------------------------------------------------------
 
     def flush(self) -> None:
         """There may be something to send: the handler marked or cleared."""
-        self._flush(self._clock.now_ms())
+        self._flush(self._now_ms())
 
     def play(self, audio: bytes) -> None:
-        now_ms = self._clock.now_ms()
+        now_ms = self._now_ms()
         text = self._stream.play_at_once(audio, now_ms) if self._spoke and self._socket.writable else None
         if text is not None:
-            self._socket.send(text)
+            self._send(text)
         else:
             self._stream.play(as_pcm(audio))
             self._flush(now_ms)
 
     def play_payload(self, payload: bytes) -> None:
-        now_ms = self._clock.now_ms()
+        now_ms = self._now_ms()
         text = self._stream.play_payload_at_once(payload, now_ms) if self._spoke and self._socket.writable else None
         if text is not None:
-            self._socket.send(text)
+            self._send(text)
         else:
             self._stream.play_payload(payload)
             self._flush(now_ms)
@@ -257,7 +260,7 @@ class StreamDriver:
             self._stalled = False
             texts = stream.texts_to_send(now_ms)
             for text in texts:
-                self._socket.send(text)
+                self._send(text)
             if texts:
                 self._sent()
             due_ms = stream.next_send_at_ms()
@@ -392,10 +395,10 @@ class StreamDriver:
     def _count(self, now_ms: float) -> None:
         if self._stream.start is None:
             return
+        self._note_firsts()
         counts, playout = self._stream.counts, self._stream.playout
         call = self._call.call
         self._call.note(
-        self._note_firsts()
             MediaCounted(
                 stream_id=self._stream.start.stream_id,
                 frames_in=counts.frames_in,
@@ -415,6 +418,24 @@ class StreamDriver:
             )
         )
         self._lag_ms = 0.0
+
+
+class _LostSocket:
+    """The socket of a stream that is over."""
+
+    writable = False
+
+    def send(self, text: bytes) -> None:
+        """Nobody is there."""
+
+    def close(self, code: int, reason: str) -> None:
+        """It is closed."""
+
+    def look(self, now_ms: float) -> None:
+        """There is nothing to see."""
+
+
+_LOST = _LostSocket()
 
 
 def _turn_at(now_ms: float, every_ms: float, share: float) -> float:

@@ -394,8 +394,8 @@ class CallRunner:
     # --- the timelines of many ----------------------------------------------------------------------------------------
 
     def store_soon(self, call: LiveCall) -> None:
-        """Store what waits of `call`, together with that of others who ask in this turn of the loop. Counters come for many
-        at once, and to wake the actor of each would cost more than to store them."""
+        """Store what waits of `call`, together with that of others who ask in this turn of the loop. Counters and first
+        frames come for many at once, and to wake the actor of each would cost more than to store them."""
         if self._tasks is None:
             call.wake()  # we are stopping, and so does it
             return

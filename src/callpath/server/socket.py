@@ -97,6 +97,7 @@ class FrameSocket:
         self._gathering = gathering
         self._transport = transport
         self._receiver = receiver
+        self._receive_text = receiver.receive_text
         self._connections = connections
         self._reader = FrameReader(FRAME_BYTES_MAX)
         self._closed: SocketClosed | None = None
@@ -161,13 +162,13 @@ class FrameSocket:
         self._gathering.frame_came()
         text = self._reader.whole_text(data)
         if text is not None and self._closed is None:
-            self._receiver.receive_text(text)
+            self._receive_text(text)
             return
         for item in self._reader.feed(data):
             if not isinstance(item, bytes):
                 self._take(item)
             elif self._closed is None:
-                self._receiver.receive_text(item)
+                self._receive_text(item)
 
     def pause_writing(self) -> None:
         self.writable = False
