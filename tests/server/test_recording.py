@@ -9,8 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from callpath.audio.tone import dominant_frequency_hz
-from callpath.audio.wav import read_wav_sides
+from callpath.audio.codec import open_encoder
+from callpath.audio.tone import dominant_frequency_hz, tone
+from callpath.audio.wav import read_wav, read_wav_sides
+from callpath.call.stream import MediaStream
+from callpath.server.recording import Recording
+from callpath.wire.ids import StreamId
+from callpath.wire.media import Media, encode_message
+from tests.telnyx import sample_text
 
 CHILD = """
 import asyncio, sys
@@ -63,3 +69,28 @@ def test_kill_9_loses_at_most_a_second(tmp_path: Path) -> None:
     assert abs(dominant_frequency_hz(left[8000:16000], rate_hz) - 700) < 3
     assert abs(dominant_frequency_hz(right[8000:16000], rate_hz) - 450) < 3
     assert np.abs(right[-800:]).max() > 1000  # to the very end
+
+
+def test_our_side_is_recorded_in_the_byte_order_that_the_stream_went_over_to(tmp_path: Path) -> None:
+    """With `detect` a stream begins little-endian and follows the sound; its recording stayed behind, and was noise."""
+    stream = MediaStream(play_encoding="L16", byte_order="detect")
+    stream.receive_text(sample_text("ws/t-start-l16-8k.json"), 0)
+    recording = Recording(tmp_path / "call.wav", 8000, 0)
+    recording.attach(stream)
+    encoder = open_encoder("L16", 8000, byte_order="big")
+    speech = np.tile(read_wav(Path(__file__).parents[1] / "audio" / "golden" / "speech-8k.wav")[0], 2)
+    for number in range(100):
+        now_ms = 20.0 * number
+        payload = encoder.encode(speech[160 * number : 160 * number + 160])
+        media = Media(payload=payload, chunk=number + 1, stream_id=StreamId("s"))
+        stream.receive_text(encode_message(media), now_ms)
+        if number == 49:
+            stream.look(now_ms, waiting_ms=0, lag_ms=0, may_analyse=True)
+        stream.play(tone(450, duration_ms=20))
+        stream.texts_to_send(now_ms)
+    recording.close(2000)
+    (_, right), _ = read_wav_sides(tmp_path / "call.wav")
+
+    assert "big" == stream.byte_order
+    assert abs(dominant_frequency_hz(right[8800:], 8000) - 450) < 10
+    assert np.abs(right[8800:]).max() < 12_000

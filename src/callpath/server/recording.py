@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from callpath.audio.codec import Decoder, open_decoder
+from callpath.audio.codec import ByteOrder, Decoder, open_decoder
 from callpath.audio.pcm import Pcm
 from callpath.audio.wav import WavWriter
 from callpath.call.recorder import Recorder
@@ -26,13 +26,21 @@ class Recording:
         self.path = path
         self._recorder = Recorder(sample_rate_hz, now_ms)
         self._writer = WavWriter(path, sample_rate_hz, channels=2)
-        self._playing: Decoder | None = None
+        self._stream: MediaStream
+        self._playing: Decoder
+        self._byte_order: ByteOrder
         self._written_ms = now_ms
 
     def attach(self, stream: MediaStream) -> None:
         """Take down what `stream` sends, decoded again: what the caller hears and not what the handler meant."""
-        self._playing = open_decoder(stream.play_encoding, stream.play_wire_rate_hz, byte_order=stream.byte_order)
+        self._stream = stream
+        self._open_decoder()
         stream.playout.on_sent = self._sent
+
+    def _open_decoder(self) -> None:
+        stream = self._stream
+        self._byte_order = stream.byte_order
+        self._playing = open_decoder(stream.play_encoding, stream.play_wire_rate_hz, byte_order=stream.byte_order)
 
     def hear(self, pcm: Pcm, rate_hz: int, now_ms: float) -> None:
         """What the caller said."""
@@ -57,5 +65,6 @@ class Recording:
         return 1000.0 * self._recorder.written / self._recorder.sample_rate_hz
 
     def _sent(self, payload: bytes, at_ms: float) -> None:
-        assert self._playing is not None
+        if self._byte_order != self._stream.byte_order:
+            self._open_decoder()  # the stream found that it was the other one
         self._recorder.say(self._playing.decode(payload), self._playing.sample_rate_hz, at_ms)
