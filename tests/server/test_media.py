@@ -7,6 +7,7 @@ import base64
 import gc
 import json
 import struct
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -575,6 +576,23 @@ def test_a_codec_that_cannot_be_made_is_refused_at_start(tmp_path: Path) -> None
         create_asgi(BUILTIN["echo"](), settings)
     with pytest.raises(ConfigError, match="CALLPATH_PLAY_CODEC"):
         read_settings({"CALLPATH_PLAY_CODEC": "AMR-WB"})
+
+
+def test_a_codec_that_cannot_be_heard_is_refused_at_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without its extra every call would be answered, stay silent, and be hung up after two tries."""
+    monkeypatch.setitem(sys.modules, "av", None)
+    settings = Settings(
+        telnyx_api_key="KEY",
+        telnyx_public_key="e7BjKz0s8kBzbbSmGhbCg8bSGPOYQ9y0sQH5mSO1Hk0=",
+        public_url="https://calls.example.com",
+        data_dir=tmp_path,
+        stream_codec="G722",
+    )
+    raw = App()
+    raw.call(raw=True)(BUILTIN["echo"]().handler)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"CALLPATH_STREAM_CODEC.*callpath\[codecs\]"):
+        create_asgi(BUILTIN["echo"](), settings)
+    create_asgi(raw, settings)  # it decodes nothing
 
 
 async def test_a_call_that_is_over_leaves_nothing_to_the_garbage_collector(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from callpath import __version__
-from callpath.audio.codec import open_encoder
+from callpath.audio.codec import CODECS, open_decoder, open_encoder
 from callpath.call.address import ANSWERED_BY_HEADER, AUDIO_PATH, AUDIO_PATH_WITH_TOKEN, WEBHOOK_PATH
 from callpath.call.plan import StreamPlan
 from callpath.call.watchdog import Patience, parse_refusal, parse_steps
@@ -97,7 +97,7 @@ def create_asgi(
         raise ConfigError("TELNYX_PUBLIC_KEY", "is missing: webhooks could not be told from forged ones", hint)
     public_key = load_public_key(settings.telnyx_public_key)
     _check_secrets(settings)
-    _check_play_codec(settings)
+    _check_codecs(app, settings)
     clock = clock or SystemClock()
     patience = stream_patience(settings)
     client_header = parse_client_address("CALLPATH_CLIENT_ADDRESS", settings.client_address)
@@ -222,12 +222,18 @@ def _check_secrets(settings: Settings) -> None:
             )
 
 
-def _check_play_codec(settings: Settings) -> None:
+def _check_codecs(app: App, settings: Settings) -> None:
     """At start, not in the first call: a rate the codec does not have, AMR-WB, or a missing extra."""
     try:
         open_encoder(settings.play_codec, settings.play_rate_hz)
     except AudioError as error:
         raise ConfigError("CALLPATH_PLAY_CODEC", f"cannot be used: {error}", "PCMU at 8000 Hz always works") from None
+    if settings.stream_codec == "default" or app.raw:
+        return
+    try:
+        open_decoder(settings.stream_codec, CODECS[settings.stream_codec].rates_hz[0])
+    except AudioError as error:
+        raise ConfigError("CALLPATH_STREAM_CODEC", f"cannot be used: {error}", "PCMU always works") from None
 
 
 def stream_plan(settings: Settings) -> StreamPlan:
