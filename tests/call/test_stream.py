@@ -276,6 +276,16 @@ def test_a_start_with_an_encoding_that_we_cannot_read() -> None:
     assert "G729" in event.detail
 
 
+def test_audio_after_such_a_start_is_not_said_to_come_before_it() -> None:
+    """Who reads the timeline would look for a start frame that is not missing."""
+    stream = MediaStream()
+    document = sample("ws/t-start-pcmu.json")
+    document["start"]["media_format"]["encoding"] = "G729"
+    refused = stream.receive_text(json.dumps(document), 0)
+
+    assert refused == stream.receive_text(media(1), 20)
+
+
 def test_the_end_comes_once() -> None:
     """Stop frame and closed socket are one end, not two."""
     stream = opened()
