@@ -24,7 +24,7 @@ from typing import Protocol, overload
 import numpy as np
 
 from callpath.audio.pcm import Pcm, as_pcm
-from callpath.audio.resample import Resampler
+from callpath.audio.resample import RATE_HZ_MAX, RATE_HZ_MIN, Resampler
 from callpath.audio.wav import read_wav
 from callpath.call.leg import Leg
 from callpath.call.stream import AudioReceived, DtmfPressed, MarkHandedBack, MediaStream, PayloadReceived
@@ -430,6 +430,8 @@ class Call(Open):
     async def _play_pcm(self, pcm: Pcm, rate_hz: int, cuts: int) -> bool:
         if self._raw:
             raise AudioError("a raw call plays payloads, not PCM: give bytes in the encoding of the stream")
+        if not RATE_HZ_MIN <= rate_hz <= RATE_HZ_MAX:
+            raise AudioError(f"audio cannot be at {rate_hz} Hz; rates go from {RATE_HZ_MIN} to {RATE_HZ_MAX} Hz")
         piece_samples = rate_hz * PLAY_PIECE_MS // 1000
         for start in range(0, len(pcm), piece_samples):
             piece = pcm[start : start + piece_samples]
@@ -453,8 +455,8 @@ class Call(Open):
         if 500 * len(audio) > PLAY_PIECE_MS * rate_hz:
             return False
         if rate_hz != self._play_rate_hz:
-            self._play_rate_hz = rate_hz
             self._to_stream = _resampler(rate_hz, stream.play_rate_hz)
+            self._play_rate_hz = rate_hz
         if self._to_stream is not None:
             audio = self._to_stream.push(as_pcm(audio)).tobytes()
         self._let_out(audio)
