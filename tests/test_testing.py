@@ -9,15 +9,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from callpath.audio.codec import CODECS
 from callpath.audio.g711 import G711Encoder
+from callpath.audio.level import level_dbfs
+from callpath.audio.pcm import as_pcm
 from callpath.audio.tone import dominant_frequency_hz, find_delay_ms, tone
-from callpath.call.stream import DtmfPressed, MarkHandedBack
+from callpath.call.stream import AudioReceived, DtmfPressed, MarkHandedBack, MediaStream
+from callpath.clock import ManualClock
 from callpath.errors import AudioError, LocalProtocolError
 from callpath.server.builtin import BUILTIN
-from callpath.server.handler import App, Call
-from callpath.testing import place_call
-from callpath.timeline import Noted, PlayoutCleared, RecordingSaved
-from callpath.wire.command import Hangup, Speak, Transfer
+from callpath.server.handler import App, Call, CallFacts
+from callpath.testing import Pair, place_call
+from callpath.timeline import Noted, PlayoutCleared, RecordingSaved, What
+from callpath.wire.command import Command, Encoding, Hangup, Speak, Transfer
+from callpath.wire.ids import SessionId
+
+WIRES = [
+    (encoding, rate_hz)
+    for encoding, codec in CODECS.items()
+    if codec.open_encoder is not None
+    for rate_hz in codec.rates_hz
+]
 
 
 async def test_echo_by_sound() -> None:
@@ -72,6 +84,67 @@ async def test_audio_comes_and_goes_at_the_rate_asked_for(sample_rate_hz: int) -
         assert {len(chunk) for chunk in heard} == {sample_rate_hz // 50 * 2}
         assert caller.heard_hz() == pytest.approx(700, abs=3)
         assert find_delay_ms(speech, caller.heard, 8000).correlation > 0.98
+
+
+@pytest.mark.parametrize(("encoding", "rate_hz"), WIRES)
+@pytest.mark.parametrize("sample_rate_hz", [8000, 16000, 24000, 48000])
+async def test_a_tone_is_found_again_from_every_wire_to_every_handler_and_back(
+    encoding: Encoding, rate_hz: int, sample_rate_hz: int
+) -> None:
+    """A rate that is wrong at one of these seams is half speed or double speed, for those who have just this pair."""
+    if encoding in ("G722", "OPUS"):
+        pytest.importorskip("av")
+    pair = Pair(encoding=encoding, rate_hz=rate_hz, play_encoding=encoding, play_rate_hz=rate_hz)
+    ear_hz = pair.server.play_rate_hz  # of this codec's PCM, both ways
+    spoken = tone(700, duration_ms=400, sample_rate_hz=ear_hz)
+    pair.say(spoken)
+    pair.run(ms=0)
+    start = pair.server.start
+    assert start is not None
+    call = Call(
+        CallFacts.of(SessionId("s"), None, start, Path()),
+        sample_rate_hz=sample_rate_hz,
+        line=Quiet(),
+        clock=ManualClock(),
+    )
+    call.attach(pair.server, Queueing(pair.server))
+    heard: list[bytes] = []
+    for _ in range(20):
+        for event in pair.run(ms=20):
+            assert isinstance(event, AudioReceived)
+            call.receive(event)
+            heard.append(await anext(call.audio))
+            await call.play(heard[-1])
+    pair.run(ms=100)
+    came = np.frombuffer(b"".join(heard), np.int16)
+
+    assert {sample_rate_hz // 50 * 2} == {len(chunk) for chunk in heard}
+    assert dominant_frequency_hz(came, sample_rate_hz) == pytest.approx(700, abs=3)
+    assert dominant_frequency_hz(pair.heard(), ear_hz) == pytest.approx(700, abs=3)
+    assert level_dbfs(came[came.size // 2 :]) == pytest.approx(level_dbfs(spoken), abs=0.5)
+
+
+class Quiet:
+    """A line on which nothing is asked for."""
+
+    async def send(self, command: Command) -> None:
+        raise AssertionError(command)
+
+    def note(self, what: What) -> None:
+        raise AssertionError(what)
+
+
+class Queueing:
+    """An outlet whose stream is carried by its `Pair`."""
+
+    def __init__(self, stream: MediaStream) -> None:
+        self.play_payload = stream.play_payload
+        self._stream = stream
+
+    def play(self, audio: bytes) -> None:
+        self._stream.play(as_pcm(audio))
+
+    def flush(self) -> None: ...
 
 
 async def test_play_waits_for_room() -> None:

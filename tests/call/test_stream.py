@@ -478,6 +478,26 @@ def test_a_tone_is_found_again_through_every_codec_both_ways(encoding: str, rate
     assert abs(dominant_frequency_hz(heard, pair.server.play_rate_hz) - 1500) < 5
 
 
+@pytest.mark.parametrize("rate_hz", [8000, 16000])
+def test_amr_wb_is_heard_whatever_rate_its_start_frame_says(rate_hz: int) -> None:
+    """Nobody here can make it, so no tone of ours goes this way: another sender's speech does, at 16 kHz always."""
+    pytest.importorskip("av")
+    stream = MediaStream()
+    document = sample("ws/t-start-pcmu.json")
+    document["start"]["media_format"] = {"encoding": "AMR-WB", "sample_rate": rate_hz, "channels": 1}
+    stream.receive_text(json.dumps(document), 0)
+    events: list[object] = []
+    for number, line in enumerate((VOICE.parent / "amr-wb-octet-aligned.hex").read_text().split()):
+        payload = base64.b64encode(bytes.fromhex(line)).decode()
+        events += stream.receive_text(media(number + 1, payload), 20.0 * number)
+    heard = np.concatenate([event.pcm for event in events if isinstance(event, AudioReceived)])
+    match = find_delay_ms(read_wav(VOICE.parent / "speech-16k.wav")[0], heard, 16000)
+
+    assert 16000 == stream.received_rate_hz
+    assert 59 * 320 == heard.size
+    assert match.correlation > 0.9
+
+
 def test_the_byte_order_follows_the_sound() -> None:
     """Two deployments heard L16 little-endian, others swap it: with `detect` neither hears noise for long."""
     stream = MediaStream(play_encoding="L16", play_rate_hz=8000, byte_order="detect")

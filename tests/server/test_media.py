@@ -540,11 +540,19 @@ async def test_a_ping_is_answered_and_long_messages_are_put_together(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("leg_codec", "play_codec", "rate_hz"), [("PCMA", "PCMU", 8000), ("PCMU", "L16", 16000), ("PCMU", "G722", 8000)]
+    ("leg_codec", "play_codec", "rate_hz"),
+    [
+        ("PCMA", "PCMU", 8000),
+        ("PCMU", "PCMA", 8000),
+        ("PCMU", "L16", 16000),
+        ("PCMU", "L16", 48000),
+        ("PCMU", "G722", 8000),
+        ("PCMU", "OPUS", 16000),
+    ],
 )
 async def test_directions_are_independent(tmp_path: Path, leg_codec: str, play_codec: str, rate_hz: int) -> None:
     """What comes is what the start frame says, what goes is what we asked for; by sound, over real sockets."""
-    if play_codec == "G722":
+    if play_codec in ("G722", "OPUS"):
         pytest.importorskip("av")
     speech = tone(700, duration_ms=600)
     options = CarrierOptions(leg_codec=leg_codec)  # type: ignore[arg-type]
@@ -561,7 +569,7 @@ async def test_directions_are_independent(tmp_path: Path, leg_codec: str, play_c
         await caller.heard_for(1000)
         heard = caller.heard
 
-    assert abs(dominant_frequency_hz(heard, 8000) - 700) < 5 or abs(dominant_frequency_hz(heard, 16000) - 700) < 5
+    assert abs(dominant_frequency_hz(heard, 8000) - 700) < 5
 
 
 def test_a_codec_that_cannot_be_made_is_refused_at_start(tmp_path: Path) -> None:
