@@ -80,6 +80,27 @@ def test_there_and_back_again_is_late_by_5_ms() -> None:
     assert level_dbfs(np.round(error).astype(np.int16)) < -12 - 70
 
 
+@pytest.mark.parametrize("rate_hz", RATES_HZ[1:])
+def test_quality_is_what_the_docs_state(rate_hz: int) -> None:
+    """docs/explanation/performance.md has these figures; who chooses a handler's rate goes by them."""
+
+    def back(pcm: Pcm) -> Pcm:
+        return stream(Resampler(rate_hz, 8000), stream(Resampler(8000, rate_hz), pcm, 160), rate_hz // 50)
+
+    sent = sweep(300, 3400, duration_ms=1000)
+    error = back(sent)[40:].astype(float) - sent[:-40]
+    sound_db = 10 * np.log10(np.mean(sent.astype(float) ** 2) / np.mean(error**2))
+    kept_db = {hz: level_dbfs(back(tone(hz, duration_ms=1000))[4000:]) + 12 for hz in (300, 3400, 3600)}
+    lines = spectrum(middle_second(stream(Resampler(8000, rate_hz), tone(3600, duration_ms=2000), 160), rate_hz))
+    folding = tone(4400, duration_ms=1000, sample_rate_hz=rate_hz)
+    folded = stream(Resampler(rate_hz, 8000), folding, rate_hz // 50)[4000:]
+
+    assert 77 == int(sound_db)
+    assert {300: 0.0, 3400: 0.0, 3600: -0.7} == {hz: round(db, 1) + 0.0 for hz, db in kept_db.items()}
+    assert 20 * np.log10(lines[4000:].max() / lines[3600]) < -75
+    assert level_dbfs(folded) + 12 < -75
+
+
 @pytest.mark.parametrize(("from_hz", "to_hz"), PAIRS)
 def test_stated_delay_is_the_real_one(from_hz: int, to_hz: int) -> None:
     """Who lines up two tracks subtracts `delay_ms`."""
