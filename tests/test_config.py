@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -13,8 +13,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
+from callpath.audio.codec import CODECS
 from callpath.config import Settings, checked_public_url, is_loopback, read_settings, require_public_url
 from callpath.errors import ConfigError
+from callpath.wire.command import SamplingRate
 
 FIELDS = {field.name: field for field in fields(Settings)}
 PLATFORM = {
@@ -151,6 +153,14 @@ def test_exactly_what_is_secret_is_marked() -> None:
 def test_yes_and_no_in_each_spelling(text: str, value: bool) -> None:
     """Every host's form writes them another way."""
     assert read(CALLPATH_STREAM_WITH_ANSWER=text).stream_with_answer is value
+
+
+def test_every_rate_that_the_wire_takes_can_be_set() -> None:
+    """Telnyx takes 22,050 Hz too, which callpath could make and nobody could ask for."""
+    rates_hz = CODECS["L16"].rates_hz
+
+    assert rates_hz == tuple(read(CALLPATH_PLAY_RATE_HZ=str(rate)).play_rate_hz for rate in rates_hz)
+    assert rates_hz == get_args(SamplingRate)
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ class Settings:
         default="PCMU",
         does="encoding of the audio that we send; AMR-WB can be heard, but not made",
     )
-    play_rate_hz: Literal[8000, 16000, 24000, 48000] = _setting(
+    play_rate_hz: Literal[8000, 16000, 22050, 24000, 48000] = _setting(
         "CALLPATH_PLAY_RATE_HZ", default=8000, does="sampling rate of the audio that we send"
     )
     l16_byte_order: Literal["little", "big", "detect"] = _setting(
