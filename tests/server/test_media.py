@@ -603,6 +603,20 @@ def test_a_codec_that_cannot_be_heard_is_refused_at_start(tmp_path: Path, monkey
     create_asgi(raw, settings)  # it decodes nothing
 
 
+def test_a_rate_that_answer_cannot_ask_for_is_refused_at_start() -> None:
+    """It was passed over in silence; and where the stream was asked for again, with the rate, all was twice as high."""
+    settings = Settings(
+        telnyx_api_key="KEY",
+        telnyx_public_key="e7BjKz0s8kBzbbSmGhbCg8bSGPOYQ9y0sQH5mSO1Hk0=",
+        public_url="https://calls.example.com",
+        stream_with_answer=True,
+        play_codec="L16",
+        play_rate_hz=16000,
+    )
+    with pytest.raises(ConfigError, match=r"CALLPATH_PLAY_RATE_HZ is 16000.*CALLPATH_STREAM_WITH_ANSWER off"):
+        create_asgi(BUILTIN["echo"](), settings)
+
+
 async def test_a_call_that_is_over_leaves_nothing_to_the_garbage_collector(tmp_path: Path) -> None:
     """A full collection holds all other calls up, and what holds itself in a circle stays in memory until there is one."""
     async with serving(BUILTIN["echo"](), tmp_path) as served:

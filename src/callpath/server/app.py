@@ -57,6 +57,9 @@ if TYPE_CHECKING:
 
 SECRET_CHARS_MIN = 16
 
+ANSWER_RATE_HZ = 8000
+"""Of what we play on a stream that is asked for within `answer`: Telnyx's default."""
+
 _TOKEN_IN_PATH = re.compile("(/audio/)[^/]+")
 """Also where a proxy has put something before it or behind."""
 
@@ -223,11 +226,17 @@ def _check_secrets(settings: Settings) -> None:
 
 
 def _check_codecs(app: App, settings: Settings) -> None:
-    """At start, not in the first call: a rate the codec does not have, AMR-WB, or a missing extra."""
+    """At start, not in the first call: a rate the codec does not have or nobody could ask for, AMR-WB, a missing extra."""
     try:
         open_encoder(settings.play_codec, settings.play_rate_hz)
     except AudioError as error:
         raise ConfigError("CALLPATH_PLAY_CODEC", f"cannot be used: {error}", "PCMU at 8000 Hz always works") from None
+    if settings.stream_with_answer and settings.play_rate_hz != ANSWER_RATE_HZ:
+        raise ConfigError(
+            "CALLPATH_PLAY_RATE_HZ",
+            f"is {settings.play_rate_hz}, and `answer` has no parameter for it: such a stream is at {ANSWER_RATE_HZ} Hz",
+            f"Set it to {ANSWER_RATE_HZ}, or leave CALLPATH_STREAM_WITH_ANSWER off",
+        )
     if settings.stream_codec == "default" or app.raw:
         return
     try:
