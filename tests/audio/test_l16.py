@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -24,6 +26,18 @@ def test_bytes_on_the_wire() -> None:
 
     assert bytes.fromhex("0100 feff 3412") == L16Encoder(8000, "little").encode(pcm)
     assert bytes.fromhex("0001 fffe 1234") == L16Encoder(8000, "big").encode(pcm)
+
+
+def test_speech_as_another_sender_has_it(golden_payloads: Callable[[str], list[bytes]], speech_16k: Pcm) -> None:
+    """Sample for sample, both ways: what is big and what is little is not for us to say."""
+    payloads = golden_payloads("l16-big-endian.hex")
+    spoken = speech_16k[3200:6400]
+    decoder, encoder = L16Decoder(16000, "big"), L16Encoder(16000, "big")
+
+    assert {640} == {len(payload) for payload in payloads}
+    assert spoken.tolist() == np.concatenate([decoder.decode(payload) for payload in payloads]).tolist()
+    assert b"".join(payloads) == encoder.encode(spoken)
+    assert "big" == detect_byte_order(payloads)
 
 
 @given(samples=st.lists(st.integers(-32768, 32767)), order=st.sampled_from(["little", "big"]))
