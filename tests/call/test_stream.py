@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callpath.audio.codec import open_encoder
+from callpath.audio.codec import ByteOrder, open_encoder
 from callpath.audio.pcm import Pcm, as_pcm
 from callpath.audio.tone import dominant_frequency_hz, find_delay_ms, tone
 from callpath.audio.wav import read_wav
@@ -520,6 +520,31 @@ def test_the_byte_order_follows_the_sound() -> None:
     assert seen == ["wrong_byte_order"]
     assert heard[0].pcm.tolist() == speech[160 * number : 160 * number + 160].tolist()
     assert parse_message(text).payload[:2] == b"\x01\x02"  # type: ignore[union-attr]
+
+
+def test_the_byte_order_of_what_comes_does_not_disturb_another_codec() -> None:
+    """An encoder that begins anew in the middle of a sound is 70 ms of full-scale noise at the other end."""
+    pytest.importorskip("av")
+    speech = np.tile(read_wav(VOICE)[0], 2)
+
+    def said(order: ByteOrder) -> tuple[ByteOrder, list[bytes]]:
+        stream = MediaStream(play_encoding="G722", byte_order="detect")
+        stream.receive_text(sample_text("ws/t-start-l16-8k.json"), 0)
+        encoder = open_encoder("L16", 8000, byte_order=order)
+        texts: list[bytes] = []
+        for number in range(100):
+            payload = base64.b64encode(encoder.encode(speech[160 * number : 160 * number + 160])).decode()
+            stream.receive_text(media(number + 1, payload), 20.0 * number)
+            if number == 49:
+                stream.look(20.0 * number, waiting_ms=0, lag_ms=0, may_analyse=True)
+            stream.play(tone(440, duration_ms=20, sample_rate_hz=16000))
+            texts += stream.texts_to_send(20.0 * number)
+        return stream.byte_order, texts
+
+    (one, undisturbed), (other, texts) = said("little"), said("big")
+
+    assert ("little", "big") == (one, other)
+    assert undisturbed == texts
 
 
 def test_a_raw_stream_touches_nothing() -> None:

@@ -413,7 +413,8 @@ class MediaStream:
         self.byte_order = self._watch.byte_order = "big" if self.byte_order == "little" else "little"
         form = self.start.media_format
         self._decoder = open_decoder(form.encoding, form.sample_rate, byte_order=self.byte_order)
-        self._encoder = open_encoder(self.play_encoding, self.play_wire_rate_hz, byte_order=self.byte_order)
+        if self.play_encoding == "L16":  # any other would forget its state: a burst at the other end
+            self._encoder = open_encoder(self.play_encoding, self.play_wire_rate_hz, byte_order=self.byte_order)
 
     # --- what the party hears ----------------------------------------------------------------------------------------
 

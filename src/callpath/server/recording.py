@@ -65,6 +65,6 @@ class Recording:
         return 1000.0 * self._recorder.written / self._recorder.sample_rate_hz
 
     def _sent(self, payload: bytes, at_ms: float) -> None:
-        if self._byte_order != self._stream.byte_order:
+        if self._byte_order != self._stream.byte_order and self._stream.play_encoding == "L16":
             self._open_decoder()  # the stream found that it was the other one
         self._recorder.say(self._playing.decode(payload), self._playing.sample_rate_hz, at_ms)
