@@ -41,6 +41,21 @@ async def test_echo_by_sound() -> None:
         assert find_delay_ms(speech, caller.heard, 8000).correlation > 0.99
 
 
+@pytest.mark.parametrize("encoding", ["PCMU", "PCMA", "G722", "OPUS", "L16"])
+async def test_speech_is_the_same_on_a_leg_of_any_codec(encoding: Encoding) -> None:
+    """It is given at 8 kHz: on a wideband leg it was twice as high, and the pause after it empty chunks, or a howl."""
+    if encoding in ("G722", "OPUS"):
+        pytest.importorskip("av")
+    speech = tone(700, duration_ms=1000)
+    async with place_call(BUILTIN["echo"](), say=speech, encoding=encoding) as caller:
+        await caller.run(ms=2000)
+
+        assert dominant_frequency_hz(caller.heard[: 8 * 900], 8000) == pytest.approx(700, abs=3)
+        assert level_dbfs(caller.heard[8 * 1200 : 8 * 1900]) < -60
+        assert caller.call is not None
+        assert caller.call.played_ms == pytest.approx(2000, abs=60)
+
+
 async def test_tone_by_sound() -> None:
     """The built-in tone is 440 Hz."""
     async with place_call(BUILTIN["tone"]()) as caller:

@@ -22,6 +22,7 @@ import numpy as np
 from callpath.audio.codec import open_decoder, open_encoder
 from callpath.audio.framer import Framer
 from callpath.audio.pcm import Pcm, as_pcm
+from callpath.audio.resample import resample_file_audio
 from callpath.audio.tone import dominant_frequency_hz
 from callpath.call.stream import (
     AudioReceived,
@@ -68,16 +69,22 @@ class Pair:
             from_="+15555550123",
             to="+15555550199",
         )
-        self.carrier = CarrierStream(request)
+        self._speech_encoder = open_encoder(encoding, rate_hz)
+        self._speech_encoder.silence(20)  # G722's very first frame, repeated, would be an offset and no silence
+        self.carrier = CarrierStream(request, silence=self._speech_encoder.silence(20))
         self.server = MediaStream(play_encoding=play_encoding, play_rate_hz=play_rate_hz, raw=raw)
         self.now_ms = 0.0
         self.events: list[StreamEvent] = []
         """What our side made of the carrier's frames."""
-        self._speech_encoder = open_encoder(encoding, rate_hz)
+
+    @property
+    def speech_rate_hz(self) -> int:
+        """Sampling rate that `say` takes: the codec's."""
+        return self._speech_encoder.sample_rate_hz
 
     def say(self, pcm: Pcm) -> None:
         """Let the caller speak; `pcm` is at the rate of the codec (8000 for G.711)."""
-        framer = Framer(self._speech_encoder.sample_rate_hz // 50)
+        framer = Framer(self.speech_rate_hz // 50)
         frames = framer.push(pcm)
         tail = framer.flush()
         self.carrier.say(
@@ -181,7 +188,7 @@ class HandlerUnderTest:
 
     def say(self, pcm: Pcm) -> None:
         """Speak (PCM at 8 kHz)."""
-        self._pair.say(pcm)
+        self._pair.say(resample_file_audio(pcm, 8000, self._pair.speech_rate_hz))
 
     async def hang_up(self) -> None:
         """The caller hangs up: the handler is cancelled."""
@@ -259,9 +266,9 @@ async def place_call(
     if app.handler is None:
         raise LocalProtocolError("this App has no handler: decorate one with @app.call")
     pair = Pair(encoding=encoding, raw=app.raw)
-    if say is not None:
-        pair.say(say)
     caller = HandlerUnderTest(app, pair, ManualClock(), data_dir)
+    if say is not None:
+        caller.say(say)
     try:
         async with asyncio.TaskGroup() as tasks:
             caller._tasks = tasks  # noqa: SLF001 (made here)
