@@ -50,7 +50,7 @@ class Encoder(Protocol):
     sample_rate_hz: int
 
     def encode(self, pcm: Pcm) -> bytes:
-        """One frame as a payload. G.711, L16 and G722 take any length, Opus only 20 ms."""
+        """One frame as a payload. G.711 and L16 take any length, G722 whole frames of 20 ms, Opus one of them."""
         ...
 
     def encode_bytes(self, audio: bytes) -> bytes:
