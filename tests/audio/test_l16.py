@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from callpath.audio.g711 import G711Decoder, G711Encoder
 from callpath.audio.l16 import ByteOrder, L16Decoder, L16Encoder, detect_byte_order
 from callpath.audio.pcm import Pcm
 from callpath.audio.tone import tone
@@ -18,6 +19,11 @@ OTHER: dict[ByteOrder, ByteOrder] = {"little": "big", "big": "little"}
 def payloads(pcm: Pcm, order: ByteOrder) -> list[bytes]:
     encoder = L16Encoder(8000, order)
     return [encoder.encode(pcm[start : start + 160]) for start in range(0, pcm.size, 160)]
+
+
+def through_alaw(pcm: Pcm) -> Pcm:
+    """As a phone with PCMA gives it, where Telnyx makes L16 of it."""
+    return G711Decoder("PCMA").decode(G711Encoder("PCMA").encode(pcm))
 
 
 def test_bytes_on_the_wire() -> None:
@@ -79,6 +85,25 @@ def test_order_of_a_tone_and_of_noise_is_told(order: ByteOrder, level_dbfs: floa
 
     assert order == detect_byte_order(payloads(tone(440, duration_ms=1000, level_dbfs=level_dbfs), order))
     assert order == detect_byte_order(payloads(noise.clip(-32768, 32767).astype(np.int16), order))
+
+
+CLICKS = np.zeros(8000, np.int16)
+CLICKS[::800] = 32767
+
+
+@pytest.mark.parametrize("order", ["little", "big"])
+@pytest.mark.parametrize(
+    "pcm",
+    [
+        pytest.param(tone(3000, duration_ms=1000, level_dbfs=-6), id="loud and high"),
+        pytest.param(through_alaw(tone(1000, duration_ms=1000, level_dbfs=-6)), id="few values, the low byte 0"),
+        pytest.param(through_alaw(tone(3700, duration_ms=1000, level_dbfs=-6)), id="many values, the low byte 0"),
+        pytest.param(CLICKS, id="clicks"),
+    ],
+)
+def test_a_loud_tone_is_not_taken_for_swapped_bytes(pcm: Pcm, order: ByteOrder) -> None:
+    """A stream that was right would be swapped for the rest of the call, by a hold tone of the first second."""
+    assert detect_byte_order(payloads(pcm, order)) in (order, None)
 
 
 def test_what_cannot_be_told_is_not_guessed(speech_8k: Pcm) -> None:

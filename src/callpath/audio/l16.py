@@ -12,18 +12,24 @@ from typing import Literal
 import numpy as np
 
 from callpath.audio.conceal import Concealer
+from callpath.audio.level import prediction_gain_db
 from callpath.audio.pcm import FULL_SCALE, DecodesToArray, EncodesArray, Pcm, samples_in
 from callpath.errors import AudioError
 
 ByteOrder = Literal["little", "big"]
 
-_DTYPE = {"little": np.dtype("<i2"), "big": np.dtype(">i2")}
+_DTYPE: dict[ByteOrder, np.dtype[np.int16]] = {"little": np.dtype("<i2"), "big": np.dtype(">i2")}
 
 SAMPLES_MIN = 2000
 """A quarter of a second at 8 kHz. With less, one vowel or click would decide."""
 MARGIN_DB = 6.0
 """How much rougher the wrong order must be. Measured: speech up to -6 dBFS, tones up to -9 and white noise up to
 -12 are beyond it; a louder sound may give None, and random bytes always do."""
+VALUES_MIN = 32
+"""A tone, a buzzer or clicks may be made of so few values that the same few are as smooth with their bytes swapped."""
+GAIN_DB = 0.5
+"""By so much better predictable: noise is not at all, in either order, and its loudness alone tells."""
+BLOCK_SAMPLES = 256
 ROUGHNESS_MIN = 1e-5
 """Mean square of the sample steps below which there is nothing to judge, about -50 dBFS (of the rougher reading)."""
 
@@ -70,18 +76,26 @@ def detect_byte_order(payloads: Sequence[bytes]) -> ByteOrder | None:
     """Tell the byte order of L16 from about a second of it; None when the sound does not tell (silence, noise).
 
     In the wrong order the fast-changing low byte becomes the high one, so the audio turns into nearly full-scale noise:
-    the steps from sample to sample grow enormous. The order with the clearly smaller steps is the right one.
+    the steps from sample to sample grow enormous. The order with the clearly smaller steps is the right one, unless each
+    sample follows better from those before in the other: a loud high tone has larger steps than what it is swapped into,
+    and of loud samples that were A-law once the low byte is always 0.
     """
     audio = b"".join(payload for payload in payloads if len(payload) % 2 == 0)
     if len(audio) < 2 * SAMPLES_MIN:
         return None
-    little, big = (_roughness(np.frombuffer(audio, _DTYPE[order]).astype(np.int16)) for order in _DTYPE)
+    readings: dict[ByteOrder, Pcm] = {order: np.frombuffer(audio, _DTYPE[order]).astype(np.int16) for order in _DTYPE}
+    little, big = (_roughness(pcm) for pcm in readings.values())
     if max(little, big) < ROUGHNESS_MIN:
         return None
     margin_db = 10.0 * np.log10((big + 1e-12) / (little + 1e-12))
-    if abs(margin_db) < MARGIN_DB:
+    if abs(margin_db) < MARGIN_DB or np.unique(readings["little"][:SAMPLES_MIN]).size < VALUES_MIN:
         return None
-    return "little" if margin_db > 0 else "big"
+    smoother, rougher = sorted(readings, key=lambda order: (order == "little") != (margin_db > 0))
+    return None if _gain_db(readings[rougher]) > _gain_db(readings[smoother]) + GAIN_DB else smoother
+
+
+def _gain_db(pcm: Pcm) -> float:
+    return prediction_gain_db(pcm[: pcm.size // BLOCK_SAMPLES * BLOCK_SAMPLES].reshape(-1, BLOCK_SAMPLES).astype(float))
 
 
 def _roughness(pcm: Pcm) -> float:

@@ -187,7 +187,7 @@ def _most_predictable(octets: npt.NDArray[np.uint8], whole_samples: bool) -> Gue
     variety = np.array([np.count_nonzero(np.bincount(block, minlength=256)) for block in blocks])
     blocks = blocks[np.argsort(variety)[blocks.shape[0] // 2 :]]
 
-    gain_db = {name: _prediction_gain_db(samples) for name, samples in _readings(blocks).items()}
+    gain_db = {name: prediction_gain_db(samples) for name, samples in _readings(blocks).items()}
     best, second = sorted(gain_db, key=lambda name: gain_db[name], reverse=True)[:2]
     parity = _parity_bits(blocks)
     evidence = {f"{name} gain_db": round(gain, 1) for name, gain in gain_db.items()} | {"parity_bits": round(parity, 3)}
@@ -222,7 +222,7 @@ def _readings(blocks: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[np.float64
     }
 
 
-def _prediction_gain_db(samples: npt.NDArray[np.float64]) -> float:
+def prediction_gain_db(samples: npt.NDArray[np.float64]) -> float:
     """How much of the sound follows from the samples before: 0 for noise, about 3 to 10 for speech, over 20 for a tone.
 
     Linear prediction of each row by autocorrelation, averaged over rows and over orders 2 and 4: the higher order
