@@ -113,6 +113,19 @@ def test_noise_is_not_guessed(encoding: str) -> None:
         assert guess_encoding(payloads(octets)).content in (encoding, "unknown", "silence")
 
 
+@pytest.mark.parametrize("frequency_hz", [60, 100, 220, 615, 800])
+def test_a_buzzer_gets_no_wrong_name(frequency_hz: int) -> None:
+    """It repeats itself in every reading, and some are smoother than the right one: a hold tone would be a wrong law."""
+    at = np.arange(3200) / 8000
+    saw = 2 * (at * frequency_hz % 1) - 1
+    for level in (-3.0, -12.0, -15.0, -20.0, -25.0):
+        for encoding in ("PCMU", "PCMA"):
+            for wave in (np.sign(saw), saw, np.abs(saw) - 0.5):
+                guess = guess_encoding(payloads(ENCODINGS[encoding](at_level(wave, level))))
+
+                assert guess.content in (encoding, "unknown"), (level, guess)
+
+
 @pytest.mark.parametrize("encoding", NAMELESS)
 def test_what_has_no_name_gets_none(encoding: str, speech_8k: Pcm) -> None:
     """A wrong name sends somebody after the wrong fault."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from callpath.audio.codec import open_decoder, open_encoder
-from callpath.audio.pcm import FULL_SCALE, Pcm
+from callpath.audio.pcm import FULL_SCALE, Pcm, saturate
 from callpath.audio.tone import tone
 from callpath.audio.wav import read_wav
 from callpath.call.symptoms import SYMPTOMS, Watch
@@ -60,6 +60,14 @@ def test_clean_speech_is_clean(encoding: str, level: float) -> None:
     assert seen(payloads(voice, encoding), encoding) == []
 
 
+def buzzer(frequency_hz: float, level_db: float) -> Pcm:
+    """A square wave, as far as a telephone carries its harmonics."""
+    at = np.arange(32000) / 8000
+    harmonics = np.arange(1, 3800 // frequency_hz + 1, 2)[:, np.newaxis]
+    wave = np.sum(np.sin(2 * np.pi * harmonics * frequency_hz * at) / harmonics, axis=0)
+    return saturate(wave * FULL_SCALE * 10 ** (level_db / 20))
+
+
 def sounds() -> dict[str, Pcm]:
     noise = np.random.default_rng(1).normal(0, 0.1, 32000) * FULL_SCALE
     chord = sum(tone(hz, duration_ms=4000, level_dbfs=-20).astype(np.int32) for hz in (262, 330, 392, 523))
@@ -69,6 +77,8 @@ def sounds() -> dict[str, Pcm]:
         "high tone": tone(3000, duration_ms=4000),
         "noise": noise.astype(np.int16),
         "music": chord.astype(np.int16),
+        "an alarm": buzzer(440, -20),
+        "a synthesiser": buzzer(97, -20),
         "keys": np.concatenate([tone(697, duration_ms=100) // 2 + tone(1209, duration_ms=100) // 2] * 40),
         "silence, then speech": np.concatenate([np.zeros(8000 * 20, np.int16), speech()]),
     }

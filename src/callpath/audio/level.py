@@ -72,6 +72,9 @@ FLOOR = 1e-4
 
 TONE_GAIN_DB = 10.0
 """Above this it is a steady tone, whose period may favour even or odd bytes by chance."""
+REPEATS_MAX, REPEATS_CONFIDENCE_MIN = 0.9, 0.6
+"""What repeats itself so exactly (a buzzer, a synthesiser, a long vowel) does so in every reading, and a wrong one may be
+the smoother by chance: with a confidence of up to 0.47. Tones, DTMF and vowels in the right one have 0.7 and more."""
 PARITY_BITS = 0.055
 """Divergence of even from odd bytes that tells 16-bit samples from 8-bit ones. Measured on the same pieces, tones left
 out: 8-bit at most 0.01, floats at least 0.3, 16-bit at least 0.04 (what lies below stays unknown: faint tones in plain
@@ -187,7 +190,8 @@ def _most_predictable(octets: npt.NDArray[np.uint8], whole_samples: bool) -> Gue
     variety = np.array([np.count_nonzero(np.bincount(block, minlength=256)) for block in blocks])
     blocks = blocks[np.argsort(variety)[blocks.shape[0] // 2 :]]
 
-    gain_db = {name: prediction_gain_db(samples) for name, samples in _readings(blocks).items()}
+    readings = _readings(blocks)
+    gain_db = {name: prediction_gain_db(samples) for name, samples in readings.items()}
     best, second = sorted(gain_db, key=lambda name: gain_db[name], reverse=True)[:2]
     parity = _parity_bits(blocks)
     evidence = {f"{name} gain_db": round(gain, 1) for name, gain in gain_db.items()} | {"parity_bits": round(parity, 3)}
@@ -196,6 +200,8 @@ def _most_predictable(octets: npt.NDArray[np.uint8], whole_samples: bool) -> Gue
     if gain_db[best] < GAIN_DB_MIN or gain_db[best] - gain_db[second] < MARGIN_DB_MIN:
         return unknown
     confidence = round(1.0 - gain_db[second] / gain_db[best], 2)
+    if confidence < REPEATS_CONFIDENCE_MIN and _repeats(readings[best]) > REPEATS_MAX:
+        return unknown
     match best:
         case "PCMU" | "PCMA" if parity < PARITY_BITS or gain_db[best] > TONE_GAIN_DB:
             return Guess(best, confidence, evidence)
@@ -252,6 +258,19 @@ def prediction_gain_db(samples: npt.NDArray[np.float64]) -> float:
         if order in (1, 3):
             gains.append(float(np.mean(-10.0 * np.log10(np.maximum(left - FLOOR, FLOOR)))))
     return sum(gains) / len(gains)
+
+
+def _repeats(samples: npt.NDArray[np.float64]) -> float:
+    """How much of the sound is the same again one period later, in half of the rows or more: 1 for a buzzer."""
+    centred = samples - samples.mean(axis=1, keepdims=True)
+    width = centred.shape[1]
+    lags = np.arange(width * 5 // 8)
+    overlap = np.fft.irfft(np.abs(np.fft.rfft(centred, 2 * width)) ** 2)[:, lags]
+    energy = np.cumsum(np.pad(centred**2, ((0, 0), (1, 0))), axis=1)
+    likeness = overlap / np.sqrt(energy[:, width - lags] * (energy[:, -1:] - energy[:, lags]) + 1e-12)
+    # Every smooth sound resembles itself a moment later; only after it has changed does likeness mean a period.
+    changed = np.logical_or.accumulate(likeness < 0.5, axis=1)
+    return float(np.median(np.max(likeness * changed, axis=1)))
 
 
 def _parity_bits(blocks: npt.NDArray[np.uint8]) -> float:
