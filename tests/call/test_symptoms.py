@@ -11,7 +11,7 @@ from callpath.audio.codec import open_decoder, open_encoder
 from callpath.audio.pcm import FULL_SCALE, Pcm, saturate
 from callpath.audio.tone import tone
 from callpath.audio.wav import read_wav
-from callpath.call.symptoms import SYMPTOMS, Watch
+from callpath.call.symptoms import SYMPTOMS, Watch, is_digital_silence
 
 VOICE = Path(__file__).parents[1] / "audio" / "golden" / "speech-8k.wav"
 
@@ -124,6 +124,22 @@ def test_longer_packets_are_no_other_rate() -> None:
 def test_digital_silence_from_the_caller() -> None:
     """A leg whose audio never reaches Telnyx."""
     assert seen([b"\xff" * 160] * 50 * 31) == ["caller_silent"]
+
+
+@pytest.mark.parametrize("encoding", ["PCMU", "PCMA", "L16"])
+def test_a_loud_beep_is_no_silence(encoding: str) -> None:
+    """Made of two values only, as a square wave is; and one that never was anything else is."""
+    beep = np.where(np.arange(160) // 10 % 2, 0, 0x2000).astype(np.int16)
+    hum = np.where(np.arange(160) // 10 % 2, -1, 0).astype(np.int16)
+    encode = open_encoder(encoding, 8000).encode
+
+    assert [is_digital_silence(encode(pcm)) for pcm in (beep, 2 * beep - 0x2000, hum, hum * 0, hum * 0 + 9)] == [
+        False,
+        False,
+        True,
+        True,
+        True,
+    ]
 
 
 def test_silence_both_ways() -> None:

@@ -93,6 +93,9 @@ _BYTES_PER_S: dict[str, Callable[[int], int]] = {
 }
 
 
+_QUIET = ({0xFF, 0xFE, 0x7F, 0x7E}, {0xD5, 0xD4, 0x55, 0x54}, {0x00, 0xFF})
+"""The bytes of zero and of its neighbours: mu-law, A-law, L16."""
+
 _LAWS = {"PCMU": G711Decoder("PCMU"), "PCMA": G711Decoder("PCMA")}
 
 
@@ -280,8 +283,13 @@ class Watch:
 
 
 def is_digital_silence(payload: bytes) -> bool:
-    """One value over and over, give or take the smallest step, in any encoding with a fixed width."""
-    return not payload or len(set(payload[:64])) <= 2
+    """One value over and over, give or take the smallest step, in any encoding with a fixed width. (Two values further
+    apart are a square wave.)"""
+    head = payload[:64]
+    values = set(head)
+    if len(values) != 2:
+        return len(values) < 2
+    return max(values) - min(values) == 1 or head[2:] == head[:-2] or any(values <= quiet for quiet in _QUIET)
 
 
 def _resembles_itself(audio: bytes, law: str) -> bool:
