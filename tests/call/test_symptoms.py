@@ -142,6 +142,20 @@ def test_a_loud_beep_is_no_silence(encoding: str) -> None:
     ]
 
 
+def test_words_between_two_looks_are_heard() -> None:
+    """A phone that gates noise sends zeros between the words; "yes" now and then must not pass for a dead line."""
+    yes = payloads(speech(0.5), "PCMU")
+    frames = [b"\xff" * 160] * 50 * 35
+    frames[50 * 5 + 10 : 50 * 5 + 35] = yes[:25]
+
+    assert seen(frames) == []
+
+
+def test_a_click_is_no_word() -> None:
+    """As the line makes when it is connected."""
+    assert seen([b"\x01\x02\x03" * 53, *[b"\xff" * 160] * 50 * 31]) == ["caller_silent"]
+
+
 def test_silence_both_ways() -> None:
     """Nothing came, and nothing was said."""
     watch = Watch("PCMU", 8000, "little")

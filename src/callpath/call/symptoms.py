@@ -37,6 +37,9 @@ SILENT_AT_END_S = 3
 SILENT_S = 30
 """Digital silence from the beginning of the stream on; on a phone line even a listening caller is not that quiet."""
 
+HEARD_FRAMES = 5
+"""So much sound is a word. (A line may click once when it is connected.)"""
+
 STALL_MS = 2_000.0
 """Telnyx sends a frame every 20 ms, and also in silence."""
 
@@ -112,7 +115,6 @@ class Watch:
         self._told: tuple[str, ...] = ()
         self._bytes = self._gaps = 0
         self._frames_in = 0
-        self._last: bytes = b""
         self._last_ms = math.inf
         """When a frame last came; never yet."""
         self._longest_ms = 0.0
@@ -120,14 +122,14 @@ class Watch:
         self._notable_ms = 0.0
         """A longer time between two frames is worth a look: so one comparison serves gaps and jitter."""
         self._looked_ms: float | None = None
-        self._silent_in = self._silent_out = 0
+        self._silent_in = -1 if self._window is None else 0
+        self._silent_out = 0
         self._clipped: list[bool] = []
         self._rates_off: list[float] = []
 
     def frame(self, payload: bytes, now_ms: float) -> None:
         """A frame of the caller's came."""
         self._bytes += len(payload)
-        self._last = payload
         apart_ms = now_ms - self._last_ms
         if apart_ms > self._notable_ms:
             self._pause(apart_ms)
@@ -237,9 +239,11 @@ class Watch:
     # --- how it sounds -----------------------------------------------------------------------------------------------
 
     def _silence(self, frames: int, sent_sound: bool | None, frames_sent: int) -> list[Symptom]:
-        """Only from the beginning on: whoever was heard once may be silent as long as he likes."""
+        """Only from the beginning on: whoever was heard once may be silent as long as he likes. A phone that gates noise is
+        silent between the words, and a word may fall between two looks."""
         if frames and self._silent_in >= 0:
-            self._silent_in = self._silent_in + 1 if is_digital_silence(self._last) else -1
+            heard = self._window is None or len(self._window) >= HEARD_FRAMES or self._windows_left < WINDOWS_MAX
+            self._silent_in = -1 if heard else self._silent_in + 1
         if sent_sound is not None and self._silent_out >= 0:
             self._silent_out = -1 if sent_sound else self._silent_out + 1
         found: list[Symptom] = []
