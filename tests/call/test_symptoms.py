@@ -113,6 +113,23 @@ def test_half_the_bytes_are_another_rate() -> None:
     assert "wrong_rate" in seen(payloads(speech(8), "L16"), "L16", 16000)
 
 
+@pytest.mark.parametrize("quicker", [1.5, 2.0, 3.0])
+def test_what_a_stalled_network_delivers_late_is_no_other_rate(quicker: float) -> None:
+    """It comes at the speed of the way, for as many seconds as it takes: the rate that the stream says is right."""
+    watch = Watch("PCMU", 8000, "little")
+    found: list[str] = []
+    at_ms, look_ms = 0.0, 1000.0
+    for number, payload in enumerate(payloads(speech(20), "PCMU")):
+        held_until_ms = 9_000.0 if number >= 250 else 0.0
+        at_ms = max(20.0 * number, held_until_ms, at_ms + 20.0 / quicker)
+        while at_ms >= look_ms:
+            found += [symptom.slug for symptom in watch.look(look_ms, frames_in=number)]
+            look_ms += 1000.0
+        watch.frame(payload, at_ms)
+
+    assert found == ["sender_stalled"]
+
+
 def test_longer_packets_are_no_other_rate() -> None:
     """Some phones send 30 or 40 ms at a time."""
     frames = payloads(speech(8), "PCMU")

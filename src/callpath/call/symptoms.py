@@ -55,7 +55,8 @@ mu-law at 32,124."""
 
 RATE_OFF = 1.4
 RATE_LOOKS = 3
-"""For three seconds in a row bytes came at so many times the rate, or the other way round."""
+"""For three seconds in a row bytes came at so many times the rate, or the other way round; and more of them not only
+because a network that was held up delivers what it still had."""
 
 WAITING_MS_MAX = 1_000.0
 """So much of the caller's audio waits for the handler: its answers are late by that."""
@@ -126,6 +127,8 @@ class Watch:
         self._silent_out = 0
         self._clipped: list[bool] = []
         self._rates_off: list[float] = []
+        self._behind_ms = 0.0
+        """By so much less audio came than time went by, at the look before; held at 0 where more came."""
 
     def frame(self, payload: bytes, now_ms: float) -> None:
         """A frame of the caller's came."""
@@ -272,8 +275,11 @@ class Watch:
     def _arrival(self, now_ms: float, frames: int) -> list[Symptom]:
         found: list[Symptom] = []
         if self._looked_ms is not None and self._bytes_per_s and now_ms > self._looked_ms:
-            ratio = 1000.0 * self._bytes / (now_ms - self._looked_ms) / self._bytes_per_s
-            off = ratio >= RATE_OFF or (ratio <= 1 / RATE_OFF and frames * 1000.0 >= 40 * (now_ms - self._looked_ms))
+            elapsed_ms, audio_ms = now_ms - self._looked_ms, 1000.0 * self._bytes / self._bytes_per_s
+            ratio = audio_ms / elapsed_ms
+            fast = ratio >= RATE_OFF and self._behind_ms < FRAME_MS
+            off = fast or (ratio <= 1 / RATE_OFF and frames * FRAME_MS >= 0.8 * elapsed_ms)
+            self._behind_ms = max(0.0, self._behind_ms + elapsed_ms - audio_ms)
             self._rates_off = [*self._rates_off, ratio] if off else []
             if len(self._rates_off) >= RATE_LOOKS:
                 found += self._tell("SYM003", times=round(sum(self._rates_off) / len(self._rates_off), 2))
