@@ -243,6 +243,36 @@ def test_bursts() -> None:
     assert "bursts" in found
 
 
+def bursts(frames_lost: int, every_ms: float, pauses: int, pause_frames: int = 6) -> list[str]:
+    """What is told of pauses, each of which `frames_lost` frames of never come, and the others at once."""
+    watch = Watch("PCMU", 8000, "little")
+    found: list[str] = []
+    came = 0
+    for number in range(int(every_ms * pauses / 20)):
+        at_ms = 20.0 * number
+        place = number % int(every_ms / 20)
+        if place < frames_lost:
+            continue
+        if place < pause_frames:
+            at_ms += 20.0 * (pause_frames - place)
+        came += 1
+        watch.frame(b"\x01\x02\x03" * 53 + b"\x01", at_ms)
+        if number % 50 == 49:
+            found += [symptom.slug for symptom in watch.look(at_ms, frames_in=came)]
+    return found
+
+
+def test_frames_that_are_lost_are_no_bursts() -> None:
+    """The phone's own network lost them: whoever looks for a proxy that collects frames looks in the wrong place."""
+    assert bursts(0, 3000, 12) == ["bursts"]
+    assert bursts(6, 3000, 12) == []
+
+
+def test_a_hiccup_now_and_then_is_no_bursts() -> None:
+    """Five in an hour are on every line."""
+    assert bursts(0, 30_000, 12) == []
+
+
 def test_jitter_is_the_latest_frame_since_it_was_asked() -> None:
     """It is plotted over the time of a count: an old pause must not stand in all that follow, nor hide a burst."""
     watch = Watch("PCMU", 8000, "little")

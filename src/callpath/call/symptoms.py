@@ -45,7 +45,9 @@ STALL_MS = 2_000.0
 
 GAP_MS = 100.0
 GAPS_MAX = 5
-"""So many pauses of this length with everything coming at once after them."""
+GAPS_WITHIN_MS = 60_000.0
+"""Within a minute so many pauses of this length with everything coming at once after them: frames that never come are
+lost, which is counted elsewhere, and a hiccup now and then is nobody's fault."""
 
 CLIPPED_SHARE = 0.05
 CLIPPED_LOOKS = 5
@@ -114,7 +116,7 @@ class Watch:
         self._windows_left = WINDOWS_MAX
         self._screened = False
         self._told: tuple[str, ...] = ()
-        self._bytes = self._gaps = 0
+        self._bytes = 0
         self._frames_in = 0
         self._last_ms = math.inf
         """When a frame last came; never yet."""
@@ -122,6 +124,12 @@ class Watch:
         """Between two frames, since it was taken."""
         self._notable_ms = 0.0
         """A longer time between two frames is worth a look: so one comparison serves gaps and jitter."""
+        self._pauses = 0
+        self._paused_ms = 0.0
+        """Pauses since the last look, and their length together."""
+        self._gaps_ms: list[float] = []
+        """When one was followed by what it had held up."""
+        self._last_at_look_ms = math.inf
         self._looked_ms: float | None = None
         self._silent_in = -1 if self._window is None else 0
         self._silent_out = 0
@@ -142,7 +150,8 @@ class Watch:
 
     def _pause(self, apart_ms: float) -> None:
         if apart_ms > GAP_MS:
-            self._gaps += 1
+            self._pauses += 1
+            self._paused_ms += apart_ms
         self._longest_ms = max(self._longest_ms, apart_ms)
         self._notable_ms = min(GAP_MS, self._longest_ms)
 
@@ -274,6 +283,8 @@ class Watch:
 
     def _arrival(self, now_ms: float, frames: int) -> list[Symptom]:
         found: list[Symptom] = []
+        if self._pauses:
+            self._note_pauses(now_ms, frames)
         if self._looked_ms is not None and self._bytes_per_s and now_ms > self._looked_ms:
             elapsed_ms, audio_ms = now_ms - self._looked_ms, 1000.0 * self._bytes / self._bytes_per_s
             ratio = audio_ms / elapsed_ms
@@ -284,12 +295,21 @@ class Watch:
             if len(self._rates_off) >= RATE_LOOKS:
                 found += self._tell("SYM003", times=round(sum(self._rates_off) / len(self._rates_off), 2))
         self._looked_ms = now_ms
+        self._last_at_look_ms = self._last_ms
         self._bytes = 0
         if now_ms - self._last_ms >= STALL_MS:
             found += self._tell("SYM010", ms=round(now_ms - self._last_ms))
-        if self._gaps >= GAPS_MAX:
-            found += self._tell("SYM011", pauses=self._gaps)
+        if len(self._gaps_ms) >= GAPS_MAX:
+            found += self._tell("SYM011", pauses=len(self._gaps_ms))
         return found
+
+    def _note_pauses(self, now_ms: float, frames: int) -> None:
+        came_ms = 1000.0 * self._bytes / self._bytes_per_s if self._bytes_per_s else FRAME_MS * frames
+        if self._last_ms - self._last_at_look_ms - came_ms < self._paused_ms / 2:
+            self._gaps_ms = [at_ms for at_ms in self._gaps_ms if at_ms > now_ms - GAPS_WITHIN_MS]
+            self._gaps_ms = [*self._gaps_ms, *[now_ms] * self._pauses][-GAPS_MAX * 4 :]
+        self._pauses = 0
+        self._paused_ms = 0.0
 
 
 def is_digital_silence(payload: bytes) -> bool:
