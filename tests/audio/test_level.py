@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callpath.audio.g711 import G711Encoder
+from callpath.audio.g711 import G711Decoder, G711Encoder
 from callpath.audio.l16 import L16Encoder
 from callpath.audio.level import Guess, guess_encoding, is_silence, level_dbfs, peak_dbfs
 from callpath.audio.pcm import Pcm, saturate
@@ -124,6 +124,14 @@ def test_a_buzzer_gets_no_wrong_name(frequency_hz: int) -> None:
                 guess = guess_encoding(payloads(ENCODINGS[encoding](at_level(wave, level))))
 
                 assert guess.content in (encoding, "unknown"), (level, guess)
+
+
+def test_a_square_wave_that_was_alaw_gets_no_wrong_name() -> None:
+    """Its 16-bit samples are so few and round that mu-law is the smoother reading."""
+    alaw = ENCODINGS["PCMA"](saturate(np.sign(np.sin(np.arange(3200) * np.pi / 10 + 0.1)) * 10361))
+    octets = ENCODINGS["PCM16 little"](G711Decoder("PCMA").decode(alaw))
+
+    assert guess_encoding(payloads(octets, 320)).content in ("PCM16 little", "unknown")
 
 
 @pytest.mark.parametrize("encoding", NAMELESS)

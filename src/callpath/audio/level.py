@@ -72,9 +72,9 @@ FLOOR = 1e-4
 
 TONE_GAIN_DB = 10.0
 """Above this it is a steady tone, whose period may favour even or odd bytes by chance."""
-REPEATS_MAX, REPEATS_CONFIDENCE_MIN = 0.9, 0.6
+REPEATS_MAX, REPEATS_CONFIDENCE_MIN = 0.93, 0.66
 """What repeats itself so exactly (a buzzer, a synthesiser, a long vowel) does so in every reading, and a wrong one may be
-the smoother by chance: with a confidence of up to 0.47. Tones, DTMF and vowels in the right one have 0.7 and more."""
+the smoother by chance: with a confidence of up to 0.6. Tones, DTMF and vowels in the right one have 0.7 and more."""
 PARITY_BITS = 0.055
 """Divergence of even from odd bytes that tells 16-bit samples from 8-bit ones. Measured on the same pieces, tones left
 out: 8-bit at most 0.01, floats at least 0.3, 16-bit at least 0.04 (what lies below stays unknown: faint tones in plain
