@@ -221,6 +221,23 @@ def test_clipping() -> None:
     assert "clipping" in seen(payloads(loud, "PCMU"))
 
 
+@pytest.mark.parametrize("encoding", ["PCMU", "PCMA", "L16"])
+@pytest.mark.parametrize("frequency_hz", [97, 443, 1023, 2103])
+def test_a_tone_that_fills_the_scale_is_not_cut_off(frequency_hz: float, encoding: str) -> None:
+    """It turns round there: a loud hold tone is no fault of the caller's phone; cut off at half, it is."""
+    full = tone(frequency_hz, duration_ms=12_000, level_dbfs=-3.02)
+    cut = saturate(full.astype(np.float64) * 2)
+
+    assert seen(payloads(full, encoding), encoding) == []
+    assert "clipping" in seen(payloads(cut, encoding), encoding)
+
+
+@pytest.mark.parametrize("frequency_hz", [400, 800, 1000, 2000, 3000])
+def test_a_tone_of_few_values_is_not_cut_off(frequency_hz: float) -> None:
+    """Some of them the highest, and none near it."""
+    assert seen(payloads(tone(frequency_hz, duration_ms=12_000, level_dbfs=-3.02), "PCMU")) == []
+
+
 def test_a_sender_that_stalls() -> None:
     """The socket is open, and nothing comes; without this the handler waits for ever."""
     watch = Watch("PCMU", 8000, "little")

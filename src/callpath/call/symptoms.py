@@ -51,9 +51,14 @@ lost, which is counted elsewhere, and a hiccup now and then is nobody's fault.""
 
 CLIPPED_SHARE = 0.05
 CLIPPED_LOOKS = 5
-CLIPPED_LEVEL = 31_000
-"""Of the frames looked at (one a second), so many had so many samples at the end of the scale. A-law ends at 32,256,
-mu-law at 32,124."""
+CLIPPED_LEVEL = 31_600
+CLIPPED_STEP = 1_024
+CLIPPED_PILE = 4
+CLIPPED_VALUES_MIN = 16
+"""Of the frames looked at (one a second), so many had so many samples at the end of the scale, and so many times more
+than one step below it: what is cut off piles up there, while a full-scale tone only turns round (2.7 times at most).
+A-law ends at 32,256, mu-law at 32,124, and both have this step there. A tone of 400 or 1,000 Hz is made of so few
+values that none need lie between."""
 
 RATE_OFF = 1.4
 RATE_LOOKS = 3
@@ -273,7 +278,11 @@ class Watch:
         share = 0.0
         if peak(audio) >= CLIPPED_LEVEL:
             pcm = as_pcm(audio) if isinstance(audio, bytes) else audio
-            share = float(np.mean(np.abs(pcm.astype(np.int32)) >= CLIPPED_LEVEL))
+            loud = np.abs(pcm.astype(np.int32))
+            share = float(np.mean(loud >= CLIPPED_LEVEL))
+            below = float(np.mean(loud >= CLIPPED_LEVEL - CLIPPED_STEP)) - share
+            if share < CLIPPED_PILE * below or np.unique(pcm).size < CLIPPED_VALUES_MIN:
+                share = 0.0
         self._clipped = [*self._clipped[-9:], share >= CLIPPED_SHARE]
         if sum(self._clipped) < CLIPPED_LOOKS:
             return []
