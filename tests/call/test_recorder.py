@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from callpath.audio.pcm import Pcm
-from callpath.call.recorder import Recorder
+from callpath.call.recorder import DRIFT_MS_MAX, Recorder
 
 FRAME = 160
 
@@ -50,6 +51,37 @@ def test_frames_a_little_early_or_late_are_joined_without_a_seam() -> None:
     left, _ = recorder.finish(now_ms=100)
 
     assert left[:640].tolist() == [5] * 640
+
+
+@pytest.mark.parametrize("held_ms", [200, 400, 1000])
+def test_what_was_held_up_stands_where_it_was_said(held_ms: int) -> None:
+    """Something blocks the loop, and all its frames come at once: laid over each other, most of the words were lost."""
+    recorder = Recorder(8000, start_ms=0)
+    for number in range(100):
+        at_ms = 20 * (number + 1)
+        recorder.hear(frame(number + 1), 8000, now_ms=max(at_ms, 400 + held_ms) if at_ms > 400 else at_ms)
+    left, _ = recorder.finish(now_ms=2000)
+
+    heard = [int(value) for value in left[::FRAME]]
+    assert [value for value in heard if value] == list(range(1, 101))
+    assert max(abs(place + 1 - value) for place, value in enumerate(heard) if value) * 20 <= DRIFT_MS_MAX
+
+
+def test_what_comes_after_its_time_was_written_moves_nothing_else() -> None:
+    """The network held it up for a second, and that second is on disk: what does not fit is gone, and the rest in time."""
+    recorder = Recorder(8000, start_ms=0)
+    left: list[int] = []
+    for number in range(150):
+        at_ms = 20 * (number + 1)
+        if at_ms % 500 == 0:
+            left += recorder.take(at_ms)[0].tolist()
+        recorder.hear(frame(number + 1), 8000, now_ms=max(at_ms, 1400) if at_ms > 400 else at_ms)
+    left += recorder.finish(now_ms=3000)[0].tolist()
+
+    heard = left[::FRAME]
+    assert heard[:20] == list(range(1, 21))
+    assert [value for value in heard[70:] if value] == list(range(heard[70], 151))
+    assert abs(heard[70] - 71) * 20 <= DRIFT_MS_MAX
 
 
 def test_a_pause_is_kept() -> None:

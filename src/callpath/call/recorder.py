@@ -79,12 +79,32 @@ class Recorder:
                 side.resampler = Resampler(rate_hz, self.sample_rate_hz)
             pcm = side.resampler.push(pcm)
         start = self._sample_at(at_ms)
-        if side.end and abs(start - side.end) <= samples_in(side.drift_ms_max, self.sample_rate_hz):
+        drift = samples_in(side.drift_ms_max, self.sample_rate_hz)
+        if side.end and start < side.end - drift:
+            self._move_back(side, side.end - start)
+        if side.end and abs(start - side.end) <= drift:
             start = side.end
         late = max(0, self.written - start)  # what is written cannot be changed
         if late < pcm.size:
             side.pieces.append((start + late, pcm[late:]))
         side.end = max(side.end, start + pcm.size)
+
+    def _move_back(self, side: _Side, samples: int) -> None:
+        """More came than time went by: all of it was held up, and belongs into the pause before, as far as that is still
+        open. What came first and does not fit is lost, since its time is written."""
+        first = len(side.pieces)
+        start = side.end
+        while first and side.pieces[first - 1][0] + side.pieces[first - 1][1].size == start:
+            first -= 1
+            start = side.pieces[first][0]
+        open_from = max(self.written, *(at + piece.size for at, piece in side.pieces[:first][-1:]), 0)
+        moved: list[tuple[int, Pcm]] = []
+        for at, piece in side.pieces[first:]:
+            late = max(0, open_from - (at - samples))
+            if late < piece.size:
+                moved.append((at - samples + late, piece[late:]))
+        side.pieces[first:] = moved
+        side.end -= samples
 
     def _take_until(self, until: int) -> tuple[Pcm, Pcm]:
         taken = (self._cut_out(self._left, until), self._cut_out(self._right, until))
