@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from callpath.audio.codec import open_encoder
 from callpath.audio.tone import dominant_frequency_hz, tone
-from callpath.audio.wav import read_wav, read_wav_sides
+from callpath.audio.wav import read_wav, read_wav_sides, wav_duration_ms
 from callpath.call.stream import MediaStream
 from callpath.server.recording import Recording
 from callpath.wire.ids import StreamId
@@ -43,6 +44,27 @@ async def main() -> None:
 asyncio.run(main())
 """
 """A call that is recorded, a tenth of a second for each line on standard input."""
+
+
+@pytest.mark.parametrize("lead_ms", [0.0, 100.0, 200.0])
+def test_what_we_say_to_a_caller_who_is_not_heard_is_written_in_time(tmp_path: Path, lead_ms: float) -> None:
+    """His frames do not come, and only ours would tell what happened: with a look a second 1.3 s were lost."""
+    path = tmp_path / "call.wav"
+    recording = Recording(path, 8000, 0.0)
+    stream = MediaStream()
+    recording.attach(stream)
+    assert stream.playout.on_sent is not None
+    lost_ms = []
+    for number in range(500):
+        now_ms = 20.0 * number
+        if now_ms % 1000 == 980:
+            recording.write(now_ms)
+        if now_ms >= 1000:
+            lost_ms.append(now_ms - wav_duration_ms(path))
+        stream.playout.on_sent(b"\x10" * 160, now_ms + lead_ms)
+    recording.close(10_000.0)
+
+    assert max(lost_ms) <= 1000
 
 
 def test_kill_9_loses_at_most_a_second(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from callpath.audio.codec import ByteOrder, Decoder, open_decoder
 from callpath.audio.pcm import Pcm
 from callpath.audio.wav import WavWriter
+from callpath.call.playout import LEAD_MS_MAX
 from callpath.call.recorder import Recorder
 from callpath.call.stream import MediaStream
 
@@ -53,7 +54,7 @@ class Recording:
         self._recorder.cut(now_ms)
 
     def write(self, now_ms: float) -> None:
-        """Put what is settled on disk. Called by `hear`, and by time where nothing is heard."""
+        """Put what is settled on disk. Called as audio is heard or sent, and by time where there is none."""
         self._written_ms = now_ms
         self._writer.append(*self._recorder.take(now_ms))
         self._writer.flush()
@@ -68,3 +69,7 @@ class Recording:
         if self._byte_order != self._stream.byte_order and self._stream.play_encoding == "L16":
             self._open_decoder()  # the stream found that it was the other one
         self._recorder.say(self._playing.decode(payload), self._playing.sample_rate_hz, at_ms)
+        # Where nothing is heard, ours must not wait for the look of each second. What is sent now is heard LEAD_MS_MAX
+        # later at most: the time that is certainly over is as much earlier, and half of it is allowed for.
+        if at_ms >= self._written_ms + WRITE_EVERY_MS + LEAD_MS_MAX / 2:
+            self.write(at_ms - LEAD_MS_MAX)
