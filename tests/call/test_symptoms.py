@@ -12,6 +12,7 @@ from callpath.audio.pcm import FULL_SCALE, Pcm, saturate
 from callpath.audio.tone import tone
 from callpath.audio.wav import read_wav
 from callpath.call.symptoms import SYMPTOMS, Watch, is_digital_silence
+from callpath.testing import Pair
 
 VOICE = Path(__file__).parents[1] / "audio" / "golden" / "speech-8k.wav"
 
@@ -128,6 +129,21 @@ def test_what_a_stalled_network_delivers_late_is_no_other_rate(quicker: float) -
         watch.frame(payload, at_ms)
 
     assert found == ["sender_stalled"]
+
+
+def test_frames_that_come_twice_are_no_other_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are dropped; the codec and its rate are right."""
+    pair = Pair()
+    receive = pair.server.receive_text
+    monkeypatch.setattr(pair.server, "receive_text", lambda text, now_ms: receive(text, now_ms) + receive(text, now_ms))
+    pair.say(speech(6))
+    found = []
+    for _ in range(6):
+        pair.run(ms=1000)
+        found += pair.server.look(pair.now_ms, waiting_ms=0.0, lag_ms=0.0, may_analyse=True)
+
+    assert pair.server.counts.duplicated > 200
+    assert found == []
 
 
 def test_longer_packets_are_no_other_rate() -> None:

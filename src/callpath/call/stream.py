@@ -356,6 +356,7 @@ class MediaStream:
         symptoms = self._watch.look(
             now_ms,
             frames_in=self._counts.frames_in,
+            duplicated=self._jitter.counts.duplicated,
             audio=self._last_audio,
             sent_sound=self.playout.sounded if self.playout.frames_sent else None,
             frames_sent=self.playout.frames_sent,

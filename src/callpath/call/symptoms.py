@@ -122,7 +122,7 @@ class Watch:
         self._screened = False
         self._told: tuple[str, ...] = ()
         self._bytes = 0
-        self._frames_in = 0
+        self._frames_in = self._doubled = 0
         self._last_ms = math.inf
         """When a frame last came; never yet."""
         self._longest_ms = 0.0
@@ -171,6 +171,7 @@ class Watch:
         now_ms: float,
         *,
         frames_in: int,
+        duplicated: int = 0,
         audio: bytes | Pcm = b"",
         sent_sound: bool | None = None,
         frames_sent: int = 0,
@@ -179,12 +180,17 @@ class Watch:
         lag_ms: float = 0.0,
         may_analyse: bool = True,
     ) -> list[Symptom]:
-        """What is new. Call it about once a second, with the number of frames that came so far, the caller's last one
-        (`audio`, PCM16), and whether anything but digital silence has been sent (None: nothing at all was).
+        """What is new. Call it about once a second, with the number of frames that came so far (`duplicated` of them for a
+        second time), the caller's last one (`audio`, PCM16), and whether anything but digital silence has been sent
+        (None: nothing at all was).
 
         `may_analyse` False puts off an analysis that takes milliseconds, where `wants_analysis`.
         """
         frames, self._frames_in = frames_in - self._frames_in, frames_in
+        doubled, self._doubled = duplicated - self._doubled, duplicated
+        if doubled:
+            self._bytes -= self._bytes * doubled // max(1, frames)
+            frames -= doubled
         found = self._content(may_analyse)
         found += self._silence(frames, sent_sound, frames_sent)
         found += self._clipping(audio)
