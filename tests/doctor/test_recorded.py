@@ -34,6 +34,7 @@ from callpath.doctor.rules.sample_call import (
     found_way,
     hook,
     hung_up,
+    noticed,
     turned_away,
 )
 from callpath.doctor.verdict import Diagnosis, document
@@ -225,6 +226,14 @@ def test_the_order_of_verdicts_is_the_order_of_stages() -> None:
     assert len(order) == len(set(order))
     assert order.index("CALL001") < order.index("CALL007") < order.index("CALL016") < order.index("CALL023")
     assert order.index("CALL023") < order.index("CALL033") < order.index("CALL050") < order.index("CALL083")
+
+
+@pytest.mark.parametrize("code", ["SYM005", "SYM007"])
+def test_a_caller_on_mute_is_no_fault(code: str) -> None:
+    """It is told after half a minute, and whoever speaks then had nothing wrong with his line."""
+    found = diagnosed(BOTH_WAYS, (31_000, noticed(code, seconds="30")), (90_000, hung_up(out=500)), looked_ms=99_000)
+
+    assert verdict(found) == "inbound-silence?"
 
 
 def test_entries_of_a_newer_version_are_shown_and_harm_nothing() -> None:

@@ -11,7 +11,14 @@ from callpath.doctor.rules.sample_call import BOTH_WAYS, CAME, GOOD, a_call, not
 
 def check(facts: Facts) -> Finding | None:
     found = symptom_seen(facts[CallFacts], "SYM007")
-    return None if found is None else Finding(*symptom_words(facts[CallFacts], found))
+    if found is None:
+        return None
+    return Finding(
+        *symptom_words(facts[CallFacts], found),
+        kind="limited",
+        question="Was the caller on mute, and the handler meant to listen? Then nothing is wrong. This was told after 30 s "
+        "of it, and somebody may have spoken later: the recording tells.",
+    )
 
 
 RULE = Rule(
