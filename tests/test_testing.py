@@ -15,7 +15,7 @@ from callpath.audio.level import level_dbfs
 from callpath.audio.pcm import as_pcm
 from callpath.audio.tone import dominant_frequency_hz, find_delay_ms, tone
 from callpath.call.stream import AudioReceived, DtmfPressed, MarkHandedBack, MediaStream
-from callpath.clock import ManualClock
+from callpath.clock import Clock, ManualClock
 from callpath.errors import AudioError, LocalProtocolError
 from callpath.server.builtin import BUILTIN
 from callpath.server.handler import App, Call, CallFacts
@@ -410,6 +410,39 @@ async def test_sources_are_heard_one_after_the_other() -> None:
             500,
             1500,
         ]
+
+
+async def test_a_chunk_does_not_overtake_a_source_that_waits() -> None:
+    """The next short word of the task that has just spoken would be heard before the sentence that was asked for first."""
+    app = App()
+
+    @app.call
+    async def handle(call: Call) -> None:
+        async def speech() -> AsyncIterator[bytes]:
+            yield tone(500, duration_ms=200).tobytes()
+            await clock_of(call).sleep_ms(300)
+
+        async def first_and_last() -> None:
+            await call.play(speech())
+            await call.play(tone(2500, duration_ms=100).tobytes())
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(first_and_last())
+            tasks.create_task(call.play(tone(1500, duration_ms=300)))
+
+    async with place_call(app) as caller:
+        await caller.run(ms=1200)
+
+        heard = caller.heard
+        assert [round(dominant_frequency_hz(heard[8 * at : 8 * (at + 60)], 8000), -2) for at in (50, 400, 630)] == [
+            500,
+            1500,
+            2500,
+        ]
+
+
+def clock_of(call: Call) -> Clock:
+    return call._clock
 
 
 async def test_an_interrupting_source_is_heard_at_once() -> None:

@@ -180,8 +180,9 @@ class Call(Open):
         self._raw = raw
         self._room: asyncio.Event | None = None
         """Set when there is room for more. Made anew for each who waits: it takes more memory than all the rest here."""
-        self._turn: asyncio.Lock | None = None
-        """Held by the source that is playing; others wait for it, in order. Made for the first that is no short chunk."""
+        self._turn: _Turn | None = None
+        """Held by the source that is playing; others wait for it, in order. Made for the first that is no short chunk, and
+        gone with the last, or with a clear: whoever comes after a clear need not wait for those whom it cut off."""
         self._cuts = 0
         """How often playing was cut off. A source that began before the last time plays no further."""
         self._recording: Recording | None = None
@@ -241,13 +242,19 @@ class Call(Open):
             await self.clear()
         rate_hz = sample_rate_hz or self.sample_rate_hz
         turn = self._turn
-        if type(source) is bytes and (turn is None or not turn.locked()) and self._play_piece(source, rate_hz):
+        if type(source) is bytes and turn is None and self._play_piece(source, rate_hz):
             return True  # the usual case, kept short: a chunk, as it came or as an engine makes it
         cuts = self._cuts
         if turn is None:
-            turn = self._turn = asyncio.Lock()
-        async with turn:
-            return await self._play_source(source, rate_hz, cuts)
+            turn = self._turn = _Turn()
+        turn.sources += 1
+        try:
+            async with turn.lock:
+                return self._cuts == cuts and await self._play_source(source, rate_hz, cuts)
+        finally:
+            turn.sources -= 1
+            if not turn.sources and self._turn is turn:
+                self._turn = None
 
     async def clear(self) -> float:
         """Stop playing at once and forget what is queued, and every source that is playing: the caller speaks. Returns
@@ -476,6 +483,15 @@ class Call(Open):
         while self._stream is None:
             await self._wait_for_room()
         return self._stream
+
+
+class _Turn:
+    """A lock that knows how many have it or wait for it. `locked()` does not tell: while it goes from one to the next it is
+    open, and a chunk would slip in between."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.sources = 0
 
 
 class _Nowhere:
