@@ -472,6 +472,37 @@ async def test_an_interrupting_source_is_heard_at_once() -> None:
         assert np.abs(caller.heard[8 * 1600 :]).max() == 0
 
 
+@pytest.mark.parametrize("interrupt", [True, False])
+async def test_a_source_that_was_cut_off_holds_nobody_up(interrupt: bool) -> None:
+    """An engine that is still thinking when the caller barges in has the turn: the next answer must not wait for it."""
+    app = App()
+    finished: list[tuple[str, bool]] = []
+
+    @app.call
+    async def handle(call: Call) -> None:
+        async def speech() -> AsyncIterator[bytes]:
+            yield tone(500, duration_ms=100).tobytes()
+            await clock_of(call).sleep_ms(3000)
+
+        async def speak() -> None:
+            finished.append(("speech", await call.play(speech())))
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(speak())
+            await clock_of(call).sleep_ms(500)
+            if not interrupt:
+                await call.clear()
+            finished.append(("alarm", await call.play(tone(1500, duration_ms=200), interrupt=interrupt)))
+
+    async with place_call(app) as caller:
+        await caller.run(ms=800)
+        heard = caller.heard
+        await caller.run(ms=3000)
+
+        assert round(dominant_frequency_hz(heard[8 * 550 : 8 * 650], 8000), -2) == 1500
+        assert finished == [("alarm", True), ("speech", False)]
+
+
 async def test_clear_ends_a_source_that_is_still_playing() -> None:
     """Barge-in in the middle of a file: the rest of it must not come after the clear."""
     app = App()

@@ -260,6 +260,7 @@ class Call(Open):
         """Stop playing at once and forget what is queued, and every source that is playing: the caller speaks. Returns
         the ms that were really heard since the last clear."""
         self._cuts += 1
+        self._turn = None
         self._make_room()
         if self._stream is None:
             return 0.0
@@ -423,7 +424,7 @@ class Call(Open):
                 async for piece in source:
                     if not await self._play_bytes(piece, rate_hz, cuts):
                         return False
-                return True
+                return self._cuts == cuts
 
     async def _play_bytes(self, audio: bytes, rate_hz: int, cuts: int) -> bool:
         if not self._raw:
