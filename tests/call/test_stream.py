@@ -353,6 +353,25 @@ def test_cleared_mark_is_not_taken_for_heard() -> None:
     assert cleared.heard_ms + cleared.dropped_ms == pytest.approx(1000)
 
 
+def test_a_mark_that_waits_here_is_handed_back_by_a_clear_too() -> None:
+    """It stands behind more audio than may run ahead; whoever waits for it would wait until the call ends."""
+    pair = Pair()
+    pair.run(ms=1)
+    for name in ("near", "far"):
+        pair.server.play(tone(440, duration_ms=180))
+        pair.server.mark(name)
+    pair.run(ms=50)
+    pair.server.clear(pair.now_ms)
+    pair.server.mark("after")
+    events = pair.run(ms=50)
+
+    assert [event for event in events if isinstance(event, MarkHandedBack)] == [
+        MarkHandedBack("near", heard=False),
+        MarkHandedBack("far", heard=False),
+        MarkHandedBack("after", heard=True),
+    ]
+
+
 def test_a_mark_comes_back_when_its_audio_was_heard() -> None:
     """And not before."""
     pair = Pair()

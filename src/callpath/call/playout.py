@@ -50,6 +50,8 @@ class Playout:
         self._sent_ms = 0.0
         self._ear_ends_at_ms = 0.0
         self._heard_before_clear_ms = 0.0
+        self.marks_unsent: list[str] = []
+        """Marks that a clear met here. They are to be sent right behind it, so that Telnyx hands them back as well."""
         self._marks_out: list[str] = []
         self._marks_cleared: list[str] = []
 
@@ -65,14 +67,16 @@ class Playout:
         self._queue.append(name)
 
     def clear(self, now_ms: float) -> Cleared:
-        """Forget everything that was not heard yet. The caller must also send Telnyx a clear.
+        """Forget everything that was not heard yet. The caller must also send Telnyx a clear, and then `marks_unsent`.
 
         Marks that are queued over there come back at once; they are remembered as not heard.
         """
         lead_ms = self.lead_ms(now_ms)
         heard_ms = self._sent_ms - lead_ms - self._heard_before_clear_ms
         dropped_ms = lead_ms + self.queued_ms
-        self._marks_cleared += self._marks_out
+        unsent = [item for item in self._queue if isinstance(item, str)]
+        self.marks_unsent += unsent
+        self._marks_cleared += self._marks_out + unsent
         self._marks_out.clear()
         self._queue.clear()
         self.queued_ms = 0.0

@@ -506,7 +506,11 @@ class MediaStream:
                 self._echo.sent(payload, self.playout.ends_at_ms - PTIME_MS * (len(payloads) - number))
         if self._clear_pending:
             self._clear_pending = False
-            texts.insert(0, encode_message(Clear()).encode())
+            marks, self.playout.marks_unsent = self.playout.marks_unsent, []
+            texts[:0] = [
+                encode_message(Clear()).encode(),
+                *(encode_message(Mark(name=mark)).encode() for mark in marks),
+            ]
         return texts
 
     def unheard_ms(self, now_ms: float) -> float:
