@@ -77,6 +77,39 @@ async def test_a_cancelled_reader_leaves_nothing_behind() -> None:
     assert await anext(waiting) == 7
 
 
+async def test_a_cancelled_reader_is_the_only_one_cancelled() -> None:
+    """A key and audio come in one read; the key makes the handler stop its reader and read on by itself."""
+    audio, keys = Waiting[str](limit=3), Waiting[str](limit=3)
+    seen: list[str] = []
+
+    async def read() -> None:
+        async for item in audio:
+            seen.append(f"reader {item}")
+
+    async def handle(reader: asyncio.Task[None]) -> None:
+        await keys
+        reader.cancel()
+        async for item in audio:
+            seen.append(f"handler {item}")
+
+    def one_read() -> None:
+        keys.put("1")
+        audio.put("a")
+
+    async with asyncio.TaskGroup() as tasks:
+        reader = tasks.create_task(read())
+        handler = tasks.create_task(handle(reader))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().call_soon(one_read)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        audio.close()
+
+    assert seen == ["handler a"]
+    assert (reader.cancelled(), handler.cancelled()) == (True, False)
+
+
 async def test_wait_for_works_on_it() -> None:
     """Handlers do that to notice silence."""
     waiting: Waiting[int] = Waiting(4)

@@ -73,7 +73,6 @@ class _Turnstile:
         self.resume: Callable[[_Turnstile], None] | None = None
         """How to go on with the task that waits here; None while nobody does."""
         self._context: contextvars.Context
-        self._cancelled = False
 
     def waited_for(self) -> _Turnstile:
         """This, marked as a Task wants it marked where somebody awaits it."""
@@ -101,14 +100,19 @@ class _Turnstile:
         self.resume, self._context = resume, contextvars.copy_context() if context is None else context
 
     def result(self) -> None:
-        if self._cancelled:
-            self._cancelled = False
-            raise asyncio.CancelledError
+        return
 
     def cancel(self, msg: object = None) -> bool:  # noqa: ARG002 (part of the protocol)
         if self.resume is None:
             return False
-        self._cancelled = True
         resume, self.resume = self.resume, None
-        self._loop.call_soon(resume, self, context=self._context)
+        # Said to this task only: by the time it runs, another may wait here.
+        self._loop.call_soon(resume, _Cancelled(), context=self._context)
         return True
+
+
+class _Cancelled(_Turnstile):
+    """What a cancelled task is resumed with."""
+
+    def result(self) -> None:
+        raise asyncio.CancelledError
