@@ -85,3 +85,15 @@ def test_a_short_dry_spell_is_an_underrun() -> None:
         playout.take_due(at_ms)
 
     assert playout.underruns == 1
+
+
+def test_silence_after_a_clear_is_no_underrun() -> None:
+    """Every quick answer to a barge-in would be shown as a gap in our speech."""
+    playout = filled(20)
+    playout.take_due(0)
+    playout.clear(100)
+    for at_ms in (250, 330):
+        playout.add(b"x", 20)
+        playout.take_due(at_ms)
+
+    assert playout.underruns == 1  # the second piece came late

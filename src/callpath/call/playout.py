@@ -49,6 +49,8 @@ class Playout:
         self._queue: list[tuple[bytes, float] | str] = []  # short; an empty deque takes 760 bytes
         self._sent_ms = 0.0
         self._ear_ends_at_ms = 0.0
+        self._cut_at_ms = -1.0
+        """When a clear silenced it."""
         self._heard_before_clear_ms = 0.0
         self.marks_unsent: list[str] = []
         """Marks that a clear met here. They are to be sent right behind it, so that Telnyx hands them back as well."""
@@ -81,7 +83,7 @@ class Playout:
         self._queue.clear()
         self.queued_ms = 0.0
         self._sent_ms -= lead_ms
-        self._ear_ends_at_ms = now_ms
+        self._ear_ends_at_ms = self._cut_at_ms = now_ms
         self._heard_before_clear_ms = self._sent_ms
         return Cleared(heard_ms=heard_ms, dropped_ms=dropped_ms)
 
@@ -162,6 +164,8 @@ class Playout:
         return self._ear_ends_at_ms
 
     def _count_underrun(self, now_ms: float) -> None:
+        if self._ear_ends_at_ms == self._cut_at_ms:
+            return  # it did not run dry, it was cleared
         dry_ms = now_ms - self._ear_ends_at_ms
         if dry_ms < UNDERRUN_MS_MAX and self.frames_sent:
             self.underruns += 1
