@@ -112,6 +112,8 @@ class Playout:
                 self.send_at_once(payload, duration_ms, now_ms)
                 self.queued_ms -= duration_ms
                 due.append(payload)
+        else:
+            self.queued_ms = 0.0  # of payloads that are no whole milliseconds long, something would be left over
         if due:
             del self._queue[: len(due)]
         return due
