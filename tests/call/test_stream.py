@@ -217,6 +217,19 @@ def test_a_lost_chunk_is_concealed_after_a_while() -> None:
     assert stream.counts.lost == 1
 
 
+def test_a_burst_of_losses_is_concealed_frame_by_frame() -> None:
+    """Handlers are promised 20 ms a chunk, and voice detectors refuse any other length."""
+    stream = opened()
+    stream.receive_text(media(1, base64.b64encode(bytes(160)).decode()), 0)
+    stream.receive_text(media(5, base64.b64encode(bytes(160)).decode()), 80)
+    events = stream.due_events(140)
+
+    assert [(event.pcm.size, event.concealed_ms) for event in events if isinstance(event, AudioReceived)] == [
+        *[(160, 20.0)] * 3,
+        (160, 0.0),
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "event"),
     [

@@ -291,8 +291,8 @@ class MediaStream:
             if not isinstance(arrival, Gap):
                 events.append(self._decoded(arrival.payload))
             elif self._decoder is not None:
-                missing_ms = float(arrival.count * PTIME_MS)
-                events.append(AudioReceived(self._decoder.conceal(missing_ms), self._track, concealed_ms=missing_ms))
+                decoder, ms = self._decoder, float(PTIME_MS)
+                events += [AudioReceived(decoder.conceal(ms), self._track, ms) for _ in range(arrival.count)]
         return events
 
     def _decoded(self, payload: bytes) -> StreamEvent:
