@@ -270,6 +270,27 @@ async def test_play_takes_files_arrays_bytes_and_iterators(tmp_path: Path) -> No
         ]
 
 
+async def test_an_iterator_may_cut_within_a_sample() -> None:
+    """An engine's answer read from HTTP comes in pieces as the network cut them; half of all are of odd length."""
+    app = App()
+    speech = tone(700, duration_ms=600)
+
+    async def pieces(audio: bytes) -> AsyncIterator[bytes]:
+        for start in range(0, len(audio), 333):
+            yield audio[start : start + 333]
+
+    @app.call
+    async def handle(call: Call) -> None:
+        await call.play(pieces(speech.tobytes()))
+        with pytest.raises(AudioError, match="half a sample"):
+            await call.play(pieces(b"odd"))
+
+    async with place_call(app) as caller:
+        await caller.run(ms=1000)
+
+        assert find_delay_ms(speech, caller.heard, 8000).correlation > 0.99
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -23,7 +23,7 @@ from typing import Protocol, overload
 
 import numpy as np
 
-from callpath.audio.pcm import Pcm, as_pcm
+from callpath.audio.pcm import PCM16_BYTES, Pcm, as_pcm
 from callpath.audio.resample import RATE_HZ_MAX, RATE_HZ_MIN, Resampler
 from callpath.audio.wav import read_wav
 from callpath.call.leg import Leg
@@ -236,7 +236,8 @@ class Call(Open):
         `finished()` waits until it was heard. Several sources are heard one after the other, in the order of their
         calls; with `interrupt` this one is heard at once, and what was playing or waiting is forgotten. Returns False
         if a clear or an interruption cut it off. Audio at another rate than the call's needs `sample_rate_hz` (a WAV
-        file says its own). Raises AudioError for audio that cannot be used.
+        file says its own). An iterator's pieces may be cut anywhere, within a sample, too. Raises AudioError for audio
+        that cannot be used.
         """
         if interrupt:
             await self.clear()
@@ -421,9 +422,17 @@ class Call(Open):
                     raise AudioError(f"an array to play is mono PCM: one dimension of int16, not {shape}")
                 return await self._play_pcm(source, rate_hz, cuts)
             case _:
+                rest = b""
                 async for piece in source:
-                    if not await self._play_bytes(piece, rate_hz, cuts):
+                    audio = rest + bytes(piece)
+                    whole = len(audio) if self._raw else len(audio) - len(audio) % PCM16_BYTES
+                    rest = audio[whole:]
+                    if not await self._play_bytes(audio[:whole], rate_hz, cuts):
                         return False
+                if rest:
+                    raise AudioError(
+                        "an async iterator of PCM16 bytes ended with half a sample: is it another encoding?"
+                    )
                 return self._cuts == cuts
 
     async def _play_bytes(self, audio: bytes, rate_hz: int, cuts: int) -> bool:
