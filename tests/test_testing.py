@@ -546,6 +546,38 @@ async def test_clear_ends_a_source_that_is_still_playing() -> None:
         assert np.abs(caller.heard[8 * 1100 :]).max() == 0
 
 
+async def test_a_lost_socket_is_no_end_of_the_books() -> None:
+    """What was heard before it is heard still; and whoever waits for a mark that it held would wait for ever."""
+    app = App()
+    events: list[object] = []
+    heard_ms: list[float] = []
+
+    @app.call
+    async def handle(call: Call) -> None:
+        await call.play(tone(440, duration_ms=300))
+        await call.mark("first")
+        async for event in call.events:
+            if isinstance(event, DtmfPressed):
+                heard_ms.append(await call.clear())
+            else:
+                events.append(event)
+
+    async with place_call(app) as caller:
+        await caller.run(ms=200)
+        call = caller.call
+        assert call is not None and call.stream is not None
+        stream, outlet = call.stream, call._outlet
+        call.detach()
+        await caller.run(ms=50)
+        call.receive(DtmfPressed("1"))
+        call.receive(DtmfPressed("1"))
+        await caller.run(ms=50)
+        call.attach(stream, outlet)
+
+        assert events == [MarkHandedBack("first", heard=False)]
+        assert heard_ms == [pytest.approx(200, abs=25), 0]
+
+
 async def test_a_raw_call_gets_and_plays_payloads() -> None:
     """A bridge pays for no codec, and loses nothing by one."""
     app = App()

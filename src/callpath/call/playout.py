@@ -74,7 +74,7 @@ class Playout:
         Marks that are queued over there come back at once; they are remembered as not heard.
         """
         lead_ms = self.lead_ms(now_ms)
-        heard_ms = self._sent_ms - lead_ms - self._heard_before_clear_ms
+        heard_ms = self.heard_since_clear_ms(now_ms)
         dropped_ms = lead_ms + self.queued_ms
         unsent = [item for item in self._queue if isinstance(item, str)]
         self.marks_unsent += unsent
@@ -95,6 +95,13 @@ class Playout:
         if name in self._marks_out:
             self._marks_out.remove(name)
         return True
+
+    def take_marks(self) -> list[str]:
+        """All marks that are still to come back, and will not: the socket is gone."""
+        names = [*self._marks_cleared, *self._marks_out, *(item for item in self._queue if isinstance(item, str))]
+        self._marks_cleared.clear()
+        self._marks_out.clear()
+        return names
 
     # --- out ---------------------------------------------------------------------------------------------------------
 
@@ -155,6 +162,10 @@ class Playout:
     def played_ms(self, now_ms: float) -> float:
         """Audio heard since the stream began."""
         return self._sent_ms - self.lead_ms(now_ms)
+
+    def heard_since_clear_ms(self, now_ms: float) -> float:
+        """Audio heard since the last clear."""
+        return self.played_ms(now_ms) - self._heard_before_clear_ms
 
     def unheard_ms(self, now_ms: float) -> float:
         """Audio that is still to be heard: queued here, or sent and not played yet."""

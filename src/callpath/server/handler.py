@@ -185,6 +185,8 @@ class Call(Open):
         gone with the last, or with a clear: whoever comes after a clear need not wait for those whom it cut off."""
         self._cuts = 0
         """How often playing was cut off. A source that began before the last time plays no further."""
+        self._heard_before_ms = 0.0
+        """What was heard since the last clear on streams whose sockets were lost."""
         self._recording: Recording | None = None
         self._from_stream: Resampler | None = None
         self._to_stream: Resampler | None = None
@@ -263,8 +265,9 @@ class Call(Open):
         self._cuts += 1
         self._turn = None
         self._make_room()
+        heard_before_ms, self._heard_before_ms = self._heard_before_ms, 0.0
         if self._stream is None:
-            return 0.0
+            return heard_before_ms
         now_ms = self._clock.now_ms()
         cleared = self._stream.clear(now_ms)
         if self._recording is not None:
@@ -272,11 +275,13 @@ class Call(Open):
         if self._to_stream is not None:
             self._to_stream.reset()
         self._outlet.flush()
-        self._line.note(PlayoutCleared(heard_ms=cleared.heard_ms, dropped_ms=cleared.dropped_ms))
-        return cleared.heard_ms
+        heard_ms = heard_before_ms + cleared.heard_ms
+        self._line.note(PlayoutCleared(heard_ms=heard_ms, dropped_ms=cleared.dropped_ms))
+        return heard_ms
 
     async def mark(self, name: str) -> None:
-        """Ask to be told (in `events`) when everything played so far was heard, or thrown away by a clear."""
+        """Ask to be told (in `events`) when everything played so far was heard, or thrown away by a clear or with a lost
+        socket."""
         (await self._connected()).mark(name)
         self._outlet.flush()
 
@@ -359,7 +364,12 @@ class Call(Open):
         self._to_stream = _resampler(self._play_rate_hz, stream.play_rate_hz)
 
     def detach(self) -> None:
-        """The socket is gone; it may come back."""
+        """The socket is gone; it may come back, but nothing of what it held."""
+        if self._stream is not None:
+            playout = self._stream.playout
+            self._heard_before_ms += playout.heard_since_clear_ms(self._clock.now_ms())
+            for name in playout.take_marks():
+                self.events.put(MarkHandedBack(name, heard=False))
         self._stream = None
         self._outlet = _NOWHERE
         self._let_out = _NOWHERE.play
