@@ -598,6 +598,30 @@ async def test_a_raw_call_gets_and_plays_payloads() -> None:
         assert find_delay_ms(speech, caller.heard, 8000).correlation > 0.99
 
 
+async def test_a_raw_call_plays_payloads_of_any_length() -> None:
+    """A recording of seconds is one payload to an engine. Sent as one, each left a hole of its length before the next, and
+    was queued at once, however long."""
+    app = App()
+    payload = G711Encoder("PCMU").encode(tone(700, duration_ms=501))
+    queued_ms: list[float] = []
+
+    @app.call(raw=True)
+    async def handle(call: Call) -> None:
+        for _ in range(2):
+            await call.play(payload)
+            assert call.stream is not None
+            queued_ms.append(call.stream.unheard_ms(clock_of(call).now_ms()))
+        await call.play(b"")
+
+    async with place_call(app) as caller:
+        await caller.run(ms=1500)
+
+        frames = np.abs(caller.heard[: 8 * 1500].reshape(-1, 160)).max(axis=1)
+        loud = np.flatnonzero(frames > 1000)
+        assert max(queued_ms) <= 400
+        assert (loud[-1] - loud[0] + 1, len(loud)) == (51, 51)
+
+
 async def test_a_raw_call_plays_no_pcm() -> None:
     """It would be noise to the caller."""
     app = App()

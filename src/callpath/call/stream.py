@@ -183,6 +183,8 @@ class MediaStream:
         self.play_encoding = play_encoding
         self.play_wire_rate_hz = play_rate_hz
         self._bytes_per_ms = _BYTES_PER_MS.get(play_encoding, play_rate_hz / 500 if play_encoding == "L16" else 0.0)
+        self.frame_payload_bytes = int(PTIME_MS * self._bytes_per_ms)
+        """Length of the payload of one frame that we play; 0 where each has its own, and none can be cut."""
         self._follows_sound = byte_order == "detect"
         self._encoder = open_encoder(play_encoding, play_rate_hz, byte_order=self.byte_order)
         self._framer = Framer(self._encoder.sample_rate_hz * PTIME_MS // 1000)
@@ -459,11 +461,13 @@ class MediaStream:
     def play_payload(self, payload: bytes) -> None:
         """Queue a payload as it is, in the encoding that the stream was asked for."""
         self._frame_bytes = len(payload)
-        self.playout.add(payload, self._duration_ms(payload))
+        per_ms = self._bytes_per_ms
+        self.playout.add(payload, len(payload) / per_ms if per_ms else PTIME_MS)
 
     def play_payload_at_once(self, payload: bytes, now_ms: float) -> bytes | None:
         """As `play_at_once`."""
-        duration_ms = self._duration_ms(payload)
+        per_ms = self._bytes_per_ms
+        duration_ms = len(payload) / per_ms if per_ms else PTIME_MS
         if (
             not self.playout.may_send_at_once(duration_ms, now_ms)
             or self._echo is not None
@@ -473,10 +477,6 @@ class MediaStream:
             return None
         self.playout.send_at_once(payload, duration_ms, now_ms)
         return encode_media_utf8(payload)
-
-    def _duration_ms(self, payload: bytes) -> float:
-        per_ms = self._bytes_per_ms
-        return len(payload) / per_ms if per_ms else PTIME_MS
 
     def mark(self, name: str) -> None:
         """Ask to be told when everything played so far was heard."""

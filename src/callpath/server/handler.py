@@ -16,7 +16,8 @@ call's timeline.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, overload
@@ -27,7 +28,7 @@ from callpath.audio.pcm import PCM16_BYTES, Pcm, as_pcm
 from callpath.audio.resample import RATE_HZ_MAX, RATE_HZ_MIN, Resampler
 from callpath.audio.wav import read_wav
 from callpath.call.leg import Leg
-from callpath.call.stream import AudioReceived, DtmfPressed, MarkHandedBack, MediaStream, PayloadReceived
+from callpath.call.stream import PTIME_MS, AudioReceived, DtmfPressed, MarkHandedBack, MediaStream, PayloadReceived
 from callpath.clock import Clock
 from callpath.errors import AudioError, LocalProtocolError
 from callpath.server.handover import Waiting
@@ -79,7 +80,8 @@ class App(Open):
         """Decorator: enter `handler` for every call; its audio comes and goes at `sample_rate_hz`.
 
         With `raw` the handler gets payloads as they came, in the stream's encoding, and plays payloads: for bridges and
-        for engines that speak the phone's codec. Nothing is decoded, resampled, or put in the place of what was lost.
+        for engines that speak the phone's codec. Nothing is decoded, resampled, or put in the place of what was lost. A
+        payload to play may be of any length where its codec can be cut: PCMU, PCMA, G722, L16.
         """
         if sample_rate_hz not in (8000, 16000, 24000, 48000):
             raise AudioError(f"a handler's audio can be at 8000, 16000, 24000 or 48000 Hz, not at {sample_rate_hz}")
@@ -191,6 +193,8 @@ class Call(Open):
         self._from_stream: Resampler | None = None
         self._to_stream: Resampler | None = None
         self._play_rate_hz = sample_rate_hz
+        self._payload_bytes_max = sys.maxsize
+        """A raw payload that is longer is cut into frames."""
 
     # --- who ---------------------------------------------------------------------------------------------------------
 
@@ -359,6 +363,8 @@ class Call(Open):
             self._recording.attach(stream)
         self._make_room()
         if self._raw:
+            frame_bytes = stream.frame_payload_bytes
+            self._payload_bytes_max = frame_bytes * PLAY_PIECE_MS // PTIME_MS if frame_bytes else sys.maxsize
             return
         self._from_stream = _resampler(stream.received_rate_hz, self.sample_rate_hz)
         self._to_stream = _resampler(self._play_rate_hz, stream.play_rate_hz)
@@ -448,11 +454,7 @@ class Call(Open):
     async def _play_bytes(self, audio: bytes, rate_hz: int, cuts: int) -> bool:
         if not self._raw:
             return await self._play_pcm(as_pcm(audio), rate_hz, cuts)
-        while self._cuts == cuts:
-            if self._play_piece(audio, rate_hz):
-                return True
-            await self._wait_for_room()
-        return False
+        return await self._play_pieces(self._payloads(audio), rate_hz, cuts)
 
     async def _play_pcm(self, pcm: Pcm, rate_hz: int, cuts: int) -> bool:
         if self._raw:
@@ -460,23 +462,40 @@ class Call(Open):
         if not RATE_HZ_MIN <= rate_hz <= RATE_HZ_MAX:
             raise AudioError(f"audio cannot be at {rate_hz} Hz; rates go from {RATE_HZ_MIN} to {RATE_HZ_MAX} Hz")
         piece_samples = rate_hz * PLAY_PIECE_MS // 1000
-        for start in range(0, len(pcm), piece_samples):
-            piece = pcm[start : start + piece_samples]
+        pieces = (pcm[start : start + piece_samples].tobytes() for start in range(0, len(pcm), piece_samples))
+        return await self._play_pieces(pieces, rate_hz, cuts)
+
+    def _payloads(self, audio: bytes) -> list[bytes]:
+        """A payload as it is; one that is too long as frames, the last of them with what is left over."""
+        if not audio:
+            return []
+        if len(audio) <= self._payload_bytes_max:
+            return [audio]
+        size = self._payload_bytes_max * PTIME_MS // PLAY_PIECE_MS
+        last = (len(audio) // size - 1) * size
+        return [*(audio[start : start + size] for start in range(0, last, size)), audio[last:]]
+
+    async def _play_pieces(self, pieces: Iterable[bytes], rate_hz: int, cuts: int) -> bool:
+        for piece in pieces:
             while True:
                 if self._cuts != cuts:
                     return False
-                if self._play_piece(piece.tobytes(), rate_hz):
+                if self._play_piece(piece, rate_hz):
                     break
                 await self._wait_for_room()
         return True
 
     def _play_piece(self, audio: bytes, rate_hz: int) -> bool:
-        """Queue a payload, or at most PLAY_PIECE_MS of PCM16; False if it is longer, or there is no room, or no stream, at
+        """Queue at most PLAY_PIECE_MS, as a payload or PCM16; False if it is longer, or there is no room, or no stream, at
         the moment."""
         stream = self._stream
         if stream is None or stream.playout.queued_ms > PLAY_QUEUED_MS_MAX:
             return False
         if self._raw:
+            if not 0 < len(audio) <= self._payload_bytes_max:
+                return False
+            self._outlet.play_payload(audio)
+
             self._let_out(audio)
             return True
         if 500 * len(audio) > PLAY_PIECE_MS * rate_hz:
