@@ -130,6 +130,43 @@ def test_a_new_numbering_is_followed(first: int) -> None:
     assert JitterCounts(resyncs=1) == buffer.counts
 
 
+def delayed(chunks: range, delay_ms: float, every: int = 10) -> list[tuple[int, float]]:
+    """One chunk each 20 ms, and every tenth by so much later."""
+    timed = [(chunk * FRAME_MS + (0.0 if chunk % every else delay_ms), chunk) for chunk in chunks]
+    return [(chunk, at_ms) for at_ms, chunk in sorted(timed)]
+
+
+def test_the_wait_adapts_to_chunks_that_need_longer() -> None:
+    """One way of two that is 110 ms longer would cost every tenth chunk for the whole call, though each of them comes."""
+    buffer = JitterBuffer(wait_ms_max=60)
+    out = received(buffer, delayed(range(1, 2000), 110))
+
+    assert [Gap(10, 1)] == [arrival for arrival in out if isinstance(arrival, Gap)]
+    assert (1, 1, 198) == (buffer.counts.lost, buffer.counts.late, buffer.counts.reordered)
+
+
+def test_the_wait_is_short_again_when_nothing_needs_a_longer_one() -> None:
+    """Every loss of the call would hold up the answer for the sake of one bad minute."""
+    buffer = JitterBuffer(wait_ms_max=60)
+    received(buffer, [*delayed(range(1, 100), 110), *steady_from(100, 2000, 2000)])
+    buffer.push(2101, b"", 42_020)
+    due_ms = buffer.next_due_ms()
+    assert due_ms is not None
+    buffer.due(42_020 + 60)
+
+    assert None is buffer.next_due_ms()
+
+
+def test_the_wait_has_an_end() -> None:
+    """What comes after the pause would have been heard is no use; waiting for it makes a pause of every chunk."""
+    buffer = JitterBuffer(wait_ms_max=60)
+    received(buffer, delayed(range(1, 500), 210))
+
+    assert (49, 49) == (buffer.counts.lost, buffer.counts.late)
+    buffer.push(501, b"", 10_100)
+    assert 10_160 == buffer.next_due_ms()
+
+
 def test_a_new_numbering_with_one_chunk_only() -> None:
     """A last word must not wait for a second chunk that never comes."""
     buffer = JitterBuffer(wait_ms_max=60)

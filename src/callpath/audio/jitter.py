@@ -1,7 +1,8 @@
 """Puts the arrivals of one track back in order, waiting only where a number is missing.
 
 Telnyx does not promise the order of its media messages, only that `chunk` counts them. In order, a chunk passes at
-once. Behind a hole, chunks are held until the missing one comes or `wait_ms_max` has passed; then it is lost.
+once. Behind a hole, chunks are held until the missing one comes or the wait is over; then it is lost. The wait adapts: a
+chunk that comes just too late makes it as long as that one would have needed, until none has needed so much for a while.
 
 Whether `chunk` counts per track or per stream is not documented. If two tracks share the numbers, each sees only about
 every second one, and a naive buffer would call the other track's chunks lost for the whole call. So the buffer learns
@@ -15,12 +16,19 @@ loss or two goes unnamed until the stride is back.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 WAIT_MS_MAX = 60.0
 """Three frames: on a TCP connection, reordering comes from within Telnyx and spans neighbours. Every millisecond is
 added to the answer when a chunk really is lost."""
+WAIT_MS_ADAPTED_MAX = 160.0
+"""How far the wait follows chunks that come later than that. What needs more is taken for lost: one hears the pause."""
+WAIT_MARGIN_MS = 10.0
+"""Half a frame on top of what the last one needed."""
+WAIT_ADAPTED_FOR_MS = 30_000.0
+"""Then the network is given another chance, since a longer wait delays the answer at each real loss."""
 FRAME_MS = 20.0
 """One chunk of audio, in every capture known to us."""
 HELD_MAX = 64
@@ -71,7 +79,8 @@ class JitterBuffer:
         self.counts = JitterCounts()
         self.stride = 1
         """The usual step from one chunk of this track to the next."""
-        self._wait_ms = wait_ms_max
+        self._wait_ms = self._wait_ms_usual = wait_ms_max
+        self._adapted_until_ms = 0.0
         self._frame_ms = frame_ms
         self.expected = -1
         """The number that passes at once; -1 while something is held or unclear."""
@@ -86,8 +95,8 @@ class JitterBuffer:
         """The last number that came by less than a stride, and how many such came in a row."""
         self._short_run = 0
         self._held: dict[int, tuple[bytes, float]] = {}
-        self._passed: list[tuple[int, int]] = []
-        """Numbers that were given up, as (first, last): tells late from duplicated."""
+        self._passed: list[tuple[int, int, float]] = []
+        """Numbers that were given up, as (first, last, when they were first missed): tells late from duplicated."""
         self._stray: tuple[int, bytes, float] | None = None
         """A chunk from far away. The next one tells whether a new numbering began or it was lost in time."""
 
@@ -151,13 +160,16 @@ class JitterBuffer:
         if chunk in self._held:
             self.counts.duplicated += 1
         elif chunk <= self._last:
-            if any(first <= chunk <= last for first, last in self._passed):
+            missed_at_ms = [at_ms for first, last, at_ms in self._passed if first <= chunk <= last]
+            if missed_at_ms:
                 self.counts.late += 1
+                self._adapt_wait(now_ms - missed_at_ms[-1], now_ms)
             else:
                 self.counts.duplicated += 1
         else:
             if self._held and chunk < max(self._held):
                 self.counts.reordered += 1
+                self._adapt_wait(now_ms - min(at_ms for held, (_, at_ms) in self._held.items() if held > chunk), now_ms)
             self._held[chunk] = (payload, now_ms)
             self._unclean += 1
         return self._release(now_ms)
@@ -169,7 +181,7 @@ class JitterBuffer:
         self._unclean = self._short_run = 0
         self.expected = chunk + self.stride
         self._passed.clear()
-        self._passed.append((1, chunk - 1))
+        self._passed.append((1, chunk - 1, -math.inf))
         return [Payload(chunk, payload)]
 
     def _push_stray(self, chunk: int, payload: bytes, now_ms: float) -> list[Arrival]:
@@ -196,25 +208,34 @@ class JitterBuffer:
         while self._held:
             chunk = min(self._held)
             missing = max(0, (chunk - self._last) // self.stride - 1)
+            since_ms = -math.inf
             if missing:
                 since_ms = min(at_ms for _, at_ms in self._held.values())
+                if now_ms >= self._adapted_until_ms:
+                    self._wait_ms = self._wait_ms_usual
                 if now_ms < since_ms + self._wait_ms and len(self._held) <= HELD_MAX:
                     break
                 if self._learn_longer_stride():
                     continue
                 arrivals.append(Gap(self._last + self.stride, missing))
                 self.counts.lost += missing
-            self._step_to(chunk)
+            self._step_to(chunk, since_ms)
             payload, _ = self._held.pop(chunk)
             arrivals.append(Payload(chunk, payload))
         if self._stray is None:
             self.expected = -1 if self._held else self._last + self.stride
         return arrivals
 
-    def _step_to(self, chunk: int) -> None:
+    def _adapt_wait(self, needed_ms: float, now_ms: float) -> None:
+        """A chunk came so long after it was first missed."""
+        if self._wait_ms_usual < needed_ms + WAIT_MARGIN_MS <= WAIT_MS_ADAPTED_MAX:
+            self._wait_ms = max(self._wait_ms, needed_ms + WAIT_MARGIN_MS)
+            self._adapted_until_ms = now_ms + WAIT_ADAPTED_FOR_MS
+
+    def _step_to(self, chunk: int, missed_at_ms: float) -> None:
         step = chunk - self._last
         if step > 1:
-            self._passed.append((self._last + 1, chunk - 1))
+            self._passed.append((self._last + 1, chunk - 1, missed_at_ms))
             del self._passed[:-HELD_MAX]
         if step < self.stride:
             self._short_run = self._short_run + 1 if self._short == self._last else 1
