@@ -313,6 +313,23 @@ async def test_audio_that_cannot_be_played(wrong: object, tmp_path: Path) -> Non
             await caller.run(ms=100)
 
 
+@pytest.mark.parametrize("rate_hz", [16, 8, -8000])
+async def test_a_rate_that_cannot_be_played(rate_hz: int) -> None:
+    """Kilohertz taken for hertz: said every time. The second piece was played at the speed of the one before."""
+    app = App()
+
+    @app.call
+    async def handle(call: Call) -> None:
+        for audio in (bytes(2), bytes(2), bytes(320), tone(440, duration_ms=100)):
+            with pytest.raises(AudioError, match=f"{rate_hz} "):
+                await call.play(audio, sample_rate_hz=rate_hz)
+
+    async with place_call(app) as caller:
+        await caller.run(ms=100)
+
+        assert caller.returned
+
+
 @pytest.mark.parametrize("sample_rate_hz", [-8000, 8, 16, 200_000])
 @pytest.mark.parametrize("duration_ms", [1, 500])
 async def test_a_rate_in_khz_or_with_a_sign_is_refused_each_time(sample_rate_hz: int, duration_ms: float) -> None:
