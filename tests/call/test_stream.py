@@ -32,6 +32,7 @@ from callpath.wire.media import encode_message, parse_message
 from tests.telnyx import sample, sample_text
 
 START = sample_text("ws/t-start-pcmu.json")
+FRAME = base64.b64encode(bytes(160)).decode()
 VOICE = Path(__file__).parents[1] / "audio" / "golden" / "speech-8k.wav"
 
 
@@ -207,8 +208,8 @@ def test_chunks_are_put_back_in_order() -> None:
 def test_a_lost_chunk_is_concealed_after_a_while() -> None:
     """The handler's audio must keep its length, or transcripts and recordings drift."""
     stream = opened()
-    stream.receive_text(media(1), 0)
-    assert stream.receive_text(media(3), 40) == []
+    stream.receive_text(media(1, FRAME), 0)
+    assert stream.receive_text(media(3, FRAME), 40) == []
     due_ms = stream.next_event_at_ms()
     assert due_ms is not None
     events = stream.due_events(due_ms)
@@ -220,13 +221,25 @@ def test_a_lost_chunk_is_concealed_after_a_while() -> None:
 def test_a_burst_of_losses_is_concealed_frame_by_frame() -> None:
     """Handlers are promised 20 ms a chunk, and voice detectors refuse any other length."""
     stream = opened()
-    stream.receive_text(media(1, base64.b64encode(bytes(160)).decode()), 0)
-    stream.receive_text(media(5, base64.b64encode(bytes(160)).decode()), 80)
+    stream.receive_text(media(1, FRAME), 0)
+    stream.receive_text(media(5, FRAME), 80)
     events = stream.due_events(140)
 
     assert [(event.pcm.size, event.concealed_ms) for event in events if isinstance(event, AudioReceived)] == [
         *[(160, 20.0)] * 3,
         (160, 0.0),
+    ]
+
+
+def test_a_loss_is_as_long_as_the_frames_around_it() -> None:
+    """Some phones send 30 ms at a time: a gap of 20 would let transcripts and recordings drift."""
+    stream = opened()
+    stream.receive_text(media(1, base64.b64encode(bytes(240)).decode()), 0)
+    stream.receive_text(media(3, base64.b64encode(bytes(240)).decode()), 60)
+    events = stream.due_events(120)
+
+    assert [(240, 30.0), (240, 0.0)] == [
+        (event.pcm.size, event.concealed_ms) for event in events if isinstance(event, AudioReceived)
     ]
 
 

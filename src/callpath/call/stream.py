@@ -293,9 +293,15 @@ class MediaStream:
             if not isinstance(arrival, Gap):
                 events.append(self._decoded(arrival.payload))
             elif self._decoder is not None:
-                decoder, ms = self._decoder, float(PTIME_MS)
+                decoder, ms = self._decoder, self._received_ptime_ms()
                 events += [AudioReceived(decoder.conceal(ms), self._track, ms) for _ in range(arrival.count)]
         return events
+
+    def _received_ptime_ms(self) -> float:
+        """How much audio a frame of the caller's holds; some phones send 30 or 60 ms at a time."""
+        audio = self._last_audio
+        samples = len(audio) // PCM16_BYTES if isinstance(audio, bytes) else audio.size
+        return 1000 * samples / self.received_rate_hz if samples else float(PTIME_MS)
 
     def _decoded(self, payload: bytes) -> StreamEvent:
         decoder = self._decoder
@@ -461,13 +467,11 @@ class MediaStream:
     def play_payload(self, payload: bytes) -> None:
         """Queue a payload as it is, in the encoding that the stream was asked for."""
         self._frame_bytes = len(payload)
-        per_ms = self._bytes_per_ms
-        self.playout.add(payload, len(payload) / per_ms if per_ms else PTIME_MS)
+        self.playout.add(payload, self._duration_ms(payload))
 
     def play_payload_at_once(self, payload: bytes, now_ms: float) -> bytes | None:
         """As `play_at_once`."""
-        per_ms = self._bytes_per_ms
-        duration_ms = len(payload) / per_ms if per_ms else PTIME_MS
+        duration_ms = self._duration_ms(payload)
         if (
             not self.playout.may_send_at_once(duration_ms, now_ms)
             or self._echo is not None
@@ -477,6 +481,10 @@ class MediaStream:
             return None
         self.playout.send_at_once(payload, duration_ms, now_ms)
         return encode_media_utf8(payload)
+
+    def _duration_ms(self, payload: bytes) -> float:
+        per_ms = self._bytes_per_ms
+        return len(payload) / per_ms if per_ms else PTIME_MS
 
     def mark(self, name: str) -> None:
         """Ask to be told when everything played so far was heard."""

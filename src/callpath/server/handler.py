@@ -460,9 +460,7 @@ class Call(Open):
         if self._raw:
             raise AudioError("a raw call plays payloads, not PCM: give bytes in the encoding of the stream")
         if not RATE_HZ_MIN <= rate_hz <= RATE_HZ_MAX:
-            raise AudioError(f"audio to play can be at {RATE_HZ_MIN} to {RATE_HZ_MAX}, not at {rate_hz} Hz")
-
-            raise AudioError(f"audio cannot be at {rate_hz} Hz; rates go from {RATE_HZ_MIN} to {RATE_HZ_MAX} Hz")
+            raise AudioError(f"audio to play can be at {RATE_HZ_MIN} to {RATE_HZ_MAX} Hz, not at {rate_hz} Hz")
         piece_samples = rate_hz * PLAY_PIECE_MS // 1000
         pieces = (pcm[start : start + piece_samples].tobytes() for start in range(0, len(pcm), piece_samples))
         return await self._play_pieces(pieces, rate_hz, cuts)
@@ -496,8 +494,6 @@ class Call(Open):
         if self._raw:
             if not 0 < len(audio) <= self._payload_bytes_max:
                 return False
-            self._outlet.play_payload(audio)
-
             self._let_out(audio)
             return True
         if 500 * len(audio) > PLAY_PIECE_MS * rate_hz:
