@@ -248,20 +248,9 @@ class Call(Open):
         if interrupt:
             await self.clear()
         rate_hz = sample_rate_hz or self.sample_rate_hz
-        turn = self._turn
-        if type(source) is bytes and turn is None and self._play_piece(source, rate_hz):
+        if type(source) is bytes and self._turn is None and self._play_piece(source, rate_hz):
             return True  # the usual case, kept short: a chunk, as it came or as an engine makes it
-        cuts = self._cuts
-        if turn is None:
-            turn = self._turn = _Turn()
-        turn.sources += 1
-        try:
-            async with turn.lock:
-                return self._cuts == cuts and await self._play_source(source, rate_hz, cuts)
-        finally:
-            turn.sources -= 1
-            if not turn.sources and self._turn is turn:
-                self._turn = None
+        return await self._play_in_turn(source, rate_hz)
 
     async def clear(self) -> float:
         """Stop playing at once and forget what is queued, and every source that is playing: the caller speaks. Returns
@@ -424,6 +413,20 @@ class Call(Open):
         self.events.close()
 
     # -----------------------------------------------------------------------------------------------------------------
+
+    async def _play_in_turn(self, source: Source, rate_hz: int) -> bool:
+        cuts = self._cuts
+        turn = self._turn
+        if turn is None:
+            turn = self._turn = _Turn()
+        turn.sources += 1
+        try:
+            async with turn.lock:
+                return self._cuts == cuts and await self._play_source(source, rate_hz, cuts)
+        finally:
+            turn.sources -= 1
+            if not turn.sources and self._turn is turn:
+                self._turn = None
 
     async def _play_source(self, source: Source, rate_hz: int, cuts: int) -> bool:
         match source:
