@@ -11,8 +11,11 @@ from callpath.audio.codec import open_decoder, open_encoder
 from callpath.audio.pcm import FULL_SCALE, Pcm, saturate
 from callpath.audio.tone import tone
 from callpath.audio.wav import read_wav
+from callpath.call.stream import MediaStream
 from callpath.call.symptoms import SYMPTOMS, Watch, is_digital_silence
-from callpath.testing import Pair
+from callpath.wire.ids import StreamId
+from callpath.wire.media import Media, encode_message
+from tests.telnyx import sample_text
 
 VOICE = Path(__file__).parents[1] / "audio" / "golden" / "speech-8k.wav"
 
@@ -131,18 +134,20 @@ def test_what_a_stalled_network_delivers_late_is_no_other_rate(quicker: float) -
     assert found == ["sender_stalled"]
 
 
-def test_frames_that_come_twice_are_no_other_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_frames_that_come_twice_are_no_other_rate() -> None:
     """They are dropped; the codec and its rate are right."""
-    pair = Pair()
-    receive = pair.server.receive_text
-    monkeypatch.setattr(pair.server, "receive_text", lambda text, now_ms: receive(text, now_ms) + receive(text, now_ms))
-    pair.say(speech(6))
+    stream = MediaStream()
+    stream.receive_text(sample_text("ws/t-start-pcmu.json"), 0)
     found = []
-    for _ in range(6):
-        pair.run(ms=1000)
-        found += pair.server.look(pair.now_ms, waiting_ms=0.0, lag_ms=0.0, may_analyse=True)
+    for chunk, payload in enumerate(payloads(speech(6), "PCMU"), start=1):
+        for _ in range(2):
+            stream.receive_text(
+                encode_message(Media(payload=payload, chunk=chunk, stream_id=StreamId("s"))), 20 * chunk
+            )
+        if chunk % 50 == 0:
+            found += stream.look(20 * chunk, waiting_ms=0.0, lag_ms=0.0, may_analyse=True)
 
-    assert pair.server.counts.duplicated > 200
+    assert stream.counts.duplicated > 200
     assert found == []
 
 
