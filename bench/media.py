@@ -283,7 +283,8 @@ def _line(name: str, row: Figures) -> str:
     if not row.fair:
         trouble += f"  the generator was {row.sent_late_p99_ms:.0f} ms late"
     return (
-        f"{name:14} N={row.calls:<5} {row.us_per_pair:6.1f} µs a frame pair  cpu {row.cpu:4.0%}  "
+        f"{name:14} N={row.calls:<5} {row.us_per_pair:6.1f} µs a frame pair  "
+        f"{row.us_per_pair * 50 / 1000:5.2f} CPU s in 1,000 s of a call  cpu {row.cpu:4.0%}  "
         f"rtt p50 {row.rtt_p50_ms:.2f} p99 {row.rtt_p99_ms:.2f} ms  {row.kb_per_call:.1f} kB a call{trouble}"
     )
 
