@@ -22,6 +22,7 @@ from callpath.call.stream import DtmfPressed, MediaStream
 from callpath.clock import SystemClock
 from callpath.config import Settings, read_settings
 from callpath.errors import ConfigError
+from callpath.server import live
 from callpath.server.app import create_asgi
 from callpath.server.builtin import BUILTIN
 from callpath.server.handler import App, Call
@@ -50,7 +51,7 @@ from callpath.timeline import (
     kind_of,
 )
 from callpath.wire.ids import SessionId, StreamId
-from callpath.wire.media import AUTH_TOKEN_HEADER
+from callpath.wire.media import AUTH_TOKEN_HEADER, Media, encode_message
 from tests.serving import WAIT_S_MAX, Served, serving
 from tests.telnyx import sample_text
 
@@ -292,6 +293,44 @@ async def test_a_second_socket_is_refused_while_the_first_lives(tmp_path: Path) 
 
         assert refused.value.response.status_code == 409
         assert caller.failure is None
+
+
+async def test_a_socket_that_was_given_up_and_wakes_up_again_is_not_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it held back would be heard between the words that come on the newer one."""
+    monkeypatch.setattr(live, "SILENT_SOCKET_MS", 0)
+    app = App()
+    heard: asyncio.Queue[bytes] = asyncio.Queue()
+
+    @app.call(raw=True)
+    async def handle(call: Call) -> None:
+        async for payload in call.audio:
+            heard.put_nowait(payload)
+
+    async with serving(app, tmp_path) as served:
+        caller = await served.telnyx.call(faults=["never_connects"])
+        session = caller.call.leg.call_session_id
+        await served.until_kind(session, StreamAccepted)
+        async with _dial_in(served, session) as old:
+            await _say(old, 1, 2, starts=True)
+            async with _dial_in(served, session) as new:
+                await _say(new, 101, 102, starts=True)
+                await _say(old, 3, 4)
+                await _say(new, 103)
+                payloads = [heard.get_nowait()[0] for _ in range(heard.qsize())]
+
+    assert [1, 2, 101, 102, 103] == payloads
+
+
+async def _say(socket: ClientConnection, *numbers: int, starts: bool = False) -> None:
+    """A frame for each number, which fills it; return when they were taken."""
+    if starts:
+        await socket.send(sample_text("ws/t-start-pcmu.json"))
+    for number in numbers:
+        media = Media(payload=bytes([number]) * 160, chunk=number, stream_id=StreamId("s"))
+        await socket.send(encode_message(media))
+    await (await socket.ping())
 
 
 async def test_after_the_call_no_socket_opens(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 To carry a stream: `open_decoder(start.media_format.encoding, start.media_format.sample_rate)` for what we hear, and
 `open_encoder(stream_bidirectional_codec, stream_bidirectional_sampling_rate)` for what we say. The two directions are
 independent. A decoder holds the state of one track, an encoder that of one playout: never share them between streams.
+(Those of G.711 have none, and are shared.)
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from callpath.audio.amrwb import AmrWbDecoder
-from callpath.audio.g711 import G711Decoder, G711Encoder
+from callpath.audio.g711 import PCMA_ENCODER, PCMU_ENCODER, G711Decoder
 from callpath.audio.g722 import G722Decoder, G722Encoder
 from callpath.audio.l16 import ByteOrder, L16Decoder, L16Encoder
 from callpath.audio.opus import OpusDecoder, OpusEncoder
@@ -75,8 +76,8 @@ class Codec:
 CODECS: dict[str, Codec] = {
     codec.encoding: codec
     for codec in (
-        Codec("PCMU", (8000,), lambda _rate, _order: G711Decoder("PCMU"), lambda _rate, _order: G711Encoder("PCMU")),
-        Codec("PCMA", (8000,), lambda _rate, _order: G711Decoder("PCMA"), lambda _rate, _order: G711Encoder("PCMA")),
+        Codec("PCMU", (8000,), lambda _rate, _order: G711Decoder("PCMU"), lambda _rate, _order: PCMU_ENCODER),
+        Codec("PCMA", (8000,), lambda _rate, _order: G711Decoder("PCMA"), lambda _rate, _order: PCMA_ENCODER),
         # 8000 is G722's RTP clock by an old mistake that RFC 3551 keeps (4.5.2); its audio is 16 kHz. What Telnyx
         # writes into media_format is not known, so both are taken.
         Codec("G722", (8000, 16000), lambda _rate, _order: G722Decoder(), lambda _rate, _order: G722Encoder()),

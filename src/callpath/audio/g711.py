@@ -72,3 +72,7 @@ class G711Encoder:
 
     def silence(self, duration_ms: float) -> bytes:
         return bytes([SILENCE_BYTE[self.encoding]]) * samples_in(duration_ms, self.sample_rate_hz)
+
+
+PCMU_ENCODER, PCMA_ENCODER = G711Encoder("PCMU"), G711Encoder("PCMA")
+"""For all streams: a thousand calls touch one object, and not a thousand."""

@@ -175,6 +175,8 @@ class MediaStream:
     ) -> None:
         self.start: Start | None = None
         self.closed = False
+        self.replaced = False
+        """The call has a newer one; what still comes here is for nobody."""
         self.last_frame_ms = 0.0
         """When its socket last brought anything; kept by whoever reads the socket."""
         self.raw = raw

@@ -606,6 +606,8 @@ class LiveCall:
             byte_order=self._runner.byte_order,
         )
         stream.last_frame_ms = self._clock.now_ms()
+        if self.stream is not None:
+            self.stream.replaced = True
         self.stream = stream
         self._lost_socket_at_ms = None
         return stream

@@ -201,7 +201,7 @@ class StreamDriver:
         now_ms = self._now_ms()
         stream = self._stream
         stream.last_frame_ms = now_ms
-        if self._hear is not None and self._call.stream is stream:
+        if self._hear is not None and not stream.replaced:
             audio = stream.receive_audio(text, now_ms)
             if audio is not None:
                 self._bad_in_a_row = 0
