@@ -17,6 +17,7 @@ from callpath.control import CommandReply
 from callpath.errors import ControlError
 from callpath.server.builtin import BUILTIN
 from callpath.server.drain import GRACE_S, SETTLED_MS, DrainingServer, stop_warning
+from callpath.server.pacer import Pacer
 from callpath.simulator.simulator import Simulator
 from callpath.store.sql import open_call_log
 from callpath.timeline import (
@@ -147,6 +148,27 @@ async def test_calls_that_go_to_other_nodes_hold_up_no_stop_for_long() -> None:
     assert [False, False, False] == waits
     assert done
     assert server._has_drained()
+
+
+async def test_a_server_that_can_serve_no_calls_any_more_exits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The platform starts a process anew that ends, and not one that answers all webhooks with 503."""
+    fails = asyncio.Event()
+
+    async def run(_pacer: Pacer) -> None:
+        await fails.wait()
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(Pacer, "run", run)
+    async with serving(BUILTIN["tone"](), tmp_path) as served:
+        config = uvicorn.Config(lambda: None, log_config=None)
+        server = DrainingServer(config, lambda: served.runner, clock=ManualClock(), drain_s=30)
+        before = await server.on_tick(1)
+        fails.set()
+        async with asyncio.timeout(WAIT_S_MAX):
+            while not await server.on_tick(1):
+                await asyncio.sleep(0.01)
+
+    assert (False, 1) == (before, server.exit_code)
 
 
 @e2e

@@ -133,6 +133,11 @@ class DrainingServer(uvicorn.Server):
         """uvicorn asks ten times a second whether to stop."""
         if self._orders is not None:
             self._follow_orders(self._orders)
+        runner = self._runner()
+        if runner is not None and not runner.is_running and not self.should_exit:
+            # Left to itself, uvicorn would go on answering, /healthz too, for ever: nobody would start it anew.
+            logger.critical("Calls cannot be served any more: the server stops", event_name="server.failed")
+            self.should_exit, self.exit_code = True, 1
         if self._asked and not self.should_exit:
             self.should_exit = self._has_drained()
         return await super().on_tick(counter)

@@ -167,7 +167,7 @@ class CallRunner:
             self.gathering = Gathering(self.clock)
             Heartbeat(self.pacer).wake(self.clock.now_ms())
             running = [
-                tasks.create_task(self.pacer.run(), name="pace streams"),
+                tasks.create_task(_vital(self.pacer.run(), "pace streams"), name="pace streams"),
                 tasks.create_task(self._keep_leases(), name="keep leases"),
                 tasks.create_task(self._follow_nodes(), name="follow other nodes"),
             ]
@@ -200,8 +200,13 @@ class CallRunner:
             call.wake()
 
     @property
+    def is_running(self) -> bool:
+        """Calls are served. If not any more, the server stops, or something failed without which there are no calls."""
+        return self._tasks is not None
+
+    @property
     def ready(self) -> bool:
-        return self._tasks is not None and not self.draining
+        return self.is_running and not self.draining
 
     def refusing(self) -> CallRefused | None:
         """Why no new call can be taken at this moment; None: it can."""
@@ -449,3 +454,12 @@ async def _guarded(work: Coroutine[Any, Any, None], name: str) -> None:
         await work
     except Exception as error:
         logger.exception("A task failed", event_name="task.failed", task=name, error=str(error))
+
+
+async def _vital(work: Coroutine[Any, Any, None], name: str) -> None:
+    """What nothing goes on without: its end is everything's."""
+    try:
+        await work
+    except Exception as error:
+        logger.exception("A task failed that all calls need", event_name="task.failed", task=name, error=str(error))
+        raise
