@@ -592,6 +592,59 @@ def test_the_byte_order_of_what_comes_does_not_disturb_another_codec() -> None:
     assert undisturbed == texts
 
 
+def quiet_call(encoding: str, said: Pcm, played: Pcm, quick: bool = False) -> list[str]:
+    """What is told of a call of 32 s; `said` and `played` begin between two looks, and all around them are zeros."""
+    stream = MediaStream(play_encoding=encoding, play_rate_hz=16000)
+    document = sample("ws/t-start-pcmu.json")
+    document["start"]["media_format"] = {"encoding": encoding, "sample_rate": 16000, "channels": 1}
+    stream.receive_text(json.dumps(document), 0)
+    encoder = open_encoder(encoding, 16000)
+    seen: list[object] = []
+    for number in range(1600):
+        here = slice(320 * (number - 210), 320 * (number - 209)) if number >= 210 else slice(0)
+        frame, answer = (np.concatenate([pcm[here], np.zeros(320, np.int16)])[:320] for pcm in (said, played))
+        text = media(number + 1, base64.b64encode(encoder.encode(frame)).decode())
+        if not quick or stream.receive_audio(text.encode(), 20.0 * number) is None:
+            stream.receive_text(text, 20.0 * number)
+        if not quick or stream.play_at_once(answer.tobytes(), 20.0 * number) is None:
+            stream.play(answer)
+        stream.texts_to_send(20.0 * number)
+        if number % 50 == 49:
+            seen += stream.look(20.0 * number, waiting_ms=0, lag_ms=0, may_analyse=True)
+    return [event.symptom.slug for event in seen if isinstance(event, SymptomSeen)]
+
+
+@pytest.mark.parametrize("quick", [False, True])
+@pytest.mark.parametrize("encoding", ["G722", "OPUS"])
+def test_silence_shows_in_every_codec(encoding: str, quick: bool) -> None:
+    """Where it is many values the payloads hide it: a muted phone, and a speech engine that fails without a word, were
+    told on calls in G.711 only. Soft speech of a third of a second is a word."""
+    pytest.importorskip("av")
+    nothing = np.zeros(0, np.int16)
+    word = tone(300, duration_ms=300, level_dbfs=-50, sample_rate_hz=16000)
+
+    assert ["caller_silent", "we_are_silent"] == quiet_call(encoding, nothing, nothing, quick)
+    assert ["we_are_silent"] == quiet_call(encoding, word, nothing, quick)
+    assert ["caller_silent"] == quiet_call(encoding, nothing, word, quick)
+
+
+def test_what_cannot_be_decoded_is_no_silence() -> None:
+    """Another codec under the name of OPUS is the fault then, and not the caller's microphone."""
+    pytest.importorskip("av")
+    stream = MediaStream()
+    document = sample("ws/t-start-pcmu.json")
+    document["start"]["media_format"] = {"encoding": "OPUS", "sample_rate": 16000, "channels": 1}
+    stream.receive_text(json.dumps(document), 0)
+    seen: list[object] = []
+    for number in range(1600):
+        (event,) = stream.receive_text(media(number + 1, "/////w=="), 20.0 * number)
+        assert isinstance(event, FrameSkipped)
+        if number % 50 == 49:
+            seen += stream.look(20.0 * number, waiting_ms=0, lag_ms=0, may_analyse=True)
+
+    assert [] == seen
+
+
 def test_a_raw_stream_touches_nothing() -> None:
     """Payloads in, payloads out, also in an encoding that we could not read."""
     stream = MediaStream(raw=True)

@@ -20,8 +20,9 @@ from callpath.audio.jitter import Gap, JitterBuffer, Payload
 from callpath.audio.pcm import PCM16_BYTES, Pcm
 from callpath.audio.resample import Resampler
 from callpath.call.echo import EchoCheck
+from callpath.call.listening import ListeningDecoder, ListeningEncoder
 from callpath.call.playout import Cleared, Playout
-from callpath.call.symptoms import Symptom, Watch
+from callpath.call.symptoms import HEARD_FRAMES, SILENCE_SHOWS, Symptom, Watch
 from callpath.errors import AudioError, RemoteProtocolError
 from callpath.wire.media import (
     Clear,
@@ -189,6 +190,8 @@ class MediaStream:
         """Length of the payload of one frame that we play; 0 where each has its own, and none can be cut."""
         self._follows_sound = byte_order == "detect"
         self._encoder = open_encoder(play_encoding, play_rate_hz, byte_order=self.byte_order)
+        if not raw and play_encoding not in SILENCE_SHOWS:
+            self._encoder = ListeningEncoder(self._encoder)
         self._framer = Framer(self._encoder.sample_rate_hz * PTIME_MS // 1000)
         self._decoder: Decoder | None = None
         self._unreadable: str | None = None
@@ -342,6 +345,8 @@ class MediaStream:
             except AudioError as error:
                 self._unreadable = str(error)
                 return self.skip("undecodable", self._unreadable)
+            if form.encoding not in SILENCE_SHOWS:
+                self._decoder = ListeningDecoder(self._decoder)
         self._watch = Watch(form.encoding, form.sample_rate, self.byte_order)
         self.start = start
         return StreamOpened(start)
@@ -368,7 +373,8 @@ class MediaStream:
             frames_in=self._counts.frames_in,
             duplicated=self._jitter.counts.duplicated,
             audio=self._last_audio,
-            sent_sound=self.playout.sounded if self.playout.frames_sent else None,
+            heard=self._heard(),
+            sent_sound=self._sent_sound(),
             frames_sent=self.playout.frames_sent,
             frames_outbound_track=self._counts.frames_outbound_track,
             waiting_ms=waiting_ms,
@@ -381,6 +387,25 @@ class MediaStream:
             if symptom.slug == "wrong_byte_order" and self._follows_sound and not self.raw:
                 self._swap_byte_order()
         return [SymptomSeen(symptom) for symptom in symptoms]
+
+    def _heard(self) -> bool | None:
+        """Whether a word came; None where the payloads tell, or nothing more needs to."""
+        decoder = self._decoder
+        if not isinstance(decoder, ListeningDecoder):
+            return None
+        if decoder.frames_loud < HEARD_FRAMES:
+            return False
+        self._decoder = decoder.decoder
+        return True
+
+    def _sent_sound(self) -> bool | None:
+        """Whether anything but digital silence was sent; None: nothing at all was."""
+        encoder = self._encoder
+        if isinstance(encoder, ListeningEncoder) and encoder.sounded:
+            self._encoder = encoder.encoder
+        if not self.playout.frames_sent:
+            return None
+        return self.playout.sounded and not isinstance(self._encoder, ListeningEncoder)
 
     def take_jitter_ms(self) -> float:
         """By how much a frame came late, at worst since this was last asked; 0 before the start frame."""

@@ -37,6 +37,9 @@ SILENT_AT_END_S = 3
 SILENT_S = 30
 """Digital silence from the beginning of the stream on; on a phone line even a listening caller is not that quiet."""
 
+SILENCE_SHOWS = ("PCMU", "PCMA", "L16")
+"""In the payloads of these. Of the others whoever decodes them tells whether anything was heard."""
+
 HEARD_FRAMES = 5
 """So much sound is a word. (A line may click once when it is connected.)"""
 
@@ -117,7 +120,7 @@ class Watch:
         self.byte_order: ByteOrder = byte_order
         self._encoding = encoding
         self._bytes_per_s = _BYTES_PER_S[encoding](rate_hz) if encoding in _BYTES_PER_S else None
-        self._window: list[bytes] | None = [] if encoding in ("PCMU", "PCMA", "L16") else None
+        self._window: list[bytes] | None = [] if encoding in SILENCE_SHOWS else None
         self._windows_left = WINDOWS_MAX
         self._screened = False
         self._told: tuple[str, ...] = ()
@@ -136,8 +139,7 @@ class Watch:
         """When one was followed by what it had held up."""
         self._last_at_look_ms = math.inf
         self._looked_ms: float | None = None
-        self._silent_in = -1 if self._window is None else 0
-        self._silent_out = 0
+        self._silent_in = self._silent_out = 0
         self._clipped: list[bool] = []
         self._rates_off: list[float] = []
         self._behind_ms = 0.0
@@ -173,6 +175,7 @@ class Watch:
         frames_in: int,
         duplicated: int = 0,
         audio: bytes | Pcm = b"",
+        heard: bool | None = None,
         sent_sound: bool | None = None,
         frames_sent: int = 0,
         frames_outbound_track: int = 0,
@@ -181,8 +184,8 @@ class Watch:
         may_analyse: bool = True,
     ) -> list[Symptom]:
         """What is new. Call it about once a second, with the number of frames that came so far (`duplicated` of them for a
-        second time), the caller's last one (`audio`, PCM16), and whether anything but digital silence has been sent
-        (None: nothing at all was).
+        second time), the caller's last one (`audio`, PCM16), whether anything but digital silence was in those that
+        came (`heard`; None: ask the payloads) and in those that were sent (None: none was).
 
         `may_analyse` False puts off an analysis that takes milliseconds, where `wants_analysis`.
         """
@@ -192,7 +195,7 @@ class Watch:
             self._bytes -= self._bytes * doubled // max(1, frames)
             frames -= doubled
         found = self._content(may_analyse)
-        found += self._silence(frames, sent_sound, frames_sent)
+        found += self._silence(frames, heard, sent_sound, frames_sent)
         found += self._clipping(audio)
         found += self._arrival(now_ms, frames)
         if frames_outbound_track:
@@ -261,11 +264,12 @@ class Watch:
 
     # --- how it sounds -----------------------------------------------------------------------------------------------
 
-    def _silence(self, frames: int, sent_sound: bool | None, frames_sent: int) -> list[Symptom]:
+    def _silence(self, frames: int, heard: bool | None, sent_sound: bool | None, frames_sent: int) -> list[Symptom]:
         """Only from the beginning on: whoever was heard once may be silent as long as he likes. A phone that gates noise is
         silent between the words, and a word may fall between two looks."""
         if frames and self._silent_in >= 0:
-            heard = self._window is None or len(self._window) >= HEARD_FRAMES or self._windows_left < WINDOWS_MAX
+            if heard is None:
+                heard = self._window is None or len(self._window) >= HEARD_FRAMES or self._windows_left < WINDOWS_MAX
             self._silent_in = -1 if heard else self._silent_in + 1
         if sent_sound is not None and self._silent_out >= 0:
             self._silent_out = -1 if sent_sound else self._silent_out + 1
