@@ -16,7 +16,7 @@ import numpy as np
 from callpath.audio.g711 import G711Decoder, peak
 from callpath.audio.jitter import FRAME_MS
 from callpath.audio.l16 import ByteOrder, detect_byte_order
-from callpath.audio.level import Guess, guess_encoding
+from callpath.audio.level import RTP_HEADER_BYTES, Guess, begin_with_rtp, guess_encoding
 from callpath.audio.pcm import Pcm, as_pcm
 from callpath.call.echo import Echo
 from callpath.timeline import LAG_MS_MAX
@@ -96,6 +96,7 @@ SYMPTOMS: dict[str, tuple[str, str]] = {
     "SYM012": ("late_handler", "The handler is behind the caller's audio"),
     "SYM013": ("loop_lag", "The event loop was held up: something blocks it"),
     "SYM014": ("own_audio_heard", "Our own audio comes back within the caller's: an echo, or a loop on the way"),
+    "SYM015": ("rtp_header", "Each of the caller's payloads begins with an RTP header, which is heard as a crackle"),
 }
 """Every code with its slug and what it means."""
 
@@ -235,6 +236,9 @@ class Watch:
         window = self._window
         if window is None or len(window) < WINDOW_FRAMES:
             return []
+        if not self._screened and begin_with_rtp(window):  # whatever else is told of such bytes would be wrong
+            self._window = None
+            return self._tell("SYM015", first_bytes=window[0][:RTP_HEADER_BYTES].hex(" "))
         if self._screened and not may_analyse:
             return []
         if self._encoding == "L16":
