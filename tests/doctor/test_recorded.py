@@ -236,6 +236,14 @@ def test_a_caller_on_mute_is_no_fault(code: str) -> None:
     assert verdict(found) == "inbound-silence?"
 
 
+@pytest.mark.parametrize(("times", "expected"), [("0.5", ""), ("1.5", ""), ("2.03", "?"), ("3.0", "")])
+def test_twice_the_bytes_may_be_two_channels(times: str, expected: str) -> None:
+    """Whoever sends stereo was told to change the rate, which changes nothing."""
+    found = diagnosed(BOTH_WAYS, noticed("SYM003", times=times), GOOD[-5:])
+
+    assert "sample-rate-mismatch" + expected == verdict(found)
+
+
 def test_entries_of_a_newer_version_are_shown_and_harm_nothing() -> None:
     """A call log may have been written by tomorrow's server."""
     found = diagnosed(BOTH_WAYS, Unknown(stored={"kind": "quantum.entangled"}), GOOD[-5:])

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import symptom_seen, symptom_words
+from callpath.doctor.calls import measure, symptom_seen, symptom_words
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import BOTH_WAYS, CAME, GOOD, a_call, noticed
 
+DOUBLE_WITHIN = 0.2
+"""Of times 2."""
+
 
 def check(facts: Facts) -> Finding | None:
     found = symptom_seen(facts[CallFacts], "SYM003")
-    return None if found is None else Finding(*symptom_words(facts[CallFacts], found))
+    if found is None:
+        return None
+    words = symptom_words(facts[CallFacts], found)
+    if abs(measure(found, "times") - 2) > DOUBLE_WITHIN:
+        return Finding(*words)
+    return Finding(
+        *words,
+        kind="open",
+        candidates=("sample-rate-mismatch", "two-channels"),
+        question="Is it twice the sampling rate, or two channels? Both are twice the bytes. If a program stands between "
+        "Telnyx and this server, look at what it sends: of two channels it must send one.",
+    )
 
 
 RULE = Rule(
@@ -24,7 +38,10 @@ RULE = Rule(
     fix="Ask for PCMU at 8000 Hz, or set CALLPATH_PLAY_RATE_HZ and the codec so that both sides name one rate.",
     check=check,
     examples=(
-        Example("SYM003 was seen", a_call(BOTH_WAYS, noticed("SYM003", times="2.0")), fires=True),
+        Example("SYM003 was seen", a_call(BOTH_WAYS, noticed("SYM003", times="0.5")), fires=True),
+        Example(
+            "twice the bytes: the rate, or two channels", a_call(BOTH_WAYS, noticed("SYM003", times="1.97")), fires=True
+        ),
         Example("a call that worked", a_call(GOOD), fires=False),
         Example("logs without symptoms", a_call(CAME, shown=frozenset({"socket.received"})), fires=None),
         Example("no call is known", nothing(), fires=None),
