@@ -249,6 +249,16 @@ def test_silence_that_we_sent_on_a_short_call() -> None:
     assert [symptom.slug for symptom in watch.end()] == ["we_are_silent"]
 
 
+def test_words_after_the_last_look_are_words() -> None:
+    """The caller hangs up within the second in which the voice at last began: not all that we sent was silence."""
+    watch = Watch("PCMU", 8000, "little")
+    for second in range(4):
+        watch.frame(b"\x01\x02" * 80, second * 1000.0)
+        watch.look(second * 1000.0, frames_in=second + 1, sent_sound=False, frames_sent=50)
+
+    assert [] == watch.end(sent_sound=True)
+
+
 @pytest.mark.parametrize("busy", [False, True])
 def test_a_short_hello_in_the_wrong_law(busy: bool) -> None:
     """All that the caller says is one second: what was gathered for the quick look is judged, and not thrown away; at the

@@ -25,6 +25,7 @@ from callpath.doctor.rules.sample_call import (
     RANG,
     SESSION,
     STARTED,
+    STOPPED,
     TAKEN,
     URL,
     Timed,
@@ -234,6 +235,17 @@ def test_a_caller_on_mute_is_no_fault(code: str) -> None:
     found = diagnosed(BOTH_WAYS, (31_000, noticed(code, seconds="30")), (90_000, hung_up(out=500)), looked_ms=99_000)
 
     assert verdict(found) == "inbound-silence?"
+
+
+def test_a_handler_that_waits_and_then_speaks_is_no_fault() -> None:
+    """Its silence is told after half a minute; only where a shorter stream ended with it no word can have followed."""
+    late = diagnosed(BOTH_WAYS, (31_000, noticed("SYM006", seconds="30")), (90_000, hung_up(out=500)), looked_ms=99_000)
+    ended = diagnosed(BOTH_WAYS, (9_000, noticed("SYM006", seconds="8")), *STOPPED, hung_up(out=500))
+    again = diagnosed(BOTH_WAYS, noticed("SYM006", seconds="8"), SocketClosed(code=1006), STARTED[9:11], GOOD[-5:])
+
+    assert "sends-silence?" == verdict(late)
+    assert "sends-silence" == verdict(ended)
+    assert "sends-silence" != verdict(again)
 
 
 @pytest.mark.parametrize(("times", "expected"), [("0.5", ""), ("1.5", ""), ("2.03", "?"), ("3.0", "")])

@@ -261,7 +261,9 @@ class MediaStream:
         return [*events, *self._last_symptoms(), StreamClosed(by_stop_frame=False)]
 
     def _last_symptoms(self) -> list[StreamEvent]:
-        return [SymptomSeen(symptom) for symptom in self._watch.end()] if self._watch is not None else []
+        if self._watch is None:
+            return []
+        return [SymptomSeen(symptom) for symptom in self._watch.end(self._sent_sound())]
 
     def due_events(self, now_ms: float) -> list[StreamEvent]:
         """Audio that waited for a missing chunk and waits no longer. Call it when `next_event_at_ms` has come."""

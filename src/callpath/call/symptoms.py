@@ -212,10 +212,11 @@ class Watch:
         """The quick look told nothing, and there is enough sound for the full one."""
         return self._screened and self._window is not None and len(self._window) >= WINDOW_FRAMES
 
-    def end(self) -> list[Symptom]:
-        """What is sure only once nothing more will come, and the analysis for which the server never had time."""
+    def end(self, sent_sound: bool | None = None) -> list[Symptom]:
+        """What is sure only once nothing more will come, and the analysis for which the server never had time.
+        `sent_sound` as in `look`: the last words may have come after that."""
         found = self._content(may_analyse=True) if self.wants_analysis else []
-        if self._silent_out >= SILENT_AT_END_S:
+        if self._silent_out >= SILENT_AT_END_S and not sent_sound:
             found += self._tell("SYM006", seconds=self._silent_out)
         return found
 
