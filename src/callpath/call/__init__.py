@@ -8,6 +8,7 @@ playout   audio on its way to the ear: pacing, marks, clear
 kept      its recordings, and where each is
 overview  a call as a row of a list, kept up to date entry by entry
 symptoms  what sounds or behaves wrong on a stream that works by the letter
+listening whether anything was said or heard yet, where payloads do not show it
 echo      whether the caller's audio holds ours
 recorder  both sides of a call on one clock
 plan      what we ask of Telnyx for a call's audio
