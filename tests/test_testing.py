@@ -519,6 +519,124 @@ async def test_a_source_that_was_cut_off_holds_nobody_up(interrupt: bool) -> Non
         assert finished == [("alarm", True), ("speech", False)]
 
 
+@pytest.mark.parametrize("interrupt", [True, False])
+async def test_an_iterator_that_never_yields_again_is_cut_off_and_closed(interrupt: bool) -> None:
+    """An engine that has stalled held up whoever played it for the rest of the call, though the caller had barged in."""
+    app = App()
+    done: list[object] = []
+
+    @app.call
+    async def handle(call: Call) -> None:
+        async def speech() -> AsyncIterator[bytes]:
+            try:
+                yield tone(500, duration_ms=100).tobytes()
+                await asyncio.Event().wait()
+            finally:
+                done.append("closed")
+
+        async def speak() -> None:
+            done.append(await call.play(speech()))
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(speak())
+            await clock_of(call).sleep_ms(500)
+            if interrupt:
+                await call.play(bytes(320), interrupt=True)
+            else:
+                await call.clear()
+
+    async with place_call(app) as caller:
+        await caller.run(ms=600)
+
+        assert done == ["closed", False]
+
+
+async def test_an_iterator_that_waits_for_room_is_closed_by_a_cut() -> None:
+    """It holds the engine's connection, and would hold it until the garbage collector comes by."""
+    app = App()
+    done: list[object] = []
+
+    @app.call
+    async def handle(call: Call) -> None:
+        async def speech() -> AsyncIterator[bytes]:
+            try:
+                while True:
+                    yield tone(500, duration_ms=1000).tobytes()
+            finally:
+                done.append("closed")
+
+        source = speech()
+
+        async def speak() -> None:
+            done.append(await call.play(source))
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(speak())
+            await clock_of(call).sleep_ms(500)
+            await call.clear()
+
+    async with place_call(app) as caller:
+        await caller.run(ms=600)
+
+        assert done == ["closed", False]
+
+
+async def test_a_cancelled_handler_cancels_the_iterator_that_it_plays() -> None:
+    """The call is over: an engine that goes on costs money, and one that is cut off at that moment must not go on
+    either."""
+    app = App()
+    done: list[str] = []
+
+    async def speech(name: str) -> AsyncIterator[bytes]:
+        try:
+            await asyncio.Event().wait()
+            yield b""
+        except asyncio.CancelledError:
+            done.append(name)
+            raise
+
+    @app.call
+    async def handle(call: Call) -> None:
+        for name in ("one", "two"):
+            played = asyncio.create_task(call.play(speech(name)))
+            await clock_of(call).sleep_ms(100)
+            if name == "two":
+                await call.clear()
+            played.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await played
+        await call.play(speech("three"))
+
+    async with place_call(app) as caller:
+        await caller.run(ms=300)
+        await caller.hang_up()
+
+    assert done == ["one", "two", "three"]
+
+
+async def test_what_an_iterator_raises_comes_out_of_play() -> None:
+    """A handler that falls back to another engine looks for its engine's own exception."""
+    app = App()
+    raised: list[bool] = []
+    error = OSError("the engine is gone")
+
+    async def speech() -> AsyncIterator[bytes]:
+        yield bytes(320)
+        raise error
+
+    @app.call
+    async def handle(call: Call) -> None:
+        try:
+            await call.play(speech())
+        except OSError as caught:
+            raised.append(caught is error)
+
+    async with place_call(app) as caller:
+        await caller.run(ms=300)
+
+    assert raised == [True]
+
+
 async def test_clear_ends_a_source_that_is_still_playing() -> None:
     """Barge-in in the middle of a file: the rest of it must not come after the clear."""
     app = App()

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, overload
@@ -241,9 +241,10 @@ class Call(Open):
         Returns when all of it is queued, at most 0.4 s before it is heard: speech that is cleared is never far ahead.
         `finished()` waits until it was heard. Several sources are heard one after the other, in the order of their
         calls; with `interrupt` this one is heard at once, and what was playing or waiting is forgotten. Returns False
-        if a clear or an interruption cut it off. Audio at another rate than the call's needs `sample_rate_hz` (a WAV
-        file says its own). An iterator's pieces may be cut anywhere, within a sample, too. Raises AudioError for audio
-        that cannot be used.
+        if a clear or an interruption cut it off: at once, where an iterator was making its next piece; it is cancelled
+        there. Audio at another rate than the call's needs `sample_rate_hz` (a WAV file says its own). An iterator's
+        pieces may be cut anywhere, within a sample, too; it is read in a task of its own, and an async generator is
+        closed. Raises AudioError for audio that cannot be used.
         """
         if interrupt:
             await self.clear()
@@ -256,7 +257,9 @@ class Call(Open):
         """Stop playing at once and forget what is queued, and every source that is playing: the caller speaks. Returns
         the ms that were really heard since the last clear."""
         self._cuts += 1
-        self._turn = None
+        turn, self._turn = self._turn, None
+        if turn is not None:
+            turn.cut()
         self._make_room()
         heard_before_ms, self._heard_before_ms = self._heard_before_ms, 0.0
         if self._stream is None:
@@ -422,13 +425,13 @@ class Call(Open):
         turn.sources += 1
         try:
             async with turn.lock:
-                return self._cuts == cuts and await self._play_source(source, rate_hz, cuts)
+                return self._cuts == cuts and await self._play_source(source, rate_hz, cuts, turn)
         finally:
             turn.sources -= 1
             if not turn.sources and self._turn is turn:
                 self._turn = None
 
-    async def _play_source(self, source: Source, rate_hz: int, cuts: int) -> bool:
+    async def _play_source(self, source: Source, rate_hz: int, cuts: int, turn: _Turn) -> bool:
         match source:
             case str() | Path():
                 pcm, rate_hz = read_wav(Path(source))
@@ -441,18 +444,39 @@ class Call(Open):
                     raise AudioError(f"an array to play is mono PCM: one dimension of int16, not {shape}")
                 return await self._play_pcm(source, rate_hz, cuts)
             case _:
-                rest = b""
-                async for piece in source:
-                    audio = rest + bytes(piece)
-                    whole = len(audio) if self._raw else len(audio) - len(audio) % PCM16_BYTES
-                    rest = audio[whole:]
-                    if not await self._play_bytes(audio[:whole], rate_hz, cuts):
-                        return False
-                if rest:
-                    raise AudioError(
-                        "an async iterator of PCM16 bytes ended with half a sample: is it another encoding?"
-                    )
-                return self._cuts == cuts
+                return await self._play_iterator(source, rate_hz, cuts, turn)
+
+    async def _play_iterator(self, source: AsyncIterator[bytes], rate_hz: int, cuts: int, turn: _Turn) -> bool:
+        """In a task of its own, one for all pieces, so that a clear can end the wait for a piece that never comes."""
+        player = asyncio.current_task()
+        assert player is not None
+        cancelled = player.cancelling()
+        reading = self._play_pieces_of(source, rate_hz, cuts)
+        turn.reader = asyncio.create_task(reading, name="read source")  # noqa: TID251 (a group would wrap what it raises)
+        try:
+            return await turn.reader
+        except asyncio.CancelledError:
+            if self._cuts == cuts or player.cancelling() > cancelled:
+                raise
+            return False  # the clear cancelled the reader, and nobody this task
+        finally:
+            turn.reader = None
+
+    async def _play_pieces_of(self, source: AsyncIterator[bytes], rate_hz: int, cuts: int) -> bool:
+        rest = b""
+        try:
+            async for piece in source:
+                audio = rest + bytes(piece)
+                whole = len(audio) if self._raw else len(audio) - len(audio) % PCM16_BYTES
+                rest = audio[whole:]
+                if not await self._play_bytes(audio[:whole], rate_hz, cuts):
+                    return False
+        finally:
+            if isinstance(source, AsyncGenerator):
+                await source.aclose()
+        if rest:
+            raise AudioError("an async iterator of PCM16 bytes ended with half a sample: is it another encoding?")
+        return self._cuts == cuts
 
     async def _play_bytes(self, audio: bytes, rate_hz: int, cuts: int) -> bool:
         if not self._raw:
@@ -532,6 +556,13 @@ class _Turn:
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
         self.sources = 0
+        self.reader: asyncio.Task[bool] | None = None
+        """Reads the iterator whose turn it is."""
+
+    def cut(self) -> None:
+        """Nobody waits any longer for what the iterator would give; unless it is itself what cuts."""
+        if self.reader is not None and self.reader is not asyncio.current_task():
+            self.reader.cancel()
 
 
 class _Nowhere:
