@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -14,6 +16,7 @@ from callpath.errors import AudioError
 
 RATES_HZ = (8000, 16000, 22050, 24000, 48000)
 PAIRS = [(a, b) for a in RATES_HZ for b in RATES_HZ if a != b]
+ODD_PAIRS = [(22_254, 8000), (44_101, 8000), (191_999, 8000), (8000, 44_101), (8001, 8000)]
 
 
 def stream(resampler: Resampler, pcm: Pcm, frame_samples: int) -> Pcm:
@@ -39,7 +42,7 @@ def test_20_ms_give_20_ms_every_time(from_hz: int, to_hz: int) -> None:
     assert {to_hz // 50} == {resampler.push(frame).size for _ in range(25)}
 
 
-@pytest.mark.parametrize(("from_hz", "to_hz"), PAIRS)
+@pytest.mark.parametrize(("from_hz", "to_hz"), [*PAIRS, *ODD_PAIRS])
 @pytest.mark.parametrize("band_part", [0.03, 0.25, 0.5, 0.85])
 def test_a_tone_stays_one_tone(from_hz: int, to_hz: int, band_part: float) -> None:
     """Up to 3.4 kHz of 4 the level holds, and everything else (image, alias, hum) is 60 dB down. 16 bits leave 80."""
@@ -116,7 +119,7 @@ def test_stated_delay_is_the_real_one(from_hz: int, to_hz: int) -> None:
 
 @settings(max_examples=60)
 @given(
-    pair=st.sampled_from([*PAIRS, (44100, 8000)]),
+    pair=st.sampled_from([*PAIRS, (44100, 8000), *ODD_PAIRS]),
     cuts=st.lists(st.integers(0, 1500), max_size=12),
     seed=st.integers(0, 1000),
 )
@@ -129,6 +132,29 @@ def test_cutting_a_stream_changes_nothing(pair: tuple[int, int], cuts: list[int]
 
     assert whole.tolist() == np.concatenate(pieces).tolist()
     assert -(-pcm.size * pair[1] // pair[0]) == whole.size
+
+
+@pytest.mark.parametrize(("from_hz", "to_hz"), [(191_999, 8000), (8000, 191_999), (191_999, 191_998), (4001, 4000)])
+def test_rates_with_little_in_common_hold_nobody_up(from_hz: int, to_hz: int) -> None:
+    """The filter is built on the event loop: one file at an odd rate was 8.8 s of silence in every call of the process."""
+    began = time.perf_counter()
+    Resampler(from_hz, to_hz).push(tone(300, duration_ms=20, sample_rate_hz=from_hz))
+
+    assert time.perf_counter() - began < 0.25  # some 2 ms
+
+
+@pytest.mark.parametrize(("from_hz", "to_hz"), [*ODD_PAIRS, (44_100, 8000)])
+def test_a_file_is_as_long_and_as_early_as_before(from_hz: int, to_hz: int) -> None:
+    """A ratio that is only nearly right would drift: two tracks of a recording, apart by a word after an hour."""
+    pcm = sweep(300, 1200, duration_ms=3001, sample_rate_hz=from_hz)
+    made = resample_file_audio(pcm, from_hz, to_hz)
+    last_s = 2 * from_hz
+    begins_at = -(-last_s * to_hz // from_hz)
+    match = find_delay_ms(resample_file_audio(pcm[last_s:], from_hz, to_hz), made[begins_at:], to_hz)
+
+    assert -(-pcm.size * to_hz // from_hz) == made.size
+    assert 0 == match.delay_ms
+    assert match.correlation > 0.999
 
 
 def test_no_click_where_frames_meet() -> None:
