@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from callpath.call.stream import (
     StreamOpened,
     SymptomSeen,
 )
+from callpath.errors import AudioError
 from callpath.testing import Pair
 from callpath.wire.media import encode_message, parse_message
 from tests.telnyx import sample, sample_text
@@ -656,6 +658,18 @@ def test_a_raw_stream_touches_nothing() -> None:
 
     assert events == [PayloadReceived(b"\x00\x01\x02")]
     assert [parse_message(text).payload for text in stream.texts_to_send(0)] == [b"\x00\x01\x02"]  # type: ignore[union-attr]
+
+
+def test_a_raw_stream_opens_no_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It never uses one, and without the extra `codecs` there would be none: each call ended as it began."""
+    monkeypatch.setitem(sys.modules, "av", None)
+    stream = MediaStream(raw=True, play_encoding="G722")
+    stream.receive_text(START, 0)
+    stream.play_payload(bytes(160))
+
+    assert [parse_message(text).payload for text in stream.texts_to_send(0)] == [bytes(160)]  # type: ignore[union-attr]
+    with pytest.raises(AudioError, match="payloads"):
+        stream.play(tone(440, duration_ms=20))
 
 
 @settings(max_examples=50, deadline=None)

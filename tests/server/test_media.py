@@ -8,6 +8,7 @@ import gc
 import json
 import struct
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -640,6 +641,25 @@ def test_a_codec_that_cannot_be_heard_is_refused_at_start(tmp_path: Path, monkey
     with pytest.raises(ConfigError, match=r"CALLPATH_STREAM_CODEC.*callpath\[codecs\]"):
         create_asgi(BUILTIN["echo"](), settings)
     create_asgi(raw, settings)  # it decodes nothing
+
+
+def test_a_raw_call_needs_no_codec_to_play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bridge of payloads was refused for an encoder that it never uses; a rate that the codec lacks is still refused."""
+    monkeypatch.setitem(sys.modules, "av", None)
+    settings = Settings(
+        telnyx_api_key="KEY",
+        telnyx_public_key="e7BjKz0s8kBzbbSmGhbCg8bSGPOYQ9y0sQH5mSO1Hk0=",
+        public_url="https://calls.example.com",
+        data_dir=tmp_path,
+        play_codec="G722",
+    )
+    raw = App()
+    raw.call(raw=True)(BUILTIN["echo"]().handler)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"CALLPATH_PLAY_CODEC.*callpath\[codecs\]"):
+        create_asgi(BUILTIN["echo"](), settings)
+    with pytest.raises(ConfigError, match=r"CALLPATH_PLAY_CODEC.*24000 Hz"):
+        create_asgi(raw, replace(settings, play_rate_hz=24000))
+    create_asgi(raw, settings)
 
 
 def test_a_rate_that_answer_cannot_ask_for_is_refused_at_start() -> None:

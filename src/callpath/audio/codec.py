@@ -17,10 +17,10 @@ from callpath.audio.g711 import PCMA_ENCODER, PCMU_ENCODER, G711Decoder
 from callpath.audio.g722 import G722Decoder, G722Encoder
 from callpath.audio.l16 import ByteOrder, L16Decoder, L16Encoder
 from callpath.audio.opus import OpusDecoder, OpusEncoder
-from callpath.audio.pcm import Pcm
+from callpath.audio.pcm import EncodesArray, Pcm
 from callpath.errors import AudioError
 
-__all__ = ["CODECS", "ByteOrder", "Codec", "Decoder", "Encoder", "Pcm", "open_decoder", "open_encoder"]
+__all__ = ["CODECS", "ByteOrder", "Codec", "Decoder", "Encoder", "NoEncoder", "Pcm", "open_decoder", "open_encoder"]
 
 
 class Decoder(Protocol):
@@ -111,6 +111,21 @@ def open_encoder(encoding: str, sample_rate_hz: int, *, byte_order: ByteOrder = 
         able = ", ".join(name for name, codec in CODECS.items() if codec.open_encoder is not None)
         raise AudioError(f"{encoding} can be received but not sent. Set stream_bidirectional_codec to one of {able}")
     return row.open_encoder(sample_rate_hz, byte_order)
+
+
+class NoEncoder(EncodesArray):
+    """In the place of an encoder where payloads come ready-made. Raises AudioError for an encoding or rate that is not in
+    the table; it needs no extra, and may stand for what we cannot make."""
+
+    def __init__(self, encoding: str, sample_rate_hz: int) -> None:
+        self.encoding = _row(encoding, sample_rate_hz).encoding
+        self.sample_rate_hz = sample_rate_hz
+
+    def encode(self, pcm: Pcm) -> bytes:  # noqa: ARG002 (part of the protocol)
+        raise AudioError("a raw stream plays payloads, not PCM: give bytes in its encoding")
+
+    def silence(self, duration_ms: float) -> bytes:  # noqa: ARG002 (part of the protocol)
+        raise AudioError("a raw stream has no silence of its own: give a payload of it")
 
 
 def _row(encoding: str, sample_rate_hz: int) -> Codec:

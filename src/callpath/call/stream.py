@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from callpath.audio.codec import ByteOrder, Decoder, open_decoder, open_encoder
+from callpath.audio.codec import ByteOrder, Decoder, Encoder, NoEncoder, open_decoder, open_encoder
 from callpath.audio.framer import Framer
 from callpath.audio.jitter import Gap, JitterBuffer, Payload
 from callpath.audio.pcm import PCM16_BYTES, Pcm
@@ -189,7 +189,11 @@ class MediaStream:
         self.frame_payload_bytes = int(PTIME_MS * self._bytes_per_ms)
         """Length of the payload of one frame that we play; 0 where each has its own, and none can be cut."""
         self._follows_sound = byte_order == "detect"
-        self._encoder = open_encoder(play_encoding, play_rate_hz, byte_order=self.byte_order)
+        self._encoder: Encoder = (
+            NoEncoder(play_encoding, play_rate_hz)
+            if raw
+            else open_encoder(play_encoding, play_rate_hz, byte_order=self.byte_order)
+        )
         if not raw and play_encoding not in SILENCE_SHOWS:
             self._encoder = ListeningEncoder(self._encoder)
         self._framer = Framer(self._encoder.sample_rate_hz * PTIME_MS // 1000)

@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from callpath import __version__
-from callpath.audio.codec import CODECS, open_decoder, open_encoder
+from callpath.audio.codec import CODECS, NoEncoder, open_decoder, open_encoder
 from callpath.call.address import ANSWERED_BY_HEADER, AUDIO_PATH, AUDIO_PATH_WITH_TOKEN, WEBHOOK_PATH
 from callpath.call.plan import StreamPlan
 from callpath.call.watchdog import Patience, parse_refusal, parse_steps
@@ -228,7 +228,7 @@ def _check_secrets(settings: Settings) -> None:
 def _check_codecs(app: App, settings: Settings) -> None:
     """At start, not in the first call: a rate the codec does not have or nobody could ask for, AMR-WB, a missing extra."""
     try:
-        open_encoder(settings.play_codec, settings.play_rate_hz)
+        (NoEncoder if app.raw else open_encoder)(settings.play_codec, settings.play_rate_hz)
     except AudioError as error:
         raise ConfigError("CALLPATH_PLAY_CODEC", f"cannot be used: {error}", "PCMU at 8000 Hz always works") from None
     if settings.stream_with_answer and settings.play_rate_hz != ANSWER_RATE_HZ:
