@@ -231,7 +231,8 @@ class StreamMissing(What, frozen=True, kw_only=True, tag="stream.missing"):
     """Telnyx was asked for the stream, and the caller hears nothing: no stream came, or it was lost and stays away.
 
     `attempt` counts requests from 1. `seen` is how far it came: "nothing" reached us, the upgrade was "refused" by us,
-    the socket brought "no_start" frame, or the stream was there and is "lost".
+    the socket brought "no_start" frame, or one with an "encoding" that cannot be decoded, or the stream was there and is
+    "lost".
     """
 
     attempt: int

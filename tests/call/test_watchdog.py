@@ -30,6 +30,7 @@ from callpath.timeline import (
     CommandAnswered,
     CommandSent,
     Entry,
+    FrameRejected,
     PolicyActed,
     SocketReceived,
     SocketRefused,
@@ -200,6 +201,7 @@ def test_a_stream_that_was_lost_is_asked_for_again() -> None:
     [
         ([], "nothing"),
         ([SocketReceived(path="/x")], "no_start"),
+        ([SocketReceived(path="/x"), FrameRejected(reason="encoding", detail="no G729")], "encoding"),
         ([SocketReceived(path="/x"), SocketRefused(status=401, reason="no_token", detail="", path="/x")], "refused"),
     ],
 )
@@ -210,6 +212,18 @@ def test_how_far_it_came_is_said(whats: list[What], seen: str) -> None:
         call.add(what)
 
     assert call.run(8_000)[0] == f"missing {seen}"
+
+
+def test_an_encoding_that_we_cannot_decode_is_said() -> None:
+    """Who reads that no stream came would search the network for a start frame that was there."""
+    call = asked()
+    call.add(SocketReceived(path="/x"))
+    call.add(FrameRejected(reason="encoding", detail="there is no encoding 'G729'"))
+    call.run(8_000)
+
+    assert [what.reason for what in call.written if isinstance(what, StreamMissing)] == [
+        "accepted, and no stream within 8 s; the start frame came, but there is no encoding 'G729'"
+    ]
 
 
 def test_a_request_that_is_refused_counts_as_no_stream() -> None:

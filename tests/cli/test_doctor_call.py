@@ -41,6 +41,7 @@ from callpath.wire.signature import PrivateKey, public_key_text, sign
 from tests.cli.conftest import Run
 from tests.serving import Served, serving
 from tests.store.entries import entry
+from tests.telnyx import sample_text
 
 Doctor = Callable[..., Awaitable[Any]]
 
@@ -247,6 +248,34 @@ async def test_sockets_that_we_refuse(alone: Path, doctor: Callable[[Served], Do
         "late": "ws-token-wrong",  # what came first explains more
         "leg": "session-lookup-fails",
     }
+
+
+async def test_a_start_with_an_encoding_that_we_cannot_decode(alone: Path, doctor: Callable[[Served], Doctor]) -> None:
+    """The start frame came: to look for it on the way would be in vain, and the codec is what must be changed."""
+    start = json.loads(sample_text("ws/t-start-pcmu.json"))
+    start["start"]["media_format"]["encoding"] = "G729"
+    found = {}
+    for codec in ("default", "PCMU"):
+        patience: dict[str, Any] = {"socket_within_ms": 1000, "no_socket_then": "retry,nothing"}
+        async with serving(a_bot(), alone, telnyx_api_key="KEY1", stream_codec=codec, **patience) as served:
+            served.telnyx.api_key = "KEY1"
+            caller = await served.telnyx.call(faults=["never_connects"])
+            await accepted(served, caller)
+            session = session_of(caller)
+            headers = {AUTH_TOKEN_HEADER: CallTokens("KEY1").of(SessionId(session))}
+            async with connect(f"{served.socket_url}/api/calls/{session}/audio", additional_headers=headers) as peer:
+                await peer.send(json.dumps(start))
+                for _ in range(100):
+                    await peer.send(sample_text("ws/t-media-inbound.json"))
+                await peer.wait_closed()
+            # Our second try, while the stand-in still has the first for open: no cause, but what comes of it.
+            await served.until(session, lambda what: isinstance(what, CommandAnswered) and not what.accepted)
+            await over(served, caller)
+            found[codec] = await doctor(served)("--last", "--offline")
+
+    assert {codec: named(one) for codec, one in found.items()} == dict.fromkeys(found, "start-encoding-unreadable")
+    assert {codec: one["verdict"]["owner"] for codec, one in found.items()} == {"default": "you", "PCMU": "unclear"}
+    assert all("G729" in one["verdict"]["summary"] for one in found.values())
 
 
 async def knock(served: Served, identifier: str, token: str) -> None:

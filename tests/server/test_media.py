@@ -467,6 +467,29 @@ async def test_endless_garbage_closes_with_1008(tmp_path: Path) -> None:
     assert (entry.code, entry.by) == (1008, "us")
 
 
+async def test_an_encoding_that_we_cannot_decode_is_the_reason_to_close(tmp_path: Path) -> None:
+    """ "Frames that mean nothing" sends whoever reads it to look for a stranger; it was Telnyx, and a codec."""
+    start = json.loads(sample_text("ws/t-start-pcmu.json"))
+    start["start"]["media_format"]["encoding"] = "G729"
+    async with serving(BUILTIN["echo"](), tmp_path) as served:
+        caller = await served.telnyx.call(faults=["never_connects"])
+        session = caller.call.leg.call_session_id
+        await served.until_kind(session, StreamAccepted)
+        async with _dial_in(served, session) as socket:
+            await socket.send(json.dumps(start))
+            for _ in range(100):
+                await socket.send(sample_text("ws/t-media-inbound.json"))
+            with pytest.raises(ConnectionClosed) as closed:
+                await asyncio.wait_for(socket.recv(), 10)
+        entries = await served.until_kind(session, SocketClosed)
+
+    (entry,) = (entry.what for entry in entries if isinstance(entry.what, SocketClosed))
+    assert closed.value.rcvd is not None
+    assert (closed.value.rcvd.code, entry.code) == (1008, 1008)
+    assert "G729" in closed.value.rcvd.reason
+    assert "G729" in entry.reason
+
+
 # --- when Telnyx says no ---------------------------------------------------------------------------------------------
 
 

@@ -27,6 +27,7 @@ from callpath.timeline import (
     Entry,
     FirstInbound,
     FirstOutbound,
+    FrameRejected,
     HandlerFailed,
     MediaCounted,
     PolicyActed,
@@ -123,6 +124,9 @@ class CallSession:
     refused_unix_ms: int = 0
     started_unix_ms: int = 0
     """When a stream was accepted, a socket received or refused, and a stream started the last time; 0: never."""
+
+    unreadable: tuple[int, str] = (0, "")
+    """When a start frame named an encoding that we cannot decode, the last time, and what is wrong with it."""
 
     stream_unix_ms: int = 0
     """When the stream was asked for, or last showed life: that is how old the call's token is. Refusals are none."""
@@ -244,6 +248,8 @@ class CallSession:
             case SocketRefused() as what:
                 self.refusals.append(what)
                 self.refused_unix_ms = max(self.refused_unix_ms, at)
+            case FrameRejected(reason="encoding", detail=detail):
+                self.unreadable = max(self.unreadable, (at, detail))
             case StreamMissing() as what:
                 self.missing = max(self.missing or (0, what), (at, what), key=lambda item: (item[0], item[1].attempt))
             case StreamProbed() as what:

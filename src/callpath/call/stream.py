@@ -198,8 +198,8 @@ class MediaStream:
             self._encoder = ListeningEncoder(self._encoder)
         self._framer = Framer(self._encoder.sample_rate_hz * PTIME_MS // 1000)
         self._decoder: Decoder | None = None
-        self._unreadable: str | None = None
-        """What is wrong with the encoding that the start frame named."""
+        self.unreadable: str | None = None
+        """What is wrong with the encoding that the start frame named; nothing can be heard, and the stream never opens."""
         self._watch: Watch | None = None
         self._echo: EchoCheck | None = None
         self._echo_checks_left = 0 if raw else ECHO_CHECKS_MAX
@@ -284,8 +284,8 @@ class MediaStream:
 
     def _receive_media(self, track: str, chunk: int, payload: bytes, now_ms: float) -> list[StreamEvent]:
         if self._watch is None:
-            if self._unreadable is not None:
-                return [self.skip("undecodable", self._unreadable)]
+            if self.unreadable is not None:
+                return [self.skip("encoding", self.unreadable)]
             return [self.skip("media_before_start", "audio came before the start frame, so its encoding is unknown")]
         if track != self._track and track.removesuffix("_track") != self._track:
             self._counts.frames_outbound_track += 1
@@ -349,8 +349,8 @@ class MediaStream:
             try:
                 self._decoder = open_decoder(form.encoding, form.sample_rate, byte_order=self.byte_order)
             except AudioError as error:
-                self._unreadable = str(error)
-                return self.skip("undecodable", self._unreadable)
+                self.unreadable = str(error)
+                return self.skip("encoding", self.unreadable)
             if form.encoding not in SILENCE_SHOWS:
                 self._decoder = ListeningDecoder(self._decoder)
         self._watch = Watch(form.encoding, form.sample_rate, self.byte_order)

@@ -194,6 +194,9 @@ def _look_for_stream(session: CallSession, patience: Patience, live: Live, now: 
     seen = "nothing"
     if came:
         seen = "lost"
+    elif session.unreadable[0] >= asked_at:
+        seen = "encoding"
+        reason += f"; the start frame came, but {session.unreadable[1]}"
     elif session.refused_unix_ms >= asked_at:
         seen = "refused"
     elif session.received_unix_ms >= asked_at:

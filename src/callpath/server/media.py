@@ -211,7 +211,8 @@ class StreamDriver:
             self._take(event, now_ms)
         self._flush(now_ms)
         if self._bad_in_a_row >= BAD_FRAMES_MAX:
-            self._socket.close(1008, f"{BAD_FRAMES_MAX} frames in a row that mean nothing")
+            unreadable = stream.unreadable if stream.start is None else None
+            self._socket.close(1008, unreadable or f"{BAD_FRAMES_MAX} frames in a row that mean nothing")
 
     def receive_binary(self) -> None:
         now_ms = self._now_ms()

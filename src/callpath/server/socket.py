@@ -36,6 +36,9 @@ PING_EVERY_MS = 20_000.0
 CLOSE_WAIT_MS = 2_000.0
 """How long we wait for the peer's answer to our close frame."""
 
+CLOSE_REASON_BYTES_MAX = 123
+"""A control frame has 125 bytes at most, two of them the code (RFC 6455, 5.5)."""
+
 UNSENT_TEXTS_MAX = 32
 """The same through ASGI, in texts."""
 
@@ -331,7 +334,8 @@ class AsgiSocket:
                 while self._unsent:
                     await self._websocket.send_text(self._unsent.popleft().decode())
                 if self._closed is not None:
-                    await self._websocket.close(self._closed.code, self._closed.reason)
+                    reason = self._closed.reason.encode()[:CLOSE_REASON_BYTES_MAX].decode(errors="ignore")
+                    await self._websocket.close(self._closed.code, reason)
                     return
                 if was_full:
                     self._receiver.room()

@@ -33,6 +33,8 @@ def check(facts: Facts) -> Finding | None:
     if closed and closed[-1][0].at_unix_ms - came.at_unix_ms < EARLY_END_MS and ended_unix_ms(known) is not None:
         return None
     skipped = every(known, FrameRejected)
+    if any(isinstance(entry.what, FrameRejected) and entry.what.reason == "encoding" for entry in skipped):
+        return None  # CALL049: it came
     return Finding(
         f"the socket opened and brought no start frame in {waited_ms(known, came) / 1000:.1f} s"
         + (f"; {len(skipped)} kinds of frame could not be used" if skipped else ""),
@@ -57,6 +59,11 @@ RULE = Rule(
     check=check,
     examples=(
         Example("nothing came", a_call(CAME, (20_000, hung_up())), fires=True),
+        Example(
+            "with an encoding that we cannot decode",
+            a_call(CAME, FrameRejected(reason="encoding", detail="there is no encoding 'G729'"), (20_000, hung_up())),
+            fires=False,
+        ),
         Example("started", a_call(STARTED), fires=False),
         Example("still within its time", a_call(CAME, looked_ms=2_000), fires=False),
         Example("no call is known", nothing(), fires=None),
