@@ -660,6 +660,20 @@ def test_a_raw_stream_touches_nothing() -> None:
     assert [parse_message(text).payload for text in stream.texts_to_send(0)] == [b"\x00\x01\x02"]  # type: ignore[union-attr]
 
 
+def test_a_frame_that_cannot_be_decoded_is_concealed() -> None:
+    """Its 20 ms passed all the same: without them the handler's audio is shorter than the call, and a recording jumps."""
+    stream = MediaStream()
+    stream.receive_text(sample_text("ws/t-start-l16.json"), 0)
+    payloads = [bytes(640), bytes(639), bytes(640)]
+    texts = [media(chunk, base64.b64encode(payload).decode()) for chunk, payload in enumerate(payloads, 1)]
+    events = [event for number, text in enumerate(texts) for event in stream.receive_text(text, 20.0 * number)]
+
+    assert ["undecodable"] == [event.reason for event in events if isinstance(event, FrameSkipped)]
+    assert [(320, 0.0), (320, 20.0), (320, 0.0)] == [
+        (event.pcm.size, event.concealed_ms) for event in events if isinstance(event, AudioReceived)
+    ]
+
+
 def test_a_raw_stream_opens_no_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
     """It never uses one, and without the extra `codecs` there would be none: each call ended as it began."""
     monkeypatch.setitem(sys.modules, "av", None)

@@ -467,6 +467,25 @@ async def test_endless_garbage_closes_with_1008(tmp_path: Path) -> None:
     assert (entry.code, entry.by) == (1008, "us")
 
 
+async def test_endless_frames_that_cannot_be_decoded_close_with_1008(tmp_path: Path) -> None:
+    """What stands in for each of them is no sign of life: the handler would hear silence for as long as they come."""
+    async with serving(BUILTIN["echo"](), tmp_path) as served:
+        caller = await served.telnyx.call(faults=["never_connects"])
+        session = caller.call.leg.call_session_id
+        await served.until_kind(session, StreamAccepted)
+        async with _dial_in(served, session) as socket:
+            await socket.send(sample_text("ws/t-start-l16.json"))
+            frame = json.loads(sample_text("ws/t-media-inbound.json"))
+            frame["media"]["payload"] = base64.b64encode(bytes(639)).decode()
+            for chunk in range(1, 101):
+                frame["media"]["chunk"] = str(chunk)
+                await socket.send(json.dumps(frame))
+            async with asyncio.timeout(10):
+                await socket.wait_closed()
+
+        assert socket.close_code == 1008
+
+
 async def test_an_encoding_that_we_cannot_decode_is_the_reason_to_close(tmp_path: Path) -> None:
     """ "Frames that mean nothing" sends whoever reads it to look for a stranger; it was Telnyx, and a codec."""
     start = json.loads(sample_text("ws/t-start-pcmu.json"))

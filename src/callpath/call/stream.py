@@ -295,14 +295,14 @@ class MediaStream:
         if self._echo is not None:
             self._echo.heard(payload, now_ms)
         if self._jitter.passes(chunk, now_ms):
-            return [self._decoded(payload)]
+            return self._decoded(payload)
         return self._arrived(self._jitter.push(chunk, payload, now_ms))
 
     def _arrived(self, arrivals: list[Payload | Gap]) -> list[StreamEvent]:
         events: list[StreamEvent] = []
         for arrival in arrivals:
             if not isinstance(arrival, Gap):
-                events.append(self._decoded(arrival.payload))
+                events += self._decoded(arrival.payload)
             elif self._decoder is not None:
                 decoder, ms = self._decoder, self._received_ptime_ms()
                 events += [AudioReceived(decoder.conceal(ms), self._track, ms) for _ in range(arrival.count)]
@@ -314,15 +314,16 @@ class MediaStream:
         samples = len(audio) // PCM16_BYTES if isinstance(audio, bytes) else audio.size
         return 1000 * samples / self.received_rate_hz if samples else float(PTIME_MS)
 
-    def _decoded(self, payload: bytes) -> StreamEvent:
+    def _decoded(self, payload: bytes) -> list[StreamEvent]:
         decoder = self._decoder
         if decoder is None:
-            return PayloadReceived(payload)
+            return [PayloadReceived(payload)]
         try:
             pcm = self._last_audio = decoder.decode(payload)
         except AudioError as error:
-            return self.skip("undecodable", str(error))
-        return AudioReceived(pcm, self._track, 0.0, len(payload))
+            ms = self._received_ptime_ms()  # its time passes all the same
+            return [self.skip("undecodable", str(error)), AudioReceived(decoder.conceal(ms), self._track, ms)]
+        return [AudioReceived(pcm, self._track, 0.0, len(payload))]
 
     def _receive_control(self, message: Message) -> list[StreamEvent]:
         match message:

@@ -330,7 +330,10 @@ class StreamDriver:
 
     def _take(self, event: StreamEvent, now_ms: float) -> None:
         call = self._call
-        self._bad_in_a_row = self._bad_in_a_row + 1 if isinstance(event, FrameSkipped) else 0
+        if isinstance(event, FrameSkipped):
+            self._bad_in_a_row += 1
+        elif not isinstance(event, AudioReceived) or not event.concealed_ms:  # which stands in for a bad one
+            self._bad_in_a_row = 0
         match event:
             case StreamOpened(start=start):
                 call.stream_started(start, self._stream, self)
