@@ -660,6 +660,17 @@ def test_a_raw_stream_touches_nothing() -> None:
     assert [parse_message(text).payload for text in stream.texts_to_send(0)] == [b"\x00\x01\x02"]  # type: ignore[union-attr]
 
 
+def test_a_clear_counts_a_last_piece_of_a_frame_too() -> None:
+    """It was to be heard, and is not: heard and dropped together are what was played."""
+    stream = opened()
+    stream.play(tone(440, duration_ms=55))
+    stream.texts_to_send(0)
+    cleared = stream.clear(10)
+
+    assert (10, 45) == (cleared.heard_ms, cleared.dropped_ms)
+    assert stream.unheard_ms(10) == 0
+
+
 def test_a_frame_that_cannot_be_decoded_is_concealed() -> None:
     """Its 20 ms passed all the same: without them the handler's audio is shorter than the call, and a recording jumps."""
     stream = MediaStream()

@@ -527,9 +527,11 @@ class MediaStream:
 
     def clear(self, now_ms: float) -> Cleared:
         """Stop playing at once and forget the rest: the caller speaks."""
+        tail_ms = self._tail_ms()
         self._framer.clear()
         self._clear_pending = True
-        return self.playout.clear(now_ms)
+        cleared = self.playout.clear(now_ms)
+        return Cleared(heard_ms=cleared.heard_ms, dropped_ms=cleared.dropped_ms + tail_ms)
 
     def texts_to_send(self, now_ms: float) -> list[bytes]:
         """What to write to the socket now, in order; each is a text in UTF-8."""
@@ -557,8 +559,10 @@ class MediaStream:
 
     def unheard_ms(self, now_ms: float) -> float:
         """Audio that is still to be heard, a last piece of a frame included."""
-        tail_ms = self._framer.pending_samples * 1000 / self._encoder.sample_rate_hz
-        return self.playout.unheard_ms(now_ms) + tail_ms
+        return self.playout.unheard_ms(now_ms) + self._tail_ms()
+
+    def _tail_ms(self) -> float:
+        return self._framer.pending_samples * 1000 / self._encoder.sample_rate_hz
 
     def next_send_at_ms(self) -> float | None:
         """When `texts_to_send` will have something again; None while there is nothing to say."""
