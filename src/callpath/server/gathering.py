@@ -26,7 +26,7 @@ BUSY_FRAMES_PER_S = 1_500
 
 JUDGED_EVERY_MS = 100.0
 
-AT_ONCE_MAX = 10
+AT_ONCE_MAX = 20
 """So many things that could wait may be done at once in that time."""
 
 
