@@ -167,7 +167,7 @@ class CallRunner:
             self.gathering = Gathering(self.clock)
             Heartbeat(self.pacer).wake(self.clock.now_ms())
             running = [
-                tasks.create_task(_vital(self.pacer.run(), "pace streams"), name="pace streams"),
+                tasks.create_task(_vital(self.pacer.run, "pace streams"), name="pace streams"),
                 tasks.create_task(self._keep_leases(), name="keep leases"),
                 tasks.create_task(self._follow_nodes(), name="follow other nodes"),
             ]
@@ -456,10 +456,10 @@ async def _guarded(work: Coroutine[Any, Any, None], name: str) -> None:
         logger.exception("A task failed", event_name="task.failed", task=name, error=str(error))
 
 
-async def _vital(work: Coroutine[Any, Any, None], name: str) -> None:
+async def _vital(work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
     """What nothing goes on without: its end is everything's."""
     try:
-        await work
+        await work()
     except Exception as error:
         logger.exception("A task failed that all calls need", event_name="task.failed", task=name, error=str(error))
         raise
