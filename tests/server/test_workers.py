@@ -236,7 +236,7 @@ async def test_a_call_outlives_its_workers(tmp_path: Path) -> None:
     async with (
         Simulator() as telnyx,
         process(
-            telnyx, tmp_path, CALLPATH_WORKERS="2", CALLPATH_SOCKET_WITHIN_MS="500", CALLPATH_DASHBOARD="off"
+            telnyx, tmp_path, CALLPATH_WORKERS="2", CALLPATH_SOCKET_WITHIN_MS="2000", CALLPATH_DASHBOARD="off"
         ) as served,
     ):
         await page_of_all(served.url, up=2)
