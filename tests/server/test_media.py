@@ -654,12 +654,17 @@ async def test_directions_are_independent(tmp_path: Path, leg_codec: str, play_c
     assert abs(dominant_frequency_hz(heard, 8000) - 700) < 5
 
 
+CONFIGURED = Settings(
+    telnyx_api_key="KEY",
+    telnyx_public_key="e7BjKz0s8kBzbbSmGhbCg8bSGPOYQ9y0sQH5mSO1Hk0=",
+    public_url="https://calls.example.com",
+)
+
+
 def test_a_codec_that_cannot_be_made_is_refused_at_start(tmp_path: Path) -> None:
     """And not in the first call, as an exception nobody sees."""
-    settings = Settings(
-        telnyx_api_key="KEY",
-        telnyx_public_key="e7BjKz0s8kBzbbSmGhbCg8bSGPOYQ9y0sQH5mSO1Hk0=",
-        public_url="https://calls.example.com",
+    settings = replace(
+        CONFIGURED,
         play_rate_hz=16000,
     )
     with pytest.raises(ConfigError, match="CALLPATH_PLAY_CODEC"):
@@ -671,10 +676,8 @@ def test_a_codec_that_cannot_be_made_is_refused_at_start(tmp_path: Path) -> None
 def test_a_codec_that_cannot_be_heard_is_refused_at_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without its extra every call would be answered, stay silent, and be hung up after two tries."""
     monkeypatch.setitem(sys.modules, "av", None)
-    settings = Settings(
-        telnyx_api_key="KEY",
-        telnyx_public_key="e7BjKz0s8kBzbbSmGhbCg8bSGPOYQ9y0sQH5mSO1Hk0=",
-        public_url="https://calls.example.com",
+    settings = replace(
+        CONFIGURED,
         data_dir=tmp_path,
         stream_codec="G722",
     )
@@ -688,10 +691,8 @@ def test_a_codec_that_cannot_be_heard_is_refused_at_start(tmp_path: Path, monkey
 def test_a_raw_call_needs_no_codec_to_play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bridge of payloads was refused for an encoder that it never uses; a rate that the codec lacks is still refused."""
     monkeypatch.setitem(sys.modules, "av", None)
-    settings = Settings(
-        telnyx_api_key="KEY",
-        telnyx_public_key="e7BjKz0s8kBzbbSmGhbCg8bSGPOYQ9y0sQH5mSO1Hk0=",
-        public_url="https://calls.example.com",
+    settings = replace(
+        CONFIGURED,
         data_dir=tmp_path,
         play_codec="G722",
     )
@@ -706,10 +707,8 @@ def test_a_raw_call_needs_no_codec_to_play(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_rate_that_answer_cannot_ask_for_is_refused_at_start() -> None:
     """It was passed over in silence; and where the stream was asked for again, with the rate, all was twice as high."""
-    settings = Settings(
-        telnyx_api_key="KEY",
-        telnyx_public_key="e7BjKz0s8kBzbbSmGhbCg8bSGPOYQ9y0sQH5mSO1Hk0=",
-        public_url="https://calls.example.com",
+    settings = replace(
+        CONFIGURED,
         stream_with_answer=True,
         play_codec="L16",
         play_rate_hz=16000,
