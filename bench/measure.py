@@ -137,30 +137,48 @@ def _measure(command: list[str], pid: int, calls: int, idle_kb: int, *, fifo: bo
     )
 
 
-def largest(server: Server, loadgen: Path, seconds: float, known_good: int, guess: int) -> int:
-    """The largest number of calls with p99 under 20 ms and nothing lost, to 5 %; `guess` is where to look first.
+@dataclass
+class Search:
+    """For the largest number of calls that `server` carries with p99 under 20 ms and nothing lost, to 5 %."""
 
-    Without SCHED_FIFO, which the kernel holds at 95 % of a core: the last twentieth is what is asked for here, of the
-    server and of the generator. Where the generator could not keep its schedule the number is its own, which is said.
-    """
-    server = replace(server, fifo=False)
-    low, high = known_good, 0
-    guess = max(guess, low + 10)
-    while not high or high - low > max(5, 0.05 * high):
-        calls = (low + high) // 2 if high else min(guess, CALLS_MAX)
+    server: Server
+    low: int
+    """So many were fine."""
+    guess: int
+    """Where to look as long as nothing was too much."""
+    high: int = 0
+    """So many were too much; 0: not known yet."""
+
+    @property
+    def done(self) -> bool:
+        return self.low >= CALLS_MAX or bool(self.high and self.high - self.low <= max(5, 0.05 * self.high))
+
+    def step(self, loadgen: Path, seconds: float) -> None:
+        """Try one number. Where the generator could not keep its schedule the outcome is its own, which is said.
+
+        Without SCHED_FIFO, which the kernel holds at 95 % of a core: the last twentieth is what is asked for here, of the
+        server and of the generator.
+        """
+        server = replace(self.server, fifo=False)
+        calls = (self.low + self.high) // 2 if self.high else min(max(self.guess, self.low + 10), CALLS_MAX)
         figures = run(server, loadgen, calls, seconds)
         if figures is None or not figures.good:
             figures = run(server, loadgen, calls, seconds)  # once more: the machine may have been busy
-        if figures is not None and not (figures.good or figures.fair):
-            print(f"{server.name}: at {calls} calls the generator itself was {figures.sent_late_p99_ms:.0f} ms late")
-        if figures is not None and figures.good:
-            low = calls
-            guess = max(int(calls * 1.1), min(int(calls * 0.98 / max(figures.cpu, 0.05)), 2 * calls))
-            if calls >= CALLS_MAX:
-                return calls
+        if figures is None or not figures.good:
+            self.high = calls
+            if figures is not None and not figures.fair:
+                late = figures.sent_late_p99_ms
+                print(f"{self.server.name}: at {calls} calls the generator itself was {late:.0f} ms late")
         else:
-            high = calls
-    return low
+            self.low = calls
+            self.guess = max(int(calls * 1.1), min(int(calls * 0.98 / max(figures.cpu, 0.05)), 2 * calls))
+
+
+def search_by_turns(searches: list[Search], loadgen: Path, seconds: float) -> None:
+    """A step of each after another until all are done: a minute in which the machine is slow is everyone's."""
+    while left := [search for search in searches if not search.done]:
+        for search in left:
+            search.step(loadgen, seconds)
 
 
 CALLS_MAX = 1500

@@ -26,7 +26,7 @@ from pathlib import Path
 from compiled import compiled
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from measure import CALLS_MAX, Figures, Server, largest, run
+from measure import CALLS_MAX, Figures, Search, Server, run, search_by_turns
 
 from callpath.audio.resample import Resampler
 from callpath.audio.tone import find_delay_ms, sweep
@@ -88,11 +88,13 @@ def main() -> None:
                 results.setdefault((server.name, calls), []).append(figures)
                 print(f"round {number + 1}  {_line(server.name, figures)}", flush=True)
         if not (options.quick or options.no_largest):
-            for server in servers:
-                if "16k" not in server.name:
-                    found = _most(server, loadgen, seconds, results, most.get(server.name, []))
-                    most.setdefault(server.name, []).append(found)
-                    print(f"round {number + 1}  {server.name:14} largest {found}", flush=True)
+            searches = [
+                _search(server, results, most.get(server.name, [])) for server in servers if "16k" not in server.name
+            ]
+            search_by_turns(searches, loadgen, seconds)
+            for search in searches:
+                most.setdefault(search.server.name, []).append(search.low)
+                print(f"round {number + 1}  {search.server.name:14} largest {search.low}", flush=True)
     sys.exit(0 if _report(results, most) else 1)
 
 
@@ -106,16 +108,14 @@ def _points(name: str, given: str, quick: bool) -> list[int]:
     return [100] if "16k" in name else [200]
 
 
-def _most(
-    server: Server, loadgen: Path, seconds: float, results: dict[tuple[str, int], list[Figures]], before: list[int]
-) -> int:
+def _search(server: Server, results: dict[tuple[str, int], list[Figures]], before: list[int]) -> Search:
     good = [
         (calls, rows) for (name, calls), rows in results.items() if name == server.name and all(r.good for r in rows)
     ]
     calls, rows = max(good, default=(10, []))
     cpu = statistics.median(row.cpu for row in rows) if rows else 0.5
     guess = round(statistics.median(before)) if before else int(0.95 * calls / max(cpu, 0.05))
-    return largest(server, loadgen, seconds, calls, guess)
+    return Search(server, low=calls, guess=guess)
 
 
 # --- what is measured ------------------------------------------------------------------------------------------------
