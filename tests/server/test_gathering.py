@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from callpath.clock import ManualClock
-from callpath.server.gathering import AT_ONCE_MAX, ENOUGH, JUDGED_EVERY_MS, REST_MS_MAX, REST_MS_MIN, Gathering
+from callpath.server.gathering import AT_ONCE_MAX, BEHIND, ENOUGH, JUDGED_EVERY_MS, REST_MS_MAX, REST_MS_MIN, Gathering
 
 
-class RestingClock(ManualClock):
+class RestingClock:
+    """A clock that remembers its rests. (Around the other: compiled classes have no subclasses.)"""
+
     def __init__(self) -> None:
-        super().__init__()
         self.rests: list[float] = []
+        manual = ManualClock()
+        self.now_ms, self.now_unix_ms = manual.now_ms, manual.now_unix_ms
+        self.sleep_ms, self.wait, self.advance = manual.sleep_ms, manual.wait, manual.advance
 
     def rest(self, duration_ms: float) -> None:
         self.rests.append(duration_ms)
@@ -76,3 +80,14 @@ async def test_what_has_waited_is_done_among_many_frames_by_a_few_only() -> None
     done = [gathering.has_time(waited=True) for _ in range(2 * AT_ONCE_MAX)]
 
     assert (gathering.busy, done.count(True), done[-1]) == (True, AT_ONCE_MAX, False)
+
+
+async def test_nothing_that_can_wait_is_done_while_frames_do() -> None:
+    """A turn that is behind would fall back further: a thousand calls were held up for seconds."""
+    clock = RestingClock()
+    gathering = Gathering(clock)
+    await turns(clock, gathering, BEHIND)
+    behind = gathering.has_time(waited=True)
+    await turns(clock, gathering, BEHIND - 1)
+
+    assert (behind, gathering.has_time(waited=True)) == (False, True)

@@ -5,6 +5,7 @@ Python 3.13 left `audioop` out; `audioop-lts` keeps it. numpy's tables took thre
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Literal
 
@@ -27,6 +28,15 @@ SILENCE_BYTE = {law: encode(bytes(PCM16_BYTES), PCM16_BYTES)[0] for law, encode 
 def peak(audio: bytes | Pcm) -> int:
     """The magnitude of the loudest sample of PCM16; 0 without any. (For a frame numpy takes several times as long.)"""
     return audioop.max(audio if isinstance(audio, bytes) else audio.data, PCM16_BYTES)
+
+
+def likeness(audio: bytes) -> float:
+    """How much PCM16 resembles itself one sample later: 1 for a hum, near 0 for noise, 0 for silence."""
+    end = len(audio) - PCM16_BYTES
+    if end <= 0:
+        return 0.0
+    found = audioop.findfactor(audio[:end], audio[PCM16_BYTES:])
+    return 0.0 if math.isnan(found) else found
 
 
 class G711Decoder:

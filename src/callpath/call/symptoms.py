@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from callpath.audio.g711 import G711Decoder, peak
+from callpath.audio.g711 import G711Decoder, likeness, peak
 from callpath.audio.jitter import FRAME_MS
 from callpath.audio.l16 import ByteOrder, detect_byte_order
 from callpath.audio.level import RTP_HEADER_BYTES, Guess, begin_with_rtp, guess_encoding
@@ -349,13 +349,6 @@ def is_digital_silence(payload: bytes) -> bool:
 def _resembles_itself(audio: bytes, law: str) -> bool:
     """True if G.711 is plainly sound in the law it is meant for, and less so in the other."""
     right, wrong = (
-        _likeness(decoder.decode(audio)) for decoder in (_LAWS[law], _LAWS["PCMA" if law == "PCMU" else "PCMU"])
+        likeness(decoder.decode_bytes(audio)) for decoder in (_LAWS[law], _LAWS["PCMA" if law == "PCMU" else "PCMU"])
     )
     return right >= LIKENESS_MIN and right >= wrong + LIKENESS_AHEAD
-
-
-def _likeness(pcm: Pcm) -> float:
-    """Correlation of each sample with the next: 1 for a hum, near 0 for noise."""
-    audio = pcm.astype(np.float64)
-    energy = float(np.sum(audio * audio))  # not `@`: the first call of BLAS alone takes a megabyte
-    return float(np.sum(audio[:-1] * audio[1:])) / energy if energy else 0.0

@@ -21,6 +21,9 @@ REST_MS_MIN, REST_MS_MAX = 0.2, 1.0
 ENOUGH = 8
 """A turn that brought so many needs no rest before the next: meanwhile as many more have come."""
 
+BEHIND = 100
+"""A turn that brought so many took milliseconds: who would do anything else now keeps all of them waiting."""
+
 BUSY_FRAMES_PER_S = 1_500
 """From here on it pays: 30 calls. Below, the longest rest would hardly bring a second frame."""
 
@@ -35,6 +38,7 @@ class Gathering:
 
     def __init__(self, clock: Clock) -> None:
         self.busy = False
+        self._behind = False
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._frames = 0
@@ -54,14 +58,15 @@ class Gathering:
 
     def has_time(self, *, waited: bool = False) -> bool:
         """Whether what could wait, and takes as long as ten frames, may be done at once. Asking counts. What has `waited`
-        may be done among many frames, too."""
+        may be done among many frames, too, unless they wait themselves."""
         self._at_once += 1
-        return (waited or not self.busy) and self._at_once <= AT_ONCE_MAX
+        return (waited or not self.busy) and not self._behind and self._at_once <= AT_ONCE_MAX
 
     def _end_turn(self) -> None:
         self._turn_ends = False
         now_ms = self._clock.now_ms()
         came = self._frames - self._frames_before
+        self._behind = came >= BEHIND
         if now_ms >= self._judge_at_ms:
             self._judge(now_ms)
         self._frames_before = self._frames
