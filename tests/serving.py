@@ -165,6 +165,15 @@ class Process:
         async with httpx2.AsyncClient(trust_env=False) as http:
             return (await http.get(f"{self.url}/readyz")).status_code == 200
 
+    async def until_draining(self) -> None:
+        """Return once it is not ready any more. A worker without calls goes at once, and resets what waited at its door."""
+        async with asyncio.timeout(WAIT_S_MAX):
+            while True:
+                with contextlib.suppress(httpx2.TransportError):
+                    if not await self.ready():
+                        return
+                await asyncio.sleep(0.02)
+
     async def exit_code(self) -> int:
         async with asyncio.timeout(WAIT_S_MAX):
             return await self._process.wait()

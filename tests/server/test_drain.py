@@ -45,9 +45,7 @@ async def test_a_deploy_cuts_no_call(tmp_path: Path) -> None:
         caller = await telnyx.call()
         await caller.heard_for(200)
         served.send(signal.SIGTERM)
-        async with asyncio.timeout(WAIT_S_MAX):
-            while await served.ready():
-                await asyncio.sleep(0.02)
+        await served.until_draining()
         other = await telnyx.call()
         await other.ended()
         heard_ms = 20 * caller.stream.packets_played
@@ -72,9 +70,7 @@ async def test_the_second_signal_stops_at_once(tmp_path: Path) -> None:
         caller = await telnyx.call()
         await caller.heard_for(100)
         served.send(signal.SIGINT)
-        async with asyncio.timeout(WAIT_S_MAX):
-            while await served.ready():
-                await asyncio.sleep(0.02)
+        await served.until_draining()
         served.send(signal.SIGINT)
         code = await served.exit_code()
         async with open_call_log(f"sqlite:///{tmp_path / 'callpath.db'}") as log:

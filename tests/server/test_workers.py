@@ -248,10 +248,9 @@ async def test_a_call_outlives_its_workers(tmp_path: Path) -> None:
         await caller.until(lambda: len(caller.call.streams) == 2 and caller.call.streams[1].opened, 15_000)
         await page_of_all(served.url, up=2)
         served.send(signal.SIGTERM)
-        async with asyncio.timeout(WAIT_S_MAX):
-            while await served.ready():
-                await asyncio.sleep(0.02)
-        await caller.heard_for(20 * caller.stream.packets_played + 300)
+        await served.until_draining()
+        heard_ms = 20 * sum(stream.counters.packets_played for stream in caller.call.streams)
+        await caller.heard_for(heard_ms + 300)
         await caller.hangup()
         await caller.ended()
         code = await served.exit_code()
