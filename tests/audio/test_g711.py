@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from callpath.audio.g711 import SILENCE_BYTE, G711Decoder, G711Encoder, Law, peak
+from callpath.audio.g711 import SILENCE_BYTE, G711Decoder, G711Encoder, Law, likeness, peak
 from callpath.audio.pcm import Pcm
 
 EVERY_SAMPLE = np.arange(65536, dtype=np.uint16).view(np.int16)
@@ -96,3 +96,20 @@ def test_the_peak_is_that_of_the_louder_half_wave(samples: list[int]) -> None:
     loudest = max(map(abs, samples), default=0)
 
     assert loudest == peak(pcm) == peak(pcm.tobytes())
+
+
+@pytest.mark.parametrize(
+    ("samples", "expected"),
+    [
+        pytest.param(8000 * np.sin(np.arange(3200) * 0.2), np.cos(0.2), id="a hum"),
+        pytest.param(8000 * np.sin(np.arange(3200) * 2.9), np.cos(2.9), id="near the end of the band"),
+        pytest.param(np.random.default_rng(1).normal(0, 5000, 3200), 0.0, id="noise"),
+        pytest.param(np.zeros(3200), 0.0, id="silence"),
+        pytest.param(np.array([900, 0, 0, 0]), 0.0, id="a click, then silence"),
+        pytest.param(np.array([900]), 0.0, id="one sample"),
+        pytest.param(np.array([]), 0.0, id="nothing"),
+    ],
+)
+def test_sound_resembles_itself_one_sample_later(samples: Pcm, expected: float) -> None:
+    """A tone does by the cosine of its angle from sample to sample."""
+    assert expected == pytest.approx(likeness(samples.astype("<i2").tobytes()), abs=0.02)
