@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,8 @@ async def test_an_account_that_is_set_wrong_says_what_mends_it(tmp_path: Path) -
         assert all(row["fix"] for row in found["findings"])
         assert "+1555•••99" in text
         assert telnyx.api_key not in text
-        assert "5550199" not in text.split("event: diagnosis")[0]
+        steps = re.sub(r"\d+\.\d+", "", text.split("event: diagnosis")[0])  # a duration may have any digits
+        assert "0199" not in steps
 
 
 async def test_without_a_key_it_is_said_which_setting_is_missing(tmp_path: Path) -> None:

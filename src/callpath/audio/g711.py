@@ -32,11 +32,8 @@ def peak(audio: bytes | Pcm) -> int:
 
 def likeness(audio: bytes) -> float:
     """How much PCM16 resembles itself one sample later: 1 for a hum, near 0 for noise, 0 for silence."""
-    end = len(audio) - PCM16_BYTES
-    if end <= 0:
-        return 0.0
-    found = audioop.findfactor(audio[:end], audio[PCM16_BYTES:])
-    return 0.0 if math.isnan(found) else found
+    found = audioop.findfactor(audio[:-PCM16_BYTES], audio[PCM16_BYTES:])
+    return 0.0 if math.isnan(found) else found  # where there is nothing but zeros
 
 
 class G711Decoder:
