@@ -14,7 +14,8 @@ from starlette.applications import Starlette
 
 from callpath.clock import ManualClock
 from callpath.config import Settings
-from callpath.dashboard.app import Dashboard, Door
+from callpath.dashboard.app import Dashboard
+from callpath.dashboard.door import Door
 from callpath.store.memory import MemoryCallLog
 from callpath.timeline import (
     CommandAnswered,

@@ -31,7 +31,8 @@ from callpath.call.stream import MediaStream
 from callpath.cli.dashboard import QuietServer
 from callpath.clock import SystemClock
 from callpath.config import Settings
-from callpath.dashboard.app import Dashboard, Door
+from callpath.dashboard.app import Dashboard
+from callpath.dashboard.door import Door
 from callpath.dashboard.recordings import outline
 from callpath.doctor.logs.picture import choose, judge_logged, picture
 from callpath.doctor.logs.reading import LogReader

@@ -46,7 +46,8 @@ def open_dashboard(
     gives whatever else is named in the environment and .env: the host's tokens."""
     from callpath.cli.doctor_account import ask_account
     from callpath.clock import SystemClock
-    from callpath.dashboard.app import Dashboard, Door
+    from callpath.dashboard.app import Dashboard
+    from callpath.dashboard.door import Door
 
     secret = settings.secret or settings.telnyx_api_key
     return Dashboard(

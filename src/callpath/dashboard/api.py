@@ -312,7 +312,8 @@ def openapi_document() -> dict[str, Any]:
 
     from callpath.clock import SystemClock
     from callpath.config import Settings
-    from callpath.dashboard.app import Dashboard, Door
+    from callpath.dashboard.app import Dashboard
+    from callpath.dashboard.door import Door
 
     door = Door(settings=Settings(), clock=SystemClock(), handler_name="", serve_for=lambda *_: nullcontext(""))
     document = build_api(Dashboard(door)).openapi()

@@ -11,11 +11,9 @@ from __future__ import annotations
 import gzip
 import mimetypes
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -26,20 +24,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from callpath.call.address import VOUCH
-from callpath.clock import Clock
-from callpath.config import Settings, is_loopback
+from callpath.config import is_loopback
 from callpath.dashboard.access import COOKIE, SESSION_S, Access, Refusal
-from callpath.dashboard.phone import PhoneCodec
+from callpath.dashboard.door import Door, ReceiveWebhook
 from callpath.errors import RemoteProtocolError, StoreError
-from callpath.simulator.simulator import Simulator
-from callpath.store.archive import Archive
 from callpath.store.port import CallLog
-from callpath.timeline import Entry
-from callpath.wire.document import Json, parse_json
-from callpath.wire.webhook import Webhook
-
-if TYPE_CHECKING:
-    from callpath.doctor.verdict import Diagnosis, Step
+from callpath.wire.document import parse_json
 
 PAGES = ("/", "/calls/{session}", "/phone", "/setup", "/doctor")
 """The pages; each is the same document, which asks the API for what it shows."""
@@ -65,36 +55,6 @@ LOGIN_BYTES_MAX = 4096
 
 NAME_CHARS_MAX = 100
 """A file of ours has a shorter name; a longer one than the file system takes is an error of its own."""
-
-ReceiveWebhook = Callable[[Webhook, Json], Awaitable[bool]]
-
-
-def no_diagnosis(_entries: Sequence[Entry]) -> Diagnosis | None:
-    """For a dashboard without the doctor's word on past calls."""
-    return None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Door:
-    """All that the dashboard needs from outside its own packages."""
-
-    settings: Settings
-    clock: Clock
-    handler_name: str
-    serve_for: Callable[[Simulator, PhoneCodec], AbstractAsyncContextManager[str]]
-    """Serve the same App to a stand-in Telnyx, in an encoding; yields the webhook URL to give it."""
-    archive: Archive | None = None
-    """Where recordings are kept; None: they stay in the data directory."""
-    settings_now: Callable[[], Settings] | None = None
-    """The settings as they would be after a restart: .env read again. May raise ConfigError."""
-    probe_token: str | None = None
-    """What the doctor must show to open `test-connection` here."""
-    stopping: Callable[[], bool] = lambda: False
-    """True once the server is shutting down: streams of events end, since they would keep it from ending."""
-    diagnose_call: Callable[[Sequence[Entry]], Diagnosis | None] = no_diagnosis
-    """The doctor's word on a past call, from its timeline."""
-    diagnose_account: Callable[[Callable[[Step], None]], Awaitable[Diagnosis]] | None = None
-    """Ask how the account, and the host, are set; each step is told. Only reads. May raise ConfigError."""
 
 
 class Dashboard:

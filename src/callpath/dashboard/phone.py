@@ -13,7 +13,7 @@ import asyncio
 import random
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -26,6 +26,7 @@ from callpath.audio.pcm import Pcm
 from callpath.audio.resample import RATE_HZ_MAX, RATE_HZ_MIN, Resampler
 from callpath.audio.tone import find_delay_ms
 from callpath.clock import Clock
+from callpath.dashboard.door import Door, PhoneCodec
 from callpath.dashboard.masking import mask_text
 from callpath.errors import CallpathError
 from callpath.simulator.caller import Caller
@@ -34,10 +35,6 @@ from callpath.simulator.link import FAULTS, Fault, Frame
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.simulator import Simulator
 
-if TYPE_CHECKING:
-    from callpath.dashboard.app import Door
-
-PhoneCodec = Literal["PCMU", "PCMA", "G722", "OPUS"]
 PHONE_NUMBER = "+15555550100"
 CALLED_NUMBER = "+15555550199"
 """Numbers of fiction: nobody has them."""

@@ -23,6 +23,7 @@ from callpath.call.session import CallSession, missing_stage_sentence
 from callpath.config import is_loopback
 from callpath.dashboard.changes import Tell, Telling
 from callpath.dashboard.documents import problems
+from callpath.dashboard.door import Door
 from callpath.dashboard.masking import mask, mask_text
 from callpath.doctor.engine import OnStep, diagnose
 from callpath.doctor.report import html_page, markdown, redacted
@@ -33,7 +34,7 @@ from callpath.timeline import Entry, describe
 from callpath.wire.ids import SessionId
 
 if TYPE_CHECKING:
-    from callpath.dashboard.app import Dashboard, Door
+    from callpath.dashboard.app import Dashboard
 
 TEST_CONNECTION = SessionId("test-connection")
 """The id under which a callpath server answers probes (`server.probe`)."""

@@ -20,8 +20,9 @@ from callpath.audio.wav import read_wav_sides
 from callpath.call.kept import kept_recordings
 from callpath.dashboard.changes import Tell, Telling
 from callpath.dashboard.documents import problems
+from callpath.dashboard.door import PhoneCodec
 from callpath.dashboard.masking import mask_text
-from callpath.dashboard.phone import CALLED_NUMBER, PHONE_NUMBER, PhoneCodec
+from callpath.dashboard.phone import CALLED_NUMBER, PHONE_NUMBER
 from callpath.dashboard.probing import Timeline
 from callpath.dashboard.recordings import Shelf
 from callpath.errors import AudioError
