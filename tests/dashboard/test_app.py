@@ -119,12 +119,3 @@ async def test_answers_of_the_api_are_not_kept(tmp_path: Path) -> None:
 
         assert "no-store" == answer.headers["cache-control"]
         assert "default-src 'none'" in answer.headers["content-security-policy"]
-
-
-async def test_before_the_server_runs(tmp_path: Path) -> None:
-    """A request that comes too early is told so."""
-    async with looking(tmp_path) as it:
-        it.dashboard._log = None
-        answer = await it.http.get("/api/v1/calls")
-
-        assert (503, "store") == (answer.status_code, answer.json()["error"])

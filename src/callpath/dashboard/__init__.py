@@ -1,6 +1,7 @@
 """Pages over the call log: see a call, hear it, know why it failed; and call your own bot from the browser.
 
-app        the routes, for the server to carry; what the dashboard is given   (start here)
+app        the routes, for the server to carry   (start here)
+door       what the dashboard is given from outside, and what its routes share
 api        the JSON API, which the pages and scripts use
 documents  the shapes of its answers, made from overviews and timelines
 access     who may look: login, sessions, and what a browser may be tricked into

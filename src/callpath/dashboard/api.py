@@ -10,7 +10,7 @@ import io
 import uuid
 from collections.abc import AsyncIterator
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Header, HTTPException, Query, Request
 from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
@@ -20,7 +20,6 @@ from starlette.websockets import WebSocket
 from callpath.call.address import webhook_url
 from callpath.call.kept import Kept, kept_recordings
 from callpath.call.overview import CallOverview, Outcome
-from callpath.call.session import CallSession, fold
 from callpath.dashboard import changes, probing, recordings, replay, setup, verdicts
 from callpath.dashboard.documents import (
     CallDocument,
@@ -37,6 +36,7 @@ from callpath.dashboard.documents import (
     sentence,
     stage_documents,
 )
+from callpath.dashboard.door import Context, Door
 from callpath.dashboard.masking import mask
 from callpath.dashboard.phone import answer_phone
 from callpath.doctor.verdict import document as diagnosis_document
@@ -46,9 +46,6 @@ from callpath.store.port import CallQuery
 from callpath.timeline import Entry, WebhookReceived
 from callpath.wire.ids import SessionId
 from callpath.wire.webhook import Webhook, read_webhook
-
-if TYPE_CHECKING:
-    from callpath.dashboard.app import Dashboard
 
 PAGE_MAX = 200
 EXPORT_PAGE = 100
@@ -73,11 +70,10 @@ EVERYWHERE = problems(401, 403, 429, 503)
 """What any route may answer: who may look is asked before all others, and all read the call log."""
 
 
-def build_api(dashboard: Dashboard) -> FastAPI:
-    """The API over what `dashboard` holds."""
-    door = dashboard.door
+def build_api(context: Context) -> FastAPI:
+    """The API over the call log and the door."""
+    door, masked, timeline = context.door, context.masked, context.timeline
     shelf = recordings.Shelf(door.settings.data_dir, door.archive)
-    masked = door.settings.dashboard_numbers == "masked"
     api = FastAPI(
         title="callpath",
         version=version("callpath"),
@@ -90,16 +86,9 @@ def build_api(dashboard: Dashboard) -> FastAPI:
     def row(overview: CallOverview) -> CallRow:
         return row_document(overview, masked=masked)
 
-    async def timeline(identifier: str) -> tuple[CallSession, list[Entry]]:
-        session = await dashboard.log.find(identifier)
-        if session is None:
-            raise HTTPException(404, f"no call fits {identifier[:100]!r}")
-        entries = await dashboard.log.read(session)
-        return fold(session, entries), entries
-
     async def entry_of(identifier: str, number: int) -> Entry:
-        session = await dashboard.log.find(identifier)
-        news = await dashboard.log.read(session, after=number - 1) if session is not None else []
+        session = await context.log.find(identifier)
+        news = await context.log.read(session, after=number - 1) if session is not None else []
         if not news or news[0].number != number:
             raise HTTPException(404, "this call has no such entry")
         return news[0]
@@ -131,7 +120,7 @@ def build_api(dashboard: Dashboard) -> FastAPI:
         """A page of the calls, newest first."""
         before = _read_cursor(cursor) if cursor else None
         query = CallQuery(limit=limit + 1, before=before, text=q.strip(), direction=direction, outcome=outcome)
-        found = await dashboard.log.overviews(query)
+        found = await context.log.overviews(query)
         page = found[:limit]
         more = len(found) > limit
         return CallPage(calls=[row(one) for one in page], next=_cursor(page[-1]) if more else None)
@@ -139,8 +128,8 @@ def build_api(dashboard: Dashboard) -> FastAPI:
     @api.get("/totals", operation_id="getTotals")
     async def totals() -> Totals:
         """How many calls of each outcome, and what was turned away."""
-        _, counted = await dashboard.log.outcomes()
-        refused, latest = await dashboard.log.refusals(5)
+        _, counted = await context.log.outcomes()
+        refused, latest = await context.log.refusals(5)
         return Totals(
             calls=sum(counted.values()),
             live=counted.get("live", 0),
@@ -167,7 +156,7 @@ def build_api(dashboard: Dashboard) -> FastAPI:
         async def rows() -> AsyncIterator[CallRow]:
             before: tuple[int, str] | None = None
             while True:
-                page = await dashboard.log.overviews(
+                page = await context.log.overviews(
                     CallQuery(query.limit, before, query.text, query.direction, query.outcome)
                 )
                 for one in page:
@@ -209,8 +198,8 @@ def build_api(dashboard: Dashboard) -> FastAPI:
     @api.get("/calls/{identifier}/entries", operation_id="getEntries", responses=problems(404))
     async def get_entries(identifier: str, after: Annotated[int, Query(ge=0)] = 0) -> list[EntryDocument]:
         """The entries whose number is greater than `after`."""
-        session = await dashboard.log.find(identifier)
-        entries = await dashboard.log.read(session, after=after) if session is not None else []
+        session = await context.log.find(identifier)
+        entries = await context.log.read(session, after=after) if session is not None else []
         return [entry_document(entry, masked=masked) for entry in entries]
 
     @api.post(
@@ -230,7 +219,7 @@ def build_api(dashboard: Dashboard) -> FastAPI:
             raise HTTPException(409, f"this webhook cannot be read any more: {error}") from None
         if not isinstance(webhook, Webhook):
             raise HTTPException(409, "this is an API version 1 webhook")
-        new = await dashboard.resend(webhook, body)
+        new = await context.resend(webhook, body)
         return Resent(new=new, event_id=webhook.id, event_type=webhook.event_type)
 
     # --- recordings --------------------------------------------------------------------------------------------------
@@ -284,9 +273,9 @@ def build_api(dashboard: Dashboard) -> FastAPI:
         """Server-sent events: `hello`, then `calls` with the rows that changed after the entry of that number."""
         if last_event_id and last_event_id.isdecimal() and len(last_event_id) <= NUMBER_DIGITS_MAX:
             after = int(last_event_id)  # the browser goes on by itself after a break
-        login = dashboard.access.needs_login
+        login = bool(door.settings.dashboard_token)
         body = changes.watch(
-            dashboard.log, after, door.clock, door.stopping, lambda one: row(one).model_dump(), login=login
+            context.log, after, door.clock, door.stopping, lambda one: row(one).model_dump(), login=login
         )
         return StreamingResponse(body, media_type="text/event-stream")
 
@@ -299,10 +288,10 @@ def build_api(dashboard: Dashboard) -> FastAPI:
     async def phone(websocket: WebSocket) -> None:
         await answer_phone(websocket, door, masked=masked)
 
-    probing.add_routes(api, dashboard, timeline, masked=masked)
-    replay.add_routes(api, dashboard, timeline, masked=masked)
-    setup.add_routes(api, dashboard)
-    verdicts.add_routes(api, dashboard, masked=masked)
+    probing.add_routes(api, context)
+    replay.add_routes(api, context)
+    setup.add_routes(api, context)
+    verdicts.add_routes(api, context)
     return api
 
 
@@ -312,11 +301,9 @@ def openapi_document() -> dict[str, Any]:
 
     from callpath.clock import SystemClock
     from callpath.config import Settings
-    from callpath.dashboard.app import Dashboard
-    from callpath.dashboard.door import Door
 
     door = Door(settings=Settings(), clock=SystemClock(), handler_name="", serve_for=lambda *_: nullcontext(""))
-    document = build_api(Dashboard(door)).openapi()
+    document = build_api(Context(door)).openapi()
     document["info"]["version"] = "1"  # of the API: a release of callpath must not change its description
     return document
 

@@ -3,7 +3,7 @@
     dashboard = Dashboard(door)
     create_asgi(app, settings, extra=dashboard)
 
-It may not import the server; what it needs of it comes through the `Door`, which `cli/serve.py` fills.
+It does not import the server; `cli/dashboard.py` hands over what it needs as a `Door`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from starlette.websockets import WebSocket
 from callpath.call.address import VOUCH
 from callpath.config import is_loopback
 from callpath.dashboard.access import COOKIE, SESSION_S, Access, Refusal
-from callpath.dashboard.door import Door, ReceiveWebhook
-from callpath.errors import RemoteProtocolError, StoreError
+from callpath.dashboard.door import Context, Door, ReceiveWebhook
+from callpath.errors import RemoteProtocolError
 from callpath.store.port import CallLog
 from callpath.wire.document import parse_json
 
@@ -65,9 +65,8 @@ class Dashboard:
 
         self.door = door
         self.access = Access(door.settings, door.clock)
-        self.resend: ReceiveWebhook
-        self._log: CallLog | None = None
-        guarded = _Guarded(build_api(self), self.access)
+        self._context = Context(door)
+        guarded = _Guarded(build_api(self._context), self.access)
         self.routes: list[BaseRoute] = [
             *(Route(path, _open(_page)) for path in PAGES),
             Route("/assets/{name:path}", _open(_asset)),
@@ -84,17 +83,9 @@ class Dashboard:
             return public if self.access.needs_login else "off: set CALLPATH_DASHBOARD_TOKEN to a long random text"
         return f"http://127.0.0.1:{port}"
 
-    @property
-    def log(self) -> CallLog:
-        """Raises StoreError before the server has started."""
-        if self._log is None:
-            raise StoreError("the call log is not open yet")
-        return self._log
-
     def attach(self, log: CallLog, receive_webhook: ReceiveWebhook) -> None:
-        """The server has started."""
-        self._log = log
-        self.resend = receive_webhook
+        """Connect the routes to the server that has started."""
+        self._context.attach(log, receive_webhook)
 
     async def _login(self, request: Request) -> Response:
         refused = self.access.refusal_of_origin(request.headers)

@@ -11,7 +11,7 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI, HTTPException, Query
@@ -23,7 +23,7 @@ from callpath.call.session import CallSession, missing_stage_sentence
 from callpath.config import is_loopback
 from callpath.dashboard.changes import Tell, Telling
 from callpath.dashboard.documents import problems
-from callpath.dashboard.door import Door
+from callpath.dashboard.door import Context, Door
 from callpath.dashboard.masking import mask, mask_text
 from callpath.doctor.engine import OnStep, diagnose
 from callpath.doctor.report import html_page, markdown, redacted
@@ -33,9 +33,6 @@ from callpath.errors import CallpathError
 from callpath.timeline import Entry, describe
 from callpath.wire.ids import SessionId
 
-if TYPE_CHECKING:
-    from callpath.dashboard.app import Dashboard
-
 TEST_CONNECTION = SessionId("test-connection")
 """The id under which a callpath server answers probes (`server.probe`)."""
 
@@ -43,15 +40,14 @@ PROBES_MAX = 2
 REPORTS_MAX = 20
 """Reports that can still be fetched after a probe; they are kept in memory."""
 
-Timeline = Callable[[str], Awaitable[tuple[CallSession, list[Entry]]]]
 Format = Literal["html", "md"]
 EVENTS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
 REPORT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/html": {}, "text/markdown": {}}}}
 
 
-def add_routes(api: FastAPI, dashboard: Dashboard, timeline: Timeline, *, masked: bool) -> None:
+def add_routes(api: FastAPI, context: Context) -> None:
     """The doctor's routes."""
-    door = dashboard.door
+    door, masked, timeline = context.door, context.masked, context.timeline
     reports: OrderedDict[str, Diagnosis] = OrderedDict()
     running: set[str] = set()
 

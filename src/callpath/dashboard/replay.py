@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast, get_args
+from typing import cast, get_args
 
 from fastapi import FastAPI, HTTPException
 from starlette.responses import Response
@@ -20,19 +20,15 @@ from callpath.audio.wav import read_wav_sides
 from callpath.call.kept import kept_recordings
 from callpath.dashboard.changes import Tell, Telling
 from callpath.dashboard.documents import problems
-from callpath.dashboard.door import PhoneCodec
+from callpath.dashboard.door import Context, PhoneCodec
 from callpath.dashboard.masking import mask_text
 from callpath.dashboard.phone import CALLED_NUMBER, PHONE_NUMBER
-from callpath.dashboard.probing import Timeline
 from callpath.dashboard.recordings import Shelf
 from callpath.errors import AudioError
 from callpath.simulator.caller import CallFailed
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.simulator import Simulator
 from callpath.timeline import DtmfReceived, Entry, StreamStarted
-
-if TYPE_CHECKING:
-    from callpath.dashboard.app import Dashboard
 
 REPLAYS_MAX = 2
 AFTER_MS = 1_000.0
@@ -53,9 +49,9 @@ class Script:
         return max(1000.0 * self.voice.size / self.rate_hz, *(at_ms for at_ms, _ in self.keys), 0.0)
 
 
-def add_routes(api: FastAPI, dashboard: Dashboard, timeline: Timeline, *, masked: bool) -> None:
+def add_routes(api: FastAPI, context: Context) -> None:
     """POST /calls/{identifier}/replay."""
-    door = dashboard.door
+    door, masked, timeline = context.door, context.masked, context.timeline
     shelf = Shelf(door.settings.data_dir, door.archive)
     running: list[str] = []
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import httpx2
@@ -12,14 +12,12 @@ from fastapi import FastAPI
 from callpath.call.address import webhook_url
 from callpath.config import Settings, is_loopback
 from callpath.dashboard.documents import Document
+from callpath.dashboard.door import Context
 from callpath.dashboard.phone import PHONE_NUMBER
 from callpath.errors import ConfigError, RemoteProtocolError
 from callpath.store.port import CallLog, CallQuery
 from callpath.wire.api import CallControlApplication, read_list
 from callpath.wire.document import parse_json
-
-if TYPE_CHECKING:
-    from callpath.dashboard.app import Dashboard
 
 ASK_S_MAX = 5.0
 FRESH_MS = 10_000.0
@@ -53,8 +51,8 @@ class SetupDocument(Document):
 class Account:
     """What Telnyx says of the account, asked at most every ten seconds."""
 
-    def __init__(self, dashboard: Dashboard) -> None:
-        self._clock = dashboard.door.clock
+    def __init__(self, context: Context) -> None:
+        self._clock = context.door.clock
         self._asked: dict[tuple[str, str], tuple[float, int | None, dict[str, Any] | str]] = {}
 
     async def ask(self, settings: Settings, path: str) -> tuple[int | None, dict[str, Any] | str]:
@@ -80,14 +78,14 @@ class Account:
         return status, answer
 
 
-def add_routes(api: FastAPI, dashboard: Dashboard) -> None:
+def add_routes(api: FastAPI, context: Context) -> None:
     """GET /setup."""
-    account = Account(dashboard)
+    account = Account(context)
 
     @api.get("/setup", operation_id="getSetup")
     async def get_setup() -> SetupDocument:
         """What is still missing before real calls work."""
-        door = dashboard.door
+        door = context.door
         settings, restart = door.settings, ""
         if door.settings_now is not None:
             try:
@@ -106,7 +104,7 @@ def add_routes(api: FastAPI, dashboard: Dashboard) -> None:
             _public_key_step(settings),
             _public_url_step(settings),
             *await _application_steps(account, settings),
-            *await _call_steps(dashboard.log),
+            *await _call_steps(context.log),
         ]
         if restart:
             steps.insert(0, SetupStep(id="restart", title="Restart", state="warning", detail=restart, help=""))

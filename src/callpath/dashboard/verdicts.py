@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import FastAPI, HTTPException, Query
 
 from callpath.dashboard.documents import Verdict, problems, verdict_document
+from callpath.dashboard.door import Context
 from callpath.doctor.verdict import Diagnosis
 from callpath.timeline import Entry
 from callpath.wire.ids import SessionId
 
 if TYPE_CHECKING:
-    from callpath.dashboard.app import Dashboard
     from callpath.store.port import CallLog
 
 ASKED_MAX = 50
@@ -28,9 +28,9 @@ KEPT_MAX = 5_000
 """Verdicts kept in memory, some 400 bytes each; the one not asked for the longest goes first."""
 
 
-def add_routes(api: FastAPI, dashboard: Dashboard, *, masked: bool) -> None:
+def add_routes(api: FastAPI, context: Context) -> None:
     """The list's route."""
-    verdicts = Verdicts(dashboard.door.diagnose_call, masked=masked)
+    verdicts = Verdicts(context.door.diagnose_call, masked=context.masked)
 
     @api.get("/verdicts", operation_id="getVerdicts", responses=problems(400))
     async def get_verdicts(
@@ -40,7 +40,7 @@ def add_routes(api: FastAPI, dashboard: Dashboard, *, masked: bool) -> None:
         asked = list(dict.fromkeys(filter(None, (one.strip() for one in sessions.split(",")))))
         if not 1 <= len(asked) <= ASKED_MAX:
             raise HTTPException(400, f"sessions: give 1 to {ASKED_MAX} session ids with commas between")
-        return await verdicts.of(dashboard.log, map(SessionId, asked))
+        return await verdicts.of(context.log, map(SessionId, asked))
 
 
 class Verdicts:
