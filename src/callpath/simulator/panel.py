@@ -1,4 +1,4 @@
-"""The stand-in's own control API and page, below /simulator and never on a path of Telnyx's.
+"""The simulator's own control API and page, below /simulator and never on a path of Telnyx's.
 
 Start at `build_panel`. It is for the developer at this machine: it asks for no key, so it answers only to loopback names
 (a web page that points its own name at 127.0.0.1 gets nothing) and takes commands only as JSON (a form on another site
@@ -12,9 +12,9 @@ import base64
 import binascii
 import importlib.resources
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
@@ -29,13 +29,10 @@ from callpath.audio.wav import read_wav
 from callpath.errors import AudioError, ConfigError
 from callpath.simulator.caller import Caller, CallFailed
 from callpath.simulator.figures import parse_duration_ms
-from callpath.simulator.link import FAULTS, fault_fields, parse_fault
+from callpath.simulator.link import FAULTS, Fault, fault_fields, parse_fault
 from callpath.simulator.refusal import Refused
 from callpath.simulator.speech import hello_wav, speak
 from callpath.wire.document import Json
-
-if TYPE_CHECKING:
-    from callpath.simulator.simulator import Simulator
 
 BODY_BYTES_MAX = 16 << 20
 """A WAV of ten minutes in base64."""
@@ -57,8 +54,49 @@ class _Wrong(Exception):  # noqa: N818  (travels only inside this module)
         self.status = status
 
 
-def build_panel(desk: Simulator, host: str, telnyx_api: ASGIApp) -> Starlette:
-    """The whole of the stand-in over HTTP: its panel, and Telnyx's API for every other path."""
+class Exchange(Protocol):
+    """What the panel needs from the simulator behind it."""
+
+    webhook_url: str | None
+    calls: list[Caller]
+    seed: int
+
+    @property
+    def api_base(self) -> str: ...
+
+    @property
+    def api_key(self) -> str: ...
+
+    @property
+    def public_key(self) -> str: ...
+
+    @property
+    def clock_now_ms(self) -> float: ...
+
+    async def call(
+        self,
+        from_: str = ...,
+        to: str = ...,
+        *,
+        say: Pcm | Path | str | None = None,
+        sample_rate_hz: int | None = None,
+        faults: Sequence[Fault | str] = (),
+    ) -> Caller: ...
+
+    def set_callee(
+        self,
+        *,
+        rings_ms: float | None,
+        rejects: Literal["user_busy", "call_rejected"] | None,
+        never_answers: bool,
+        faults: Sequence[Fault | str],
+        say: Pcm | Path | str | None = None,
+        sample_rate_hz: int | None = None,
+    ) -> None: ...
+
+
+def build_panel(exchange: Exchange, host: str, telnyx_api: ASGIApp) -> Starlette:
+    """The whole of the simulator over HTTP: its panel, and Telnyx's API for every other path."""
     hosts = {"127.0.0.1", "localhost", "::1", host}
 
     async def page(request: Request) -> Response:
@@ -71,11 +109,11 @@ def build_panel(desk: Simulator, host: str, telnyx_api: ASGIApp) -> Starlette:
     async def settings(_: Request) -> Response:
         return _answer(
             {
-                "api_base": desk.api_base,
-                "api_key": desk.api_key,
-                "public_key": desk.public_key,
-                "webhook_url": desk.webhook_url,
-                "seed": desk.seed,
+                "api_base": exchange.api_base,
+                "api_key": exchange.api_key,
+                "public_key": exchange.public_key,
+                "webhook_url": exchange.webhook_url,
+                "seed": exchange.seed,
                 "faults": [
                     {"name": name, "takes": fault_fields(name), "must": fault.MUST, "cause": fault.CAUSE}
                     for name, fault in FAULTS.items()
@@ -84,25 +122,25 @@ def build_panel(desk: Simulator, host: str, telnyx_api: ASGIApp) -> Starlette:
         )
 
     async def calls(_: Request) -> Response:
-        return _answer({"calls": [_row(one, desk.clock_now_ms) for one in reversed(desk.calls)]})
+        return _answer({"calls": [_row(one, exchange.clock_now_ms) for one in reversed(exchange.calls)]})
 
     async def place(request: Request) -> Response:
         body = await _body(request, {"from", "to", "say", "say_wav", "faults", "webhook"})
         if "webhook" in body:
             if not _text(body, "webhook").startswith(("http://", "https://")):
                 raise _Wrong(422, "webhook is no URL: right is http://127.0.0.1:6000/webhooks")
-            desk.webhook_url = _text(body, "webhook")
+            exchange.webhook_url = _text(body, "webhook")
         how: dict[str, Any] = {"from_": _text(body, "from")} if body.get("from") else {}
         how |= {"to": _text(body, "to")} if body.get("to") else {}
         speech = await _speech(body) or ({} if "say" in body else {"say": hello_wav()})
-        caller = await desk.call(**how, **speech, faults=_faults(body))
-        return _answer(_row(caller, desk.clock_now_ms), 201)
+        caller = await exchange.call(**how, **speech, faults=_faults(body))
+        return _answer(_row(caller, exchange.clock_now_ms), 201)
 
     async def callee(request: Request) -> Response:
         body = await _body(request, {"say", "say_wav", "faults", "rings", "rejects", "never_answers"})
         if body.get("rejects") not in (None, "user_busy", "call_rejected"):
             raise _Wrong(422, "rejects is user_busy or call_rejected")
-        desk.set_callee(
+        exchange.set_callee(
             rings_ms=parse_duration_ms(body["rings"], "rings") if "rings" in body else None,
             rejects=body.get("rejects"),
             never_answers=body.get("never_answers") is True,
@@ -112,18 +150,18 @@ def build_panel(desk: Simulator, host: str, telnyx_api: ASGIApp) -> Starlette:
         return _answer({"result": "ok"})
 
     async def show(request: Request) -> Response:
-        caller = _find(desk, request)
+        caller = _find(exchange, request)
         # The ear's work takes tens of milliseconds, in which no packet may wait.
         report = await asyncio.to_thread(caller.report)
-        return _answer(_row(caller, desk.clock_now_ms) | {"report": report})
+        return _answer(_row(caller, exchange.clock_now_ms) | {"report": report})
 
     async def recording(request: Request) -> Response:
-        caller = _find(desk, request)
+        caller = _find(exchange, request)
         wav = await asyncio.to_thread(_recording, caller)
         return Response(wav, media_type="audio/wav")
 
     async def act(request: Request) -> Response:
-        caller = _find(desk, request)
+        caller = _find(exchange, request)
         match request.path_params["action"]:
             case "press":
                 digits = _text(await _body(request, {"digits"}), "digits")
@@ -140,7 +178,7 @@ def build_panel(desk: Simulator, host: str, telnyx_api: ASGIApp) -> Starlette:
                 await caller.hang_up()
             case _:
                 raise _Wrong(404, "Actions are press, say and hang-up.")
-        return _answer(_row(caller, desk.clock_now_ms))
+        return _answer(_row(caller, exchange.clock_now_ms))
 
     def guarded(handle: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
         async def guard(request: Request) -> Response:
@@ -253,9 +291,9 @@ def _recording(caller: Caller) -> bytes:
         return path.read_bytes()
 
 
-def _find(desk: Simulator, request: Request) -> Caller:
+def _find(exchange: Exchange, request: Request) -> Caller:
     number = request.path_params["number"]
-    for caller in desk.calls:
+    for caller in exchange.calls:
         if caller.number == number:
             return caller
     raise _Wrong(404, f"There is no call {number}: it never was, or it is forgotten.")
