@@ -9,6 +9,7 @@ import re
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
@@ -17,10 +18,17 @@ import dns.rcode
 import dns.rrset
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 from callpath.clock import SystemClock
 from callpath.doctor.engine import diagnose
 from callpath.doctor.facts import DnsFacts, TcpFacts, TlsFacts, UrlFacts
+from callpath.doctor.probes import channel as channel_probe
+from callpath.doctor.probes import tls as tls_probe
+from callpath.doctor.probes.channel import PeerStoppedReading, open_channel
 from callpath.doctor.probes.dns import probe_dns
 from callpath.doctor.probes.idle import probe_idle
 from callpath.doctor.probes.media import opening, probe_media
@@ -500,3 +508,122 @@ async def test_the_whole_way_on_a_sound_server() -> None:
 def test_url_facts_default_to_public() -> None:
     """Facts written by hand in examples must not look like a laboratory."""
     assert UrlFacts(raw="").host_class == "public"
+
+
+# --- what a peer can do to the doctor ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("location", "why"),
+    [
+        ("http://a..b/", "an empty label"),
+        ("http://x:99999/", "no port"),
+        ("http://[foo/", "no address"),
+        ("http://" + "a" * 70 + ".example/", "a label that is too long"),
+        ("http://127.0.0.1/", "this machine"),
+        ("http://169.254.169.254/latest/meta-data/", "a cloud's metadata"),
+        ("http://1.1.1.1:8080/", "another port"),
+        ("https://1.1.1.1/", "another scheme"),
+        ("file:///etc/passwd", "no host"),
+    ],
+)
+async def test_the_issuers_address_is_the_peers_own_word(location: str, why: str) -> None:
+    """The examined server names that address: it must neither crash the doctor nor send it anywhere inside."""
+    leaf = tls_probe._certificate(_signed("leaf.example", _authority("Some CA"), location)[0])
+
+    assert leaf.issuer_urls == (location,)
+    assert not await tls_probe._issuer_by_url(Request(url="wss://leaf.example/"), (leaf,)), why
+
+
+@pytest.mark.parametrize(("sent", "found"), [("issuer", True), ("namesake", False), ("root", False), ("noise", False)])
+async def test_the_fetched_issuer_must_have_signed(
+    sent: str, found: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A private authority that publishes its certificate is no missing intermediate: its name alone proves nothing."""
+    root = _authority("Root CA")
+    issuer, namesake = _authority("Issuing CA", root), _authority("Issuing CA", _authority("Root CA"))
+    leaf_der, _ = _signed("leaf.example", issuer, "http://pki.example/ca.der")
+    (tmp_path / "root.pem").write_bytes(root[0].public_bytes(serialization.Encoding.PEM))
+    answers = {"issuer": issuer[0], "namesake": namesake[0], "root": root[0]}
+
+    async def fetch(_location: str, _timeout_ms: float) -> bytes:
+        return answers[sent].public_bytes(serialization.Encoding.DER) if sent in answers else b"<html>"
+
+    monkeypatch.setattr(tls_probe, "_fetch", fetch)
+    request = Request(url="wss://leaf.example/", ca_file=str(tmp_path / "root.pem"))
+
+    assert found == await tls_probe._issuer_by_url(request, (tls_probe._certificate(leaf_der),))
+
+
+Signer = tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
+
+
+def _authority(name: str, by: Signer | None = None) -> Signer:
+    key = ec.generate_private_key(ec.SECP256R1())
+    builder = _unsigned(name, by[0].subject if by else _named(name), key)
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    return builder.sign(by[1] if by else key, hashes.SHA256()), key
+
+
+def _signed(name: str, by: Signer, issuer_url: str) -> tuple[bytes, ec.EllipticCurvePrivateKey]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    location = x509.UniformResourceIdentifier(issuer_url)
+    access = x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, location)
+    builder = _unsigned(name, by[0].subject, key).add_extension(
+        x509.AuthorityInformationAccess([access]), critical=False
+    )
+    return builder.sign(by[1], hashes.SHA256()).public_bytes(serialization.Encoding.DER), key
+
+
+def _unsigned(name: str, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(_named(name)).issuer_name(issuer).public_key(key.public_key())
+        .serial_number(x509.random_serial_number()).not_valid_before(start).not_valid_after(start.replace(year=2036))
+    )  # fmt: skip
+
+
+def _named(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+async def test_a_peer_that_stops_reading_ends_the_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A blocked event loop fills every buffer in between; the doctor would wait for it for ever."""
+    monkeypatch.setattr(channel_probe, "SEND_MS_MAX", 150.0)
+    stopped = asyncio.Event()
+
+    async def handle(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await stopped.wait()
+
+    async with serving(handle) as port:
+        channel = await open_channel("127.0.0.1", port)
+        with pytest.raises(PeerStoppedReading):
+            await channel.send(b"x" * 30_000_000)
+        channel.abort()
+        stopped.set()
+
+
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [
+        ("app..example.com", "two dots in a row"),
+        (".example.com", "begins with a dot"),
+        ("a" * 64 + ".example.com", "63 is the maximum"),
+        (".".join(["abcdefghi"] * 26), "253 is the maximum"),
+        ("example.com:0", "port 0"),
+    ],
+)
+async def test_a_name_that_no_resolver_can_be_asked_for(host: str, words: str) -> None:
+    """A template with an empty variable makes such a name; the encoder of host names raises for it."""
+    diagnosis = await diagnose(Request(url=f"wss://{host}/media", timeout_ms=300), CLOCK)
+
+    assert diagnosis.verdict is not None
+    assert diagnosis.verdict.rule.code == "URL004"
+    assert words in diagnosis.verdict.finding.summary
+
+
+def test_a_name_in_other_letters_is_asked_for_in_its_ascii_form() -> None:
+    """A Host header of raw UTF-8 is refused, and a certificate is for the xn-- name."""
+    assert probe_url(Request(url="wss://bücher.example/media")).host == "xn--bcher-kva.example"

@@ -78,6 +78,14 @@ class UrlFacts:
     host_is_address: bool = False
     vouched: bool = False
     token_given: bool = False
+    local: bool = False
+    """The user said that this is a local test: reachability from outside is not examined."""
+
+    made_up_call: bool = False
+    """The call id in the path belongs to no call, so that a careful server refuses or closes."""
+
+    listen_only: bool = False
+    """The user said that the server only listens: no audio is expected back."""
 
     @property
     def secure(self) -> bool:
@@ -181,6 +189,7 @@ class Certificate:
     key_id: str = ""
     issuer_key_id: str = ""
     issuer_issuer: str = ""  # authority_cert_issuer: who signed our issuer, where the certificate says it
+    der: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,7 +219,9 @@ class TlsFacts:
 
     `silent` is what a connection does on which we say nothing, looked at where the handshake was cut off.
     `plain_answer` holds the first bytes of the answer to plain HTTP on the same port; `trusted_names` the subjects of
-    the roots in --ca; `issuer_found_by_url` says that the issuer's own URL gave the missing link.
+    the roots in --ca; `issuer_found_by_url` says that the issuer's own URL gave the missing link, and that it leads to
+    a trusted root. `system_roots` counts the roots of this machine's own store (None: not looked at), `mozilla` is the
+    outcome of the same handshake against Mozilla's roots ("": not tried).
     """
 
     attempts: tuple[TlsAttempt, ...]
@@ -224,6 +235,8 @@ class TlsFacts:
     ca_given: bool = False
     accepted_despite: bool = False  # --insecure: the examination went on past a failed verification
     issuer_found_by_url: bool = False
+    system_roots: int | None = None
+    mozilla: TlsOutcome | Literal[""] = ""
 
     @property
     def carrier(self) -> TlsAttempt:
@@ -403,6 +416,9 @@ class MediaFacts:
     arrived: Arrived | None = None
     """What of our request reached callpath's own server; None from any other server."""
 
+    stalled_ms: float | None = None
+    """When the peer stopped reading: a send was still waiting after seconds."""
+
     @property
     def media(self) -> tuple[Arrival, ...]:
         """What claims to be audio and could be decoded."""
@@ -419,6 +435,8 @@ class Hold:
     received: int = 0
     last_received_ms: float | None = None
     last_sent_ms: float | None = None
+    stalled: bool = False
+    """The peer stopped reading: a send was still waiting after seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -439,6 +457,54 @@ class OtherSchemeFacts:
     tls_on_port: bool = False
     tls_on_443: bool = False
     exchange: Exchange | None = None
+
+
+# --- the examination itself ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlFacts:
+    """The step that failed, measured again where the answer is known. None or "": not measured.
+
+    `host` was looked up with the same resolver, reached by the same route and verified with the same trust store as
+    the URL; `public` holds what public resolvers say of the URL's own name; `ipv6` is a connection to a host that has
+    IPv6. `tls_issuer` names who signed the certificate that came for `host`.
+    """
+
+    host: str = ""
+    dns: DnsOutcome | None = None
+    dns_detail: str = ""
+    tcp: TcpOutcome | None = None
+    tcp_detail: str = ""
+    tls: TlsOutcome | None = None
+    tls_issuer: str = ""
+    ipv6: TcpOutcome | None = None
+    public: tuple[DnsQuery, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyFacts:
+    """An HTTP proxy from the environment. `outcome` "used": the URL was reached through it after the direct way failed."""
+
+    proxy: str
+    outcome: Literal["used", "failed"]
+    detail: str = ""
+    direct: str = ""
+    """How the direct way failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrafficFacts:
+    """What the examination sent. `left_out` names requests that only --thorough sends; `limited_at` is the number of the
+    request that was the first to be answered with a rate limit."""
+
+    requests: int
+    requests_max: int
+    connections: int = 0
+    left_out: tuple[str, ...] = ()
+    limited_at: int = 0
+    cut_off_ms: float | None = None
+    """When the whole examination ran out of time."""
 
 
 # --- a call that was -------------------------------------------------------------------------------------------------

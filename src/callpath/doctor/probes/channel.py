@@ -11,14 +11,23 @@ import contextlib
 import ssl
 
 READ_BYTES = 65_536
+USER_AGENT = "callpath-doctor"
+"""Part of the User-Agent of every request that the doctor sends."""
+SEND_MS_MAX = 3000.0
+"""How long one send may wait for a peer that does not read."""
 FIRST_BYTES_MAX = 16_384
 """Room for a whole TLS 1.2 flight with its certificates (a record is at most 16 KiB, RFC 8446 5.1)."""
+
+
+class PeerStoppedReading(OSError):  # noqa: N818 (an observation about the peer)
+    """The peer took no bytes for SEND_MS_MAX: its receive buffer and ours are full."""
 
 
 class Channel:
     """A connection to one address. Bytes out with `send`, in with `receive` (b"" at the end).
 
-    Raises OSError when the peer resets, ssl.SSLError when TLS breaks. Bound every call with `asyncio.timeout`.
+    Raises OSError when the peer resets, PeerStoppedReading when it takes no more bytes, ssl.SSLError when TLS breaks.
+    Sends are bounded; bound every other call with `asyncio.timeout`.
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -55,7 +64,7 @@ class Channel:
     async def send(self, content: bytes) -> None:
         if self._tls is None:
             self._writer.write(content)
-            await self._writer.drain()
+            await self._drain()
         else:
             self._tls.write(content)
             await self._flush()
@@ -106,7 +115,17 @@ class Channel:
         pending = self._outgoing.read()
         if pending:
             self._writer.write(pending)
-            await self._writer.drain()
+            await self._drain()
+
+    async def _drain(self) -> None:
+        """Wait until the peer has taken enough of what was written."""
+        try:
+            async with asyncio.timeout(SEND_MS_MAX / 1000) as limit:
+                await self._writer.drain()
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise PeerStoppedReading(f"the peer read nothing for {SEND_MS_MAX / 1000:.0f} s") from None
 
 
 async def open_channel(address: str, port: int) -> Channel:

@@ -62,6 +62,8 @@ async def _ask_system(request: Request, host: str, clock: Clock) -> DnsFacts:
             if not queries:
                 ms = clock.now_ms() - started_ms
                 queries = (DnsQuery("A", "timeout", "system", ms),)
+        except UnicodeError as error:  # a name that cannot be encoded at all
+            queries = queries or (DnsQuery("A", "malformed", "system", clock.now_ms() - started_ms, rcode=str(error)),)
         except OSError as error:
             if not queries:
                 outcome: DnsOutcome = "nxdomain" if getattr(error, "errno", 0) == socket.EAI_NONAME else "servfail"
@@ -99,7 +101,7 @@ async def _ask_one(host: str, record: str, server: tuple[str, int], timeout_ms: 
 
     try:
         question = dns.message.make_query(dns.name.from_unicode(host), record)
-    except dns.exception.DNSException as error:
+    except (dns.exception.DNSException, UnicodeError) as error:
         return query("malformed", rcode=str(error))
     chain: list[str] = []
     try:

@@ -8,6 +8,7 @@ import ssl
 from typing import Literal
 
 from callpath.doctor.facts import Ending, Hold, IdleFacts
+from callpath.doctor.probes.channel import PeerStoppedReading
 from callpath.doctor.probes.media import FRAME_MS, Talk, _encoder, _media_text, opening
 from callpath.doctor.probes.upgrade import CARRIER, Door
 from callpath.doctor.probes.websocket import Socket
@@ -65,10 +66,12 @@ async def _hold(door: Door, traffic: Traffic, timeout_ms: float) -> Hold | None:
                         await talk.socket.send_ping(b"hold %d" % pings)
                         pings += 1
                     number += 1
+        except PeerStoppedReading:
+            talk.stalled_ms = talk.elapsed_ms()
         except (OSError, ssl.SSLError):
             await clock.wait(talk.done, clock.now_ms() + 500)
         held_ms = talk.elapsed_ms()
-        if talk.ending is None:
+        if talk.ending is None and talk.stalled_ms is None:
             talk.stage = "close"
             with contextlib.suppress(OSError, ssl.SSLError):
                 await talk.socket.send_close()
@@ -82,4 +85,5 @@ async def _hold(door: Door, traffic: Traffic, timeout_ms: float) -> Hold | None:
         received=len(talk.arrivals) + len(talk.pongs),
         last_received_ms=talk.last_received_ms,
         last_sent_ms=last_sent_ms,
+        stalled=talk.stalled_ms is not None,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import ssl
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from callpath.audio.pcm import Pcm
 from callpath.audio.tone import find_delay_ms, sweep
 from callpath.clock import Clock
 from callpath.doctor.facts import Arrival, Arrived, Ending, Exchange, MediaFacts, UrlFacts
+from callpath.doctor.probes.channel import PeerStoppedReading
 from callpath.doctor.probes.upgrade import Door
 from callpath.doctor.probes.websocket import Frame, Socket
 from callpath.doctor.request import Request
@@ -96,6 +98,7 @@ class Talk:
     protocol_errors: list[str] = field(default_factory=list)
     ending: Ending | None = None
     last_received_ms: float | None = None
+    stalled_ms: float | None = None
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
     def elapsed_ms(self) -> float:
@@ -113,7 +116,8 @@ class Talk:
                         self.dropped += 1
                 case "ping":
                     self.pings_received += 1
-                    await self.socket.send_pong(frame.content)
+                    with contextlib.suppress(OSError, ssl.SSLError):  # the main task sees how the connection ended
+                        await self.socket.send_pong(frame.content)
                 case "pong":
                     self.pongs.setdefault(frame.content, self.elapsed_ms())
                 case "broken":
@@ -215,6 +219,8 @@ async def probe_media(door: Door, handshake: Exchange, socket: Socket) -> MediaF
                 talk.stage = "close"
                 await socket.send_close()
                 await clock.wait(talk.done, clock.now_ms() + CLOSE_MS)
+        except PeerStoppedReading:
+            listening_ms = talk.stalled_ms = talk.elapsed_ms()
         except (OSError, ssl.SSLError):
             # The peer went while we wrote; what it said before is still to be read.
             listening_ms = talk.elapsed_ms()
@@ -250,6 +256,7 @@ async def probe_media(door: Door, handshake: Exchange, socket: Socket) -> MediaF
         listening_ms=listening_ms,
         handshake=handshake,
         arrived=talk.arrived,
+        stalled_ms=talk.stalled_ms,
     )
 
 

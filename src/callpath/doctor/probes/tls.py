@@ -6,19 +6,24 @@ import asyncio
 import contextlib
 import ipaddress
 import re
+import socket
 import ssl
 import warnings
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+import certifi
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import pkcs7
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from callpath.clock import Clock
 from callpath.doctor.facts import Certificate, TcpFacts, TlsAttempt, TlsFacts, TlsOutcome, UrlFacts
-from callpath.doctor.probes.channel import Channel, client_context, open_channel
+from callpath.doctor.probes.channel import USER_AGENT, Channel, client_context, open_channel
+from callpath.doctor.probes.url import is_public
 from callpath.doctor.request import Request
 
 AFTER_MS = 250.0
@@ -26,6 +31,9 @@ AFTER_MS = 250.0
 read. A quarter of a second is more than a round trip to another continent."""
 SILENCE_MS = 3500.0
 """HAProxy in tcp mode tries a dead backend for three seconds before it hangs up."""
+ISSUER_BYTES_MAX = 100_000
+"""Maximum bytes of an issuer's certificate; a PKCS #7 bundle of a large authority has 10 kB."""
+_HASHED = re.compile(r"[0-9a-f]{8}\.\d+")  # what `openssl rehash` names a certificate
 _ALERT, _HANDSHAKE = 21, 22  # record types, RFC 8446 5.1
 _SERVER_HELLO, _CERTIFICATE_REQUEST = 2, 13  # handshake types, RFC 5246 7.4
 
@@ -56,6 +64,11 @@ async def probe_tls(request: Request, url: UrlFacts, tcp: TcpFacts, clock: Clock
     async with asyncio.TaskGroup() as tasks:
         shapes = [tasks.create_task(shape) for shape in _shapes(request, url, failed.address, clock)]
         plain = tasks.create_task(_plain(request, url, failed.address))
+        mozilla = (
+            tasks.create_task(_shake(request, url, failed.address, "mozilla", clock, mozilla_context(request.ca_file)))
+            if failed.outcome == "untrusted"
+            else None
+        )
         cut = failed.outcome in {"eof", "reset"}
         silent = tasks.create_task(_keep_silent(request, url, failed.address)) if cut else None
     answer, outcome = plain.result()
@@ -73,6 +86,8 @@ async def probe_tls(request: Request, url: UrlFacts, tcp: TcpFacts, clock: Clock
         ca_given=request.ca_file is not None,
         accepted_despite=request.insecure,
         issuer_found_by_url=await _issuer_by_url(request, chain) if failed.verify_code in {2, 20, 21} else False,
+        system_roots=system_roots() if failed.outcome == "untrusted" else None,
+        mozilla=mozilla.result().outcome if mozilla is not None else "",
     )
 
 
@@ -102,8 +117,9 @@ def _shapes(request: Request, url: UrlFacts, address: str, clock: Clock) -> list
         ("other-sni", client_context(verify=False), "callpath-doctor.invalid", b""),
         ("no-alpn", client_context(verify=False, alpn=()), url.host, b""),
         ("h2", client_context(verify=False, alpn=("h2",)), url.host, b""),
-        ("proxy-header", client_context(verify=False), url.host, proxy_header(address, url.port)),
     ]
+    if request.thorough:
+        rows.append(("proxy-header", client_context(verify=False), url.host, proxy_header(address, url.port)))
     return [
         _shake(request, url, address, name, clock, context, server_name=server_name, before=before)
         for name, context, server_name, before in rows
@@ -272,6 +288,7 @@ def _certificate(der: bytes) -> Certificate:
                 for name in (authority.authority_cert_issuer or () if authority else ())
                 if isinstance(name, x509.DirectoryName)
             ),
+            der=der,
         )  # fmt: skip
     except (ValueError, UnsupportedAlgorithm) as error:
         return Certificate(subject=f"unreadable: {error}", issuer="", not_before_unix_ms=0, not_after_unix_ms=0)
@@ -322,7 +339,8 @@ async def _plain(request: Request, url: UrlFacts, address: str) -> tuple[bytes, 
         async with asyncio.timeout(request.timeout_ms / 1000):
             channel = await open_channel(address, url.port)
             await channel.send(
-                f"GET {url.target} HTTP/1.1\r\nHost: {url.authority}\r\nConnection: close\r\n\r\n".encode()
+                f"GET {url.target} HTTP/1.1\r\nHost: {url.authority}\r\nUser-Agent: {USER_AGENT}\r\n"
+                "Connection: close\r\n\r\n".encode()
             )
             while len(content) < 512:
                 more = await channel.receive()
@@ -360,41 +378,89 @@ async def _keep_silent(request: Request, url: UrlFacts, address: str) -> Literal
 async def _issuer_by_url(request: Request, chain: tuple[Certificate, ...]) -> bool:
     """Fetch the issuer from the address in the last certificate sent, as browsers do and carriers do not.
 
-    True if it is the issuer by name and key and leads to a root we trust. Only http, as RFC 5280 4.2.2.1 wants it.
+    True if it signed that certificate and was itself signed by a trusted root. The address is the peer's own word: only
+    plain http to port 80 of public addresses is asked (RFC 5280 4.2.2.1 wants http), and nothing it says can raise.
     """
-    if not chain:
+    last = chain[-1] if chain else None
+    if last is None or not last.issuer_urls or not last.der:
         return False
-    last = chain[-1]
-    for location in last.issuer_urls[:1]:
-        parts = urlsplit(location)
-        if parts.scheme != "http" or not parts.hostname:
-            continue
-        content = b""
-        channel: Channel | None = None
-        try:
-            async with asyncio.timeout(request.timeout_ms / 2000):
-                channel = await open_channel(parts.hostname, parts.port or 80)
-                await channel.send(
-                    f"GET {parts.path or '/'} HTTP/1.0\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n".encode()
-                )
-                while more := await channel.receive():
-                    content += more
-                    if len(content) > 100_000:
-                        break
-        except (OSError, TimeoutError):
-            continue
-        finally:
-            if channel is not None:
-                channel.abort()
-        body = content.partition(b"\r\n\r\n")[2]
-        with contextlib.suppress(ValueError):
-            found = (
-                x509.load_pem_x509_certificate(body)
-                if body.startswith(b"-----")
-                else x509.load_der_x509_certificate(body)
-            )
-            return found.subject.rfc4514_string() == last.issuer and found.issuer != found.subject
+    try:
+        content = await _fetch(last.issuer_urls[0], request.timeout_ms / 2)
+        found = _load(content)
+        if found is None:
+            return False
+        x509.load_der_x509_certificate(last.der).verify_directly_issued_by(found)
+        return found.issuer != found.subject and _signed_by_root(found, request.ca_file)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, OSError):  # ValueError: odd names, too
+        return False
+
+
+async def _fetch(location: str, timeout_ms: float) -> bytes:
+    """The body of a GET, b"" where the address is not one to ask. Raises ValueError and OSError."""
+    parts = urlsplit(location)
+    if parts.scheme != "http" or not parts.hostname or (parts.port or 80) != 80:
+        return b""
+    channel: Channel | None = None
+    content = b""
+    try:
+        async with asyncio.timeout(timeout_ms / 1000):
+            rows = await asyncio.get_running_loop().getaddrinfo(parts.hostname, 80, type=socket.SOCK_STREAM)
+            addresses = [str(row[4][0]) for row in rows]
+            if not addresses or any(not is_public(address) for address in addresses):
+                return b""
+            channel = await open_channel(addresses[0], 80)
+            path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+            head = f"GET {path} HTTP/1.0\r\nHost: {parts.hostname}\r\nUser-Agent: {USER_AGENT}\r\nConnection: close\r\n\r\n"
+            await channel.send(head.encode())
+            while len(content) <= ISSUER_BYTES_MAX and (more := await channel.receive()):
+                content += more
+    finally:
+        if channel is not None:
+            channel.abort()
+    return content.partition(b"\r\n\r\n")[2]
+
+
+def _load(body: bytes) -> x509.Certificate | None:
+    """One certificate, or the first of a PKCS #7 bundle, both of which RFC 5280 4.2.2.1 allows."""
+    if not body:
+        return None
+    if body.startswith(b"-----"):
+        return x509.load_pem_x509_certificate(body)
+    try:
+        return x509.load_der_x509_certificate(body)
+    except ValueError:
+        bundle = pkcs7.load_der_pkcs7_certificates(body)
+        return bundle[0] if bundle else None
+
+
+def _signed_by_root(certificate: x509.Certificate, ca_file: str | None) -> bool:
+    """Whether a root of the system, of Mozilla's list or of `ca_file` signed it."""
+    name = certificate.issuer.public_bytes()
+    for context in (client_context(ca_file=ca_file), mozilla_context(ca_file)):
+        for der in (der for der in context.get_ca_certs(binary_form=True) if name in der):
+            with contextlib.suppress(ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+                certificate.verify_directly_issued_by(x509.load_der_x509_certificate(der))
+                return True
     return False
+
+
+def system_roots() -> int:
+    """How many roots this machine's own store holds: in its file, and in its folder, which OpenSSL reads when asked."""
+    loaded = len(ssl.create_default_context().get_ca_certs())
+    folder = ssl.get_default_verify_paths().capath
+    hashed = [path for path in Path(folder).iterdir() if _HASHED.fullmatch(path.name)] if folder else []
+    return max(loaded, len(hashed))
+
+
+def mozilla_context(ca_file: str | None = None) -> ssl.SSLContext:
+    """TLS as the carrier speaks it, against Mozilla's list of roots in the place of the system's."""
+    context = client_context(verify=False)
+    context.load_verify_locations(cafile=certifi.where())
+    if ca_file is not None:
+        context.load_verify_locations(cafile=ca_file)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.check_hostname = True
+    return context
 
 
 def name_matches(host: str, certificate: Certificate) -> bool:

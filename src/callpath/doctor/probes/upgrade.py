@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 
 from callpath.clock import Clock
 from callpath.doctor.facts import Exchange, OtherSchemeFacts, TcpFacts, TlsFacts, UpgradeFacts, UrlFacts
-from callpath.doctor.probes.channel import Channel, client_context, open_channel
+from callpath.doctor.probes.channel import USER_AGENT, Channel, client_context, open_channel
 from callpath.doctor.probes.tls import SILENCE_MS, proxy_header, ssl_reason
 from callpath.doctor.request import Request
 from callpath.wire.media import AUTH_TOKEN_HEADER
@@ -26,8 +26,11 @@ BODY_WAIT_MS = 700.0
 SLOW_MS = 1000.0
 SHAPES_AT_ONCE = 8
 """Few enough not to look like an attack to a rate limiter."""
-USER_AGENT = "callpath-doctor"
-BROWSER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
+BROWSER_AGENT = (
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36 "
+    + USER_AGENT
+)
+"""Begins as a browser's does and still names the doctor, so that logs can be read without its requests."""
 _ACCEPT_SUFFIX = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 1.3
 _H2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"  # RFC 9113 3.4, empty SETTINGS
 TELNYX_ADDRESS = "192.76.120.130"
