@@ -50,7 +50,7 @@ class Clock:
     def now_ms(self) -> float:
         return self.at_ms
 
-    def rest(self, duration_ms: float) -> None: ...
+    def block_ms(self, duration_ms: float) -> None: ...
 
 
 class Transport:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 import pytest
@@ -89,6 +90,27 @@ async def test_a_cancelled_wait_leaves_nothing_behind(clock: Clock) -> None:
     assert waiting.cancelled()
     assert not wake.is_set()
     assert getattr(clock, "_sleepers", []) == []
+
+
+@pytest.mark.parametrize("set_after_ms", [-0.5, 0.0, 0.5])
+async def test_an_event_that_is_set_when_time_runs_out_is_not_lost(clock: Clock, set_after_ms: float) -> None:
+    """The event and the timer come in one turn of the loop, in either order. Reported as a timeout, the event would be
+    cleared unseen, and the call that was woken by it would sleep on."""
+    wake = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    async with asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(clock.wait(wake, clock.now_ms() + 5))
+        await turns()
+        if isinstance(clock, ManualClock):
+            clock._now_ms += 5
+            ring = partial(clock._sleepers[0][1].reschedule, loop.time())
+            for one in (wake.set, ring) if set_after_ms < 0 else (ring, wake.set):
+                one()
+        else:
+            loop.call_later((5 + set_after_ms) / 1000, wake.set)
+            clock.block_ms(8)  # both are due when the loop looks at its timers next
+
+    assert waiting.result() is True or wake.is_set()
 
 
 # --- the machine's ---------------------------------------------------------------------------------------------------

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import json
+import time
 from collections.abc import Callable
 
 import httpx2
 import pytest
 
 from callpath.clock import ManualClock
-from callpath.control import RETRY_MS_MAX, Control, Retry
+from callpath.control import KEEP_ALIVE_S, RETRY_MS_MAX, WARM_EVERY_MS, Control, Retry
 from callpath.errors import ControlError
+from callpath.timeline import CommandAnswered, describe
 from callpath.wire.command import Answer, Dial, Hangup
 from callpath.wire.ids import CallControlId, SessionId
 from tests.telnyx import sample, sample_text
@@ -109,14 +112,40 @@ async def test_a_dial_has_no_call_yet() -> None:
     assert reply.document == sample("api/dial.response.200.json")
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>ok</html>", b"[1]", b"\xff"])
-async def test_a_2xx_counts_whatever_its_body(body: bytes) -> None:
-    """The command was accepted; sending it again, or hanging up, would be wrong."""
+@pytest.mark.parametrize("body", [b"", b" \n", b"{}", b'{"data": null}', b'{"data": {}, "unknown": 1}'])
+async def test_a_2xx_is_accepted_with_any_json_object_or_no_body(body: bytes) -> None:
+    """Sending the command again, or hanging up, would be wrong."""
     telnyx = Telnyx(httpx2.Response(202, content=body))
     async with telnyx.control() as control:
         reply = await control.send(Hangup(command_id="c-1"), CALL)
 
-    assert (reply.status, reply.document) == (202, {})
+    assert (reply.status, reply.document) == (202, json.loads(body or b"{}") if body.strip() else {})
+
+
+@pytest.mark.parametrize("body", [b"<html>ok</html>", b"OK", b"[1]", b'"ok"', b"null", b"\xff", b'{"data": '])
+async def test_a_2xx_that_is_not_telnyxs_is_an_error(body: bytes) -> None:
+    """A wrong TELNYX_API_BASE, or a page that a proxy put in between: nobody answered the call, and the timeline must not
+    say "accepted"."""
+    telnyx = Telnyx(httpx2.Response(200, content=body))
+    error = await refused(telnyx)
+    answered = CommandAnswered(
+        command="hangup", command_id="c-1", status=error.status, error_code=error.code, error_detail=error.detail
+    )
+
+    assert (len(telnyx.requests), error.status, error.code, error.retryable) == (1, 200, None, False)
+    assert str(error).startswith("hangup: 200 from api.telnyx.com, but not the JSON object that Telnyx answers with")
+    assert "TELNYX_API_BASE" in str(error)
+    assert not answered.accepted
+    assert describe(answered).startswith("Command hangup refused: 200 ")
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]"])
+async def test_a_foreign_page_in_the_place_of_a_list_is_an_error(body: bytes) -> None:
+    """The same for questions: an empty list would mean that Telnyx knows no events."""
+    telnyx = Telnyx(httpx2.Response(200, content=body))
+    async with telnyx.control() as control:
+        with pytest.raises(ControlError, match="TELNYX_API_BASE"):
+            await control.call_events(SessionId("s1"))
 
 
 async def test_the_environments_proxy_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,35 +200,51 @@ async def test_it_is_sent_again_with_the_same_command_id(trouble: Answered) -> N
     assert (first.method, first.url, first.content) == (second.method, second.url, second.content)
 
 
+NO_ANSWER_PAUSES = [200.0, 400.0, 800.0, 1600.0, 3200.0, 5000.0]
+ERROR_PAUSES = [500.0, 1000.0, 2000.0, 4000.0, 5000.0, 5000.0]
+
+
 @pytest.mark.parametrize(
-    "trouble", [lambda: httpx2.Response(503), lambda: httpx2.ReadTimeout("")], ids=["503", "timeout"]
+    ("trouble", "usual"),
+    [
+        (lambda: httpx2.Response(503), ERROR_PAUSES),
+        (lambda: httpx2.Response(429), ERROR_PAUSES),
+        (lambda: httpx2.ReadTimeout(""), NO_ANSWER_PAUSES),
+    ],
+    ids=["503", "429", "timeout"],
 )
-async def test_there_is_an_end_to_it(trouble: Callable[[], Answered]) -> None:
+async def test_there_is_an_end_to_it(trouble: Callable[[], Answered], usual: list[float]) -> None:
     """A command_id is known again for 60 s only: later the same command might be carried out twice."""
     telnyx = Telnyx(*(trouble() for _ in range(20)))
     error = await refused(telnyx)
     pauses = telnyx.clock.pauses
 
-    assert pauses[:6] == [200.0, 400.0, 800.0, 1600.0, 3200.0, 5000.0]
+    assert pauses[:6] == usual
     assert RETRY_MS_MAX - 5_000 < sum(pauses) <= RETRY_MS_MAX
     assert len(telnyx.requests) == len(pauses) + 1
     assert (error.attempts, error.retryable, error.command_id) == (len(telnyx.requests), True, "c-1")
 
 
 @pytest.mark.parametrize(
-    ("headers", "wait_ms"),
+    ("status", "headers", "wait_ms"),
     [
-        ({"retry-after": "3"}, 3_000.0),
-        ({"x-ratelimit-reset": "2"}, 2_000.0),
-        ({"retry-after": "3600"}, 30_000.0),
-        ({"retry-after": "0"}, 200.0),
-        ({"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT"}, 200.0),
-        ({}, 200.0),
+        (429, {"retry-after": "3"}, 3_000.0),
+        (429, {"x-ratelimit-reset": "2"}, 2_000.0),
+        (429, {"retry-after": "3", "x-ratelimit-reset": "20"}, 3_000.0),
+        (429, {"retry-after": "3600"}, 30_000.0),
+        (429, {"retry-after": "0"}, 500.0),
+        (429, {"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT"}, 500.0),
+        (429, {}, 500.0),
+        (500, {"x-ratelimit-reset": "30"}, 500.0),
+        (503, {"x-ratelimit-limit": "100", "x-ratelimit-remaining": "99", "x-ratelimit-reset": "58"}, 500.0),
+        (503, {"retry-after": "2"}, 2_000.0),
+        (503, {"retry-after": "60"}, 5_000.0),
     ],
 )
-async def test_telnyx_says_when_to_come_again(headers: dict[str, str], wait_ms: float) -> None:
-    """Sooner is refused again, and counts against the limit."""
-    telnyx = Telnyx(httpx2.Response(429, headers=headers, json={}), OK)
+async def test_the_pause_before_the_next_try(status: int, headers: dict[str, str], wait_ms: float) -> None:
+    """After 429 sooner is refused again, and counts against the limit. After 5xx a caller hears the ringing tone, and the
+    end of the rate limit's window, which every answer carries, says nothing about it."""
+    telnyx = Telnyx(httpx2.Response(status, headers=headers, json={}), OK)
     async with telnyx.control() as control:
         await control.send(Hangup(command_id="c-1"), CALL)
 
@@ -214,10 +259,10 @@ async def test_each_try_is_told() -> None:
         reply = await control.send(Hangup(command_id="c-1"), CALL, on_retry=told.append)
 
     assert [(retry.attempt, retry.status, retry.wait_ms, retry.latency_ms) for retry in told] == [
-        (1, 503, 200.0, 100.0),
+        (1, 503, 500.0, 100.0),
         (2, None, 400.0, 100.0),
     ]
-    assert (reply.attempts, reply.latency_ms) == (3, 900.0)
+    assert (reply.attempts, reply.latency_ms) == (3, 1200.0)
 
 
 async def test_a_call_that_is_over_needs_no_command() -> None:
@@ -260,8 +305,8 @@ async def test_the_time_of_all_tries_is_counted() -> None:
         with pytest.raises(ControlError) as caught:
             await control.send(Hangup(command_id="c-2"), CALL)
 
-    assert (reply.latency_ms, reply.attempts) == (400.0, 2)
-    assert (caught.value.latency_ms, caught.value.attempts) == (400.0, 2)
+    assert (reply.latency_ms, reply.attempts) == (700.0, 2)
+    assert (caught.value.latency_ms, caught.value.attempts) == (700.0, 2)
 
 
 # --- what a refusal tells --------------------------------------------------------------------------------------------
@@ -317,6 +362,71 @@ async def test_the_key_is_never_in_the_text(answer: httpx2.Response) -> None:
     error = await refused(Telnyx(answer))
 
     assert KEY not in f"{error} {error.detail} {error!r}"
+
+
+# --- the connection between two calls --------------------------------------------------------------------------------
+
+
+async def test_the_connection_is_kept_warm_while_nothing_is_sent() -> None:
+    """The `answer` of a call after a quiet hour must not pay for a TLS handshake. While commands go out, and where a
+    command failed just now, there is nothing to do; a failure of the request itself is no news."""
+    clock = ManualClock()
+    requests: list[httpx2.Request] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        requests.append(request)
+        if len(requests) == 2:
+            raise httpx2.ConnectError("refused")
+        return httpx2.Response(200 if request.method == "POST" else 401)
+
+    transport = httpx2.MockTransport(answer)
+    control = Control(api_base=API_BASE, api_key=KEY, clock=clock, transport=transport)
+    async with control, asyncio.TaskGroup() as tasks:
+        warming = tasks.create_task(control.keep_warm())
+        await clock.advance(WARM_EVERY_MS - 1_000)
+        await control.send(Hangup(command_id="c-1"), CALL)
+        await clock.advance(WARM_EVERY_MS - 1_000)
+        before = len(requests)
+        await clock.advance(WARM_EVERY_MS + 2_000)
+        warming.cancel()
+
+    assert before == 1
+    assert [(one.method, one.url.path) for one in requests[1:]] == 2 * [("HEAD", "/v2/balance")]
+    assert WARM_EVERY_MS / 1000 < KEEP_ALIVE_S
+
+
+async def test_without_tls_there_is_nothing_to_keep_warm() -> None:
+    """The simulator's log shows the bot's own requests only."""
+    telnyx = Telnyx()
+    async with telnyx.control("http://127.0.0.1:1/v2") as control:
+        await control.keep_warm()
+
+    assert telnyx.requests == []
+
+
+async def test_an_idle_connection_serves_the_next_command() -> None:
+    """After more than the HTTP client's own 5 s. Over a real socket, and the client's own clock turned forward."""
+    connections = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n{" + b'"data": []}')
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        api_base = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v2"
+        async with Control(api_base=api_base, api_key=KEY, clock=ManualClock()) as control:
+            await control.call_events(SessionId("s1"))
+            now = time.monotonic
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(time, "monotonic", lambda: now() + KEEP_ALIVE_S - 10)
+                await control.call_events(SessionId("s1"))
+
+    assert connections == 1
 
 
 # --- asking about a call ---------------------------------------------------------------------------------------------

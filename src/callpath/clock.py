@@ -14,7 +14,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What a shell needs of time. `SystemClock` in production, `ManualClock` in tests."""
+    """The time as shells use it. `SystemClock` in production, `ManualClock` in tests."""
 
     def now_ms(self) -> float:
         """Monotonic milliseconds; only differences mean anything."""
@@ -35,8 +35,8 @@ class Clock(Protocol):
         """
         ...
 
-    def rest(self, duration_ms: float) -> None:
-        """Hold the whole thread up, event loop and all. For fractions of a millisecond (`server.gathering`)."""
+    def block_ms(self, duration_ms: float) -> None:
+        """Block the thread, event loop included. For fractions of a millisecond (`server.gathering`)."""
         ...
 
 
@@ -53,30 +53,29 @@ class SystemClock:
         await asyncio.sleep(max(0.0, duration_ms) / 1000.0)
 
     async def wait(self, wake: asyncio.Event, until_ms: float | None) -> bool:
-        if until_ms is None:
+        if until_ms is None or wake.is_set():
             await wake.wait()
-        elif not wake.is_set():
-            # A timer that sets the event costs a third of wait_for: no task, no cancellation.
-            rung = False
+        else:
+            left_s = max(0.0, until_ms - self.now_ms()) / 1000.0
+            await _wait_within(asyncio.timeout(left_s), wake)
+        return _take(wake)
 
-            def ring() -> None:
-                nonlocal rung
-                rung = True  # the clock cannot say it: uvloop's timers go off up to half a ms early
-                wake.set()
-
-            timer = asyncio.get_running_loop().call_later(max(0.0, until_ms - self.now_ms()) / 1000.0, ring)
-            try:
-                await wake.wait()
-            finally:
-                timer.cancel()
-            if rung or self.now_ms() >= until_ms:
-                wake.clear()
-                return False
-        wake.clear()
-        return True
-
-    def rest(self, duration_ms: float) -> None:
+    def block_ms(self, duration_ms: float) -> None:
         time.sleep(duration_ms / 1000.0)
+
+
+async def _wait_within(limit: asyncio.Timeout, wake: asyncio.Event) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with limit:
+            await wake.wait()
+
+
+def _take(wake: asyncio.Event) -> bool:
+    """Clear `wake`, and return whether it was set. The event decides, not the timer: both may come in one turn of the
+    loop, and a timeout must not swallow the wake-up."""
+    was_set = wake.is_set()
+    wake.clear()
+    return was_set
 
 
 class ManualClock:
@@ -88,7 +87,7 @@ class ManualClock:
     def __init__(self, unix_ms: int = 1_767_323_045_000) -> None:
         self._start_unix_ms = unix_ms
         self._now_ms = 0.0
-        self._sleepers: list[tuple[float, asyncio.Event]] = []
+        self._sleepers: list[tuple[float, asyncio.Timeout]] = []
 
     def now_ms(self) -> float:
         return self._now_ms
@@ -103,25 +102,21 @@ class ManualClock:
         await self.wait(asyncio.Event(), self._now_ms + duration_ms)
 
     async def wait(self, wake: asyncio.Event, until_ms: float | None) -> bool:
-        woken_by_time = False
-        if until_ms is not None and not wake.is_set():
-            if until_ms <= self._now_ms:
-                await asyncio.sleep(0)
-                return False
-            alarm = (until_ms, wake)
+        if until_ms is None or wake.is_set():
+            await wake.wait()
+        elif until_ms <= self._now_ms:
+            await asyncio.sleep(0)
+        else:
+            alarm = (until_ms, asyncio.timeout(None))
             self._sleepers.append(alarm)
             try:
-                await wake.wait()
+                await _wait_within(alarm[1], wake)
             finally:
                 with contextlib.suppress(ValueError):
                     self._sleepers.remove(alarm)
-            woken_by_time = self._now_ms >= until_ms
-        else:
-            await wake.wait()
-        wake.clear()
-        return not woken_by_time
+        return _take(wake)
 
-    def rest(self, duration_ms: float) -> None:
+    def block_ms(self, duration_ms: float) -> None:
         """Time stands still."""
 
     async def advance(self, duration_ms: float) -> None:
@@ -135,7 +130,7 @@ class ManualClock:
             self._now_ms = max(self._now_ms, min(due))
             for alarm in [a for a in self._sleepers if a[0] <= self._now_ms]:
                 self._sleepers.remove(alarm)
-                alarm[1].set()
+                alarm[1].reschedule(asyncio.get_running_loop().time())
             await self._settle()
         self._now_ms = end_ms
 

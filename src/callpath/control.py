@@ -8,6 +8,7 @@ This is the only layer that retries; whoever sends a command says when it is of 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
@@ -32,11 +33,25 @@ out without our hearing of it must not be carried out twice."""
 ASK_MS_MAX = 8_000.0
 """The same for questions: whoever asks can ask again."""
 
-BACKOFF_MS, BACKOFF_MS_MAX = 200.0, 5_000.0
-"""The pause before the second try, and the longest; each is twice the one before, or what Telnyx asks for."""
+BACKOFF_MS, ERROR_BACKOFF_MS, BACKOFF_MS_MAX = 200.0, 500.0, 5_000.0
+"""The pause before the second try: after no answer, and after 429 or 5xx (Telnyx's advice: 500 ms); and the longest pause.
+Each is twice the one before."""
 
 WAIT_MS_MAX = 30_000.0
-"""A `Retry-After` longer than this is not waited for in one piece."""
+"""Maximum pause when Telnyx names one with a 429. With a 5xx the maximum is BACKOFF_MS_MAX, whatever the header says: a
+caller hears the ringing tone meanwhile."""
+
+KEEP_ALIVE_S = 120.0
+"""How long an idle connection is kept. Shorter than the 4 minutes after which NATs forget one (Azure's default)."""
+
+WARM_EVERY_MS = 45_000.0
+"""How long the client may be silent before `keep_warm` sends a request. Usual load balancers close idle connections
+after 60 s; Telnyx does not document its own timeout."""
+
+CONNECTIONS_MAX, IDLE_CONNECTIONS_MAX = 100, 20
+
+WARM_PATH = "/balance"
+"""A resource that every account has. Any answer will do, a refusal too."""
 
 EVENTS_PAGE, EVENTS_PAGES_MAX = 250, 8
 """Rows on a page of call events, Telnyx's maximum, and pages read of one call."""
@@ -81,9 +96,15 @@ class Control:
             base_url=api_base.rstrip("/"),
             headers={"Authorization": f"Bearer {api_key}", "Accept": "application/json"},
             timeout=ANSWER_S_MAX,
+            limits=httpx2.Limits(
+                max_connections=CONNECTIONS_MAX,
+                max_keepalive_connections=IDLE_CONNECTIONS_MAX,
+                keepalive_expiry=KEEP_ALIVE_S,
+            ),
             transport=transport,
             trust_env=False,
         )
+        self._used_at_ms = clock.now_ms()
 
     async def __aenter__(self) -> Control:
         await self._http.__aenter__()
@@ -93,6 +114,21 @@ class Control:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._http.__aexit__(kind, error, trace)
+
+    async def keep_warm(self) -> None:
+        """Keep one connection open while no calls come, until cancelled: otherwise the `answer` of the next call pays for a
+        TLS handshake, 100 to 200 ms of ringing. One request each WARM_EVERY_MS, without a retry, and none while commands
+        are sent; without TLS there is nothing to save, and it returns at once."""
+        if self._http.base_url.scheme != "https":
+            return
+        while True:
+            quiet_ms = self._clock.now_ms() - self._used_at_ms
+            if quiet_ms < WARM_EVERY_MS:
+                await self._clock.sleep_ms(WARM_EVERY_MS - quiet_ms)
+                continue
+            self._used_at_ms = self._clock.now_ms()
+            with contextlib.suppress(httpx2.RequestError):  # a call's command tells what is wrong, with its own retries
+                await self._http.head(WARM_PATH)
 
     async def send(
         self,
@@ -174,7 +210,8 @@ class Control:
             except ControlError as error:
                 now_ms = self._clock.now_ms()
                 error.latency_ms, error.attempts = now_ms - started_ms, attempt
-                wait_ms = max(min(BACKOFF_MS * 2 ** (attempt - 1), BACKOFF_MS_MAX), min(error.wait_ms, WAIT_MS_MAX))
+                backoff_ms = BACKOFF_MS if error.status is None else ERROR_BACKOFF_MS
+                wait_ms = max(min(backoff_ms * 2 ** (attempt - 1), BACKOFF_MS_MAX), error.wait_ms)
                 if not error.retryable or is_over() or now_ms - started_ms + wait_ms > left_ms:
                     raise
                 on_retry(Retry(attempt, wait_ms, now_ms - try_ms, error.status, error.detail or ""))
@@ -188,6 +225,7 @@ class Control:
         self, method: str, path: str, command: str, command_id: str | None, body: bytes | None
     ) -> tuple[int, Json]:
         headers = {"Content-Type": "application/json"} if body is not None else {}
+        self._used_at_ms = self._clock.now_ms()
         try:
             answer = await self._http.request(method, path, content=body, headers=headers)
         except httpx2.RequestError as error:  # no connection, no answer, or one that cannot be decoded
@@ -201,7 +239,7 @@ class Control:
                 retryable=True,
             ) from error
         if answer.is_success:
-            return answer.status_code, _document(answer.content)
+            return answer.status_code, self._document(answer, command, command_id)
         errors = parse_errors(answer.content)
         first = errors[0] if errors else None
         detail = (first.detail or first.title) if first else f"not Telnyx's error format: {answer.text[:200]!r}"
@@ -215,21 +253,38 @@ class Control:
             code=first.code if first else None,
             detail=detail,
             retryable=answer.status_code == 429 or answer.status_code >= 500,
-            wait_ms=_wait_ms(answer.headers),
+            wait_ms=_wait_ms(answer),
         )
 
+    def _document(self, answer: httpx2.Response, command: str, command_id: str | None) -> Json:
+        """The JSON object of a 2xx; of an empty body, an empty one. Anything else came from another server than Telnyx's
+        API: a proxy's page, a captive portal, a wrong TELNYX_API_BASE. Raises ControlError."""
+        if not answer.content.strip():
+            return {}
+        try:
+            return parse_json(answer.content, "answer")
+        except CallpathError as error:
+            detail = (
+                f"{answer.status_code} from {self._http.base_url.host}, but not the JSON object that Telnyx answers with: "
+                f"{answer.text[:200]!r}. Does TELNYX_API_BASE lead to Telnyx's API, and no proxy's page come between?"
+            )
+            raise ControlError(
+                f"{command}: {detail}",
+                command=command,
+                command_id=command_id,
+                status=answer.status_code,
+                detail=detail,
+            ) from error
 
-def _wait_ms(headers: httpx2.Headers) -> float:
-    """How long Telnyx asks us to wait, in whole seconds; 0 where it does not say."""
-    for name in ("retry-after", "x-ratelimit-reset"):
-        text = headers.get(name, "").strip()
+
+def _wait_ms(answer: httpx2.Response) -> float:
+    """The pause that Telnyx asks for, in whole seconds and within our maximum; 0 where it names none.
+
+    `x-ratelimit-reset`, the end of the current window, comes with ordinary answers too: only after a 429 it is a pause.
+    """
+    limited = answer.status_code == 429
+    for name in ("retry-after", "x-ratelimit-reset") if limited else ("retry-after",):
+        text = answer.headers.get(name, "").strip()
         if text.isascii() and text.isdigit() and len(text) < 9:
-            return 1000.0 * int(text)
+            return min(1000.0 * int(text), WAIT_MS_MAX if limited else BACKOFF_MS_MAX)
     return 0.0
-
-
-def _document(body: bytes) -> Json:
-    try:
-        return parse_json(body, "answer")
-    except CallpathError:
-        return {}

@@ -45,7 +45,8 @@ class CommandSent(What, frozen=True, kw_only=True, tag="command.sent"):
 
 
 class CommandAnswered(What, frozen=True, kw_only=True, tag="command.answered"):
-    """Telnyx answered a command, or no answer came (`status` None). 2xx means accepted, not carried out."""
+    """Telnyx answered a command, or no answer came (`status` None). 2xx means accepted, not carried out; with an
+    `error_detail` it came from something else than Telnyx's API."""
 
     command: str
     command_id: str
@@ -57,7 +58,7 @@ class CommandAnswered(What, frozen=True, kw_only=True, tag="command.answered"):
 
     @property
     def accepted(self) -> bool:
-        return self.status is not None and 200 <= self.status < 300
+        return self.status is not None and 200 <= self.status < 300 and self.error_detail is None
 
 
 class CommandRetried(What, frozen=True, kw_only=True, tag="command.retried"):

@@ -15,7 +15,7 @@ class RestingClock:
         self.now_ms, self.now_unix_ms = manual.now_ms, manual.now_unix_ms
         self.sleep_ms, self.wait, self.advance = manual.sleep_ms, manual.wait, manual.advance
 
-    def rest(self, duration_ms: float) -> None:
+    def block_ms(self, duration_ms: float) -> None:
         self.rests.append(duration_ms)
 
 

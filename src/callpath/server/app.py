@@ -149,6 +149,7 @@ def create_asgi(
                 runner.take_up = partial(take_up_call, runner, then=settings.after_restart)
                 runner.fetch_missed = partial(fetch_missed, runner)
             async with runner.running():
+                runner.spawn(control.keep_warm(), name="keep the connection to Telnyx warm")
                 if takes_up:
                     runner.spawn(take_up_calls(runner, settings.after_restart), name="take up calls")
                 if worker is not None:

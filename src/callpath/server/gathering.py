@@ -71,7 +71,7 @@ class Gathering:
             self._judge(now_ms)
         self._frames_before = self._frames
         if self.busy and came < ENOUGH:
-            self._clock.rest(self._rest_ms)
+            self._clock.block_ms(self._rest_ms)
 
     def _judge(self, now_ms: float) -> None:
         per_ms = self._frames / (now_ms - self._judge_at_ms + JUDGED_EVERY_MS)

@@ -156,7 +156,7 @@ def _begin_to_write(connection: Connection) -> None:
     below.execute("PRAGMA busy_timeout=0").close()
     try:
         while CLOCK.now_ms() < until_ms and not _begun(below):
-            CLOCK.rest(LOCK_LOOK_MS)
+            CLOCK.block_ms(LOCK_LOOK_MS)
         if not below.in_transaction:
             connection.exec_driver_sql("BEGIN IMMEDIATE")  # what it raises is SQLAlchemy's
     finally:
