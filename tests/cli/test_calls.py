@@ -11,6 +11,7 @@ import pytest
 
 from callpath.clock import SystemClock
 from callpath.store.port import Refusal
+from callpath.store.sql import SqlCallLog
 from callpath.timeline import (
     CommandAnswered,
     CommandSent,
@@ -128,31 +129,17 @@ def test_calls_as_json(run: Run, write: Write) -> None:
     assert good == {
         "session": GOOD,
         "state": "ended",
+        "outcome": "good",
         "direction": "incoming",
         "hangup_cause": "normal_clearing",
         "began_unix_ms": AT,
         "ended_unix_ms": AT + 9500,
         "duration_s": 9.5,
-        "stages": {
-            "webhook_received": AT,
-            "call_answered": AT + 200,
-            "stream_starting": AT + 201,
-            "stream_accepted": AT + 300,
-            "socket_received": AT + 400,
-            "stream_started": AT + 410,
-            "first_inbound": AT + 430,
-            "first_outbound": AT + 450,
-        },
         "missing_stage": None,
-        "sentence": None,
         "frames_in": 448,
         "frames_out": 440,
     }
     assert (broken["session"], broken["missing_stage"]) == (BROKEN, "streaming_start accepted")
-    assert broken["sentence"] == (
-        "Stage 4 of 8, 'streaming_start accepted', was not reached: "
-        "streaming_start was refused (422 90046 Media streaming failed)."
-    )
     assert (broken["ended_unix_ms"], broken["duration_s"]) == (None, None)
 
 
@@ -161,6 +148,41 @@ def test_so_many_and_no_more(run: Run, write: Write) -> None:
     write([*good_call(), *broken_call(start=AT + 60_000)])
 
     assert [call["session"] for call in json.loads(run("calls", "-n", "1", "--json").stdout)["calls"]] == [BROKEN]
+
+
+def test_a_list_reads_no_timeline(run: Run, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows of the list are kept ready: with a fold for each, a list of 10,000 calls took minutes."""
+    write([*good_call(), *broken_call(start=AT + 60_000)])
+
+    async def fails(*_: object) -> list[Entry]:
+        raise AssertionError("a timeline was read")
+
+    monkeypatch.setattr(SqlCallLog, "read", fails)
+
+    assert 2 == len(json.loads(run("calls", "--json").stdout)["calls"])
+
+
+def test_a_timeline_as_json_has_the_times_of_its_stages(run: Run, write: Write) -> None:
+    """What the list leaves out: when each stage was reached, and the sentence about the one that was not."""
+    write([*good_call(), *broken_call(start=AT + 60_000)])
+    good = json.loads(run("calls", "show", "1111", "--json").stdout)
+    broken = json.loads(run("calls", "show", "2222", "--json").stdout)
+
+    assert good["stages"] == {
+        "webhook_received": AT,
+        "call_answered": AT + 200,
+        "stream_starting": AT + 201,
+        "stream_accepted": AT + 300,
+        "socket_received": AT + 400,
+        "stream_started": AT + 410,
+        "first_inbound": AT + 430,
+        "first_outbound": AT + 450,
+    }
+    assert good["sentence"] is None
+    assert broken["sentence"] == (
+        "Stage 4 of 8, 'streaming_start accepted', was not reached: "
+        "streaming_start was refused (422 90046 Media streaming failed)."
+    )
 
 
 def test_refused_requests_are_told(run: Run, write: Write) -> None:

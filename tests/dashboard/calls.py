@@ -17,6 +17,7 @@ from callpath.config import Settings
 from callpath.dashboard.app import Dashboard
 from callpath.dashboard.door import Door
 from callpath.store.memory import MemoryCallLog
+from callpath.store.port import CallQuery
 from callpath.timeline import (
     CommandAnswered,
     CommandSent,
@@ -136,7 +137,9 @@ async def looking(
             return event.id not in {one.what.event_id for one in await known() if isinstance(one.what, WebhookReceived)}
 
         async def known() -> list[Entry]:
-            return [entry for call in await log.recent(100) for entry in await log.read(call.session)]
+            return [
+                entry for call in await log.overviews(CallQuery(limit=100)) for entry in await log.read(call.session)
+            ]
 
         dashboard.attach(log, resend)
         yield it

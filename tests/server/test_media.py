@@ -31,6 +31,7 @@ from callpath.server.live import LiveCall
 from callpath.server.media import StreamDriver
 from callpath.server.socket import FrameSocket, MediaSockets
 from callpath.simulator.options import CarrierOptions
+from callpath.store.port import CallQuery
 from callpath.timeline import (
     CommandAnswered,
     DtmfReceived,
@@ -244,7 +245,7 @@ async def test_an_unknown_session_is_refused_before_101(tmp_path: Path) -> None:
         assert refused.value.response.headers["x-callpath"]
         assert json.loads(refused.value.response.body or b"")["error"] == "unknown_session"
         assert (count, latest.what, latest.reason) == (1, "upgrade", "unknown_session")
-        assert await served.runner.log.recent(10) == []
+        assert await served.runner.log.overviews(CallQuery(limit=10)) == []
 
 
 async def test_a_stray_upgrade_is_told_where_audio_goes(tmp_path: Path) -> None:

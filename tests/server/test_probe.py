@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosedOK, InvalidStatus
 
 from callpath.server.builtin import BUILTIN
 from callpath.server.tokens import CallTokens
+from callpath.store.port import CallQuery
 from callpath.wire.ids import SessionId
 from callpath.wire.media import AUTH_TOKEN_HEADER
 from tests.serving import serving
@@ -35,7 +36,7 @@ async def test_a_probe_is_told_what_arrived_and_hears_itself(tmp_path: Path) -> 
             await socket.send(sample_text("ws/t-stop.json"))
             with pytest.raises(ConnectionClosedOK):
                 await asyncio.wait_for(socket.recv(), 10)
-        calls = await served.runner.log.recent(10)
+        calls = await served.runner.log.overviews(CallQuery(limit=10))
 
     assert (told["path"], told["query"], told["scheme"]) == ("/api/calls/test-connection/audio", "a=1", "wss")
     assert ["x-forwarded-proto", "https"] in told["headers"]

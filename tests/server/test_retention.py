@@ -44,7 +44,7 @@ async def test_what_is_old_goes_and_what_is_new_stays(tmp_path: Path) -> None:
 
     assert forgotten == (1, 4, 1)
     assert [refusal.at_unix_ms for refusal in (await log.refusals(9))[1]] == [AT + DAY_MS]
-    assert [call.session for call in await log.recent(10)] == [NEW]
+    assert [call.session for call in await log.overviews(CallQuery(limit=10))] == [NEW]
     assert sorted(file.name for file in (tmp_path / "recordings").iterdir()) == sorted(
         [f"{NEW}.wav", f"{NEW}-2.wav", f"{NEW}-2.opus", "notes.txt"]
     )
@@ -62,7 +62,7 @@ async def test_a_session_id_leads_to_no_other_folder(tmp_path: Path) -> None:
     await forget_older(log, data_dir, AT + 1)
 
     assert outside.exists()
-    assert await log.recent(10) == []
+    assert await log.overviews(CallQuery(limit=10)) == []
 
 
 async def test_what_killed_processes_left_of_a_call_goes_with_it(tmp_path: Path) -> None:
@@ -84,14 +84,14 @@ async def test_it_is_done_again_and_again(tmp_path: Path) -> None:
     clock = ManualClock(unix_ms=AT + DAY_MS + 1)
     work = asyncio.ensure_future(forget_by_age(failing, tmp_path, 1, clock))
     await clock.advance(1)
-    calls_after_failure = len(await log.recent(10))
+    calls_after_failure = len(await log.overviews(CallQuery(limit=10)))
     await clock.advance(LOOK_EVERY_MS)
-    while len(await log.recent(10)) == 2:
+    while len(await log.overviews(CallQuery(limit=10))) == 2:
         await asyncio.sleep(0)
     work.cancel()
 
     assert calls_after_failure == 2
-    assert [call.session for call in await log.recent(10)] == [NEW]
+    assert [call.session for call in await log.overviews(CallQuery(limit=10))] == [NEW]
 
 
 async def test_a_number_means_exactly_that_number() -> None:

@@ -198,7 +198,7 @@ async def test_each_bad_request_gets_its_refusal(
     async with server(tmp_path) as it:
         answer = await it.post(body, headers=headers, age_s=age_s)
         count, (refusal,) = await it.runner.log.refusals(10)
-        calls = await it.runner.log.recent(10)
+        calls = await it.runner.log.overviews(CallQuery(limit=10))
 
     assert (answer.status_code, answer.json()["error"]) == (status, reason)
     assert (count, refusal.what, refusal.reason) == (1, "webhook", reason)

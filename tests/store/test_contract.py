@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from callpath.store import memory, sql
 from callpath.store.memory import MemoryCallLog
-from callpath.store.port import CallLog, CallQuery, CallSummary, Refusal
+from callpath.store.port import CallLog, CallQuery, Refusal
 from callpath.store.sql import open_call_log
 from callpath.timeline import KINDS, Noted, What
 from callpath.wire.ids import SessionId
@@ -120,7 +120,7 @@ async def test_reading_goes_on_after_a_number(log: CallLog) -> None:
 async def test_a_call_that_nobody_knows_has_no_entries(log: CallLog) -> None:
     """An upgrade for an invented session asks for it."""
     assert await log.read(SessionId("nobody")) == []
-    assert await log.recent(10) == []
+    assert await log.overviews(CallQuery(limit=10)) == []
 
 
 # --- keys ------------------------------------------------------------------------------------------------------------
@@ -129,11 +129,11 @@ async def test_a_call_that_nobody_knows_has_no_entries(log: CallLog) -> None:
 async def test_a_second_entry_with_the_same_key_changes_nothing(log: CallLog) -> None:
     """Telnyx sends a webhook again; acting on it twice would answer a call twice."""
     assert await log.append(entry(note("one"), key="event-1"))
-    before = await log.read(SESSION), await log.recent(10)
+    before = await log.read(SESSION), await log.overviews(CallQuery(limit=10))
     again = await log.append(entry(note("two"), at=AT + 99, key="event-1"))
 
     assert again is False
-    assert (await log.read(SESSION), await log.recent(10)) == before
+    assert (await log.read(SESSION), await log.overviews(CallQuery(limit=10))) == before
 
 
 async def test_a_key_counts_within_its_session_only(log: CallLog) -> None:
@@ -166,11 +166,10 @@ async def test_recent_calls_are_listed_newest_first(log: CallLog) -> None:
     await log.append(entry(note("."), "new", at=AT + 2000))
     await log.append(entry(note("."), "middle", at=AT + 1000))
     await log.append(entry(note("."), "old", at=AT + 9000))
-    middle = CallSummary(SessionId("middle"), AT + 1000, AT + 1000, 1)
 
-    assert [call.session for call in await log.recent(10)] == ["new", "middle", "old"]
-    assert await log.recent(2) == [CallSummary(SessionId("new"), AT + 2000, AT + 2000, 1), middle]
-    assert await log.recent(0) == []
+    assert [call.session for call in await log.overviews(CallQuery(limit=10))] == ["new", "middle", "old"]
+    assert [call.session for call in await log.overviews(CallQuery(limit=2))] == ["new", "middle"]
+    assert await log.overviews(CallQuery(limit=0)) == []
 
 
 async def test_a_call_lasts_from_its_earliest_to_its_latest_entry(log: CallLog) -> None:
@@ -178,7 +177,8 @@ async def test_a_call_lasts_from_its_earliest_to_its_latest_entry(log: CallLog) 
     for at in (AT + 500, AT, AT + 900, AT + 700):
         await log.append(entry(note("."), at=at))
 
-    assert await log.recent(1) == [CallSummary(SESSION, AT, AT + 900, 4)]
+    (call,) = await log.overviews(CallQuery(limit=1))
+    assert (AT, AT + 900, 4) == (call.first_unix_ms, call.last_unix_ms, call.entries)
 
 
 # --- overviews -------------------------------------------------------------------------------------------------------
@@ -287,7 +287,7 @@ async def test_refusals_are_counted_and_shown_newest_first(log: CallLog) -> None
 
     assert await log.refusals(2) == (3, [refusal("bad_signature"), refusal("stale")])
     assert await log.refusals(0) == (3, [])
-    assert await log.recent(10) == []
+    assert await log.overviews(CallQuery(limit=10)) == []
 
 
 async def test_without_refusals_the_count_is_zero(log: CallLog) -> None:
@@ -438,7 +438,7 @@ async def test_a_forgotten_call_leaves_nothing(log: CallLog) -> None:
 
     assert (await log.forget(SESSION), await log.forget(SESSION)) == (True, False)
     assert await log.read(SESSION) == []
-    assert [call.session for call in await log.recent(10)] == [other]
+    assert [call.session for call in await log.overviews(CallQuery(limit=10))] == [other]
     assert [call.session for call in await log.overviews(CallQuery())] == [other]
     assert (await log.find(SESSION), await log.find("leg-1")) == (None, None)
     assert await log.orphans(AT + 1) == []

@@ -25,6 +25,7 @@ from callpath.timeline import MediaCounted, Noted
 from callpath.wire.ids import SessionId, StreamId
 from tests.postgres import new_database
 from tests.store.entries import SESSION, entry
+from tests.store.test_sql import in_use
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ async def test_migrations_lead_to_the_schema(nodes: tuple[SqlCallLog, SqlCallLog
         return not isinstance(found, Text) if isinstance(wanted, AnyText) else None  # alembic looks at no type of ours
 
     with nodes[0]._engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": differs})
+        context = MigrationContext.configure(connection, opts={"compare_type": differs, "include_name": in_use})
 
         assert [] == compare_metadata(context, metadata)
 

@@ -22,7 +22,7 @@ from callpath.clock import SystemClock
 from callpath.errors import ConfigError, StoreError
 from callpath.store import sql, sqlite
 from callpath.store.port import CallQuery, Refusal
-from callpath.store.schema import metadata
+from callpath.store.schema import UNUSED, metadata
 from callpath.store.sql import SqlCallLog, open_call_log
 from callpath.timeline import Noted, encode_what
 from callpath.wire.ids import SessionId
@@ -218,11 +218,16 @@ async def test_what_the_disk_was_told_is_really_there(url: str) -> None:
     assert pragmas == ["wal", 2]
 
 
+def in_use(name: str | None, _kind: str, _parents: object) -> bool:
+    """Leaves out the tables that are kept for nodes of an older version."""
+    return name not in UNUSED
+
+
 async def test_migrations_lead_to_the_schema(url: str) -> None:
     """What is queried is what is there, also in a database that was made long ago."""
     async with open_call_log(url) as log:
         with log._engine.connect() as connection:
-            context = MigrationContext.configure(connection, opts={"compare_type": True})
+            context = MigrationContext.configure(connection, opts={"compare_type": True, "include_name": in_use})
             differences = compare_metadata(context, metadata)
 
     assert differences == []
@@ -283,17 +288,16 @@ async def test_a_folder_where_the_file_should_be(database: Path, url: str) -> No
 
 
 async def test_a_log_of_a_newer_callpath(url: str, database: Path) -> None:
-    """After a step back to an older version: one clear line, and the log untouched."""
+    """After a step back to an older version: newer ones have only added, so calls go on being served."""
     async with open_call_log(url) as log:
         await log.append(entry(Noted(text="x")))
     with sqlite3.connect(database) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
-        connection.execute("INSERT INTO finished VALUES ('9999')")
     connection.close()
+    async with open_call_log(url) as log:
+        await log.append(entry(Noted(text="y")))
 
-    with pytest.raises(StoreError, match=r"callpath\.db .*newer callpath"):
-        async with open_call_log(url):
-            pass
+        assert ["x", "y"] == await texts(log)
 
 
 async def test_an_error_inside_comes_out_as_it_is(url: str) -> None:
@@ -536,7 +540,7 @@ async def test_reading_takes_no_lock(url: str) -> None:
         with locked(log):
             assert await texts(log) == ["x"]
             assert await log.find(SESSION) == SESSION
-            assert len(await log.recent(1)) == 1
+            assert len(await log.overviews(CallQuery(limit=1))) == 1
             assert await log.refusals(1) == (0, [])
 
 
@@ -548,7 +552,7 @@ async def test_what_cannot_be_read_is_said(url: str, database: Path) -> None:
                 connection.execute(f"DROP TABLE {table}")
         connection.close()
 
-        for reading in (log.read(SESSION), log.recent(1), log.find("x"), log.refusals(1)):
+        for reading in (log.read(SESSION), log.overviews(CallQuery(limit=1)), log.find("x"), log.refusals(1)):
             with pytest.raises(StoreError, match="cannot be read: no such table"):
                 await reading
 
@@ -622,7 +626,7 @@ async def test_a_killed_process_loses_nothing_that_it_acknowledged(url: str, aft
     promised = {line.decode().strip() for line in [*acknowledged, *rest]}
     async with open_call_log(url) as log:
         kept = await texts(log)
-        (summary,) = await log.recent(1)
+        (summary,) = await log.overviews(CallQuery(limit=1))
 
     assert process.returncode == -9
     assert promised - set(kept) == set()

@@ -10,7 +10,7 @@ doctor       name the one cause: of a URL;  doctor_call  of a call;  doctor_logs
              files tell platforms;  doctor_all  all of it, in order
 simulate     a stand-in Telnyx;  simulate_load  many calls at once;  simulate_report  what both say
 dashboard    what serve gives the dashboard: a second server for the browser phone
-migrate      bring the call log's tables up to date, in two parts
+migrate      bring the call log's tables up to date
 config       every setting and its origin
 environment  reads variables and .env; nothing below cli/ does
 logs         how the server logs

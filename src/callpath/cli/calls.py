@@ -209,6 +209,24 @@ def _summary(session: CallSession) -> dict[str, Any]:
     }
 
 
+def _row(call: CallOverview) -> dict[str, Any]:
+    """One call of the list as JSON. `calls show` knows more of it."""
+    missing, ended = call.missing_stage, call.ended_unix_ms
+    return {
+        "session": call.session,
+        "state": call.state,
+        "outcome": call.outcome,
+        "direction": call.direction,
+        "hangup_cause": call.hangup_cause,
+        "began_unix_ms": call.first_unix_ms,
+        "ended_unix_ms": ended,
+        "duration_s": (ended - call.first_unix_ms) / 1000 if ended else None,
+        "missing_stage": missing.label if missing else None,
+        "frames_in": call.frames_in,
+        "frames_out": call.frames_out,
+    }
+
+
 def _with_log(work: Callable[[CallLog], Awaitable[R]]) -> R:
     async def run() -> R:
         from callpath.store.sql import open_call_log
@@ -222,9 +240,9 @@ def _with_log(work: Callable[[CallLog], Awaitable[R]]) -> R:
 
 
 async def _list(log: CallLog, limit: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    from callpath.call.session import fold
+    from callpath.store.port import CallQuery
 
-    rows = [_summary(fold(call.session, await log.read(call.session))) for call in await log.recent(limit)]
+    rows = [_row(call) for call in await log.overviews(CallQuery(limit=limit))]
     count, latest = await log.refusals(5)
     return rows, {
         "count": count,

@@ -243,10 +243,11 @@ async def _ready(process: asyncio.subprocess.Process, port: int, log: Path) -> N
 
 async def _timeline(data_dir: Path) -> tuple[CallSession, list[Entry]]:
     from callpath.call.session import fold
+    from callpath.store.port import CallQuery
     from callpath.store.sql import open_call_log
 
     async with open_call_log(f"sqlite:///{data_dir / 'callpath.db'}") as log:
-        calls = await log.recent(1)
+        calls = await log.overviews(CallQuery(limit=1))
         if not calls:
             raise CallpathError(f"no webhook reached the call server; see {data_dir / 'server.log'}")
         entries = await log.read(calls[0].session)

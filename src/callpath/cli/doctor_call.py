@@ -135,7 +135,9 @@ async def diagnose_call(settings: Settings, identifier: str, liberties: Libertie
 async def _last(log: CallLog) -> SessionId | None:
     """The call that began last; None where there is none, or where a webhook was refused after its last entry: then
     the last call is one that never came to be."""
-    latest = await log.recent(1)
+    from callpath.store.port import CallQuery
+
+    latest = await log.overviews(CallQuery(limit=1))
     _, refused = await log.refusals(REFUSALS_READ)
     webhooks = [row.at_unix_ms for row in refused if row.what == "webhook" and row.reason != "unsigned"]
     if not latest or (webhooks and max(webhooks) > latest[0].last_unix_ms):
@@ -146,7 +148,9 @@ async def _last(log: CallLog) -> SessionId | None:
 async def _near(log: CallLog, identifier: str) -> list[str]:
     import difflib
 
-    known = [str(summary.session) for summary in await log.recent(200)]
+    from callpath.store.port import CallQuery
+
+    known = [str(call.session) for call in await log.overviews(CallQuery(limit=200))]
     return difflib.get_close_matches(identifier, known, NEAR_MATCHES, 0.5)
 
 

@@ -8,5 +8,5 @@ postgres  what is special to Postgres: many nodes
 schema    the tables
 archive   where recordings are kept after their calls: an object store, or a folder
 migrations/  the schema, version by version
-upgrade   runs them, in two parts: nodes of two versions live side by side
+migrate   runs them
 """

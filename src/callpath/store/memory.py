@@ -9,7 +9,7 @@ import msgspec
 
 from callpath.call.overview import CallOverview, encode_overview, parse_overview
 from callpath.clock import Clock
-from callpath.store.port import REFUSALS_MAX, CallQuery, CallSummary, Refusal
+from callpath.store.port import REFUSALS_MAX, CallQuery, Refusal
 from callpath.timeline import Entry
 from callpath.wire.ids import SessionId
 
@@ -45,14 +45,6 @@ class MemoryCallLog:
 
     async def read(self, session: SessionId, after: int = 0) -> list[Entry]:
         return [entry for entry in self._timelines.get(session, []) if entry.number > after]
-
-    async def recent(self, limit: int) -> list[CallSummary]:
-        calls = [
-            CallSummary(session, min(times), max(times), len(times))
-            for session, entries in self._timelines.items()
-            for times in [[entry.at_unix_ms for entry in entries]]
-        ]
-        return sorted(calls, key=lambda call: call.first_unix_ms, reverse=True)[:limit]
 
     async def overviews(self, query: CallQuery) -> list[CallOverview]:
         rows = [

@@ -33,16 +33,6 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class CallSummary:
-    """One row of a list of calls; the rest is a fold over its timeline."""
-
-    session: SessionId
-    first_unix_ms: int
-    last_unix_ms: int
-    entries: int
-
-
-@dataclass(frozen=True, slots=True)
 class CallQuery:
     """Which calls a list wants, newest first. `before` is the last row of the page before: (first_unix_ms, session).
 
@@ -68,10 +58,6 @@ class CallLog(Protocol):
 
     async def read(self, session: SessionId, after: int = 0) -> list[Entry]:
         """The timeline of `session`, in order; with `after`, only entries whose number is greater."""
-        ...
-
-    async def recent(self, limit: int) -> list[CallSummary]:
-        """The calls that began last, newest first."""
         ...
 
     async def overviews(self, query: CallQuery) -> list[CallOverview]:

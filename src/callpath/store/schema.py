@@ -98,13 +98,6 @@ leases = Table(
     Index("leases_by_end", "until_unix_ms"),
 )
 
-# Nodes that live, and the last migration that each knows: what it would not survive must wait. See `store.upgrade`.
-nodes = Table(
-    "nodes",
-    metadata,
-    Column("node", AnyText(200), primary_key=True),
-    Column("knows", String(40), nullable=False),
-    Column("until_unix_ms", BigInteger, nullable=False),
-)
-
-finished = Table("finished", metadata, Column("revision", String(40), primary_key=True))
+UNUSED = ("nodes", "finished")
+"""Tables of migration 0004 that nothing reads any more. They stay: nodes of the version before write to `nodes` with each
+renewal, and would lose their calls in the middle of a deploy without it."""

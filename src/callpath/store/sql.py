@@ -25,11 +25,11 @@ from sqlalchemy.exc import ArgumentError, InternalError, OperationalError, SQLAl
 from callpath.call.overview import CallOverview, encode_overview, parse_overview
 from callpath.clock import Clock
 from callpath.errors import ConfigError, StoreError
-from callpath.store.port import REFUSALS_MAX, CallQuery, CallSummary, Refusal
+from callpath.store.migrate import migrate
+from callpath.store.port import REFUSALS_MAX, CallQuery, Refusal
 from callpath.store.postgres import Postgres
-from callpath.store.schema import calls, entries, leases, nodes, refusals
+from callpath.store.schema import calls, entries, leases, refusals
 from callpath.store.sqlite import Sqlite
-from callpath.store.upgrade import Schema, begin_upgrade, finish_upgrade, latest_revision
 from callpath.timeline import WITNESSED, Entry, encode_what, kind_of, parse_what
 from callpath.wire.ids import CallControlId, LegId, SessionId
 
@@ -42,9 +42,6 @@ _NUMBER_MAX = 2**63 - 1
 
 GROUP_MAX = 500
 """Appends in one commit. More would only delay the first of them."""
-
-NODE_KEPT_MS = 3_600_000
-"""So long after its last sign of life a node is forgotten."""
 
 
 class Database(Protocol):
@@ -98,7 +95,7 @@ async def open_call_log(url: str, *, shared: bool = False) -> AsyncIterator[SqlC
     database = _database(url, shared=shared)
     try:
         try:
-            await asyncio.to_thread(begin_upgrade, database)
+            await asyncio.to_thread(migrate, database)
             await asyncio.to_thread(_fold_missing, database)
         except (SQLAlchemyError, OSError) as error:
             raise StoreError(f"the call log {database.name} cannot be opened: {_cause(error)}") from error
@@ -118,14 +115,14 @@ async def open_call_log(url: str, *, shared: bool = False) -> AsyncIterator[SqlC
         await asyncio.to_thread(_close, database)
 
 
-async def upgrade_call_log(url: str, now_unix_ms: int, *, post: bool = False) -> Schema:
-    """What `callpath migrate` does: bring the tables up to date, and with `post` do what older versions do not survive.
+async def migrate_call_log(url: str) -> tuple[str, str]:
+    """Bring the tables up to date, as `open_call_log` does. Returns the log's name, and the revision of its tables.
 
     Raises ConfigError, and StoreError when it cannot be done now.
     """
     database = _database(url)
     try:
-        return await asyncio.to_thread(finish_upgrade, database, now_unix_ms, post=post)
+        return database.name, await asyncio.to_thread(migrate, database)
     except (SQLAlchemyError, OSError) as error:
         raise StoreError(f"the call log {database.name} cannot be changed: {_cause(error)}") from error
     finally:
@@ -146,7 +143,6 @@ class SqlCallLog:
             .returning(entries.c.session, entries.c.key, entries.c.number)
         )
         self._overviews = _Overviews(insert)
-        self._knows = latest_revision()
         self._queue: asyncio.Queue[_Append | None] = asyncio.Queue(QUEUE_MAX)
         self._untold: set[SessionId] = set()
         """Calls of which other nodes have not been told."""
@@ -160,13 +156,6 @@ class SqlCallLog:
 
     async def read(self, session: SessionId, after: int = 0) -> list[Entry]:
         return [_entry(row) for row in await self._rows(_TIMELINE, {"wanted": session, "after": _within(after)})]
-
-    async def recent(self, limit: int) -> list[CallSummary]:
-        query = select(calls).order_by(calls.c.first_unix_ms.desc()).limit(limit)
-        return [
-            CallSummary(SessionId(row.session), row.first_unix_ms, row.last_unix_ms, row.entries)
-            for row in await self._rows(query)
-        ]
 
     async def overviews(self, query: CallQuery) -> list[CallOverview]:
         wanted = select(calls.c.session).order_by(calls.c.first_unix_ms.desc(), calls.c.session.desc())
@@ -261,16 +250,8 @@ class SqlCallLog:
         return bool(await self._execute(claimed))
 
     async def renew(self, node: str, until_unix_ms: int) -> set[SessionId]:
-        return await self._write(self._renew, node, until_unix_ms)
-
-    def _renew(self, node: str, until_unix_ms: int) -> set[SessionId]:
-        here = self._database.insert(nodes).values(node=node, knows=self._knows, until_unix_ms=until_unix_ms)
-        still = {"until_unix_ms": here.excluded.until_unix_ms}
         prolong = update(leases).where(leases.c.node == node).values(until_unix_ms=until_unix_ms)
-        with self._engine.begin() as connection:
-            connection.execute(here.on_conflict_do_update(index_elements=["node"], set_=still))
-            connection.execute(delete(nodes).where(nodes.c.until_unix_ms < until_unix_ms - NODE_KEPT_MS))
-            return {SessionId(row.session) for row in connection.execute(prolong.returning(leases.c.session))}
+        return {SessionId(row.session) for row in await self._execute(prolong.returning(leases.c.session))}
 
     async def release(self, session: SessionId, node: str) -> None:
         mine = delete(leases).where(leases.c.session == session, leases.c.node == node)

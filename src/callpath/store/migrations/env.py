@@ -1,4 +1,4 @@
-"""Run by alembic. The connection is handed over by `callpath.store.upgrade`."""
+"""Run by alembic. The connection is handed over by `callpath.store.migrate`."""
 
 from __future__ import annotations
 

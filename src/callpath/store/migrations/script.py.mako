@@ -12,8 +12,5 @@ depends_on = None
 
 
 def upgrade() -> None:
+    """Only add: nodes of the version before go on working."""
     ${upgrades if upgrades else "pass"}
-
-
-# What nodes of older versions would not survive goes here, and waits for `callpath migrate --post`; most have none:
-# def finish() -> None:

@@ -1,4 +1,4 @@
-"""Which nodes run, and which migrations have had their second part: so that versions run side by side."""
+"""Two tables that only the version of this migration uses (see `UNUSED` in `callpath.store.schema`)."""
 
 from __future__ import annotations
 

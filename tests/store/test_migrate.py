@@ -12,13 +12,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, inspect, text
 
-from callpath.errors import StoreError
-from callpath.store import upgrade
-from callpath.store.sql import SqlCallLog, open_call_log, upgrade_call_log
+from callpath.store import migrate
+from callpath.store.sql import SqlCallLog, migrate_call_log, open_call_log
 from callpath.timeline import Noted
 from callpath.wire.ids import SessionId
 from tests.postgres import new_database
-from tests.store.entries import AT, SESSION, entry
+from tests.store.entries import SESSION, entry
 
 NEXT = """
 import sqlalchemy as sa
@@ -33,15 +32,10 @@ def upgrade():
     op.add_column("calls", sa.Column("language", sa.String(20)))
     op.create_table("voices", sa.Column("name", sa.String(20), primary_key=True))
     op.create_index("calls_by_language", "calls", ["language"])
-
-def finish():
-    op.drop_index("calls_by_outcome", "calls")
-    op.drop_column("calls", "outcome")
 """
-"""What a next version might bring: its second part takes away what this version writes."""
+"""What a next version might bring."""
 
 NextVersion = Callable[[], AbstractContextManager[None]]
-KNOWN = upgrade.latest_revision()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -55,23 +49,21 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> NextVersion:
     """A context in which this process is the next version, with one more migration."""
     folder = tmp_path / "next"
-    shutil.copytree(upgrade.MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "versions" / "9001_next.py").write_text(NEXT.format(latest=KNOWN))
+    shutil.copytree(migrate.MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "versions" / "9001_next.py").write_text(NEXT.format(latest="0004"))
 
     @contextmanager
     def become() -> Iterator[None]:
         with monkeypatch.context() as patched:
-            patched.setattr(upgrade, "MIGRATIONS", folder)
+            patched.setattr(migrate, "MIGRATIONS", folder)
             yield
 
     return become
 
 
-def tables(url: str) -> tuple[set[str], set[str]]:
-    """The names of all tables, and the columns of `calls`."""
+def tables(url: str) -> set[str]:
     engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
-    found = inspect(engine)
-    names = set(found.get_table_names()), {column["name"] for column in found.get_columns("calls")}
+    names = set(inspect(engine).get_table_names())
     engine.dispose()
     return names
 
@@ -81,7 +73,7 @@ async def texts(log: SqlCallLog) -> set[str]:
 
 
 async def test_an_old_and_a_new_node_side_by_side(url: str, next_version: NextVersion) -> None:
-    """A rolling deploy: both take calls, an old one may even start anew; what it does not survive waits until asked."""
+    """A rolling deploy: both take calls, and the old version can be deployed again."""
     async with open_call_log(url) as old:
         await old.append(entry(Noted(text="old 1")))
         with next_version():
@@ -92,63 +84,32 @@ async def test_an_old_and_a_new_node_side_by_side(url: str, next_version: NextVe
                 )  # fmt: skip
                 seen = await texts(old), await texts(new)
                 overview = (await old.outcomes())[1]
-            waits = await upgrade_call_log(url, AT)
-    both = tables(url)
     async with open_call_log(url) as old_again:
         await old_again.append(entry(Noted(text="old 4")))
-    with next_version():
-        done = await upgrade_call_log(url, AT, post=True)
-        twice = await upgrade_call_log(url, AT, post=True)
+        back = await texts(old_again)
+    known = await migrate_call_log(url)
 
     assert {"old 1", "old 2", "old 3", "new 2", "new 3"} == seen[0] == seen[1]
     assert {"live": 1} == overview
-    assert (("9001",), ()) == (waits.waiting, waits.finished)
-    assert ("voices" in both[0], {"language", "outcome"} <= both[1]) == (True, True)
-    assert ((), ("9001",)) == (done.waiting, done.finished)
-    assert ((), ()) == (twice.waiting, twice.finished)
-    assert "outcome" not in tables(url)[1]
-    with pytest.raises(StoreError, match=rf"newer callpath has run callpath migrate --post on it \(9001\).*{KNOWN}"):
-        async with open_call_log(url):
-            pass
-    with pytest.raises(StoreError, match="newer callpath has run callpath migrate --post"):
-        await upgrade_call_log(url, AT)
+    assert "old 4" in back
+    assert "voices" in tables(url)
+    assert "9001" == known[1]
 
 
-async def test_the_second_part_waits_for_the_last_old_node(url: str, next_version: NextVersion) -> None:
-    """Run too early, it would end the calls of every node that is still draining."""
-    async with open_call_log(url) as old:
-        await old.renew("node-a", AT + 15_000)
-        with next_version():
-            async with open_call_log(url) as new:
-                await new.renew("node-b", AT + 90_000)
-            with pytest.raises(StoreError, match=rf"would not survive 9001: node-a \(knows {KNOWN}\)\. Stop them"):
-                await upgrade_call_log(url, AT + 15_000, post=True)
-            untouched = tables(url)
-            done = await upgrade_call_log(url, AT + 15_001, post=True)
-
-    assert "outcome" in untouched[1]
-    assert ("9001",) == done.finished
-
-
-async def test_a_new_database_has_both_parts_at_once(url: str, next_version: NextVersion) -> None:
-    """Nobody old can be there, and nobody should have to run a command after a first start."""
-    with next_version():
-        schema = await upgrade_call_log(url, AT)
-
-    assert ("9001", ()) == (schema.revision, schema.waiting)
-    assert "outcome" not in tables(url)[1]
-
-
-async def test_a_node_that_is_long_gone_is_forgotten(url: str) -> None:
-    """Each start is a new node; a table of all that ever were would grow for ever."""
+async def test_a_log_of_the_version_before_is_opened(url: str) -> None:
+    """It had two tables for a second part of migrations, with a row for each node. Nodes of that version go on writing
+    theirs while they run beside us."""
     async with open_call_log(url) as log:
-        await log.renew("first", AT)
-        await log.renew("second", AT + 3_600_000)
-        await log.renew("third", AT + 3_600_001)
-        with log._engine.connect() as connection:
-            left = set(connection.scalars(text("SELECT node FROM nodes")))
+        await log.append(entry(Noted(text="old 1")))
+        with log._engine.begin() as connection:
+            connection.execute(text("INSERT INTO nodes VALUES ('old', '0004', 1)"))
+            connection.execute(text("INSERT INTO finished VALUES ('0004')"))
+    async with open_call_log(url) as log:
+        kept = await texts(log)
+        with log._engine.begin() as connection:
+            connection.execute(text("UPDATE nodes SET until_unix_ms = 2 WHERE node = 'old'"))
 
-    assert {"second", "third"} == left
+    assert {"old 1"} == kept
 
 
 ADDING = {"create_table", "add_column", "create_index"}
@@ -176,8 +137,8 @@ def breaks_the_rule(source: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("path", sorted((upgrade.MIGRATIONS / "versions").glob("*.py"))[1:], ids=lambda path: path.stem)
-def test_the_first_part_only_adds(path: Path) -> None:
+@pytest.mark.parametrize("path", sorted((migrate.MIGRATIONS / "versions").glob("*.py"))[1:], ids=lambda path: path.stem)
+def test_a_migration_only_adds(path: Path) -> None:
     """It runs at a new version's start, while old nodes are in the middle of calls."""
     assert [] == breaks_the_rule(path.read_text())
 
