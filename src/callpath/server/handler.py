@@ -31,7 +31,7 @@ from callpath.call.leg import Leg
 from callpath.call.stream import PTIME_MS, AudioReceived, DtmfPressed, MarkHandedBack, MediaStream, PayloadReceived
 from callpath.clock import Clock
 from callpath.errors import AudioError, LocalProtocolError
-from callpath.server.handover import Waiting
+from callpath.server.handover import DropOldestQueue
 from callpath.server.open import Open
 from callpath.server.recording import Recording
 from callpath.timeline import Noted, PlayoutCleared, RecordingSaved, What
@@ -169,9 +169,9 @@ class Call(Open):
     def __init__(self, facts: CallFacts, *, sample_rate_hz: int, line: Line, clock: Clock, raw: bool = False) -> None:
         self.facts = facts
         self.sample_rate_hz = sample_rate_hz
-        self.audio = Waiting[bytes](limit=AUDIO_QUEUE_MS_MAX // 20)
+        self.audio = DropOldestQueue[bytes](limit=AUDIO_QUEUE_MS_MAX // 20)
         """The caller's speech in chunks of 20 ms: `async for chunk in call.audio`. Ends with the call."""
-        self.events = Waiting[Event](limit=EVENTS_MAX)
+        self.events = DropOldestQueue[Event](limit=EVENTS_MAX)
         """Keys pressed (`DtmfPressed`) and marks that came back (`MarkHandedBack`)."""
         self._line = line
         self._clock = clock

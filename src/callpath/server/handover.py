@@ -2,22 +2,20 @@
 
     async for chunk in call.audio: ...
 
-An asyncio.Queue would cost a future, a callback and a turn of the event loop for each chunk, 50 times a second on every
-call. Here the one waiting task is resumed by `put` itself, in the same turn: a third less work per frame
-(docs/decisions/0010).
+An asyncio.Queue would cost two coroutines for each chunk, 50 times a second on every call; here a chunk costs one future,
+and none when items are waiting already (docs/decisions/0010).
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from typing import Any, Generic, TypeVar
 
 Item = TypeVar("Item")
 
 
-class Waiting(Generic[Item]):
+class DropOldestQueue(Generic[Item]):
     """An async iterator for one reader. When `limit` items wait, the oldest is dropped, and counted."""
 
     def __init__(self, limit: int) -> None:
@@ -25,94 +23,47 @@ class Waiting(Generic[Item]):
         self._items: list[Item] = []  # a deque takes 760 bytes when empty, and there are two a call
         self._limit = limit
         self._closed = False
-        self._turnstile: _Turnstile | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        """The reader's, while it waits."""
 
     def __len__(self) -> int:
         return len(self._items)
 
     def put(self, item: Item) -> None:
-        """Add an item. A reader that waits runs at once, unless a task is running now: then it is next."""
+        """Add an item. A reader that waits runs in the next turn of the event loop."""
         if len(self._items) >= self._limit:
             self._items.pop(0)
             self.dropped += 1
         self._items.append(item)
-        if self._turnstile is not None:
-            self._turnstile.open()
+        self._wake()
 
     def close(self) -> None:
-        """The iteration ends once what waits has been read."""
+        """End the iteration once the waiting items have been read."""
         self._closed = True
-        if self._turnstile is not None:
-            self._turnstile.open()
+        self._wake()
 
-    def __aiter__(self) -> Waiting[Item]:
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def __aiter__(self) -> DropOldestQueue[Item]:
         return self
 
-    def __anext__(self) -> Waiting[Item]:
+    def __anext__(self) -> DropOldestQueue[Item]:
         return self
 
     def __await__(self) -> Generator[Any, None, Item]:
         while not self._items:
             if self._closed:
                 raise StopAsyncIteration
-            if self._turnstile is None:
-                self._turnstile = _Turnstile()
-            elif self._turnstile.resume is not None:
+            if self._waiter is not None and not self._waiter.done():
                 raise RuntimeError("only one task can read this at a time")
-            yield self._turnstile.waited_for()
+            # One that is done belongs to a reader that was cancelled, or has not had its turn yet.
+            waiter = self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                yield from waiter
+            finally:
+                if self._waiter is waiter:
+                    self._waiter = None
         return self._items.pop(0)
-
-
-class _Turnstile:
-    """What a task awaits: the part of asyncio's Future protocol that a Task uses, resumed without the loop's queue."""
-
-    _asyncio_future_blocking = False
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self.resume: Callable[[_Turnstile], None] | None = None
-        """How to go on with the task that waits here; None while nobody does."""
-        self._context: contextvars.Context
-
-    def waited_for(self) -> _Turnstile:
-        """This, marked as a Task wants it marked where somebody awaits it."""
-        self._asyncio_future_blocking = True
-        return self
-
-    def open(self) -> None:
-        resume = self.resume
-        if resume is None:
-            return  # nobody waits
-        self.resume = None
-        if asyncio.current_task(self._loop) is None:
-            self._context.run(resume, self)
-        else:
-            self._loop.call_soon(resume, self, context=self._context)
-
-    # --- what a Task asks of a Future --------------------------------------------------------------------------------
-
-    def get_loop(self) -> asyncio.AbstractEventLoop:
-        return self._loop
-
-    def add_done_callback(
-        self, resume: Callable[[_Turnstile], None], *, context: contextvars.Context | None = None
-    ) -> None:
-        self.resume, self._context = resume, contextvars.copy_context() if context is None else context
-
-    def result(self) -> None:
-        return
-
-    def cancel(self, msg: object = None) -> bool:  # noqa: ARG002 (part of the protocol)
-        if self.resume is None:
-            return False
-        resume, self.resume = self.resume, None
-        # Said to this task only: by the time it runs, another may wait here.
-        self._loop.call_soon(resume, _Cancelled(), context=self._context)
-        return True
-
-
-class _Cancelled(_Turnstile):
-    """What a cancelled task is resumed with."""
-
-    def result(self) -> None:
-        raise asyncio.CancelledError
