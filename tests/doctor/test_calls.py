@@ -25,7 +25,7 @@ from callpath.doctor.rules.sample_call import (
     hook,
     hung_up,
     noticed,
-    refused,
+    refusals,
     turned_away,
 )
 from callpath.timeline import SocketClosed, SocketReceived, StreamStarted, StreamStarting
@@ -88,7 +88,7 @@ def test_a_lost_socket_is_told_from_an_untidy_end(happened: list[object], broken
 
 def test_webhooks_turned_away_belong_to_a_call_that_lacks_one() -> None:
     """Anybody may post to the webhook's URL; a call that went well has nothing to do with it."""
-    rows = refused("bad_signature", "unsigned")
+    rows = refusals("bad_signature", "unsigned")
 
     assert [row.reason for row in calls.turned_away_webhooks(Facts(call(), rows), "bad_signature", "unsigned")] == [
         "bad_signature", "unsigned",

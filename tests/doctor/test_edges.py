@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.edges import covers, failed_upgrades, posts, show, upgrades
+from callpath.doctor.edges import covers, failed_upgrades, posts, show_row, upgrades
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
 
 
@@ -27,6 +27,6 @@ def test_a_log_that_ends_too_early_covers_nothing() -> None:
 
 def test_a_row_in_words() -> None:
     """The edge's own words are the evidence."""
-    assert "edge: GET /x → 502, after 12 ms, upstream errors: connection refused, upstream 10.0.0.7:8080" == show(
+    assert "edge: GET /x → 502, after 12 ms, upstream errors: connection refused, upstream 10.0.0.7:8080" == show_row(
         row("GET", 502, path="/x", errors=("connection refused",))
     )

@@ -238,7 +238,7 @@ def clock(call: CallFacts, at_unix_ms: int) -> str:
     return f"{(at_unix_ms - begin) / 1000:+.3f} s"
 
 
-def show(call: CallFacts, *entries: Entry | None) -> tuple[str, ...]:
+def show_entries(call: CallFacts, *entries: Entry | None) -> tuple[str, ...]:
     """Entries as lines of evidence, with their time in the call."""
     return tuple(f"{clock(call, entry.at_unix_ms)}  {describe(entry.what)}" for entry in entries if entry is not None)
 
@@ -558,7 +558,9 @@ def symptom_words(call: CallFacts, entry: Entry) -> tuple[str, tuple[str, ...]]:
     what = entry.what
     assert isinstance(what, MediaSymptom)
     numbers = ", ".join(f"{name} {value}" for name, value in what.evidence.items())
-    return f"{what.meaning[:1].lower()}{what.meaning[1:]}" + (f" ({numbers})" if numbers else ""), show(call, entry)
+    return f"{what.meaning[:1].lower()}{what.meaning[1:]}" + (f" ({numbers})" if numbers else ""), show_entries(
+        call, entry
+    )
 
 
 # --- how it ended ----------------------------------------------------------------------------------------------------

@@ -125,7 +125,7 @@ def process_lines(facts: Facts, *topics: str, near: int | None = None, within_ms
     )
 
 
-def show(row: EdgeRow) -> str:
+def show_row(row: EdgeRow) -> str:
     """A row as a line of evidence."""
     parts = [f"edge: {row.method or '?'} {row.path[:120]} → {row.status}"]
     if row.duration_ms is not None:

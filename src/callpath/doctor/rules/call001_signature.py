@@ -6,7 +6,7 @@ from callpath.doctor.calls import turned_away_webhooks
 from callpath.doctor.facts import Facts, RefusalFacts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
-from callpath.doctor.rules.sample_call import GOOD, RANG, call, refused
+from callpath.doctor.rules.sample_call import GOOD, RANG, call, refusals
 
 
 def check(facts: Facts) -> Finding | None:
@@ -38,9 +38,9 @@ RULE = Rule(
     "TELNYX_PUBLIC_KEY. It is not the API key. If it is right, something before the server rewrites the body.",
     check=check,
     examples=(
-        Example("a signature that does not fit, and no call", Facts(call(), refused("bad_signature")), fires=True),
-        Example("one that came while a call was on", Facts(call(RANG), refused("bad_signature")), fires=True),
-        Example("a call whose webhooks all came", Facts(call(GOOD), refused("bad_signature")), fires=False),
+        Example("a signature that does not fit, and no call", Facts(call(), refusals("bad_signature")), fires=True),
+        Example("one that came while a call was on", Facts(call(RANG), refusals("bad_signature")), fires=True),
+        Example("a call whose webhooks all came", Facts(call(GOOD), refusals("bad_signature")), fires=False),
         Example("nothing was refused", Facts(call(), RefusalFacts(count=0, latest=())), fires=False),
         Example("no call log was read", nothing(), fires=None),
     ),

@@ -6,7 +6,7 @@ from callpath.doctor.calls import turned_away_webhooks
 from callpath.doctor.facts import Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
-from callpath.doctor.rules.sample_call import call, refused
+from callpath.doctor.rules.sample_call import call, refusals
 
 
 def check(facts: Facts) -> Finding | None:
@@ -30,8 +30,8 @@ RULE = Rule(
     fix="Set the clock: enable NTP (timedatectl set-ntp true), restart a suspended virtual machine or container host.",
     check=check,
     examples=(
-        Example("the clock is 400 s late", Facts(call(), refused("stale")), fires=True),
-        Example("another reason", Facts(call(), refused("bad_signature")), fires=False),
+        Example("the clock is 400 s late", Facts(call(), refusals("stale")), fires=True),
+        Example("another reason", Facts(call(), refusals("bad_signature")), fires=False),
         Example("no call log was read", nothing(), fires=None),
     ),
 )

@@ -6,7 +6,7 @@ from callpath.doctor.calls import turned_away_webhooks
 from callpath.doctor.facts import Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
-from callpath.doctor.rules.sample_call import call, refused
+from callpath.doctor.rules.sample_call import call, refusals
 
 
 def check(facts: Facts) -> Finding | None:
@@ -31,8 +31,8 @@ RULE = Rule(
     "callpath doctor account --fix.",
     check=check,
     examples=(
-        Example("version 1", Facts(call(), refused("api_version_1")), fires=True),
-        Example("another reason", Facts(call(), refused("stale")), fires=False),
+        Example("version 1", Facts(call(), refusals("api_version_1")), fires=True),
+        Example("another reason", Facts(call(), refusals("stale")), fires=False),
         Example("no call log was read", nothing(), fires=None),
     ),
 )

@@ -6,7 +6,7 @@ from callpath.doctor.calls import turned_away_webhooks
 from callpath.doctor.facts import Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
-from callpath.doctor.rules.sample_call import call, refused
+from callpath.doctor.rules.sample_call import call, refusals
 
 
 def check(facts: Facts) -> Finding | None:
@@ -32,8 +32,8 @@ RULE = Rule(
     masked_by=("CALL001", "CALL003"),
     check=check,
     examples=(
-        Example("a form", Facts(call(), refused("not_json")), fires=True),
-        Example("another reason", Facts(call(), refused("stale")), fires=False),
+        Example("a form", Facts(call(), refusals("not_json")), fires=True),
+        Example("another reason", Facts(call(), refusals("stale")), fires=False),
         Example("no call log was read", nothing(), fires=None),
     ),
 )

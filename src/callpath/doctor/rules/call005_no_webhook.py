@@ -5,7 +5,7 @@ from __future__ import annotations
 from callpath.doctor.facts import CallFacts, Facts, RefusalFacts, ServedFacts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
-from callpath.doctor.rules.sample_call import RANG, call, refused
+from callpath.doctor.rules.sample_call import RANG, call, refusals
 
 
 def check(facts: Facts) -> Finding | None:
@@ -36,7 +36,7 @@ RULE = Rule(
     check=check,
     examples=(
         Example("an empty call log", Facts(call(), RefusalFacts(count=0, latest=())), fires=True),
-        Example("webhooks were refused", Facts(call(), refused("stale")), fires=False),
+        Example("webhooks were refused", Facts(call(), refusals("stale")), fires=False),
         Example("a call", Facts(call(RANG), RefusalFacts(count=0, latest=())), fires=False),
         Example("no call log was read", nothing(), fires=None),
     ),

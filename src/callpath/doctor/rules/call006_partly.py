@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from callpath.call.session import Stage
-from callpath.doctor.calls import ANSWERED_MS, ended_unix_ms, every, overdue, payload, show, telnyx_evidence, webhook
+from callpath.doctor.calls import (
+    ANSWERED_MS,
+    ended_unix_ms,
+    every,
+    overdue,
+    payload,
+    show_entries,
+    telnyx_evidence,
+    webhook,
+)
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -24,11 +33,11 @@ def check(facts: Facts) -> Finding | None:
     if any(f": {event}" in line.replace("_", ".") for line in missed):
         return Finding(
             f"{event} was sent by Telnyx and is not in our timeline: the webhook was lost between Telnyx and this server",
-            (*show(known, since), *missed),
+            (*show_entries(known, since), *missed),
         )
     return Finding(
         f"{event} never came, although Telnyx had accepted the command that leads to it",
-        (*show(known, since, webhook(known, "call.hangup")), *missed),
+        (*show_entries(known, since, webhook(known, "call.hangup")), *missed),
         kind="open",
         candidates=("webhook-not-2xx-or-slow", "webhook-blocked", "call-already-ended"),
         question="Did Telnyx send it, and what did our end answer? With TELNYX_API_KEY set this is asked by itself "

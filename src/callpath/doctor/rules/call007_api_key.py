@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import needed_refusal, refused_by, show
+from callpath.doctor.calls import needed_refusal, refused_by, show_entries
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -18,7 +18,7 @@ def check(facts: Facts) -> Finding | None:
     if found is None:
         return None
     entry, what = found
-    return Finding(f"Telnyx refused {what.command}: {refused_by(what)}", show(known, entry))
+    return Finding(f"Telnyx refused {what.command}: {refused_by(what)}", show_entries(known, entry))
 
 
 RULE = Rule(

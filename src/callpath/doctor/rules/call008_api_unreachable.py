@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from callpath.doctor.calls import needed_refusal, refused_by, show
+from callpath.doctor.calls import needed_refusal, refused_by, show_entries
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -19,7 +19,7 @@ def check(facts: Facts) -> Finding | None:
     if found is None:
         return None
     entry, what = found
-    evidence = show(known, entry)
+    evidence = show_entries(known, entry)
     if _HEADER.search(what.error_detail or ""):
         return Finding(
             f"{what.command} never left this machine: {what.error_detail}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import ended_unix_ms, needed_refusal, refused_by, show, webhook
+from callpath.doctor.calls import ended_unix_ms, needed_refusal, refused_by, show_entries, webhook
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -22,7 +22,7 @@ def check(facts: Facts) -> Finding | None:
     waited = (entry.at_unix_ms - began.at_unix_ms) / 1000 if began is not None else 0.0
     return Finding(
         f"the call was over when {what.command} reached Telnyx, {waited:.1f} s after it began: {refused_by(what)}",
-        show(known, began, entry, webhook(known, "call.hangup")),
+        show_entries(known, began, entry, webhook(known, "call.hangup")),
         owner="you" if waited >= 10 else None,
         fix="The command came late: answer at once, and do slow work after it." if waited >= 10 else "",
     )

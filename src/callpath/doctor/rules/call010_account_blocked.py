@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import needed_refusal, refused_by, show
+from callpath.doctor.calls import needed_refusal, refused_by, show_entries
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -32,7 +32,8 @@ def check(facts: Facts) -> Finding | None:
         return None
     entry, what = found
     return Finding(
-        f"{WORDS[what.error_code or '']}: Telnyx refused {what.command} ({refused_by(what)})", show(known, entry)
+        f"{WORDS[what.error_code or '']}: Telnyx refused {what.command} ({refused_by(what)})",
+        show_entries(known, entry),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import needed_refusal, refused_by, show
+from callpath.doctor.calls import needed_refusal, refused_by, show_entries
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -27,7 +27,7 @@ def check(facts: Facts) -> Finding | None:
     words = _WORDS.get(what.error_code or "", "")
     return Finding(
         f"Telnyx refused {what.command}: {refused_by(what)}" + (f". In other words: {words}" if words else ""),
-        show(known, entry),
+        show_entries(known, entry),
     )
 
 

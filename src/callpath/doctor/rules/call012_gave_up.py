@@ -19,7 +19,7 @@ from callpath.doctor.calls import (
     overdue,
     payload,
     refusals,
-    show,
+    show_entries,
     webhook,
 )
 from callpath.doctor.facts import CallFacts, Facts
@@ -56,7 +56,7 @@ def check(facts: Facts) -> Finding | None:
     return Finding(
         f"the call was over {(ended - begun.at_unix_ms) / 1000:.1f} s after it began, before {step[2]} could come; "
         f"hung up by: {who}, cause: {hangup.get('hangup_cause') or 'not told'}",
-        show(known, step[0], webhook(known, "call.hangup")),
+        show_entries(known, step[0], webhook(known, "call.hangup")),
     )
 
 

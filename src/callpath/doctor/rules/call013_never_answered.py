@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from callpath.call.session import Stage
-from callpath.doctor.calls import COMMAND_MS, asked, never, overdue, payload, show, waited_ms, webhook
+from callpath.doctor.calls import COMMAND_MS, asked, never, overdue, payload, show_entries, waited_ms, webhook
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -31,7 +31,7 @@ def check(facts: Facts) -> Finding | None:
         return None
     return Finding(
         f"call.initiated came and was stored, and no answer command followed in {waited_ms(known, rang) / 1000:.1f} s",
-        show(known, rang, webhook(known, "call.hangup")),
+        show_entries(known, rang, webhook(known, "call.hangup")),
         owner="callpath" if known.source == "timeline" else "you",
         fix="The server that stored the webhook stopped right after it, or another process shares its call log. Look at "
         "its log at this second, keep it up during deployments, and call again."

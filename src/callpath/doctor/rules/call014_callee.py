@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from callpath.call.session import Stage
-from callpath.doctor.calls import ended_unix_ms, payload, show, webhook
+from callpath.doctor.calls import ended_unix_ms, payload, show_entries, webhook
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -32,7 +32,7 @@ def check(facts: Facts) -> Finding | None:
     sip = payload(hangup).get("sip_hangup_cause")
     return Finding(
         f"{WORDS.get(cause, 'the call failed')} (hangup_cause {cause}" + (f", SIP {sip})" if sip else ")"),
-        show(known, webhook(known, "call.initiated"), hangup),
+        show_entries(known, webhook(known, "call.initiated"), hangup),
     )
 
 

@@ -13,7 +13,7 @@ from callpath.doctor.calls import (
     every,
     first,
     overdue,
-    show,
+    show_entries,
     waited_ms,
     webhook,
     webhooks,
@@ -48,7 +48,7 @@ def check(facts: Facts) -> Finding | None:
     if known.source == "logs" and by_telnyx:
         return Finding(
             "the call was answered and served by Telnyx itself (speak, playback, gather, …), and no line asks for a stream",
-            show(known, answered_at, *by_telnyx[:2], webhook(known, "call.hangup")),
+            show_entries(known, answered_at, *by_telnyx[:2], webhook(known, "call.hangup")),
             kind="open",
             question="Is the program meant to stream audio on this call? If not, nothing is wrong. If it is, "
             "streaming_start was never sent.",
@@ -57,7 +57,7 @@ def check(facts: Facts) -> Finding | None:
         f"call.answered came, and no streaming_start followed in {waited_ms(known, answered_at) / 1000:.1f} s; no "
         "stream_url "
         "stood in answer or dial either",
-        show(known, answered_at, failed, webhook(known, "call.hangup")),
+        show_entries(known, answered_at, failed, webhook(known, "call.hangup")),
         owner="callpath" if known.source == "timeline" else "you",
         fix="The server stopped between the webhook and the command, or another process shares its call log. Look at its "
         "log at this second."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import needed_refusal, refused_by, show, webhook
+from callpath.doctor.calls import needed_refusal, refused_by, show_entries, webhook
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -17,7 +17,7 @@ def check(facts: Facts) -> Finding | None:
     entry, what = found
     return Finding(
         f"Telnyx refused {what.command} because the call was not answered yet: {refused_by(what)}",
-        show(known, webhook(known, "call.initiated"), entry, webhook(known, "call.answered")),
+        show_entries(known, webhook(known, "call.initiated"), entry, webhook(known, "call.answered")),
     )
 
 

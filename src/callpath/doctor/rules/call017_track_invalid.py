@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import asked, needed_refusal, refused_by, show
+from callpath.doctor.calls import asked, needed_refusal, refused_by, show_entries
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -19,7 +19,7 @@ def check(facts: Facts) -> Finding | None:
     given = (request.body or {}).get("stream_track") if request is not None else None
     return Finding(f"Telnyx refused {what.command} for stream_track" + (f" {given!r}" if given else "") + ": "
     f"{refused_by(what)}",
-                   show(known, entry))  # fmt: skip
+                   show_entries(known, entry))  # fmt: skip
 
 
 RULE = Rule(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from callpath.doctor.calls import asked, needed_refusal, refused_by, show
+from callpath.doctor.calls import asked, needed_refusal, refused_by, show_entries
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -28,7 +28,7 @@ def check(facts: Facts) -> Finding | None:
         return None
     return Finding(
         f"Telnyx refused {what.command}: {refused_by(what)}" + (f"; wrong: {', '.join(wrong)}" if wrong else ""),
-        show(known, entry),
+        show_entries(known, entry),
     )
 
 

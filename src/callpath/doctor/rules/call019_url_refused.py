@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import asked, needed_refusal, refused_by, show
+from callpath.doctor.calls import asked, needed_refusal, refused_by, show_entries
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -20,7 +20,7 @@ def check(facts: Facts) -> Finding | None:
     return Finding(
         f"Telnyx refused the URL in {what.command} ({refused_by(what)})"
         + (f": {url[:120]!r}, {len(url)} characters" if url else ""),
-        show(known, entry),
+        show_entries(known, entry),
         title="The stream URL is longer than Telnyx takes (2000 characters)" if len(url) > 2000 else "",
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import NEEDED, every, refusals, refused_by, show
+from callpath.doctor.calls import NEEDED, every, refusals, refused_by, show_entries
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -19,7 +19,7 @@ def check(facts: Facts) -> Finding | None:
     streaming = bool(every(known, StreamStarted))
     return Finding(
         f"Telnyx refused {what.command}: media streaming is used already ({refused_by(what)})",
-        show(known, *every(known, StreamStarting), entry),
+        show_entries(known, *every(known, StreamStarting), entry),
         kind="note" if streaming else "fault",
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import needed_refusal, refused_by, show, url_asked, way_evidence, way_now
+from callpath.doctor.calls import needed_refusal, refused_by, show_entries, url_asked, way_evidence, way_now
 from callpath.doctor.facts import CallFacts, Facts, WayFacts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -20,7 +20,7 @@ def check(facts: Facts) -> Finding | None:
     return Finding(
         f"Telnyx answered {what.command} with {refused_by(what)}: it could not open the socket to "
         f"{url_asked(known) or 'the stream URL'}, or does not take these parameters together{now}",
-        (*show(known, entry), *way_evidence(way)),
+        (*show_entries(known, entry), *way_evidence(way)),
         kind="open",
         candidates=("firewall-ip-allowlist", "ws-handshake-slow", "stream-parameters-together"),
         question="Does the URL upgrade from outside? callpath doctor url URL. If it does, ask for the stream with "

@@ -8,7 +8,7 @@ from callpath.doctor.calls import EARLY_END_MS, clock, every, no_socket, until_u
 from callpath.doctor.facts import CallFacts, Facts, RefusalFacts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
-from callpath.doctor.rules.sample_call import ACCEPTED, call, refused
+from callpath.doctor.rules.sample_call import ACCEPTED, call, refusals
 from callpath.timeline import FirstInbound, StreamStarted
 
 
@@ -67,10 +67,10 @@ RULE = Rule(
     examples=(
         Example(
             "the leg's id",
-            Facts(call(ACCEPTED), refused("unknown_session", what="upgrade", path="/api/calls/leg-1/audio")),
+            Facts(call(ACCEPTED), refusals("unknown_session", what="upgrade", path="/api/calls/leg-1/audio")),
             fires=True,
         ),
-        Example("no upgrade was refused", Facts(call(ACCEPTED), refused("stale")), fires=False),
+        Example("no upgrade was refused", Facts(call(ACCEPTED), refusals("stale")), fires=False),
         Example("no call is known", nothing(), fires=None),
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import asked, no_socket, show, webhook
+from callpath.doctor.calls import asked, no_socket, show_entries, webhook
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -27,7 +27,7 @@ def check(facts: Facts) -> Finding | None:
     return Finding(
         f"the stream was asked for {when}; Telnyx accepted the request, and no socket was opened",
         (
-            *show(
+            *show_entries(
                 known, webhook(known, "call.initiated"), request.entry, answered_at, webhook(known, "streaming.failed")
             ),
         ),

@@ -8,7 +8,7 @@ from callpath.doctor.calls import (
     never,
     payload,
     probed_evidence,
-    show,
+    show_entries,
     telnyx_evidence,
     url_asked,
     way_evidence,
@@ -36,7 +36,7 @@ def check(facts: Facts) -> Finding | None:
     differs = bool(tried and meant and "***" not in meant and tried != meant)
     way = facts.get(WayFacts)
     evidence = (
-        *show(known, failed),
+        *show_entries(known, failed),
         f"failure_reason: {said.get('failure_reason')}",
         f"URL that Telnyx tried: {tried or '?'}",
     )

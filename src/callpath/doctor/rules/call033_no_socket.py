@@ -9,7 +9,7 @@ from callpath.doctor.calls import (
     log_end,
     no_socket,
     probed_evidence,
-    show,
+    show_entries,
     telnyx_evidence,
     url_asked,
     waited_ms,
@@ -44,7 +44,7 @@ def check(facts: Facts) -> Finding | None:
         + (" (streaming.started came, which is sent before the socket and proves nothing)" if announced else "")
         + way_now(way),
         (
-            *show(known, request, announced, webhook(known, "call.hangup")),
+            *show_entries(known, request, announced, webhook(known, "call.hangup")),
             *way_evidence(way),
             *probed_evidence(known),
             *telnyx_evidence(facts),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import first, in_time, refused_sockets, show
+from callpath.doctor.calls import first, in_time, refused_sockets, show_entries
 from callpath.doctor.facts import CallFacts, Facts, ServedFacts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -18,7 +18,7 @@ def check(facts: Facts) -> Finding | None:
     if not in_time(facts[CallFacts], entry):
         return Finding(
             f"an upgrade with a token that does not fit was answered {what.status}, long after the stream was asked for",
-            (*show(facts[CallFacts], entry), f"from {what.client}, path {what.path}"),
+            (*show_entries(facts[CallFacts], entry), f"from {what.client}, path {what.path}"),
             kind="open",
             candidates=("ws-auth-required-401", "ws-token-wrong", "somebody-tried-the-url"),
             question="Was that Telnyx, or somebody who tried the URL by hand? Telnyx connects at once after "
@@ -29,7 +29,7 @@ def check(facts: Facts) -> Finding | None:
     return Finding(
         f"the upgrade came and carried no token; it was answered {what.status}",
         (
-            *show(facts[CallFacts], first(facts[CallFacts], SocketReceived), entry),
+            *show_entries(facts[CallFacts], first(facts[CallFacts], SocketReceived), entry),
             f"from {what.client}, path {what.path}",
         ),
         fix="A proxy drops the header x-telnyx-streaming-auth-token, or another program asked for the stream without "

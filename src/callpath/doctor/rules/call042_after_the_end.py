@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import SOCKET_MS, every, refused_sockets, show, webhook
+from callpath.doctor.calls import SOCKET_MS, every, refused_sockets, show_entries, webhook
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -21,7 +21,7 @@ def check(facts: Facts) -> Finding | None:
     slow = took >= SOCKET_MS / 1000
     return Finding(
         f"the socket came {took:.1f} s after the request for it, when the call was over",
-        show(known, taken, webhook(known, "call.hangup"), entry),
+        show_entries(known, taken, webhook(known, "call.hangup"), entry),
         owner="network" if slow else None,
         fix="The way from Telnyx to this server is slow: cold start, slow DNS or TLS. callpath doctor url URL "
         "times each step."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import every, first, show
+from callpath.doctor.calls import every, first, show_entries
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -23,7 +23,7 @@ def check(facts: Facts) -> Finding | None:
     works = bool(every(known, FirstInbound))
     return Finding(
         "a second socket for this call came while the first one brought audio; it was refused",
-        (*show(known, first(known, SocketReceived), entry), f"from {what.client}"),
+        (*show_entries(known, first(known, SocketReceived), entry), f"from {what.client}"),
         kind="note" if works else "fault",
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import every, show
+from callpath.doctor.calls import every, show_entries
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -24,7 +24,7 @@ def check(facts: Facts) -> Finding | None:
     entry, what = found[-1]
     return Finding(
         f"the upgrade reached the application and was answered {what.status} {what.reason}: {what.detail}".rstrip(": "),
-        (*show(known, entry), f"from {what.client or 'unknown'}, path {what.path or 'unknown'}"),
+        (*show_entries(known, entry), f"from {what.client or 'unknown'}, path {what.path or 'unknown'}"),
         confidence="high" if what.detail or what.reason else "medium",
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import show, told
+from callpath.doctor.calls import show_entries, told
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -25,7 +25,7 @@ def check(facts: Facts) -> Finding | None:
     reason = str(fields.get("reason"))
     return Finding(
         f"this server refused the call: {fields.get('detail') or WORDS.get(reason, reason)}",
-        (*show(known, entry), f"reason: {reason}"),
+        (*show_entries(known, entry), f"reason: {reason}"),
         fix={
             "draining": "Let the new process take calls before the old one is told to stop, and give the old one time.",
             "full": "Raise CALLPATH_CALLS_MAX if the machine carries more, or run another process.",

@@ -6,7 +6,7 @@ from callpath.doctor.calls import no_socket, refused_upgrade
 from callpath.doctor.facts import CallFacts, Facts, RefusalFacts, ServedFacts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
-from callpath.doctor.rules.sample_call import ACCEPTED, SESSION, call, refused
+from callpath.doctor.rules.sample_call import ACCEPTED, SESSION, call, refusals
 
 
 def check(facts: Facts) -> Finding | None:
@@ -34,12 +34,12 @@ RULE = Rule(
     examples=(
         Example(
             "a prefix that nobody takes away",
-            Facts(call(ACCEPTED), refused("no_such_path", what="upgrade", path=f"/calls/api/calls/{SESSION}/audio")),
+            Facts(call(ACCEPTED), refusals("no_such_path", what="upgrade", path=f"/calls/api/calls/{SESSION}/audio")),
             fires=True,
         ),
         Example(
             "a stranger's upgrade",
-            Facts(call(ACCEPTED), refused("no_such_path", what="upgrade", path="/socket.io/")),
+            Facts(call(ACCEPTED), refusals("no_such_path", what="upgrade", path="/socket.io/")),
             fires=False,
         ),
         Example("no call is known", nothing(), fires=None),

@@ -6,7 +6,7 @@ from callpath.doctor.calls import no_socket, refused_upgrade
 from callpath.doctor.facts import CallFacts, Facts, RefusalFacts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
-from callpath.doctor.rules.sample_call import ACCEPTED, SESSION, call, refused
+from callpath.doctor.rules.sample_call import ACCEPTED, SESSION, call, refusals
 
 
 def check(facts: Facts) -> Finding | None:
@@ -35,12 +35,12 @@ RULE = Rule(
     examples=(
         Example(
             "an ordinary GET",
-            Facts(call(ACCEPTED), refused("no_upgrade", what="upgrade", path=f"/api/calls/{SESSION}/audio")),
+            Facts(call(ACCEPTED), refusals("no_upgrade", what="upgrade", path=f"/api/calls/{SESSION}/audio")),
             fires=True,
         ),
         Example(
             "somebody opened another call's URL in a browser",
-            Facts(call(ACCEPTED), refused("no_upgrade", what="upgrade", path="/api/calls/other/audio")),
+            Facts(call(ACCEPTED), refusals("no_upgrade", what="upgrade", path="/api/calls/other/audio")),
             fires=False,
         ),
         Example("no call is known", nothing(), fires=None),

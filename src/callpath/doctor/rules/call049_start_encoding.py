@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import asked, closings, every, first, never, show
+from callpath.doctor.calls import asked, closings, every, first, never, show_entries
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -30,7 +30,9 @@ def check(facts: Facts) -> Finding | None:
     came = first(known, SocketReceived)
     return Finding(
         f"the start frame came, and its encoding cannot be decoded: {detail}",
-        show(known, *([came] if came is not None else []), rejected[-1], *(entry for entry, _ in closings(known)[-1:])),
+        show_entries(
+            known, *([came] if came is not None else []), rejected[-1], *(entry for entry, _ in closings(known)[-1:])
+        ),
         owner=None if body is not None and codec in NAMED_BY_THE_LEG else "unclear",
     )
 

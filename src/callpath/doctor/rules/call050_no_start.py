@@ -11,7 +11,7 @@ from callpath.doctor.calls import (
     first,
     never,
     overdue,
-    show,
+    show_entries,
     waited_ms,
 )
 from callpath.doctor.facts import CallFacts, Facts
@@ -38,7 +38,7 @@ def check(facts: Facts) -> Finding | None:
     return Finding(
         f"the socket opened and brought no start frame in {waited_ms(known, came) / 1000:.1f} s"
         + (f"; {len(skipped)} kinds of frame could not be used" if skipped else ""),
-        show(known, came, *skipped[:3], *(entry for entry, _ in closed[-1:])),
+        show_entries(known, came, *skipped[:3], *(entry for entry, _ in closed[-1:])),
         kind="open",
         candidates=("not-telnyx", "handler-attached-late", "proxy-buffering-or-compression", "ws-frames-invalid"),
         question="Who connected? Telnyx sends connected and start at once. Compare the address with Telnyx's own; if it is "

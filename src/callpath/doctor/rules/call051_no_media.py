@@ -12,7 +12,7 @@ from callpath.doctor.calls import (
     first,
     never,
     packets,
-    show,
+    show_entries,
     until_unix_ms,
 )
 from callpath.doctor.facts import CallFacts, Facts
@@ -37,7 +37,7 @@ def check(facts: Facts) -> Finding | None:
         return None
     outbound = sum(c.frames_outbound_track for c in known.state.counts.values())
     heard_by_telnyx = packets(known, "inbound")
-    evidence = list(show(known, begun, *every(known, MediaCounted)[-1:], *every(known, FrameRejected)[:2]))
+    evidence = list(show_entries(known, begun, *every(known, MediaCounted)[-1:], *every(known, FrameRejected)[:2]))
     if heard_by_telnyx is not None:
         evidence.append(f"call.hangup: Telnyx received {heard_by_telnyx} packets from the phone")
     if heard_by_telnyx == 0:

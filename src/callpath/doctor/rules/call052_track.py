@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import asked, every, show
+from callpath.doctor.calls import asked, every, show_entries
 from callpath.doctor.facts import CallFacts, FactMissing, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -19,7 +19,7 @@ def check(facts: Facts) -> Finding | None:
         return None
     return Finding(
         "the stream was asked for with stream_track outbound_track: it brings what we play, and not the caller",
-        show(known, request.entry, *every(known, MediaCounted)[-1:]),
+        show_entries(known, request.entry, *every(known, MediaCounted)[-1:]),
     )
 
 

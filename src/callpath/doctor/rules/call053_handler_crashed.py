@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import ended_unix_ms, first, never, show
+from callpath.doctor.calls import ended_unix_ms, first, never, show_entries
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -24,12 +24,12 @@ def check(facts: Facts) -> Finding | None:
     ended = ended_unix_ms(known)
     if ended is not None and crash.at_unix_ms >= ended:
         return Finding(
-            f"the handler raised {what.error} when the call was over already", show(known, crash), kind="note"
+            f"the handler raised {what.error} when the call was over already", show_entries(known, crash), kind="note"
         )
     ours = known.source == "timeline"
     return Finding(
         f"the handler raised {what.error}{after}" + (", and the call was hung up" if ours else ""),
-        (*show(known, begun, crash), *frames[-3:]),
+        (*show_entries(known, begun, crash), *frames[-3:]),
         fix="" if ours else "Mend what the last line of the traceback names.",
     )
 

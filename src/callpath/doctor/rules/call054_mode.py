@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import asked, every, first, packets, show, webhook
+from callpath.doctor.calls import asked, every, first, packets, show_entries, webhook
 from callpath.doctor.facts import CallFacts, FactMissing, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -26,7 +26,7 @@ def check(facts: Facts) -> Finding | None:
         f"{'without stream_bidirectional_mode (its default is mp3)' if mode is None else f'in mode {mode}'}"
         ", and raw frames were sent on it: Telnyx drops them without an error"
         + (f"; {played} packets were played to the phone" if played is not None else ""),
-        show(known, request.entry, first(known, FirstOutbound), webhook(known, "call.hangup")),
+        show_entries(known, request.entry, first(known, FirstOutbound), webhook(known, "call.hangup")),
         confidence="medium" if played else "high",
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import asked, every, first, packets, show, webhook
+from callpath.doctor.calls import asked, every, first, packets, show_entries, webhook
 from callpath.doctor.facts import CallFacts, FactMissing, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -22,7 +22,7 @@ def check(facts: Facts) -> Finding | None:
     was = (
         f"stream_bidirectional_target_legs was {legs or 'left out (its default is opposite)'}, and the call has one leg"
     )
-    evidence = show(known, request.entry, first(known, FirstOutbound), webhook(known, "call.hangup"))
+    evidence = show_entries(known, request.entry, first(known, FirstOutbound), webhook(known, "call.hangup"))
     if played == 0:
         return Finding(f"{was}; 0 packets were played to the phone", evidence)
     return Finding(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import EARLY_END_MS, every, first, packets, show, waited_ms, webhook
+from callpath.doctor.calls import EARLY_END_MS, every, first, packets, show_entries, waited_ms, webhook
 from callpath.doctor.facts import CallFacts, FactMissing, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -22,7 +22,7 @@ def check(facts: Facts) -> Finding | None:
         return None
     return Finding(
         f"{known.state.frames_out or 'some'} frames were sent, and call.hangup counts 0 packets played to the phone",
-        show(
+        show_entries(
             known,
             spoke,
             *every(known, StreamErrored)[:2],

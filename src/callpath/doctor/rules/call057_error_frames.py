@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import every, never, show
+from callpath.doctor.calls import every, never, show_entries
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -27,7 +27,7 @@ def check(facts: Facts) -> Finding | None:
     words, fix = _MEANING.get(worst.code, ("it could not use them", ""))
     return Finding(
         f"Telnyx reported {worst.code} {worst.title} on the socket: {words}",
-        show(known, *every(known, StreamErrored)[:4]),
+        show_entries(known, *every(known, StreamErrored)[:4]),
         fix=fix,
     )
 

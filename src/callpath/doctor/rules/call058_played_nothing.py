@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import PLAY_MS, every, first, never, overdue, show, waited_ms, webhook
+from callpath.doctor.calls import PLAY_MS, every, first, never, overdue, show_entries, waited_ms, webhook
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -27,7 +27,7 @@ def check(facts: Facts) -> Finding | None:
     if over is not None and isinstance(over.what, HandlerEnded) and not over.what.cancelled:
         return Finding(
             "the handler returned without having played anything, and the call was hung up",
-            show(known, begun, heard, over, webhook(known, "call.hangup")),
+            show_entries(known, begun, heard, over, webhook(known, "call.hangup")),
             title="The handler returned without a word",
             fix="See why the handler comes to its end: a condition that is not met, a configuration that is missing, a "
             "session with an AI service that was refused and whose error is swallowed.",
@@ -41,7 +41,7 @@ def check(facts: Facts) -> Finding | None:
     ]
     return Finding(
         f"the caller's audio came in, and the handler played nothing in {waited_ms(known, heard) / 1000:.1f} s",
-        show(known, heard, first(known, HandlerStarted), *by_telnyx[:2], over),
+        show_entries(known, heard, first(known, HandlerStarted), *by_telnyx[:2], over),
         kind="limited",
         question="The handler let Telnyx speak (speak, playback_start), so the caller may have heard that. Was it all?"
         if by_telnyx

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import every, first, show, until_unix_ms
+from callpath.doctor.calls import every, first, show_entries, until_unix_ms
 from callpath.doctor.edges import said
 from callpath.doctor.facts import CallFacts, FactMissing, Facts, LogFacts
 from callpath.doctor.rule import Example, Finding, Rule
@@ -32,7 +32,7 @@ def check(facts: Facts) -> Finding | None:
     return Finding(
         "the carrier's socket is in order; the program's own connection to another service failed, and no line shows "
         "audio to the caller",
-        (*show(known, came), *(said(line) for line in failed[:4])),
+        (*show_entries(known, came), *(said(line) for line in failed[:4])),
         kind="open",
         question="Did the caller hear anything? If not, mend that connection first: its key, its quota, its address, the "
         "model's name. The line above says what was answered.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import every, measure, show, symptom, symptom_seen, webhook
+from callpath.doctor.calls import every, measure, show_entries, symptom, symptom_seen, webhook
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -22,7 +22,7 @@ def check(facts: Facts) -> Finding | None:
     if found is not None:
         return Finding(
             f"no frame came for {measure(found, 'ms') / 1000:.1f} s or more while the socket was open",
-            show(known, found, *every(known, MediaCounted)[-1:], webhook(known, "call.hangup")),
+            show_entries(known, found, *every(known, MediaCounted)[-1:], webhook(known, "call.hangup")),
         )
     if not every(known, MediaCounted):
         symptom_seen(known, "SYM010")
@@ -40,7 +40,7 @@ def check(facts: Facts) -> Finding | None:
         if seconds >= LEAST_S and counts.frames_in * frame_ms < LEAST_SHARE * 1000 * seconds:
             return Finding(
                 f"{counts.frames_in} frames came in {seconds:.1f} s, where about {1000 * seconds / frame_ms:.0f} were due",
-                show(known, begun, *every(known, MediaCounted)[-1:], over[-1]),
+                show_entries(known, begun, *every(known, MediaCounted)[-1:], over[-1]),
             )
     return None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import show, symptom_seen, worst_lag
+from callpath.doctor.calls import show_entries, symptom_seen, worst_lag
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -20,7 +20,7 @@ def check(facts: Facts) -> Finding | None:
         return None
     lag_ms, entry = worst
     summary = f"the event loop was held up for {lag_ms:.0f} ms: something blocks it"
-    return Finding(summary, show(known, entry), kind="fault" if lag_ms >= BROKEN_MS else "note")
+    return Finding(summary, show_entries(known, entry), kind="fault" if lag_ms >= BROKEN_MS else "note")
 
 
 RULE = Rule(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import every, first, measure, show, symptom, symptom_seen
+from callpath.doctor.calls import every, first, measure, show_entries, symptom, symptom_seen
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Kind, Rule
 from callpath.doctor.rules.sample import nothing
@@ -34,7 +34,7 @@ def check(facts: Facts) -> Finding | None:
             words.append("it had read none up to then, which is right for one that does not listen")
     if dropped:
         words.append(f"{dropped} of {known.state.frames_in} frames were dropped for it")
-    return Finding("; ".join(words), show(known, found, *every(known, MediaCounted)[-1:]), kind=kind)
+    return Finding("; ".join(words), show_entries(known, found, *every(known, MediaCounted)[-1:]), kind=kind)
 
 
 RULE = Rule(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import every, never, show
+from callpath.doctor.calls import every, never, show_entries
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -23,7 +23,7 @@ def check(facts: Facts) -> Finding | None:
         return None
     return Finding(
         f"playout ran dry {underruns} times in {out / 50:.0f} s of our audio",
-        show(known, *every(known, MediaCounted)[-1:]),
+        show_entries(known, *every(known, MediaCounted)[-1:]),
         confidence="medium",
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import every, never, show, symptom
+from callpath.doctor.calls import every, never, show_entries, symptom
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -26,7 +26,7 @@ def check(facts: Facts) -> Finding | None:
     words += ["frames came in bursts instead of every 20 ms"] if bursts is not None else []
     return Finding(
         "; ".join(words),
-        show(known, bursts, *every(known, MediaCounted)[-1:]),
+        show_entries(known, bursts, *every(known, MediaCounted)[-1:]),
         kind="fault" if share >= FAULT_SHARE else "limited" if bursts is not None else "note",
         question="Was the talk slow or broken? Bursts come from the way (a proxy that collects what it forwards, a lossy "
         "network), or from a machine too busy to read in time: look at its load at that second."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import broken_off, closings, every, first, show, told, webhook
+from callpath.doctor.calls import broken_off, closings, every, first, show_entries, told, webhook
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -17,7 +17,7 @@ def check(facts: Facts) -> Finding | None:
     if taken_up:
         return Finding(
             "the server was restarted while the call was up, and took it up again afterwards: in between nobody was there",
-            show(known, begun, *(entry for entry, _ in closings(known)[-1:]), taken_up[0]),
+            show_entries(known, begun, *(entry for entry, _ in closings(known)[-1:]), taken_up[0]),
         )
     lost = broken_off(known)
     if lost is None or lost[1].by == "peer" or lost[1].code not in {1001, 1012}:
@@ -25,7 +25,7 @@ def check(facts: Facts) -> Finding | None:
     entry, what = lost
     return Finding(
         f"our server closed the socket with {what.code} {what.reason} while the call was on".replace("  ", " "),
-        show(
+        show_entries(
             known,
             entry,
             *every(known, HandlerEnded)[-1:],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import broken_off, show, symptom, webhook
+from callpath.doctor.calls import broken_off, show_entries, symptom, webhook
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -20,7 +20,7 @@ def check(facts: Facts) -> Finding | None:
     entry, what = lost
     return Finding(
         f"nothing came on the socket for a whole ping interval, not even an answer to our ping: closed with {what.code}",
-        show(known, symptom(known, "SYM010"), entry, webhook(known, "call.hangup")),
+        show_entries(known, symptom(known, "SYM010"), entry, webhook(known, "call.hangup")),
     )
 
 

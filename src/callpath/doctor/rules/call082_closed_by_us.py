@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import closings, every, show
+from callpath.doctor.calls import closings, every, show_entries
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -18,7 +18,7 @@ def check(facts: Facts) -> Finding | None:
     entry, what = closed[-1]
     return Finding(
         f"our server closed the socket with {what.code} {what.reason}",
-        show(known, *every(known, FrameRejected)[:3], entry),
+        show_entries(known, *every(known, FrameRejected)[:3], entry),
     )
 
 

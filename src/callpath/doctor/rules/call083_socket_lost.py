@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import broken_off, every, payload, show, webhook, worst_lag
+from callpath.doctor.calls import broken_off, every, payload, show_entries, webhook, worst_lag
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -32,7 +32,7 @@ def check(facts: Facts) -> Finding | None:
         f"the socket broke{after}, {how}, while the call was on"
         + ("; Telnyx connected again" if again else "")
         + (f"; Telnyx reports streaming.failed ({reason})" if failed is not None else ""),
-        show(
+        show_entries(
             known,
             entry,
             failed,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import closings, every, show
+from callpath.doctor.calls import closings, every, show_entries
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -20,13 +20,13 @@ def check(facts: Facts) -> Finding | None:
         return Finding(
             f"the stream began {len(started)} times and the handler was entered {len(entered)} times: the caller "
             "was greeted again",
-            show(known, *started[:3], *entered[:3]),
+            show_entries(known, *started[:3], *entered[:3]),
             title="The caller was greeted twice",
             fix="Keep the call's state by call_session_id, and let a new socket carry on where the old one broke.",
         )
     return Finding(
         f"the stream began {len(started)} times in this call; the handler carried on over the new socket",
-        show(known, *[entry for entry, _ in closings(known)][:2], *started[1:3]),
+        show_entries(known, *[entry for entry, _ in closings(known)][:2], *started[1:3]),
         kind="note",
     )
 

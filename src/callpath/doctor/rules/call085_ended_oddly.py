@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from callpath.call.session import Stage
-from callpath.doctor.calls import payload, show, we_hung_up, webhook
+from callpath.doctor.calls import payload, show_entries, we_hung_up, webhook
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -31,7 +31,7 @@ def check(facts: Facts) -> Finding | None:
     return Finding(
         f"the call ended after {(hangup.at_unix_ms - began.at_unix_ms) / 1000:.1f} s with hangup_cause {cause}: "
         f"{ODD[cause]}",
-        show(known, hangup),
+        show_entries(known, hangup),
         owner="you" if cause == "time_limit" else None,
         confidence="medium",
         kind="note" if "unspecified" in cause else "fault",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import ended_unix_ms, first, refusals, show, told
+from callpath.doctor.calls import ended_unix_ms, first, refusals, show_entries, told
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -19,7 +19,7 @@ def check(facts: Facts) -> Finding | None:
         entry, fields = stuck
         return Finding(
             f"the line was up and the call went nowhere ({fields.get('reason')})",
-            show(known, entry),
+            show_entries(known, entry),
             confidence="medium",
         )
     over = first(known, HandlerEnded, HandlerFailed)
@@ -28,7 +28,7 @@ def check(facts: Facts) -> Finding | None:
     refused_hangup = [entry for entry, _ in refusals(known, "hangup")]
     return Finding(
         f"the handler was over {(known.looked_at_unix_ms - over.at_unix_ms) / 1000:.0f} s ago, and no call.hangup came",
-        show(known, over, *refused_hangup[-1:]),
+        show_entries(known, over, *refused_hangup[-1:]),
         kind="open",
         candidates=("webhooks-partly-missing", "line-left-up"),
         question="Is the line still up? Telnyx says it (GET /calls/{call_control_id}); a forgotten line is "

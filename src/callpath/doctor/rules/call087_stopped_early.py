@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import show, stopped_early, waited_ms, webhook
+from callpath.doctor.calls import show_entries, stopped_early, waited_ms, webhook
 from callpath.doctor.facts import CallFacts, Facts, TelnyxCallFacts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -19,7 +19,7 @@ def check(facts: Facts) -> Finding | None:
     if "streaming_stop" in commands:
         return Finding(
             "Telnyx got a streaming_stop for this call, and this server sent none",
-            (*show(known, stop), f"commands that Telnyx got: {', '.join(commands)}"),
+            (*show_entries(known, stop), f"commands that Telnyx got: {', '.join(commands)}"),
             title="Another program stopped the stream",
             owner="you",
         )
@@ -29,7 +29,7 @@ def check(facts: Facts) -> Finding | None:
         return Finding(
             "a fork of the call's audio was started, which replaces the stream; the call went on for "
             f"{lived_s:.1f} s without",
-            show(known, fork, stop, webhook(known, "call.hangup")),
+            show_entries(known, fork, stop, webhook(known, "call.hangup")),
             title="Another program's fork_start took the stream away",
             fix="Do not use fork_start on a call that streams.",
         )
@@ -37,7 +37,7 @@ def check(facts: Facts) -> Finding | None:
         f"Telnyx ended the stream with a stop frame, and the call went on for {lived_s:.1f} s without it; no "
         "command of ours "
         "asked for that",
-        show(known, stop, webhook(known, "streaming.stopped"), webhook(known, "call.hangup")),
+        show_entries(known, stop, webhook(known, "streaming.stopped"), webhook(known, "call.hangup")),
         kind="open",
         candidates=("streaming-stop-by-another-program", "fork-started", "streaming-limit-at-telnyx"),
         question="Who sent streaming_stop (or fork_start) for this call? Telnyx's call events list every command: set "

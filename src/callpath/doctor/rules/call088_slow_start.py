@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import CANDIDATES, accepted, first, show, told, url_asked, way_question, webhook
+from callpath.doctor.calls import CANDIDATES, accepted, first, show_entries, told, url_asked, way_question, webhook
 from callpath.doctor.facts import CallFacts, FactMissing, Facts, WayFacts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -26,7 +26,7 @@ def check(facts: Facts) -> Finding | None:
         return None
     request, taken = first(known, StreamStarting), accepted(known)
     ours = request.at_unix_ms - answered_at.at_unix_ms if request is not None else 0
-    evidence = show(known, answered_at, request, *missing[:2], first(known, SocketReceived), begun)
+    evidence = show_entries(known, answered_at, request, *missing[:2], first(known, SocketReceived), begun)
     if missing:
         return Finding(
             f"the first request for the stream led to nothing; it came {waited / 1000:.1f} s after the answer, when it was "

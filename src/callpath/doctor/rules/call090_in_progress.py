@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import ended_unix_ms, log_end, show
+from callpath.doctor.calls import ended_unix_ms, log_end, show_entries
 from callpath.doctor.facts import CallFacts, FactMissing, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -22,7 +22,7 @@ def check(facts: Facts) -> Finding | None:
     far = "audio flows both ways" if missing is None else f"not reached yet: {missing.label}"
     return Finding(
         f"the call has not ended, as far as is known; {far}; the last entry is {quiet_s:.0f} s old",
-        show(known, *known.entries[-2:]),
+        show_entries(known, *known.entries[-2:]),
         kind="limited",
         confidence="medium",
         question="Nothing is wrong up to now. Ask again when the call is over."

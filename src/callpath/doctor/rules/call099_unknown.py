@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from callpath.call.session import Stage, missing_stage_sentence
-from callpath.doctor.calls import show
+from callpath.doctor.calls import show_entries
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -31,7 +31,7 @@ def check(facts: Facts) -> Finding | None:
     shown = missing is Stage.WEBHOOK_RECEIVED or call.source == "timeline"
     return Finding(
         missing_stage_sentence(call.state) or f"stage {missing.label} was not reached",
-        show(call, *call.entries[-4:]),
+        show_entries(call, *call.entries[-4:]),
         kind="open",
         confidence="low",
         question="What does the application log at this second?"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from callpath.doctor.calls import place, url_asked, webhook
-from callpath.doctor.calls import show as show_entries
-from callpath.doctor.edges import asked_for, came, covers, posts, show, upgrades
+from callpath.doctor.calls import show_entries as show_entries
+from callpath.doctor.edges import asked_for, came, covers, posts, show_row, upgrades
 from callpath.doctor.facts import CallFacts, EdgeFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -23,7 +23,7 @@ def check(facts: Facts) -> Finding | None:
     failed = webhook(call, "streaming.failed")
     return Finding(
         f"Telnyx was sent to {url.host}, the webhooks come to {', '.join(hosts[:3])}, and no upgrade came here",
-        (f"stream URL: {url_asked(call)}", *show_entries(call, failed), *(show(row) for row in posts(facts)[:2])),
+        (f"stream URL: {url_asked(call)}", *show_entries(call, failed), *(show_row(row) for row in posts(facts)[:2])),
         confidence="medium",
     )
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from callpath.doctor.calls import accepted, url_asked, webhook
-from callpath.doctor.calls import show as show_entries
-from callpath.doctor.edges import asked_for, came, covers, posts, show, upgrades
+from callpath.doctor.calls import show_entries as show_entries
+from callpath.doctor.edges import asked_for, came, covers, posts, show_row, upgrades
 from callpath.doctor.facts import CallFacts, EdgeFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -27,7 +27,7 @@ def check(facts: Facts) -> Finding | None:
             f"stream URL: {url_asked(call) or 'not in the logs'}",
             *show_entries(call, accepted(call), failed),
             f"rows of this edge about this call: {len(edge.rows)}",
-            *(show(row) for row in came_in[:2]),
+            *(show_row(row) for row in came_in[:2]),
         ),
         kind="open",
         confidence="high" if failed is not None else "medium",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from callpath.doctor.calls import ended_unix_ms
-from callpath.doctor.edges import came, posts, process_lines, said, show, upgrades
+from callpath.doctor.edges import came, posts, process_lines, said, show_row, upgrades
 from callpath.doctor.facts import CallFacts, EdgeFacts, FactMissing, Facts, LogLine
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -37,7 +37,7 @@ def check(facts: Facts) -> Finding | None:
     return Finding(
         f"the edge answered {rows[0].status} for want of the application, whose log tells of "
         f"{_words(crashes[-1])} at that time",
-        (*(said(line) for line in crashes[-3:]), *(show(row) for row in rows[:3])),
+        (*(said(line) for line in crashes[-3:]), *(show_row(row) for row in rows[:3])),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.edges import failed_upgrades, process_lines, said, show, timed_out
+from callpath.doctor.edges import failed_upgrades, process_lines, said, show_row, timed_out
 from callpath.doctor.facts import Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -19,12 +19,12 @@ def check(facts: Facts) -> Finding | None:
     if woken:
         return Finding(
             "the edge waited for the application in vain, and the application was started at that very time",
-            (*(show(row) for row in late[:3]), *(said(line) for line in woken[:2])),
+            (*(show_row(row) for row in late[:3]), *(said(line) for line in woken[:2])),
             kind="open",
             candidates=("edge-cold-start", "crash-loop-or-oom", "deploy-kills-streams"),
             question="Was it asleep, restarted or deployed? The platform's list of deployments says.",
         )
-    return Finding("the edge waited for the application in vain", tuple(show(row) for row in late[:3]))
+    return Finding("the edge waited for the application in vain", tuple(show_row(row) for row in late[:3]))
 
 
 RULE = Rule(

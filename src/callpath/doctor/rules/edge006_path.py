@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.edges import failed_upgrades, refused_by_us, show, unreached
+from callpath.doctor.edges import failed_upgrades, refused_by_us, show_row, unreached
 from callpath.doctor.facts import Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -16,7 +16,7 @@ def check(facts: Facts) -> Finding | None:
     if rows[0].upstream_ms is None and not rows[0].upstream_address:
         return Finding(
             "the upgrade was answered with 404",
-            (show(rows[0]),),
+            (show_row(rows[0]),),
             kind="open",
             candidates=(
                 "url-path-mismatch",
@@ -27,7 +27,7 @@ def check(facts: Facts) -> Finding | None:
             ),
             question="Whose 404 was it, the application's or the edge's? callpath doctor url on that URL shows it.",
         )
-    return Finding("the application answered the upgrade with 404", tuple(show(row) for row in rows[:3]))
+    return Finding("the application answered the upgrade with 404", tuple(show_row(row) for row in rows[:3]))
 
 
 RULE = Rule(

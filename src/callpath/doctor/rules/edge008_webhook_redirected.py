@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.edges import show
+from callpath.doctor.edges import show_row
 from callpath.doctor.facts import EdgeFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -21,7 +21,7 @@ def check(facts: Facts) -> Finding | None:
     return Finding(
         f"{len(moved)} webhooks were answered with {moved[0].status}"
         + (f", and came back as GET → {turned[0].status}" if turned else ""),
-        tuple(show(row) for row in (*moved[:2], *turned[:2])),
+        tuple(show_row(row) for row in (*moved[:2], *turned[:2])),
     )
 
 

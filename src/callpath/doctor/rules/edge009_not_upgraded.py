@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.edges import failed_upgrades, refused_by_us, show
+from callpath.doctor.edges import failed_upgrades, refused_by_us, show_row
 from callpath.doctor.facts import Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -27,7 +27,7 @@ def check(facts: Facts) -> Finding | None:
     status = rows[0].status
     return Finding(
         f"the upgrade was answered with {status} instead of 101",
-        tuple(show(row) for row in rows[:3]),
+        tuple(show_row(row) for row in rows[:3]),
         kind="open",
         confidence="medium",
         candidates=CANDIDATES.get(status, ("app-has-no-websocket", "proxy-upgrade-headers-stripped")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.edges import failed_upgrades, refused_by_us, show
+from callpath.doctor.edges import failed_upgrades, refused_by_us, show_row
 from callpath.doctor.facts import Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -13,7 +13,7 @@ def check(facts: Facts) -> Finding | None:
     rows = failed_upgrades(facts, 401, 407)
     if not rows or refused_by_us(facts):
         return None
-    return Finding(f"the upgrade was answered with {rows[0].status}", tuple(show(row) for row in rows[:3]))
+    return Finding(f"the upgrade was answered with {rows[0].status}", tuple(show_row(row) for row in rows[:3]))
 
 
 RULE = Rule(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.edges import failed_upgrades, refused_by_us, show
+from callpath.doctor.edges import failed_upgrades, refused_by_us, show_row
 from callpath.doctor.facts import Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -17,7 +17,7 @@ def check(facts: Facts) -> Finding | None:
     candidates = ("asgi-route-missing-403", "ws-origin-check-403", "ip-allowlist-403")
     return Finding(
         f"the upgrade was answered with {rows[0].status}" + (" by the application" if through else ""),
-        tuple(show(row) for row in rows[:3]),
+        tuple(show_row(row) for row in rows[:3]),
         kind="open",
         candidates=candidates if through else (*candidates, "waf-blocks-upgrade", "cloudflare-challenge-403"),
         question="Who said it? callpath doctor url on that URL reads the answer; from another address it may pass.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.edges import failed_upgrades, show
+from callpath.doctor.edges import failed_upgrades, show_row
 from callpath.doctor.facts import Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -11,7 +11,7 @@ from callpath.doctor.rules.sample_edge import row, seen_at_edge
 
 def check(facts: Facts) -> Finding | None:
     rows = failed_upgrades(facts, 429)
-    return Finding("the upgrade was answered with 429", tuple(show(row) for row in rows[:3])) if rows else None
+    return Finding("the upgrade was answered with 429", tuple(show_row(row) for row in rows[:3])) if rows else None
 
 
 RULE = Rule(

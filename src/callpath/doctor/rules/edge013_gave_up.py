@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.edges import failed_upgrades, show
+from callpath.doctor.edges import failed_upgrades, show_row
 from callpath.doctor.facts import Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -14,7 +14,7 @@ def check(facts: Facts) -> Finding | None:
     return (
         Finding(
             f"the client went away after {rows[0].duration_ms or 0:.0f} ms without an answer",
-            tuple(show(row) for row in rows[:3]),
+            tuple(show_row(row) for row in rows[:3]),
         )
         if rows
         else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.edges import failed_upgrades, show, unreached
+from callpath.doctor.edges import failed_upgrades, show_row, unreached
 from callpath.doctor.facts import Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -14,7 +14,7 @@ def check(facts: Facts) -> Finding | None:
     if not rows or (rows[0].status in {502, 503} and rows[0].upstream_ms is None):
         return None
     return Finding(
-        f"the upgrade was answered with {rows[0].status} by the application", tuple(show(row) for row in rows[:3])
+        f"the upgrade was answered with {rows[0].status} by the application", tuple(show_row(row) for row in rows[:3])
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.edges import asked_for, came, refused_by_us, show, upgrades
+from callpath.doctor.edges import asked_for, came, refused_by_us, show_row, upgrades
 from callpath.doctor.facts import CallFacts, Facts, LogFacts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -18,17 +18,17 @@ def check(facts: Facts) -> Finding | None:
     if log is not None and log.dropped:
         return Finding(
             "the edge opened the socket (101); the platform says that it dropped lines of the log",
-            tuple(show(row) for row in rows[:2]),
+            tuple(show_row(row) for row in rows[:2]),
         )
     if not call.shows("socket.received"):
         return Finding(
             "the edge opened the socket (101); this log never tells of sockets",
-            tuple(show(row) for row in rows[:2]),
+            tuple(show_row(row) for row in rows[:2]),
             kind="note",
         )
     return Finding(
         "the edge opened the socket (101), and this log has nothing of it",
-        tuple(show(row) for row in rows[:2]),
+        tuple(show_row(row) for row in rows[:2]),
         kind="open",
         candidates=("logs-dropped", "wrong-instance"),
         question="Are these the logs of all instances, and were lines dropped (500 a second on Railway)?",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from callpath.doctor.calls import ended_unix_ms, every
-from callpath.doctor.edges import SHORT_MS, show, upgrades
+from callpath.doctor.edges import SHORT_MS, show_row, upgrades
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -21,7 +21,7 @@ def check(facts: Facts) -> Finding | None:
         return None
     return Finding(
         f"the socket lived {rows[-1].duration_ms:.0f} ms, the call {(end - rows[-1].at_unix_ms) / 1000:.0f} s longer",
-        tuple(show(row) for row in rows[:3]),
+        tuple(show_row(row) for row in rows[:3]),
         kind="open",
         candidates=("app-closes-stream", "app-crash-on-connect", "session-lookup-fails", "message-too-big-1009"),
         question="What did the application do right after it had accepted? Its log at that second, or callpath "

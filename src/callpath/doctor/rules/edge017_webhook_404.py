@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.edges import posts, show, unreached
+from callpath.doctor.edges import posts, show_row, unreached
 from callpath.doctor.facts import Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -19,7 +19,7 @@ def check(facts: Facts) -> Finding | None:
         return None  # some other path takes them
     return Finding(
         f"{len(lost)} POSTs to {', '.join(sorted(paths)[:3])} were answered with 404",
-        tuple(show(row) for row in lost[:3]),
+        tuple(show_row(row) for row in lost[:3]),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.edges import asked_for, came, posts, show, unreached
+from callpath.doctor.edges import asked_for, came, posts, show_row, unreached
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -24,12 +24,12 @@ def check(facts: Facts) -> Finding | None:
     if not everything and call is not None and (came(facts) or asked_for(facts)):
         return Finding(
             f"{len(bad)} of {len(rows)} webhooks were answered with {statuses}",
-            tuple(show(row) for row in bad[:3]),
+            tuple(show_row(row) for row in bad[:3]),
             kind="note",
         )
     return Finding(
         f"{len(bad)} of {len(rows)} webhooks were answered with {statuses}",
-        tuple(show(row) for row in bad[:3]),
+        tuple(show_row(row) for row in bad[:3]),
         confidence="high" if everything else "medium",
     )
 

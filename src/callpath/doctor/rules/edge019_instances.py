@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from callpath.doctor.calls import every
-from callpath.doctor.edges import SHORT_MS, posts, show, upgrades
+from callpath.doctor.edges import SHORT_MS, posts, show_row, upgrades
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -23,7 +23,7 @@ def check(facts: Facts) -> Finding | None:
         return None
     return Finding(
         f"the webhook went to deployment {first[-1].deployment_id[:8]}, the upgrade to {rows[-1].deployment_id[:8]}",
-        (show(first[-1]), show(rows[-1])),
+        (show_row(first[-1]), show_row(rows[-1])),
         confidence="medium",
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.edges import PROXIES, nobody_there, process_lines, said, show
+from callpath.doctor.edges import PROXIES, nobody_there, process_lines, said, show_row
 from callpath.doctor.facts import EdgeFacts, Facts
 from callpath.doctor.rule import Example, Finding, Rule
 from callpath.doctor.rules.sample import nothing
@@ -17,7 +17,7 @@ def check(facts: Facts) -> Finding | None:
         return None
     return Finding(
         f"the proxy answered {told[0].status} itself: {', '.join(told[0].upstream_errors) or told[0].response_details}",
-        (*(show(row) for row in told[:3]), *(said(line) for line in process_lines(facts, "listening")[-2:])),
+        (*(show_row(row) for row in told[:3]), *(said(line) for line in process_lines(facts, "listening")[-2:])),
     )
 
 

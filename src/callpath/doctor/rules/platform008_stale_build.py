@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from callpath.doctor.facts import FactMissing, Facts, PlatformFacts
 from callpath.doctor.rule import Example, Finding, Rule
-from callpath.doctor.rules.sample_account import nothing, platform
+from callpath.doctor.rules.sample import nothing
+from callpath.doctor.rules.sample_account import platform
 
 
 def check(facts: Facts) -> Finding | None:

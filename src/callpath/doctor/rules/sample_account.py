@@ -130,8 +130,3 @@ def platform(*domains: PlatformDomain, **changes: Any) -> Facts:
         "shared_log": False,
     }
     return Facts(PlatformFacts(**given | changes), SERVED)
-
-
-def nothing() -> Facts:
-    """Nobody was asked."""
-    return Facts()

@@ -99,7 +99,7 @@ def hung_up(cause: str = "normal_clearing", source: str = "caller", out: int | N
     return hook("call.hangup", hangup_cause=cause, hangup_source=source, call_quality_stats=stats)
 
 
-def refused(*reasons: str, what: str = "webhook", detail: str = "told", path: str | None = None) -> RefusalFacts:
+def refusals(*reasons: str, what: str = "webhook", detail: str = "told", path: str | None = None) -> RefusalFacts:
     """Requests that were turned away while the call began."""
     rows = tuple(Refusal(BEGIN_UNIX_MS, what, reason, detail, "203.0.113.9", path) for reason in reasons)
     return RefusalFacts(count=len(rows), latest=rows)
