@@ -350,7 +350,7 @@ async def test_a_stream_that_was_sent_elsewhere(alone: Path, doctor: Callable[[S
         found = await ask("--last", "--offline", PUBLIC_URL=f"{here}/voice")
 
     assert named(found) == "url-path-mismatch"
-    assert found["verdict"]["code"] == "CALL046"
+    assert found["verdict"]["code"] == "ROUTE001"
 
 
 async def test_a_host_that_is_not_the_webhooks(alone: Path, doctor: Callable[[Served], Doctor]) -> None:
@@ -460,7 +460,7 @@ def test_what_people_see(run: Run, write: Callable[..., None]) -> None:
     assert "✗ socket" in short.stdout
     assert max(len(text) for text in short.stdout.splitlines() if "wss://" not in text) <= 80
     assert line.stdout.startswith("not decided: Telnyx accepted")
-    assert "Ruled out:" in long.stdout
+    assert "Did not match:" in long.stdout
     assert {short.exit_code, long.exit_code, line.exit_code} == {4}
 
 

@@ -12,7 +12,7 @@ import pytest
 from callpath.doctor.engine import judge
 from callpath.doctor.facts import Facts
 from callpath.doctor.probes.files import probe_files
-from callpath.doctor.rules import DEPLOY_RULES
+from callpath.doctor.rules import rules_of
 
 ROOT = Path(__file__).parents[2]
 EXEC = 'FROM python:3.13-slim\nCMD ["callpath", "serve"]\n'
@@ -108,7 +108,7 @@ def test_each_trap_is_named_and_no_other(name: str, tmp_path: Path) -> None:
         place.parent.mkdir(exist_ok=True)
         place.write_text(text)
     facts = probe_files(tmp_path, drain_s=30)
-    diagnosis = judge("", Facts(facts), rules=DEPLOY_RULES, fallbacks=(), works=lambda _: True)
+    diagnosis = judge("", Facts(facts), rules=rules_of("files"), fallbacks=(), works=lambda _: True)
 
     assert () == facts.unread
     assert expected == {found.rule.slug for found in diagnosis.findings}

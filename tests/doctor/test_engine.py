@@ -8,15 +8,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-import pytest
-
 from callpath.clock import SystemClock
 from callpath.doctor import engine
 from callpath.doctor.engine import diagnose, judge
 from callpath.doctor.facts import Facts, MachineFacts, TcpAttempt, TcpFacts, UrlFacts
 from callpath.doctor.request import Request
 from callpath.doctor.rule import Finding
-from callpath.doctor.rules import RULES
+from callpath.doctor.rules import rules_of
 from callpath.doctor.rules.sample import NGINX_404, answer, certificate, ended, media, tcp, tls, tries, upgrade, url
 from callpath.doctor.verdict import Step
 
@@ -46,7 +44,7 @@ def test_no_facts_is_not_healthy() -> None:
 
     assert diagnosis.healthy is None
     assert diagnosis.exit_code == 4
-    assert {item.rule.code for item in diagnosis.not_checked} == {rule.code for rule in RULES}
+    assert {item.rule.code for item in diagnosis.not_checked} == {rule.code for rule in rules_of("url")}
 
 
 def test_one_cause_and_the_rest_under_it() -> None:
@@ -84,15 +82,15 @@ def test_look_alikes_are_named_as_two() -> None:
     assert len(diagnosis.verdict.finding.candidates) == 2
 
 
-def test_a_rule_that_crashes_takes_no_other_along(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rule_that_crashes_takes_no_other_along() -> None:
     """And a healthy endpoint is not called healthy by rules of which one fell over."""
 
     def crash(_: Facts) -> Finding | None:
         raise ZeroDivisionError
 
-    broken = replace(RULES[0], check=crash)
-    monkeypatch.setattr(engine, "RULES", (broken, *RULES[1:]))
-    diagnosis = judge("wss://voice.example.com/", _healthy())
+    rules = rules_of("url")
+    broken = replace(rules[0], check=crash)
+    diagnosis = judge("wss://voice.example.com/", _healthy(), rules=(broken, *rules[1:]))
 
     assert diagnosis.healthy is None
     assert [item.rule.code for item in diagnosis.not_checked if item.crashed] == [broken.code]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from callpath.clock import SystemClock
 from callpath.doctor.facts import ApiRefusal, CallFacts, Facts, RefusalFacts, TelnyxCallFacts, WayFacts
 from callpath.doctor.recorded import judge_call, missed_entries, probe_way, telnyx_lines, wants_probe
-from callpath.doctor.rules import CALL_RULES
+from callpath.doctor.rules import rules_of
 from callpath.doctor.rules.sample import answer, tcp, upgrade
 from callpath.doctor.rules.sample_call import (
     ACCEPTED,
@@ -222,7 +222,7 @@ def test_what_telnyx_says_stands_in_the_report() -> None:
 
 def test_the_order_of_verdicts_is_the_order_of_stages() -> None:
     """What explains the rest stands first: a call that lost its socket and then its handler lost its socket."""
-    order = [rule.code for rule in CALL_RULES]
+    order = [rule.sign for rule in rules_of("call")]
 
     assert len(order) == len(set(order))
     assert order.index("CALL001") < order.index("CALL007") < order.index("CALL016") < order.index("CALL023")

@@ -9,7 +9,7 @@ import pytest
 from callpath.doctor.engine import judge
 from callpath.doctor.recorded import judge_call
 from callpath.doctor.report import explained, html_page, lanes, markdown, redacted, step_line, terminal
-from callpath.doctor.rules import RULES, sample_call
+from callpath.doctor.rules import CAUSES, known, sample_call
 from callpath.doctor.rules.sample import NGINX_404, answer, media, upgrade
 from callpath.doctor.verdict import Source, Step
 from callpath.timeline import DtmfReceived, Noted
@@ -115,8 +115,15 @@ def test_html_runs_nothing() -> None:
 
 def test_every_code_can_be_explained() -> None:
     """`callpath doctor explain CODE` is where the report sends people."""
-    for rule in RULES:
-        page = explained(rule)
+    for cause in CAUSES:
+        page = explained(cause)
 
-        assert rule.code in page
-        assert rule.fix in page
+        assert cause.code in page
+        assert cause.fix in page
+
+
+def test_an_old_code_names_the_new_one() -> None:
+    """A ticket of last year says EDGE006."""
+    page = explained(known("EDGE006")[0], asked="edge006")
+
+    assert "EDGE006 is now part of ROUTE001." in page

@@ -118,26 +118,26 @@ def explain(
 ) -> None:
     """Say what a code means, how it comes about and what mends it."""
     from callpath.doctor.report import cause_pages, explained
-    from callpath.doctor.rules import EVERY_RULE
+    from callpath.doctor.rules import CAUSES, known
 
     if everything and directory is not None:
         directory.mkdir(parents=True, exist_ok=True)
-        for name, text in cause_pages(EVERY_RULE).items():
+        for name, text in cause_pages(CAUSES).items():
             (directory / name).write_text(text, encoding="utf-8")
         return
     if everything:
-        for rule in EVERY_RULE:
-            typer.echo(f"{rule.code:<12} {rule.slug:<36} {rule.title}")
+        for cause in CAUSES:
+            typer.echo(f"{cause.code:<12} {cause.slug:<36} {cause.title}")
         return
     if code is None:
         raise typer.BadParameter("name a code, or use --all", param_hint="CODE")
-    chosen = [rule for rule in EVERY_RULE if code.lower() in {rule.code.lower(), rule.slug}]
+    chosen = known(code)
     if not chosen:
         raise typer.BadParameter(
             f"there is no cause {code}; `callpath doctor explain --all` lists them", param_hint="CODE"
         )
-    for rule in chosen:
-        typer.echo(explained(rule))
+    for cause in chosen:
+        typer.echo(explained(cause, asked=code))
 
 
 def _probe_token(url: str) -> str | None:

@@ -25,7 +25,7 @@ def deploy(
     from callpath.doctor.engine import judge
     from callpath.doctor.facts import DeployFacts, Facts
     from callpath.doctor.probes.files import probe_files
-    from callpath.doctor.rules import DEPLOY_RULES
+    from callpath.doctor.rules import rules_of
     from callpath.doctor.verdict import document
 
     with clear_errors():
@@ -34,7 +34,7 @@ def deploy(
     diagnosis = judge(
         str(folder),
         Facts(facts),
-        rules=DEPLOY_RULES,
+        rules=rules_of("files"),
         fallbacks=(),
         works=lambda facts: bool(facts[DeployFacts].plans),
     )
@@ -74,7 +74,7 @@ def _text(diagnosis: Diagnosis, facts: DeployFacts, quiet: bool) -> str:
             lines.append(wrapped(line, "    Fix: " if number == 0 else "         ", "         "))
     if not quiet:
         if diagnosis.healthy:
-            rules = len(diagnosis.ruled_out)
+            rules = len(diagnosis.did_not_match)
             lines += ["", f"Nothing found that would cut or keep away calls ({rules} traps looked for)."]
         lines += ["", "What this cannot see: variables set on the platform's own pages."]
     return "\n".join(lines) + "\n"

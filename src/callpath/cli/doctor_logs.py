@@ -121,7 +121,7 @@ def _without_a_call(found: FoundInLogs) -> Diagnosis:
     from callpath.doctor.calls import call_facts
     from callpath.doctor.engine import judge
     from callpath.doctor.facts import EdgeFacts, Facts, RefusalFacts
-    from callpath.doctor.rules import CALL_RULES, EDGE_RULES
+    from callpath.doctor.rules import rules_of
 
     facts = Facts(
         call_facts("", (), looked_at_unix_ms=found.until_ms or 0, source="logs", shown=frozenset()), found.log_facts()
@@ -137,8 +137,9 @@ def _without_a_call(found: FoundInLogs) -> Diagnosis:
         )
     if found.refusal_count:
         facts.add(RefusalFacts(count=found.refusal_count, latest=tuple(found.refusals)))
-    about_webhooks = [rule for rule in CALL_RULES if rule.code in {"CALL001", "CALL002", "CALL003", "CALL004"}]
-    return judge("", facts, rules=(*EDGE_RULES, *about_webhooks), fallbacks=(), works=lambda _: False)
+    refused = {"webhook-signature-refused", "webhook-clock-skew", "api-version-1-webhooks", "webhook-body-unparsed"}
+    about_webhooks = [rule for rule in rules_of("call") if rule.slug in refused]
+    return judge("", facts, rules=(*rules_of("edge"), *about_webhooks), fallbacks=(), works=lambda _: False)
 
 
 def _named(found: FoundInLogs, wanted: str) -> Judged:

@@ -4,7 +4,8 @@ engine.py    runs probes, then rules, and folds the findings to one verdict; sta
 request.py   what is asked: the URL and the options of the command
 probes/      look, layer by layer, each bounded in time; one file a probe
 facts.py     what was seen, raw; one frozen dataclass a probe
-rules/       judge the facts; one file a rule, its examples as data;  rule.py  what a rule and a finding are
+rules/       judge the facts; one file a cause, with every sign it is recognised by and examples as data
+rule.py      what a cause, a sign and a finding are;  precedence.py  which cause is named first, and what it explains
 answers.py   what an answer to the upgrade proves;  closings.py  what a stream's end does;  both for the rules
 recorded.py  a call that was: the same from its timeline;  calls.py  what a timeline says, for the rules
 logs/        the same from anybody's logs;  edges.py  what a platform's edge logged, for the rules

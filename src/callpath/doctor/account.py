@@ -1,6 +1,6 @@
 """The account and the host: ask both how they are set, judge, and say it.
 
-`diagnose_account` gathers facts from Telnyx, and from Railway where a token is there; ACCOUNT_RULES judge them. Other
+`diagnose_account` gathers facts from Telnyx, and from Railway where a token is there; the account's rules judge them. Other
 than for a URL, several findings stand side by side: an account can be wrong in eight ways at once, and each has to be
 mended.
 """
@@ -19,7 +19,7 @@ from callpath.doctor.probes.archive import probe_archive
 from callpath.doctor.probes.railway import Railway, RailwayService, probe_platform
 from callpath.doctor.probes.telnyx import Telnyx, probe_account
 from callpath.doctor.report import WIDTH
-from callpath.doctor.rules import ACCOUNT_RULES
+from callpath.doctor.rules import rules_of
 from callpath.doctor.verdict import Diagnosis, Found, Step, StepStatus
 from callpath.store.archive import Archive
 from callpath.wire.signature import PublicKey
@@ -103,7 +103,7 @@ async def diagnose_account(
         tuple(steps),
         started_unix_ms=started_unix_ms,
         duration_ms=clock.now_ms() - started_ms,
-        rules=ACCOUNT_RULES,
+        rules=rules_of("account"),
         fallbacks=(),
         works=account_works,
     )
@@ -222,8 +222,8 @@ def _account_text(diagnosis: Diagnosis, colour: bool, verbose: bool) -> Iterator
                 yield from _wrapped(f"If that is not meant: {note.finding.fix or note.rule.fix}", "    ")
     if verbose:
         yield ""
-        ruled_out = ", ".join(rule.slug for rule, _ in diagnosis.ruled_out)
-        yield from _wrapped(f"Ruled out: {ruled_out or 'nothing'}", "", "  ")
+        quiet = ", ".join(rule.slug for rule in diagnosis.did_not_match)
+        yield from _wrapped(f"Did not match: {quiet or 'nothing'}", "", "  ")
         not_checked = ", ".join(item.rule.slug for item in diagnosis.not_checked)
         yield from _wrapped(f"Not checked: {not_checked or 'nothing'}", "", "  ")
     elif diagnosis.not_checked:

@@ -8,12 +8,11 @@ under it. What could not be checked, crashed or stayed open never counts as ok.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from callpath.clock import Clock
-from callpath.doctor import platform, suspects
+from callpath.doctor import platform, precedence, suspects
 from callpath.doctor.facts import (
     AccountFacts,
     CallFacts,
@@ -49,7 +48,7 @@ from callpath.doctor.probes.url import probe_url
 from callpath.doctor.probes.websocket import TRIES, TRY_WAIT_MS, Socket, probe_repeats
 from callpath.doctor.request import Request
 from callpath.doctor.rule import Finding, Rule
-from callpath.doctor.rules import FALLBACKS, RULES
+from callpath.doctor.rules import rules_of
 from callpath.doctor.verdict import CallSeen, Diagnosis, Found, NotChecked, Source, Step, StepStatus
 
 OnStep = Callable[[Step], None]
@@ -313,13 +312,13 @@ def judge(
     started_unix_ms: int = 0,
     duration_ms: float = 0.0,
     rules: Iterable[Rule] | None = None,
-    fallbacks: Iterable[Rule] = FALLBACKS,
+    fallbacks: Iterable[Rule] | None = None,
     works: Callable[[Facts], bool] | None = None,
     weigh: Callable[[Rule, Finding], Finding] | None = None,
     call: CallSeen | None = None,
     sources: tuple[Source, ...] = (),
 ) -> Diagnosis:
-    """Run every rule; the first finding that no other explains is the verdict.
+    """Run every rule; of the findings that no other explains, the first one by precedence is the verdict.
 
     Without any finding the answer is "healthy" only where `works` says that the facts prove it. `weigh` may take from a
     finding what the circumstances take from it.
@@ -328,16 +327,19 @@ def judge(
     notes: list[Found] = []
     quiet: list[Rule] = []
     not_checked: list[NotChecked] = []
-    _run(RULES if rules is None else rules, facts, found, notes, quiet, not_checked)
+    _run(rules_of("url") if rules is None else rules, facts, found, notes, quiet, not_checked)
     if weigh is not None:
         found = [replace(item, finding=weigh(item.rule, item.finding)) for item in found]
     healthy = (works or stream_works)(facts) and not found
     if not found and not healthy:
-        _run(fallbacks, facts, found, notes, [], [])
-    found = _fold(found)
-    verdict = next((item for item in found if not item.under), None)
-    if verdict is not None:
-        found = [verdict, *(item for item in found if item is not verdict)]
+        _run(rules_of("url", fallback=True) if fallbacks is None else fallbacks, facts, found, notes, [], [])
+    findings = _fold(_merged(found))
+    verdict = findings[0] if findings else None
+    notes = _merged(notes)
+    spoke = {item.rule.slug for item in (*findings, *notes)}
+    quiet = [rule for rule in _once_a_cause(quiet) if rule.slug not in spoke]
+    judged = spoke | {rule.slug for rule in quiet}
+    not_checked = [item for item in not_checked if item.crashed or item.rule.slug not in judged]
     crashed = any(item.crashed for item in not_checked)
     state: bool | None
     if verdict is not None:
@@ -352,9 +354,9 @@ def judge(
         duration_ms=duration_ms,
         healthy=state,
         verdict=verdict,
-        findings=tuple(found),
+        findings=findings,
         notes=tuple(notes),
-        ruled_out=tuple((rule, _evidence_for(rule, steps)) for rule in quiet),
+        did_not_match=tuple(quiet),
         not_checked=tuple(not_checked),
         steps=steps,
         platform=platform.recognise(*answers),
@@ -408,20 +410,41 @@ def _weighed(rule: Rule, finding: Finding, facts: Facts) -> Finding:
     )
 
 
-def _fold(found: list[Found]) -> list[Found]:
-    """Put each finding that another explains under it; a proven cause explains an open question of the same layer."""
-    fired = {item.rule.code for item in found}
-    faults = {item.rule.code for item in found if item.finding.kind == "fault"}
-    folded = []
-    for item in found:
-        over = next((code for code in item.rule.masked_by if code in fired), "")
-        if not over and item.finding.kind == "open" and faults:
-            over = next(code for code in (other.rule.code for other in found) if code in faults)
-        folded.append(Found(item.rule, item.finding, over))
-    if folded and all(item.under for item in folded):
-        # Two rules that name each other as the deeper cause: the order of RULES decides.
-        folded[0] = Found(folded[0].rule, folded[0].finding)
-    return folded
+_RANK = {"fault": 0, "limited": 1, "open": 1, "note": 2}
+"""What is proven comes before what may be right and before a question."""
+
+
+def _place(found: Found) -> tuple[int, int]:
+    return _RANK[found.finding.kind], precedence.place_of_rule(found.rule)
+
+
+def _merged(found: Iterable[Found]) -> list[Found]:
+    """One finding a cause: what its other signs saw is further evidence for the foremost one."""
+    by_cause: dict[str, Found] = {}
+    for item in sorted(found, key=_place):
+        first = by_cause.get(item.rule.slug)
+        if first is None:
+            by_cause[item.rule.slug] = item
+        elif item.finding.kind == first.finding.kind:
+            more = tuple(line for line in item.finding.evidence if line not in first.finding.evidence)
+            by_cause[item.rule.slug] = replace(
+                first, finding=replace(first.finding, evidence=first.finding.evidence + more)
+            )
+    return list(by_cause.values())
+
+
+def _fold(found: list[Found]) -> tuple[Found, ...]:
+    """The findings by precedence, each that a proven cause brings about under it; those that stand alone come first."""
+    proven = [item for item in found if item.finding.kind == "fault"]
+    folded = [
+        replace(item, under=next((one.rule.code for one in proven if precedence.explains(one.rule, item.rule)), ""))
+        for item in found
+    ]
+    return tuple(sorted(folded, key=lambda item: (bool(item.under), *_place(item))))
+
+
+def _once_a_cause(rules: Iterable[Rule]) -> Iterable[Rule]:
+    return {rule.slug: rule for rule in rules}.values()
 
 
 def stream_works(facts: Facts) -> bool:
@@ -434,48 +457,3 @@ def stream_works(facts: Facts) -> bool:
         and not media.protocol_errors
         and (media.ending.by != "peer" or media.ending.after in {"stop", "close"})
     )
-
-
-_STEP_OF_LAYER = {
-    "url": "URL",
-    "dns": "DNS",
-    "tcp": "TCP",
-    "tls": "TLS",
-    "http": "upgrade",
-    "handshake": "upgrade",
-    "routing": "upgrade",
-    "auth": "upgrade",
-    "protocol": "media",
-    "codec": "media",
-    "pacing": "media",
-    "keepalive": "idle",
-    "deploy": "repeat",
-}
-
-
-_STAGE_OF_LAYER = {
-    "webhook": "webhook",
-    "account": "answered",
-    "call-control": "accepted",
-    "url": "socket",
-    "routing": "socket",
-    "auth": "socket",
-    "protocol": "start",
-    "codec": "audio in",
-    "pacing": "audio out",
-    "keepalive": "audio out",
-    "deploy": "audio out",
-    "handler": "audio out",
-}
-"""For rules about calls: the step of recorded.py whose stage speaks for the layer."""
-
-
-def _evidence_for(rule: Rule, steps: tuple[Step, ...]) -> str:
-    """The step whose facts spoke against this cause."""
-    if re.match(r"CALL\d", rule.code):
-        step = next((step for step in steps if step.name == _STAGE_OF_LAYER.get(rule.layer)), None)
-        if step is None:
-            return "nothing pointed to it"
-        return step.detail if step.status == "ok" else "the call did not come so far"
-    name = _STEP_OF_LAYER.get(rule.layer, "")
-    return next((f"{step.name}: {step.detail}" for step in steps if step.name == name), "nothing pointed to it")

@@ -33,15 +33,7 @@ from callpath.doctor.ourselves import own_word
 from callpath.doctor.probes.url import probe_url
 from callpath.doctor.request import Request
 from callpath.doctor.rule import Finding, Rule
-from callpath.doctor.rules import (
-    ACCOUNT_RULES,
-    CALL_FALLBACKS,
-    EDGE_RULES,
-    EVERY_RULE,
-    RULES,
-    STREAM_RULES,
-    WAY_RULES,
-)  # fmt: skip
+from callpath.doctor.rules import known, rules_of
 from callpath.doctor.verdict import CallSeen, Diagnosis, Line, Source, StageSeen, StageStatus, Step, StepStatus
 from callpath.timeline import (
     Entry,
@@ -100,22 +92,17 @@ def judge_call(
     if url and not came and UrlFacts not in facts:
         facts.add(probe_url(Request(url=url)))
     probed = any(kind in facts for kind in (DnsFacts, TcpFacts, UpgradeFacts))
-    seen_rules = tuple(rule for rule in RULES if probed or rule.layer == "url")
+    seen_rules = tuple(rule for rule in rules_of("url") if probed or rule.layer == "url")
     way = () if came or UrlFacts not in facts else (*_told_by_the_server(call), *seen_rules)
+    account: tuple[Rule, ...] = () if Stage.CALL_ANSWERED in call.state.stages else rules_of("account")
     return judge(
         url,
         facts,
         (*_stage_steps(call), *steps),
         started_unix_ms=call.looked_at_unix_ms if started_unix_ms is None else started_unix_ms,
         duration_ms=duration_ms,
-        rules=(
-            *(() if Stage.CALL_ANSWERED in call.state.stages else ACCOUNT_RULES),
-            *WAY_RULES,
-            *EDGE_RULES,
-            *way,
-            *STREAM_RULES,
-        ),
-        fallbacks=CALL_FALLBACKS,
+        rules=(*account, *rules_of("call", "edge"), *way),
+        fallbacks=rules_of("call", fallback=True),
         works=call_works,
         weigh=lambda rule, finding: _weighed_by_then(rule, finding, facts),
         call=seen(call),
@@ -126,7 +113,8 @@ def judge_call(
 def wants_probe(facts: Facts, diagnosis: Diagnosis) -> bool:
     """Whether trying the stream's URL now could tell more: its socket never came, and why is not known yet."""
     call = facts[CallFacts]
-    waited = any(found.rule.code in {"CALL021", "CALL032", "CALL033"} for found in diagnosis.findings)
+    no_socket = {"stream-failed-to-start", "stream-connection-failed", "socket-never-came"}
+    waited = any(found.rule.slug in no_socket for found in diagnosis.findings)
     return waited and not diagnosis.decided and bool(url_of_call(call))
 
 
@@ -269,7 +257,7 @@ _PROCESS_DOWN = {
 def _weighed_by_then(rule: Rule, finding: Finding, facts: Facts) -> Finding:
     """A probe sees the way as it is now. Where webhooks came by the same door at the time of the call, the door was
     open then, so what shuts it now is not proven to be the cause."""
-    if rule not in RULES or rule.layer == "url" or finding.kind not in {"fault", "limited"}:
+    if rule.source != "url" or rule.layer == "url" or finding.kind not in {"fault", "limited"}:
         return finding
     call, url = facts[CallFacts], facts[UrlFacts]
     way = facts.get(WayFacts)
@@ -295,12 +283,12 @@ def _weighed_by_then(rule: Rule, finding: Finding, facts: Facts) -> Finding:
 
 def _told_by_the_server(call: CallFacts) -> tuple[Rule, ...]:
     """What the server's own probe found while the call was up, under the code that it named."""
-    rules = {rule.code: rule for rule in EVERY_RULE}
     found = []
     for _, probed in calls.told(call, "stream.probed"):
-        rule = rules.get(str(probed.get("code")))
-        if rule is None or not probed.get("decided") or probed.get("healthy"):
+        causes = known(str(probed.get("code")))
+        if not causes or not probed.get("decided") or probed.get("healthy"):
             continue
+        rule = causes[0].rules()[0]
         finding = Finding(
             str(probed.get("summary") or rule.title),
             (f"the server's own probe of {probed.get('url')} during the call",),
@@ -315,7 +303,7 @@ def _told_by_the_server(call: CallFacts) -> tuple[Rule, ...]:
                 question="Is it the same from outside? The server tried its own public address from within, which some "
                 "networks do not allow. Run callpath doctor url from another network.",
             )
-        found.append(replace(rule, check=_saying(finding), by_time=False))
+        found.append(replace(rule, check=_saying(finding), by_time=False, source="call"))
     return tuple(found[-1:])
 
 

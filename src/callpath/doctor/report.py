@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from callpath.doctor.rule import Rule
+from callpath.doctor import precedence
+from callpath.doctor.rule import Cause
 from callpath.doctor.verdict import CallSeen, Diagnosis, Found, Line, Step
 
 WIDTH = 80
@@ -88,7 +89,7 @@ def _terminal(diagnosis: Diagnosis, colour: bool, verbose: bool) -> Iterator[str
     if verbose:
         yield from _lists(diagnosis)
     elif verdict is not None:
-        yield "-v shows all evidence, what was ruled out and what was not checked."
+        yield "-v shows all evidence, what did not match and what was not checked."
 
 
 def _healthy(diagnosis: Diagnosis) -> str:
@@ -155,9 +156,9 @@ def _explained(diagnosis: Diagnosis, verdict: Found, verbose: bool) -> Iterator[
 
 def _lists(diagnosis: Diagnosis) -> Iterator[str]:
     yield ""
-    yield "Ruled out:"
-    for rule, evidence in diagnosis.ruled_out:
-        yield from _wrapped(f"{rule.code} {rule.slug} ({evidence})", "  ", hanging="      ")
+    yield "Did not match:"
+    for rule in diagnosis.did_not_match:
+        yield from _wrapped(f"{rule.code} {rule.slug}", "  ", hanging="      ")
     if diagnosis.not_checked:
         yield "Not checked:"
         for item in diagnosis.not_checked:
@@ -259,7 +260,7 @@ def _markdown(diagnosis: Diagnosis) -> list[str]:
         ("Proven", diagnosis.proven),
         ("Not proven", diagnosis.unproven),
         ("Notes", tuple(note.finding.summary for note in diagnosis.notes)),
-        ("Ruled out", tuple(f"{rule.code} {rule.slug} ({evidence})" for rule, evidence in diagnosis.ruled_out)),
+        ("Did not match", tuple(f"{rule.code} {rule.slug}" for rule in diagnosis.did_not_match)),
         ("Not checked", tuple(f"{i.rule.code} {i.rule.slug}: {i.reason}; {i.how}" for i in diagnosis.not_checked)),
     ):
         if entries:
@@ -442,31 +443,58 @@ def _inline(text: str) -> str:
 # --- what a code means -----------------------------------------------------------------------------------------------
 
 
-def explained(rule: Rule) -> str:
+def explained(cause: Cause, asked: str = "") -> str:
     """One cause as a page of Markdown: for `callpath doctor explain` and the reference."""
-    lines = [
-        f"# {rule.code} {rule.slug}", "", f"**{rule.title}**", "", f"Layer: {rule.layer}. Owner: {rule.owner}.", "",
-        "## Why", "", rule.why, "", "## Fix", "", "```", rule.fix, "```", "",
+    lines = [f"# {cause.code} {cause.slug}", "", f"**{cause.title}**", ""]
+    if asked.upper() in cause.old_codes:
+        lines += [f"{asked.upper()} is now part of {cause.code}.", ""]
+    lines += [
+        f"Layer: {cause.layer}. Owner: {cause.owner}.", "", "## Why", "", cause.why, "",
+        "## Fix", "", "```", cause.fix, "```", "",
     ]  # fmt: skip
-    for name, words in rule.fixes.items():
+    for name, words in cause.fixes.items():
         lines.append(f"- {name}: {words}")
-    if rule.fixes:
+    if cause.fixes:
         lines.append("")
-    if rule.examples:
+    for sign in cause.signs:
+        own = [f"**{sign.title}**. " if sign.title else "", f"{sign.why} " if sign.why else ""]
+        own += [f"Fix: {sign.fix}" if sign.fix else "", *(f" {name}: {words}" for name, words in sign.fixes.items())]
+        if any(own):
+            lines += [
+                f"## Seen in {_SOURCES[sign.source]}",
+                "",
+                "".join(own),
+                "",
+            ]
+    examples = [example for sign in cause.signs for example in sign.examples]
+    if examples:
         lines += ["## When it is named, and when not", "", "| evidence | result |", "|---|---|"]
         words_of = {True: "named", False: "not named", None: "not checked"}
-        lines += [f"| {example.title} | {words_of[example.fires]} |" for example in rule.examples] + [""]
-    if rule.masked_by:
-        lines += [f"Explained by, where one of these is found too: {', '.join(rule.masked_by)}.", ""]
+        rows = dict.fromkeys(f"| {example.title} | {words_of[example.fires]} |" for example in examples)
+        lines += [*rows, ""]
+    deeper = precedence.explained_by(cause)
+    if deeper:
+        lines += [f"Explained by, where one of these is found too: {', '.join(deeper)}.", ""]
+    if cause.old_codes:
+        lines += [f"Also known as: {', '.join(cause.old_codes)}.", ""]
     return "\n".join(lines)
 
 
-def cause_pages(rules: Iterable[Rule]) -> dict[str, str]:
-    """File name to text: a page for each rule, and an index of them."""
-    known = tuple(rules)
+_SOURCES = {
+    "url": "a live probe",
+    "call": "a past call",
+    "edge": "the platform's edge log",
+    "account": "the account",
+    "files": "the project's files",
+}
+
+
+def cause_pages(causes: Iterable[Cause]) -> dict[str, str]:
+    """File name to text: a page for each cause, and an index of them."""
+    known = tuple(causes)
     index = ["# Causes", "", "| code | cause | title | layer | owner |", "|---|---|---|---|---|"]
     index += [
-        f"| [{rule.code}]({rule.code}.md) | {rule.slug} | {rule.title} | {rule.layer} | {rule.owner} |"
-        for rule in known
+        f"| [{cause.code}]({cause.code}.md) | {cause.slug} | {cause.title} | {cause.layer} | {cause.owner} |"
+        for cause in known
     ]
-    return {"index.md": "\n".join(index) + "\n"} | {f"{rule.code}.md": explained(rule) for rule in known}
+    return {"index.md": "\n".join(index) + "\n"} | {f"{cause.code}.md": explained(cause) for cause in known}

@@ -9,7 +9,8 @@
                 whose answer decides; its slug is a working name, no verdict
     findings    verdict or undecided first, then what it explains (`under` names it); empty on a healthy endpoint
     notes       worth knowing, nothing broken
-    ruled_out   causes the evidence speaks against; not_checked: what no probe could see, and how to see it
+    ruled_out   causes whose signs did not match what was seen (the name is kept for old readers)
+    not_checked what no probe could see, and how to see it
     call        for a call that was: its stages (reached, missing, not yet, unknown) and timeline; null for a URL
     sources     what was asked about the call, and what came of it; empty for a URL
 """
@@ -139,7 +140,7 @@ class Diagnosis:
     verdict: Found | None
     findings: tuple[Found, ...]
     notes: tuple[Found, ...]
-    ruled_out: tuple[tuple[Rule, str], ...]
+    did_not_match: tuple[Rule, ...]
     not_checked: tuple[NotChecked, ...]
     steps: tuple[Step, ...]
     platform: tuple[Trace, ...]
@@ -180,8 +181,8 @@ def document(diagnosis: Diagnosis) -> dict[str, Any]:
         "findings": [_found(found) for found in diagnosis.findings],
         "notes": [_found(found) for found in diagnosis.notes],
         "ruled_out": [
-            {"code": rule.code, "slug": rule.slug, "title": rule.title, "evidence": evidence}
-            for rule, evidence in diagnosis.ruled_out
+            {"code": rule.code, "slug": rule.slug, "title": rule.title, "evidence": "did not match"}
+            for rule in diagnosis.did_not_match
         ],
         "not_checked": [
             {
