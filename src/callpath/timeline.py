@@ -331,10 +331,11 @@ class HandlerFailed(What, frozen=True, kw_only=True, tag="handler.failed"):
 
 
 class RecordingSaved(What, frozen=True, kw_only=True, tag="recording.saved"):
-    """A recording was written."""
+    """A recording was written, and its file is closed. `lost_ms` of it are silence because the disk was too slow."""
 
     path: str
     duration_ms: float
+    lost_ms: float = 0.0
 
 
 class RecordingStored(What, frozen=True, kw_only=True, tag="recording.stored"):
@@ -352,12 +353,14 @@ class RecordingStored(What, frozen=True, kw_only=True, tag="recording.stored"):
 
 class RecordingNotStored(What, frozen=True, kw_only=True, tag="recording.not_stored"):
     """A recording could not be put where recordings are kept. It stays at `path` and is tried again; written for the
-    first failure and when `code` changes."""
+    first failure and when `code` changes. Where `recorded_ms` is given, the recording itself could not be written, and
+    ended after that time; the call went on without it."""
 
     path: str
     code: str
     slug: str
     detail: str
+    recorded_ms: float | None = None
 
 
 class Noted(What, frozen=True, kw_only=True, tag="note"):
@@ -582,13 +585,17 @@ def _describe(what: What) -> str:
         case HandlerFailed():
             return f"Handler raised {what.error}"
         case RecordingSaved():
-            return f"Recording saved: {what.path} ({what.duration_ms / 1000:.1f} s)"
+            lost = f", {what.lost_ms / 1000:.1f} s of it silence: the disk was too slow" if what.lost_ms else ""
+            return f"Recording saved: {what.path} ({what.duration_ms / 1000:.1f} s{lost})"
         case CallTraced():
             return f"Trace {what.trace_id} made"
         case RecordingStored():
             return f"Recording kept at {what.url} ({what.duration_ms / 1000:.1f} s, {what.size_bytes} bytes)"
-        case RecordingNotStored():
+        case RecordingNotStored(recorded_ms=None):
             return f"Recording {what.path} not stored yet ({what.code}): {what.detail}"
+        case RecordingNotStored(recorded_ms=recorded_ms):
+            ended = f"ended after {(recorded_ms or 0.0) / 1000:.1f} s"
+            return f"Recording {what.path} {ended} ({what.code}): {what.detail}"
         case Noted():
             return what.text
         case _:

@@ -12,10 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import callpath.audio.wav as wav_module
 from callpath.audio.level import peak_dbfs
 from callpath.audio.pcm import Pcm
+from callpath.audio.resample import resample_file_audio
 from callpath.audio.tone import dominant_frequency_hz, tone
-from callpath.audio.wav import WavWriter, read_wav, unless_being_written, wav_duration_ms, write_wav
+from callpath.audio.wav import WavWriter, parse_wav, read_wav, unless_being_written, wav_duration_ms, write_wav
 from callpath.errors import AudioError
 
 
@@ -118,8 +120,12 @@ def wav_file(tag: int, channels: int, rate: int, block: int, bits: int, body: by
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"", "is not a WAV file"),
-        (b"ID3\x04" + bytes(100), "is not a WAV file"),
+        (b"a text", "is not a WAV file"),
+        (b"ID3\x04" + bytes(100), "is not a WAV file: it is an MP3 file"),
+        (b"\xff\xfb\x90\x64" + bytes(100), "is not a WAV file: it is an MP3 file"),
+        (b"OggS\x00" + bytes(100), "is not a WAV file: it is an Ogg file"),
+        (b"\x00\x00\x00\x20ftypM4A " + bytes(100), "is not a WAV file: it is an MP4 or M4A file"),
+        (b"RF64\xff\xff\xff\xffWAVE" + bytes(100), "is not a WAV file: it is an RF64 file"),
         (b"RIFF\x04\x00\x00\x00WAVE", "holds no audio"),
         (b"RIFF\x04\x00\x00\x00WAVEdata\x02\x00\x00\x00ab", "has no usable format header"),
         (wav_file(0x0055, 1, 8000, 1, 8, b"ab"), "holds format 85 with 8 bits"),
@@ -201,3 +207,69 @@ def test_how_long_a_file_is(tmp_path: Path) -> None:
     assert 250.0 == wav_duration_ms(tmp_path / "a.wav")
     with pytest.raises(AudioError, match=r"b\.wav is not a WAV file of ours"):
         wav_duration_ms(tmp_path / "b.wav")
+
+
+@pytest.mark.parametrize(("rate_hz", "to_hz"), [(44_100, 8000), (8000, 16_000), (8000, 8000), (11_025, 8000)])
+@pytest.mark.parametrize("samples", [0, 1, 7000, 300_001])
+def test_read_at_another_rate_it_is_the_same_audio(rate_hz: int, to_hz: int, samples: int, tmp_path: Path) -> None:
+    """Read by the second, with the seams where nobody hears them, and neither late nor cut short."""
+    audio = tone(440, duration_ms=40_000, sample_rate_hz=rate_hz)[:samples]
+    write_wav(tmp_path / "music.wav", (audio, audio), rate_hz)
+    pcm, rate = read_wav(tmp_path / "music.wav", to_hz)
+
+    assert to_hz == rate
+    assert resample_file_audio(audio, rate_hz, to_hz).tolist() == pcm.tolist()
+
+
+@pytest.mark.parametrize("rate_hz", [8000, 44_100, 1_000_000_000])
+def test_a_long_file_is_decoded_in_pieces(rate_hz: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five minutes in one go took hundreds of megabytes, and the interpreter from all other threads."""
+    sizes: list[int] = []
+    decode = wav_module._decode
+
+    def counted(name: str, form: wav_module._Form, body: bytes) -> Pcm:
+        sizes.append(len(body))
+        return decode(name, form, body)
+
+    monkeypatch.setattr(wav_module, "_decode", counted)
+    pcm, _ = parse_wav(wav_file(1, 2, rate_hz, 4, 16, bytes(4 * 500_000)), "hold.wav")
+
+    assert 500_000 == pcm.size
+    assert max(sizes) <= 4 * 65_536
+
+
+def test_a_file_that_is_too_long_for_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A day of audio would take the server down with all its calls."""
+    monkeypatch.setattr(wav_module, "DECODED_BYTES_MAX", 2 * 8000 * 120)
+    write_wav(tmp_path / "long.wav", np.zeros(8000 * 130, np.int16), 8000)
+    with pytest.raises(AudioError, match=r"long\.wav is longer than 2 minutes: play it in parts"):
+        read_wav(tmp_path / "long.wav")
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"", "hello.wav is not a WAV file: it is empty"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1", "pointer of Git LFS.*git lfs pull"),
+    ],
+)
+def test_a_file_that_cannot_be_converted_either(content: bytes, text: str, tmp_path: Path) -> None:
+    """ffmpeg would not help."""
+    (tmp_path / "hello.wav").write_bytes(content)
+    with pytest.raises(AudioError, match=text) as raised:
+        read_wav(tmp_path / "hello.wav")
+
+    assert "ffmpeg" not in str(raised.value)
+
+
+def test_one_file_is_written_by_one_at_a_time(tmp_path: Path) -> None:
+    """The second would empty the file of the first."""
+    path = tmp_path / "call.wav"
+    with WavWriter(path, 8000) as writer:
+        writer.append(np.ones(100, np.int16))
+        with pytest.raises(BlockingIOError, match="another recording"):
+            WavWriter(path, 8000)
+    with WavWriter(path, 8000) as again:
+        again.append(np.ones(3, np.int16))
+
+    assert 3 == read_wav(path)[0].size

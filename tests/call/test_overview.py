@@ -17,6 +17,7 @@ from callpath.timeline import (
     MediaCounted,
     MediaSymptom,
     Noted,
+    RecordingNotStored,
     RecordingSaved,
     SocketClosed,
     SocketReceived,
@@ -106,6 +107,9 @@ def test_what_went_wrong_stands_in_the_row() -> None:
     assert overview.stream_failure.startswith("streaming.failed: ")
     assert 3 == overview_of(*WORKED, *OVER).frames_in_trouble
     assert overview_of(RecordingSaved(path="/x.wav", duration_ms=1.0)).recorded
+    for recorded_ms, there in ((1.0, True), (0.0, False), (None, False)):
+        ended = RecordingNotStored(path="/x.wav", code="REC007", slug="", detail="", recorded_ms=recorded_ms)
+        assert there == overview_of(ended).recorded
 
 
 def test_a_second_leg_changes_nothing() -> None:

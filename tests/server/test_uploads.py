@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,8 +21,8 @@ from callpath.errors import ArchiveError, StoreError
 from callpath.server.builtin import BUILTIN
 from callpath.server.drain import DrainingServer
 from callpath.server.metrics import Metrics
-from callpath.server.retention import forget_call, forget_older
-from callpath.server.uploads import LOOK_EVERY_MS, RETRY_MS, Uploads
+from callpath.server.retention import delete_call, delete_older_calls
+from callpath.server.uploads import RETRY_MS, SCAN_EVERY_MS, Uploads
 from callpath.simulator.simulator import Simulator
 from callpath.store.archive import Archive, open_archive
 from callpath.store.memory import MemoryCallLog
@@ -86,7 +87,7 @@ async def bench(tmp_path: Path) -> Bench:
 async def test_a_recording_goes_when_the_store_has_it(bench: Bench) -> None:
     """And the timeline says where it is: what a process left that was killed has no other entry."""
     size = bench.file.stat().st_size
-    await bench.uploads.look()
+    await bench.uploads.scan()
     (stored,) = await bench.told()
 
     assert stored == RecordingStored(
@@ -105,10 +106,10 @@ async def test_its_copies_go_with_it(bench: Bench) -> None:
     """And whoever forgets the call forgets all of them."""
     bench.file.with_suffix(".flac").write_bytes(b"fLaC")
     bench.file.with_suffix(".opus").write_bytes(b"OggS")
-    await bench.uploads.look()
+    await bench.uploads.scan()
     names = [f"{SESSION}.{form}" for form in ("wav", "flac", "opus")]
     there = [await bench.archive.size(name) is not None for name in names]
-    deleted, left = await forget_call(bench.log, bench.folder.parent, SESSION, bench.archive)
+    deleted, left = await delete_call(bench.log, bench.folder.parent, SESSION, bench.archive)
 
     assert [] == list(bench.folder.iterdir())
     assert [True] * 3 == there
@@ -118,9 +119,9 @@ async def test_its_copies_go_with_it(bench: Bench) -> None:
 
 async def test_without_its_archive_a_recording_is_left_and_said_so(bench: Bench) -> None:
     """CALLPATH_RECORDINGS was taken away again: what lies there is not forgotten by that."""
-    await bench.uploads.look()
+    await bench.uploads.scan()
     with capture_logs() as said:
-        await forget_older(bench.log, bench.folder.parent, AT + 1)
+        await delete_older_calls(bench.log, bench.folder.parent, AT + 1)
 
     assert [f"s3://calls/{SESSION}.wav"] == [line["url"] for line in said if line["event_name"] == "recording.left"]
 
@@ -129,9 +130,9 @@ async def test_a_recording_that_is_being_written_waits(bench: Bench) -> None:
     """Half a call in the bucket would pass for the whole."""
     with WavWriter(bench.file, 8000, channels=2) as writer:
         writer.append(SPEECH, SPEECH)
-        await bench.uploads.look()
+        await bench.uploads.scan()
         during = await bench.told()
-    await bench.uploads.look()
+    await bench.uploads.scan()
 
     assert [] == during
     assert 1 == len(await bench.told())
@@ -140,19 +141,19 @@ async def test_a_recording_that_is_being_written_waits(bench: Bench) -> None:
 async def test_a_store_that_fails_is_asked_again_and_told_of_once(bench: Bench) -> None:
     """With longer and longer waits; meanwhile the file stays, whatever happens to this process."""
     bench.archive.code = "REC003"
-    await bench.uploads.look()
-    await bench.uploads.look()  # too early
+    await bench.uploads.scan()
+    await bench.uploads.scan()  # too early
     after_first = bench.archive.tries
     await bench.clock.advance(RETRY_MS)
-    await bench.uploads.look()
+    await bench.uploads.scan()
     after_second = bench.archive.tries
     bench.archive.code = "REC001"
     await bench.clock.advance(2 * RETRY_MS)
-    await bench.uploads.look()
+    await bench.uploads.scan()
     there = bench.file.exists()
     bench.archive.code = ""
     await bench.clock.advance(4 * RETRY_MS)
-    await bench.uploads.look()
+    await bench.uploads.scan()
     told = await bench.told()
 
     assert (1, 2, True) == (after_first, after_second, there)
@@ -168,11 +169,11 @@ async def test_killed_between_the_store_and_the_timeline(bench: Bench) -> None:
         raise StoreError("the disk is full")
 
     write, bench.uploads._write = bench.uploads._write, full
-    await bench.uploads.look()
+    await bench.uploads.scan()
     kept = bench.file.exists()
     bench.uploads._write = write
     await bench.clock.advance(RETRY_MS)
-    await bench.uploads.look()
+    await bench.uploads.scan()
 
     assert kept
     assert 1 == len(await bench.told())
@@ -188,10 +189,36 @@ async def test_a_call_that_is_forgotten_meanwhile_is_not_brought_back(bench: Ben
         return await put(name, source)
 
     bench.archive.put = forget_then_put  # type: ignore[method-assign]
-    await bench.uploads.look()
+    await bench.uploads.scan()
 
     assert [] == await bench.log.read(SESSION)
     assert await bench.archive.size(f"{SESSION}.wav") is None
+
+
+async def test_work_on_files_is_done_in_threads(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A data directory on a network volume stopped the audio of all calls for as long as it took to answer."""
+    seen: dict[str, set[str]] = {}
+
+    def watch(name: str) -> None:
+        do = getattr(Path, name)
+
+        def counted(self: Path, *given: Any, **options: Any) -> Any:
+            seen.setdefault(name, set()).add(threading.current_thread().name)
+            return do(self, *given, **options)
+
+        monkeypatch.setattr(Path, name, counted)
+
+    for name in ("open", "stat", "glob", "unlink", "exists", "is_file"):
+        watch(name)
+    bench.uploads.announce(str(bench.file))
+    waiting = "callpath_recordings_waiting 1.0" in bench.metrics.text().decode()
+    await bench.uploads.scan()
+    left = "callpath_recordings_waiting 0.0" in bench.metrics.text().decode()
+
+    assert {"open", "stat", "glob", "unlink", "is_file"} <= set(seen)
+    assert [] == [name for name, threads in seen.items() if "MainThread" in threads]
+    assert waiting
+    assert left
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "hold-music.wav", "other-2.wav"])
@@ -199,7 +226,7 @@ async def test_a_file_of_no_call_is_left_alone(bench: Bench, name: str) -> None:
     """The folder is open to handlers, too."""
     bench.file.unlink()
     write_wav(bench.folder / name, SPEECH, 8000)
-    await bench.uploads.look()
+    await bench.uploads.scan()
 
     assert [name] == [file.name for file in bench.folder.iterdir()]
     assert 0 == bench.archive.tries
@@ -218,7 +245,7 @@ async def test_a_mistake_of_ours_with_one_file_keeps_no_other(bench: Bench, monk
 
     monkeypatch.setattr(bench.archive, "put", mistaken)
     with capture_logs() as said:
-        await bench.uploads.look()
+        await bench.uploads.scan()
 
     assert ["recording.not_uploaded"] == [line["event_name"] for line in said]
     assert [bench.file] == list(bench.folder.iterdir())
@@ -227,7 +254,7 @@ async def test_a_mistake_of_ours_with_one_file_keeps_no_other(bench: Bench, monk
 async def test_a_second_recording_of_a_call(bench: Bench) -> None:
     """A handler's own, named by its call."""
     bench.file.rename(bench.folder / f"{SESSION}-voicemail.wav")
-    await bench.uploads.look()
+    await bench.uploads.scan()
 
     assert [f"s3://calls/{SESSION}-voicemail.wav"] == [what.url for what in await bench.told()]
 
@@ -242,7 +269,7 @@ async def test_it_runs_until_the_server_stops(bench: Bench, caplog: Any) -> None
     while not bench.uploads._troubles:
         await asyncio.sleep(0)
     bench.archive.code = ""
-    await bench.clock.advance(LOOK_EVERY_MS)
+    await bench.clock.advance(SCAN_EVERY_MS)
     while bench.file.exists():
         await asyncio.sleep(0.001)
     work.cancel()
@@ -259,7 +286,7 @@ async def test_a_stop_waits_for_what_has_just_ended(bench: Bench) -> None:
     bench.uploads.announce(str(bench.file))
     with capture_logs() as said:
         before = patient._has_drained(), hasty._has_drained()
-    await bench.uploads.look()
+    await bench.uploads.scan()
 
     assert (False, True) == before
     assert "server.not_uploaded" in [line["event_name"] for line in said]

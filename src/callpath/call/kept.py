@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from callpath.timeline import Entry, RecordingSaved, RecordingStored
+from callpath.timeline import Entry, RecordingNotStored, RecordingSaved, RecordingStored
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredRecording:
     """A recording. `number` is that of the first entry about it; `url` None: it never left `path`."""
 
     number: int
@@ -19,15 +19,17 @@ class Kept:
     url: str | None = None
 
 
-def kept_recordings(entries: Iterable[Entry]) -> list[Kept]:
+def recordings_of(entries: Iterable[Entry]) -> list[StoredRecording]:
     """In the order in which the timeline names them."""
-    found: dict[str, Kept] = {}
+    found: dict[str, StoredRecording] = {}
     for entry in entries:
         match entry.what:
             case RecordingSaved(path=path, duration_ms=duration_ms):
-                found.setdefault(path, Kept(entry.number, path, duration_ms, entry.at_unix_ms))
+                found.setdefault(path, StoredRecording(entry.number, path, duration_ms, entry.at_unix_ms))
+            case RecordingNotStored(path=path, recorded_ms=float(recorded_ms)) if recorded_ms:
+                found.setdefault(path, StoredRecording(entry.number, path, recorded_ms, entry.at_unix_ms))
             case RecordingStored() as what:
-                of_killed = Kept(entry.number, what.path, what.duration_ms, what.written_unix_ms)
+                of_killed = StoredRecording(entry.number, what.path, what.duration_ms, what.written_unix_ms)
                 found[what.path] = replace(found.get(what.path, of_killed), url=what.url)
             case _:
                 pass

@@ -28,6 +28,7 @@ from callpath.timeline import (
     HandlerFailed,
     MediaCounted,
     MediaSymptom,
+    RecordingNotStored,
     RecordingSaved,
     RecordingStored,
     SocketClosed,
@@ -180,6 +181,8 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
             case SocketRefused():
                 self.stream_failure = f"upgrade refused: {what.status} {what.reason}"
             case RecordingSaved() | RecordingStored():
+                self.recorded = True
+            case RecordingNotStored() if what.recorded_ms:
                 self.recorded = True
             case CallChecked() if what.alive is False:
                 self._end(at)

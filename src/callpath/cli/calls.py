@@ -135,11 +135,11 @@ def _archive(settings: Settings) -> Archive | None:
 async def _forget(
     log: CallLog, data_dir: Path, archive: Archive | None, sessions: list[SessionId]
 ) -> tuple[int, list[str]]:
-    from callpath.server.retention import forget_call
+    from callpath.server.retention import delete_call
 
     files, left = 0, list[str]()
     for session in sessions:
-        deleted, elsewhere = await forget_call(log, data_dir, session, archive)
+        deleted, elsewhere = await delete_call(log, data_dir, session, archive)
         files += len(deleted)
         left += elsewhere
     return files, left

@@ -67,7 +67,7 @@ def get(
 async def _get(call: str, to: Path) -> list[Path]:
     import shutil
 
-    from callpath.call.kept import kept_recordings
+    from callpath.call.kept import recordings_of
     from callpath.store.archive import open_archive
     from callpath.store.sql import open_call_log
 
@@ -75,7 +75,7 @@ async def _get(call: str, to: Path) -> list[Path]:
     archive = open_archive(settings.recordings)
     async with open_call_log(settings.log_url()) as log:
         session = await log.find(call)
-        kept = kept_recordings(await log.read(session)) if session is not None else []
+        kept = recordings_of(await log.read(session)) if session is not None else []
     found = []
     for one in kept:
         target = to / Path(one.path).name

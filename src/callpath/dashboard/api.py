@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.websockets import WebSocket
 
 from callpath.call.address import webhook_url
-from callpath.call.kept import Kept, kept_recordings
+from callpath.call.kept import StoredRecording, recordings_of
 from callpath.call.overview import CallOverview, Outcome
 from callpath.dashboard import changes, probing, recordings, replay, setup, verdicts
 from callpath.dashboard.documents import (
@@ -224,9 +224,9 @@ def build_api(context: Context) -> FastAPI:
 
     # --- recordings --------------------------------------------------------------------------------------------------
 
-    async def recording_of(identifier: str, number: int) -> Kept:
+    async def recording_of(identifier: str, number: int) -> StoredRecording:
         _, entries = await timeline(identifier)
-        kept = next((one for one in kept_recordings(entries) if one.number == number), None)
+        kept = next((one for one in recordings_of(entries) if one.number == number), None)
         if kept is None:
             raise HTTPException(404, "this entry is no recording")
         return kept

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from callpath.call.kept import kept_recordings
+from callpath.call.kept import recordings_of
 from callpath.call.overview import CallOverview
 from callpath.call.session import CallSession, Stage, missing_stage_sentence
 from callpath.dashboard.masking import mask, mask_number, mask_text
@@ -318,7 +318,7 @@ def recording_documents(entries: Sequence[Entry]) -> list[RecordingDocument]:
             began_unix_ms=kept.ended_unix_ms - round(kept.duration_ms),
             duration_ms=kept.duration_ms,
         )
-        for kept in kept_recordings(entries)
+        for kept in recordings_of(entries)
     ]
 
 

@@ -18,7 +18,7 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from callpath.audio.level import level_dbfs
 from callpath.audio.peaks import peaks
 from callpath.audio.wav import read_wav_sides
-from callpath.call.kept import Kept
+from callpath.call.kept import StoredRecording
 from callpath.dashboard.documents import Outline, Side
 from callpath.errors import ArchiveError
 from callpath.store.archive import Archive
@@ -37,7 +37,7 @@ class Shelf:
         self._folder = folder
         self._archive = archive
 
-    async def answer(self, kept: Kept, range_header: str | None) -> Response | None:
+    async def answer(self, kept: StoredRecording, range_header: str | None) -> Response | None:
         """The recording, or the part that the browser's player asks for; None: it is not there. Raises ArchiveError."""
         file = await asyncio.to_thread(inside, self._folder, kept.path)
         if file is not None:
@@ -60,7 +60,7 @@ class Shelf:
         return StreamingResponse(pieces, 206 if found else 200, headers, media_type="audio/wav")
 
     @asynccontextmanager
-    async def file(self, kept: Kept) -> AsyncIterator[Path | None]:
+    async def file(self, kept: StoredRecording) -> AsyncIterator[Path | None]:
         """The recording as a file, for as long as this is entered; None: it is not there. Raises ArchiveError, OSError."""
         file = await asyncio.to_thread(inside, self._folder, kept.path)
         name = self._archive.name_of(kept.url) if self._archive else None
@@ -72,7 +72,7 @@ class Shelf:
             await self._archive.fetch(name, fetched)
             yield fetched
 
-    async def outline(self, kept: Kept) -> str | None:
+    async def outline(self, kept: StoredRecording) -> str | None:
         """An `Outline` as JSON; None: the recording is not there. Raises ArchiveError, AudioError, OSError."""
         name = self._archive.name_of(kept.url) if self._archive else None
         beside = str(Path(name).with_suffix(".outline.json")) if name else None

@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from callpath.audio.pcm import Pcm
 from callpath.audio.wav import read_wav_sides
-from callpath.call.kept import kept_recordings
+from callpath.call.kept import recordings_of
 from callpath.dashboard.changes import Tell, Telling
 from callpath.dashboard.documents import problems
 from callpath.dashboard.door import Context, PhoneCodec
@@ -60,7 +60,7 @@ def add_routes(api: FastAPI, context: Context) -> None:
         """Place the call again with the stand-in Telnyx. Server-sent events: `ringing` with the new session, `ended`."""
         call, entries = await timeline(identifier)
         script = None
-        if kept := kept_recordings(entries):
+        if kept := recordings_of(entries):
             async with shelf.file(kept[0]) as file:
                 script = await asyncio.to_thread(script_of, entries, file) if file is not None else None
         if script is None:

@@ -8,6 +8,7 @@ gathering frames of many calls in small batches
 pacer     one timer for all streams
 handover  the queue to a handler
 recording both sides of a call, on disk
+file_threads threads that work on files, so that the event loop never waits for a disk
 uploads   recordings, to where they are kept after the call
 runner    all live calls: what comes from outside finds its call
 live      one of them, an actor: folds its timeline, sends what follows, runs the handler
@@ -17,7 +18,7 @@ drain     the web server that lets calls finish before it stops
 workers   several such processes on one machine, and the parent that starts them
 leases    which calls this node acts for, where several share one call log
 takeup    after a start, the calls that were up before it
-retention forgets calls and recordings, by age or on request
+retention deletes calls and recordings, by age or on request
 examiner  has the doctor try the URL of a stream that did not come
 traces    calls as OpenTelemetry traces, made when they are over
 metrics   what /metrics tells

@@ -38,7 +38,7 @@ from callpath.server.limits import ClientAddress, Crowd, parse_client_address
 from callpath.server.media import AudioEndpoint
 from callpath.server.metrics import CONTENT_TYPE, Metrics, Readers
 from callpath.server.probe import ProbeEndpoint
-from callpath.server.retention import forget_by_age
+from callpath.server.retention import delete_by_age
 from callpath.server.runner import CallRunner
 from callpath.server.takeup import fetch_missed, take_up_call, take_up_calls
 from callpath.server.tokens import CallTokens
@@ -165,8 +165,8 @@ def create_asgi(
                     )
                     runner.spawn(runner.uploads.run(), name="upload recordings")
                 if settings.keep_days:
-                    forgetting = forget_by_age(log, settings.data_dir, settings.keep_days, clock, archive)
-                    runner.spawn(forgetting, name="forget by age")
+                    deleting = delete_by_age(log, settings.data_dir, settings.keep_days, clock, archive)
+                    runner.spawn(deleting, name="delete by age")
                 yield
         if traces is not None:
             await asyncio.to_thread(traces.close)

@@ -2,22 +2,25 @@
 
 What lies in the recordings folder is still to be uploaded: the folder is the queue, so nothing is lost with the process.
 A file that some process writes is locked by it (`audio.wav`), and so is one that is being uploaded. It is deleted here
-only after the store has confirmed it and the timeline says where it is.
+only after the store has confirmed it and the timeline says where it is. All work on files is done in threads of its own: a
+disk that hangs holds up uploads, and no call.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 
 from callpath.audio.wav import unless_being_written, wav_duration_ms
 from callpath.clock import Clock
 from callpath.errors import ArchiveError, AudioError, StoreError
+from callpath.server.file_threads import FileThreads
 from callpath.server.metrics import Metrics
 from callpath.server.retention import COMPRESSED
 from callpath.store.archive import TROUBLES, Archive
@@ -25,13 +28,17 @@ from callpath.store.port import CallLog
 from callpath.timeline import Entry, RecordingNotStored, RecordingStored
 from callpath.wire.ids import SessionId
 
-LOOK_EVERY_MS = 30_000.0
-"""How often the folder is looked at without being told: for what other processes left there."""
+R = TypeVar("R")
+
+SCAN_EVERY_MS = 30_000.0
+"""How often the folder is scanned without an announcement: for what other processes left there."""
 
 RETRY_MS, RETRY_MS_MAX = 5_000.0, 600_000.0
 """After a failure; doubled each time, up to ten minutes, for ever: a bucket can be away for a weekend."""
 
 AT_ONCE = 4
+"""Maximum uploads at the same time."""
+
 QUIET_MS = 60_000
 """Without locks (Windows, some network disks) a file is finished when nobody has written to it for a minute."""
 
@@ -70,14 +77,18 @@ class Uploads:
         self._clock = clock
         self._metrics = metrics
         self._wake = asyncio.Event()
+        self._threads = FileThreads("upload recordings", AT_ONCE)
         self._troubles: dict[Path, _Trouble] = {}
         self._announced: set[Path] = set()
-        metrics.gauge("callpath_recordings_waiting", "Recordings not uploaded yet, on this node", self._waiting)
+        self._waiting: set[Path] = set()
+        """Files in the folder, as of the last scan, and announced since then."""
+        metrics.gauge("callpath_recordings_waiting", "Recordings not uploaded yet, on this node", self._count_waiting)
 
     def announce(self, path: str) -> None:
         """A recording is finished."""
         if Path(path).parent == self._folder:
             self._announced.add(Path(path))
+            self._waiting.add(Path(path))
             self._wake.set()
 
     @property
@@ -94,53 +105,71 @@ class Uploads:
                 f"Recordings will stay on this machine for now ({error.code}): {error}",
                 event_name="recordings.unusable",
             )
-        while True:
-            try:
-                await self.look()
-            except OSError as error:  # of the folder itself
-                logger.error("Recordings not looked for", event_name="recordings.unread", error=str(error))
-            await self._clock.wait(self._wake, self._next_look_ms())
+        try:
+            while True:
+                try:
+                    await self.scan()
+                except OSError as error:  # of the folder itself
+                    logger.error("Recordings not looked for", event_name="recordings.unread", error=str(error))
+                await self._clock.wait(self._wake, self._next_scan_ms())
+        finally:
+            self._threads.close()
 
-    async def look(self) -> None:
-        """Try whatever is due, a few at a time."""
-        left = iter(await asyncio.to_thread(self._due, self._clock.now_ms()))
+    async def scan(self) -> None:
+        """Look through the folder, and try whatever is due, a few at a time."""
+        files = await self._threads.start(lambda: sorted(self._folder.glob("*.wav")))
+        self._waiting = set(files)
+        left = iter(self._due(files))
 
         async def work() -> None:
             for path in left:  # one iterator for all: each takes the next
-                await self._try(path)
+                if await self._try(path):
+                    self._waiting.discard(path)
                 self._announced.discard(path)
 
         async with asyncio.TaskGroup() as tasks:
             for _ in range(AT_ONCE):
                 tasks.create_task(work(), name="upload recordings")
-        self._announced -= {path for path in self._announced if not path.exists()}
+        announced = self._announced.copy()
+        self._announced -= await self._threads.start(lambda: {path for path in announced if not path.exists()})
 
-    def _due(self, now_ms: float) -> list[Path]:
-        files = sorted(self._folder.glob("*.wav"))
+    def _due(self, files: list[Path]) -> list[Path]:
+        now_ms = self._clock.now_ms()
         for gone in set(self._troubles) - set(files):
             del self._troubles[gone]
         return [path for path in files if path not in self._troubles or self._troubles[path].again_ms <= now_ms]
 
-    def _next_look_ms(self) -> float:
-        return min([self._clock.now_ms() + LOOK_EVERY_MS, *(trouble.again_ms for trouble in self._troubles.values())])
+    def _next_scan_ms(self) -> float:
+        return min([self._clock.now_ms() + SCAN_EVERY_MS, *(trouble.again_ms for trouble in self._troubles.values())])
 
-    def _waiting(self) -> float:
-        return sum(1 for _ in self._folder.glob("*.wav"))
+    def _count_waiting(self) -> float:
+        return len(self._waiting)
 
-    async def _try(self, path: Path) -> None:
+    @asynccontextmanager
+    async def _unless_being_written(self, path: Path) -> AsyncIterator[bool | None]:
+        lock = unless_being_written(path)
+        free = await self._threads.start(lock.__enter__)
+        try:
+            yield free
+        finally:
+            await self._threads.start(lambda: lock.__exit__(None, None, None))
+
+    async def _try(self, path: Path) -> bool:
+        """Upload a file, unless it is still written. True: it is not here any more."""
         session: SessionId | None = None
         try:
-            with unless_being_written(path) as free:
-                quiet_ms = self._clock.now_unix_ms() - _written_unix_ms(path)
+            async with self._unless_being_written(path) as free:
+                written_unix_ms = await self._threads.start(lambda: _written_unix_ms(path))
+                quiet_ms = self._clock.now_unix_ms() - written_unix_ms
                 if free is False or (free is None and quiet_ms < QUIET_MS):
-                    return
+                    return False
                 session = await self._session_of(path)
                 if session is None:
-                    self._later(path, "unknown", RETRY_MS_MAX)  # no call's, or of one that was forgotten
-                    return
-                await self._upload(path, session)
+                    self._later(path, "unknown", RETRY_MS_MAX)  # no call's, or of one that was deleted
+                    return False
+                await self._upload(path, session, written_unix_ms)
         except FileNotFoundError:
-            return  # another process was faster, or the call was forgotten
+            return True  # another process was faster, or the call was deleted
         except ArchiveError as error:
             await self._failed(path, session, error.code, str(error))
         except (AudioError, OSError) as error:
@@ -154,6 +183,8 @@ class Uploads:
             self._later(path, "unexpected")
         else:
             self._troubles.pop(path, None)
+            return True
+        return False
 
     async def _session_of(self, path: Path) -> SessionId | None:
         for name in dict.fromkeys((path.stem, path.stem[:SESSION_CHARACTERS])):
@@ -161,26 +192,25 @@ class Uploads:
                 return SessionId(name)
         return None
 
-    async def _upload(self, path: Path, session: SessionId) -> None:
-        duration_ms = wav_duration_ms(path)
-        files = list(_with_copies(path))
+    async def _upload(self, path: Path, session: SessionId, written_unix_ms: int) -> None:
+        duration_ms = await self._threads.start(lambda: wav_duration_ms(path))
+        files = await self._threads.start(lambda: _with_copies(path))
         sizes = [await self._archive.put(file.name, file) for file in files]
         what = RecordingStored(
             path=str(path),
             url=self._archive.url_of(path.name),
             duration_ms=duration_ms,
             size_bytes=sizes[0],
-            written_unix_ms=_written_unix_ms(path),
+            written_unix_ms=written_unix_ms,
         )
-        if not await self._log.read(session):  # forgotten meanwhile
+        if not await self._log.read(session):  # deleted meanwhile
             await self._archive.delete(*(file.name for file in files))
             return
         await self._write(
             Entry(session=session, at_unix_ms=self._clock.now_unix_ms(), what=what, key=f"stored:{path.name}")
         )
         self._metrics.recording("stored")
-        for file in files:
-            file.unlink(missing_ok=True)
+        await self._threads.start(lambda: _delete(files))
 
     async def _failed(self, path: Path, session: SessionId | None, code: str, detail: str) -> None:
         self._metrics.recording(code)
@@ -206,7 +236,11 @@ def _written_unix_ms(path: Path) -> int:
     return round(path.stat().st_mtime * 1000)
 
 
-def _with_copies(path: Path) -> Iterator[Path]:
+def _with_copies(path: Path) -> list[Path]:
     """A WAV, and what `callpath recording convert` left beside it."""
-    yield path
-    yield from (copy for copy in map(path.with_suffix, COMPRESSED) if copy.is_file())
+    return [path, *(copy for copy in map(path.with_suffix, COMPRESSED) if copy.is_file())]
+
+
+def _delete(files: list[Path]) -> None:
+    for file in files:
+        file.unlink(missing_ok=True)

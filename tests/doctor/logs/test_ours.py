@@ -95,8 +95,11 @@ ENTRIES: list[What] = [
     HandlerEnded(cancelled=True),
     HandlerFailed(error="KeyError: 'x'", traceback=""),
     RecordingSaved(path="a b.wav", duration_ms=1500),
+    RecordingSaved(path="a b.wav", duration_ms=1500, lost_ms=500),
     RecordingStored(path="", url="s3://b/a.wav", duration_ms=1500, size_bytes=44, written_unix_ms=0),
     RecordingNotStored(path="a b.wav", code="REC001", slug="", detail="s3://b cannot be written: (denied)"),
+    RecordingNotStored(path="a b.wav", code="REC007", slug="", detail="the disk is full, in /d", recorded_ms=2500),
+    RecordingNotStored(path="a b.wav", code="REC008", slug="", detail="permission denied, in /d", recorded_ms=0),
 ]
 
 

@@ -153,13 +153,16 @@ _LINES: tuple[tuple[str, str, Made], ...] = (
      lambda f: HandlerEnded(cancelled=f["how"] != "returned")),
     ("handler.failed", r"Handler raised (?P<error>.*)$",
      lambda f: HandlerFailed(error=f["error"], traceback="")),
-    ("recording.saved", r"Recording saved: (?P<path>.*) \((?P<s>[\d.]+) s\)$",
-     lambda f: RecordingSaved(path=f["path"], duration_ms=float(f["s"]) * 1000)),
+    ("recording.saved", r"Recording saved: (?P<path>.*) \((?P<s>[\d.]+) s(, (?P<lost>[\d.]+) s of it silence: .*)?\)$",
+     lambda f: RecordingSaved(path=f["path"], duration_ms=float(f["s"]) * 1000, lost_ms=float(f["lost"] or 0) * 1000)),
     ("recording.stored", r"Recording kept at (?P<url>\S+) \((?P<s>[\d.]+) s, (?P<bytes>\d+) bytes\)$",
      lambda f: RecordingStored(path="", url=f["url"], duration_ms=float(f["s"]) * 1000, size_bytes=int(f["bytes"]),
                                written_unix_ms=0)),
     ("recording.not_stored", r"Recording (?P<path>.*) not stored yet \((?P<code>REC\d+)\): (?P<detail>.*)$",
      lambda f: RecordingNotStored(path=f["path"], code=f["code"], slug="", detail=f["detail"])),
+    ("recording.not_stored", r"Recording (?P<path>.*) ended after (?P<s>[\d.]+) s \((?P<code>REC\d+)\): (?P<detail>.*)$",
+     lambda f: RecordingNotStored(path=f["path"], code=f["code"], slug="", detail=f["detail"],
+                                  recorded_ms=float(f["s"]) * 1000)),
 )  # fmt: skip
 _COMPILED = tuple((kind, re.compile(expression), made) for kind, expression, made in _LINES)
 
