@@ -38,6 +38,8 @@ TESTED_ELSEWHERE = {
     "store/schema.py": "store/test_sql.py",  # compared there with where the migrations lead
     "store/migrations/*": "store/test_sql.py",
     "doctor/rules/*": "doctor/test_rules.py",  # one file a cause, whose examples are its tests
+    "doctor/facts/*": "doctor/test_facts.py",
+    "doctor/report/*": "doctor/test_report.py",
     "doctor/probes/*": "lab/test_lab.py",  # what a probe sees is tried on real software that was set wrong
     "server/live.py": "server/test_runner.py",
     "server/app.py": "server/test_webhooks.py",  # puts the routes together; those tests enter by them

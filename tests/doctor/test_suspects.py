@@ -7,9 +7,9 @@ import pytest
 from callpath.doctor.engine import judge
 from callpath.doctor.facts import Arrived, Facts
 from callpath.doctor.recorded import judge_call
+from callpath.doctor.report.suspects import proven, unproven
 from callpath.doctor.rules import sample_call
 from callpath.doctor.rules.sample import answer, dns, media, tcp, tls, upgrade
-from callpath.doctor.suspects import proven, unproven
 
 
 def guilty(facts: Facts) -> list[bool | None]:

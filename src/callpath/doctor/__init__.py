@@ -3,7 +3,7 @@
 engine.py    runs probes, then rules, and folds the findings to one verdict; start reading here
 request.py   what is asked: the URL and the options of the command
 probes/      look, layer by layer, each bounded in time; one file a probe
-facts.py     what was seen, raw; one frozen dataclass a probe
+facts/       what was seen, raw; one frozen dataclass a probe
 rules/       judge the facts; one file a cause, with every sign it is recognised by and examples as data
 rule.py      what a cause, a sign and a finding are;  precedence.py  which cause is named first, and what it explains
 answers.py   what an answer to the upgrade proves;  closings.py  what a stream's end does;  both for the rules
@@ -13,6 +13,5 @@ account.py   the same for an account: how Telnyx and the host are set;  repair.p
 accounts.py  what rules ask of an account's facts;  urls.py  two URLs, part by part
 ourselves.py  what a callpath server says when it refuses;  no guess is needed then
 platform.py  who wrote an answer: which proxy, framework or host
-suspects.py  the three that are always accused; what was proven and what was not
-verdict.py   the diagnosis and its JSON;  report.py  the same for people
+verdict.py   the diagnosis and its JSON;  report/  the same for people
 """

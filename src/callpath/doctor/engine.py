@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from callpath.clock import Clock
-from callpath.doctor import platform, precedence, suspects
+from callpath.doctor import platform, precedence
 from callpath.doctor.facts import (
     AccountFacts,
     CallFacts,
@@ -46,6 +46,7 @@ from callpath.doctor.probes.tls import probe_tls
 from callpath.doctor.probes.upgrade import CARRIER, Door, probe_identity, probe_other_scheme, probe_shapes
 from callpath.doctor.probes.url import probe_url
 from callpath.doctor.probes.websocket import TRIES, TRY_WAIT_MS, Socket, probe_repeats
+from callpath.doctor.report import suspects
 from callpath.doctor.request import Request
 from callpath.doctor.rule import Finding, Rule
 from callpath.doctor.rules import rules_of
