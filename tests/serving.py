@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from websockets.exceptions import InvalidStatus
 
 from callpath.call.address import ANSWERED_BY_HEADER
 from callpath.config import Settings
+from callpath.private_api import EmbeddedServer
 from callpath.server.app import create_asgi
 from callpath.server.examiner import Examine
 from callpath.server.guard import GuardedHttp
@@ -98,7 +99,7 @@ async def serving(
             "data_dir": data_dir,
         }
         asgi: Any = create_asgi(app, Settings(**(given | settings)), examine=examine, traces=traces)
-        server = _Server(
+        server = EmbeddedServer(
             uvicorn.Config(
                 asgi,
                 http=GuardedHttp,
@@ -118,22 +119,6 @@ async def serving(
                 yield Served(telnyx, port, asgi.state.runner, asgi)
             finally:
                 server.should_exit = True
-
-
-class _Server(uvicorn.Server):
-    """uvicorn that leaves the signals to pytest and says when it listens."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.listening = asyncio.Event()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets=sockets)
-        self.listening.set()
 
 
 async def upgraded(served: Served, session: str, **headers: str) -> int:

@@ -10,8 +10,9 @@ from typing import Any
 
 import uvicorn
 
-from callpath.cli.dashboard import QuietServer, open_dashboard, settings_for_setup
+from callpath.cli.dashboard import open_dashboard, settings_for_setup
 from callpath.config import Settings
+from callpath.private_api import EmbeddedServer
 from callpath.server.app import create_asgi
 from callpath.server.handler import App
 from callpath.server.socket import MediaSockets
@@ -24,13 +25,13 @@ async def dashboard_server(app: App, data_dir: Path, **given: Any) -> AsyncItera
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         settings = Settings(**({"data_dir": data_dir} | given))
-        server: list[QuietServer] = []
+        server: list[EmbeddedServer] = []
         dashboard = open_dashboard(
             app, settings, settings_now=lambda: settings, stopping=lambda: any(one.should_exit for one in server)
         )
         asgi: Any = create_asgi(app, settings_for_setup(settings, port), extra=dashboard)
         server.append(
-            QuietServer(
+            EmbeddedServer(
                 uvicorn.Config(
                     asgi,
                     ws=MediaSockets,

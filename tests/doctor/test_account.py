@@ -525,12 +525,12 @@ class _Hook:
 
         import uvicorn
 
-        from callpath.simulator.simulator import LoopbackServer
+        from callpath.private_api import EmbeddedServer
 
         status, body, headers = self._answer
         listener = socket.create_server(("127.0.0.1", 0))
         app = await receiver(status, body, **headers)
-        self._server = LoopbackServer(
+        self._server = EmbeddedServer(
             uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1)
         )
         self._group = asyncio.TaskGroup()

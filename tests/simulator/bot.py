@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx2
@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from callpath.private_api import EmbeddedServer
 from callpath.simulator.simulator import Simulator
 from callpath.wire.document import Json
 from callpath.wire.signature import load_public_key, verify
@@ -110,7 +111,9 @@ async def served(*routes: BaseRoute) -> AsyncIterator[str]:
     """These routes on a free port; gives their address."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    server = _Server(uvicorn.Config(Starlette(routes=routes), log_config=None, lifespan="off", ws="websockets-sansio"))
+    server = EmbeddedServer(
+        uvicorn.Config(Starlette(routes=routes), log_config=None, lifespan="off", ws="websockets-sansio")
+    )
     failure: Exception | None = None
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(server.serve(sockets=[listener]))
@@ -122,17 +125,3 @@ async def served(*routes: BaseRoute) -> AsyncIterator[str]:
         server.should_exit = True
     if failure is not None:
         raise failure
-
-
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.listening = asyncio.Event()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.listening.set()

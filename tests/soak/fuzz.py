@@ -28,7 +28,6 @@ from structlog.testing import capture_logs
 
 from callpath.audio.wav import HEADER_BYTES, read_wav, read_wav_sides, write_wav
 from callpath.call.stream import MediaStream
-from callpath.cli.dashboard import QuietServer
 from callpath.clock import SystemClock
 from callpath.config import Settings
 from callpath.dashboard.app import Dashboard
@@ -37,6 +36,7 @@ from callpath.dashboard.recordings import outline
 from callpath.doctor.logs.picture import choose, judge_logged, picture
 from callpath.doctor.logs.reading import LogReader
 from callpath.errors import AudioError, SignatureError
+from callpath.private_api import EmbeddedServer
 from callpath.server.app import create_asgi
 from callpath.server.builtin import BUILTIN
 from callpath.server.frames import FrameReader
@@ -387,7 +387,7 @@ async def _listening(asgi: Any) -> AsyncIterator[tuple[int, uvicorn.Server, Coun
         access_log=False,
         timeout_graceful_shutdown=2,
     )
-    server = QuietServer(config)
+    server = EmbeddedServer(config)
     try:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             async with server.serving(listener):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -16,6 +14,7 @@ import uvicorn
 
 from callpath.call.address import webhook_url
 from callpath.config import Settings, is_loopback
+from callpath.private_api import EmbeddedServer
 from callpath.server.app import create_asgi
 from callpath.server.handler import App
 from callpath.server.probe import TEST_CONNECTION
@@ -105,7 +104,7 @@ def phone_server(app: App, settings: Settings) -> Callable[[Simulator, PhoneCode
                 recordings="",  # the first server looks after the folder, too
             )
             asgi: Any = create_asgi(app, own, takes_up=False)
-            server = QuietServer(
+            server = EmbeddedServer(
                 uvicorn.Config(
                     asgi,
                     ws=MediaSockets,
@@ -120,37 +119,6 @@ def phone_server(app: App, settings: Settings) -> Callable[[Simulator, PhoneCode
                 yield webhook_url(public_url)
 
     return serve_for
-
-
-class QuietServer(uvicorn.Server):
-    """A server inside a process whose signals are another's; `listening` is set once it does."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.listening = asyncio.Event()
-
-    @asynccontextmanager
-    async def serving(self, listener: socket.socket) -> AsyncIterator[None]:
-        """While this is entered, it serves. Whatever ends the body, it stops in its own order: timelines are stored."""
-        failure: BaseException | None = None
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.serve(sockets=[listener]), name="second server")
-            await self.listening.wait()
-            try:
-                yield
-            except BaseException as error:
-                failure = error
-            self.should_exit = True
-        if failure is not None:
-            raise failure
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets=sockets)
-        self.listening.set()
 
 
 def settings_for_setup(settings: Settings, port: int) -> Settings:

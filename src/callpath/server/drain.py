@@ -8,12 +8,12 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import Callable, Mapping
-from types import FrameType
 
 import structlog
 import uvicorn
 
 from callpath.clock import Clock
+from callpath.private_api import Server
 from callpath.server.leases import OFFER_MS
 from callpath.server.runner import CallRunner
 from callpath.server.workers import READY
@@ -65,7 +65,7 @@ def stop_warning(environment: Mapping[str, str], drain_s: int) -> str | None:
     return None
 
 
-class DrainingServer(uvicorn.Server):
+class DrainingServer(Server):
     """uvicorn that drains. `runner` gives the calls once they are there; `exit_code` is known when `run` has returned.
 
     `orders` leads to the parent of several workers (`server.workers`): it counts the signals then, and one that comes here
@@ -94,23 +94,20 @@ class DrainingServer(uvicorn.Server):
         self._until_ms: float | None = None
         self._idle_since_ms: float | None = None
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 (uvicorn's signature)
-        """A signal. Runs between any two instructions, so it only leaves a note for the next tick."""
+    def signalled(self, number: int) -> None:
         if self._orders is not None:
             self._asked = True
         else:
-            self._stop(sig)
+            self._stop(number)
 
-    def _stop(self, sig: int) -> None:
+    def _stop(self, number: int) -> None:
         if not self._asked:
             self._asked = True
             return
-        self.force_exit = self.should_exit and self.exit_code != 0
-        self.should_exit = True
-        self.exit_code = 128 + sig
+        self.stop(at_once=self.is_stopping and self.exit_code != 0)
+        self.exit_code = 128 + number
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+    def now_listening(self) -> None:
         if self._orders is not None:
             with contextlib.suppress(OSError):  # the parent is gone: the first tick sees it
                 self._orders.send(READY)
@@ -129,18 +126,18 @@ class DrainingServer(uvicorn.Server):
                 self._orders = None
                 self._asked = True
 
-    async def on_tick(self, counter: int) -> bool:
-        """uvicorn asks ten times a second whether to stop."""
+    def ticked(self) -> None:
+        """Ten times a second: whether to stop."""
         if self._orders is not None:
             self._follow_orders(self._orders)
         runner = self._runner()
-        if runner is not None and not runner.is_running and not self.should_exit:
+        if runner is not None and not runner.is_running and not self.is_stopping:
             # Left to itself, uvicorn would go on answering, /healthz too, for ever: nobody would start it anew.
             logger.critical("Calls cannot be served any more: the server stops", event_name="server.failed")
-            self.should_exit, self.exit_code = True, 1
-        if self._asked and not self.should_exit:
-            self.should_exit = self._has_drained()
-        return await super().on_tick(counter)
+            self.exit_code = 1
+            self.stop()
+        if self._asked and not self.is_stopping and self._has_drained():
+            self.stop()
 
     def _has_drained(self) -> bool:
         runner = self._runner()

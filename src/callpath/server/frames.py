@@ -14,10 +14,7 @@ from typing import TypeAlias
 from websockets.exceptions import ProtocolError
 from websockets.frames import Close as CloseFrame
 
-try:
-    from websockets.speedups import apply_mask
-except ImportError:  # a platform without wheels: slower, and right
-    from websockets.utils import apply_mask
+from callpath.private_api import apply_mask
 
 
 class Opcode(IntEnum):

@@ -11,9 +11,9 @@ import asyncio
 from typing import ClassVar
 
 from starlette.requests import HTTPConnection
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from callpath.call.address import VOUCH
+from callpath.private_api import HttpConnection
 from callpath.server.limits import Crowd
 
 HEADER_S_MAX = 15.0
@@ -34,45 +34,41 @@ PIPELINED_MAX = 8
 """Requests that wait behind the one that is being answered. uvicorn takes any number, a few kB each; nobody sends them."""
 
 
-class GuardedHttp(HttpToolsProtocol):
-    """One HTTP connection, cut when its header or body is too slow or too large, or its answer is not read."""
+class GuardedHttp(HttpConnection):
+    """One HTTP connection, closed when its header or body is too slow or too large, or its answer is not read."""
 
     header_s_max: ClassVar[float] = HEADER_S_MAX
     body_s_max: ClassVar[float] = BODY_S_MAX
     read_s_max: ClassVar[float] = READ_S_MAX
-    _patience: asyncio.TimerHandle | None = None
+    _header_timer: asyncio.TimerHandle | None = None
     """While a header is awaited."""
-    _body_patience: asyncio.TimerHandle | None = None
-    _read_patience: asyncio.TimerHandle | None = None
+    _body_timer: asyncio.TimerHandle | None = None
+    _read_timer: asyncio.TimerHandle | None = None
     _header_bytes = 0
     _crowd: Crowd | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+    def opened(self) -> None:
         self._expect_header()
-        self._crowd = getattr(getattr(self.config.app, "state", None), "crowd", None)
+        self._crowd = getattr(getattr(self.application, "state", None), "crowd", None)
         if self._crowd is not None:
-            self._crowd.enter(self, self.client[0] if self.client else None)
+            self._crowd.enter(self, self.client_address)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def ended(self) -> None:
         self._let_go()
-        super().connection_lost(exc)
 
-    def handle_websocket_upgrade(self) -> None:
-        cycle: RequestResponseCycle | None = self.cycle
-        if self.flow.write_paused or (cycle is not None and not cycle.response_complete):
-            self.transport.abort()  # nobody asks for a socket behind answers that he has not read
-            return
+    def may_upgrade(self) -> bool:
+        if self.is_writing_paused or self.answering:
+            self.abort()  # nobody asks for a socket behind answers that he has not read
+            return False
         self._let_go()  # from here on the route decides at once, and closes whom it refuses
-        super().handle_websocket_upgrade()
+        return True
 
     def _let_go(self) -> None:
         self._vouch()
         self._have_header()
         self._have_body()
         self._have_read()
-        if self.scope is not None:
-            self.scope.pop("extensions", None)  # it refers back to us
+        self.withdraw_offers()
 
     def _vouch(self) -> None:
         """It has shown a token or a signature: from now on it is nobody's to make room."""
@@ -80,116 +76,105 @@ class GuardedHttp(HttpToolsProtocol):
             self._crowd.leave(self)
 
     def waits(self) -> bool:
-        cycle: RequestResponseCycle | None = self.cycle
-        return cycle is None or cycle.response_complete or cycle.more_body or self.flow.write_paused
+        return not self.answering or self.body_awaited or self.is_writing_paused
 
     def cut(self) -> None:
         self._close()
-        if self.flow.write_paused:
-            self.transport.abort()
+        if self.is_writing_paused:
+            self.abort()
 
     # --- the header --------------------------------------------------------------------------------------------------
 
-    def data_received(self, data: bytes) -> None:
-        cycle: RequestResponseCycle | None = self.cycle  # None until the first request, whatever its annotation says
-        if self._patience is None and (cycle is None or cycle.response_complete):
+    def receives(self, number_of_bytes: int) -> None:
+        if self._header_timer is None and not self.answering:
             self._expect_header()  # from the first byte, even one that begins no request yet
-        if self._patience is not None:
-            self._header_bytes += len(data)
-        super().data_received(data)
-        if self._patience is not None and self._header_bytes > HEADER_BYTES_MAX:
+        if self._header_timer is not None:
+            self._header_bytes += number_of_bytes
+
+    def received(self) -> None:
+        if self._header_timer is not None and self._header_bytes > HEADER_BYTES_MAX:
             self._answer_and_close(b"431 Request Header Fields Too Large")
 
-    def on_message_begin(self) -> None:
-        if len(self.pipeline) >= PIPELINED_MAX:
+    def request_begins(self) -> None:
+        if self.requests_waiting >= PIPELINED_MAX:
             raise ValueError("too many requests at once")  # for the parser, which stops: 400, and closed
-        super().on_message_begin()
-        self.scope["extensions"] = {VOUCH: {"vouch": self._vouch}}
-        if self._patience is None:
+
+    def request_has_begun(self) -> None:
+        self.offer(VOUCH, {"vouch": self._vouch})
+        if self._header_timer is None:
             self._expect_header()  # of a request that came while the one before it is being answered
 
-    def on_headers_complete(self) -> None:
+    def header_complete(self) -> None:
         self._have_header()
         self._have_body()
-        self._body_patience = self.loop.call_later(self.body_s_max, self._body_too_slow)
-        super().on_headers_complete()
+        self._body_timer = self.call_later(self.body_s_max, self._body_too_slow)
 
-    def on_message_complete(self) -> None:
-        self._have_body()
-        super().on_message_complete()
-
-    def send_400_response(self, msg: str) -> None:
+    def unreadable(self) -> None:
         if self._crowd is not None:
             self._crowd.turned_away("connection", "no_http")
-        super().send_400_response(msg)
         self._close()
 
-    def _unsupported_upgrade_warning(self) -> None:
-        """HTTP/2 is not spoken here; the request is answered, and the log is not for everybody to fill."""
-
     def _expect_header(self) -> None:
-        self._patience = self.loop.call_later(self.header_s_max, self._too_slow)
+        self._header_timer = self.call_later(self.header_s_max, self._too_slow)
 
     def _have_header(self) -> None:
         self._header_bytes = 0
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
+        if self._header_timer is not None:
+            self._header_timer.cancel()
+            self._header_timer = None
 
     def _too_slow(self) -> None:
         self._answer_and_close(b"408 Request Timeout" if self._header_bytes else b"")
 
     def _answer_and_close(self, status: bytes) -> None:
         self._have_header()
-        if self.transport.is_closing():
+        if self.closing:
             return
         if status:
-            self.transport.write(b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+            self.write(b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
         self._close()
 
     # --- the body, and the answer ------------------------------------------------------------------------------------
 
+    def body_complete(self) -> None:
+        self._have_body()
+
     def _have_body(self) -> None:
-        if self._body_patience is not None:
-            self._body_patience.cancel()
-            self._body_patience = None
+        if self._body_timer is not None:
+            self._body_timer.cancel()
+            self._body_timer = None
 
     def _body_too_slow(self) -> None:
         """Whoever waits for the body hears that the client is gone."""
-        cycle: RequestResponseCycle | None = self.cycle
-        answered = cycle is not None and cycle.response_started
-        self._answer_and_close(b"" if answered else b"408 Request Timeout")
+        self._answer_and_close(b"" if self.answer_begun else b"408 Request Timeout")
 
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        if self.transport.is_closing():
+    def answer_complete(self) -> None:
+        if self.closing:
             self._close()
 
-    def timeout_keep_alive_handler(self) -> None:
+    def idle_too_long(self) -> None:
         self._close()
 
     def _close(self) -> None:
         """Closing waits until everything is read, and that may be never."""
-        self.transport.close()
+        self.close_when_read()
         self._expect_reading()
 
-    def pause_writing(self) -> None:
-        super().pause_writing()
+    def writing_paused(self) -> None:
         self._expect_reading()
 
     def _expect_reading(self) -> None:
         self._have_read()
-        self._read_patience = self.loop.call_later(self.read_s_max, self.transport.abort)
+        self._read_timer = self.call_later(self.read_s_max, self.abort)
 
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        if not self.transport.is_closing():
+    def writing_resumed(self) -> None:
+        if not self.closing:
             self._have_read()
 
     def _have_read(self) -> None:
-        if self._read_patience is not None:
-            self._read_patience.cancel()
-            self._read_patience = None
+        if self._read_timer is not None:
+            self._read_timer.cancel()
+            self._read_timer = None
 
 
 def vouch(request: HTTPConnection) -> None:

@@ -17,11 +17,10 @@ from typing import Any, Protocol, cast
 import msgspec
 from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.http11 import Request
 
 from callpath import __version__
 from callpath.call.address import ANSWERED_BY_HEADER
+from callpath.private_api import UpgradeConnection
 from callpath.server.frames import Control, FrameReader, Opcode, Violation, encode_close, encode_frame
 from callpath.server.gathering import Gathering
 from callpath.timeline import SocketClosed
@@ -195,62 +194,25 @@ class FrameSocket:
         self._transport.close()
 
 
-class MediaSockets(WebSocketsSansIOProtocol):
+class MediaSockets(UpgradeConnection):
     """uvicorn's WebSocket protocol, plus the offer to take a socket over once it is accepted."""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        # The HTTP protocol that hands over to us here.
-        self._before: Any = cast(asyncio.Transport, transport).get_protocol()
-
-    def data_received(self, data: bytes) -> None:
-        """Of the handshake, and of sockets that go through ASGI. uvicorn neither answers nor closes an upgrade whose header
-        the WebSocket library cannot read: another method, a line over 8 kB, over 128 lines."""
-        super().data_received(data)
-        broken = None if self.handshake_initiated else self.conn.handshake_exc
-        if broken is not None and not self.transport.is_closing():
-            why = f"this upgrade cannot be read: {str(broken.__cause__ or broken)[:200]}"
-            self.transport.write(refusal("400 Bad Request", "bad_upgrade", why))
-            self.transport.close()
-
-    def shutdown(self) -> None:
-        """uvicorn stops. An upgrade that nobody has answered yet it would answer with 500; so another node may be asked."""
-        if self.handshake_complete or self.initial_response or self.transport.is_closing():
-            super().shutdown()
-            return
-        self.stop_keepalive()
-        self.transport.write(refusal("503 Service Unavailable", "draining", "the server stops at this moment"))
-        self.transport.close()
-
-    def handle_connect(self, event: Request) -> None:
-        super().handle_connect(event)
-        scope = getattr(self, "scope", None)
-        if scope is not None:  # None: the handshake itself was refused
-            cast(dict[str, Any], scope["extensions"])[EXTENSION] = {"take_over": self._take_over}
+    def offers(self) -> dict[str, Any]:
+        return {EXTENSION: {"take_over": self._take_over}}
 
     def _take_over(self, receiver: Receiver, gathering: Gathering) -> FrameSocket | None:
         """From here on the socket is `receiver`'s, and ASGI hears no more of it. Call it right after accept.
 
         None if something came in already: that went to ASGI, and so must the rest.
         """
-        if (
-            not self.handshake_complete
-            or self.transport.is_closing()
-            or not self.queue.empty()
-            or self.conn.reader.buffer
-        ):
-            return None
-        self.stop_keepalive()
-        self.connections.discard(self)
-        socket = FrameSocket(self.transport, receiver, cast(set[Any], self.connections), gathering)
-        self.transport = cast(asyncio.Transport, _Gone())
-        # What the handshake left behind refers to itself in circles: 20 kB a call until the garbage collector comes.
-        leftovers = vars(self)
-        for name in ("conn", "scope", "request", "response", "initial_response"):
-            leftovers[name] = None
-        vars(self._before).pop("parser", None)
-        self._before = None
-        return socket
+        released = self.release_transport()
+        return None if released is None else FrameSocket(released[0], receiver, released[1], gathering)
+
+    def unreadable_upgrade(self, why: str) -> bytes:
+        return refusal("400 Bad Request", "bad_upgrade", f"this upgrade cannot be read: {why[:200]}")
+
+    def stopping(self) -> bytes:
+        return refusal("503 Service Unavailable", "draining", "the server stops at this moment")
 
 
 def refusal(status: str, error: str, detail: str) -> bytes:
@@ -258,16 +220,6 @@ def refusal(status: str, error: str, detail: str) -> bytes:
     body = msgspec.json.encode({"error": error, "detail": detail})
     head = f"{ANSWERED_BY_HEADER}: {__version__}\r\ncontent-type: application/json\r\nconnection: close\r\n"
     return f"HTTP/1.1 {status}\r\n{head}content-length: {len(body)}\r\n\r\n".encode() + body
-
-
-class _Gone:
-    """The transport that uvicorn holds after a take-over: closing it when the ASGI call returns must do nothing."""
-
-    def close(self) -> None:
-        """Not ours any more."""
-
-    def is_closing(self) -> bool:
-        return True
 
 
 # --- by ASGI messages ------------------------------------------------------------------------------------------------

@@ -22,12 +22,6 @@ from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import numpy as np
-from websockets.utils import accept_key
-
-try:
-    from websockets.speedups import apply_mask
-except ImportError:  # a platform without wheels: slower, and right
-    from websockets.utils import apply_mask
 
 from callpath.audio.codec import Pcm, open_decoder, open_encoder
 from callpath.audio.level import level_dbfs
@@ -35,6 +29,7 @@ from callpath.audio.resample import resample_file_audio
 from callpath.audio.tone import tone
 from callpath.clock import Clock, SystemClock
 from callpath.errors import AudioError, CallpathError, RemoteProtocolError
+from callpath.private_api import accept_key, apply_mask
 from callpath.simulator.caller import SAMPLE_RATE_HZ, Caller, CallFailed, NotOpened, host_port, without_query
 from callpath.simulator.carrier import PACKET_MS, CarrierStream, bytes_per_packet
 from callpath.simulator.figures import FIGURES, Expectation, Figures, summary

@@ -23,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from callpath.simulator.simulator import LoopbackServer
+from callpath.private_api import EmbeddedServer
 from callpath.wire.document import Json
 
 ROWS_MAX = 5000
@@ -168,7 +168,7 @@ class RailwayStandIn:
     async def __aenter__(self) -> Self:
         listener = socket.create_server(("127.0.0.1", 0))
         self.endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}/graphql/v2"
-        self._server = LoopbackServer(
+        self._server = EmbeddedServer(
             uvicorn.Config(
                 self.app, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=1
             )

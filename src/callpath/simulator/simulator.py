@@ -11,14 +11,13 @@ program that speaks to Telnyx.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import secrets
 import socket
 import ssl
 import uuid
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +31,7 @@ import uvicorn
 from callpath.audio.codec import Pcm
 from callpath.clock import Clock, SystemClock
 from callpath.errors import AudioError, ConfigError
+from callpath.private_api import EmbeddedServer
 from callpath.simulator import control_faults as control_faults  # they join the table of all faults
 from callpath.simulator.api import RateLimit, build_app
 from callpath.simulator.call import (
@@ -151,7 +151,7 @@ class Simulator:
         self._chance = random.Random(seed)  # noqa: S311  (the order of webhooks wants replay, not secrecy)
         self._events: deque[CallEvent] = deque(maxlen=EVENTS_MAX)
         self._sender: WebhookSender | None = None
-        self._server: LoopbackServer | None = None
+        self._server: EmbeddedServer | None = None
 
     @property
     def api_base(self) -> str:
@@ -192,7 +192,7 @@ class Simulator:
         self._http = http
         self._sender = WebhookSender(self._private_key, self.options, self._clock, http)
         await self._group.__aenter__()
-        self._server = LoopbackServer(
+        self._server = EmbeddedServer(
             uvicorn.Config(
                 build_panel(self, self._host, build_app(self)),
                 log_config=None,
@@ -689,19 +689,3 @@ class Simulator:
 
 def _last_part(url: str) -> str:
     return urlsplit(url).path.rpartition("/")[2] or "the file"
-
-
-class LoopbackServer(uvicorn.Server):
-    """uvicorn inside a program that has its own signals, and that wants to know when it listens."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.listening = asyncio.Event()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets=sockets)
-        self.listening.set()
