@@ -171,6 +171,12 @@ class FrameRejected(What, frozen=True, kw_only=True, tag="frame.rejected"):
     reason: str
     detail: str
 
+    @property
+    def is_start(self) -> bool:
+        """Whether it was a start frame: one came, and the stream could not begin with it."""
+        by_older_versions = self.reason == "wrong_shape" and self.detail.startswith("start frame ")
+        return self.reason in ("encoding", "unusable_start", "other_call") or by_older_versions
+
 
 class MediaSymptom(What, frozen=True, kw_only=True, tag="media.symptom"):
     """The stream works, but something sounds or behaves wrong: `code` is permanent, `evidence` has the numbers. Once a
@@ -232,8 +238,8 @@ class StreamMissing(What, frozen=True, kw_only=True, tag="stream.missing"):
     """Telnyx was asked for the stream, and the caller hears nothing: no stream came, or it was lost and stays away.
 
     `attempt` counts requests from 1. `seen` is how far it came: "nothing" reached us, the upgrade was "refused" by us,
-    the socket brought "no_start" frame, or one with an "encoding" that cannot be decoded, or the stream was there and is
-    "lost".
+    the socket brought "no_start" frame, or one with an "encoding" that cannot be decoded, or a "bad_start" that lacks a
+    field or names another call, or the stream was there and is "lost".
     """
 
     attempt: int
