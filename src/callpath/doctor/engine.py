@@ -411,12 +411,11 @@ def _weighed(rule: Rule, finding: Finding, facts: Facts) -> Finding:
     )
 
 
-_RANK = {"fault": 0, "limited": 1, "open": 1, "note": 2}
-"""What is proven comes before what may be right and before a question."""
-
-
 def _place(found: Found) -> tuple[int, int]:
-    return _RANK[found.finding.kind], precedence.place_of_rule(found.rule)
+    """What is proven comes before an open question and before what may be right, unless it breaks no call by itself."""
+    kind = found.finding.kind
+    later = kind != "fault" or precedence.minor(found.rule)
+    return (2 if kind == "note" else int(later), precedence.place_of_rule(found.rule))
 
 
 def _merged(found: Iterable[Found]) -> list[Found]:
