@@ -266,11 +266,14 @@ async def _examine(url: str, token: str | None) -> Verdict:
     The thread dies with the process, so an examination under way does not keep the server from stopping.
     """
     import threading
+    from urllib.parse import urlsplit
 
     from callpath.clock import SystemClock
+    from callpath.config import is_loopback
     from callpath.doctor.engine import diagnose
     from callpath.doctor.request import Request
 
+    request = Request(url=url, token=token, local=is_loopback(urlsplit(url).hostname or ""))
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[Verdict] = loop.create_future()
 
@@ -285,7 +288,7 @@ async def _examine(url: str, token: str | None) -> Verdict:
     def work() -> None:
         result: Verdict | Exception
         try:
-            result = _verdict(asyncio.run(diagnose(Request(url=url, token=token), SystemClock())))
+            result = _verdict(asyncio.run(diagnose(request, SystemClock())))
         except Exception as error:  # handed over
             result = error
         with contextlib.suppress(RuntimeError):  # the server has stopped meanwhile
@@ -296,6 +299,7 @@ async def _examine(url: str, token: str | None) -> Verdict:
 
 
 def _verdict(diagnosis: Diagnosis) -> Verdict:
+    from callpath.doctor.report import one_line
     from callpath.server.examiner import Verdict
 
     found = diagnosis.verdict
@@ -303,7 +307,7 @@ def _verdict(diagnosis: Diagnosis) -> Verdict:
         return Verdict(
             healthy=diagnosis.healthy,
             decided=diagnosis.decided,
-            summary="a stream was opened and carried audio both ways" if diagnosis.healthy else "nothing was found",
+            summary="a stream was opened and carried audio both ways" if diagnosis.healthy else one_line(diagnosis),
             duration_ms=round(diagnosis.duration_ms, 1),
         )
     return Verdict(

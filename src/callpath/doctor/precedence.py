@@ -84,6 +84,10 @@ GATES: tuple[Gate, ...] = (
     Gate("URL", "What stands in the URL itself needs no network to be proven.", (
         "url-malformed", "url-placeholder-unreplaced", "url-whitespace-or-control", "url-private-host", "url-too-long",
     )),
+    Gate("controls", "Where the same step fails on a host that is known to work, nothing can be said about the URL.", (
+        "machine-no-dns", "machine-no-route", "machine-no-ipv6", "machine-tls-inspected", "machine-trust-store",
+        "dns-resolvers-disagree",
+    )),
     Gate("connection", "Name, address, port. A dead address beside a good one comes after what stops every call.", (
         "dns-nxdomain", "dns-servfail", "dns-timeout", "dns-no-address", "dns-private-address", "url-port-mismatch",
         "tcp-refused", "tcp-timeout-firewall-drop", "tcp-host-unreachable", "dns-one-address-dead", "dns-stale-record",
@@ -136,6 +140,7 @@ GATES: tuple[Gate, ...] = (
     )),
     Gate("held open", "What only shows on a stream that is held for longer.", (
         "proxy-idle-timeout", "max-duration-cutoff", "KEEP003", "no-audio-back",
+        "reached-through-proxy", "examination-cut-off",
     )),
     # --- a past call, from its socket on ---
     Gate("socket", "The socket came and was refused, before all that only knows that none was opened.", (
@@ -343,6 +348,11 @@ _MINOR = frozenset(key for gate in GATES if gate.minor for key in gate.keys)
 def minor(rule: Rule) -> bool:
     """Whether a sign stands in a gate whose faults break no call."""
     return (rule.sign if rule.sign in _PLACE else rule.slug) in _MINOR
+
+
+def withholds(rule: Rule) -> bool:
+    """Whether a finding of this rule takes back every other one, proven or not."""
+    return rule.slug in _keys("@controls")
 
 
 def place_of_cause(cause: Cause) -> int:

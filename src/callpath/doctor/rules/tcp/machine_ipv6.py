@@ -1,0 +1,45 @@
+"""MACHINE003: the name has IPv6 addresses only, and this machine has no IPv6."""
+
+from __future__ import annotations
+
+from callpath.doctor.facts import ControlFacts, Facts, TcpAttempt, TcpFacts
+from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rules.sample import control, tcp, url
+
+_SIX = TcpFacts(attempts=(TcpAttempt("2001:db8::1", 443, "unreachable", 1.0, "ENETUNREACH"),))
+
+
+def check(facts: Facts) -> Finding | None:
+    control, connections = facts[ControlFacts], facts[TcpFacts]
+    if connections.open or control.ipv6 in {None, "open"} or not connections.attempts:
+        return None
+    if not all(":" in attempt.address for attempt in connections.attempts):
+        return None
+    return Finding(
+        "this machine has no working IPv6, and the name has IPv6 addresses only; nothing can be said about the URL",
+        tuple(f"{a.address}:{a.port} {a.outcome} {a.error}".rstrip() for a in connections.attempts),
+        kind="open",
+        question="Does it connect from a machine with IPv6? Telnyx lists IPv4 ranges only: add an A record anyway.",
+    )
+
+
+CAUSE = Cause(
+    code="MACHINE003",
+    slug="machine-no-ipv6",
+    title="This machine has no working IPv6",
+    layer="tcp",
+    owner="network",
+    why="The same step fails where it is known to work, so the failure says nothing about the URL.",
+    fix="Mend the machine or network that the doctor runs on, or run it from another.",
+    signs=(
+        Sign(
+            "url",
+            check,
+            examples=(
+                Example("no IPv6 here", Facts(url(), _SIX, control(ipv6="unreachable")), fires=True),
+                Example("the control connects", Facts(url(), _SIX, control(ipv6="open")), fires=False),
+                Example("no control was measured", tcp("timeout"), fires=None),
+            ),
+        ),
+    ),
+)
