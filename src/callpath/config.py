@@ -157,6 +157,12 @@ class Settings:
         default=2_000,
         does="new calls are refused while the event loop is so late that all calls suffer (0: never)",
     )
+    blocked_ms: Milliseconds = _setting(
+        "CALLPATH_BLOCKED_MS",
+        default=250,
+        does="how long code may block the event loop before the log and the call's timeline name its function, file and "
+        "line (0: never)",
+    )
     refuse_with: str = _setting(
         "CALLPATH_REFUSE_WITH",
         default="busy",

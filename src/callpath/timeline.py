@@ -188,6 +188,22 @@ class MediaSymptom(What, frozen=True, kw_only=True, tag="media.symptom"):
     evidence: dict[str, str] = msgspec.field(default_factory=dict)
 
 
+class LoopBlocked(What, frozen=True, kw_only=True, tag="loop.blocked"):
+    """Code of this call's handler blocked the event loop for `blocked_ms`, and with it every call of the process.
+
+    `code` is what was executed at `line` of `file`, in `function`; `inside` is the innermost function, if that is another.
+    A place is reported once in 30 s; `times` is how often it blocked since the entry before.
+    """
+
+    blocked_ms: float
+    function: str
+    file: str
+    line: int
+    code: str = ""
+    inside: str | None = None
+    times: int = 1
+
+
 class StreamErrored(What, frozen=True, kw_only=True, tag="stream.errored"):
     """Telnyx said on the socket that it could not use what we sent."""
 
@@ -401,6 +417,7 @@ KINDS: tuple[type[What], ...] = (
     MediaCounted,
     FrameRejected,
     MediaSymptom,
+    LoopBlocked,
     StreamErrored,
     DtmfReceived,
     MarkReturned,
@@ -549,6 +566,12 @@ def _describe(what: What) -> str:
             return ", ".join([f"Frames so far: {what.frames_in} in, {what.frames_out} out", *trouble])
         case FrameRejected():
             return f"Frame skipped ({what.reason}): {what.detail}"
+        case LoopBlocked():
+            where = f"{what.code + ' in ' if what.code else ''}{what.function} ({what.file}:{what.line})"
+            inside = f", which was in {what.inside}" if what.inside else ""
+            times = f", {what.times} times" if what.times > 1 else ""
+            blocked = f"The event loop was blocked for {what.blocked_ms:.0f} ms{times}"
+            return f"{blocked} by {where}{inside}: all calls stood still"
         case MediaSymptom():
             return f"{what.meaning} ({what.code} {what.slug})"
         case StreamErrored():

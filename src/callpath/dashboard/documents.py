@@ -31,6 +31,7 @@ from callpath.timeline import (
     HandlerEnded,
     HandlerFailed,
     HandlerStarted,
+    LoopBlocked,
     MarkReturned,
     MediaCounted,
     MediaSymptom,
@@ -351,7 +352,7 @@ def _place(what: What) -> tuple[Lane, Tone]:
             return "commands", "warn"
         case PolicyActed() | CallTakenUp() | CallChecked():
             return "handler", "plain"
-        case CallStuck() | CallRefused():
+        case CallStuck() | CallRefused() | LoopBlocked():
             return "handler", "warn"
         case FirstInbound() | FirstOutbound():
             return "audio", "good"

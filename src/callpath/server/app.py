@@ -31,6 +31,7 @@ from callpath.clock import Clock, SystemClock
 from callpath.config import Settings, is_loopback, require_public_url
 from callpath.control import Control
 from callpath.errors import AudioError, ConfigError
+from callpath.server.blocking import BlockWatch
 from callpath.server.examiner import Examine, Examiner
 from callpath.server.guard import vouch
 from callpath.server.handler import App
@@ -150,6 +151,9 @@ def create_asgi(
                 runner.fetch_missed = partial(fetch_missed, runner)
             async with runner.running():
                 runner.spawn(control.keep_warm(), name="keep the connection to Telnyx warm")
+                if settings.blocked_ms:
+                    watch = BlockWatch(blocked_ms=settings.blocked_ms, note=runner.note_blockage, clock=clock)
+                    runner.spawn(watch.run(), name="watch for a blocked event loop")
                 if takes_up:
                     runner.spawn(take_up_calls(runner, settings.after_restart), name="take up calls")
                 if worker is not None:

@@ -21,6 +21,7 @@ from callpath.call.stream import MediaStream
 from callpath.call.watchdog import STUCK, UNHEARD, Live, due_commands, look
 from callpath.control import RETRY_MS_MAX, Retry
 from callpath.errors import CallpathError, ControlError, LocalProtocolError, RemoteProtocolError, StoreError
+from callpath.server.blocking import CURRENT_CALL
 from callpath.server.examiner import Examiner
 from callpath.server.handler import Call, CallFacts, Handler, Outlet
 from callpath.server.leases import LEASE_MS, OFFER_MS
@@ -35,6 +36,7 @@ from callpath.timeline import (
     HandlerEnded,
     HandlerFailed,
     HandlerStarted,
+    LoopBlocked,
     MediaCounted,
     PolicyActed,
     RecordingNotStored,
@@ -653,6 +655,7 @@ class LiveCall:
         assert app.handler is not None
         entered_unix_ms = self._clock.now_unix_ms()
         self.note(HandlerStarted(name=app.name), entered_unix_ms)
+        CURRENT_CALL.set(self.session.session)
         if self._runner.traces is not None:
             self._runner.traces.enter_handler(self.session.session, entered_unix_ms)
         try:
@@ -713,7 +716,7 @@ def log_entry(entry: Entry) -> None:
     getattr(logger, level)(describe(what), event_name=kind_of(what), **fields, **_ids(entry))
 
 
-WARNINGS = (CallRefused, CommandRetried, SocketRefused, StreamMissing, CallStuck, RecordingNotStored)
+WARNINGS = (CallRefused, CommandRetried, LoopBlocked, SocketRefused, StreamMissing, CallStuck, RecordingNotStored)
 
 
 def _failed(what: What) -> bool:

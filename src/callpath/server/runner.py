@@ -34,6 +34,7 @@ from callpath.timeline import (
     CallChecked,
     CallRefused,
     Entry,
+    LoopBlocked,
     SocketReceived,
     SocketRefused,
     WebhookReceived,
@@ -281,6 +282,13 @@ class CallRunner:
                 await self.traces.export(session, self.log, self.write)
             except StoreError as error:
                 logger.error("No trace made", event_name="trace.failed", error=str(error), call_session_id=session)
+
+    def note_blockage(self, session: SessionId, what: LoopBlocked) -> bool:
+        """Code of a call's handler blocked the event loop. False: the call is not here any more."""
+        call = self.calls.get(session)
+        if call is not None:
+            call.note(what)
+        return call is not None
 
     async def write(self, entry: Entry) -> bool:
         """Store an entry and tell the log and the metrics. False: it was there already."""

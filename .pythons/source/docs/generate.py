@@ -1,0 +1,141 @@
+"""Writes the tables in docs/reference from the code that they are about: `make docs`.
+
+With --check it writes nothing and exits 1 where a page is out of date.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+from dataclasses import MISSING, fields
+from itertools import pairwise
+from pathlib import Path
+
+from callpath.config import Settings
+from callpath.doctor.report import cause_pages
+from callpath.doctor.rules import CAUSES
+from callpath.simulator import control_faults as control_faults  # they join the table of all faults
+from callpath.simulator.api import NOT_SIMULATED
+from callpath.simulator.link import FAULTS
+from callpath.simulator.options import CarrierOptions
+from callpath.timeline import KINDS
+from callpath.wire.command import COMMANDS
+
+REFERENCE = Path(__file__).parent / "reference"
+MADE = "<!-- Made by `make docs` from the code; edit there. -->\n\n"
+
+
+def settings_page() -> str:
+    """Every setting with its names, default and purpose."""
+    lines = [
+        "# Settings\n",
+        MADE + "Read from flags, the environment and `.env`, in this order. `callpath config` shows yours.\n",
+        "| setting | default | what it does |",
+        "|---|---|---|",
+    ]
+    for item in fields(Settings):
+        names = ", ".join(f"`{name}`" for name in item.metadata["names"])
+        default = "" if item.default == "" else f"`{item.default}`"
+        lines.append(f"| {names} | {default} | {item.metadata['does']} |")
+    lines.append(
+        "\n`PUBLIC_URL` falls back to the host's own variable: `RAILWAY_PUBLIC_DOMAIN`, `RENDER_EXTERNAL_URL` or "
+        "`FLY_APP_NAME`. `CALLPATH_CLIENT_ADDRESS` is what the host's edge sends on Railway (`x-real-ip`), Fly.io "
+        "(`fly-client-ip`) and Heroku (`x-forwarded-for:1`).\n"
+    )
+    return "\n".join(lines)
+
+
+def timeline_page() -> str:
+    """Every kind of entry with its fields."""
+    lines = [
+        "# Timeline entries\n",
+        MADE + "One timeline per call session. The kind is also the `event_name` in the logs; it never changes.\n",
+        "| kind | what happened | fields |",
+        "|---|---|---|",
+    ]
+    for kind in KINDS:
+        tag = kind.__struct_config__.tag
+        doc = " ".join((inspect.getdoc(kind) or "").split())
+        lines.append(f"| `{tag}` | {doc} | {', '.join(f'`{name}`' for name in kind.__struct_fields__)} |")
+    return "\n".join(lines) + "\n"
+
+
+def stand_in_page() -> str:
+    """What the stand-in Telnyx can do: its commands, its faults, its options."""
+    lines = [
+        "# The stand-in Telnyx\n",
+        MADE + "## Commands\n",
+        "Bodies, defaults, refusals and webhooks are Telnyx's. Every documented field is judged; what has no effect here "
+        "is said below. Actions that Telnyx has and the stand-in has not are answered with 501: "
+        + ", ".join(f"`{name}`" for name in NOT_SIMULATED)
+        + ".\n",
+        "| command | what it does |",
+        "|---|---|",
+        *(f"| `{name}` | {_doc(command)} |" for name, command in COMMANDS.items()),
+        "\nAccepted without an effect: `voice` and all about how a voice sounds (a hum is heard for as long as the text "
+        "would take), `record_timeout_secs`, `mute_dtmf`, `play_ringtone`, `media_encryption`, SIP headers and "
+        "credentials, `sound_modifications`, `audio_url` of dial and transfer, assistants, conferences, queues and "
+        "Dialogflow. A fork sends no RTP. `to` as a list calls the first one.\n",
+        "## Faults\n",
+        "`--fault NAME` or `--fault NAME=VALUE`; in a program `Simulator.call(faults=[...])`.\n",
+        "| fault | what happens | what the server must do | what the doctor should name |",
+        "|---|---|---|---|",
+    ]
+    for name, fault in FAULTS.items():
+        told = ", ".join(f"{one.name} {one.default}" for one in fields(fault) if one.init)
+        must, cause = getattr(fault, "MUST", ""), getattr(fault, "CAUSE", "")
+        lines.append(f"| `{name}`{f' ({told})' if told else ''} | {_doc(fault)} | {must} | {cause} |")
+    lines += [
+        "\n## Options\n",
+        "`Simulator(options=CarrierOptions(...))`: what can be set up differently, and whatever Telnyx leaves unknown.\n",
+        "| option | default | what it means |",
+        "|---|---|---|",
+    ]
+    said = _said_of_fields(CarrierOptions)
+    for option in fields(CarrierOptions):
+        default = option.default if option.default_factory is MISSING else option.default_factory()
+        lines.append(f"| `{option.name}` | `{default!r}` | {said.get(option.name, '')} |")
+    return "\n".join(lines) + "\n"
+
+
+def _doc(thing: object) -> str:
+    return " ".join((inspect.getdoc(thing) or "").split())
+
+
+def _said_of_fields(cls: type) -> dict[str, str]:
+    """The text that stands below each field."""
+    (body,) = ast.parse(inspect.getsource(cls)).body
+    assert isinstance(body, ast.ClassDef)
+    said = {}
+    for field, text in pairwise(body.body):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr):
+            said[field.target.id] = " ".join(str(ast.literal_eval(text.value)).split())
+    return said
+
+
+def pages() -> dict[str, str]:
+    """Every page, by its name below reference/."""
+    causes = {f"causes/{name}": text for name, text in cause_pages(CAUSES).items()}
+    made = {"settings.md": settings_page(), "timeline.md": timeline_page(), "stand-in.md": stand_in_page()}
+    return made | causes
+
+
+def main() -> int:
+    """Write or check every page."""
+    check = "--check" in sys.argv
+    stale = []
+    for name, text in pages().items():
+        path = REFERENCE / name
+        if check and (not path.exists() or path.read_text() != text):
+            stale.append(name)
+        elif not check:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text)
+    if stale:
+        print(f"out of date: {', '.join(stale)}; run `make docs`")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,5 @@
+"""`python -m callpath` is `callpath`."""
+
+from callpath.cli import main
+
+main()

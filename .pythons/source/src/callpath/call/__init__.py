@@ -1,0 +1,16 @@
+"""One call: what is legal, what is remembered. Pure: texts, entries and `now` go in; texts, events, commands come out.
+
+session   the state of a call, folded from its timeline, and the commands that follow   (start here)
+watchdog  what is wrong with a call whose line is up, and what is done for the caller
+leg       one party's side; no transition goes backwards
+stream    one audio WebSocket, sans I/O
+playout   audio on its way to the ear: pacing, marks, clear
+kept      its recordings, and where each is
+overview  a call as a row of a list, kept up to date entry by entry
+symptoms  what sounds or behaves wrong on a stream that works by the letter
+listening whether anything was said or heard yet, where payloads do not show it
+echo      whether the caller's audio holds ours
+recorder  both sides of a call on one clock
+plan      what we ask of Telnyx for a call's audio
+address   the two URLs of a call server
+"""

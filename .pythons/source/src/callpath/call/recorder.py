@@ -1,0 +1,124 @@
+"""Both sides of a call on one wall clock: the caller left, as he arrived; we right, as we were *heard*. Pure.
+
+recorder = Recorder(8000, now_ms)
+recorder.hear(pcm, rate_hz, now_ms)          what the caller said
+recorder.say(pcm, rate_hz, at_ms)            what was sent, and when the ear will hear it
+recorder.cut(now_ms)                         a clear: what lies ahead was never heard
+left, right = recorder.take(now_ms)          what is settled by now, once a second: to be written
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from callpath.audio.pcm import Pcm, samples_in
+from callpath.audio.resample import Resampler
+
+SETTLED_MS = 300.0
+"""What is older than this is written. The caller's audio may be late by the jitter buffer's wait; ours is cut before."""
+
+DRIFT_MS_MAX = 100.0
+"""The caller's frames come a little early or late and are joined without a seam; further apart, there was a pause. When
+ours are heard is known exactly."""
+
+
+@dataclass(slots=True)
+class _Side:
+    """One channel: pieces that are not written yet, by the sample at which they begin."""
+
+    pieces: list[tuple[int, Pcm]] = field(default_factory=list)
+    end: int = 0
+    """The sample after the last piece."""
+    resampler: Resampler | None = None
+    drift_ms_max: float = 1.0
+
+
+class Recorder:
+    """One recording at one rate. Times are those of `now_ms`; the recording begins at `start_ms`."""
+
+    def __init__(self, sample_rate_hz: int, start_ms: float) -> None:
+        self.sample_rate_hz = sample_rate_hz
+        self.written = 0
+        """Samples handed out so far, of each side."""
+        self._start_ms = start_ms
+        self._left, self._right = _Side(drift_ms_max=DRIFT_MS_MAX), _Side()
+
+    def hear(self, pcm: Pcm, rate_hz: int, now_ms: float) -> None:
+        """The caller's audio came in full at `now_ms`."""
+        self._place(self._left, pcm, rate_hz, now_ms - 1000.0 * pcm.size / rate_hz)
+
+    def say(self, pcm: Pcm, rate_hz: int, at_ms: float) -> None:
+        """Ours; the ear hears its first sample at `at_ms`."""
+        self._place(self._right, pcm, rate_hz, at_ms)
+
+    def cut(self, now_ms: float) -> None:
+        """What we said for later than `now_ms` is not heard."""
+        here = max(self._sample_at(now_ms), self.written)
+        side = self._right
+        side.pieces = [(start, piece[: here - start]) for start, piece in side.pieces if start < here]
+        side.end = min(side.end, here)
+
+    def take(self, now_ms: float) -> tuple[Pcm, Pcm]:
+        """Both sides up to what is settled; equally long. Empty if nothing is."""
+        until = max(self.written, self._sample_at(now_ms - SETTLED_MS))
+        return self._take_until(until)
+
+    def finish(self, now_ms: float) -> tuple[Pcm, Pcm]:
+        """The rest."""
+        self.cut(now_ms)
+        return self._take_until(max(self.written, self._left.end, self._right.end))
+
+    def _sample_at(self, at_ms: float) -> int:
+        return samples_in(at_ms - self._start_ms, self.sample_rate_hz)
+
+    def _place(self, side: _Side, pcm: Pcm, rate_hz: int, at_ms: float) -> None:
+        if rate_hz != self.sample_rate_hz:
+            if side.resampler is None or side.resampler.from_hz != rate_hz:
+                side.resampler = Resampler(rate_hz, self.sample_rate_hz)
+            pcm = side.resampler.push(pcm)
+        start = self._sample_at(at_ms)
+        drift = samples_in(side.drift_ms_max, self.sample_rate_hz)
+        if side.end and start < side.end - drift:
+            self._move_back(side, side.end - start)
+        if side.end and abs(start - side.end) <= drift:
+            start = side.end
+        late = max(0, self.written - start)  # what is written cannot be changed
+        if late < pcm.size:
+            side.pieces.append((start + late, pcm[late:]))
+        side.end = max(side.end, start + pcm.size)
+
+    def _move_back(self, side: _Side, samples: int) -> None:
+        """More came than time went by: all of it was held up, and belongs into the pause before, as far as that is still
+        open. What came first and does not fit is lost, since its time is written."""
+        first = len(side.pieces)
+        start = side.end
+        while first and side.pieces[first - 1][0] + side.pieces[first - 1][1].size == start:
+            first -= 1
+            start = side.pieces[first][0]
+        open_from = max(self.written, *(at + piece.size for at, piece in side.pieces[:first][-1:]), 0)
+        moved: list[tuple[int, Pcm]] = []
+        for at, piece in side.pieces[first:]:
+            late = max(0, open_from - (at - samples))
+            if late < piece.size:
+                moved.append((at - samples + late, piece[late:]))
+        side.pieces[first:] = moved
+        side.end -= samples
+
+    def _take_until(self, until: int) -> tuple[Pcm, Pcm]:
+        taken = (self._cut_out(self._left, until), self._cut_out(self._right, until))
+        self.written = until
+        return taken
+
+    def _cut_out(self, side: _Side, until: int) -> Pcm:
+        audio = np.zeros(until - self.written, np.int16)
+        rest: list[tuple[int, Pcm]] = []
+        for start, piece in side.pieces:
+            here = piece[: max(0, until - start)]
+            at = start - self.written
+            audio[at : at + here.size] = here
+            if here.size < piece.size:
+                rest.append((start + here.size, piece[here.size :]))
+        side.pieces = rest
+        return audio

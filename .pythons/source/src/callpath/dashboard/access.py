@@ -1,0 +1,160 @@
+"""Who may look at the dashboard, and what a browser may be tricked into.
+
+With a token: whoever shows it, by the login form (a cookie) or as `Authorization: Bearer`. Without one: only this very
+machine, and only while the public URL is this machine's own; a page elsewhere that points its name at 127.0.0.1 is told
+apart by the Host header. A request that changes something, and every WebSocket, must come from our own pages.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from typing import Literal
+from urllib.parse import urlsplit
+
+from callpath.clock import Clock
+from callpath.config import Settings, is_loopback, is_this_machine
+
+COOKIE = "callpath_session"
+SESSION_S = 12 * 3600
+"""How long a login lasts: a working day."""
+
+TRIES_MAX = 10
+TRIES_MS = 60_000.0
+"""So many wrong tokens in a minute from one address, and none is looked at from there for the rest of it, right or wrong.
+Sessions go on."""
+
+ADDRESSES_MAX = 1000
+"""So many addresses are remembered; more are counted as one."""
+
+SAFE_METHODS = frozenset({"GET", "HEAD"})
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request may not go on."""
+
+    status: int
+    error: Literal["login", "no_token_set", "not_this_machine", "other_site", "too_many_tries"]
+    detail: str
+
+
+class Access:
+    """Decides about each request. Nothing is remembered of a login: the cookie is signed with the token."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._token = settings.dashboard_token
+        self._public = urlsplit(settings.public_url)
+        self._clock = clock
+        self._wrong: dict[str, list[float]] = {}
+        """When wrong tokens were shown, by address."""
+
+    @property
+    def needs_login(self) -> bool:
+        return bool(self._token)
+
+    @property
+    def secure_cookie(self) -> bool:
+        return self._public.scheme == "https"
+
+    def refusal(
+        self, *, method: str, headers: Mapping[str, str], client: str | None, websocket: bool = False
+    ) -> Refusal | None:
+        """Why this request may not go on; None: it may."""
+        if websocket or method not in SAFE_METHODS:
+            strange = self._from_another_site(headers, websocket)
+            if strange is not None:
+                return strange
+        if self._token:
+            if self._has_session(headers):
+                return None
+            shown = _token_in(headers)
+            if shown is None:
+                return Refusal(401, "login", "log in with the token that CALLPATH_DASHBOARD_TOKEN holds")
+            return self._wrong_token(shown, client)
+        return self._not_from_here(headers, client)
+
+    def refusal_of_origin(self, headers: Mapping[str, str]) -> Refusal | None:
+        """Whether a form on another site sent this. Part of `refusal` for all that needs a login."""
+        return self._from_another_site(headers, websocket=False)
+
+    def login(self, shown: str, client: str | None = None) -> str | Refusal:
+        """The value of the session cookie for whoever shows the token."""
+        wrong = self._wrong_token(shown, client)
+        if wrong is not None:
+            return wrong
+        expires = str(self._clock.now_unix_ms() // 1000 + SESSION_S)
+        return f"{expires}.{self._signature(expires)}"
+
+    # -----------------------------------------------------------------------------------------------------------------
+
+    def _signature(self, expires: str) -> str:
+        key = hashlib.sha256(b"callpath dashboard session 1\0" + self._token.encode()).digest()
+        return base64.urlsafe_b64encode(hmac.digest(key, expires.encode(), "sha256")).decode().rstrip("=")
+
+    def _has_session(self, headers: Mapping[str, str]) -> bool:
+        try:
+            cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+        except CookieError:
+            return False
+        if cookie is None:
+            return False
+        expires, _, signature = cookie.value.partition(".")
+        right = hmac.compare_digest(signature.encode(), self._signature(expires).encode())
+        return right and expires.isdecimal() and int(expires) > self._clock.now_unix_ms() // 1000
+
+    def _wrong_token(self, shown: str, client: str | None) -> Refusal | None:
+        """Why `shown` opens nothing; None: it does. Where all come from one proxy's address, they share their tries."""
+        now_ms = self._clock.now_ms()
+        self._wrong = {
+            address: late
+            for address, times in self._wrong.items()
+            if (late := [at_ms for at_ms in times if now_ms - at_ms < TRIES_MS])
+        }
+        known = client is not None and (client in self._wrong or len(self._wrong) < ADDRESSES_MAX)
+        address = client if client is not None and known else ""
+        if len(self._wrong.get(address, ())) >= TRIES_MAX:
+            return Refusal(429, "too_many_tries", "too many wrong tokens: try again in a minute")
+        if self._token and hmac.compare_digest(shown.encode(), self._token.encode()):
+            return None
+        self._wrong.setdefault(address, []).append(now_ms)
+        return Refusal(401, "login", "that is not the token that CALLPATH_DASHBOARD_TOKEN holds")
+
+    def _not_from_here(self, headers: Mapping[str, str], client: str | None) -> Refusal | None:
+        if not is_loopback(self._public.hostname or "localhost"):
+            detail = (
+                "the dashboard of a public server needs a login: set CALLPATH_DASHBOARD_TOKEN to a long random text"
+            )
+            return Refusal(503, "no_token_set", detail)
+        if is_this_machine(self._public.geturl(), headers, client):
+            return None
+        detail = "without CALLPATH_DASHBOARD_TOKEN the dashboard answers only on this machine, at 127.0.0.1"
+        return Refusal(403, "not_this_machine", detail)
+
+    def _from_another_site(self, headers: Mapping[str, str], websocket: bool) -> Refusal | None:
+        """Browsers always say where a WebSocket or a POST comes from; a script may leave it out for a POST."""
+        origin = headers.get("origin")
+        if origin is None and not websocket and headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
+            return None
+        ours = {headers.get("host", ""), self._public.netloc} - {""}  # "null" has no host, nor has a server in setup
+        if origin is not None and origin.partition("://")[2] in ours:
+            return None
+        return Refusal(403, "other_site", "this came from another site's page, and was not done")
+
+
+def _token_in(headers: Mapping[str, str]) -> str | None:
+    """What an Authorization header shows; None where there is none that we read."""
+    scheme, _, shown = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "basic":
+        try:
+            shown = base64.b64decode(shown, validate=True).decode().partition(":")[2]
+        except (binascii.Error, ValueError):
+            return None
+    elif scheme.lower() != "bearer":
+        return None
+    return shown.strip()

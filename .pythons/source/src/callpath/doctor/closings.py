@@ -1,0 +1,38 @@
+"""What the end of a stream, and the audio in it, say. Shared by the rules of the upper layers; pure."""
+
+from __future__ import annotations
+
+from callpath.doctor.facts import Arrival, Ending, Facts, MediaFacts
+
+AT_ONCE_MS = 700.0
+"""A handler that throws does so in its first lines or at the first audio; timers of proxies are longer."""
+BYTES_PER_SECOND = {"PCMU": 8000, "PCMA": 8000, "G722": 8000, "L16": 32_000}
+"""On the wire; L16 at the 16 kHz of Telnyx's guide. The others have no fixed rate."""
+
+
+def early(facts: Facts) -> Ending | None:
+    """The ending, where the server ended the stream before we had said stop."""
+    ending = facts[MediaFacts].ending
+    if ending.by != "peer" or ending.kind == "protocol-error" or ending.after in {"stop", "close"}:
+        return None
+    return ending
+
+
+def show_ending(ending: Ending) -> str:
+    """`close 1008 "unknown session"`, or how the connection went."""
+    if ending.kind != "close-frame":
+        return {"eof": "end of connection without a close frame", "reset": "connection reset"}.get(
+            ending.kind, ending.kind
+        )
+    code = "without a code" if ending.code is None else str(ending.code)
+    return f"close {code}" + (f" {ending.reason!r}" if ending.reason else "")
+
+
+def audio_ms(stream: MediaFacts, arrival: Arrival) -> float:
+    """How long that frame plays."""
+    return len(arrival.payload or b"") * 1000 / BYTES_PER_SECOND.get(stream.codec, 8000)
+
+
+def settled(stream: MediaFacts) -> bool:
+    """Enough audio came to say anything about it."""
+    return len(stream.media) >= 10 or sum(len(arrival.payload or b"") for arrival in stream.media) >= 8000

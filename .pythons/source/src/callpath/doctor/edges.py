@@ -1,0 +1,147 @@
+"""What the rows of a platform's edge say about one call: which are its upgrade's, which its webhooks', who said what. Pure.
+
+A row is written when the request is over: that of an upgrade perhaps only when its socket ends. So "no row" counts only
+where the log goes on beyond the call's end, or where Telnyx itself said that it failed.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote
+
+from callpath.call.session import Stage
+from callpath.doctor.calls import accepted, ended_unix_ms, every, place, url_asked, webhook
+from callpath.doctor.facts import CallFacts, EdgeFacts, EdgeRow, Facts, LogFacts, LogLine
+from callpath.timeline import FirstInbound, SocketReceived, SocketRefused, StreamStarted
+
+NEAR_MS = 120_000
+ROW_MS = 10_000
+"""How long after the end of a request its row may still be missing from a log."""
+
+SHORT_MS = 3_000
+"""A socket that lived no longer carried no conversation."""
+
+_TELNYX_AGENT = re.compile(r"telnyx", re.IGNORECASE)
+_STREAMISH = re.compile(r"media|stream|audio|/ws\b|socket", re.IGNORECASE)
+
+
+def upgrades(facts: Facts) -> tuple[EdgeRow, ...]:
+    """Rows of attempts to open this call's stream, in order of time."""
+    edge, call = facts[EdgeFacts], facts.get(CallFacts)
+    path = ""
+    names: set[str] = set()
+    if call is not None:
+        url = place(url_asked(call))
+        path = _bare(url.path) if url is not None else ""
+        leg = call.state.leg
+        names = {call.session, *((leg.leg_id, leg.call_control_id) if leg is not None else ())}
+    rows = []
+    for row in edge.rows:
+        if row.method not in {"GET", ""}:
+            continue
+        if path:
+            mine = _bare(row.path) == path or any(len(name) > 8 and name in unquote(row.path) for name in names)
+        else:
+            mine = row.status == 101 or bool(_STREAMISH.search(row.path))
+        if mine:
+            rows.append(row)
+    return tuple(rows)
+
+
+def posts(facts: Facts) -> tuple[EdgeRow, ...]:
+    """Rows of webhooks: POSTs, Telnyx's own where its name stands in some."""
+    rows = tuple(row for row in facts[EdgeFacts].rows if row.method == "POST")
+    named = tuple(row for row in rows if _TELNYX_AGENT.search(row.user_agent))
+    return named or rows
+
+
+def failed_upgrades(facts: Facts, *statuses: int) -> tuple[EdgeRow, ...]:
+    """Attempts with one of these answers, where no attempt ended in a working socket."""
+    rows = upgrades(facts)
+    if any(row.status == 101 for row in rows) or came(facts):
+        return ()
+    return tuple(row for row in rows if row.status in statuses)
+
+
+def came(facts: Facts) -> bool:
+    """Whether the application saw the socket."""
+    call = facts.get(CallFacts)
+    return call is not None and bool(every(call, SocketReceived, StreamStarted, FirstInbound))
+
+
+def refused_by_us(facts: Facts) -> bool:
+    call = facts.get(CallFacts)
+    return call is not None and bool(every(call, SocketRefused))
+
+
+def unreached(row: EdgeRow) -> bool:
+    """The edge's own words say that it could not reach the application."""
+    return bool(row.upstream_errors or re.search(r"retried|failed to respond|no upstream", row.response_details, re.I))
+
+
+PROXIES = {"nginx", "Caddy", "proxy"}
+"""Edges of one's own, whose upstream is a line in their configuration."""
+
+
+def nobody_there(facts: Facts) -> tuple[EdgeRow, ...]:
+    """Rows of upgrades, else of webhooks, for which nobody took the connection; none where the socket came."""
+    rows = failed_upgrades(facts, 502, 503)
+    hooks = () if came(facts) else tuple(row for row in posts(facts) if row.status in {502, 503})
+    return tuple(row for row in rows or hooks if unreached(row) and not timed_out(row))
+
+
+def timed_out(row: EdgeRow) -> bool:
+    return any(re.search(r"time-?d? ?out|deadline|\bH12\b", word, re.I) for word in row.upstream_errors)
+
+
+def covers(facts: Facts) -> bool:
+    """Whether the rows reach from before the request for the stream until its row must have been written."""
+    call, edge = facts[CallFacts], facts[EdgeFacts]
+    request = accepted(call)
+    if request is None:
+        return False
+    failed = webhook(call, "streaming.failed")
+    ended = ended_unix_ms(call)
+    # A socket that lived would have its row at the end of the call; one that failed has it at once.
+    until = failed.at_unix_ms if failed is not None else ended if ended is not None else request.at_unix_ms + NEAR_MS
+    return edge.from_unix_ms <= request.at_unix_ms and edge.until_unix_ms >= until
+
+
+def asked_for(facts: Facts) -> bool:
+    call = facts.get(CallFacts)
+    return call is not None and (Stage.STREAM_ACCEPTED in call.state.stages or accepted(call) is not None)
+
+
+def process_lines(facts: Facts, *topics: str, near: int | None = None, within_ms: int = NEAR_MS) -> tuple[LogLine, ...]:
+    """Lines about the process with one of these topics, near to a time where one is given."""
+    log = facts.get(LogFacts)
+    if log is None:
+        return ()
+    return tuple(
+        line
+        for line in log.process
+        if line.topic in topics
+        and (near is None or (line.at_unix_ms is not None and abs(line.at_unix_ms - near) <= within_ms))
+    )
+
+
+def show_row(row: EdgeRow) -> str:
+    """A row as a line of evidence."""
+    parts = [f"edge: {row.method or '?'} {row.path[:120]} → {row.status}"]
+    if row.duration_ms is not None:
+        parts.append(f"after {row.duration_ms:.0f} ms")
+    if row.upstream_errors:
+        parts.append(f"upstream errors: {', '.join(row.upstream_errors)}")
+    if row.response_details:
+        parts.append(f"details: {row.response_details}")
+    if row.upstream_address:
+        parts.append(f"upstream {row.upstream_address}")
+    return ", ".join(parts)
+
+
+def said(line: LogLine) -> str:
+    return f"log line {line.number}: {line.text[:160]}"
+
+
+def _bare(path: str) -> str:
+    return unquote(path.partition("?")[0]).rstrip("/")

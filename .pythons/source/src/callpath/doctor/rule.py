@@ -1,0 +1,142 @@
+"""A cause, the signs it is recognised by, and what a sign may say.
+
+Cause   one thing that breaks calls: its code, title, owner, why and fix; one file in rules/
+Sign    one way to recognise it, from one source: a live probe, a past call, an edge log, the account, files
+Rule    a sign with its cause's words filled in: what the engine runs
+Finding what a sign says when it fires
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from callpath.doctor.facts import Facts
+
+Owner = Literal["you", "network", "platform", "Telnyx", "far end", "callpath", "unclear"]
+Confidence = Literal["high", "medium", "low"]
+Kind = Literal["fault", "limited", "open", "note"]
+SignSource = Literal["url", "call", "edge", "account", "files"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a sign says.
+
+    `kind` fault: this is the cause. limited: this is what happened, but it may be right for what was asked (a made-
+    up call), and `question` says what would decide. open: something is wrong, and the evidence fits `candidates`
+    equally (or none that is known); `question` says what would decide it. note: worth knowing, nothing is broken.
+    `fix`, `owner` and `title` replace the rule's own where the facts allow a better word.
+    """
+
+    summary: str
+    evidence: tuple[str, ...] = ()
+    confidence: Confidence = "high"
+    kind: Kind = "fault"
+    candidates: tuple[str, ...] = ()
+    question: str = ""
+    fix: str = ""
+    owner: Owner | None = None
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """Facts as a literal. `fires` None: the sign must say that it could not check."""
+
+    title: str
+    facts: Facts
+    fires: bool | None
+
+
+Check = Callable[[Facts], Finding | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """One way to recognise a cause. Empty texts mean the cause's own.
+
+    `code` is the code this sign was known by when it was a rule of its own: old reports, `explain` and precedence.py
+    still use it. A new sign needs none.
+    """
+
+    source: SignSource
+    check: Check
+    code: str = ""
+    title: str = ""
+    why: str = ""
+    fix: str = ""
+    owner: Owner | None = None
+    fixes: Mapping[str, str] = field(default_factory=dict)
+    by_time: bool = False
+    """It sees only a time, which a busy machine of the doctor's own can bring about, too."""
+    fallback: bool = False
+    """Asked only where something is wrong and no other sign said what."""
+    examples: tuple[Example, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """One cause. `code` is permanent: never reused, never renumbered; `slug` is the cause's name.
+
+    `fixes` maps a platform or framework (as platform.py names it) to its own words. What the cause explains, and what
+    explains it, is in precedence.py alone.
+    """
+
+    code: str
+    slug: str
+    title: str
+    layer: str
+    owner: Owner
+    why: str
+    fix: str
+    signs: tuple[Sign, ...]
+    fixes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def old_codes(self) -> tuple[str, ...]:
+        """Codes of rules that were merged into this cause."""
+        return tuple(sign.code for sign in self.signs if sign.code)
+
+    def rules(self) -> tuple[Rule, ...]:
+        """Each sign with the cause's words."""
+        return tuple(
+            Rule(
+                code=self.code,
+                slug=self.slug,
+                title=sign.title or self.title,
+                layer=self.layer,
+                owner=sign.owner or self.owner,
+                why=sign.why or self.why,
+                fix=sign.fix or self.fix,
+                fixes={**self.fixes, **sign.fixes},
+                check=sign.check,
+                by_time=sign.by_time,
+                fallback=sign.fallback,
+                examples=sign.examples,
+                source=sign.source,
+                sign=sign.code or self.code,
+            )
+            for sign in self.signs
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """A sign with its cause's words filled in. `sign` is the sign's own code, by which precedence.py may place it."""
+
+    code: str
+    slug: str
+    title: str
+    layer: str
+    owner: Owner
+    why: str
+    fix: str
+    fixes: Mapping[str, str]
+    check: Check
+    by_time: bool
+    fallback: bool
+    examples: tuple[Example, ...]
+    source: SignSource
+    sign: str

@@ -1,0 +1,59 @@
+"""TELNYX006: the number leads to no application."""
+
+from __future__ import annotations
+
+from callpath.doctor.accounts import known_account, masked, named, the_numbers
+from callpath.doctor.facts import Facts
+from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rules.sample_account import account, app, number, refused_key
+
+
+def check(facts: Facts) -> Finding | None:
+    rows = the_numbers(facts)
+    asked = known_account(facts)
+    if not rows and asked.application is not None and asked.number_found is None:
+        return Finding(
+            f"no number leads to the application {named(asked.application)}: it can dial out, but nobody can call in",
+            tuple(
+                f"{masked(row.get('phone_number'))} leads to {row.get('connection_name') or row.get('connection_id')}"
+                for row in asked.other_numbers
+            ),
+            kind="note",
+            fix="Assign a number to it in the Telnyx portal (Numbers, Connection or application), or give the number that "
+            "should lead here: callpath doctor account --number +1…",
+        )
+    loose = [row for row in rows if not row.get("connection_id")]
+    if not loose:
+        return None
+    return Finding(
+        f"the number {masked(loose[0].get('phone_number'))} is assigned to no connection and no application",
+        tuple(f"{masked(row.get('phone_number'))}: connection_id is empty" for row in loose),
+    )
+
+
+CAUSE = Cause(
+    code="TELNYX006",
+    slug="number-not-assigned",
+    title="The number leads to no application",
+    layer="account",
+    owner="you",
+    why="Telnyx does not know whom to tell of a call: no webhook is sent, and the caller hears a message.",
+    fix="Assign the number to your Call Control application: in the portal under Numbers, or let `callpath doctor account "
+    "--number … --application … --fix` do it.",
+    signs=(
+        Sign(
+            "account",
+            check,
+            examples=(
+                Example("no connection", account(row=number(connection_id=None)), fires=True),
+                Example(
+                    "an application without a number",
+                    account(app(), number_found=None, number=None, numbers=(), numbers_listed=True),
+                    fires=True,
+                ),
+                Example("assigned", account(), fires=False),
+                Example("the key was refused", refused_key(), fires=None),
+            ),
+        ),
+    ),
+)

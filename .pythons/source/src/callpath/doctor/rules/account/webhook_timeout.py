@@ -1,0 +1,58 @@
+"""TELNYX013: the application's webhook time-out is odd."""
+
+from __future__ import annotations
+
+from callpath.doctor.accounts import named, the_application
+from callpath.doctor.facts import Facts
+from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rules.sample_account import account, app, refused_key
+
+SECONDS_MIN, SECONDS_MAX = 2, 10
+
+
+def check(facts: Facts) -> Finding | None:
+    application = the_application(facts)
+    seconds = application.webhook_timeout_secs
+    if seconds is None or SECONDS_MIN <= seconds <= SECONDS_MAX:
+        return None
+    effect = (
+        "an answer that takes a moment counts as lost, and the event comes twice"
+        if seconds < SECONDS_MIN
+        else "a webhook that is lost comes again that much later, while the caller waits"
+    )
+    return Finding(
+        f"the webhook time-out of the application {named(application)} is {seconds} s: {effect}",
+        (
+            f"webhook_timeout_secs: {seconds}",
+            "Telnyx's API calls it the time-out, its portal the delay before a retry; unset, a retry comes after 2 s",
+        ),
+        kind="note",
+    )
+
+
+def timeout(seconds: int | None) -> Facts:
+    return account(app(webhook_timeout_secs=seconds))
+
+
+CAUSE = Cause(
+    code="TELNYX013",
+    slug="webhook-timeout-odd",
+    title="The webhook time-out is odd",
+    layer="account",
+    owner="you",
+    why="Callers wait while Telnyx waits.",
+    fix="Leave the webhook time-out (in the portal: custom webhook retry delay) empty.",
+    signs=(
+        Sign(
+            "account",
+            check,
+            examples=(
+                Example("none at all", timeout(0), fires=True),
+                Example("half a minute", timeout(30), fires=True),
+                Example("five seconds", timeout(5), fires=False),
+                Example("unset", timeout(None), fires=False),
+                Example("the key was refused", refused_key(), fires=None),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,51 @@
+"""CALL044: the socket came, and the server refused it for a reason that has no rule of its own."""
+
+from __future__ import annotations
+
+from callpath.doctor.calls import every, show_entries
+from callpath.doctor.facts import CallFacts, Facts
+from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rules.sample import nothing
+from callpath.doctor.rules.sample_call import a_call, turned_away
+from callpath.timeline import SocketRefused, StreamStarted
+
+_OWN_RULES = {"no_token", "wrong_token", "call_ended", "second_socket"}
+
+
+def check(facts: Facts) -> Finding | None:
+    known = facts[CallFacts]
+    found = [
+        (entry, what)
+        for entry in every(known, SocketRefused)
+        if isinstance(what := entry.what, SocketRefused) and what.reason not in _OWN_RULES
+    ]
+    if not found or every(known, StreamStarted):
+        return None
+    entry, what = found[-1]
+    return Finding(
+        f"the upgrade reached the application and was answered {what.status} {what.reason}: {what.detail}".rstrip(": "),
+        (*show_entries(known, entry), f"from {what.client or 'unknown'}, path {what.path or 'unknown'}"),
+        confidence="high" if what.detail or what.reason else "medium",
+    )
+
+
+CAUSE = Cause(
+    code="CALL044",
+    slug="socket-refused",
+    title="The socket came, and the application refused it",
+    layer="auth",
+    owner="you",
+    why="Telnyx got through to the application; nothing on the way is at fault. The application itself said no.",
+    fix="Look in the application for what answers an upgrade with this status: a route, a guard, a lookup of the call.",
+    signs=(
+        Sign(
+            "call",
+            check,
+            examples=(
+                Example("an odd reason", a_call(turned_away("draining", 503)), fires=True),
+                Example("no token", a_call(turned_away("no_token", 401)), fires=False),
+                Example("no call is known", nothing(), fires=None),
+            ),
+        ),
+    ),
+)

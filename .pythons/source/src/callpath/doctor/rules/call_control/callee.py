@@ -1,0 +1,63 @@
+"""CALL014: a call that we placed was not taken."""
+
+from __future__ import annotations
+
+from callpath.call.session import Stage
+from callpath.doctor.calls import ended_unix_ms, payload, show_entries, webhook
+from callpath.doctor.facts import CallFacts, Facts
+from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rules.sample import nothing
+from callpath.doctor.rules.sample_call import GOOD, a_call, hook, hung_up
+
+WORDS = {
+    "user_busy": "the number was busy",
+    "call_rejected": "the party, or a carrier on the way, rejected the call",
+    "no_answer": "nobody answered",
+    "timeout": "nobody answered in time",
+    "not_found": "the number does not exist, or cannot be reached",
+    "originator_cancel": "the call was cancelled before anybody answered",
+    "unspecified": "the call failed, and no carrier said why",
+}
+
+
+def check(facts: Facts) -> Finding | None:
+    known = facts[CallFacts]
+    leg = known.state.leg
+    hangup = webhook(known, "call.hangup")
+    if leg is None or leg.direction != "outgoing" or hangup is None or Stage.CALL_ANSWERED in known.state.stages:
+        return None
+    if ended_unix_ms(known) is None:
+        return None
+    cause = str(payload(hangup).get("hangup_cause") or "unspecified")
+    sip = payload(hangup).get("sip_hangup_cause")
+    return Finding(
+        f"{WORDS.get(cause, 'the call failed')} (hangup_cause {cause}" + (f", SIP {sip})" if sip else ")"),
+        show_entries(known, webhook(known, "call.initiated"), hangup),
+    )
+
+
+CAUSE = Cause(
+    code="CALL014",
+    slug="callee-did-not-answer",
+    title="The party that we called did not take the call",
+    layer="call-control",
+    owner="far end",
+    why="An outgoing call has no stream before somebody answers it. Nothing was asked of this server but to wait.",
+    fix="Nothing to mend here. For call_rejected on every number look at the outbound voice profile (destinations) and at "
+    "the caller id.",
+    signs=(
+        Sign(
+            "call",
+            check,
+            examples=(
+                Example(
+                    "busy",
+                    a_call(hook("call.initiated", direction="outgoing"), (3_000, hung_up("user_busy", "callee"))),
+                    fires=True,
+                ),
+                Example("a call that worked", a_call(GOOD), fires=False),
+                Example("no call is known", nothing(), fires=None),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,54 @@
+"""CALL090: the call is still going on."""
+
+from __future__ import annotations
+
+from callpath.doctor.calls import ended_unix_ms, log_end, show_entries
+from callpath.doctor.facts import CallFacts, FactMissing, Facts
+from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rules.sample import nothing
+from callpath.doctor.rules.sample_call import BOTH_WAYS, GOOD, a_call
+
+
+def check(facts: Facts) -> Finding | None:
+    known = facts[CallFacts]
+    if not known.entries or ended_unix_ms(known) is not None:
+        return None
+    quiet_s = (known.looked_at_unix_ms - (known.state.last_unix_ms or known.looked_at_unix_ms)) / 1000
+    if known.source == "logs" and not known.shows("webhook.received"):
+        raise FactMissing(CallFacts)
+    missing = known.state.missing_stage()
+    if known.source == "logs":
+        quiet_s = max(0, (log_end(facts) or 0) - (known.state.last_unix_ms or 0)) / 1000
+    far = "audio flows both ways" if missing is None else f"not reached yet: {missing.label}"
+    return Finding(
+        f"the call has not ended, as far as is known; {far}; the last entry is {quiet_s:.0f} s old",
+        show_entries(known, *known.entries[-2:]),
+        kind="limited",
+        confidence="medium",
+        question="Nothing is wrong up to now. Ask again when the call is over."
+        if quiet_s < 60
+        else "Is it still up? If not, its last webhooks (call.hangup) were lost, or the server stopped: ask Telnyx "
+        "(TELNYX_API_KEY), and look at the server's log.",
+    )
+
+
+CAUSE = Cause(
+    code="CALL090",
+    slug="call-in-progress",
+    title="The call is still going on",
+    layer="call-control",
+    owner="unclear",
+    why="A call is judged as a whole when it is over.",
+    fix="Wait for its end.",
+    signs=(
+        Sign(
+            "call",
+            check,
+            examples=(
+                Example("no end yet", a_call(BOTH_WAYS), fires=True),
+                Example("over", a_call(GOOD), fires=False),
+                Example("no call is known", nothing(), fires=None),
+            ),
+        ),
+    ),
+)

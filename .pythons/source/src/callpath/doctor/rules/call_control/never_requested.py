@@ -1,0 +1,99 @@
+"""CALL015: the call was answered, and Telnyx was never asked for the stream."""
+
+from __future__ import annotations
+
+import re
+from typing import cast
+
+from callpath.doctor.calls import (
+    COMMAND_MS,
+    accepted,
+    asked,
+    event_of,
+    every,
+    first,
+    overdue,
+    show_entries,
+    waited_ms,
+    webhook,
+    webhooks,
+)
+from callpath.doctor.facts import CallFacts, FactMissing, Facts
+from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rules.sample import nothing
+from callpath.doctor.rules.sample_call import ANSWERED, ASKED, a_call, hung_up
+from callpath.timeline import FirstInbound, HandlerFailed, SocketReceived, StreamStarted, WebhookReceived
+
+_BY_TELNYX = re.compile(
+    r"call\.(?:speak|playback|gather|dtmf|recording|transcription|machine|bridged|enqueued|conversation|refer)\b"
+)
+
+
+"""Events of calls that need no stream of ours."""
+
+
+def check(facts: Facts) -> Finding | None:
+    known = facts[CallFacts]
+    answered_at = webhook(known, "call.answered")
+    if answered_at is None or asked(known) is not None or accepted(known) is not None:
+        return None
+    if every(known, SocketReceived, StreamStarted, FirstInbound) or webhook(
+        known, "streaming.started", "streaming.failed"
+    ):
+        return None
+    if not (known.shows("stream.starting") or known.shows("command.sent")):
+        raise FactMissing(CallFacts)
+    if not overdue(known, answered_at, COMMAND_MS):
+        return None
+    failed = first(known, HandlerFailed)
+    by_telnyx = [entry for entry in webhooks(known) if _BY_TELNYX.match(event_of(cast(WebhookReceived, entry.what)))]
+    if known.source == "logs" and by_telnyx:
+        return Finding(
+            "the call was answered and served by Telnyx itself (speak, playback, gather, …), and no line asks for a stream",
+            show_entries(known, answered_at, *by_telnyx[:2], webhook(known, "call.hangup")),
+            kind="open",
+            question="Is the program meant to stream audio on this call? If not, nothing is wrong. If it is, "
+            "streaming_start was never sent.",
+        )
+    return Finding(
+        f"call.answered came, and no streaming_start followed in {waited_ms(known, answered_at) / 1000:.1f} s; no "
+        "stream_url "
+        "stood in answer or dial either",
+        show_entries(known, answered_at, failed, webhook(known, "call.hangup")),
+        owner="callpath" if known.source == "timeline" else "you",
+        fix="The server stopped between the webhook and the command, or another process shares its call log. Look at its "
+        "log at this second."
+        if known.source == "timeline"
+        else "",
+    )
+
+
+CAUSE = Cause(
+    code="CALL015",
+    slug="streaming-start-never-sent",
+    title="Telnyx was never asked for the stream",
+    layer="call-control",
+    owner="you",
+    why="Telnyx opens an audio WebSocket only when it is asked to: by streaming_start, or by a stream_url in "
+    "answer or dial. "
+    "An exception that is swallowed, a branch that is not taken, or an event name that is compared wrongly leaves it out.",
+    fix="On call.answered POST /v2/calls/{call_control_id}/actions/streaming_start with stream_url, "
+    "stream_bidirectional_mode rtp and stream_bidirectional_target_legs self.",
+    signs=(
+        Sign(
+            "call",
+            check,
+            examples=(
+                Example("answered, then nothing", a_call(ANSWERED, (20_000, hung_up())), fires=True),
+                Example("asked for", a_call(ASKED), fires=False),
+                Example("hung up at once", a_call(ANSWERED, (600, hung_up())), fires=False),
+                Example(
+                    "logs that show neither command nor marker",
+                    a_call(ANSWERED, shown=frozenset({"webhook.received"})),
+                    fires=None,
+                ),
+                Example("no call is known", nothing(), fires=None),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,48 @@
+"""CALL020: a stream was asked for while one was there."""
+
+from __future__ import annotations
+
+from callpath.doctor.calls import NEEDED, every, refusals, refused_by, show_entries
+from callpath.doctor.facts import CallFacts, Facts
+from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rules.sample import nothing
+from callpath.doctor.rules.sample_call import ACCEPTED, ANSWERED, a_call, answered, asking
+from callpath.timeline import StreamStarted, StreamStarting
+
+
+def check(facts: Facts) -> Finding | None:
+    known = facts[CallFacts]
+    found = [(e, w) for e, w in refusals(known, *NEEDED) if w.error_code == "90045"]
+    if not found:
+        return None
+    entry, what = found[-1]
+    streaming = bool(every(known, StreamStarted))
+    return Finding(
+        f"Telnyx refused {what.command}: media streaming is used already ({refused_by(what)})",
+        show_entries(known, *every(known, StreamStarting), entry),
+        kind="note" if streaming else "fault",
+    )
+
+
+CAUSE = Cause(
+    code="CALL020",
+    slug="second-stream-refused",
+    title="A stream was asked for while another one, or a fork, was on",
+    layer="call-control",
+    owner="you",
+    why="One streaming or fork operation at a time is allowed on a call. Mostly the stream is asked for twice: "
+    "in answer and "
+    "again by streaming_start, or by two programs. The first one may lead to another URL.",
+    fix="Ask once. If another program starts a stream or fork_start on this call, stop that first (streaming_stop).",
+    signs=(
+        Sign(
+            "call",
+            check,
+            examples=(
+                Example("90045", a_call(ANSWERED, asking(), answered("streaming_start", 422, "90045")), fires=True),
+                Example("accepted", a_call(ACCEPTED), fires=False),
+                Example("no call is known", nothing(), fires=None),
+            ),
+        ),
+    ),
+)

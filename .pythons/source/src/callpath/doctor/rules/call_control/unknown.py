@@ -1,0 +1,63 @@
+"""CALL099: the call did not work as it should, and no rule knows why."""
+
+from __future__ import annotations
+
+from callpath.call.session import Stage, missing_stage_sentence
+from callpath.doctor.calls import show_entries
+from callpath.doctor.facts import CallFacts, Facts
+from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rules.sample import nothing
+from callpath.doctor.rules.sample_call import CAME, GOOD, a_call, after, hung_up
+
+_KINDS = {
+    Stage.STREAM_STARTING: "stream.starting",
+    Stage.STREAM_ACCEPTED: "stream.accepted",
+    Stage.SOCKET_RECEIVED: "socket.received",
+    Stage.STREAM_STARTED: "stream.started",
+    Stage.FIRST_INBOUND: "media.first_inbound",
+    Stage.FIRST_OUTBOUND: "media.first_outbound",
+}
+
+
+def check(facts: Facts) -> Finding | None:
+    call = facts[CallFacts]
+    missing = call.state.missing_stage()
+    if missing is None:
+        return None
+    if call.source == "logs" and not call.state.stages:
+        return None  # nothing about a call was understood: of that nothing can be wrong
+    if call.source == "logs" and missing in _KINDS and not call.shows(_KINDS[missing]):
+        return None  # it may have happened: nothing is known to be wrong
+    shown = missing is Stage.WEBHOOK_RECEIVED or call.source == "timeline"
+    return Finding(
+        missing_stage_sentence(call.state) or f"stage {missing.label} was not reached",
+        show_entries(call, *call.entries[-4:]),
+        kind="open",
+        confidence="low",
+        question="What does the application log at this second?"
+        if shown
+        else "The logs do not show every stage. The call log of a callpath server, or the platform's edge log, would.",
+    )
+
+
+CAUSE = Cause(
+    code="CALL099",
+    slug="unknown-call-fault",
+    title="The call did not get as far as audio; cause not known",
+    layer="call-control",
+    owner="unclear",
+    why="The evidence fits none of the causes the doctor knows, or several; a guess would send you the wrong way.",
+    fix="Answer the question above, or send the report (--report) to whoever runs that stage.",
+    signs=(
+        Sign(
+            "call",
+            check,
+            fallback=True,
+            examples=(
+                Example("a stage is missing", a_call(CAME, after(9_000, hung_up())), fires=True),
+                Example("audio flowed both ways", a_call(GOOD), fires=False),
+                Example("no call is known", nothing(), fires=None),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,48 @@
+"""MEDIA003: the payload carries a file's header."""
+
+from __future__ import annotations
+
+from callpath.doctor.facts import Arrival, Facts, MediaFacts
+from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rules.sample import media, nothing
+
+_HEADS: tuple[tuple[bytes, str], ...] = (
+    (b"RIFF", "a WAV file"),
+    (b"ID3", "an MP3 file"),
+    (b"\xff\xfb", "MP3 frames"),
+    (b"OggS", "an Ogg file"),
+    (b"fLaC", "a FLAC file"),
+)
+
+
+def check(facts: Facts) -> Finding | None:
+    stream = facts[MediaFacts]
+    for arrival in stream.media[:50]:
+        for head, kind in _HEADS:
+            payload = arrival.payload or b""
+            if payload.startswith(head) and (len(head) > 2 or len(payload) > 320):
+                return Finding(f"the payload is {kind}, not bare {stream.codec}", (f"first bytes: {payload[:16]!r}",))
+    return None
+
+
+CAUSE = Cause(
+    code="MEDIA003",
+    slug="codec-container-sent",
+    title="A sound file is sent where bare audio belongs",
+    layer="codec",
+    owner="you",
+    why="In rtp mode the payload is the codec's bytes alone. A header is played as a crack, and what follows is mostly in "
+    "another encoding.",
+    fix='Ask the speech service for raw mulaw at 8000 Hz ("container": "none"), or strip the header and transcode.',
+    signs=(
+        Sign(
+            "url",
+            check,
+            examples=(
+                Example("WAV", media(Arrival(20.0, "text", 300, "", "media", b"RIFF....WAVE")), fires=True),
+                Example("audio", media(Arrival(20.0, "text", 300, "", "media", b"\xff\x7e" * 80)), fires=False),
+                Example("no stream was opened", nothing(), fires=None),
+            ),
+        ),
+    ),
+)

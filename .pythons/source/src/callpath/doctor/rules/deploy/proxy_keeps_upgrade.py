@@ -1,0 +1,64 @@
+"""DEPLOY010: an nginx file that passes requests on, but not upgrades."""
+
+from __future__ import annotations
+
+import re
+
+from callpath.doctor.facts import DeployFacts, Facts
+from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rules.sample import nothing
+from callpath.doctor.rules.sample_deploy import plan, plans
+
+WANTED = (
+    ("proxy_http_version 1.1", r"proxy_http_version\s+1\.1"),
+    ("proxy_set_header Upgrade $http_upgrade", r"proxy_set_header\s+Upgrade\s+\S*\$http_upgrade"),
+    ("proxy_set_header Connection …", r"proxy_set_header\s+Connection\s+[\"']?(upgrade|\$\w+)"),
+)
+
+
+def check(facts: Facts) -> Finding | None:
+    for found in facts[DeployFacts].on("nginx"):
+        lacking = [[what for what, pattern in WANTED if not re.search(pattern, block, re.I)] for block in found.proxied]
+        if lacking and all(lacking):  # a location of its own may serve the audio
+            fewest = min(lacking, key=len)
+            return Finding(
+                f"{found.file} passes requests on without {' and '.join(fewest)}",
+                tuple(f"missing: {line}" for line in fewest),
+            )
+    return None
+
+
+CAUSE = Cause(
+    code="DEPLOY010",
+    slug="proxy-keeps-upgrade",
+    title="The proxy in front does not pass upgrades on",
+    layer="deploy",
+    owner="you",
+    why="nginx speaks HTTP/1.0 to what is behind it and drops the Upgrade header, unless told otherwise: the server sees "
+    "an ordinary GET.",
+    fix="In the location that passes requests on: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; "
+    'proxy_set_header Connection "upgrade"; proxy_read_timeout 120s;',
+    signs=(
+        Sign(
+            "files",
+            check,
+            examples=(
+                Example("nginx's defaults", plans(plan("nginx", proxied=("proxy_pass http://app;",))), fires=True),
+                Example(
+                    "all three lines",
+                    plans(
+                        plan(
+                            "nginx",
+                            proxied=(
+                                "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; "
+                                "proxy_set_header Connection $connection_upgrade;",
+                            ),
+                        )
+                    ),
+                    fires=False,
+                ),
+                Example("a URL was examined", nothing(), fires=None),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,41 @@
+"""DEPLOY008: the platform puts the server to sleep."""
+
+from __future__ import annotations
+
+from callpath.doctor.facts import DeployFacts, Facts
+from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rules.sample import nothing
+from callpath.doctor.rules.sample_deploy import plan, plans
+
+
+def check(facts: Facts) -> Finding | None:
+    asleep = [plan for plan in facts[DeployFacts].plans if plan.sleeps]
+    if not asleep:
+        return None
+    return Finding(
+        f"{asleep[0].platform} stops the server when nothing comes for a while ({asleep[0].sleeps})",
+        tuple(f"{plan.file}: {plan.sleeps}" for plan in asleep),
+    )
+
+
+CAUSE = Cause(
+    code="DEPLOY008",
+    slug="server-sleeps",
+    title="A sleeping server misses the call that should wake it",
+    layer="deploy",
+    owner="you",
+    why="Telnyx waits about two seconds for an answer to a webhook. A server that first has to start misses it, and the "
+    "caller hears it ring; one that is stopped in the middle of a call cuts it.",
+    fix='Keep one running: sleepApplication off on Railway, auto_stop_machines = "off" on Fly, a paid plan on Render.',
+    signs=(
+        Sign(
+            "files",
+            check,
+            examples=(
+                Example("Fly stops machines", plans(plan("Fly", sleeps='auto_stop_machines = "stop"')), fires=True),
+                Example("it stays up", plans(plan("Fly")), fires=False),
+                Example("a URL was examined", nothing(), fires=None),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,58 @@
+"""DNS006: one of several addresses takes no connection."""
+
+from __future__ import annotations
+
+from callpath.doctor.facts import Facts, TcpFacts, TlsFacts, UrlFacts
+from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rules.sample import nothing, tcp
+
+
+def check(facts: Facts) -> Finding | None:
+    connections = facts[TcpFacts]
+    if facts[UrlFacts].host_class == "loopback":
+        return None  # localhost has two addresses, and most servers listen on one
+    dead = [attempt for attempt in connections.attempts if attempt.outcome != "open"]
+    evidence = [f"{a.address}:{a.port} {a.outcome}" for a in connections.attempts]
+    tls = facts.get(TlsFacts)
+    if tls is not None and not dead and any(attempt.outcome == "ok" for attempt in tls.attempts):
+        silent = [
+            attempt for attempt in tls.attempts if attempt.outcome in {"timeout", "eof", "reset", "no-connection"}
+        ]
+        evidence = [f"{a.address}: TLS {a.outcome}" for a in tls.attempts]
+        if not silent:
+            return None
+        return Finding(f"{', '.join(a.address for a in silent)} takes connections but no TLS", tuple(evidence))
+    if not dead or not connections.open:
+        return None
+    families = {":" in attempt.address for attempt in dead}
+    alive = {":" in attempt.address for attempt in connections.open}
+    only = (
+        "IPv6" if families == {True} and alive == {False} else "IPv4" if families == {False} and alive == {True} else ""
+    )
+    what = f" (all of {only})" if only else ""
+    return Finding(
+        f"{len(dead)} of {len(connections.attempts)} addresses take no connection{what}: every n-th call fails",
+        tuple(evidence),
+    )
+
+
+CAUSE = Cause(
+    code="DNS006",
+    slug="dns-one-address-dead",
+    title="One of the name's addresses is dead",
+    layer="dns",
+    owner="you",
+    why="Each call picks an address. Those that pick the dead one (or prefer IPv6 and find it dead) never connect.",
+    fix="Remove the record of the dead address (an AAAA that nobody serves is common), or bring that machine back.",
+    signs=(
+        Sign(
+            "url",
+            check,
+            examples=(
+                Example("one of two refuses", tcp("open", "refused"), fires=True),
+                Example("both open", tcp("open", "open"), fires=False),
+                Example("no connection was tried", nothing(), fires=None),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,47 @@
+"""PLATFORM004: the host does not believe that the domain is ours."""
+
+from __future__ import annotations
+
+from callpath.doctor.facts import FactMissing, Facts, PlatformFacts
+from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rules.sample import nothing
+from callpath.doctor.rules.sample_account import domain, platform
+
+
+def check(facts: Facts) -> Finding | None:
+    seen = facts[PlatformFacts]
+    if seen.domains is None:
+        raise FactMissing(PlatformFacts)
+    wrong = [
+        row
+        for row in seen.domains
+        if row.verified is False and (not seen.public_host or row.domain == seen.public_host)
+    ]
+    if not wrong:
+        return None
+    return Finding(
+        f"{seen.platform} has not verified {wrong[0].domain}: its TXT record is missing", ("verified: false",)
+    )
+
+
+CAUSE = Cause(
+    code="PLATFORM004",
+    slug="platform-domain-unverified",
+    title="The host has not verified the domain",
+    layer="dns",
+    owner="you",
+    why="A custom domain needs the CNAME and a TXT record. Without the second the edge answers 404 in place of routing.",
+    fix="Set the TXT record that the host shows beside the domain (service, Settings, Networking).",
+    signs=(
+        Sign(
+            "account",
+            check,
+            examples=(
+                Example("not verified", platform(domain(verified=False)), fires=True),
+                Example("verified", platform(), fires=False),
+                Example("a name of the platform's own", platform(domain(custom=False, verified=None)), fires=False),
+                Example("the platform was not asked", nothing(), fires=None),
+            ),
+        ),
+    ),
+)

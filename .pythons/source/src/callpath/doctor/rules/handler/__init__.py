@@ -1,0 +1,1 @@
+"""What the application's own code did. One file a cause."""

@@ -1,0 +1,58 @@
+"""CALL053: the handler raised."""
+
+from __future__ import annotations
+
+from callpath.doctor.calls import ended_unix_ms, first, never, show_entries
+from callpath.doctor.facts import CallFacts, Facts
+from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rules.sample import nothing
+from callpath.doctor.rules.sample_call import CAME, GOOD, HEARD, a_call
+from callpath.timeline import HandlerFailed, HandlerStarted
+
+
+def check(facts: Facts) -> Finding | None:
+    known = facts[CallFacts]
+    crash = first(known, HandlerFailed)
+    if crash is None:
+        never(known, HandlerFailed)
+        return None
+    what = crash.what
+    assert isinstance(what, HandlerFailed)
+    begun = first(known, HandlerStarted)
+    after = f" {(crash.at_unix_ms - begun.at_unix_ms) / 1000:.1f} s after it was entered" if begun is not None else ""
+    frames = [line.strip() for line in what.traceback.splitlines() if line.strip().startswith("File ")]
+    ended = ended_unix_ms(known)
+    if ended is not None and crash.at_unix_ms >= ended:
+        return Finding(
+            f"the handler raised {what.error} when the call was over already", show_entries(known, crash), kind="note"
+        )
+    ours = known.source == "timeline"
+    return Finding(
+        f"the handler raised {what.error}{after}" + (", and the call was hung up" if ours else ""),
+        (*show_entries(known, begun, crash), *frames[-3:]),
+        fix="" if ours else "Mend what the last line of the traceback names.",
+    )
+
+
+CAUSE = Cause(
+    code="CALL053",
+    slug="handler-crashed",
+    title="The application's handler raised an error",
+    layer="handler",
+    owner="you",
+    why="The stream was there and worked; the code that was to use it failed, and nobody is "
+    "left to talk to the caller. (A callpath server hangs up then.)",
+    fix="Mend what the last line of the traceback names (callpath calls show ID --json has all of it).",
+    signs=(
+        Sign(
+            "call",
+            check,
+            examples=(
+                Example("an error", a_call(HEARD, HandlerFailed(error="KeyError: 'x'", traceback="")), fires=True),
+                Example("a call that worked", a_call(GOOD), fires=False),
+                Example("logs without handlers", a_call(CAME, shown=frozenset({"socket.received"})), fires=None),
+                Example("no call is known", nothing(), fires=None),
+            ),
+        ),
+    ),
+)

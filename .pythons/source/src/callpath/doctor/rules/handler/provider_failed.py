@@ -1,0 +1,69 @@
+"""CALL059: the program's own connection to an AI, or to another service, failed while the call was on."""
+
+from __future__ import annotations
+
+from callpath.doctor.calls import every, first, show_entries, until_unix_ms
+from callpath.doctor.edges import said
+from callpath.doctor.facts import CallFacts, FactMissing, Facts, LogFacts
+from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rules.sample import nothing
+from callpath.doctor.rules.sample_edge import logged
+from callpath.timeline import FirstInbound, FirstOutbound, SocketReceived, StreamStarted
+
+START_MS = 5_000
+
+
+"""Such a session is opened with the call. One that breaks later broke a call that may have worked."""
+
+
+def check(facts: Facts) -> Finding | None:
+    known, log = facts[CallFacts], facts.get(LogFacts)
+    if log is None:
+        raise FactMissing(LogFacts)
+    came = first(known, SocketReceived, StreamStarted, FirstInbound)
+    if came is None or every(known, FirstOutbound):
+        return None
+    begin, end = known.entries[0].at_unix_ms, min(came.at_unix_ms + START_MS, until_unix_ms(known))
+    failed = [
+        line
+        for line in log.process
+        if line.topic == "provider failed" and line.at_unix_ms is not None and begin <= line.at_unix_ms <= end
+    ]
+    if not failed:
+        return None
+    return Finding(
+        "the carrier's socket is in order; the program's own connection to another service failed, and no line shows "
+        "audio to the caller",
+        (*show_entries(known, came), *(said(line) for line in failed[:4])),
+        kind="open",
+        question="Did the caller hear anything? If not, mend that connection first: its key, its quota, its address, the "
+        "model's name. The line above says what was answered.",
+    )
+
+
+CAUSE = Cause(
+    code="CALL059",
+    slug="ai-side-not-ready",
+    title="The stream works, and the program's own AI connection failed",
+    layer="handler",
+    owner="you",
+    why="Telnyx reached the program. What the caller should hear comes from another service, over a connection that the "
+    "program opens itself, and the log tells of its failure.",
+    fix="Mend the connection to that service. Until then say something that needs nobody else: a greeting from a file.",
+    signs=(
+        Sign(
+            "call",
+            check,
+            examples=(
+                Example(
+                    "refused at the AI",
+                    logged("provider failed: OpenAI realtime websocket handshake failed (401)"),
+                    fires=True,
+                ),
+                Example("it spoke all the same", logged("provider failed: deepgram closed", spoke=True), fires=False),
+                Example("nothing of the kind", logged("listening: on port 8080"), fires=False),
+                Example("no call is known", nothing(), fires=None),
+            ),
+        ),
+    ),
+)

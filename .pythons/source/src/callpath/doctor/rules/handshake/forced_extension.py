@@ -1,0 +1,43 @@
+"""WS006: an extension nobody asked for."""
+
+from __future__ import annotations
+
+from callpath.doctor.facts import Facts, MediaFacts, UpgradeFacts
+from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rules.sample import answer, nothing, upgrade
+
+
+def check(facts: Facts) -> Finding | None:
+    carrier = facts[UpgradeFacts].carrier
+    chosen = carrier.header("sec-websocket-extensions")
+    if carrier.status == 101 and chosen:
+        return Finding(
+            f"the server switched on {chosen!r}, though no extension was offered",
+            (f"Sec-WebSocket-Extensions: {chosen}",),
+        )
+    media = facts.get(MediaFacts)
+    if media is not None and any("compressed" in fault for fault in media.protocol_errors):
+        return Finding("frames come compressed, though no extension was agreed", media.protocol_errors)
+    return None
+
+
+CAUSE = Cause(
+    code="WS006",
+    slug="ws-extension-forced",
+    title="The server forces an extension",
+    layer="handshake",
+    owner="you",
+    why="A client that offered no extension must close the connection (RFC 6455 4.1); compressed frames cannot be read.",
+    fix="Switch compression off (ws perMessageDeflate: false), or use it only when the request offers it.",
+    signs=(
+        Sign(
+            "url",
+            check,
+            examples=(
+                Example("deflate", upgrade(answer(101, Sec_WebSocket_Extensions="permessage-deflate")), fires=True),
+                Example("none", upgrade(answer(101)), fires=False),
+                Example("nothing was tried", nothing(), fires=None),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,56 @@
+"""WS002: the application does not accept this Host."""
+
+from __future__ import annotations
+
+import re
+
+from callpath.doctor.answers import refused, show, words_of, works
+from callpath.doctor.facts import Facts, UrlFacts
+from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rules.sample import answer, nothing, upgrade
+
+_WORDS = re.compile(
+    r"invalid host|host (header )?(is )?not allowed|disallowed ?host|blocked request\. this host"
+    r"|allowedHosts|allowed_hosts|unknown host|bad host|host (mismatch|not (found|recognized|permitted))",
+    re.IGNORECASE,
+)
+
+
+def check(facts: Facts) -> Finding | None:
+    carrier = refused(facts)
+    if carrier is None or works(facts, "again"):
+        return None
+    if carrier.outcome == "answer" and _WORDS.search(words_of(carrier)):
+        return Finding(f"the application refuses the host {facts[UrlFacts].authority}", (show(carrier),))
+    better = works(facts, "host:localhost", "host:127.0.0.1")
+    if better is not None:
+        return Finding(
+            f"with `Host: {better.shape.partition(':')[2]}` the same upgrade works, with "
+            f"{facts[UrlFacts].authority} it does not",
+            (show(carrier), show(better)),
+        )
+    return None
+
+
+CAUSE = Cause(
+    code="WS002",
+    slug="ws-host-check",
+    title="The application does not accept the public host name",
+    layer="handshake",
+    owner="you",
+    why="ALLOWED_HOSTS, TrustedHostMiddleware, Vite's allowedHosts or a virtual host knows the inside name only, or the "
+    "proxy passes on another Host than it got.",
+    fix="Add the public host to the list, or pass the right one on: nginx proxy_set_header Host $host; Apache "
+    "ProxyPreserveHost On.",
+    signs=(
+        Sign(
+            "url",
+            check,
+            examples=(
+                Example("Starlette", upgrade(answer(400, "Invalid host header")), fires=True),
+                Example("another 400", upgrade(answer(400, "Bad Request")), fires=False),
+                Example("nothing was tried", nothing(), fires=None),
+            ),
+        ),
+    ),
+)

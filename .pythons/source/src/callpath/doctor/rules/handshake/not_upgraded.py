@@ -1,0 +1,59 @@
+"""EDGE009: the application answered the upgrade as if it were an ordinary request."""
+
+from __future__ import annotations
+
+from callpath.doctor.edges import failed_upgrades, refused_by_us, show_row
+from callpath.doctor.facts import Facts
+from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rules.sample import nothing
+from callpath.doctor.rules.sample_edge import row, seen_at_edge
+
+CANDIDATES = {
+    200: (
+        "spa-fallback-200",
+        "app-has-no-websocket",
+        "fastify-websocket-plugin-order",
+        "proxy-upgrade-headers-stripped",
+    ),
+    400: ("node-ws-path-pattern", "proxy-upgrade-headers-stripped", "ws-host-check"),
+    426: ("proxy-upgrade-headers-stripped", "ws-version-or-key-rejected"),
+}
+
+
+def check(facts: Facts) -> Finding | None:
+    rows = failed_upgrades(facts, 200, 204, 400, 405, 426, 501, 505)
+    if not rows or refused_by_us(facts):
+        return None
+    status = rows[0].status
+    return Finding(
+        f"the upgrade was answered with {status} instead of 101",
+        tuple(show_row(row) for row in rows[:3]),
+        kind="open",
+        confidence="medium",
+        candidates=CANDIDATES.get(status, ("app-has-no-websocket", "proxy-upgrade-headers-stripped")),
+        question="What stands in that answer? callpath doctor url on the stream's URL reads it and names the cause.",
+    )
+
+
+CAUSE = Cause(
+    code="EDGE009",
+    slug="upgrade-not-taken",
+    title="The application answered the upgrade as if it were an ordinary request",
+    layer="handshake",
+    owner="you",
+    why="Telnyx came through to the application, which answered with a page or an error in place of 101: no "
+    "WebSocket on that path, one that is attached to another server or pattern, or the upgrade's headers lost "
+    "on the way.",
+    fix="callpath doctor url tells these apart by the body and the headers of the answer.",
+    signs=(
+        Sign(
+            "edge",
+            check,
+            examples=(
+                Example("426", seen_at_edge(row("GET", 426)), fires=True),
+                Example("101", seen_at_edge(row("GET", 101, duration=20_000)), fires=False),
+                Example("no edge log", nothing(), fires=None),
+            ),
+        ),
+    ),
+)

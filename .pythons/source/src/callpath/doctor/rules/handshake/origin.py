@@ -1,0 +1,59 @@
+"""WS001: the upgrade needs an Origin."""
+
+from __future__ import annotations
+
+import re
+
+from callpath.doctor.answers import refused, show, words_of, works
+from callpath.doctor.facts import Facts
+from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rules.sample import answer, nothing, upgrade
+
+
+def check(facts: Facts) -> Finding | None:
+    carrier = refused(facts)
+    if carrier is None or works(facts, "again", "browser-agent"):
+        return None
+    better = works(facts, "origin", "browser")
+    if better is not None:
+        return Finding(
+            "without Origin the upgrade is refused, with the site's own Origin it works" if better.shape == "origin"
+            else "a browser's upgrade works, the carrier's does not",
+            (show(carrier), show(better)),
+        )  # fmt: skip
+    if (
+        carrier.outcome == "answer"
+        and carrier.status in {400, 401, 403}
+        and re.search(r"\borigin\b", words_of(carrier), re.IGNORECASE)
+    ):
+        return Finding("the refusal speaks of the Origin", (show(carrier),))
+    return None
+
+
+CAUSE = Cause(
+    code="WS001",
+    slug="ws-origin-check-403",
+    title="The server insists on an Origin header",
+    layer="handshake",
+    owner="you",
+    why="Browsers send Origin, carriers do not. An allowlist that does not admit its absence works in every browser test "
+    "and refuses every call.",
+    fix="Admit a missing Origin on this path: websockets origins=[..., None]; ws verifyClient: if (!origin) return true; "
+    "Django: leave AllowedHostsOriginValidator off this route; nginx: no `if ($http_origin ...)` there.",
+    signs=(
+        Sign(
+            "url",
+            check,
+            examples=(
+                Example("works with Origin", upgrade(answer(403), answer(101, shape="origin")), fires=True),
+                Example(
+                    "says so",
+                    upgrade(answer(403, "Failed to open a WebSocket connection: missing Origin header.")),
+                    fires=True,
+                ),
+                Example("another 403", upgrade(answer(403)), fires=False),
+                Example("nothing was tried", nothing(), fires=None),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,83 @@
+"""WS004: the 101 comes, but late."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from callpath.doctor.edges import failed_upgrades, show_row
+from callpath.doctor.facts import Facts, RepeatFacts, UpgradeFacts
+from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rules.sample import answer, nothing, upgrade
+from callpath.doctor.rules.sample_edge import row, seen_at_edge
+
+SLOW_MS = 2500.0
+
+
+"""Carriers' own limit is not published; five seconds is usual, and the way there takes its part."""
+
+
+def ws_slow(facts: Facts) -> Finding | None:
+    upgrade_facts = facts[UpgradeFacts]
+    carrier = upgrade_facts.carrier
+    repeats = facts.get(RepeatFacts)
+    waits = [carrier, *(attempt.exchange for attempt in repeats.tries)] if repeats is not None else [carrier]
+    done = [exchange for exchange in waits if exchange.status == 101]
+    if not done:
+        return None
+    slow = [exchange for exchange in done if exchange.ms >= SLOW_MS]
+    if len(slow) * 2 < len(done) or not slow:
+        return None
+    return Finding(
+        f"the upgrade is answered only after {slow[0].ms / 1000:.1f} s",
+        tuple(f"[{exchange.shape}] 101 after {exchange.ms:.0f} ms" for exchange in done),
+    )
+
+
+def edge_gave_up(facts: Facts) -> Finding | None:
+    rows = failed_upgrades(facts, 499, 408)
+    return (
+        Finding(
+            f"the client went away after {rows[0].duration_ms or 0:.0f} ms without an answer",
+            tuple(show_row(row) for row in rows[:3]),
+        )
+        if rows
+        else None
+    )
+
+
+CAUSE = Cause(
+    code="WS004",
+    slug="ws-handshake-slow",
+    title="The upgrade is answered too late",
+    layer="handshake",
+    owner="you",
+    why="Work is done before the WebSocket is accepted (a database, the AI's connection, a cold import). The carrier gives "
+    "up while the caller listens to silence.",
+    fix="Accept first, work later: answer the upgrade at once and connect to the AI while the first frames arrive.",
+    signs=(
+        Sign(
+            "url",
+            ws_slow,
+            by_time=True,
+            examples=(
+                Example("seven seconds", upgrade(replace(answer(101), ms=7000.0)), fires=True),
+                Example("at once", upgrade(replace(answer(101), ms=20.0)), fires=False),
+                Example("nothing was tried", nothing(), fires=None),
+            ),
+        ),
+        Sign(
+            "edge",
+            edge_gave_up,
+            code="EDGE013",
+            title="Telnyx gave up before the application answered the upgrade",
+            why="499 in the edge's log: the client went away while the application was still at work before accepting (a "
+            "database, a connection to an AI).",
+            fix="Accept the socket first, and do everything else afterwards.",
+            examples=(
+                Example("499", seen_at_edge(row("GET", 499, duration=5000)), fires=True),
+                Example("404", seen_at_edge(row("GET", 404)), fires=False),
+                Example("no edge log", nothing(), fires=None),
+            ),
+        ),
+    ),
+)

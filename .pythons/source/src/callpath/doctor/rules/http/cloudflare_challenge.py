@@ -1,0 +1,52 @@
+"""AUTH003: Cloudflare challenges what is not a browser."""
+
+from __future__ import annotations
+
+import re
+
+from callpath.doctor.answers import refused, show
+from callpath.doctor.facts import Facts
+from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rules.sample import answer, nothing, upgrade
+
+
+def check(facts: Facts) -> Finding | None:
+    carrier = refused(facts, 403, 429, 503)
+    if carrier is None:
+        return None
+    cloudflare = carrier.has("server", "cloudflare") or carrier.has("cf-ray")
+    if carrier.has("cf-mitigated") or (
+        cloudflare
+        and re.search(r"Just a moment|challenge-platform|cf-chl|Attention Required|Checking your browser", carrier.text)
+    ):
+        return Finding("Cloudflare answers with a challenge that only a browser can solve", (show(carrier),))
+    return None
+
+
+CAUSE = Cause(
+    code="AUTH003",
+    slug="cloudflare-challenge-403",
+    title="Cloudflare challenges the carrier",
+    layer="http",
+    owner="you",
+    why="Bot Fight Mode, Under Attack mode or a WAF rule asks every client to prove that it is a browser. A carrier "
+    "cannot; "
+    "a desk test from a browser passes.",
+    fix="Add a WAF rule that skips the stream's and the webhook's path; Bot Fight Mode cannot be skipped on free "
+    "plans: switch it off, or make the record DNS-only.",
+    signs=(
+        Sign(
+            "url",
+            check,
+            examples=(
+                Example(
+                    "a challenge",
+                    upgrade(answer(403, "Just a moment...", cf_mitigated="challenge", Server="cloudflare")),
+                    fires=True,
+                ),
+                Example("the application's 403", upgrade(answer(403, Server="cloudflare")), fires=False),
+                Example("nothing was tried", nothing(), fires=None),
+            ),
+        ),
+    ),
+)

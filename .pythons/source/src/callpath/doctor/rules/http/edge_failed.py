@@ -1,0 +1,164 @@
+"""HTTP008: the platform's edge cannot reach the application."""
+
+from __future__ import annotations
+
+import re
+
+from callpath.doctor.answers import any_variant_works, refused, show, words_of
+from callpath.doctor.edges import PROXIES, nobody_there, process_lines, said, show_row
+from callpath.doctor.facts import EdgeFacts, FactMissing, Facts, PlatformFacts
+from callpath.doctor.platform import author, recognise
+from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rules.sample import answer, nothing, upgrade
+from callpath.doctor.rules.sample_account import domain, platform
+from callpath.doctor.rules.sample_edge import row, seen_at_edge
+
+_FIXES = {
+    "Railway": "Bind 0.0.0.0 and the port in $PORT, and compare the domain's target port (Settings, Networking) with it.",
+    "Heroku": "Bind 0.0.0.0:$PORT within 60 s of the start; heroku logs shows H10 (crashed) or H20.",
+    "Render": "Bind 0.0.0.0 and $PORT (10000 by default).",
+    "Fly": "Bind 0.0.0.0 and the internal_port of fly.toml; fly logs names PC01/PC02.",
+    "Cloud Run": "Bind 0.0.0.0:$PORT (8080).",
+    "ngrok": "Start the application on the port that the agent forwards to.",
+}
+
+
+def http_edge_failed(facts: Facts) -> Finding | None:
+    carrier = refused(facts, 502, 503)
+    if carrier is None or any_variant_works(facts):
+        return None
+    who = author(carrier)
+    edge = who.name if who.kind == "edge" else next((t.name for t in recognise(carrier) if t.kind == "edge"), "")
+    if not edge or edge in {"Cloudflare", "ALB"}:
+        return None
+    if carrier.status == 503 and not re.search(
+        r"fail|respond|application|unavailable|upstream|error", words_of(carrier), re.IGNORECASE
+    ):
+        return None
+    return Finding(f"{edge} could not reach the application", (show(carrier),), fix=_FIXES.get(edge, ""))
+
+
+def platform_target_port(facts: Facts) -> Finding | None:
+    seen = facts[PlatformFacts]
+    if seen.domains is None or seen.listening_port is None:
+        raise FactMissing(PlatformFacts)
+    routed = [row for row in seen.domains if row.target_port is not None]
+    # What other names of the service are routed to says nothing about calls, where ours is among them.
+    routed = [row for row in routed if row.domain == seen.public_host] or routed
+    wrong = [row for row in routed if row.target_port != seen.listening_port]
+    if not wrong:
+        return None
+    told = (f"the deployment's log says: {seen.listening_line}",) if seen.listening_line else ()
+    return Finding(
+        f"{seen.platform} sends what comes for {wrong[0].domain} to port {wrong[0].target_port}, the server listens on "
+        f"{seen.listening_port}",
+        (*(f"{row.domain}: target port {row.target_port}" for row in wrong), *told),
+        confidence="medium" if told else "high",
+        fix=f"Set the target port of {wrong[0].domain} to {seen.listening_port} (Settings, Networking), or set the "
+        f"variable PORT={wrong[0].target_port} and deploy again.",
+    )
+
+
+def edge_app_unreached(facts: Facts) -> Finding | None:
+    if facts[EdgeFacts].platform in PROXIES:
+        return None
+    told = nobody_there(facts)
+    if not told:
+        return None
+    listening = process_lines(facts, "listening")
+    alone = [line for line in listening if re.search(r"127\.0\.0\.1|localhost|\[?::1\]?", line.text)]
+    everywhere = [line for line in listening if re.search(r"0\.0\.0\.0|\[::\]", line.text)]
+    tried = told[0].upstream_address.rpartition(":")[2]
+    ports = {
+        port for line in listening for port in re.findall(r"(?:\bport\D{0,3}|:)(\d{2,5})\b", line.text, re.IGNORECASE)
+    }
+    fix = ""
+    if alone and not everywhere:
+        fix = "The application listens on 127.0.0.1 only: bind 0.0.0.0 (or ::)."
+    elif tried.isdigit() and ports and tried not in ports:
+        fix = (
+            f"The edge tried port {tried}, the application listens on {', '.join(sorted(ports))}: set the domain's target "
+            "port, or use $PORT."
+        )
+    return Finding(
+        f"the edge answered {told[0].status} itself: {', '.join(told[0].upstream_errors) or told[0].response_details}",
+        (*(show_row(row) for row in told[:3]), *(said(line) for line in listening[-2:])),
+        fix=fix,
+    )
+
+
+CAUSE = Cause(
+    code="HTTP008",
+    slug="edge-app-failed-to-respond",
+    title="The platform cannot reach the application",
+    layer="http",
+    owner="you",
+    why="The edge is up, the application behind it does not answer: it listens on another port or only on 127.0.0.1, the "
+    "domain's target port is stale, or it crashed.",
+    fix="Bind 0.0.0.0 and $PORT, check the target port, read the deployment's log.",
+    fixes=_FIXES,
+    signs=(
+        Sign(
+            "url",
+            http_edge_failed,
+            examples=(
+                Example(
+                    "Railway's 502",
+                    upgrade(
+                        answer(
+                            502,
+                            '{"status":"error","code":502,"message":"Application failed to respond"}',
+                            x_railway_fallback="true",
+                        )
+                    ),
+                    fires=True,
+                ),
+                Example("nginx's 502", upgrade(answer(502, "<center>nginx</center>")), fires=False),
+                Example("nothing was tried", nothing(), fires=None),
+            ),
+        ),
+        Sign(
+            "account",
+            platform_target_port,
+            code="PLATFORM001",
+            title="The host's edge knocks at another port than the server listens on",
+            why="Railway keeps a target port for each domain. A stale one gives 502 on every path, while the program "
+            "is healthy.",
+            fix="Make the domain's target port and the port that the server listens on the same.",
+            examples=(
+                Example("3000, and the server listens on 8080", platform(domain(target_port=3000)), fires=True),
+                Example("the same port", platform(), fires=False),
+                Example("the platform finds the port itself", platform(domain(target_port=None)), fires=False),
+                Example(
+                    "another name of the service",
+                    platform(domain(), domain("x.up.railway.app", target_port=1)),
+                    fires=False,
+                ),
+                Example("our port is not known", platform(listening_port=None), fires=None),
+                Example("the platform was not asked", nothing(), fires=None),
+            ),
+        ),
+        Sign(
+            "edge",
+            edge_app_unreached,
+            code="EDGE004",
+            title="The platform's edge could not reach the application",
+            why="The edge is up and has taken the request; connecting to the application was refused: it listens on "
+            "another port than the domain's target port, or on 127.0.0.1 only, or it is down.",
+            fix="Listen on 0.0.0.0 and the port in $PORT, compare the domain's target port with it, and look whether the "
+            "process is up.",
+            examples=(
+                Example(
+                    "connection refused", seen_at_edge(row("GET", 502, errors=("connection refused",))), fires=True
+                ),
+                Example(
+                    "webhooks are refused, too",
+                    seen_at_edge(row("POST", 502, errors=("connection refused",))),
+                    fires=True,
+                ),
+                Example("the application said 404", seen_at_edge(row("GET", 404)), fires=False),
+                Example("no edge log", nothing(), fires=None),
+            ),
+        ),
+    ),
+)

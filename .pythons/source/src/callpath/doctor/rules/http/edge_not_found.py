@@ -1,0 +1,70 @@
+"""HTTP009: the platform knows no application for this host."""
+
+from __future__ import annotations
+
+import re
+
+from callpath.doctor.answers import any_variant_works, refused, show, words_of
+from callpath.doctor.facts import Facts
+from callpath.doctor.platform import author
+from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rules.sample import answer, nothing, upgrade
+
+_NO_APP = re.compile(
+    r"application not found|no such app|there is no app|no-such-app|ERR_NGROK_(3200|6022|3004)"
+    r"|deployment_not_found|not found on this server"
+    r"|site not found|no application|project not found",
+    re.IGNORECASE,
+)
+
+
+def check(facts: Facts) -> Finding | None:
+    carrier = refused(facts, 404)
+    if carrier is None or any_variant_works(facts):
+        return None
+    who = author(carrier)
+    routing = carrier.header("x-render-routing") or carrier.header("x-vercel-error") or ""
+    if who.kind != "edge" and not routing:
+        return None
+    if not (
+        carrier.has("x-railway-fallback")
+        or _NO_APP.search(words_of(carrier))
+        or "no-server" in routing
+        or "NOT_FOUND" in routing
+    ):
+        return None
+    return Finding(f"{who.name or 'the platform'} has no application behind this host", (show(carrier),))
+
+
+CAUSE = Cause(
+    code="HTTP009",
+    slug="edge-app-not-found",
+    title="The platform has no application for this host",
+    layer="http",
+    owner="you",
+    why="No deployment stands behind the domain: it was removed, renamed or not attached (at Railway the TXT record may be "
+    "missing), the tunnel ended, or the service sleeps.",
+    fix="Attach the domain to the service and deploy it; at Railway add the CNAME and the TXT record. If it only "
+    "slept, the next try works.",
+    signs=(
+        Sign(
+            "url",
+            check,
+            examples=(
+                Example(
+                    "Railway's 404",
+                    upgrade(
+                        answer(
+                            404,
+                            '{"status":"error","code":404,"message":"Application not found"}',
+                            x_railway_fallback="true",
+                        )
+                    ),
+                    fires=True,
+                ),
+                Example("the application's 404", upgrade(answer(404, "no such call")), fires=False),
+                Example("nothing was tried", nothing(), fires=None),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,79 @@
+"""HTTP002: the proxy itself has no route for this path."""
+
+from __future__ import annotations
+
+from callpath.doctor.answers import alike, any_variant_works, other_path_that_works, own_proxy_answer, refused, show
+from callpath.doctor.facts import Facts, UpgradeFacts
+from callpath.doctor.platform import author
+from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rules.sample import NGINX_404, answer, nothing, upgrade
+
+
+def check(facts: Facts) -> Finding | None:
+    carrier = refused(facts, 200, 204, 404, 503)
+    if carrier is None:
+        return None
+    proxy = own_proxy_answer(carrier) or ("ALB" if author(carrier).name == "ALB" else "")
+    if not proxy:
+        return None
+    upgrade_facts = facts[UpgradeFacts]
+    other = other_path_that_works(facts)
+    evidence = (show(carrier), *((show(other),) if other else ()))
+    if carrier.status == 404:
+        return Finding(
+            f"{proxy} itself answers 404 for {carrier.target.split('?')[0]}; the application was not asked", evidence
+        )
+    if carrier.status in {200, 204} and proxy == "Caddy" and not carrier.body:
+        return Finding(
+            "Caddy answers with an empty page, as it does where no route matches", evidence, confidence="medium"
+        )
+    if carrier.status == 503 and proxy == "HAProxy":
+        # "No server is available" for one path while another is served: no use_backend matched and there is no default.
+        served = [
+            exchange
+            for exchange in (
+                *upgrade_facts.shaped("other:"),
+                upgrade_facts.shape("root-plain"),
+                upgrade_facts.shape("made-up-path"),
+            )
+            if exchange is not None
+            and exchange.outcome == "answer"
+            and not alike(exchange, carrier)
+            and exchange.status not in {429, 502, 504}
+        ]
+        if (served and not any_variant_works(facts)) or other is not None:
+            return Finding(
+                "HAProxy has no backend for this path, while it serves others",
+                (show(carrier), *(show(exchange) for exchange in served[:1])),
+                confidence="medium",
+            )
+    return None
+
+
+CAUSE = Cause(
+    code="HTTP002",
+    slug="proxy-location-missing",
+    title="The proxy has no route for this path",
+    layer="http",
+    owner="you",
+    why="The proxy answers with its own page, so the request never came to the application: no location, path rule or "
+    "backend matches this path (or this host).",
+    fix="Add the route: nginx `location /api/calls/ { proxy_pass http://app; ... }`, Caddy `reverse_proxy "
+    "/api/calls/* app:port`, "
+    "HAProxy a use_backend rule or default_backend, an ingress path.",
+    signs=(
+        Sign(
+            "url",
+            check,
+            examples=(
+                Example("nginx's own 404", upgrade(answer(404, NGINX_404, Server="nginx")), fires=True),
+                Example(
+                    "the application's 404 through nginx",
+                    upgrade(answer(404, "no such call", Server="nginx")),
+                    fires=False,
+                ),
+                Example("nothing was tried", nothing(), fires=None),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,38 @@
+"""HTTP013: the answer is not HTTP/1."""
+
+from __future__ import annotations
+
+from callpath.doctor.answers import refused, show
+from callpath.doctor.facts import Facts
+from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rules.sample import answer, failed, nothing, upgrade
+
+
+def check(facts: Facts) -> Finding | None:
+    carrier = refused(facts)
+    if carrier is None or carrier.outcome != "malformed" or carrier.raw[:1] == b"\x15":
+        return None
+    return Finding(f"the answer cannot be read as HTTP: {carrier.raw[:48]!r}", (show(carrier),))
+
+
+CAUSE = Cause(
+    code="HTTP013",
+    slug="http-malformed-answer",
+    title="The answer is not HTTP",
+    layer="http",
+    owner="you",
+    why="Something on this port answers with other bytes: another protocol, or a hand-made server whose status line or "
+    "head is broken.",
+    fix="See what listens on the port, and compare its answer with RFC 9112: status line, headers, an empty line.",
+    signs=(
+        Sign(
+            "url",
+            check,
+            examples=(
+                Example("garbage", upgrade(failed("malformed", raw=b"hello\r\n")), fires=True),
+                Example("HTTP", upgrade(answer(404)), fires=False),
+                Example("nothing was tried", nothing(), fires=None),
+            ),
+        ),
+    ),
+)

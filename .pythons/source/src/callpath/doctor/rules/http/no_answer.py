@@ -1,0 +1,47 @@
+"""HTTP012: the upgrade request is taken and never answered."""
+
+from __future__ import annotations
+
+from callpath.doctor.answers import any_variant_works, refused, show
+from callpath.doctor.facts import Facts, UpgradeFacts
+from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rules.sample import answer, failed, nothing, upgrade
+
+
+def check(facts: Facts) -> Finding | None:
+    carrier = refused(facts)
+    if carrier is None or carrier.outcome != "timeout" or carrier.raw or any_variant_works(facts):
+        return None
+    plain = facts[UpgradeFacts].shape("plain")
+    if plain is not None and plain.outcome == "answer":
+        return Finding(
+            "a plain GET is answered, the upgrade never is",
+            (show(carrier), show(plain)),
+            fix="In Node, server.on('upgrade') must answer or destroy every socket: a path it does not know is "
+            "otherwise left "
+            "open. With a framework, accept the WebSocket before any other work.",
+        )
+    return Finding("requests are taken and never answered", (show(carrier), *((show(plain),) if plain else ())))
+
+
+CAUSE = Cause(
+    code="HTTP012",
+    slug="http-no-answer",
+    title="The upgrade request is never answered",
+    layer="http",
+    owner="you",
+    why="The connection opens and the request disappears: an upgrade handler without an else branch, a handler that waits "
+    "before it accepts, or a process that accepts and does nothing.",
+    fix="Find what holds the request: log at the first line of the upgrade handler; accept first, work later.",
+    signs=(
+        Sign(
+            "url",
+            check,
+            examples=(
+                Example("silence", upgrade(failed("timeout"), answer(200, shape="plain")), fires=True),
+                Example("a refusal", upgrade(answer(404)), fires=False),
+                Example("nothing was tried", nothing(), fires=None),
+            ),
+        ),
+    ),
+)

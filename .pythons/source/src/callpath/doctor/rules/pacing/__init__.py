@@ -1,0 +1,1 @@
+"""When audio comes and goes. One file a cause."""

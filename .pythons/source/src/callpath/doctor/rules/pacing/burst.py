@@ -1,0 +1,60 @@
+"""MEDIA004: much more audio than time."""
+
+from __future__ import annotations
+
+from callpath.doctor.closings import audio_ms, settled
+from callpath.doctor.facts import Arrival, Facts, MediaFacts
+from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rules.sample import media, nothing
+
+LEAD_MS_MAX = 3000.0
+
+
+"""Telnyx takes chunks of up to 30 s; some lead is sound. Beyond a few seconds a barge-in finds a long queue."""
+
+
+def check(facts: Facts) -> Finding | None:
+    stream = facts[MediaFacts]
+    if not settled(stream):
+        return None
+    span_ms = stream.media[-1].at_ms - stream.media[0].at_ms
+    sent_ms = sum(audio_ms(stream, arrival) for arrival in stream.media)
+    lead_ms = sent_ms - span_ms
+    if lead_ms < LEAD_MS_MAX or sent_ms < 2 * span_ms:
+        return None
+    return Finding(
+        f"{sent_ms / 1000:.1f} s of audio came within {span_ms / 1000:.2f} s",
+        (f"{len(stream.media)} frames, {sum(len(a.payload or b'') for a in stream.media)} bytes",),
+    )
+
+
+CAUSE = Cause(
+    code="MEDIA004",
+    slug="burst-send-too-fast",
+    title="Audio is sent all at once",
+    layer="pacing",
+    owner="you",
+    why="The carrier queues it and plays on: when the caller interrupts, seconds of speech are still to come. Long answers "
+    "may hit the rate limit (100005).",
+    fix="Send about real time with 200 to 500 ms of lead, and send clear when the caller speaks.",
+    signs=(
+        Sign(
+            "url",
+            check,
+            by_time=True,
+            examples=(
+                Example(
+                    "10 s at once",
+                    media(*(Arrival(0.1 * n, "text", 300, "", "media", b"\xff" * 160) for n in range(500))),
+                    fires=True,
+                ),
+                Example(
+                    "in time",
+                    media(*(Arrival(20.0 * n, "text", 300, "", "media", b"\xff" * 160) for n in range(90))),
+                    fires=False,
+                ),
+                Example("no stream was opened", nothing(), fires=None),
+            ),
+        ),
+    ),
+)

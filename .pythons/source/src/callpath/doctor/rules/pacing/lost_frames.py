@@ -1,0 +1,62 @@
+"""CALL073: frames of the caller's were lost, late, or in bursts."""
+
+from __future__ import annotations
+
+from callpath.doctor.calls import every, never, show_entries, symptom
+from callpath.doctor.facts import CallFacts, Facts
+from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rules.sample import nothing
+from callpath.doctor.rules.sample_call import BOTH_WAYS, CAME, GOOD, a_call, counted, noticed
+from callpath.timeline import MediaCounted
+
+FAULT_SHARE, NOTE_SHARE = 0.05, 0.005
+
+
+def check(facts: Facts) -> Finding | None:
+    known = facts[CallFacts]
+    bursts = symptom(known, "SYM011")
+    if not every(known, MediaCounted) and bursts is None:
+        never(known, MediaCounted)
+        return None
+    lost = sum(count.lost + count.late for count in known.state.counts.values())
+    share = lost / max(1, known.state.frames_in + lost)
+    if share < NOTE_SHARE and bursts is None:
+        return None
+    words = [f"{lost} frames of the caller's ({share:.0%}) were lost or came too late"] if share >= NOTE_SHARE else []
+    words += ["frames came in bursts instead of every 20 ms"] if bursts is not None else []
+    return Finding(
+        "; ".join(words),
+        show_entries(known, bursts, *every(known, MediaCounted)[-1:]),
+        kind="fault" if share >= FAULT_SHARE else "limited" if bursts is not None else "note",
+        question="Was the talk slow or broken? Bursts come from the way (a proxy that collects what it forwards, a lossy "
+        "network), or from a machine too busy to read in time: look at its load at that second."
+        if bursts is not None
+        else "",
+    )
+
+
+CAUSE = Cause(
+    code="CALL073",
+    slug="media-lost-or-late",
+    title="Frames of the caller's are lost, late, or come in bursts",
+    layer="pacing",
+    owner="network",
+    why="Over TCP nothing is lost on the way, but a congested way delivers late and in bursts. Gaps in the chunk "
+    "counter mean "
+    "that Telnyx itself never sent them: the phone's own network lost them.",
+    fix="Run the server nearer to Telnyx's site (anchorsite), on a machine that is not busy; the phone's network "
+    "is beyond you.",
+    signs=(
+        Sign(
+            "call",
+            check,
+            examples=(
+                Example("a tenth is lost", a_call(BOTH_WAYS, counted(lost=60)), fires=True),
+                Example("bursts", a_call(BOTH_WAYS, noticed("SYM011", pauses="6")), fires=True),
+                Example("a call that worked", a_call(GOOD), fires=False),
+                Example("logs without counters", a_call(CAME, shown=frozenset({"socket.received"})), fires=None),
+                Example("no call is known", nothing(), fires=None),
+            ),
+        ),
+    ),
+)

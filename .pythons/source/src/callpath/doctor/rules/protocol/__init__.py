@@ -1,0 +1,1 @@
+"""Frames on an open stream, and how it ends. One file a cause."""

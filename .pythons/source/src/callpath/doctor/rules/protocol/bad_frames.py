@@ -1,0 +1,39 @@
+"""WS010: the server's frames break the protocol."""
+
+from __future__ import annotations
+
+from callpath.doctor.facts import Facts, MediaFacts
+from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rules.sample import media, nothing
+
+
+def check(facts: Facts) -> Finding | None:
+    stream = facts[MediaFacts]
+    faults = [fault for fault in stream.protocol_errors if "compressed" not in fault]
+    if not faults:
+        return None
+    return Finding(f"a frame that a strict client closes for: {faults[0]}", tuple(faults))
+
+
+CAUSE = Cause(
+    code="WS010",
+    slug="ws-frames-invalid",
+    title="The server sends frames that break the WebSocket protocol",
+    layer="protocol",
+    owner="you",
+    why="Hand-made framing (masked frames, wrong opcodes, invalid UTF-8) or a proxy that writes into the stream. A "
+    "carrier's "
+    "client closes at the first such frame.",
+    fix="Use a WebSocket library on the server, and keep filters away from the stream.",
+    signs=(
+        Sign(
+            "url",
+            check,
+            examples=(
+                Example("masked", media(protocol_errors=("a frame from the server is masked",)), fires=True),
+                Example("sound frames", media(), fires=False),
+                Example("no stream was opened", nothing(), fires=None),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,80 @@
+"""CALL050: the socket opened, and no start frame came."""
+
+from __future__ import annotations
+
+from callpath.doctor.calls import (
+    EARLY_END_MS,
+    START_MS,
+    closings,
+    ended_unix_ms,
+    every,
+    first,
+    never,
+    overdue,
+    show_entries,
+    waited_ms,
+)
+from callpath.doctor.facts import CallFacts, Facts
+from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rules.sample import nothing
+from callpath.doctor.rules.sample_call import CAME, STARTED, a_call, hung_up
+from callpath.timeline import FirstInbound, FrameRejected, SocketReceived, SocketRefused, StreamStarted
+
+
+def check(facts: Facts) -> Finding | None:
+    known = facts[CallFacts]
+    came = first(known, SocketReceived)
+    if came is None or every(known, StreamStarted, FirstInbound, SocketRefused):
+        return None
+    never(known, StreamStarted)
+    closed = closings(known)
+    if not closed and not overdue(known, came, START_MS):
+        return None
+    if closed and closed[-1][0].at_unix_ms - came.at_unix_ms < EARLY_END_MS and ended_unix_ms(known) is not None:
+        return None
+    skipped = every(known, FrameRejected)
+    if any(isinstance(entry.what, FrameRejected) and entry.what.reason == "encoding" for entry in skipped):
+        return None  # CALL049: it came
+    return Finding(
+        f"the socket opened and brought no start frame in {waited_ms(known, came) / 1000:.1f} s"
+        + (f"; {len(skipped)} kinds of frame could not be used" if skipped else ""),
+        show_entries(known, came, *skipped[:3], *(entry for entry, _ in closed[-1:])),
+        kind="open",
+        candidates=("not-telnyx", "handler-attached-late", "proxy-buffering-or-compression", "ws-frames-invalid"),
+        question="Who connected? Telnyx sends connected and start at once. Compare the address with Telnyx's own; if it is "
+        "Telnyx, something on the way holds frames back: callpath doctor url URL shows whether frames pass.",
+    )
+
+
+CAUSE = Cause(
+    code="CALL050",
+    slug="stream-never-started",
+    title="The socket opened, and the stream did not begin",
+    layer="protocol",
+    owner="unclear",
+    why="Telnyx's second frame is start; it says whose audio this is. Without it nothing can be decoded, and the "
+    "handler is "
+    "not entered.",
+    fix="Look at what connected, and at proxies that buffer.",
+    signs=(
+        Sign(
+            "call",
+            check,
+            examples=(
+                Example("nothing came", a_call(CAME, (20_000, hung_up())), fires=True),
+                Example(
+                    "with an encoding that we cannot decode",
+                    a_call(
+                        CAME,
+                        FrameRejected(reason="encoding", detail="there is no encoding 'G729'"),
+                        (20_000, hung_up()),
+                    ),
+                    fires=False,
+                ),
+                Example("started", a_call(STARTED), fires=False),
+                Example("still within its time", a_call(CAME, looked_ms=2_000), fires=False),
+                Example("no call is known", nothing(), fires=None),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,43 @@
+"""MEDIA010: no audio came back."""
+
+from __future__ import annotations
+
+from callpath.doctor.closings import early
+from callpath.doctor.facts import Arrival, Facts, MediaFacts
+from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rules.sample import media, nothing
+
+
+def check(facts: Facts) -> Finding | None:
+    stream = facts[MediaFacts]
+    if stream.arrivals or early(facts) is not None:
+        return None
+    return Finding(
+        f"the server took {stream.sent_frames} frames and sent none",
+        ("right for a program that only listens, or speaks later",),
+        kind="note",
+    )
+
+
+CAUSE = Cause(
+    code="MEDIA010",
+    slug="no-audio-back",
+    title="No audio came back in this time",
+    layer="protocol",
+    owner="unclear",
+    why="The stream works one way. A listener, or a bot that waits for speech, is right to be silent; one that "
+    "should greet "
+    "is not.",
+    fix="If it should speak: look at its speech service, and run again with --media 10.",
+    signs=(
+        Sign(
+            "url",
+            check,
+            examples=(
+                Example("silence", media(), fires=True),
+                Example("an echo", media(Arrival(20.0, "text", 300, "", "media", b"\xff" * 160)), fires=False),
+                Example("no stream was opened", nothing(), fires=None),
+            ),
+        ),
+    ),
+)

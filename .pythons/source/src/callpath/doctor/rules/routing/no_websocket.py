@@ -1,0 +1,79 @@
+"""APP001: the application has no WebSockets at all."""
+
+from __future__ import annotations
+
+from callpath.doctor.answers import alike, any_variant_works, between, refused, show, upgrade_ignored
+from callpath.doctor.facts import Facts, UpgradeFacts
+from callpath.doctor.platform import recognise
+from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rules.sample import answer, nothing, upgrade
+
+_NO_WEBSOCKET = {"WSGI server", "gunicorn", "Flask", "PHP", "Python http.server"}
+
+
+_CAN = {"uvicorn", "Hypercorn", "Daphne", "FastAPI", "Express", "Fastify", "aiohttp", "Tornado", "websockets"}
+
+
+def check(facts: Facts) -> Finding | None:
+    carrier = refused(facts, 200, 400, 404, 405, 500, 501)
+    if carrier is None or any_variant_works(facts) or not upgrade_ignored(facts):
+        return None
+    upgrade_facts = facts[UpgradeFacts]
+    names = {trace.name for trace in recognise(carrier, *upgrade_facts.shapes)}
+    server = names & _NO_WEBSOCKET
+    if server:
+        return Finding(
+            f"{', '.join(sorted(server))} answers the upgrade like a plain GET: it serves requests only",
+            (show(carrier),),
+            confidence="medium" if between(facts) else "high",
+        )
+    if between(facts) or names & {"Express", "Fastify"}:
+        return None
+    made_up, made_up_plain = upgrade_facts.shape("made-up-path"), upgrade_facts.shape("made-up-path-plain")
+    if names & {"uvicorn", "Hypercorn"} and carrier.status == 404:
+        return Finding(
+            "the ASGI server answers the upgrade like a plain GET (a real one would get 403): it runs without a "
+            "WebSocket library",
+            (show(carrier),),
+            fix="pip install 'uvicorn[standard]' (or websockets), and start without --ws none.",
+        )
+    if carrier.status in {200, 405, 501} and alike(made_up, made_up_plain):
+        return Finding(
+            "the application answers every upgrade exactly like a plain GET, on every path tried",
+            (show(carrier), *(show(x) for x in (made_up,) if x is not None)),
+            confidence="medium",
+        )
+    return None
+
+
+CAUSE = Cause(
+    code="APP001",
+    slug="app-has-no-websocket",
+    title="The application serves no WebSockets",
+    layer="routing",
+    owner="you",
+    why="The server behind this URL (WSGI, PHP, a plain HTTP handler) knows requests and answers only; the upgrade is "
+    "read as an ordinary GET.",
+    fix="Run the stream's route on a server that can: uvicorn or hypercorn (ASGI), Node with ws, or a separate "
+    "process that the proxy routes to.",
+    signs=(
+        Sign(
+            "url",
+            check,
+            examples=(
+                Example(
+                    "WSGI",
+                    upgrade(
+                        answer(404, "no", Server="WSGIServer/0.2"),
+                        answer(404, "no", shape="plain", Server="WSGIServer/0.2"),
+                    ),
+                    fires=True,
+                ),
+                Example(
+                    "a refusal of its own", upgrade(answer(404, "no"), answer(200, "hello", shape="plain")), fires=False
+                ),
+                Example("nothing was tried", nothing(), fires=None),
+            ),
+        ),
+    ),
+)

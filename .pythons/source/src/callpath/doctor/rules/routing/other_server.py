@@ -1,0 +1,54 @@
+"""ROUTE003: Express answers the upgrade as a page it does not have."""
+
+from __future__ import annotations
+
+from callpath.doctor.answers import any_variant_works, between, refused, show, upgrade_ignored
+from callpath.doctor.facts import Facts
+from callpath.doctor.platform import author
+from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rules.sample import answer, nothing, upgrade
+
+
+def check(facts: Facts) -> Finding | None:
+    carrier = refused(facts, 404)
+    if carrier is None or any_variant_works(facts) or author(carrier).name != "Express":
+        return None
+    if "Cannot GET" not in carrier.text or not upgrade_ignored(facts):
+        return None
+    proxies = between(facts)
+    return Finding(
+        "Express itself answers the upgrade with its 404 page: no WebSocket server is attached to this listener",
+        (show(carrier),),
+        confidence="medium" if proxies else "high",
+    )
+
+
+CAUSE = Cause(
+    code="ROUTE003",
+    slug="node-ws-attached-to-other-server",
+    title="No WebSocket server is attached to the listener that answers",
+    layer="routing",
+    owner="you",
+    why="app.listen() creates a server of its own. A WebSocketServer given to another http.Server never sees an upgrade, "
+    "and Express answers it as a page.",
+    fix="const server = http.createServer(app);\nconst wss = new WebSocketServer({ server });\nserver.listen(PORT);  "
+    " // not app.listen",
+    signs=(
+        Sign(
+            "url",
+            check,
+            examples=(
+                Example(
+                    "Cannot GET",
+                    upgrade(
+                        answer(404, "<pre>Cannot GET /x</pre>", x_powered_by="Express"),
+                        answer(404, "<pre>Cannot GET /x</pre>", shape="plain", x_powered_by="Express"),
+                    ),
+                    fires=True,
+                ),
+                Example("another 404", upgrade(answer(404, "no")), fires=False),
+                Example("nothing was tried", nothing(), fires=None),
+            ),
+        ),
+    ),
+)

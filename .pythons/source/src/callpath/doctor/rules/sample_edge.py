@@ -1,0 +1,92 @@
+"""Rows of an edge beside a call whose stream was accepted, as short literals for the examples of the rules."""
+
+from __future__ import annotations
+
+from callpath.doctor.facts import EdgeFacts, EdgeRow, Facts, LogFacts, LogLine
+from callpath.doctor.rules.sample_call import (
+    ANSWERED,
+    BEGIN_UNIX_MS,
+    BOTH_WAYS,
+    HEARD,
+    HOST,
+    SESSION,
+    TAKEN,
+    URL,
+    asking,
+    call,
+    hung_up,
+)
+
+PATH = f"/api/calls/{SESSION}/audio"
+
+
+def row(
+    method: str,
+    status: int = 200,
+    *,
+    at_ms: int = 1_000,
+    path: str = "",
+    duration: float | None = 12.0,
+    errors: tuple[str, ...] = (),
+    deployment: str = "",
+) -> EdgeRow:
+    """A request as the edge logged it; a GET is the stream's upgrade, a POST a webhook."""
+    return EdgeRow(
+        at_unix_ms=BEGIN_UNIX_MS + at_ms,
+        method=method,
+        path=path or (PATH if method == "GET" else "/webhook"),
+        status=status,
+        host=HOST,
+        duration_ms=duration,
+        upstream_ms=None if errors else 3.0,
+        upstream_address="10.0.0.7:8080",
+        upstream_errors=errors,
+        deployment_id=deployment,
+    )
+
+
+def seen_at_edge(
+    *rows: EdgeRow,
+    host: str = HOST,
+    until_ms: int = 90_000,
+    process: tuple[str, ...] = (),
+    dropped: bool = False,
+    platform: str = "Railway",
+) -> Facts:
+    """A call of 20 s whose stream was accepted and never came to the application, and these rows."""
+    happened = [*ANSWERED, *asking(URL.replace(HOST, host)), *TAKEN]
+    lines = tuple(
+        LogLine(BEGIN_UNIX_MS + 900, text.partition(":")[0], text.partition(": ")[2], number)
+        for number, text in enumerate(process, 1)
+    )
+    return Facts(
+        call(happened, (20_000, hung_up()), source="logs"),
+        EdgeFacts(
+            platform=platform,
+            rows=rows,
+            from_unix_ms=BEGIN_UNIX_MS - 60_000,
+            until_unix_ms=BEGIN_UNIX_MS + until_ms,
+        ),
+        LogFacts(formats=("text",), lines=100, process=lines, dropped=dropped),
+    )
+
+
+def stopped_in_call(at_ms: int = 10_000) -> Facts:
+    """A call of 20 s with a stream, and a process that is told to stop."""
+    line = LogLine(BEGIN_UNIX_MS + at_ms, "stopping", "Received SIGTERM", 7)
+    return Facts(
+        call(BOTH_WAYS, (20_000, hung_up()), source="logs"),
+        LogFacts(formats=("text",), lines=100, process=(line,)),
+    )
+
+
+def logged(*process: str, spoke: bool = False) -> Facts:
+    """A call in a log, with the caller's audio coming in (and ours out), and lines about the process at its beginning."""
+    lines = tuple(
+        LogLine(BEGIN_UNIX_MS + 900, text.partition(":")[0], text.partition(": ")[2], number)
+        for number, text in enumerate(process, 1)
+    )
+    return Facts(
+        call(BOTH_WAYS if spoke else HEARD, (20_000, hung_up()), source="logs"),
+        LogFacts(formats=("text",), lines=9, process=lines),
+    )

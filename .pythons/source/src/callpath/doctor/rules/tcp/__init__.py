@@ -1,0 +1,1 @@
+"""The connection: refused, dropped, unreachable, or another service. One file a cause."""

@@ -1,0 +1,1 @@
+"""The handshake and the certificate. One file a cause."""

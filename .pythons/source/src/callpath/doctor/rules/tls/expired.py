@@ -1,0 +1,67 @@
+"""TLS001: a certificate is past its end."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from callpath.doctor.facts import Certificate, Facts, TlsFacts
+from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rules.sample import DAY_MS, NOW_UNIX_MS, certificate, nothing, tls
+
+_EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED, openssl-verification-options(1)
+
+
+def check(facts: Facts) -> Finding | None:
+    looked = facts[TlsFacts]
+    past = [c for c in looked.chain if c.not_after_unix_ms < looked.checked_at_unix_ms]
+    if looked.carrier.outcome != "untrusted":
+        return None
+    if looked.carrier.verify_code != _EXPIRED and not (past and past[0] is looked.chain[0]):
+        return None
+    if not past:
+        return Finding(
+            "a certificate of the trusted chain has expired (not one of those the server sent)",
+            (looked.carrier.verify_message,),
+        )
+    which = "the certificate" if past[0] is looked.chain[0] else f"the intermediate {past[0].subject}"
+    days = (looked.checked_at_unix_ms - past[0].not_after_unix_ms) / DAY_MS
+    return Finding(
+        f"{which} expired {days:.0f} days ago" if days >= 1 else f"{which} expired {days * 24:.0f} hours ago",
+        (f"subject: {past[0].subject}", f"notAfter: {_iso(past[0])}", f"verify: {looked.carrier.verify_message}"),
+        title="" if past[0] is looked.chain[0] else "An intermediate certificate has expired",
+    )
+
+
+def _iso(certificate: Certificate) -> str:
+    return datetime.fromtimestamp(certificate.not_after_unix_ms / 1000, UTC).isoformat()
+
+
+CAUSE = Cause(
+    code="TLS001",
+    slug="tls-expired",
+    title="The certificate has expired",
+    layer="tls",
+    owner="you",
+    why="A carrier checks the certificate and hangs up in the handshake; nothing reaches the application or its log.",
+    fix="Renew it and reload the server, then see why the renewal did not run (certbot renew --dry-run, the ACME log).",
+    signs=(
+        Sign(
+            "url",
+            check,
+            examples=(
+                Example(
+                    "yesterday",
+                    tls(
+                        "untrusted",
+                        certificate(not_after_unix_ms=NOW_UNIX_MS - DAY_MS),
+                        verify_code=10,
+                        verify_message="certificate has expired",
+                    ),
+                    fires=True,
+                ),
+                Example("still good", tls(), fires=False),
+                Example("no handshake was tried", nothing(), fires=None),
+            ),
+        ),
+    ),
+)

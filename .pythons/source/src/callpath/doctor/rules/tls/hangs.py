@@ -1,0 +1,44 @@
+"""TLS009: a connection opens, and the handshake never gets an answer."""
+
+from __future__ import annotations
+
+from callpath.doctor.facts import Facts, TlsFacts
+from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rules.sample import nothing, tls
+
+
+def check(facts: Facts) -> Finding | None:
+    looked = facts[TlsFacts]
+    if looked.carrier.outcome != "timeout" or looked.plain_answer:
+        return None
+    return Finding(
+        "TCP opens, the ClientHello gets no answer",
+        (
+            f"{looked.carrier.received} bytes in {looked.carrier.ms:.0f} ms",
+            f"plain HTTP on the same port: {looked.plain_outcome or 'not tried'}",
+        ),
+    )
+
+
+CAUSE = Cause(
+    code="TLS009",
+    slug="tls-handshake-timeout",
+    title="The TLS handshake gets no answer",
+    layer="tls",
+    owner="you",
+    why="The kernel takes the connection, but nobody reads it: a process that hangs or is starved, one that accepts and "
+    "never reads, or another service on the port. Packets too large for the way look alike from some networks.",
+    fix="See what holds the port and whether it runs: ss -ltnp, top, its log. If it works from other networks, "
+    "suspect the MTU.",
+    signs=(
+        Sign(
+            "url",
+            check,
+            examples=(
+                Example("silence", tls("timeout"), fires=True),
+                Example("an alert", tls("alert"), fires=False),
+                Example("no handshake was tried", nothing(), fires=None),
+            ),
+        ),
+    ),
+)

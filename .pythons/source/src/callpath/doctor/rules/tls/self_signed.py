@@ -1,0 +1,55 @@
+"""TLS003: the certificate vouches for itself."""
+
+from __future__ import annotations
+
+from callpath.doctor.facts import Facts, TlsFacts
+from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rules.sample import certificate, nothing, tls
+
+_SELF_SIGNED_LEAF = 18  # X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT
+
+
+def check(facts: Facts) -> Finding | None:
+    looked = facts[TlsFacts]
+    if looked.carrier.outcome != "untrusted" or not looked.chain:
+        return None
+    leaf = looked.chain[0]
+    if looked.carrier.verify_code != _SELF_SIGNED_LEAF and not (
+        leaf.self_signed and looked.carrier.verify_code in {19, 20, 21}
+    ):
+        return None
+    return Finding(
+        "the certificate is signed by itself",
+        (f"subject and issuer: {leaf.subject}", f"verify: {looked.carrier.verify_message}"),
+    )
+
+
+CAUSE = Cause(
+    code="TLS003",
+    slug="tls-self-signed",
+    title="The certificate is self-signed",
+    layer="tls",
+    owner="you",
+    why="No authority vouches for it, so a carrier hangs up. curl -k and a browser with an exception hide this.",
+    fix="Get a certificate from a public authority (Let's Encrypt: certbot, or Caddy, which does it by itself).",
+    signs=(
+        Sign(
+            "url",
+            check,
+            examples=(
+                Example(
+                    "signed by itself",
+                    tls(
+                        "untrusted",
+                        certificate(self_signed=True),
+                        verify_code=18,
+                        verify_message="self-signed certificate",
+                    ),
+                    fires=True,
+                ),
+                Example("a good one", tls(), fires=False),
+                Example("no handshake was tried", nothing(), fires=None),
+            ),
+        ),
+    ),
+)

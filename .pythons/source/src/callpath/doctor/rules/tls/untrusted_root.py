@@ -1,0 +1,132 @@
+"""TLS004: the chain is complete but ends in a root nobody knows."""
+
+from __future__ import annotations
+
+import re
+
+from callpath.doctor.facts import Certificate, Facts, TlsFacts
+from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rules.sample import certificate, nothing, tls
+
+_UNKNOWN_ISSUER = {
+    2,
+    19,
+    20,
+    21,
+    7,
+    33,
+}  # unable to get issuer, self-signed in chain, local issuer, first certificate, signature
+
+
+_SELF_SIGNED_IN_CHAIN = 19
+
+
+_INTERMEDIATE = re.compile(
+    r"intermediate|issuing|subordinate|\bsub[- ]?ca\b|signing|\bICA\b|CN=[RE]\d{1,2},|\bTLS (RSA|ECC)\b"
+    r"|Server CA|\bDV\b|CA\s?[1-9]\b|G\d\b",
+    re.IGNORECASE,
+)
+
+
+_ROOT = re.compile(r"root", re.IGNORECASE)
+
+
+def chain_ends_early(looked: TlsFacts) -> bool | None:
+    """Is the last certificate's issuer an intermediate that was not sent (True), or a root that servers need not send
+    (False)? None: its name does not tell."""
+    if not looked.chain:
+        return None
+    last = looked.chain[-1]
+    if looked.carrier.verify_code == _SELF_SIGNED_IN_CHAIN or last.self_signed:
+        return False
+    if looked.issuer_found_by_url or (last.issuer_issuer and last.issuer_issuer in looked.trusted_names):
+        return True
+    if last.issuer in looked.trusted_names:
+        return False  # of the same name as a root we trust, but signed by another key
+    if last.issuer_issuer and last.issuer_issuer == last.issuer:
+        return False
+    if _ROOT.search(last.issuer):
+        return False
+    if _INTERMEDIATE.search(last.issuer):
+        return True
+    if len(looked.chain) > 1:
+        return False  # somebody did set up the chain; what is left out is the root
+    if _same_house(last, looked.trusted_names):
+        return True
+    if last.issuer_urls:
+        return True  # only authorities with a hierarchy publish where their certificate is
+    return None if looked.ca_given else False
+
+
+def _same_house(last: Certificate, trusted: tuple[str, ...]) -> bool:
+    """The unknown issuer carries the organisation of a root we trust."""
+    houses = {part for name in trusted for part in name.split(",") if part.startswith("O=")}
+    return any(part in houses for part in last.issuer.split(","))
+
+
+def check(facts: Facts) -> Finding | None:
+    looked = facts[TlsFacts]
+    if looked.carrier.outcome != "untrusted" or looked.carrier.verify_code not in _UNKNOWN_ISSUER or not looked.chain:
+        return None
+    last = looked.chain[-1]
+    if len(looked.chain) == 1 and last.self_signed:
+        return None
+    evidence = (
+        f"sent: {' <- '.join(c.subject for c in looked.chain)}",
+        f"issuer of the last: {last.issuer}",
+        f"verify: {looked.carrier.verify_message}",
+    )
+    early = chain_ends_early(looked)
+    if early:
+        return None
+    if early is None:
+        return Finding(
+            f"{last.issuer} signed the certificate, is not trusted and was not sent",
+            evidence,
+            kind="open",
+            confidence="low",
+            candidates=("tls-untrusted-root", "tls-missing-intermediate"),
+            question=f"Is {last.issuer} an intermediate of a root you trust (then send it along), or a root of its own?",
+        )
+    return Finding(f"the chain ends at {last.issuer}, which no public trust store holds", evidence)
+
+
+CAUSE = Cause(
+    code="TLS004",
+    slug="tls-untrusted-root",
+    title="The certificate comes from an authority that is not public",
+    layer="tls",
+    owner="you",
+    why="A private or corporate CA (or a root that was withdrawn): machines that were given that root connect, a carrier "
+    "does not.",
+    fix="Use a certificate of a public authority for this name.",
+    signs=(
+        Sign(
+            "url",
+            check,
+            examples=(
+                Example(
+                    "a corporate root",
+                    tls(
+                        "untrusted",
+                        certificate(issuer="CN=Example Corporate Root CA"),
+                        verify_code=20,
+                        verify_message="unable to get local issuer certificate",
+                    ),
+                    fires=True,
+                ),
+                Example(
+                    "the intermediate is missing",
+                    tls(
+                        "untrusted",
+                        certificate(issuer="CN=Example Intermediate CA"),
+                        verify_code=20,
+                        verify_message="unable to get local issuer certificate",
+                    ),
+                    fires=False,
+                ),
+                Example("no handshake was tried", nothing(), fires=None),
+            ),
+        ),
+    ),
+)

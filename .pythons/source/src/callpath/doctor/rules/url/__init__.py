@@ -1,0 +1,1 @@
+"""What stands in the stream URL itself. One file a cause."""

@@ -1,0 +1,72 @@
+"""URL004: no connection can even be tried."""
+
+from __future__ import annotations
+
+from callpath.doctor.calls import asked, needed_refusal, refused_by, show_entries
+from callpath.doctor.facts import CallFacts, Facts, UrlFacts
+from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rules.sample import nothing, url
+from callpath.doctor.rules.sample_call import ACCEPTED, ANSWERED, a_call, answered, asking
+
+
+def url_malformed(facts: Facts) -> Finding | None:
+    given = facts[UrlFacts]
+    if not given.problem:
+        return None
+    return Finding(f"the URL cannot be used: {given.problem}", (f"as given: {given.raw[:120]!r}",))
+
+
+def call_url_refused(facts: Facts) -> Finding | None:
+    known = facts[CallFacts]
+    found = needed_refusal(known, lambda what: what.error_code == "10003")
+    if found is None:
+        return None
+    entry, what = found
+    request = asked(known)
+    url = request.url if request is not None else ""
+    return Finding(
+        f"Telnyx refused the URL in {what.command} ({refused_by(what)})"
+        + (f": {url[:120]!r}, {len(url)} characters" if url else ""),
+        show_entries(known, entry),
+        title="The stream URL is longer than Telnyx takes (2000 characters)" if len(url) > 2000 else "",
+    )
+
+
+CAUSE = Cause(
+    code="URL004",
+    slug="url-malformed",
+    title="The URL cannot be read",
+    layer="url",
+    owner="you",
+    why="Without a host and a valid port there is nothing to connect to; the command is refused as an invalid URL.",
+    fix="Write it as wss://HOST/PATH, and build it with a URL library instead of joining text.",
+    signs=(
+        Sign(
+            "url",
+            url_malformed,
+            examples=(
+                Example("no host", Facts(url("wss:///api", problem="no host")), fires=True),
+                Example("a sound URL", Facts(url()), fires=False),
+                Example("no URL was read", nothing(), fires=None),
+            ),
+        ),
+        Sign(
+            "call",
+            call_url_refused,
+            code="CALL019",
+            title="Telnyx does not take the stream URL for a URL",
+            why="It has no wss:// in front, no host, a blank or line end in it, or more than 2000 characters.",
+            fix="wss://HOST/api/calls/{call_session_id}/audio, at most 2000 characters, without blanks; build it "
+            "from PUBLIC_URL.",
+            examples=(
+                Example(
+                    "https",
+                    a_call(ANSWERED, asking("https://calls.example.com/x"), answered("streaming_start", 422, "10003")),
+                    fires=True,
+                ),
+                Example("accepted", a_call(ACCEPTED), fires=False),
+                Example("no call is known", nothing(), fires=None),
+            ),
+        ),
+    ),
+)

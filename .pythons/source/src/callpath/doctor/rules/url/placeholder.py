@@ -1,0 +1,53 @@
+"""URL005: a part of the URL was never filled in."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote
+
+from callpath.doctor.facts import Facts, UrlFacts
+from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rules.sample import nothing, url
+
+_LEFT = re.compile(
+    r"\$?\{\{?[\w.\s-]*\}?\}|\$[A-Z_]{2,}|(?<=[/=.])(undefined|null|None|NaN)(?=[/?&.:]|$)"
+    r"|(?<=//)(undefined|null|None)\b"
+    r"|\[object Object\]|<[a-z_ -]+>|(?<=/):[A-Za-z_]\w*|%\((\w+)\)s|\b(YOUR|your)[-_](domain|host|app|server|url)\b"
+    r"|(?<=[/=.])%[sd](?=[/?&]|$)"
+)
+
+
+def check(facts: Facts) -> Finding | None:
+    given = facts[UrlFacts]
+    found = _LEFT.search(unquote(given.raw))
+    if found is None:
+        return None
+    return Finding(f"{found.group()!r} in the URL was never replaced by a value", (f"as given: {given.raw[:120]!r}",))
+
+
+CAUSE = Cause(
+    code="URL005",
+    slug="url-placeholder-unreplaced",
+    title="A placeholder is left in the URL",
+    layer="url",
+    owner="you",
+    why="A template was sent as it is, or a variable was empty when the URL was built, so that the carrier asks for a "
+    "host or a call that does not exist.",
+    fix="Build the URL after all its parts are known, and fail loudly when one of them is missing.",
+    signs=(
+        Sign(
+            "url",
+            check,
+            examples=(
+                Example(
+                    "a template", Facts(url("wss://voice.example.com/api/calls/{call_session_id}/audio")), fires=True
+                ),
+                Example(
+                    "an unset variable", Facts(url("wss://voice.example.com/api/calls/undefined/audio")), fires=True
+                ),
+                Example("a real id", Facts(url()), fires=False),
+                Example("no URL was read", nothing(), fires=None),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,1 @@
+"""Webhooks: do they come, and how are they answered? One file a cause."""

@@ -1,0 +1,447 @@
+"""wss …/api/calls/{call_session_id}/audio: admit before 101, then carry texts between one socket and one stream.
+
+A frame's way in: socket → `StreamDriver.receive_text` → `MediaStream.receive_audio` → `Call.hear_bytes` → the handler.
+Its way out: `Call.play` → `StreamDriver.play` → `MediaStream.play_at_once` → socket.
+
+Those are the quick ways of a frame that comes in its turn, and of one that need not wait. Everything else, first and last
+things too, goes `MediaStream.receive_text` → events → `_take`, and `MediaStream.play` → `texts_to_send`, paced, → socket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from callpath.audio.pcm import as_pcm
+from callpath.call.address import GOES_ON_HEADER
+from callpath.call.stream import (
+    AudioReceived,
+    DtmfPressed,
+    ErrorReported,
+    FrameSkipped,
+    MarkHandedBack,
+    MediaStream,
+    PayloadReceived,
+    StreamClosed,
+    StreamEvent,
+    StreamOpened,
+    SymptomSeen,
+)
+from callpath.call.symptoms import SYMPTOMS
+from callpath.clock import Clock
+from callpath.errors import StoreError
+from callpath.server.gathering import Gathering
+from callpath.server.live import LiveCall
+from callpath.server.pacer import Pacer
+from callpath.server.probe import TEST_CONNECTION, ProbeEndpoint
+from callpath.server.runner import ELSEWHERE, CallRunner, Rejection
+from callpath.server.socket import EXTENSION, AsgiSocket, Socket
+from callpath.timeline import (
+    DtmfReceived,
+    FirstInbound,
+    FirstOutbound,
+    FrameRejected,
+    MarkReturned,
+    MediaCounted,
+    MediaSymptom,
+    SocketClosed,
+    StreamErrored,
+    StreamStopped,
+    What,
+)
+from callpath.wire.ids import SessionId, StreamId
+from callpath.wire.media import AUTH_TOKEN_HEADER
+
+logger = structlog.get_logger("callpath")
+
+COUNTED_EVERY_MS = 10_000
+"""How often the counters of a stream go into the timeline."""
+
+BAD_FRAMES_MAX = 100
+"""After this many frames in a row that mean nothing the peer is not Telnyx, and the socket is closed (1008)."""
+
+CLOSE_AFTER_STOP_MS = 2_000.0
+"""After a stop frame, or the end of the call, Telnyx closes the socket; we wait this long before we do."""
+
+LOOK_EVERY_MS = 1_000.0
+"""How often a stream is looked at beside its frames: counters, pings, patience."""
+
+LOOK_TURNS = 100
+"""Streams that began together do not all have it at once: they are looked at by turns, a hundredth of a second apart."""
+
+COUNT_TURNS = 40
+"""Counters are stored by turns, too, four times a second: each costs a commit of the call log, whose thread holds up
+frames, and all at once would cost a pause."""
+
+WAY_HEADERS = (
+    "host",
+    "user-agent",
+    "origin",
+    "x-forwarded-proto",
+    "x-forwarded-host",
+    "x-forwarded-for",
+    "x-real-ip",
+    "via",
+    "cf-ray",
+    "fly-request-id",
+    "x-railway-edge",
+    "x-railway-request-id",
+    "x-request-id",
+)
+"""Headers of an upgrade that tell which way it took; the platform's request ids join it with the platform's logs."""
+
+
+class AudioEndpoint:
+    """The route, as an ASGI application. One instance per server."""
+
+    def __init__(self, *, runner: CallRunner, probe: ProbeEndpoint, clock: Clock) -> None:
+        self._runner = runner
+        self._probe = probe
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        websocket = WebSocket(scope, receive, send)
+        session = SessionId(websocket.path_params["call_session_id"])
+        shown_token = websocket.path_params.get("token") or websocket.headers.get(AUTH_TOKEN_HEADER)
+        if session == TEST_CONNECTION or self._runner.is_own_probe(session, shown_token):
+            await self._probe.answer(websocket, shown_token, known=session != TEST_CONNECTION)
+            return
+        self._runner.upgrades += 1
+        try:
+            call = await self._decide(websocket, session, shown_token)
+        finally:
+            self._runner.upgrades -= 1
+        if call is not None:
+            await self._carry(websocket, call)
+
+    async def _decide(self, websocket: WebSocket, session: SessionId, shown_token: str | None) -> LiveCall | None:
+        """Answer the upgrade; the call whose socket it is."""
+        headers = websocket.headers
+        token = websocket.path_params.get("token")
+        try:
+            admitted = await self._runner.admit(
+                session,
+                shown_token=shown_token,
+                path=websocket.url.path.replace(token, "***") if token else websocket.url.path,
+                client=websocket.client.host if websocket.client else None,
+                headers={name: headers[name][:200] for name in WAY_HEADERS if name in headers},
+                may_go_on=headers.get(GOES_ON_HEADER) == str(ELSEWHERE.status),
+            )
+        except StoreError as error:
+            ids = {"call_session_id": session}
+            logger.error("Upgrade not decided", event_name="upgrade.not_decided", error=str(error), **ids)
+            admitted = Rejection(503, "store", "the call log cannot be read or written at this moment")
+        if isinstance(admitted, Rejection):
+            answer = {"error": admitted.reason, "detail": admitted.detail}
+            await websocket.send_denial_response(JSONResponse(answer, status_code=admitted.status))
+            return None
+        await websocket.accept()
+        return admitted.call
+
+    async def _carry(self, websocket: WebSocket, call: LiveCall) -> None:
+        driver = StreamDriver(call, call.new_stream(), self._clock, self._runner.pacer, self._runner.gathering)
+        offer = websocket.scope.get("extensions", {}).get(EXTENSION)
+        socket = offer["take_over"](driver, self._runner.gathering) if offer else None
+        if socket is not None:
+            driver.begin(socket)
+            return  # the driver goes on by itself
+        slow = AsgiSocket(websocket, driver)
+        driver.begin(slow)
+        await slow.carry()
+
+
+class StreamDriver:
+    """Carries texts between one socket and one stream: audio to the call, everything else into the timeline.
+
+    It is the socket's receiver and wakes with the pacer; it has no task of its own.
+    """
+
+    def __init__(self, call: LiveCall, stream: MediaStream, clock: Clock, pacer: Pacer, gathering: Gathering) -> None:
+        self._call = call
+        self._stream = stream
+        self._clock = clock
+        self._now_ms = clock.now_ms
+        self._pacer = pacer
+        self._gathering = gathering
+        self._socket: Socket
+        self._send: Callable[[bytes], None]
+        self._hear: Callable[[Any], None] | None = None
+        """Where audio goes the quick way, once some was heard."""
+        self._look_at_ms = 0.0
+        self._count_at_ms = 0.0
+        self._close_at_ms: float | None = None
+        self._heard = False
+        self._spoke = False
+        self._stalled = False
+        self._stalls = 0
+        self._lag_ms = 0.0
+        """The event loop's longest lag since the last count."""
+        self._bad_in_a_row = 0
+        self._rejected: set[str] = set()
+        self._firsts: list[tuple[What, int]] = []
+        """Entries that wait for the next look, with the times when they happened."""
+
+    def begin(self, socket: Socket) -> None:
+        """The socket is open."""
+        self._socket, self._send = socket, socket.send
+        now_ms = self._now_ms()
+        turn = self._pacer.next_turn()
+        self._look_at_ms = _turn_at(now_ms, LOOK_EVERY_MS, turn % LOOK_TURNS / LOOK_TURNS)
+        self._count_at_ms = _turn_at(now_ms, COUNTED_EVERY_MS, turn % COUNT_TURNS / COUNT_TURNS)
+        self._sleep(None, None)
+
+    # --- from the socket ---------------------------------------------------------------------------------------------
+
+    def receive_text(self, text: bytes) -> None:
+        now_ms = self._now_ms()
+        stream = self._stream
+        stream.last_frame_ms = now_ms
+        if self._hear is not None and not stream.replaced:
+            audio = stream.receive_audio(text, now_ms)
+            if audio is not None:
+                self._bad_in_a_row = 0
+                self._hear(audio)
+                return
+        for event in stream.receive_text(text, now_ms):
+            self._take(event, now_ms)
+        self._flush(now_ms)
+        if self._bad_in_a_row >= BAD_FRAMES_MAX:
+            unreadable = stream.unreadable if stream.start is None else None
+            self._socket.close(1008, unreadable or f"{BAD_FRAMES_MAX} frames in a row that mean nothing")
+
+    def receive_binary(self) -> None:
+        now_ms = self._now_ms()
+        self._stream.last_frame_ms = now_ms
+        self._take(self._stream.skip("binary", "a binary message came; Telnyx sends only text"), now_ms)
+
+    def room(self) -> None:
+        self._flush(self._now_ms())
+
+    def lost(self, how: SocketClosed) -> None:
+        now_ms = self._now_ms()
+        self._pacer.forget(self)
+        for event in self._stream.receive_eof():
+            self._take(event, now_ms)
+        self._call.note(how)
+        self._call.socket_closed(self._stream)
+        self._socket, self._send = _LOST, _LOST.send  # they hold each other, for the garbage collector to find
+
+    # --- to the socket -----------------------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """There may be something to send: the handler marked or cleared."""
+        self._flush(self._now_ms())
+
+    def play(self, audio: bytes) -> None:
+        now_ms = self._now_ms()
+        text = self._stream.play_at_once(audio, now_ms) if self._spoke and self._socket.writable else None
+        if text is not None:
+            self._send(text)
+        else:
+            self._stream.play(as_pcm(audio))
+            self._flush(now_ms)
+
+    def play_payload(self, payload: bytes) -> None:
+        now_ms = self._now_ms()
+        text = self._stream.play_payload_at_once(payload, now_ms) if self._spoke and self._socket.writable else None
+        if text is not None:
+            self._send(text)
+        else:
+            self._stream.play_payload(payload)
+            self._flush(now_ms)
+
+    def _flush(self, now_ms: float) -> None:
+        stream = self._stream
+        if self._socket.writable:
+            self._stalled = False
+            texts = stream.texts_to_send(now_ms)
+            for text in texts:
+                self._send(text)
+            if texts:
+                self._sent()
+            due_ms = stream.next_send_at_ms()
+        else:
+            if not self._stalled and stream.next_send_at_ms() is not None:
+                self._stalled = True
+                self._stalls += 1
+            due_ms = None  # `room` will come
+        late_ms = stream.next_event_at_ms()
+        if due_ms is not None or late_ms is not None:
+            self._sleep(due_ms, late_ms)
+
+    def _sent(self) -> None:
+        if not self._spoke and self._stream.playout.frames_sent:
+            self._spoke = True
+            self._note_first(FirstOutbound(stream_id=self._stream_id, payload_bytes=self._stream.frame_bytes))
+        if self._call.call is not None and self._call.stream is self._stream:
+            self._call.call.sent()
+
+    # --- by time -----------------------------------------------------------------------------------------------------
+
+    def wake(self, now_ms: float) -> None:
+        """Frames are due, or a missing chunk is given up, or it is time to look around."""
+        for event in self._stream.due_events(now_ms):
+            self._take(event, now_ms)
+        if now_ms >= self._look_at_ms:
+            self._look_at_ms += LOOK_EVERY_MS * (1 + (now_ms - self._look_at_ms) // LOOK_EVERY_MS)
+            self._look(now_ms)
+        if now_ms >= self._count_at_ms:
+            self._count_at_ms += COUNTED_EVERY_MS * (1 + (now_ms - self._count_at_ms) // COUNTED_EVERY_MS)
+            self._count(now_ms)
+        self._sleep(None, None)
+        self._flush(now_ms)
+
+    def _sleep(self, send_ms: float | None, late_ms: float | None) -> None:
+        at_ms = min(self._look_at_ms, self._count_at_ms)
+        if send_ms is not None and send_ms < at_ms:
+            at_ms = send_ms
+        if late_ms is not None and late_ms < at_ms:
+            at_ms = late_ms
+        self._pacer.wake_at(self, at_ms)
+
+    def _look(self, now_ms: float) -> None:
+        self._socket.look(now_ms)
+        if self._firsts and self._gathering.has_time(waited=True):
+            self._note_firsts()
+        call = self._call.call
+        self._lag_ms = max(self._lag_ms, self._pacer.lag_ms_lately(now_ms))
+        for event in self._stream.look(
+            now_ms,
+            waiting_ms=20.0 * len(call.audio) if call is not None else 0.0,
+            lag_ms=self._pacer.take_lag_ms(now_ms),
+            may_analyse=not self._stream.wants_analysis(now_ms) or self._pacer.may_take_long(now_ms),
+        ):
+            self._take(event, now_ms)
+        if call is not None and self._call.stream is self._stream:
+            call.look(now_ms)
+        if self._close_at_ms is None and self._call.session.ended:
+            self._close_at_ms = now_ms + CLOSE_AFTER_STOP_MS
+        if self._close_at_ms is not None and now_ms >= self._close_at_ms:
+            self._socket.close(1000, "the call is over" if self._call.session.ended else "stream stopped")
+        if not self._call.acts:
+            self._socket.close(1000, "another server carries this call now")
+
+    # --- what happened -----------------------------------------------------------------------------------------------
+
+    def _take(self, event: StreamEvent, now_ms: float) -> None:
+        call = self._call
+        if isinstance(event, FrameSkipped):
+            self._bad_in_a_row += 1
+        elif not isinstance(event, AudioReceived) or not event.concealed_ms:  # which stands in for a bad one
+            self._bad_in_a_row = 0
+        match event:
+            case StreamOpened(start=start):
+                call.stream_started(start, self._stream, self)
+            case DtmfPressed(digit=digit):
+                call.note(DtmfReceived(digit=digit))
+                self._to_handler(event)
+            case MarkHandedBack(name=name, heard=heard):
+                call.note(MarkReturned(name=name, heard=heard))
+                self._to_handler(event)
+            case ErrorReported(error=error):
+                call.note(StreamErrored(code=error.code, title=error.title, detail=error.detail))
+            case FrameSkipped(reason=reason, detail=detail):
+                if reason not in self._rejected:
+                    self._rejected.add(reason)
+                    call.note(FrameRejected(reason=reason, detail=detail))
+            case AudioReceived() | PayloadReceived():
+                self._heard_first(event.payload_bytes)
+                self._to_handler(event)
+            case SymptomSeen(symptom=symptom):
+                code, slug = symptom.code, symptom.slug
+                evidence = {name: str(value) for name, value in symptom.evidence.items()}
+                call.note(MediaSymptom(code=code, slug=slug, meaning=SYMPTOMS[code][1], evidence=evidence))
+            case StreamClosed(by_stop_frame=by_stop_frame):
+                self._close_at_ms = now_ms + CLOSE_AFTER_STOP_MS
+                self._count(now_ms)
+                opened = self._stream.start
+                call.note(
+                    StreamStopped(stream_id=None if opened is None else opened.stream_id, by_stop_frame=by_stop_frame)
+                )
+
+    def _heard_first(self, payload_bytes: int) -> None:
+        if self._heard or not payload_bytes:
+            return
+        self._heard = True
+        self._note_first(FirstInbound(stream_id=self._stream_id, payload_bytes=payload_bytes))
+        call = self._call.call
+        if call is not None:
+            self._hear = call.audio.put if call.raw else call.hear_bytes
+
+    def _note_first(self, what: What) -> None:
+        """While many frames come, the first ones of a call need not stop them all for a log line and a commit. They wait
+        for a look, of which a few may note them, or for the first count: when hundreds of calls begin at once, that alone
+        was a quarter of a second."""
+        if self._gathering.has_time():
+            self._call.note(what)
+        else:
+            self._firsts.append((what, self._clock.now_unix_ms()))
+
+    def _note_firsts(self) -> None:
+        firsts, self._firsts = self._firsts, []
+        for what, at_unix_ms in firsts:
+            self._call.note(what, at_unix_ms)
+
+    @property
+    def _stream_id(self) -> StreamId:
+        assert self._stream.start is not None
+        return self._stream.start.stream_id
+
+    def _to_handler(self, event: AudioReceived | PayloadReceived | DtmfPressed | MarkHandedBack) -> None:
+        if self._call.call is not None and self._call.stream is self._stream:
+            self._call.call.receive(event)
+
+    def _count(self, now_ms: float) -> None:
+        if self._stream.start is None:
+            return
+        self._note_firsts()
+        counts, playout = self._stream.counts, self._stream.playout
+        call = self._call.call
+        self._call.note(
+            MediaCounted(
+                stream_id=self._stream.start.stream_id,
+                frames_in=counts.frames_in,
+                frames_out=playout.frames_sent,
+                frames_outbound_track=counts.frames_outbound_track,
+                lost=counts.lost,
+                late=counts.late,
+                duplicated=counts.duplicated,
+                reordered=counts.reordered,
+                dropped_for_handler=call.audio.dropped if call else 0,
+                frames_rejected=counts.frames_skipped,
+                underruns=playout.underruns,
+                write_stalls=self._stalls,
+                played_ms=round(playout.played_ms(now_ms), 1),
+                jitter_ms=round(self._stream.take_jitter_ms(), 1),
+                loop_lag_ms=round(max(self._lag_ms, self._pacer.lag_ms_lately(now_ms)), 1),
+            )
+        )
+        self._lag_ms = 0.0
+
+
+class _LostSocket:
+    """The socket of a stream that is over."""
+
+    writable = False
+
+    def send(self, text: bytes) -> None:
+        """Nobody is there."""
+
+    def close(self, code: int, reason: str) -> None:
+        """It is closed."""
+
+    def look(self, now_ms: float) -> None:
+        """There is nothing to see."""
+
+
+_LOST = _LostSocket()
+
+
+def _turn_at(now_ms: float, every_ms: float, share: float) -> float:
+    """The next time on a clock face of `every_ms` at which the hand stands at `share`."""
+    return now_ms - now_ms % every_ms + every_ms * (1 + share)

@@ -1,0 +1,111 @@
+"""POST /api/calls/webhook: read, verify, parse, store, answer 200. All work comes after the answer.
+
+Telnyx sends an event again when it has no answer after 2 s, so nothing slow may happen here; and it does not repeat most
+events that were answered with 4xx, so only what can never become right gets one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+
+from callpath.clock import Clock
+from callpath.errors import RemoteProtocolError, SignatureError, StoreError
+from callpath.server.guard import vouch
+from callpath.server.runner import CallRunner
+from callpath.wire.document import parse_json
+from callpath.wire.signature import PublicKey, verify
+from callpath.wire.webhook import Version1Webhook, Webhook, read_webhook
+
+logger = structlog.get_logger("callpath")
+
+BODY_BYTES_MAX = 256 * 1024
+"""Largest webhook accepted. The largest seen is under 2 kB; SIP headers may add some."""
+
+BODY_S_MAX = 10.0
+"""How long a body may take to arrive."""
+
+LARGE_BYTES, LARGE_MAX = 16 * 1024, 64
+"""So many bodies of more than so many bytes are read at once: strangers' halves of bodies must not fill the memory. One
+more is told to come again."""
+
+
+class WebhookEndpoint:
+    """The route. One instance per server."""
+
+    def __init__(self, *, runner: CallRunner, key: PublicKey, clock: Clock) -> None:
+        self._runner = runner
+        self._key = key
+        self._clock = clock
+        self._large = 0
+
+    async def __call__(self, request: Request) -> Response:
+        began_ms = self._clock.now_ms()
+        response, result = await self._answer(request)
+        self._runner.metrics.webhook(result, (self._clock.now_ms() - began_ms) / 1000)
+        return response
+
+    async def _answer(self, request: Request) -> tuple[Response, str]:
+        try:
+            body = await self._read_body(request)
+            verify(body, request.headers, self._key, self._clock.now_unix_ms() / 1000)
+            vouch(request)
+            document = parse_json(body, "webhook")
+            webhook = read_webhook(document)
+            if isinstance(webhook, Version1Webhook):
+                raise RemoteProtocolError(
+                    "api_version_1",
+                    "this is an API version 1 webhook: set webhook_api_version to 2 in the Call Control application",
+                )
+            new = await self._runner.receive_webhook(webhook, document)
+        except SignatureError as error:
+            return await self._refuse(request, 401, error), "refused"
+        except RemoteProtocolError as error:
+            return await self._refuse(request, STATUSES.get(error.reason, 400), error), "refused"
+        except StoreError as error:
+            # Not stored, hence not acknowledged: Telnyx will send it again.
+            ids = {"call_session_id": webhook.payload.call_session_id} if isinstance(webhook, Webhook) else {}
+            logger.error("Webhook not stored", event_name="webhook.not_stored", error=str(error), **ids)
+            return JSONResponse({"error": "not_stored", "detail": "try again"}, status_code=503), "not_stored"
+        except ClientDisconnect:
+            return Response(status_code=400), "refused"
+        return JSONResponse({"result": "ok" if new else "duplicate"}), "new" if new else "duplicate"
+
+    async def _refuse(self, request: Request, status: int, error: RemoteProtocolError) -> Response:
+        client = request.client.host if request.client else None
+        await self._runner.limits.refused("webhook", error.reason, str(error), client, request.url.path)
+        # The rest of a body that is too long in bytes or time is not waited for.
+        headers = {"connection": "close"} if error.reason in STATUSES else None
+        return JSONResponse({"error": error.reason, "detail": str(error)}, status_code=status, headers=headers)
+
+    async def _read_body(self, request: Request) -> bytes:
+        """The raw body, bounded in size and time. Raises RemoteProtocolError (one of STATUSES)."""
+        chunks: list[bytes] = []
+        size = 0
+        large = False
+        try:
+            async with asyncio.timeout(BODY_S_MAX):
+                async for chunk in request.stream():
+                    size += len(chunk)
+                    if size > BODY_BYTES_MAX:
+                        raise RemoteProtocolError("too_large", f"a webhook has at most {BODY_BYTES_MAX} bytes")
+                    if size > LARGE_BYTES and not large:
+                        if self._large >= LARGE_MAX:
+                            raise RemoteProtocolError(
+                                "too_many_large", f"{LARGE_MAX} large bodies are being read: try again"
+                            )
+                        large = True
+                        self._large += 1
+                    chunks.append(chunk)
+        except TimeoutError:
+            raise RemoteProtocolError("too_slow", f"the body took longer than {BODY_S_MAX:.0f} s") from None
+        finally:
+            self._large -= large
+        return b"".join(chunks)
+
+
+STATUSES = {"too_large": 413, "too_slow": 400, "too_many_large": 503}
+"""Why a body was not read to its end; its rest is not waited for."""

@@ -1,0 +1,226 @@
+"""The Call Control API over HTTP: reads a request, asks the `Exchange`, answers in Telnyx's shape.
+
+Start at `build_app`. What is legal in a call is decided in `call`, what a body may hold in `refusal`; what can be asked
+about calls and the account is in `diagnosis`.
+"""
+
+from __future__ import annotations
+
+import hmac
+import math
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from callpath.errors import RemoteProtocolError
+from callpath.simulator.diagnosis import Diagnosed, data, diagnosis_routes
+from callpath.simulator.link import ApiAnswer
+from callpath.simulator.refusal import Refused, refuse
+from callpath.wire.api import ApiError, CallStatus, encode_errors
+from callpath.wire.command import COMMANDS
+from callpath.wire.document import Json, parse_json, write
+
+BODY_BYTES_MAX = 1 << 20
+"""Room for `playback_content`; Telnyx's own limit is unknown."""
+
+ACTIONS = tuple(name for name in COMMANDS if name != "dial")
+
+NOT_SIMULATED = (
+    "ai_assistant_add_messages",
+    "ai_assistant_join",
+    "ai_assistant_start",
+    "ai_assistant_stop",
+    "conversation_relay_start",
+    "conversation_relay_stop",
+    "enqueue",
+    "gather_using_ai",
+    "leave_queue",
+    "pay",
+    "refer",
+    "send_sip_info",
+    "siprec_start",
+    "siprec_stop",
+    "suppression_start",
+    "suppression_stop",
+    "switch_supervisor_role",
+)
+"""Actions that Telnyx has and this stand-in has not: answered with 501, so that nobody takes them for done."""
+
+
+class Exchange(Diagnosed, Protocol):
+    """What the API needs from the simulator behind it. Methods raise Refused."""
+
+    @property
+    def api_key(self) -> str: ...
+
+    def dial(self, document: Json) -> CallStatus: ...
+
+    async def command(self, call_control_id: str, name: str, document: Json) -> Json: ...
+
+    def api_fault(self, call_control_id: str | None, name: str) -> ApiAnswer | None: ...
+
+    async def pause(self, duration_ms: float) -> None: ...
+
+    def request_limit(self) -> RateLimit | None: ...
+
+    def recording_file(self, name: str) -> bytes | None: ...
+
+
+def build_app(exchange: Exchange) -> Starlette:
+    """The ASGI application, all routes below /v2."""
+
+    async def dial(request: Request) -> Response:
+        body = await _body(request)
+
+        async def carry_out() -> Json:
+            return write(exchange.dial(body))
+
+        return await _met(exchange, exchange.api_fault(None, "dial"), carry_out)
+
+    async def act(request: Request) -> Response:
+        name, call_control_id = request.path_params["action"], request.path_params["call_control_id"]
+        if name in NOT_SIMULATED:
+            raise Refused(501, _not_simulated(name))
+        if name not in ACTIONS or request.method != COMMANDS[name].METHOD:
+            raise refuse("10005")
+        body = await _body(request)
+
+        async def carry_out() -> Json:
+            return await exchange.command(call_control_id, name, body)
+
+        return await _met(exchange, exchange.api_fault(call_control_id, name), carry_out)
+
+    async def recording(request: Request) -> Response:
+        name = request.path_params["name"]
+        content = exchange.recording_file(name)
+        if content is None:  # as the storage behind Telnyx's addresses answers when their time is over
+            return Response("Request has expired", status_code=403)
+        return Response(content, media_type="audio/wav" if name.endswith(".wav") else "audio/mpeg")
+
+    async def unknown(_: Request) -> Response:
+        raise refuse("10005")
+
+    def route(path: str, handle: Callable[[Request], Awaitable[Response]], *methods: str) -> Route:
+        return Route(f"/v2{path}", _guarded(exchange, handle), methods=list(methods))
+
+    every = ("GET", "POST", "PUT", "PATCH", "DELETE")
+    return Starlette(
+        routes=[
+            route("/calls", dial, "POST"),
+            route("/calls/{call_control_id}/actions/{action}", act, "POST", "PUT"),
+            *(route(path, handle, method) for path, handle, method in diagnosis_routes(exchange, _body)),
+            Route("/recordings/{name}", recording, methods=["GET"]),
+            Route("/{path:path}", _guarded(exchange, unknown), methods=list(every)),
+        ]
+    )
+
+
+def _guarded(
+    exchange: Exchange, handle: Callable[[Request], Awaitable[Response]]
+) -> Callable[[Request], Awaitable[Response]]:
+    """Check the key first, and turn what is refused into Telnyx's error document."""
+
+    async def guarded(request: Request) -> Response:
+        try:
+            given = request.headers.get("authorization", "")
+            if not hmac.compare_digest(given.encode(), f"Bearer {exchange.api_key}".encode()):
+                raise refuse("10009")
+            if limit is not None and not limit.take():
+                raise refuse("10011")
+            answer = await handle(request)
+        except Refused as refused:
+            answer = Response(encode_errors(*refused.errors), status_code=refused.status, media_type="application/json")
+        if limit is not None:
+            answer.headers.update(limit.headers())
+        return answer
+
+    limit = exchange.request_limit()
+    return guarded
+
+
+class RateLimit:
+    """At most `most` in any `window_ms`. `now_ms` is the clock."""
+
+    def __init__(self, most: int, window_ms: float, now_ms: Callable[[], float]) -> None:
+        self._most = most
+        self._window_ms = window_ms
+        self._now_ms = now_ms
+        self._taken: deque[float] = deque()
+
+    def take(self) -> bool:
+        """Whether one more is within the limit; then it counts."""
+        self._forget()
+        if len(self._taken) >= self._most:
+            return False
+        self._taken.append(self._now_ms())
+        return True
+
+    def headers(self) -> dict[str, str]:
+        """Telnyx's three: the limit, what is left of it, and the seconds until there is more."""
+        self._forget()
+        wait_ms = self._taken[0] + self._window_ms - self._now_ms() if self._taken else 0.0
+        return {
+            "x-ratelimit-limit": str(self._most),
+            "x-ratelimit-remaining": str(self._most - len(self._taken)),
+            "x-ratelimit-reset": str(math.ceil(wait_ms / 1000)),
+        }
+
+    def _forget(self) -> None:
+        while self._taken and self._now_ms() - self._taken[0] >= self._window_ms:
+            self._taken.popleft()
+
+
+async def _met(exchange: Exchange, fault: ApiAnswer | None, carry_out: Callable[[], Awaitable[Json]]) -> Response:
+    """The answer to a command, or what a fault makes of it. Raises Refused."""
+    result = await carry_out() if fault is None or fault.carried_out else None
+    if fault is None:
+        return data(result or {})
+    await exchange.pause(fault.delay_ms)
+    if fault.status == 0:
+        return _Reset()
+    if result is not None:
+        return data(result)
+    error = ApiError(code=fault.code, title=fault.title, meta={"simulated_by": "callpath"})
+    return Response(encode_errors(error), status_code=fault.status, media_type="application/json")
+
+
+class _Reset(Response):
+    """No answer: the connection breaks."""
+
+    async def __call__(self, _: Scope, receive: Receive, __: Send) -> None:
+        # ASGI has no word for it; uvicorn's `receive` belongs to the exchange, which has the connection.
+        transport = getattr(getattr(receive, "__self__", None), "transport", None)
+        assert transport is not None, "the stand-in runs on uvicorn"
+        transport.abort()
+        while (await receive())["type"] != "http.disconnect":
+            pass  # uvicorn would complain of an answer that never began
+
+
+async def _body(request: Request) -> Json:
+    """The JSON object of the request; nothing at all counts as an empty one."""
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > BODY_BYTES_MAX:
+            raise Refused(413, *refuse("10015").errors)
+    if not body.strip():
+        return {}
+    try:
+        return parse_json(body, "body")
+    except RemoteProtocolError:
+        raise refuse("10015") from None
+
+
+def _not_simulated(name: str) -> ApiError:
+    return ApiError(
+        code="10007",
+        title="Not simulated",
+        detail=f"Telnyx has {name}, this stand-in has not yet.",
+        meta={"simulated_by": "callpath"},
+    )

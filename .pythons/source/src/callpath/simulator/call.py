@@ -1,0 +1,1018 @@
+"""One leg of a call as Telnyx keeps it: which commands are legal when, and what follows from them. Pure.
+
+Feed it commands and what the party at the phone does; carry out the effects it returns, in order; come back at
+`next_at_ms()` and carry out `effects_due(now_ms)`. Whoever runs the sockets tells it how its streams fared.
+"""
+
+from __future__ import annotations
+
+import heapq
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+
+from callpath.audio.codec import Encoder, Pcm, open_encoder
+from callpath.audio.resample import resample_file_audio
+from callpath.audio.tone import tone
+from callpath.errors import AudioError
+from callpath.simulator.carrier import PACKET_MS, CarrierStream, StreamRequest, iso_time
+from callpath.simulator.gather import Gathering, Result
+from callpath.simulator.line import PhoneLine
+from callpath.simulator.notices import Notices
+from callpath.simulator.options import CarrierOptions
+from callpath.simulator.recording import Recording
+from callpath.simulator.refusal import refuse
+from callpath.simulator.sound import (
+    SAMPLE_RATE_HZ,
+    Began,
+    Ended,
+    Happening,
+    Sound,
+    Sounds,
+    Status,
+    decode_content,
+    hum,
+    key_tones,
+    repeats,
+    silence,
+)
+from callpath.wire.api import ActiveCall, CallStatus
+from callpath.wire.command import (
+    Answer,
+    Bridge,
+    Command,
+    Dial,
+    Encoding,
+    ForkStart,
+    ForkStop,
+    Gather,
+    GatherStop,
+    GatherUsingAudio,
+    GatherUsingSpeak,
+    Hangup,
+    PlaybackStart,
+    PlaybackStop,
+    RecordPause,
+    RecordResume,
+    RecordStart,
+    RecordStop,
+    Reject,
+    SendDtmf,
+    Speak,
+    StreamCodec,
+    StreamingStart,
+    StreamingStop,
+    TranscriptionStart,
+    TranscriptionStop,
+    Transfer,
+)
+from callpath.wire.ids import CallControlId, LegId, SessionId, StreamId
+from callpath.wire.media import MediaFormat
+from callpath.wire.webhook import (
+    CallAnswered,
+    CallBridged,
+    CallDtmfReceived,
+    CallForkStarted,
+    CallForkStopped,
+    CallGatherEnded,
+    CallHangup,
+    CallHold,
+    CallInitiated,
+    CallMachineDetectionEnded,
+    CallPayload,
+    CallPlaybackEnded,
+    CallPlaybackStarted,
+    CallQuality,
+    CallRecordingError,
+    CallRecordingSaved,
+    CallSpeakEnded,
+    CallSpeakStarted,
+    CallTranscription,
+    InboundQuality,
+    OutboundQuality,
+    RecordingUrls,
+    StreamingFailed,
+    StreamingStarted,
+    StreamingStopped,
+    StreamParams,
+    TranscriptionData,
+    Webhook,
+)
+
+DUPLICATE_MS = 60_000
+"""How long a command_id is remembered. One documentation page says 60 s."""
+
+KEPT_MS = 600_000
+"""How long an ended call can still be asked for. Documented."""
+
+TIME_LIMIT_S = 14_400
+"""Longest outbound call, documented as default and maximum."""
+
+RING_S = 30
+"""How long a dialled phone rings, documented default."""
+
+KEY_MS = 250
+"""Length of a tone of send_dtmf, documented default."""
+
+BEEP = tone(1_000, duration_ms=200)
+"""`play_beep` of a recording. How Telnyx's sounds is unknown."""
+
+NEEDS_ANSWER = (
+    StreamingStart, StreamingStop, Speak, PlaybackStart, PlaybackStop, Gather, GatherUsingAudio, GatherUsingSpeak,
+    GatherStop, SendDtmf, RecordStop, TranscriptionStart, TranscriptionStop, ForkStart, ForkStop, Bridge,
+)  # fmt: skip
+"""Commands that are refused with 90034 before the call is answered."""
+
+State = Literal["parked", "ringing", "answered", "ended"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leg:
+    """Who talks to whom on this leg, and its ids."""
+
+    call_control_id: CallControlId
+    call_leg_id: LegId
+    call_session_id: SessionId
+    connection_id: str
+    from_: str
+    to: str
+    direction: Literal["incoming", "outgoing"]
+    codec: Encoding = "PCMU"
+
+
+@dataclass(frozen=True, slots=True)
+class SendWebhook:
+    """Deliver this event; the sender fills in attempt and address."""
+
+    webhook: Webhook
+    url: str | None
+    """The call's own address for this event, if a command set one."""
+    method: Literal["POST", "GET"] = "POST"
+    retries_ms: tuple[int, ...] | None = None
+    """The call's own pauses before each retry of this event, if a command set them."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStream:
+    """Open the media WebSocket of `stream`, then say `stream_opened` or `stream_failed`."""
+
+    stream: CarrierStream
+
+
+@dataclass(frozen=True, slots=True)
+class StopStream:
+    """`stream` has something to send at once: its stop. Say `stream_closed` when the socket is closed."""
+
+    stream: CarrierStream
+
+
+@dataclass(frozen=True, slots=True)
+class DialParty:
+    """A transfer calls its target on a leg of its own in the same session."""
+
+    transfer: Transfer
+
+
+@dataclass(frozen=True, slots=True)
+class JoinLegs:
+    """Bridge this call with the one that the command names. Say `bridged` to both, and later `unbridged`."""
+
+    command: Bridge
+
+
+@dataclass(frozen=True, slots=True)
+class FetchSound:
+    """Get the file of this sound, by its `audio_url` or `media_name`, then say `sound_fetched`."""
+
+    sound: Sound
+
+
+@dataclass(frozen=True, slots=True)
+class SaveRecording:
+    """Make the file of this recording, then say `recording_saved`."""
+
+    recording: Recording
+
+
+Effect = SendWebhook | OpenStream | StopStream | DialParty | JoinLegs | FetchSound | SaveRecording
+
+
+class CarrierCall:
+    """One leg. `epoch_unix_ms` is the wall time at which `now_ms` is 0; `new_id` makes a UUID."""
+
+    def __init__(
+        self,
+        leg: Leg,
+        options: CarrierOptions,
+        *,
+        new_id: Callable[[], str],
+        epoch_unix_ms: float = 0.0,
+        client_state: str | None = None,
+    ) -> None:
+        self.leg = leg
+        self.state: State = "parked" if leg.direction == "incoming" else "ringing"
+        self.streams: list[CarrierStream] = []
+        """All that were ever opened; the last one may be running."""
+        self.stream: CarrierStream | None = None
+        self.hangup: CallHangup | None = None
+        self.ended_at_ms: float | None = None
+        self.answered_at_ms: float | None = None
+        self.reconnects = options.reconnect
+        """Whether a lost stream is opened once more. TeXML has a setting of its own."""
+        self.recording_id: str | None = None
+        """Of the recording that answer or dial asked for."""
+        self.opposite: CarrierCall | None = None
+        """The leg that this one is bridged to."""
+        self.line = PhoneLine(options.l16_byte_order)
+        """What the party hears that no stream of this leg brings."""
+        self.digits_sent = ""
+        """What send_dtmf played to the phone."""
+        self._options = options
+        self._new_id = new_id
+        self._epoch_unix_ms = epoch_unix_ms
+        self._client_state = client_state
+        self._notices = Notices()
+        self._began_at_ms = 0.0
+        self._seen: dict[str, float] = {}
+        self._timers: list[tuple[float, int, Callable[[float], list[Effect]]]] = []
+        self._timer_number = 0
+        self._answering = False
+        self._commanded = False
+        self._sends_silence = False
+        self._sounds = Sounds()
+        self._bridged_at_ms: float | None = None
+        self._bridged_ms = 0.0
+        self._encoder: Encoder | None = None
+        self._gathering: Gathering | None = None
+        self._recordings: list[Recording] = []
+        self._recording_asked: RecordStart | None = None
+        self._digits_asked: str | None = None
+        self._transcribed: str | None = None
+        self._fork: ForkStart | None = None
+        self._with_answer: Answer | Dial | None = None
+
+    # --- the party at the phone ---
+
+    def begin(self, now_ms: float, placed: Dial | Transfer | None = None) -> list[Effect]:
+        """The call comes in, or goes out by `placed`."""
+        self._began_at_ms = now_ms
+        leg = self.leg
+        options = self._options
+        if placed is not None:
+            self._notices.read(placed)
+            self._read_recording(placed)
+            self._digits_asked = placed.extra.get("send_digits_on_answer")
+            self._at(now_ms + 1000 * (placed.timeout_secs or RING_S), self._ring_out)
+            limit_ms = 1000 * (placed.time_limit_secs or TIME_LIMIT_S)
+            self._at(now_ms + limit_ms, lambda at: self._end(at, "time_limit", "unknown", "200"))
+        elif leg.direction == "incoming" and options.first_command_timeout:
+            self._at(now_ms + 1000 * options.first_command_timeout_secs, self._first_command_due)
+        dial = placed if isinstance(placed, Dial) else None
+        if dial is not None:
+            self._with_answer = dial
+            self._sends_silence = bool(dial.send_silence_when_idle)
+        incoming = leg.direction == "incoming"
+        effects: list[Effect] = [
+            self._webhook(
+                now_ms,
+                "call.initiated",
+                CallInitiated,
+                **self._parties(),
+                direction=leg.direction,
+                state="parked" if incoming else "bridging",
+                start_time=self._time(now_ms),
+                **(
+                    {
+                        "caller_id_name": leg.from_,
+                        "offered_codecs": f"{leg.codec},G729",
+                        "connection_codecs": "PCMA,PCMU,VP8,H264",
+                        # 192.0.2.0/24 is for documentation (RFC 5737).
+                        "from_sip_uri": f"{leg.from_.removeprefix('+1')}@192.0.2.10:5060",
+                        "to_sip_uri": f"{leg.to}@192.0.2.20:5060",
+                    }
+                    if incoming
+                    else {}
+                ),
+            )
+        ]
+        if dial is not None and dial.stream_url and dial.stream_establish_before_call_originate:
+            effects += self._open_stream(dial)
+            self._with_answer = None
+        return effects
+
+    def party_answers(self, now_ms: float) -> list[Effect]:
+        """The dialled party picks up."""
+        return self._answer(now_ms) if self.state == "ringing" else []
+
+    def party_rejects(self, now_ms: float, cause: Literal["user_busy", "call_rejected"]) -> list[Effect]:
+        """The dialled party is busy, or declines."""
+        if self.state != "ringing":
+            return []
+        return self._end(now_ms, cause, "callee", "486" if cause == "user_busy" else "603")
+
+    def party_hangs_up(self, now_ms: float) -> list[Effect]:
+        """The person at the phone hangs up, or gives up waiting."""
+        incoming = self.leg.direction == "incoming"
+        if self.state == "parked":
+            return self._end(now_ms, "originator_cancel", "caller", "487")
+        return self._end(now_ms, "normal_clearing", "caller" if incoming else "callee", "200")
+
+    def press(self, digit: str, now_ms: float) -> list[Effect]:
+        """A key was pressed: an event here, and a frame on a running stream."""
+        if self.state != "answered":
+            return []
+        if self.stream is not None:
+            self.stream.press(digit, now_ms)
+        pressed = self._webhook(now_ms, "call.dtmf.received", CallDtmfReceived, **self._parties(), digit=digit)
+        return [pressed, *self._gather_digit(digit, now_ms)]
+
+    def bridged(self, other: CarrierCall, now_ms: float) -> list[Effect]:
+        """This leg was joined to `other`: from now on each party hears what goes to "opposite"."""
+        self.opposite = other
+        self._bridged_at_ms = now_ms
+        for stream in self.streams:
+            self._connect_opposite(stream)
+        return [self._webhook(now_ms, "call.bridged", CallBridged, **self._parties())]
+
+    def unbridged(self, now_ms: float, *, held: bool = False) -> list[Effect]:
+        """The other leg is gone and this one stays, parked or on hold."""
+        self._leave_bridge(now_ms)
+        return [self._webhook(now_ms, "call.hold", CallHold, **self._parties())] if held else []
+
+    def transcript(self, text: str, now_ms: float, *, track: str = "inbound", is_final: bool = True) -> list[Effect]:
+        """Somebody said `text`: an event, if the application asked for a transcription of that track."""
+        if self._transcribed not in (track, "both") or self.state != "answered":
+            return []
+        # The track is documented for engine B only; the confidence is made up.
+        said = TranscriptionData(transcript=text, confidence=0.9, is_final=is_final, transcription_track=track)
+        return [self._webhook(now_ms, "call.transcription", CallTranscription, transcription_data=said)]
+
+    # --- the application's commands ---
+
+    def receive_command(self, command: Command, now_ms: float) -> list[Effect]:
+        """Carry out `command`. Raises Refused where Telnyx would refuse it; a repeated command_id does nothing."""
+        if command.command_id is not None and self._is_repeated(command.command_id, now_ms):
+            return []
+        self._check(command)
+        self._commanded = True
+        if command.command_id is not None:
+            self._seen[command.command_id] = now_ms
+        if command.client_state is not None:
+            self._client_state = command.client_state
+        match command:
+            case Answer():
+                return self._receive_answer(command, now_ms)
+            case Reject():
+                busy = command.cause == "USER_BUSY"
+                cause, sip = ("user_busy", "486") if busy else ("call_rejected", "603")
+                return self._end(now_ms, cause, "callee", sip)
+            case Hangup():
+                # The application is the callee of a call that came in, the caller of one that it dialled.
+                incoming = self.leg.direction == "incoming"
+                return self._end(now_ms, "normal_clearing", "callee" if incoming else "caller", "200")
+            case StreamingStart():
+                return self._open_stream(command)
+            case StreamingStop():
+                return self._stop_stream(now_ms)
+            case Speak() | PlaybackStart():
+                return self._play(command, now_ms)
+            case PlaybackStop():
+                overlay = bool(command.overlay)
+                return self._told(self._sounds.stop(now_ms, command.stop or "all", "cancelled", overlay=overlay))
+            case SendDtmf():
+                self._send_digits(command.digits, command.duration_millis or KEY_MS, now_ms)
+                return []  # no webhook is documented
+            case Gather() | GatherUsingAudio() | GatherUsingSpeak():
+                return self._start_gather(command, now_ms)
+            case GatherStop():
+                return self._end_gather(now_ms, "cancelled")
+            case RecordStart():
+                return self._start_recording(command, self._new_id(), now_ms)
+            case RecordPause() | RecordResume() | RecordStop():
+                return self._steer_recordings(command, now_ms)
+            case TranscriptionStart():
+                self._transcribed = command.transcription_tracks or "inbound"
+                return []
+            case TranscriptionStop():
+                self._transcribed = None
+                return []
+            case ForkStart():
+                self._fork = command
+                started = self._webhook(now_ms, "call.fork.started", CallForkStarted, stream_type="decrypted")
+                return [*self._stop_stream(now_ms), started]
+            case ForkStop():
+                return self._end_fork(now_ms)
+            case Bridge():
+                return [JoinLegs(command)]
+            case Transfer():
+                return [DialParty(command)]
+            case _:
+                return []
+
+    def _is_repeated(self, command_id: str, now_ms: float) -> bool:
+        self._seen = {one: at for one, at in self._seen.items() if now_ms - at < DUPLICATE_MS}
+        return command_id in self._seen
+
+    def _check(self, command: Command) -> None:
+        if self.state == "ended":
+            raise refuse("90018")
+        outgoing = self.leg.direction == "outgoing"
+        match command:
+            case Answer() if outgoing:
+                raise refuse("90102")
+            case RecordStart() if self.state != "answered":
+                raise refuse("90020")
+            case _ if isinstance(command, NEEDS_ANSWER) and self.state != "answered":
+                raise refuse("90034")
+            case StreamingStart() | ForkStart() if self._fork is not None:
+                # One streaming or fork operation for each call; the code for a second fork is not documented.
+                raise refuse("90045")
+            case StreamingStart() if self.stream is not None:
+                raise refuse("90045")
+            case ForkStart() if self.stream is not None and self._options.fork_on_stream == "refused":
+                raise refuse("90045")
+            case ForkStop() if self._fork is None:
+                raise refuse("90031")
+            case StreamingStop() if self.stream is None or (
+                command.stream_id is not None and command.stream_id != self.stream.request.stream_id
+            ):
+                raise refuse("90048")
+            case TranscriptionStart() if self._transcribed is not None:
+                raise refuse("90054")
+            case PlaybackStart(overlay=True) if not self._sounds.playing:
+                # Only beside a playback that is no overlay, says the guide; the code is not documented.
+                raise refuse("90033", detail="An overlay can only be played while another audio is playing.")
+            case Reject() if self.state == "answered" or outgoing:
+                # "Only before answering" is documented, a code is not.
+                raise refuse("10015")
+            case _:
+                pass
+
+    def _receive_answer(self, command: Answer, now_ms: float) -> list[Effect]:
+        self._notices.read(command)
+        if self._answering or self.state == "answered":
+            return []  # a second answer: what Telnyx does is unknown
+        self._answering = True
+        self._with_answer = command
+        self._read_recording(command)
+        self._sends_silence = bool(command.send_silence_when_idle)
+        self._at(now_ms + self._options.answer_ms, self._answer)
+        return []
+
+    def _answer(self, now_ms: float) -> list[Effect]:
+        if self.state == "ended":
+            return []
+        self.state = "answered"
+        self.answered_at_ms = now_ms
+        effects: list[Effect] = [
+            self._webhook(
+                now_ms,
+                "call.answered",
+                CallAnswered,
+                **self._parties(),
+                start_time=self._time(self._began_at_ms),
+                codec=self.leg.codec,
+                sampling_rate=8000 if self.leg.codec != "AMR-WB" else 16000,
+            )
+        ]
+        command = self._with_answer
+        if self._digits_asked is not None:
+            self._send_digits(self._digits_asked, KEY_MS, now_ms)
+        if self._recording_asked is not None and self.recording_id is not None:
+            effects += self._start_recording(self._recording_asked, self.recording_id, now_ms)
+        if command is not None and command.extra.get("transcription"):
+            self._transcribed = "inbound"
+        if isinstance(command, Dial) and command.answering_machine_detection not in (None, "disabled"):
+            premium = command.answering_machine_detection == "premium"
+            self._at(now_ms + self._options.amd_ms, lambda at: self._detected(at, premium))
+        if command is not None and command.stream_url:
+            effects += self._open_stream(command)
+        return effects
+
+    def _detected(self, now_ms: float, premium: bool) -> list[Effect]:
+        result = self._options.amd_result
+        if premium and result == "human":
+            result = "human_residence"
+        name = "call.machine.premium.detection.ended" if premium else "call.machine.detection.ended"
+        return [self._webhook(now_ms, name, CallMachineDetectionEnded, **self._parties(), result=result)]
+
+    def _first_command_due(self, now_ms: float) -> list[Effect]:
+        # Which cause Telnyx names is unknown.
+        return [] if self._commanded else self._end(now_ms, "timeout", "unknown", "480")
+
+    # --- streams ---
+
+    def _open_stream(self, command: StreamingStart | Answer | Dial) -> list[Effect]:
+        if not command.stream_url:
+            return []  # a stream for Dialogflow has no socket of ours
+        request = stream_request(
+            command, self.leg, self._options, StreamId(self._new_id()), client_state=self._client_state
+        )
+        return self._start(request)
+
+    def _start(self, request: StreamRequest) -> list[Effect]:
+        self.stream = CarrierStream(request, self._options, epoch_unix_ms=self._epoch_unix_ms)
+        self.stream.beside = self._beside
+        self._connect_opposite(self.stream)
+        self.streams.append(self.stream)
+        return [OpenStream(self.stream)]
+
+    def _stop_stream(self, now_ms: float) -> list[Effect]:
+        stream = self.stream
+        if stream is None:
+            return []
+        stream.hang_up(now_ms)
+        return [StopStream(stream)]
+
+    def stream_opened(self, stream: CarrierStream, now_ms: float) -> list[Effect]:
+        """The server took the socket."""
+        url = stream.request.url
+        return [self._webhook(now_ms, "streaming.started", StreamingStarted, stream_url=url)]
+
+    def stream_failed(self, stream: CarrierStream, reason: str, now_ms: float) -> list[Effect]:
+        """The socket could not be opened (`connection_failed`), or was lost (`disconnected`)."""
+        if self.stream is stream:
+            self.stream = None
+        if self.state == "ended":
+            return []
+        params = StreamParams(stream_url=stream.request.url, track=stream.request.track)
+        return [
+            self._webhook(
+                now_ms,
+                "streaming.failed",
+                StreamingFailed,
+                failure_reason=reason,
+                stream_id=stream.request.stream_id,
+                stream_type="websocket",
+                stream_params=params,
+            )
+        ]
+
+    def stream_lost(self, stream: CarrierStream, now_ms: float) -> list[Effect]:
+        """The socket went away without our doing: once more, or failed, as the options say."""
+        reopened = sum(one.request.url == stream.request.url for one in self.streams) > 1
+        if self.reconnects and not reopened and self.state == "answered" and self.stream is stream:
+            return self._start(replace(stream.request, stream_id=StreamId(self._new_id())))
+        return self.stream_failed(stream, "disconnected", now_ms)
+
+    def stream_closed(self, stream: CarrierStream, now_ms: float) -> list[Effect]:
+        """The stop frame went out and the socket is closed."""
+        if self.stream is stream:
+            self.stream = None
+        return [self._webhook(now_ms, "streaming.stopped", StreamingStopped, stream_url=stream.request.url)]
+
+    # --- what Telnyx itself plays ---
+
+    def _play(
+        self, command: Speak | PlaybackStart, now_ms: float, *, tells: bool = True, prompts: bool = False
+    ) -> list[Effect]:
+        """Sounds queue, so one begins when the one before it has ended."""
+        effects: list[Effect] = []
+        if command.stop is not None:
+            effects += self._told(self._sounds.stop(now_ms, command.stop, "cancelled"))
+        sound = Sound(self._new_id(), command, repeats=repeats(command.loop), tells=tells, prompts=prompts)
+        if isinstance(command, Speak):
+            text = re.sub(r"<[^>]*>", "", command.payload) if command.payload_type == "ssml" else command.payload
+            sound.audio = hum(self._options.speak_ms_per_char * len(text))
+        elif command.playback_content is not None:
+            try:
+                sound.audio = decode_content(command.playback_content)
+            except AudioError as error:
+                sound.problem = ("failed", str(error))
+        elif self._options.fetch_audio:
+            effects.append(FetchSound(sound))
+        else:
+            sound.audio = silence(self._options.playback_ms)
+        return effects + self._told(self._sounds.add(sound, now_ms))
+
+    def sound_fetched(self, sound: Sound, got: Pcm | tuple[Status, str], now_ms: float) -> list[Effect]:
+        """The file of `sound`, or what became of it."""
+        if isinstance(got, tuple):
+            sound.problem = got
+        else:
+            sound.audio = got
+        return self._told(self._sounds.advance(now_ms))
+
+    def _told(self, happenings: list[Happening]) -> list[Effect]:
+        """What the application learns of what was played, and what it leads to."""
+        effects: list[Effect] = []
+        for happening in happenings:
+            sound, at_ms = happening.sound, happening.at_ms
+            match happening:
+                case Began():
+                    effects += self._sound_event(sound, at_ms, None)
+                case Ended(status=status):
+                    self._hear(sound, at_ms)
+                    effects += self._sound_event(sound, at_ms, status)
+                    if sound.prompts and self._gathering is not None:
+                        self._gathering.listen(at_ms)
+                        self._plan_gather()
+        if (next_ms := self._sounds.next_at_ms()) is not None:
+            self._at(next_ms, lambda at: self._told(self._sounds.advance(at)))
+        return effects
+
+    def _sound_event(self, sound: Sound, at_ms: float, status: str | None) -> list[Effect]:
+        """It began (no `status`) or ended."""
+        if not sound.tells:
+            return []
+        if isinstance(sound.command, Speak):
+            if status is None:
+                return [self._webhook(at_ms, "call.speak.started", CallSpeakStarted, speak_id=sound.sound_id)]
+            # A speak that was stopped has no status of its own in the documented list.
+            known = "completed" if status == "cancelled" else status
+            return [self._webhook(at_ms, "call.speak.ended", CallSpeakEnded, speak_id=sound.sound_id, status=known)]
+        media = _media(sound.command)
+        if status is None:
+            return [self._webhook(at_ms, "call.playback.started", CallPlaybackStarted, **media)]
+        detail = sound.problem[1] if sound.problem else None
+        ended = {"status": status, "status_detail": detail}
+        return [self._webhook(at_ms, "call.playback.ended", CallPlaybackEnded, **media, **ended)]
+
+    def _hear(self, sound: Sound, now_ms: float) -> None:
+        """Note what was played, in the ears for which it was meant."""
+        if sound.started_at_ms is None:
+            return
+        audio = sound.heard_until(now_ms)
+        if sound.target_legs in ("self", "both"):
+            self.line.add(sound.started_at_ms, audio)
+        if sound.target_legs in ("opposite", "both") and self.opposite is not None:
+            self.opposite.line.add(sound.started_at_ms, audio)
+
+    @property
+    def plays(self) -> bool:
+        """Whether Telnyx itself plays something, or has it to play."""
+        return bool(self._sounds.waiting)
+
+    def heard_beside(self, now_ms: float) -> list[tuple[float, Pcm]]:
+        """Pieces of 8 kHz audio that no stream of this leg brought, each with the time at which it began."""
+        playing = [
+            (sound.started_at_ms, sound.heard_until(now_ms))
+            for sound in self._sounds.playing
+            if sound.started_at_ms is not None and sound.target_legs in ("self", "both")
+        ]
+        return self.line.pieces() + playing
+
+    def _send_digits(self, digits: str, duration_ms: float, now_ms: float) -> None:
+        """Heard at once, beside whatever else is played."""
+        self.digits_sent += digits
+        self.line.add(now_ms, key_tones(digits, duration_ms))
+
+    def _beside(self, stream: CarrierStream, at_ms: float) -> bytes:
+        """The packet of what Telnyx itself plays then, for the outbound track of a stream; empty for none."""
+        playing = [sound for sound in self._sounds.playing if sound.target_legs != "opposite"]
+        parts = [part for sound in playing if (part := sound.part(at_ms, PACKET_MS)).size]
+        if not parts:
+            return b""
+        if self._encoder is None:
+            form = stream.request.media_format
+            self._encoder = open_encoder(form.encoding, form.sample_rate, byte_order=self._options.l16_byte_order)
+        mixed = np.sum(parts, axis=0, dtype=np.int32).clip(-32768, 32767).astype(np.int16)
+        return self._encoder.encode(resample_file_audio(mixed, SAMPLE_RATE_HZ, self._encoder.sample_rate_hz))
+
+    # --- bridges ---
+
+    def _connect_opposite(self, stream: CarrierStream) -> None:
+        """Let the bridged leg hear this leg's party, and what the server sends to "opposite"."""
+        line = None if self.opposite is None else self.opposite.line
+        stream.opposite = None if line is None else partial(line.receive_packet, stream)
+
+    def _leave_bridge(self, now_ms: float) -> None:
+        self.opposite = None
+        for stream in self.streams:
+            stream.opposite = None
+        if self._bridged_at_ms is not None:
+            self._bridged_ms += now_ms - self._bridged_at_ms
+            self._bridged_at_ms = None
+
+    # --- gathers ---
+
+    def _start_gather(self, command: Gather | GatherUsingAudio | GatherUsingSpeak, now_ms: float) -> list[Effect]:
+        # What becomes of a gather that runs already is unknown; two at once could not be told apart.
+        effects = self._end_gather(now_ms, "cancelled")
+        named = command.gather_id if isinstance(command, Gather) else None
+        gathering = self._gathering = Gathering(command, named or self._new_id())
+        if isinstance(command, Gather):
+            gathering.listen(now_ms)
+            self._plan_gather()
+            return effects
+        return effects + self._prompt(command, now_ms, again=False)
+
+    def _prompt(self, command: GatherUsingAudio | GatherUsingSpeak, now_ms: float, *, again: bool) -> list[Effect]:
+        """Play the prompt, or the one for a wrong entry if there is one."""
+        if isinstance(command, GatherUsingSpeak):
+            text = (command.invalid_payload if again else None) or command.payload
+            spoken = Speak(payload=text, voice=command.voice, payload_type=command.payload_type)
+            return self._play(spoken, now_ms, tells=False, prompts=True)
+        played = PlaybackStart(audio_url=command.audio_url, media_name=command.media_name)
+        if again and (command.invalid_audio_url or command.invalid_media_name):
+            played = PlaybackStart(audio_url=command.invalid_audio_url, media_name=command.invalid_media_name)
+        return self._play(played, now_ms, prompts=True)
+
+    def _plan_gather(self) -> None:
+        gathering = self._gathering
+        if gathering is not None and gathering.due_at_ms is not None:
+            self._at(gathering.due_at_ms, lambda at: self._gather_due(gathering, at))
+
+    def _gather_due(self, gathering: Gathering, now_ms: float) -> list[Effect]:
+        late = gathering.due_at_ms is None or gathering.due_at_ms > now_ms
+        if gathering is not self._gathering or late:
+            return []  # a key came in the meantime
+        return self._gather_result(gathering, gathering.expire(), now_ms)
+
+    def _gather_digit(self, digit: str, now_ms: float) -> list[Effect]:
+        gathering = self._gathering
+        if gathering is None:
+            return []
+        effects: list[Effect] = []
+        effects += self._stop_prompt(now_ms)
+        result = gathering.press(digit, now_ms)
+        if result is not None:
+            return effects + self._gather_result(gathering, result, now_ms)
+        self._plan_gather()
+        return effects
+
+    def _gather_result(self, gathering: Gathering, result: Result, now_ms: float) -> list[Effect]:
+        if gathering.asks_again(result) and not isinstance(gathering.command, Gather):
+            return self._prompt(gathering.command, now_ms, again=result == "invalid")
+        return self._end_gather(now_ms, result)
+
+    def _end_gather(self, now_ms: float, status: str) -> list[Effect]:
+        gathering, self._gathering = self._gathering, None
+        if gathering is None:
+            return []
+        result = {"digits": gathering.digits, "status": status, "gather_id": gathering.gather_id}
+        ended = self._webhook(now_ms, "call.gather.ended", CallGatherEnded, **self._parties(), **result)
+        return [*self._stop_prompt(now_ms), ended]
+
+    def _stop_prompt(self, now_ms: float) -> list[Effect]:
+        prompts = [sound for sound in self._sounds.waiting if sound.prompts]
+        return [effect for one in prompts for effect in self._told(self._sounds.stop(now_ms, one, "cancelled"))]
+
+    # --- recordings and forks ---
+
+    def _read_recording(self, command: Answer | Dial | Transfer) -> None:
+        """`record` of the commands that set up a call: it begins with the answer."""
+        extra = command.extra
+        if extra.get("record") is None:
+            return
+        self.recording_id = self._new_id()
+        self._recording_asked = RecordStart(
+            format=extra.get("record_format") or "mp3",
+            channels=extra.get("record_channels") or "dual",
+            recording_track=extra.get("record_track"),
+            max_length=extra.get("record_max_length"),
+            trim=extra.get("record_trim"),
+            custom_file_name=extra.get("record_custom_file_name"),
+        )
+
+    def _start_recording(self, command: RecordStart, recording_id: str, now_ms: float) -> list[Effect]:
+        recording = Recording(recording_id, command, now_ms)
+        self._recordings.append(recording)
+        if command.play_beep:
+            self.line.add(now_ms, BEEP)
+        if command.max_length:
+            self._at(now_ms + 1000 * command.max_length, lambda at: self._end_recordings([recording], at))
+        return []
+
+    def _steer_recordings(self, command: RecordStop, now_ms: float) -> list[Effect]:
+        """One recording, or all. What Telnyx says where there is none is unknown; here it does nothing."""
+        meant = [one for one in self._recordings if command.recording_id in (None, one.recording_id)]
+        match command:
+            case RecordPause():
+                for recording in meant:
+                    recording.pause(now_ms)
+            case RecordResume():
+                for recording in meant:
+                    recording.resume(now_ms)
+            case _:
+                return self._end_recordings(meant, now_ms)
+        return []
+
+    def _end_recordings(self, recordings: list[Recording], now_ms: float) -> list[Effect]:
+        effects: list[Effect] = []
+        for recording in [one for one in recordings if one in self._recordings]:
+            self._recordings.remove(recording)
+            recording.end(now_ms)
+            effects.append(SaveRecording(recording))
+        return effects
+
+    def recording_saved(self, recording: Recording, url: str | None, now_ms: float) -> list[Effect]:
+        """Its file can be fetched at `url`; None: there is none."""
+        if url is None:
+            reason = "Internal server error"  # the only one of the documented reasons that is not about storage
+            return [self._webhook(now_ms, "call.recording.error", CallRecordingError, reason=reason)]
+        assert recording.ended_at_ms is not None, "saved when it is over"
+        command = recording.command
+        return [
+            self._webhook(
+                now_ms,
+                "call.recording.saved",
+                CallRecordingSaved,
+                recording_id=recording.recording_id,
+                channels=command.channels,
+                recording_started_at=self._time(recording.started_at_ms),
+                recording_ended_at=self._time(recording.ended_at_ms),
+                recording_urls=RecordingUrls(**{command.format: url}),
+            )
+        ]
+
+    def _end_fork(self, now_ms: float) -> list[Effect]:
+        if self._fork is None:
+            return []
+        self._fork = None
+        return [self._webhook(now_ms, "call.fork.stopped", CallForkStopped, stream_type="decrypted")]
+
+    # --- the end ---
+
+    def _ring_out(self, now_ms: float) -> list[Effect]:
+        return self._end(now_ms, "timeout", "unknown", "487") if self.state == "ringing" else []
+
+    def _end(self, now_ms: float, cause: str, source: str, sip_cause: str) -> list[Effect]:
+        """Events in the order of the one capture: call.hangup, call.speak.ended, later streaming.stopped."""
+        if self.state == "ended":
+            return []
+        self.state = "ended"
+        self.ended_at_ms = now_ms
+        over = [
+            happening
+            for overlay in (False, True)
+            for happening in self._sounds.stop(now_ms, "all", "call_hangup", overlay=overlay)
+        ]
+        gathered = self._end_gather(now_ms, "call_hangup")
+        sounds = [*self._told(over), *gathered, *self._end_fork(now_ms)]
+        recordings = self._end_recordings(list(self._recordings), now_ms)
+        stop = self._stop_stream(now_ms)
+        self._leave_bridge(now_ms)
+        quality = self._quality(now_ms)
+        hangup = self._webhook(
+            now_ms,
+            "call.hangup",
+            CallHangup,
+            **self._parties(),
+            hangup_cause=cause,
+            hangup_source=source,
+            sip_hangup_cause=sip_cause,
+            call_quality_stats=quality,
+            start_time=self._time(self._began_at_ms),
+            end_time=self._time(now_ms),
+        )
+        assert isinstance(hangup.webhook.payload, CallHangup)
+        self.hangup = hangup.webhook.payload
+        self._timers.clear()
+        return [*stop, hangup, *sounds, *recordings]
+
+    def _quality(self, now_ms: float) -> CallQuality | None:
+        if self.answered_at_ms is None:
+            return None
+        received = int((now_ms - self.answered_at_ms) // PACKET_MS)
+        played = sum(stream.counters.packets_played for stream in self.streams)
+        played += int(self.line.played_ms // PACKET_MS)
+        played += int(self._bridged_ms // PACKET_MS)
+        return CallQuality(
+            inbound=InboundQuality(
+                packet_count=str(received),
+                skip_packet_count="0",
+                jitter_packet_count="0",
+                jitter_max_variance="0.00",
+                mos="4.50",
+            ),
+            outbound=OutboundQuality(
+                packet_count=str(max(received, played) if self._sends_silence else played), skip_packet_count="0"
+            ),
+        )
+
+    # --- what can be asked ---
+
+    def status(self, now_ms: float) -> CallStatus:
+        """The answer to GET /calls/{id}."""
+        end_ms = self.ended_at_ms
+        return CallStatus(
+            call_control_id=self.leg.call_control_id,
+            call_leg_id=self.leg.call_leg_id,
+            call_session_id=self.leg.call_session_id,
+            is_alive=self.state != "ended",
+            record_type="call",
+            client_state=self._client_state,
+            start_time=self._time(self._began_at_ms),
+            end_time=None if end_ms is None else self._time(end_ms),
+            call_duration=self._duration_s(now_ms),
+        )
+
+    def active(self, now_ms: float) -> ActiveCall:
+        """The row of active_calls."""
+        return ActiveCall(
+            call_control_id=self.leg.call_control_id,
+            call_leg_id=self.leg.call_leg_id,
+            call_session_id=self.leg.call_session_id,
+            call_duration=self._duration_s(now_ms),
+            client_state=self._client_state or "",
+            record_type="call",
+        )
+
+    def is_forgotten(self, now_ms: float) -> bool:
+        """An ended call can be asked for during 10 minutes."""
+        return self.ended_at_ms is not None and now_ms - self.ended_at_ms > KEPT_MS
+
+    def _duration_s(self, now_ms: float) -> int:
+        end_ms = now_ms if self.ended_at_ms is None else self.ended_at_ms
+        return int((end_ms - self._began_at_ms) // 1000)
+
+    # --- time and events ---
+
+    def next_at_ms(self) -> float | None:
+        """When `effects_due` has something; None while nothing is planned."""
+        return self._timers[0][0] if self._timers else None
+
+    def effects_due(self, now_ms: float) -> list[Effect]:
+        """What was planned for now."""
+        effects: list[Effect] = []
+        while self._timers and self._timers[0][0] <= now_ms:
+            at_ms, _, act = heapq.heappop(self._timers)
+            effects += act(max(at_ms, self._began_at_ms))
+        return effects
+
+    def _at(self, at_ms: float, act: Callable[[float], list[Effect]]) -> None:
+        self._timer_number += 1
+        heapq.heappush(self._timers, (at_ms, self._timer_number, act))
+
+    def _time(self, at_ms: float) -> str:
+        return iso_time(self._epoch_unix_ms + at_ms)
+
+    def _parties(self) -> dict[str, Any]:
+        return {"from_": self.leg.from_, "to": self.leg.to}
+
+    def _webhook(self, now_ms: float, event_type: str, cls: type[CallPayload], **fields: Any) -> SendWebhook:
+        leg = self.leg
+        payload = cls(
+            call_control_id=leg.call_control_id,
+            call_leg_id=leg.call_leg_id,
+            call_session_id=leg.call_session_id,
+            connection_id=leg.connection_id,
+            client_state=self._client_state,
+            calling_party_type="pstn" if leg.direction == "incoming" else None,
+            **fields,
+        )
+        # Real calls carry null where no state was set; the OpenAPI file says string.
+        unset = {"data": {"payload": {"client_state": None}}} if self._client_state is None else {}
+        webhook = Webhook(
+            id=self._new_id(), event_type=event_type, payload=payload, occurred_at=self._time(now_ms), extra=unset
+        )
+        return SendWebhook(webhook, *self._notices.address(event_type))
+
+
+def stream_request(
+    command: StreamingStart | Answer | Dial,
+    leg: Leg,
+    options: CarrierOptions,
+    stream_id: StreamId,
+    *,
+    client_state: str | None = None,
+) -> StreamRequest:
+    """What `command` asks for, with Telnyx's default in every place that it leaves out."""
+    # Answer takes neither rate, token nor custom parameters: what Telnyx does with them there is unknown; ignored.
+    rate = 8000 if isinstance(command, Answer) else command.stream_bidirectional_sampling_rate or 8000
+    token = None if isinstance(command, Answer) else command.stream_auth_token
+    listed = command.custom_parameters if isinstance(command, StreamingStart) else None
+    codec: Encoding = command.stream_bidirectional_codec or "PCMU"
+    return StreamRequest(
+        url=command.stream_url or "",
+        stream_id=stream_id,
+        call_control_id=leg.call_control_id,
+        call_session_id=leg.call_session_id,
+        media_format=_media_format(command.stream_codec or "default", leg.codec, rate, options),
+        track=command.stream_track or "inbound_track",
+        mode=command.stream_bidirectional_mode or "mp3",
+        codec=codec,
+        sample_rate_hz=_RATES_HZ.get(codec, rate),
+        target_legs=command.stream_bidirectional_target_legs or "opposite",
+        auth_token=token,
+        custom_parameters={one.name: one.value for one in listed} if listed else None,
+        client_state=client_state,
+        from_=leg.from_,
+        to=leg.to,
+    )
+
+
+def _media_format(asked: StreamCodec, of_leg: Encoding, rate: int, options: CarrierOptions) -> MediaFormat:
+    g711 = ("PCMU", "PCMA")
+    encoding = of_leg if asked == "default" else asked
+    if options.stream_codec_only_g711 and not (of_leg in g711 and encoding in g711):
+        encoding = of_leg
+    # L16 and OPUS arrive at the sampling rate of the command: observed for L16 at its default of 8000.
+    return MediaFormat(encoding=encoding, sample_rate=_RATES_HZ.get(encoding, rate))
+
+
+_RATES_HZ = {"PCMU": 8000, "PCMA": 8000, "G722": 8000, "AMR-WB": 16000}
+"""Codecs that have one rate, whatever the command says; G722's is that of its RTP clock."""
+
+
+def _media(playback: PlaybackStart) -> dict[str, Any]:
+    return {
+        "media_url": playback.audio_url,
+        "media_name": playback.media_name,
+        "overlay": bool(playback.overlay),
+    }

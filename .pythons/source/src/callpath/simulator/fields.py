@@ -1,0 +1,210 @@
+"""Documented fields of commands that callpath itself has no use for, so that `wire` has no names for them.
+
+`refusal` judges them by these types: Telnyx refuses a wrong one, and so must a stand-in. Source: Telnyx's OpenAPI file
+of 2026-07-16, for gathers and recordings its Python SDK 4.189.0. An object whose inside is not judged is a plain dict.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+Json = dict[str, Any]
+Language = Literal[
+    "arb", "cmn-CN", "cy-GB", "da-DK", "de-DE", "en-AU", "en-GB", "en-GB-WLS", "en-IN", "en-US", "es-ES", "es-MX",
+    "es-US", "fr-CA", "fr-FR", "hi-IN", "is-IS", "it-IT", "ja-JP", "ko-KR", "nb-NO", "nl-NL", "pl-PL", "pt-BR", "pt-PT",
+    "ro-RO", "ru-RU", "sv-SE", "tr-TR",
+]  # fmt: skip
+Track = Literal["both", "inbound", "outbound"]
+
+
+class _Header(msgspec.Struct):
+    name: str
+    value: str
+
+
+class _SipHeader(msgspec.Struct):
+    name: Literal["User-to-User"]
+    value: str
+
+
+class RetriesPolicy(msgspec.Struct):
+    """Pauses before each retry of one kind of webhook."""
+
+    retries_ms: list[int] | None = None
+
+
+class _Deepfake(msgspec.Struct):
+    enabled: bool
+    timeout: int | None = None
+    rtp_timeout: int | None = None
+
+
+class _Detection(msgspec.Struct):
+    after_greeting_silence_millis: int | None = None
+    between_words_silence_millis: int | None = None
+    greeting_duration_millis: int | None = None
+    greeting_silence_duration_millis: int | None = None
+    greeting_total_analysis_time_millis: int | None = None
+    initial_silence_millis: int | None = None
+    maximum_number_of_words: int | None = None
+    maximum_word_length_millis: int | None = None
+    silence_threshold: int | None = None
+    total_analysis_time_millis: int | None = None
+
+
+class _Conference(msgspec.Struct):
+    beep_enabled: Literal["always", "never", "on_enter", "on_exit"] | None = None
+    conference_name: str | None = None
+    early_media: bool | None = None
+    end_conference_on_exit: bool | None = None
+    hold: bool | None = None
+    hold_audio_url: str | None = None
+    hold_media_name: str | None = None
+    id: str | None = None
+    mute: bool | None = None
+    soft_end_conference_on_exit: bool | None = None
+    start_conference_on_create: bool | None = None
+    start_conference_on_enter: bool | None = None
+    supervisor_role: Literal["barge", "monitor", "none", "whisper"] | None = None
+    whisper_call_control_ids: list[str] | None = None
+
+
+class _Dialogflow(msgspec.Struct):
+    analyze_sentiment: bool | None = None
+    partial_automated_agent_reply: bool | None = None
+
+
+class _Recorded(msgspec.Struct):
+    record: Literal["record-from-answer"] | None = None
+    record_channels: Literal["single", "dual"] | None = None
+    record_custom_file_name: str | None = None
+    record_format: Literal["wav", "mp3"] | None = None
+    record_max_length: int | None = None
+    record_timeout_secs: int | None = None
+    record_track: Track | None = None
+    record_trim: Literal["trim-silence"] | None = None
+
+
+class _SetUp(_Recorded):
+    custom_headers: list[_Header] | None = None
+    sip_headers: list[_SipHeader] | None = None
+    sound_modifications: Json | None = None
+    preferred_codecs: str | None = None
+    webhook_urls: dict[str, str] | None = None
+    webhook_url_method: Literal["POST", "GET"] | None = None
+    webhook_urls_method: Literal["POST", "GET"] | None = None
+    webhook_retries_policies: dict[str, RetriesPolicy] | None = None
+
+
+class _Answer(_SetUp):
+    assistant: Json | None = None
+    billing_group_id: str | None = None
+    conversation_relay_config: Json | None = None
+    deepfake_detection: _Deepfake | None = None
+    transcription: bool | None = None
+    transcription_config: Json | None = None
+
+
+class _Placed(_SetUp):
+    answering_machine_detection_config: _Detection | None = None
+    from_display_name: str | None = None
+    media_encryption: Literal["disabled", "SRTP", "DTLS"] | None = None
+    media_name: str | None = None
+    park_after_unbridge: str | None = None
+    privacy: Literal["id", "none"] | None = None
+    send_digits_on_answer: str | None = None
+    sip_auth_password: str | None = None
+    sip_auth_username: str | None = None
+    sip_region: Literal["US", "Europe", "Canada", "Australia", "Middle East"] | None = None
+    sip_transport_protocol: Literal["UDP", "TCP", "TLS"] | None = None
+
+
+class _Dial(_Placed):
+    assistant: Json | None = None
+    audio_url: str | None = None
+    billing_group_id: str | None = None
+    bridge_intent: bool | None = None
+    bridge_on_answer: bool | None = None
+    conference_config: _Conference | None = None
+    conversation_relay_config: Json | None = None
+    deepfake_detection: _Deepfake | None = None
+    dialogflow_config: _Dialogflow | None = None
+    enable_dialogflow: bool | None = None
+    prevent_double_bridge: bool | None = None
+    retry_on_timeout: bool | None = None
+    supervise_call_control_id: str | None = None
+    supervisor_role: Literal["barge", "whisper", "monitor"] | None = None
+    transcription: bool | None = None
+    transcription_config: Json | None = None
+
+
+class _Transfer(_Placed):
+    answering_machine_detection: (
+        Literal["premium", "detect", "detect_beep", "detect_words", "greeting_end", "disabled"] | None
+    ) = None
+    mute_dtmf: Literal["none", "both", "self", "opposite"] | None = None
+
+
+class _Bridge(_Recorded):
+    queue: str | None = None
+    ringtone: (
+        Literal[
+            "at", "au", "be", "bg", "br", "ch", "cl", "cn", "cz", "de", "dk", "ee", "es", "fi", "fr", "gr", "hu", "il",
+            "in", "it", "jp", "lt", "mx", "my", "nl", "no", "nz", "ph", "pl", "pt", "ru", "se", "sg", "th", "tw", "uk",
+            "us-old", "us", "ve", "za",
+        ]
+        | None
+    ) = None  # fmt: skip
+    video_room_context: str | None = None
+    video_room_id: str | None = None
+
+
+class _StreamingStart(msgspec.Struct):
+    dialogflow_config: _Dialogflow | None = None
+
+
+class _Hangup(msgspec.Struct):
+    custom_headers: list[_Header] | None = None
+
+
+class _RecordStart(msgspec.Struct):
+    transcription: bool | None = None
+    transcription_engine: Literal["A", "B", "deepgram/nova-3"] | None = None
+    transcription_language: str | None = None
+    transcription_max_speaker_count: int | None = None
+    transcription_min_speaker_count: int | None = None
+    transcription_profanity_filter: bool | None = None
+    transcription_speaker_diarization: bool | None = None
+
+
+class _Spoken(msgspec.Struct):
+    language: Language | None = None
+    voice_settings: Json | None = None
+
+
+class _Transcription(msgspec.Struct):
+    transcription_engine: (
+        Literal[
+            "Google", "Telnyx", "Deepgram", "Azure", "xAI", "AssemblyAI", "Speechmatics", "Soniox", "Parakeet",
+            "Humain", "Reson8", "Cohere", "A", "B",
+        ]
+        | None
+    ) = None  # fmt: skip
+    transcription_engine_config: Json | None = None
+
+
+FIELDS: dict[str, type[msgspec.Struct]] = {
+    "answer": _Answer,
+    "dial": _Dial,
+    "transfer": _Transfer,
+    "bridge": _Bridge,
+    "streaming_start": _StreamingStart,
+    "hangup": _Hangup,
+    "record_start": _RecordStart,
+    "speak": _Spoken,
+    "gather_using_speak": _Spoken,
+    "transcription_start": _Transcription,
+}
+"""Command → what it takes beyond its class in `wire`, and what that class takes for any text."""

@@ -1,0 +1,691 @@
+"""The stand-in Telnyx as one object: an API, webhooks and callers on loopback.
+
+    async with Simulator("http://127.0.0.1:8080/api/calls/webhook") as telnyx:
+        call = await telnyx.call(say="hello.wav")
+        await call.stream_started()
+
+Point the program under test at `telnyx.api_base`, `telnyx.api_key` and `telnyx.public_key`. It works against any
+program that speaks to Telnyx.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import socket
+import ssl
+import uuid
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
+
+import httpx2
+import uvicorn
+
+from callpath.audio.codec import Pcm
+from callpath.clock import Clock, SystemClock
+from callpath.errors import AudioError, ConfigError
+from callpath.private_api import EmbeddedServer
+from callpath.simulator import control_faults as control_faults  # they join the table of all faults
+from callpath.simulator.api import RateLimit, build_app
+from callpath.simulator.call import (
+    CarrierCall,
+    DialParty,
+    Effect,
+    FetchSound,
+    JoinLegs,
+    Leg,
+    OpenStream,
+    SaveRecording,
+    SendWebhook,
+    StopStream,
+)
+from callpath.simulator.caller import Caller, CallFailed, CommandSeen, WebhookSeen
+from callpath.simulator.carrier import iso_time
+from callpath.simulator.diagnosis import sound_account
+from callpath.simulator.link import ApiAnswer, Fault, Link, Parcel
+from callpath.simulator.options import CarrierOptions
+from callpath.simulator.panel import build_panel
+from callpath.simulator.recording import Recording, Shelf
+from callpath.simulator.refusal import Refused, accept_command, refuse, refuse_connection_id
+from callpath.simulator.sender import WebhookSender
+from callpath.simulator.sound import FILE_BYTES_MAX, Sound, decode_file
+from callpath.simulator.speech import hello_wav as hello_wav
+from callpath.simulator.texml import TexmlCall
+from callpath.wire.api import ActiveCall, CallEvent, CallStatus, WebhookDelivery
+from callpath.wire.command import Answer, Bridge, Dial, PlaybackStart, Transfer
+from callpath.wire.document import Json
+from callpath.wire.ids import CallControlId, LegId, SessionId, path_segment
+from callpath.wire.signature import PrivateKey, public_key_text
+from callpath.wire.webhook import Webhook, webhook_document
+
+EVENTS_MAX = 10_000
+"""Rows of /call_events that are kept."""
+
+DIAL_DUPLICATE_MS = 60_000
+
+DIALS_WINDOW_MS = 5_000
+"""Telnyx counts 30 dials a second as 150 in any 5 s."""
+
+BRIDGE_POLL_MS = 20
+
+FETCH_MS_MAX = 10_000
+"""How long the file of a playback may take to come. Telnyx's own patience is unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Callee:
+    """What a dialled party does. `say` as in `Simulator.call`."""
+
+    rings_ms: float | None = None
+    """None: as the options say."""
+    rejects: Literal["user_busy", "call_rejected"] | None = None
+    never_answers: bool = False
+    say: Pcm | Path | str | None = None
+    sample_rate_hz: int | None = None
+    faults: Sequence[Fault | str] = ()
+
+    @property
+    def turns_away(self) -> bool:
+        """Nobody will talk: the call is over when the program has understood that."""
+        return self.rejects is not None or self.never_answers
+
+
+class Simulator:
+    """A stand-in Telnyx. Use it as `async with`; leaving it ends every call and lets no task survive.
+
+    `webhook_url` may be set later, since the program under test may need `api_base` first. `seed` decides every
+    chance in the faults. `tls` is used for wss and https in place of the machine's own certificates.
+    """
+
+    def __init__(
+        self,
+        webhook_url: str | None = None,
+        *,
+        options: CarrierOptions | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        api_key: str | None = None,
+        private_key: PrivateKey | None = None,
+        seed: int = 0,
+        clock: Clock | None = None,
+        tls: ssl.SSLContext | None = None,
+        texml_url: str | None = None,
+    ) -> None:
+        self.texml_url = texml_url
+        """The called number belongs to a TeXML application: its document is fetched here, and no webhook is sent."""
+        self.options = options or CarrierOptions()
+        self.api_key = api_key or f"KEY{secrets.token_hex(16)}"
+        self.seed = seed
+        self.calls: list[Caller] = []
+        """All calls that are remembered, oldest first, of both directions."""
+        self.callee = Callee()
+        """What the next dialled party does."""
+        self.make_caller: Callable[..., Caller] = Caller
+        """What becomes of the next call; `load` puts a cheaper one in."""
+        self._private_key = private_key or PrivateKey.generate()
+        self._host = host
+        self._port = port
+        self._clock: Clock = clock or SystemClock()
+        self._epoch_unix_ms = self._clock.now_unix_ms() - self._clock.now_ms()
+        self.account = sound_account(self.options, webhook_url or "", now=iso_time(self._epoch_unix_ms))
+        """How the account is set; change it to have one that is set wrong."""
+        self._tls = tls
+        self._exits = AsyncExitStack()
+        self._closing = asyncio.Event()
+        self._group = asyncio.TaskGroup()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._by_id: dict[str, Caller] = {}
+        self._placed = 0
+        self._dialled: dict[str, tuple[float, CallStatus]] = {}
+        self._texml_calls: dict[str, TexmlCall] = {}
+        self._dials = RateLimit(self.options.dials_max, DIALS_WINDOW_MS, self._clock.now_ms)
+        self._dialling: tuple[Callee, Link] = (self.callee, Link(seed=seed))
+        self._shelf = Shelf(self.options.recordings_bytes_max, self.options.recording_ms)
+        self._chance = random.Random(seed)  # noqa: S311  (the order of webhooks wants replay, not secrecy)
+        self._events: deque[CallEvent] = deque(maxlen=EVENTS_MAX)
+        self._sender: WebhookSender | None = None
+        self._server: EmbeddedServer | None = None
+
+    @property
+    def api_base(self) -> str:
+        """What `TELNYX_API_BASE` must be. Known inside `async with`."""
+        return f"http://{self._host}:{self._port}/v2"
+
+    @property
+    def webhook_url(self) -> str | None:
+        """Where the application sends its webhooks; what a PATCH of the application sets, too."""
+        return self.account.application["webhook_event_url"] or None
+
+    @webhook_url.setter
+    def webhook_url(self, url: str | None) -> None:
+        self.account.application["webhook_event_url"] = url or ""
+
+    @property
+    def public_key(self) -> str:
+        """What `TELNYX_PUBLIC_KEY` must be: base64 of 32 bytes, as the portal shows it."""
+        return public_key_text(self._private_key)
+
+    @property
+    def clock_now_ms(self) -> float:
+        """The time that all of this stand-in's milliseconds are on."""
+        return self._clock.now_ms()
+
+    def set_callee(self, **how: Any) -> None:
+        """What the next dialled party does, by the fields of `Callee`."""
+        self.callee = Callee(**how)
+
+    # --- life ---
+
+    async def __aenter__(self) -> Self:
+        listener = self._listen()
+        self._port = listener.getsockname()[1]
+        http = httpx2.AsyncClient(verify=self._tls or True, trust_env=False, timeout=None, max_redirects=3)
+        # The time-out is the sender's: one for the whole answer, not one for each step of it.
+        await self._exits.enter_async_context(http)
+        self._http = http
+        self._sender = WebhookSender(self._private_key, self.options, self._clock, http)
+        await self._group.__aenter__()
+        self._server = EmbeddedServer(
+            uvicorn.Config(
+                build_panel(self, self._host, build_app(self)),
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                ws="none",
+                timeout_graceful_shutdown=1,
+            )
+        )
+        self._serving = self._group.create_task(self._server.serve(sockets=[listener]), name="API")
+        await self._server.listening.wait()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._server is not None, "entered"
+        self._server.should_exit = True
+        self._closing.set()
+        for task in self._tasks:
+            task.cancel()
+        # A failed body is not the group's business: its exception shall come out as it is, not in a group.
+        cancelled = isinstance(error, asyncio.CancelledError)
+        try:
+            await self._group.__aexit__(*((kind, error, trace) if cancelled else (None, None, None)))
+        finally:
+            await self._exits.aclose()
+
+    def _listen(self) -> socket.socket:
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((self._host, self._port))
+        except OSError as error:
+            listener.close()
+            raise ConfigError(
+                "port", f"{self._port} on {self._host} cannot be used: {error.strerror}", "Give a free one, or 0"
+            ) from None
+        return listener
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = self._group.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # --- calls ---
+
+    async def call(
+        self,
+        from_: str = "+15555550123",
+        to: str = "+15555550199",
+        *,
+        say: Pcm | Path | str | None = None,
+        sample_rate_hz: int | None = None,
+        faults: Sequence[Fault | str] = (),
+    ) -> Caller:
+        """Let somebody call the application's number. Returns once `call.initiated` is on its way.
+
+        `say`: what the caller says as soon as a stream is open: a WAV file, a text for espeak-ng, or PCM at
+        `sample_rate_hz` (8000). Raises ConfigError without a webhook URL, AudioError for what cannot be said.
+        """
+        if self.webhook_url is None and self.texml_url is None:
+            raise ConfigError(
+                "webhook_url",
+                "is not set",
+                "Set telnyx.webhook_url, for example http://127.0.0.1:8080/api/calls/webhook",
+            )
+        caller = self._register(self._leg("incoming", from_, to), faults)
+        if say is not None:
+            caller.say(say, sample_rate_hz)
+        if self.texml_url is not None:
+            assert self._sender is not None, "entered"
+            texml = self._texml_calls[caller.call.leg.call_control_id] = TexmlCall(
+                caller,
+                url=self.texml_url,
+                post_form=self._sender.post_form,
+                options=self.options,
+                clock=self._clock,
+            )
+            self._spawn(texml.run(), "TeXML")
+        caller.carry_out(caller.call.begin(self._clock.now_ms()))
+        return caller
+
+    async def next_dialled(self, timeout_ms: float = 10_000) -> Caller:
+        """The next call that the application dials, or the last one if it has not been handed out yet."""
+        deadline_ms = self._clock.now_ms() + timeout_ms
+        while True:
+            for caller in self.calls:
+                if caller.call.leg.direction == "outgoing" and not caller.handed_out:
+                    caller.handed_out = True
+                    return caller
+            if self._clock.now_ms() >= deadline_ms:
+                raise CallFailed(f"No call was dialled within {timeout_ms:.0f} ms.")
+            await self._clock.sleep_ms(10)
+
+    def _leg(
+        self, direction: Literal["incoming", "outgoing"], from_: str, to: str, session: SessionId | None = None
+    ) -> Leg:
+        return Leg(
+            # As long as real ones, and with the two characters that are legal besides letters and digits.
+            call_control_id=CallControlId(f"v3:{secrets.token_urlsafe(40)}"),
+            call_leg_id=LegId(str(uuid.uuid4())),
+            call_session_id=session or SessionId(str(uuid.uuid4())),
+            connection_id=self.options.connection_id,
+            from_=from_,
+            to=to,
+            direction=direction,
+            codec=self.options.leg_codec,
+        )
+
+    def _register(
+        self,
+        leg: Leg,
+        faults: Sequence[Fault | str],
+        *,
+        client_state: str | None = None,
+    ) -> Caller:
+        self._forget()
+        self._placed += 1
+        link = Link(faults, seed=f"{self.seed}/{self._placed}")
+        options = link.change(self.options)
+        call = CarrierCall(
+            replace(leg, codec=options.leg_codec),
+            options,
+            new_id=lambda: str(uuid.uuid4()),
+            epoch_unix_ms=self._epoch_unix_ms,
+            client_state=client_state,
+        )
+        caller = self.make_caller(
+            call,
+            options=options,
+            link=link,
+            clock=self._clock,
+            carry_out=self._carry_out,
+            tls=self._tls,
+        )
+        caller.number = self._placed
+        self.calls.append(caller)
+        self._by_id[leg.call_control_id] = caller
+        self._spawn(self._run_timers(caller), "timers of a call")
+        return caller
+
+    def _forget(self) -> None:
+        now_ms = self._clock.now_ms()
+        ended = [caller for caller in self.calls if caller.call.ended_at_ms is not None]
+        gone = [caller for caller in ended if caller.call.is_forgotten(now_ms)]
+        if len(self.calls) - len(gone) >= self.options.calls_max:
+            gone = ended[: max(len(gone), 1)]
+            if not gone:
+                raise refuse("90041")
+        for caller in gone:
+            self.calls.remove(caller)
+            self._by_id.pop(caller.call.leg.call_control_id, None)
+            self._texml_calls.pop(caller.call.leg.call_control_id, None)
+
+    async def _run_timers(self, caller: Caller) -> None:
+        """Carry out what a call has planned, until it is over."""
+        call = caller.call
+        while call.state != "ended":
+            await self._clock.wait(caller.timer, call.next_at_ms())
+            if effects := call.effects_due(self._clock.now_ms()):
+                caller.carry_out(effects)
+
+    def _carry_out(self, caller: Caller, effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case SendWebhook():
+                    self._send(caller, effect)
+                case OpenStream():
+                    self._spawn(caller.run_stream(effect.stream), "stream")
+                case StopStream():
+                    caller.wake_stream(effect.stream)
+                case DialParty():
+                    self._transfer(caller, effect.transfer)
+                case JoinLegs():
+                    self._spawn(self._bridge_by(caller, effect.command), "bridge")
+                case FetchSound():
+                    self._spawn(self._fetch(caller, effect.sound), "file of a playback")
+                case SaveRecording():
+                    self._save(caller, effect.recording)
+
+    def _send(self, caller: Caller, effect: SendWebhook) -> None:
+        texml = self._texml_calls.get(caller.call.leg.call_control_id)
+        if texml is not None:
+            self._spawn(texml.tell(effect.webhook), "TeXML callback")
+            return
+        url = effect.url or self.webhook_url
+        if url is None:
+            return  # nowhere to send it: an application without a webhook URL
+        leg = caller.call.leg
+        if leg.direction == "incoming" and not self.account.leads_to_application(leg.to):
+            return
+        seen = WebhookSeen(self._clock.now_ms(), effect.webhook, url)
+        caller.webhooks.append(seen)
+        for parcel in caller.link.deliver(effect.webhook.event_type):
+            self._spawn(self._deliver(caller, seen, effect, parcel), f"webhook {seen.event_type}")
+
+    async def _deliver(self, caller: Caller, seen: WebhookSeen, effect: SendWebhook, parcel: Parcel) -> None:
+        assert self._sender is not None, "entered"
+
+        def on_attempt(attempt: Any) -> None:
+            seen.attempts.append(attempt)
+            caller.notify()
+
+        if self.account.application["webhook_api_version"] == "1":  # a PATCH may have set it right meanwhile
+            parcel = replace(parcel, version_1=True)
+        shuffled_ms = self._chance.uniform(0, self.options.webhook_shuffle_ms)
+        await self._clock.sleep_ms(parcel.delay_ms + shuffled_ms)
+        delivery = await self._sender.deliver(
+            seen.webhook,
+            seen.url,
+            method=effect.method,
+            retries_ms=effect.retries_ms,
+            parcel=parcel,
+            on_attempt=on_attempt,
+        )
+        self._log_webhook(seen.webhook, delivery)
+
+    # --- sounds, recordings and bridges ---
+
+    async def _fetch(self, caller: Caller, sound: Sound) -> None:
+        got = await self._file_of(sound)
+        caller.carry_out(caller.call.sound_fetched(sound, got, self._clock.now_ms()))
+
+    async def _file_of(self, sound: Sound) -> Pcm | tuple[Literal["failed", "file_not_found"], str]:
+        """The audio, or the status with which the playback ends and why."""
+        command = sound.command
+        assert isinstance(command, PlaybackStart), "only playbacks have files"
+        name = command.media_name or _last_part(command.audio_url or "")
+        try:
+            if command.media_name is not None:
+                if command.media_name not in self.options.media:
+                    return "file_not_found", f"media_name {name} is not in the stand-in's options.media"
+                content = self.options.media[command.media_name].read_bytes()
+                return await asyncio.to_thread(decode_file, content, name)
+            content = b""
+            async with (
+                asyncio.timeout(FETCH_MS_MAX / 1000),
+                self._http.stream("GET", command.audio_url or "", follow_redirects=True) as answer,
+            ):
+                if not answer.is_success:
+                    status: Literal["failed", "file_not_found"] = "file_not_found"
+                    return status if answer.status_code in (404, 410) else "failed", f"HTTP {answer.status_code}"
+                async for piece in answer.aiter_bytes():
+                    content += piece
+                    if len(content) > FILE_BYTES_MAX:
+                        return "failed", f"more than {FILE_BYTES_MAX} bytes"
+            # A long file takes long, and other calls go on meanwhile.
+            return await asyncio.to_thread(decode_file, content, name)
+        except TimeoutError:
+            return "failed", f"no file within {FETCH_MS_MAX} ms"
+        except (AudioError, httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+            return "failed", str(error) or type(error).__name__
+
+    def _save(self, caller: Caller, recording: Recording) -> None:
+        """Make the file, and tell where it is."""
+        now_ms = self._clock.now_ms()
+        url: str | None = None
+        try:
+            content = recording.file(*caller.sides(recording.started_at_ms))
+        except AudioError as error:
+            caller.add_problem(f"a recording was not made: {error}")
+        else:
+            stem = recording.command.custom_file_name or caller.call.leg.call_leg_id
+            name = f"{stem}-{round(self._clock.now_unix_ms() / 1000)}-{recording.recording_id[:8]}"
+            name = f"{name}.{recording.command.format}"
+            self._shelf.add(name, content, now_ms)
+            url = f"{self.api_base.removesuffix('/v2')}/recordings/{path_segment(name)}"
+        caller.carry_out(caller.call.recording_saved(recording, url, now_ms))
+
+    def recording_file(self, name: str) -> bytes | None:
+        """A recording for its reader; None: there is none, or its time is over."""
+        return self._shelf.get(name, self._clock.now_ms())
+
+    async def _bridge_by(self, caller: Caller, command: Bridge) -> None:
+        other = self._find(command.call_control_id)
+        assert other is not None, "checked when the command came"
+        # One that still rings is bridged as soon as it is answered.
+        while other.call.state in ("parked", "ringing"):
+            await self._clock.sleep_ms(BRIDGE_POLL_MS)
+        if {caller.call.state, other.call.state} == {"answered"}:
+            await self._bridge(
+                caller, other, stays=command.park_after_unbridge == "self", held=command.hold_after_unbridge
+            )
+
+    async def _bridge(self, caller: Caller, other: Caller, *, stays: bool = False, held: bool | None = False) -> None:
+        """Join two answered legs until one of them ends; the other ends with it, unless `caller` stays or is held."""
+        caller.carry_out(caller.call.bridged(other.call, self._clock.now_ms()))
+        other.carry_out(other.call.bridged(caller.call, self._clock.now_ms()))
+        await caller.over_or(other)
+        now_ms = self._clock.now_ms()
+        if (stays or held) and caller.call.state != "ended":
+            caller.carry_out(caller.call.unbridged(now_ms, held=bool(held)))
+        for one in (caller, other):
+            if one.call.opposite is not None:
+                one.carry_out(one.call.party_hangs_up(now_ms))
+
+    # --- what the API asks ---
+
+    def api_fault(self, call_control_id: str | None, name: str) -> ApiAnswer | None:
+        """What goes wrong with the API's answer to this command, if anything."""
+        if call_control_id is None:
+            if self._dialling[0] is not self.callee:
+                self._dialling = (self.callee, Link(self.callee.faults, seed=self.seed))
+            return self._dialling[1].answer(name)
+        caller = self._find(call_control_id)
+        return None if caller is None else caller.link.answer(name)
+
+    async def pause(self, duration_ms: float) -> None:
+        """Hold an answer back, but not the end of the stand-in."""
+        await self._clock.wait(self._closing, self._clock.now_ms() + duration_ms)
+
+    def request_limit(self) -> RateLimit | None:
+        most = self.options.requests_max
+        return None if most is None else RateLimit(most, 1_000, self._clock.now_ms)
+
+    async def command(self, call_control_id: str, name: str, document: Json) -> Json:
+        """Carry out one action; returns the answer's data. Raises Refused."""
+        caller = self._find(call_control_id)
+        if caller is None:
+            raise refuse("90015", "/call_control_id")
+        at_ms = self._clock.now_ms()
+        try:
+            command = accept_command(name, document)
+            if isinstance(command, Bridge):
+                self._check_bridge(caller, command)
+            effects = caller.call.receive_command(command, at_ms)
+            caller.carry_out(effects)
+            for effect in effects:
+                if isinstance(effect, OpenStream) and self.options.socket_before_reply:
+                    opened = await caller.stream_decided(effect.stream, self.options.reply_ms_max)
+                    if not opened and self.options.refuse_unopened:
+                        raise refuse("90046")
+        except Refused as refused:
+            codes = tuple(error.code for error in refused.errors)
+            self._log_command(caller, CommandSeen(at_ms, name, document, refused.status, codes))
+            raise
+        self._log_command(caller, CommandSeen(at_ms, name, document, 200))
+        recorded = isinstance(command, Answer) and caller.call.recording_id is not None
+        return {"result": "ok"} | ({"recording_id": caller.call.recording_id} if recorded else {})
+
+    def _check_bridge(self, caller: Caller, command: Bridge) -> None:
+        other = self._find(command.call_control_id)
+        if other is None or other is caller:
+            raise refuse("90015", "/call_control_id")
+        if other.call.state == "ended":
+            raise refuse("90018")
+        if command.prevent_double_bridge and other.call.opposite is not None:
+            raise refuse("90033", detail="The call to bridge with is bridged already.")
+
+    def dial(self, document: Json) -> CallStatus:
+        """Place an outbound call. Raises Refused."""
+        command = accept_command("dial", document)
+        assert isinstance(command, Dial), "accept_command reads what it was asked for"
+        now_ms = self._clock.now_ms()
+        self._dialled = {
+            one: dialled for one, dialled in self._dialled.items() if now_ms - dialled[0] < DIAL_DUPLICATE_MS
+        }
+        if command.command_id in self._dialled:
+            return self._dialled[command.command_id][1]
+        known = command.connection_id == self.options.connection_id
+        if not known and not (self.options.any_connection_id and command.connection_id.isdecimal()):
+            raise refuse_connection_id()
+        if command.webhook_url is None and self.webhook_url is None:
+            raise refuse_connection_id()
+        linked = self._find(CallControlId(command.link_to)) if command.link_to else None
+        if command.link_to and linked is None:
+            raise refuse("90015", "/link_to")
+        if not self._dials.take():
+            raise refuse("90103")
+        # A list of parties would ring together; here the first one is called.
+        to = command.to if isinstance(command.to, str) else command.to[0]
+        callee = self.callee
+        caller = self._register(
+            self._leg(
+                "outgoing",
+                linked.call.leg.from_ if linked is not None and command.extra.get("bridge_intent") else command.from_,
+                to,
+                session=None if linked is None else linked.call.leg.call_session_id,
+            ),
+            callee.faults,
+            client_state=command.client_state,
+        )
+        self._log_command(caller, CommandSeen(now_ms, "dial", document, 200))
+        caller.carry_out(caller.call.begin(now_ms, command))
+        bridge_to = linked if command.extra.get("bridge_on_answer") else None
+        self._spawn(self._ring(caller, callee, bridge_to), "ringing")
+        leg = caller.call.leg
+        status = CallStatus(
+            call_control_id=leg.call_control_id,
+            call_leg_id=leg.call_leg_id,
+            call_session_id=leg.call_session_id,
+            is_alive=False,
+            record_type="call",
+            recording_id=caller.call.recording_id,
+        )
+        if command.command_id is not None:
+            self._dialled[command.command_id] = (now_ms, status)
+        return status
+
+    async def _ring(
+        self, caller: Caller, callee: Callee, bridge_to: Caller | None = None, *, parks: bool = False
+    ) -> None:
+        """Do what the dialled party does."""
+        if callee.say is not None:
+            caller.say(callee.say, callee.sample_rate_hz)
+        if callee.never_answers:
+            return
+        await self._clock.sleep_ms(self.options.ring_ms if callee.rings_ms is None else callee.rings_ms)
+        if callee.rejects is not None:
+            caller.carry_out(caller.call.party_rejects(self._clock.now_ms(), callee.rejects))
+            return
+        caller.carry_out(caller.call.party_answers(self._clock.now_ms()))
+        if bridge_to is not None and caller.call.state == "answered":
+            await self._bridge(bridge_to, caller, stays=parks)
+
+    def _transfer(self, caller: Caller, command: Transfer) -> None:
+        leg = self._leg(
+            "outgoing", command.from_ or caller.call.leg.to, command.to, session=caller.call.leg.call_session_id
+        )
+        callee = self.callee
+        other = self._register(leg, callee.faults, client_state=command.target_leg_client_state)
+        other.carry_out(other.call.begin(self._clock.now_ms(), command))
+        parks = command.park_after_unbridge == "self"
+        self._spawn(self._ring(other, callee, bridge_to=caller, parks=parks), "transfer")
+
+    def status(self, call_control_id: str) -> CallStatus:
+        """Raises Refused."""
+        caller = self._find(call_control_id)
+        if caller is None:
+            raise refuse("10005")
+        return caller.call.status(self._clock.now_ms())
+
+    def active_calls(self, connection_id: str) -> list[ActiveCall]:
+        now_ms = self._clock.now_ms()
+        return [
+            caller.call.active(now_ms)
+            for caller in self.calls
+            if caller.call.state != "ended" and caller.call.leg.connection_id == connection_id
+        ]
+
+    def call_events(self) -> list[CallEvent]:
+        return list(self._events)
+
+    def deliveries(self) -> list[WebhookDelivery]:
+        """Newest first."""
+        return list(self._sender.deliveries)[::-1] if self._sender else []
+
+    def now(self) -> str:
+        """Wall time, as Telnyx writes it."""
+        return iso_time(self._clock.now_unix_ms())
+
+    def _find(self, call_control_id: str) -> Caller | None:
+        caller = self._by_id.get(call_control_id)
+        if caller is None or caller.call.is_forgotten(self._clock.now_ms()):
+            return None
+        return caller
+
+    # --- what Telnyx logs ---
+
+    def _log_command(self, caller: Caller, command: CommandSeen) -> None:
+        caller.commands.append(command)
+        caller.notify()
+        # Metadata of command rows is not documented.
+        self._log(caller.call.leg, "command", command.name, command.at_ms, {"status": command.status})
+
+    def _log_webhook(self, webhook: Webhook, delivery: WebhookDelivery) -> None:
+        caller = self._by_id.get(webhook.payload.call_control_id)
+        if caller is None:
+            return
+        attempts = delivery.attempts or []
+        request = attempts[0].http.request if attempts and attempts[0].http else None
+        metadata = {
+            "attempt": len(attempts),
+            "delivered_to": request.url if request else None,
+            "status": delivery.status,
+            "event": webhook_document(webhook)["data"],
+        }
+        self._log(caller.call.leg, "webhook", webhook.event_type, self._clock.now_ms(), metadata)
+
+    def _log(self, leg: Leg, kind: str, name: str, at_ms: float, metadata: Json) -> None:
+        self._events.append(
+            CallEvent(
+                record_type="call_event",
+                type=kind,
+                name=name,
+                call_leg_id=leg.call_leg_id,
+                call_session_id=leg.call_session_id,
+                event_timestamp=iso_time(self._epoch_unix_ms + at_ms),
+                metadata=metadata,
+            )
+        )
+
+
+def _last_part(url: str) -> str:
+    return urlsplit(url).path.rpartition("/")[2] or "the file"

@@ -1,0 +1,134 @@
+"""A call log in this process: for tests, and for trying things out."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from callpath.call.overview import CallOverview, encode_overview, parse_overview
+from callpath.clock import Clock
+from callpath.store.port import REFUSALS_MAX, CallQuery, Refusal
+from callpath.timeline import Entry
+from callpath.wire.ids import SessionId
+
+
+class MemoryCallLog:
+    """Keeps everything until the process ends."""
+
+    shared = False
+
+    def __init__(self) -> None:
+        self._timelines: dict[SessionId, list[Entry]] = {}
+        self._overviews: dict[SessionId, CallOverview] = {}
+        self._keys: set[tuple[SessionId, str]] = set()
+        self._refusals: deque[Refusal] = deque(maxlen=REFUSALS_MAX)
+        self._refused = 0
+        self._leases: dict[SessionId, tuple[str, int]] = {}
+        self._number = 0
+
+    async def append(self, *entries: Entry) -> bool:
+        new = [self._append(entry) for entry in entries]
+        return any(new)
+
+    def _append(self, entry: Entry) -> bool:
+        if entry.key is not None:
+            if (entry.session, entry.key) in self._keys:
+                return False
+            self._keys.add((entry.session, entry.key))
+        self._number += 1
+        numbered = msgspec.structs.replace(entry, number=self._number)
+        self._timelines.setdefault(entry.session, []).append(numbered)
+        self._overviews.setdefault(entry.session, CallOverview(session=entry.session)).apply(numbered)
+        return True
+
+    async def read(self, session: SessionId, after: int = 0) -> list[Entry]:
+        return [entry for entry in self._timelines.get(session, []) if entry.number > after]
+
+    async def overviews(self, query: CallQuery) -> list[CallOverview]:
+        rows = [
+            one
+            for one in self._overviews.values()
+            if (query.before is None or (one.first_unix_ms, one.session) < query.before)
+            and query.text.lower() in one.search_text
+            and query.direction in (None, one.direction)
+            and query.outcome in (None, one.outcome)
+        ]
+        newest = sorted(rows, key=lambda one: (one.first_unix_ms, one.session), reverse=True)
+        return [_copy(one) for one in newest[: query.limit]]
+
+    async def changes(self, after: int, limit: int) -> list[CallOverview]:
+        rows = sorted((one for one in self._overviews.values() if one.number > after), key=lambda one: one.number)
+        return [_copy(one) for one in rows[:limit]]
+
+    async def outcomes(self) -> tuple[int, dict[str, int]]:
+        return self._number, dict(Counter(one.outcome for one in self._overviews.values()))
+
+    async def find(self, identifier: str) -> SessionId | None:
+        if not identifier:
+            return None
+        if identifier in self._timelines:
+            return SessionId(identifier)
+        for session, entries in self._timelines.items():
+            if session.startswith(identifier):
+                return session
+            if any(identifier in (entry.leg, entry.call_control_id) for entry in entries):
+                return session
+        return None
+
+    async def forget(self, session: SessionId) -> bool:
+        self._keys = {(owner, key) for owner, key in self._keys if owner != session}
+        self._overviews.pop(session, None)
+        self._leases.pop(session, None)
+        return self._timelines.pop(session, None) is not None
+
+    async def silent_since(self, before_unix_ms: int, limit: int) -> list[SessionId]:
+        silent = [one for one in self._overviews.values() if one.last_unix_ms < before_unix_ms]
+        return [one.session for one in sorted(silent, key=lambda one: one.last_unix_ms)[:limit]]
+
+    async def refuse(self, refusal: Refusal) -> None:
+        self._refused += 1
+        self._refusals.appendleft(refusal)
+
+    async def refusals(self, limit: int) -> tuple[int, list[Refusal]]:
+        return self._refused, list(self._refusals)[:limit]
+
+    async def forget_refusals(self, before_unix_ms: int) -> int:
+        old = sum(refusal.at_unix_ms < before_unix_ms for refusal in self._refusals)
+        kept = (refusal for refusal in self._refusals if refusal.at_unix_ms >= before_unix_ms)
+        self._refusals = deque(kept, maxlen=REFUSALS_MAX)
+        return old
+
+    async def claim(
+        self, session: SessionId, node: str, now_unix_ms: int, until_unix_ms: int, *, by_force: bool = False
+    ) -> bool:
+        holder, until = self._leases.get(session, (node, 0))
+        if holder != node and until >= now_unix_ms and not by_force:
+            return False
+        self._leases[session] = (node, until_unix_ms)
+        return True
+
+    async def renew(self, node: str, until_unix_ms: int) -> set[SessionId]:
+        held = {session for session, (holder, _) in self._leases.items() if holder == node}
+        self._leases.update(dict.fromkeys(held, (node, until_unix_ms)))
+        return held
+
+    async def release(self, session: SessionId, node: str) -> None:
+        if session in self._leases and self._leases[session][0] == node:
+            del self._leases[session]
+
+    async def orphans(self, now_unix_ms: int) -> list[SessionId]:
+        return [session for session, (_, until) in self._leases.items() if until < now_unix_ms]
+
+    async def watch(self, clock: Clock) -> AsyncIterator[SessionId | None]:  # noqa: ARG002 (the port's)
+        """Nobody else can append here."""
+        return
+        yield
+
+
+def _copy(overview: CallOverview) -> CallOverview:
+    """As a store on disk hands it out: it does not change any more."""
+    copy = parse_overview(encode_overview(overview))
+    assert copy is not None, "written a line above"
+    return copy

@@ -1,0 +1,126 @@
+"""What a call log can do, and what it promises.
+
+An append that returned is on disk. Entries of one session keep the order of their appends, whichever node made them: who
+has read up to a number misses none that comes later. A second append with the same key changes nothing. Refusals
+(webhooks and upgrades that belong to no call) are all counted, and the latest kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from callpath.call.overview import CallOverview, Outcome
+from callpath.clock import Clock
+from callpath.timeline import Entry
+from callpath.wire.ids import SessionId
+
+REFUSALS_MAX = 1000
+"""How many refusals are kept; older ones only count. Anyone can cause them, so they must not fill the disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A request that we turned away before it could be tied to a call. `what` is "webhook" or "upgrade"."""
+
+    at_unix_ms: int
+    what: str
+    reason: str
+    detail: str
+    client: str | None = None
+    path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallQuery:
+    """Which calls a list wants, newest first. `before` is the last row of the page before: (first_unix_ms, session).
+
+    `text` is looked for anywhere in session id, numbers, hang-up cause, handler error and symptom codes.
+    """
+
+    limit: int = 50
+    before: tuple[int, str] | None = None
+    text: str = ""
+    direction: str | None = None
+    outcome: Outcome | None = None
+
+
+class CallLog(Protocol):
+    """All methods raise StoreError when the log cannot be read or written. `shared`: other processes append, too."""
+
+    shared: bool
+
+    async def append(self, *entries: Entry) -> bool:
+        """Keep `entries` for ever, in this order: all of them, or none where one cannot be. An entry whose key its
+        session has already changes nothing; False if that goes for all."""
+        ...
+
+    async def read(self, session: SessionId, after: int = 0) -> list[Entry]:
+        """The timeline of `session`, in order; with `after`, only entries whose number is greater."""
+        ...
+
+    async def overviews(self, query: CallQuery) -> list[CallOverview]:
+        """One page of the list of calls, ready to show."""
+        ...
+
+    async def changes(self, after: int, limit: int) -> list[CallOverview]:
+        """The calls that got an entry whose number is greater than `after`, least recently changed first."""
+        ...
+
+    async def outcomes(self) -> tuple[int, dict[str, int]]:
+        """The number of the latest entry of all (0: none), and how many calls there are of each outcome."""
+        ...
+
+    async def find(self, identifier: str) -> SessionId | None:
+        """The session of `identifier`: a session id or the beginning of one, a leg id, or a call_control_id."""
+        ...
+
+    async def forget(self, session: SessionId) -> bool:
+        """Remove all that is known of a call. False: nothing was. A late webhook would begin its timeline anew."""
+        ...
+
+    async def silent_since(self, before_unix_ms: int, limit: int) -> list[SessionId]:
+        """Calls whose last entry is older than that, longest silent first."""
+        ...
+
+    async def refuse(self, refusal: Refusal) -> None:
+        """Count `refusal`, and keep it among the latest."""
+        ...
+
+    async def refusals(self, limit: int) -> tuple[int, list[Refusal]]:
+        """How many there ever were, and the latest, newest first."""
+        ...
+
+    async def forget_refusals(self, before_unix_ms: int) -> int:
+        """Remove those from before then; they go on counting. Returns how many there were."""
+        ...
+
+    async def claim(
+        self, session: SessionId, node: str, now_unix_ms: int, until_unix_ms: int, *, by_force: bool = False
+    ) -> bool:
+        """Let `node` act for the call until then. False: another node does, and its time is not over.
+
+        `by_force` takes it from that one. `renew` to go on; the nodes' clocks must agree to within seconds.
+        """
+        ...
+
+    async def renew(self, node: str, until_unix_ms: int) -> set[SessionId]:
+        """Prolong all claims of `node`, which lives until then. The calls that it still has: others may have been taken
+        over meanwhile."""
+        ...
+
+    async def release(self, session: SessionId, node: str) -> None:
+        """`node` is done with the call. Another node's claim is left alone."""
+        ...
+
+    async def orphans(self, now_unix_ms: int) -> list[SessionId]:
+        """Calls whose node claimed them, and neither released nor renewed them in time: it died."""
+        ...
+
+    def watch(self, clock: Clock) -> AsyncIterator[SessionId | None]:
+        """The session of each append by another process, until the log is closed; None: any may have changed.
+
+        It only wakes: a session may be named twice or for nothing, and the tables decide.
+        """
+        ...

@@ -1,0 +1,622 @@
+"""The kinds of entry in a call's timeline, and one human line for each.
+
+A timeline is append-only, one per call session. The state of a call is a fold over it (`call.session`); the server, the
+terminal, the dashboard and the doctor all read the same entries. A kind's tag is permanent: stored rows carry it, and
+it is the event name in the logs.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from callpath.wire.ids import CallControlId, LegId, SessionId, StreamId
+
+
+class What(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
+    """What happened. Subclasses are the kinds."""
+
+
+# --- from Telnyx, over HTTP ------------------------------------------------------------------------------------------
+
+
+class WebhookReceived(What, frozen=True, kw_only=True, tag="webhook.received"):
+    """An event came, was authentic and is stored. `body` is the whole document. `fetched`: it never came here, and was
+    read from Telnyx's own list afterwards."""
+
+    event_type: str
+    event_id: str
+    body: dict[str, Any]
+    fetched: bool = False
+
+
+# --- to Telnyx, over HTTP --------------------------------------------------------------------------------------------
+
+
+class CommandSent(What, frozen=True, kw_only=True, tag="command.sent"):
+    """A Call Control command is about to be sent. `body` has tokens masked."""
+
+    command: str
+    command_id: str
+    call_control_id: CallControlId | None = None
+    body: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class CommandAnswered(What, frozen=True, kw_only=True, tag="command.answered"):
+    """Telnyx answered a command, or no answer came (`status` None). 2xx means accepted, not carried out; with an
+    `error_detail` it came from something else than Telnyx's API."""
+
+    command: str
+    command_id: str
+    status: int | None = None
+    latency_ms: float = 0.0
+    attempts: int = 1
+    error_code: str | None = None
+    error_detail: str | None = None
+
+    @property
+    def accepted(self) -> bool:
+        return self.status is not None and 200 <= self.status < 300 and self.error_detail is None
+
+
+class CommandRetried(What, frozen=True, kw_only=True, tag="command.retried"):
+    """A try of a command was not answered with success, or the server was restarted before the answer came; the same
+    command, with the same `command_id`, goes out again after `wait_ms`."""
+
+    command: str
+    command_id: str
+    attempt: int
+    wait_ms: float = 0.0
+    status: int | None = None
+    latency_ms: float = 0.0
+    reason: str = ""
+
+
+# --- the four markers, and what follows them on the socket -----------------------------------------------------------
+
+
+class StreamStarting(What, frozen=True, kw_only=True, tag="stream.starting"):
+    """Marker 1: we are about to ask Telnyx for the stream. `within` is the command that carries the request."""
+
+    within: str
+
+
+class StreamUrl(What, frozen=True, kw_only=True, tag="stream.url"):
+    """Marker 2: the URL that Telnyx is asked to connect to (a token in its path is masked)."""
+
+    url: str
+
+
+class StreamAccepted(What, frozen=True, kw_only=True, tag="stream.accepted"):
+    """Marker 3: Telnyx accepted the request for the stream. It does not mean that the socket opened."""
+
+    status: int
+    within: str = "streaming_start"
+
+
+class SocketReceived(What, frozen=True, kw_only=True, tag="socket.received"):
+    """Marker 4: a WebSocket upgrade for this call reached us. `headers` are those that tell the way it took."""
+
+    path: str
+    client: str | None = None
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class SocketRefused(What, frozen=True, kw_only=True, tag="socket.refused"):
+    """We answered an upgrade for this call with `status` instead of 101."""
+
+    status: int
+    reason: str
+    detail: str
+    path: str
+    client: str | None = None
+
+
+class StreamStarted(What, frozen=True, kw_only=True, tag="stream.started"):
+    """The start frame came: whose audio this is and how it is encoded."""
+
+    stream_id: StreamId
+    encoding: str
+    sample_rate_hz: int
+    again: bool = False
+
+
+class FirstInbound(What, frozen=True, kw_only=True, tag="media.first_inbound"):
+    """The first frame of the caller's audio arrived."""
+
+    stream_id: StreamId
+    payload_bytes: int
+
+
+class FirstOutbound(What, frozen=True, kw_only=True, tag="media.first_outbound"):
+    """The first frame of our audio was sent."""
+
+    stream_id: StreamId
+    payload_bytes: int
+
+
+LAG_MS_MAX = 100.0
+"""The event loop was held up for so long: somebody blocks it, and all calls of the process feel it."""
+
+
+class MediaCounted(What, frozen=True, kw_only=True, tag="media.counted"):
+    """What went through a stream so far; written every few seconds and at its end.
+
+    `jitter_ms` and `loop_lag_ms` are since the count before: by how much a frame came later than 20 ms after the one
+    before it, and how long something held the event loop up, each at worst. (A loop held up makes frames late, too.)
+    """
+
+    stream_id: StreamId
+    frames_in: int = 0
+    frames_out: int = 0
+    frames_outbound_track: int = 0
+    lost: int = 0
+    late: int = 0
+    duplicated: int = 0
+    reordered: int = 0
+    dropped_for_handler: int = 0
+    frames_rejected: int = 0
+    underruns: int = 0
+    write_stalls: int = 0
+    played_ms: float = 0.0
+    jitter_ms: float = 0.0
+    loop_lag_ms: float = 0.0
+
+
+class FrameRejected(What, frozen=True, kw_only=True, tag="frame.rejected"):
+    """A frame could not be used and was skipped; written for the first of each reason."""
+
+    reason: str
+    detail: str
+
+
+class MediaSymptom(What, frozen=True, kw_only=True, tag="media.symptom"):
+    """The stream works, but something sounds or behaves wrong: `code` is permanent, `evidence` has the numbers. Once a
+    stream for each code."""
+
+    code: str
+    slug: str
+    meaning: str
+    evidence: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class LoopBlocked(What, frozen=True, kw_only=True, tag="loop.blocked"):
+    """Code of this call's handler blocked the event loop for `blocked_ms`, and with it every call of the process. `code` is what was
+    executed at `line` of `file`, in `function`; `inside` is the innermost function, where that is another. `times`: how often it happened
+    since the entry before; a place is reported once in 30 s."""
+
+    blocked_ms: float
+    function: str
+    file: str
+    line: int
+    code: str = ""
+    inside: str | None = None
+    times: int = 1
+
+
+class StreamErrored(What, frozen=True, kw_only=True, tag="stream.errored"):
+    """Telnyx said on the socket that it could not use what we sent."""
+
+    code: int
+    title: str
+    detail: str = ""
+
+
+class DtmfReceived(What, frozen=True, kw_only=True, tag="dtmf.received"):
+    """A key was pressed."""
+
+    digit: str
+
+
+class MarkReturned(What, frozen=True, kw_only=True, tag="mark.returned"):
+    """Telnyx handed a mark back. `heard` is false when `clear` had thrown its audio away."""
+
+    name: str
+    heard: bool
+
+
+class PlayoutCleared(What, frozen=True, kw_only=True, tag="playout.cleared"):
+    """We stopped playing: `heard_ms` of what was sent since the last clear had been heard, `dropped_ms` had not."""
+
+    heard_ms: float
+    dropped_ms: float
+
+
+class StreamStopped(What, frozen=True, kw_only=True, tag="stream.stopped"):
+    """The stream is over, by Telnyx's stop frame (`by_stop_frame`) or because the socket went away."""
+
+    stream_id: StreamId | None = None
+    by_stop_frame: bool = True
+
+
+class SocketClosed(What, frozen=True, kw_only=True, tag="socket.closed"):
+    """The socket is closed. `by` is "peer", "us", or "unknown" where both send such a code; 1006: no close frame came."""
+
+    code: int
+    reason: str = ""
+    by: str = "peer"
+
+
+# --- when it does not work, and what was done about it ---------------------------------------------------------------
+
+
+class StreamMissing(What, frozen=True, kw_only=True, tag="stream.missing"):
+    """Telnyx was asked for the stream, and the caller hears nothing: no stream came, or it was lost and stays away.
+
+    `attempt` counts requests from 1. `seen` is how far it came: "nothing" reached us, the upgrade was "refused" by us,
+    the socket brought "no_start" frame, or one with an "encoding" that cannot be decoded, or the stream was there and is
+    "lost".
+    """
+
+    attempt: int
+    seen: str
+    reason: str
+    waited_ms: int = 0
+
+
+class StreamProbed(What, frozen=True, kw_only=True, tag="stream.probed"):
+    """The doctor tried the stream's URL from this server, and this is its verdict; `code` is None where it found no fault.
+
+    `decided` False: something is wrong, and its cause is not proven. `shared` is true where the probe had been made for
+    another call at nearly the same time.
+    """
+
+    url: str
+    healthy: bool | None
+    decided: bool
+    summary: str
+    code: str | None = None
+    slug: str | None = None
+    owner: str | None = None
+    fix: str | None = None
+    duration_ms: float = 0.0
+    shared: bool = False
+
+
+class PolicyActed(What, frozen=True, kw_only=True, tag="policy.acted"):
+    """A policy takes a step for the caller: `no_socket`, `stuck`, `restart` or `refuse`. `number` counts the policy's
+    steps in this call from 1, `position` is the step's place in the setting, from 0."""
+
+    policy: str
+    number: int
+    step: str
+    position: int = 0
+
+
+class CallStuck(What, frozen=True, kw_only=True, tag="call.stuck"):
+    """The line is up and the call goes nowhere: `media_idle`, `too_long`, or `no_handler`; or since it rang nothing was
+    heard of it, `unheard`. `number` counts from 1."""
+
+    reason: str
+    number: int
+    after_ms: int
+
+
+class CallRefused(What, frozen=True, kw_only=True, tag="call.refused"):
+    """A new call is turned away: the server is `draining`, `full`, or its event loop is `late`."""
+
+    reason: str
+    detail: str = ""
+
+
+class CallTakenUp(What, frozen=True, kw_only=True, tag="call.taken_up"):
+    """The server was restarted while the call was up, and goes on with it. `fetched` counts the events that had been
+    missed and were read from Telnyx's list."""
+
+    fetched: int = 0
+    detail: str = ""
+
+
+class CallChecked(What, frozen=True, kw_only=True, tag="call.checked"):
+    """Telnyx was asked whether the line is still up. `alive` None: it did not say."""
+
+    alive: bool | None
+    detail: str = ""
+
+
+class CallTraced(What, frozen=True, kw_only=True, tag="call.traced"):
+    """The call is over, and its OpenTelemetry trace was made of the entries before this one; once a call."""
+
+    trace_id: str
+
+
+# --- ours ------------------------------------------------------------------------------------------------------------
+
+
+class HandlerStarted(What, frozen=True, kw_only=True, tag="handler.started"):
+    """The application's coroutine was entered."""
+
+    name: str
+
+
+class HandlerEnded(What, frozen=True, kw_only=True, tag="handler.ended"):
+    """The application's coroutine returned, or was cancelled because the call ended."""
+
+    cancelled: bool = False
+
+
+class HandlerFailed(What, frozen=True, kw_only=True, tag="handler.failed"):
+    """The application's coroutine raised; the call is hung up."""
+
+    error: str
+    traceback: str
+
+
+class RecordingSaved(What, frozen=True, kw_only=True, tag="recording.saved"):
+    """A recording was written, and its file is closed. `lost_ms` of it are silence because the disk was too slow."""
+
+    path: str
+    duration_ms: float
+    lost_ms: float = 0.0
+
+
+class RecordingStored(What, frozen=True, kw_only=True, tag="recording.stored"):
+    """A recording is where recordings are kept (CALLPATH_RECORDINGS), which was confirmed, and gone from `path`.
+
+    It was last written at `written_unix_ms`; where a process was killed, no `recording.saved` came before.
+    """
+
+    path: str
+    url: str
+    duration_ms: float
+    size_bytes: int
+    written_unix_ms: int
+
+
+class RecordingNotStored(What, frozen=True, kw_only=True, tag="recording.not_stored"):
+    """A recording could not be put where recordings are kept. It stays at `path` and is tried again; written for the
+    first failure and when `code` changes. Where `recorded_ms` is given, the recording itself could not be written, and
+    ended after that time; the call went on without it."""
+
+    path: str
+    code: str
+    slug: str
+    detail: str
+    recorded_ms: float | None = None
+
+
+class Noted(What, frozen=True, kw_only=True, tag="note"):
+    """The application wrote something into the timeline with `call.note`."""
+
+    text: str
+
+
+class Unknown(What, frozen=True, kw_only=True, tag="unknown"):
+    """An entry of a kind that this version has no name for, as it was stored."""
+
+    stored: dict[str, Any]
+
+
+WITNESSED = (FirstInbound, FirstOutbound, HandlerStarted, MediaCounted, StreamStarted)
+"""Kinds that come with every call, written by the node that carries it, and that ask for nothing: nobody needs to be woken
+for them, neither that node nor another."""
+
+KINDS: tuple[type[What], ...] = (
+    WebhookReceived,
+    CommandSent,
+    CommandAnswered,
+    CommandRetried,
+    StreamStarting,
+    StreamUrl,
+    StreamAccepted,
+    SocketReceived,
+    SocketRefused,
+    StreamStarted,
+    FirstInbound,
+    FirstOutbound,
+    MediaCounted,
+    FrameRejected,
+    MediaSymptom,
+    LoopBlocked,
+    StreamErrored,
+    DtmfReceived,
+    MarkReturned,
+    PlayoutCleared,
+    StreamStopped,
+    SocketClosed,
+    StreamMissing,
+    StreamProbed,
+    PolicyActed,
+    CallStuck,
+    CallRefused,
+    CallTakenUp,
+    CallChecked,
+    CallTraced,
+    HandlerStarted,
+    HandlerEnded,
+    HandlerFailed,
+    RecordingSaved,
+    RecordingStored,
+    RecordingNotStored,
+    Noted,
+    Unknown,
+)
+"""Every kind, in the order in which a call usually meets them."""
+
+_BY_TAG: dict[object, type[What]] = {str(kind.__struct_config__.tag): kind for kind in KINDS if kind is not Unknown}
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a timeline.
+
+    `at_unix_ms` is when it happened here. `key`, where given, makes the entry unique within its session: a second
+    append with the same key changes nothing (webhooks are keyed by Telnyx's event id). `number` is given by the store.
+    """
+
+    session: SessionId
+    at_unix_ms: int
+    what: What
+    key: str | None = None
+    leg: LegId | None = None
+    call_control_id: CallControlId | None = None
+    number: int = 0
+
+
+def kind_of(what: What) -> str:
+    """The kind's permanent name, as in "webhook.received"."""
+    return str(what.__struct_config__.tag)
+
+
+def encode_what(what: What) -> bytes:
+    """The JSON that a store keeps, `kind` included. Text that is no Unicode (an odd file name) gets a "?" there."""
+    document = what.stored if isinstance(what, Unknown) else what
+    try:
+        return msgspec.json.encode(document)
+    except UnicodeEncodeError:
+        return msgspec.json.encode(_storable(msgspec.to_builtins(document)))
+
+
+def parse_what(text: str | bytes) -> What:
+    """Read what a store kept. A kind or shape of another version of callpath becomes `Unknown`."""
+    stored = msgspec.json.decode(text)
+    tag = stored.get("kind")
+    kind = _BY_TAG.get(tag) if isinstance(tag, str) else None
+    if kind is not None:
+        try:
+            return msgspec.convert(stored, kind)
+        except msgspec.ValidationError:
+            pass
+    return Unknown(stored=stored)
+
+
+def _storable(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode("utf-8", "replace").decode()
+        case dict():
+            return {_storable(key): _storable(item) for key, item in value.items()}
+        case list():
+            return [_storable(item) for item in value]
+        case _:
+            return value
+
+
+_NUMBER = re.compile(r"(?:\+|%2B)\d{7,15}(?!\d)")
+
+
+def without_numbers(text: str) -> str:
+    """`text` that somebody else wrote (an exception, an answer of Telnyx's), with no phone number in it."""
+    return _NUMBER.sub("[number]", text)
+
+
+def describe(what: What) -> str:
+    """One line for people. No phone number, digit or token stands in it: what exceptions, settings and Telnyx's answers
+    say is shown without them."""
+    return without_numbers(_describe(what))
+
+
+def _describe(what: What) -> str:
+    match what:
+        case WebhookReceived():
+            return f"Webhook {what.event_type}" + (", missed and fetched from Telnyx" if what.fetched else "")
+        case CommandSent():
+            return f"Command {what.command} sent"
+        case CommandAnswered() if what.accepted:
+            return f"Command {what.command} accepted ({what.status}, {what.latency_ms:.0f} ms)"
+        case CommandAnswered(status=None):
+            return f"Command {what.command} got no answer: {what.error_detail}"
+        case CommandAnswered():
+            code = f"{what.error_code} " if what.error_code else ""
+            return f"Command {what.command} refused: {what.status} {code}{what.error_detail or ''}".rstrip()
+        case CommandRetried():
+            said = f"{what.status or 'no answer'}, {what.latency_ms:.0f} ms" if what.attempt else "restart"
+            return f"Command {what.command} goes out again ({said}): {what.reason}"
+        case StreamStarting():
+            return f"Media stream being started (with {what.within})"
+        case StreamUrl():
+            return f"Stream URL {what.url}"
+        case StreamAccepted():
+            asked = what.within if what.within == "streaming_start" else f"Stream within {what.within}"
+            return f"{asked} accepted ({what.status})"
+        case SocketReceived():
+            return f"WebSocket connection received from {what.client or 'unknown'}"
+        case SocketRefused():
+            return f"WebSocket refused with {what.status}: {what.detail}"
+        case StreamStarted():
+            again = " again" if what.again else ""
+            return f"Stream started{again}: {what.encoding} at {what.sample_rate_hz} Hz"
+        case FirstInbound():
+            return f"First inbound frame ({what.payload_bytes} bytes)"
+        case FirstOutbound():
+            return f"First outbound frame ({what.payload_bytes} bytes)"
+        case MediaCounted():
+            trouble = [
+                f"{count} {name}"
+                for name, count in (
+                    ("lost", what.lost),
+                    ("late", what.late),
+                    ("duplicated", what.duplicated),
+                    ("dropped, handler too slow", what.dropped_for_handler),
+                    ("rejected", what.frames_rejected),
+                    ("underruns", what.underruns),
+                    ("times the peer did not read", what.write_stalls),
+                )
+                if count
+            ]
+            return ", ".join([f"Frames so far: {what.frames_in} in, {what.frames_out} out", *trouble])
+        case FrameRejected():
+            return f"Frame skipped ({what.reason}): {what.detail}"
+        case LoopBlocked():
+            where = f"{what.code + ' in ' if what.code else ''}{what.function} ({what.file}:{what.line})"
+            inside = f", which was in {what.inside}" if what.inside else ""
+            times = f", {what.times} times" if what.times > 1 else ""
+            return f"The event loop was blocked for {what.blocked_ms:.0f} ms{times} by {where}{inside}: all calls stood still"
+        case MediaSymptom():
+            return f"{what.meaning} ({what.code} {what.slug})"
+        case StreamErrored():
+            return f"Telnyx reports {what.code} {what.title}: {what.detail}"
+        case DtmfReceived():
+            return "Key pressed"
+        case MarkReturned():
+            return f"Mark {what.name} {'heard' if what.heard else 'returned by clear, not heard'}"
+        case PlayoutCleared():
+            return f"Playout cleared: {what.heard_ms:.0f} ms heard, {what.dropped_ms:.0f} ms dropped"
+        case StreamStopped():
+            return "Stream stopped" if what.by_stop_frame else "Stream broke off without a stop frame"
+        case SocketClosed():
+            reason = f" {what.reason}" if what.reason else ""
+            by = "" if what.by == "unknown" else f" by {what.by}"
+            return f"WebSocket closed{by} ({what.code}{reason})"
+        case StreamMissing():
+            return f"No stream after request {what.attempt} ({what.seen}): {what.reason}"
+        case StreamProbed(healthy=True):
+            return "Probe of the stream's URL: it works from here"
+        case StreamProbed():
+            cause = f"{what.code} {what.slug}" if what.code else "no cause found"
+            return f"Probe of the stream's URL: {'' if what.decided else 'not decided, '}{cause}: {what.summary}"
+        case PolicyActed():
+            return f"Policy {what.policy}, step {what.number}: {what.step}"
+        case CallStuck():
+            return f"The line is up and the call goes nowhere ({what.reason}, after {what.after_ms / 1000:.0f} s)"
+        case CallRefused():
+            return f"Call refused: {what.detail or what.reason}"
+        case CallTakenUp():
+            missed = f", {what.fetched} missed events fetched" if what.fetched else ""
+            return f"Taken up after a restart{missed}" + (f" ({what.detail})" if what.detail else "")
+        case CallChecked():
+            says = {True: "the line is up", False: "the call is over", None: "no answer"}[what.alive]
+            return f"Telnyx was asked for the call's state: {says}" + (f" ({what.detail})" if what.detail else "")
+        case HandlerStarted():
+            return f"Handler {what.name} entered"
+        case HandlerEnded():
+            return "Handler cancelled: the call is over" if what.cancelled else "Handler returned"
+        case HandlerFailed():
+            return f"Handler raised {what.error}"
+        case RecordingSaved():
+            lost = f", {what.lost_ms / 1000:.1f} s of it silence: the disk was too slow" if what.lost_ms else ""
+            return f"Recording saved: {what.path} ({what.duration_ms / 1000:.1f} s{lost})"
+        case CallTraced():
+            return f"Trace {what.trace_id} made"
+        case RecordingStored():
+            return f"Recording kept at {what.url} ({what.duration_ms / 1000:.1f} s, {what.size_bytes} bytes)"
+        case RecordingNotStored(recorded_ms=None):
+            return f"Recording {what.path} not stored yet ({what.code}): {what.detail}"
+        case RecordingNotStored(recorded_ms=recorded_ms):
+            ended = f"ended after {(recorded_ms or 0.0) / 1000:.1f} s"
+            return f"Recording {what.path} {ended} ({what.code}): {what.detail}"
+        case Noted():
+            return what.text
+        case _:
+            return f"Entry of another version: {what.stored.get('kind') if isinstance(what, Unknown) else '?'}"

@@ -1,0 +1,129 @@
+"""What people see, and what they may share."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree
+
+import pytest
+
+from callpath.doctor.engine import judge
+from callpath.doctor.recorded import judge_call
+from callpath.doctor.report import explained, html_page, lanes, markdown, redacted, step_line, terminal
+from callpath.doctor.rules import CAUSES, known, sample_call
+from callpath.doctor.rules.sample import NGINX_404, answer, media, upgrade
+from callpath.doctor.verdict import Source, Step
+from callpath.timeline import DtmfReceived, Noted
+
+
+def test_a_report_fits_eighty_columns() -> None:
+    """Terminals at 2 a.m. are narrow."""
+    steps = (Step("upgrade", "failed", 12.0, "404 Not Found " * 20),)
+    for verbose in (False, True):
+        for facts in (upgrade(answer(404, NGINX_404)), upgrade(answer(418)), media()):
+            text = terminal(judge("wss://voice.example.com/", facts, steps), colour=False, verbose=verbose)
+
+            assert max(len(line) for line in text.splitlines() if " " in line.strip()) <= 80
+    assert len(step_line(steps[0], colour=False)) <= 80
+
+
+def test_the_cause_stands_once_and_bold() -> None:
+    """One root cause, to be seen from across the room."""
+    text = terminal(judge("wss://voice.example.com/", upgrade(answer(404, NGINX_404))), colour=True)
+
+    assert text.count("\x1b[1mThe proxy has no route for this path\x1b[0m") == 1
+    assert "\x1b[" not in terminal(judge("wss://voice.example.com/", media()), colour=False)
+
+
+@pytest.mark.parametrize(
+    "secret",
+    ["token=hunter2secret", "+15551234567", "KEY0123456789ABCDEF_abc", "wss://user:hunter2@voice.example.com/",
+     "x-telnyx-streaming-auth-token: hunter2secret", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIi.c2ln",
+     "token=11111111-1234-1234-1234-123456789012", "v3:T02llQxyaRkhfRKxAahIkv8b"],
+)  # fmt: skip
+def test_secrets_are_hidden(secret: str) -> None:
+    """A report is pasted into tickets."""
+    value = secret.split("=")[-1].split(": ")[-1].rpartition("user:")[2].partition("@")[0]
+
+    assert value not in redacted(f"before {secret} after")
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        ("from 15555550123 to 15555550199", True), ("sip:15555550123@sip.example.com", True),
+        ("my card is 4111 1111 1111 1111", True), ("ada@example.com", True), ("v2:T02llQxyaRkhfRKxAahIkv8b", True),
+        ("session 11111111-1234-1234-1234-123456789012", False), ("2026-01-02 03:04:05.678 UTC", False),
+        ("203.0.113.9:44318 after 12345 ms", False),
+    ],
+)  # fmt: skip
+def test_numbers_are_hidden_and_ids_are_not(text: str, hidden: bool) -> None:
+    """Support finds a call by its ids and times; nobody needs the numbers."""
+    assert (redacted(text) != text) is hidden
+
+
+def test_a_calls_report_can_be_acted_on_alone() -> None:
+    """Which call, when, how far, why, what else was asked: whoever reads it has nothing else."""
+    happened = [*sample_call.ACCEPTED, Noted(text="she said hello"), (20_000, sample_call.hung_up())]
+    sources = (Source("Telnyx", "not asked", "--offline"),)
+    found = judge_call(sample_call.a_call(happened), sources=sources)
+    text = markdown(found)
+
+    for needed in (sample_call.SESSION, "leg-1", "2026-01-02 03:04:05.000 UTC", "NOT REACHED", "| 20.000 s | Telnyx |",
+                   "Telnyx: not asked; --offline", "What would decide it",
+                   sample_call.URL, "callpath ", "Python 3"):  # fmt: skip
+        assert needed in text
+    assert "she said" not in text
+
+
+def test_the_picture_of_a_call_is_plain_svg() -> None:
+    """It is opened by strangers, offline: no scripts, nothing fetched, and what is quoted stays text."""
+    happened = [*sample_call.ASKED, sample_call.answered("streaming_start", 422, "1", "<script>alert(1)</script>")]
+    call = judge_call(sample_call.a_call(happened)).call
+    assert call is not None
+    picture = lanes(call)
+
+    assert xml.etree.ElementTree.fromstring(picture).tag.endswith("svg")
+    assert "<script" not in picture
+    assert "not reached: streaming_start accepted" in picture
+
+
+def test_a_long_timeline_is_cut_in_the_middle() -> None:
+    """A report shows how a call began and how it ended."""
+    keys = [(1000 + n, DtmfReceived(digit="1")) for n in range(1000)]
+    call = judge_call(sample_call.a_call([*sample_call.CAME, *keys, (20_000, sample_call.hung_up())])).call
+    assert call is not None
+
+    assert lanes(call).count("<circle") <= 242
+    assert "call.hangup" in lanes(call)
+
+
+def test_the_given_token_is_hidden_wherever_it_stands() -> None:
+    """Servers repeat it in their bodies."""
+    diagnosis = judge("wss://voice.example.com/?x=s3cr3t", upgrade(answer(418, "you said s3cr3t")))
+
+    assert "s3cr3t" not in markdown(diagnosis, "s3cr3t")
+    assert "s3cr3t" not in html_page(diagnosis, "s3cr3t")
+
+
+def test_html_runs_nothing() -> None:
+    """A body that we quote may hold a script."""
+    page = html_page(judge("wss://voice.example.com/", upgrade(answer(418, "<script>alert(1)</script>"))))
+
+    assert "<script" not in page
+    assert page.startswith("<!doctype html>")
+
+
+def test_every_code_can_be_explained() -> None:
+    """`callpath doctor explain CODE` is where the report sends people."""
+    for cause in CAUSES:
+        page = explained(cause)
+
+        assert cause.code in page
+        assert cause.fix in page
+
+
+def test_an_old_code_names_the_new_one() -> None:
+    """A ticket of last year says EDGE006."""
+    page = explained(known("EDGE006")[0], asked="edge006")
+
+    assert "EDGE006 is now part of ROUTE001." in page

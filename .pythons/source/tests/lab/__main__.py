@@ -1,0 +1,92 @@
+"""`python -m tests.lab`: run the doctor against the lab's cases and print what it got right.
+
+Exit 0 if every verdict is right, 1 if one is not, 2 on wrong usage, 130 if stopped. With --ci, one case a cause and all
+the healthy ones run; what did not come out right runs once more, alone, since a busy machine makes time limits lie; and
+only a wrong name, a false alarm or a missed fault counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import fnmatch
+import shlex
+import sys
+from pathlib import Path
+
+from tests.lab.cases import ALL, further_cases
+from tests.lab.look import look_at
+from tests.lab.programs import missing
+from tests.lab.runner import DOCTOR, LIES, OK, Outcome, as_json, row, run_all, summary, table
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.lab", description=__doc__)
+    parser.add_argument("--only", metavar="PATTERN", help="cases whose name or layer matches, such as 'tls*'")
+    parser.add_argument("--jobs", type=int, default=4, metavar="N", help="cases at a time (default 4)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every outcome with the doctor's whole report")
+    parser.add_argument("--table", type=Path, metavar="FILE", help="write the table, worst first")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="work here and leave configurations and logs")
+    parser.add_argument("--doctor", metavar="COMMAND", help="another doctor, such as 'callpath doctor' of a wheel")
+    parser.add_argument("--ci", action="store_true", help="fewer cases, a second try, and only lies count")
+    parser.add_argument("--list", action="store_true", help="only list the cases")
+    parser.add_argument("--look", action="store_true", help="without the doctor: show what a plain client sees")
+    arguments = parser.parse_args()
+
+    chosen = [case for case in ALL if arguments.only is None or _matches(case.name, arguments.only)]
+    if arguments.ci:
+        further = further_cases(chosen)
+        chosen = [case for case in chosen if case not in further]
+    if not chosen:
+        parser.error(f"no case matches {arguments.only}")
+    if arguments.list:
+        for case in chosen:
+            say(f"{case.name:<38} {'|'.join(sorted(case.expected)):<44} {case.why}")
+        return 0
+    present = [case for case in chosen if not missing(case)]
+    for case in chosen:
+        if case not in present:
+            say(f"skipped     {case.name}: {', '.join(missing(case))} is not here")
+    if arguments.look:
+        asyncio.run(look_at(present, arguments.jobs, arguments.keep))
+        return 0
+    doctor = tuple(shlex.split(arguments.doctor)) if arguments.doctor else DOCTOR
+    outcomes: list[Outcome] = []
+
+    def hear(outcome: Outcome) -> None:
+        outcomes.append(outcome)
+        say(row(outcome))
+
+    stopped = False
+    try:
+        outcomes = asyncio.run(run_all(present, arguments.jobs, hear, arguments.keep, doctor))
+        if arguments.ci:
+            again = {outcome.case for outcome in outcomes if outcome.mark != OK}
+            second = asyncio.run(run_all([case for case in present if case.name in again], 1, hear, None, doctor))
+            outcomes = [outcome for outcome in outcomes if outcome.case not in again] + second
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        stopped = True
+        say(f"stopped after {len(outcomes)} of {len(present)} cases")
+    say("\n" + summary(outcomes))
+    if arguments.json:
+        arguments.json.write_text(as_json(outcomes))
+    if arguments.table:
+        arguments.table.write_text(table(outcomes))
+    if stopped:
+        return 130
+    if arguments.ci:
+        return 1 if any(outcome.mark in LIES for outcome in outcomes) else 0
+    return 0 if all(outcome.mark == OK for outcome in outcomes) else 1
+
+
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _matches(name: str, patterns: str) -> bool:
+    return any(fnmatch.fnmatch(name, pattern) for pattern in patterns.split(","))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+"""The cases, a module a layer; each module's CASES lists its own, and ALL joins them in the doctor's order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tests.lab.case import HEALTHY, Case
+from tests.lab.cases import (
+    auth,
+    codec,
+    deploy,
+    dns,
+    handshake,
+    healthy,
+    http,
+    keepalive,
+    pacing,
+    platforms,
+    protocol,
+    rare,
+    routing,
+    tcp,
+    tls,
+    url,
+)
+from tests.lab.programs import missing
+
+MODULES = (
+    url, dns, tcp, tls, http, platforms, handshake, routing, auth, protocol, codec, pacing, keepalive, deploy, healthy,
+    rare,
+)  # fmt: skip
+
+ALL: tuple[Case, ...] = tuple(case for module in MODULES for case in module.CASES)
+
+assert len({case.name for case in ALL}) == len(ALL), "two cases share a name"
+
+
+def further_cases(cases: Sequence[Case]) -> list[Case]:
+    """Those whose causes another case shows already; healthy ones are never among them."""
+    further: list[Case] = []
+    shown: set[str] = set()
+    for case in cases:
+        if missing(case):
+            continue
+        if case.expected <= shown and HEALTHY not in case.expected:
+            further.append(case)
+        shown |= case.expected
+    return further

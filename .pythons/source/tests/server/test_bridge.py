@@ -1,0 +1,112 @@
+"""Two callers who hear each other, in whatever encodings they came."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import pytest
+
+from callpath import App, Call, bridge
+from callpath.audio.tone import dominant_frequency_hz, find_delay_ms, tone
+from callpath.testing import HandlerUnderTest, place_call
+
+SPEECH = tone(700, duration_ms=1500)
+ANSWER = tone(1100, duration_ms=1500)
+
+
+class Two:
+    """A first caller, who waits, and a second one, who is put through to him."""
+
+    def __init__(self, first: HandlerUnderTest, second: HandlerUnderTest) -> None:
+        self.first, self.second = first, second
+
+    async def run(self, ms: int) -> None:
+        for _ in range(ms // 20):
+            await self.first.run(ms=20)
+            await self.second.run(ms=20)
+
+
+@asynccontextmanager
+async def put_through(first: dict[str, Any], second: dict[str, Any], *, raw: tuple[bool, bool]) -> AsyncIterator[Two]:
+    calls: list[Call] = []
+    ended: list[str] = []
+    lobby, desk = App(), App()
+
+    @lobby.call(raw=raw[0])
+    async def wait(call: Call) -> None:
+        calls.append(call)
+        await asyncio.Event().wait()
+
+    @desk.call(raw=raw[1])
+    async def answer(call: Call) -> None:
+        await bridge(call, calls[0])
+        ended.append("bridge")
+
+    async with AsyncExitStack() as stack:
+        one = await stack.enter_async_context(place_call(lobby, **first))
+        await one.run(ms=20)
+        two = await stack.enter_async_context(place_call(desk, **second))
+        both = Two(one, two)
+        yield both
+        await one.hang_up()
+        await two.run(ms=40)
+
+        assert ended == ["bridge"]  # it is over when one of them is
+
+
+async def test_payloads_cross_as_they_are() -> None:
+    """No codec between two raw calls: the very object that one socket brought goes out on the other."""
+    async with put_through({"say": SPEECH}, {"say": ANSWER}, raw=(True, True)) as both:
+        received: list[bytes] = []
+        source = both.first.call
+        assert source is not None
+        put = source.audio.put
+        source.audio.put = lambda item: (received.append(item), put(item))[1]  # type: ignore[method-assign, func-returns-value]
+        await both.run(ms=500)
+        target = both.second.call
+        assert target is not None and target.stream is not None
+        sent: list[bytes] = []
+        target.stream.playout.on_sent = lambda payload, _at_ms: sent.append(payload)
+        await both.run(ms=500)
+
+        assert any(sent[-1] is payload for payload in received[-20:])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "raw"),
+    [
+        ({}, {}, (True, True)),
+        ({"encoding": "PCMA"}, {}, (True, True)),
+        ({"encoding": "L16"}, {}, (True, True)),
+        ({}, {}, (False, False)),
+        ({"encoding": "PCMA"}, {}, (True, False)),
+        ({"encoding": "PCMA"}, {}, (False, True)),
+    ],
+)
+async def test_each_hears_the_other(first: dict[str, Any], second: dict[str, Any], raw: tuple[bool, bool]) -> None:
+    """Payloads of another encoding, handed through as they are, would be static."""
+    async with put_through(first, second, raw=raw) as both:
+        both.first.say(tone(700, duration_ms=1500))
+        both.second.say(ANSWER)
+        await both.run(ms=1500)
+        heard_by_second, heard_by_first = both.second.heard, both.first.heard
+
+    assert dominant_frequency_hz(heard_by_second[4000:8000], 8000) == pytest.approx(700, abs=5)
+    assert dominant_frequency_hz(heard_by_first[4000:8000], 8000) == pytest.approx(1100, abs=5)
+
+
+async def test_a_bridge_that_was_held_up_catches_up() -> None:
+    """Otherwise the two would talk past each other by that much for the rest of the call."""
+    async with put_through({}, {}, raw=(True, True)) as both:
+        both.first.say(SPEECH)
+        await both.first.run(ms=1000)  # a second of audio, before the other side takes any
+        await both.run(ms=1000)
+        assert both.first.call is not None
+        delay = find_delay_ms(SPEECH, both.second.heard, 8000)
+
+        assert len(both.first.call.audio) <= 10
+        assert both.first.call.audio.dropped > 20
+        assert delay.correlation > 0.5

@@ -1,0 +1,294 @@
+"""After a start: commands whose answers nobody heard, events that came while nobody listened, calls that are still up."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from callpath.audio.wav import HEADER_BYTES
+from callpath.cli.dashboard import phone_server
+from callpath.clock import SystemClock
+from callpath.config import Settings
+from callpath.control import CommandReply
+from callpath.errors import StoreError
+from callpath.server import takeup
+from callpath.server.builtin import BUILTIN
+from callpath.simulator.options import CarrierOptions
+from callpath.simulator.simulator import Simulator
+from callpath.store.port import CallQuery
+from callpath.store.sql import open_call_log
+from callpath.timeline import (
+    CallChecked,
+    CallStuck,
+    CallTakenUp,
+    CommandAnswered,
+    CommandRetried,
+    CommandSent,
+    Entry,
+    HandlerStarted,
+    PolicyActed,
+    StreamStarted,
+    WebhookReceived,
+    What,
+    kind_of,
+)
+from callpath.wire.webhook import Webhook
+from tests.serving import process, serving
+from tests.telnyx import sample
+
+pytestmark = pytest.mark.e2e
+
+SECRET = "same-before-and-after"
+DEAF = CarrierOptions(webhook_retry_ms=())
+"""Telnyx delivers each event once: what comes while no server is there is lost."""
+
+
+async def test_events_that_were_missed_are_fetched(tmp_path: Path) -> None:
+    """The caller hung up while we were down for longer than Telnyx repeats: the call must not stay open for ever."""
+    async with Simulator(options=DEAF) as telnyx:
+        async with serving(BUILTIN["tone"](), tmp_path, telnyx=telnyx, secret=SECRET):
+            caller = await telnyx.call()
+            await caller.heard_for(100)
+            session = caller.call.leg.call_session_id
+        await caller.hangup()
+        await caller.ended()
+        await caller.until(lambda: any(seen.event_type == "call.hangup" for seen in caller.webhooks), 5_000)
+        async with serving(BUILTIN["tone"](), tmp_path, telnyx=telnyx, secret=SECRET) as after:
+            entries = await after.until(session, lambda what: isinstance(what, WebhookReceived) and what.fetched)
+            await after.until(session, lambda what: _is_event(what, "call.hangup"))
+            entries = await after.timeline(session)
+
+    events = [entry.what.event_id for entry in entries if isinstance(entry.what, WebhookReceived)]
+    fetched = [
+        entry.what.event_type for entry in entries if isinstance(entry.what, WebhookReceived) and entry.what.fetched
+    ]
+    assert "call.hangup" in fetched
+    assert "call.answered" not in fetched  # it had been delivered
+    assert len(events) == len(set(events))
+    assert "call.taken_up" not in [kind_of(entry.what) for entry in entries]
+
+
+async def test_a_call_that_is_still_up_goes_on(tmp_path: Path) -> None:
+    """A deploy in the middle of a call: the caller waits some seconds and is spoken to again, by a new handler. What was
+    recorded before is not written over."""
+    kept: dict[str, Any] = {"secret": SECRET, "record": True}
+    async with Simulator(options=DEAF) as telnyx:
+        async with serving(BUILTIN["tone"](), tmp_path, telnyx=telnyx, **kept):
+            caller = await telnyx.call()
+            await caller.heard_for(100)
+            session = caller.call.leg.call_session_id
+        first = tmp_path / "recordings" / f"{session}.wav"
+        before = first.read_bytes()
+        async with serving(BUILTIN["tone"](), tmp_path, telnyx=telnyx, socket_within_ms=200, **kept) as after:
+            await after.until_kind(session, StreamStarted, times=2)
+            await after.until_kind(session, HandlerStarted, times=2)
+            entries = await after.timeline(session)
+
+    (taken,) = (entry.what for entry in entries if isinstance(entry.what, CallTakenUp))
+    (checked,) = (entry.what for entry in entries if isinstance(entry.what, CallChecked))
+    asked = [entry.what.command_id for entry in entries if isinstance(entry.what, CommandSent)]
+    assert (checked.alive, taken.detail) == (True, "")
+    assert len(before) > HEADER_BYTES
+    assert before == first.read_bytes()
+    assert 2 == len(list(first.parent.glob(f"{session}*.wav")))
+    assert len(asked) == len(set(asked)) == 3  # answer, streaming_start, and that again as a new command
+
+
+async def test_a_long_call_is_found_behind_many_short_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two thousand newer calls all may be over, while somebody has been talking for an hour."""
+    monkeypatch.setattr(takeup, "LIVE_MAX", 1)
+    async with Simulator(options=DEAF) as telnyx:
+        async with serving(BUILTIN["tone"](), tmp_path, telnyx=telnyx, secret=SECRET) as before:
+            caller, short = await telnyx.call(), await telnyx.call()
+            await caller.heard_for(100)
+            await short.stream_started()
+            await short.hangup()
+            await short.ended()
+            await before.until(short.call.leg.call_session_id, lambda what: _is_event(what, "call.hangup"))
+        async with serving(BUILTIN["tone"](), tmp_path, telnyx=telnyx, secret=SECRET) as after:
+            entries = await after.until_kind(caller.call.leg.call_session_id, CallTakenUp)
+
+    assert 1 == sum(isinstance(entry.what, CallTakenUp) for entry in entries)
+
+
+async def test_a_process_that_is_killed_in_the_middle_of_a_call(tmp_path: Path) -> None:
+    """kill -9: nothing is said goodbye to, and the caller is spoken to again by the next process."""
+    async with Simulator() as telnyx:
+        async with process(telnyx, tmp_path) as before:
+            caller = await telnyx.call()
+            await caller.heard_for(200)
+            before.send(signal.SIGKILL)
+            assert await before.exit_code() == -signal.SIGKILL
+        async with process(telnyx, tmp_path, port=before.port) as after:
+            await caller.until(lambda: len(caller.call.streams) == 2 and caller.call.streams[1].opened, 15_000)
+            await caller.heard_for(600)
+            await caller.hangup()
+            await caller.ended()
+            after.send(signal.SIGTERM)
+            assert await after.exit_code() == 0
+        async with open_call_log(f"sqlite:///{tmp_path / 'callpath.db'}") as log:
+            kinds = [kind_of(entry.what) for entry in await log.read(caller.call.leg.call_session_id)]
+
+    assert kinds.count("handler.started") == 2
+    assert kinds.count("handler.ended") == 1
+    assert kinds.index("call.taken_up") > kinds.index("handler.started")
+
+
+async def test_a_call_that_is_still_up_is_hung_up_where_that_is_wanted(tmp_path: Path) -> None:
+    """A handler that cannot begin again in the middle."""
+    async with Simulator(options=DEAF) as telnyx:
+        async with serving(BUILTIN["tone"](), tmp_path, telnyx=telnyx, secret=SECRET):
+            caller = await telnyx.call()
+            await caller.heard_for(100)
+            session = caller.call.leg.call_session_id
+        async with serving(BUILTIN["tone"](), tmp_path, telnyx=telnyx, secret=SECRET, after_restart="hangup") as after:
+            entries = await after.until(session, lambda what: _is_event(what, "call.hangup"))
+
+    assert [entry.what.policy for entry in entries if isinstance(entry.what, PolicyActed)] == ["restart"]
+
+
+async def test_a_command_without_an_answer_goes_out_again_as_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process died between writing the command down and hearing Telnyx's answer. Whether it was carried out nobody
+    knows; with the same command_id that does not matter."""
+    async with Simulator() as telnyx:
+        async with serving(BUILTIN["echo"](), tmp_path, telnyx=telnyx, secret=SECRET) as before:
+            never = asyncio.Event()
+
+            async def dies(*_: Any, **__: Any) -> CommandReply:
+                await never.wait()
+                raise AssertionError
+
+            monkeypatch.setattr(before.runner.control, "send", dies)
+            caller = await telnyx.call()
+            session = caller.call.leg.call_session_id
+            await before.until_kind(session, CommandSent)
+        async with serving(BUILTIN["echo"](), tmp_path, telnyx=telnyx, secret=SECRET) as after:
+            await caller.stream_started()
+            entries = await after.until_kind(session, StreamStarted)
+
+    answers = [seen.document["command_id"] for seen in caller.commands if seen.name == "answer"]
+    sent = [entry.what.command_id for entry in entries if isinstance(entry.what, CommandSent)]
+    (again,) = (entry.what for entry in entries if isinstance(entry.what, CommandRetried))
+    assert answers == [sent[0]] == [again.command_id]
+
+
+async def test_after_telnyxs_minute_a_command_is_not_sent_again(tmp_path: Path) -> None:
+    """It would be carried out twice. That nobody knows its fate is written down, and the call is asked about."""
+    async with Simulator("http://127.0.0.1:9/nobody", options=DEAF) as telnyx:
+        leg = (await telnyx.call()).call.leg
+        document = sample("webhooks/call.initiated.inbound.json")
+        document["data"]["payload"] |= {
+            "call_session_id": leg.call_session_id,
+            "call_leg_id": leg.call_leg_id,
+            "call_control_id": leg.call_control_id,
+        }
+        received = WebhookReceived(event_type="call.initiated", event_id="e1", body=document)
+        sent = CommandSent(command="answer", command_id="c1", body={"command_id": "c1"})
+        async with open_call_log(f"sqlite:///{tmp_path / 'callpath.db'}") as log:
+            for what in (received, sent):
+                long_ago = SystemClock().now_unix_ms() - 90_000
+                await log.append(Entry(session=leg.call_session_id, at_unix_ms=long_ago, what=what))
+        async with serving(BUILTIN["echo"](), tmp_path, telnyx=telnyx) as served:
+            entries = await served.until_kind(leg.call_session_id, CommandAnswered)
+
+    (answered,) = (entry.what for entry in entries if isinstance(entry.what, CommandAnswered))
+    (checked,) = (entry.what for entry in entries if isinstance(entry.what, CallChecked))
+    assert (answered.status, answered.command_id, checked.alive) == (None, "c1", True)
+    assert "s have passed" in (answered.error_detail or "")
+    assert "command.retried" not in [kind_of(entry.what) for entry in entries]
+
+
+@pytest.mark.parametrize("then", ["stays", "hangs up"])
+async def test_webhooks_that_were_lost_in_mid_call_are_fetched(
+    then: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No process died; a disk was full for a minute, or a proxy answered 502. The caller would hear silence until he
+    gave up, and the call would stand in the list as live for ever."""
+    lost = {"call.answered", "call.hangup"}
+    async with (
+        Simulator(options=DEAF) as telnyx,
+        serving(BUILTIN["tone"](), tmp_path, telnyx=telnyx, no_handler_ms=400) as served,
+    ):
+        receive = served.runner.receive_webhook
+
+        async def loses(webhook: Webhook, body: Any, *, fetched: bool = False) -> bool:
+            if webhook.event_type in lost and not fetched:
+                raise StoreError("the disk is full")
+            return await receive(webhook, body, fetched=fetched)
+
+        monkeypatch.setattr(served.runner, "receive_webhook", loses)
+        caller = await telnyx.call()
+        session = caller.call.leg.call_session_id
+        await caller.answered()
+        if then == "hangs up":
+            await caller.hang_up()
+        else:
+            await caller.heard_for(100)
+            await caller.hang_up()
+            lost.clear()
+        entries = await served.until(session, lambda what: _is_event(what, "call.hangup") or _is_over(what))
+        async with asyncio.timeout(20):
+            while session in served.runner.calls:
+                await asyncio.sleep(0.01)
+        (overview,) = await served.runner.log.overviews(CallQuery())
+
+    stuck = [entry.what.reason for entry in entries if isinstance(entry.what, CallStuck)]
+    assert "unheard" == stuck[0]
+    assert "live" != overview.outcome
+    if then == "stays":
+        assert "call.answered" in [
+            entry.what.event_type for entry in entries if isinstance(entry.what, WebhookReceived) and entry.what.fetched
+        ]
+
+
+def _is_over(what: What) -> bool:
+    return isinstance(what, CallChecked) and what.alive is False
+
+
+async def test_a_start_without_calls_asks_nothing(tmp_path: Path) -> None:
+    """An empty log, and one whose calls have all ended."""
+    async with Simulator() as telnyx:
+        async with serving(BUILTIN["tone"](), tmp_path, telnyx=telnyx, secret=SECRET) as before:
+            caller = await telnyx.call()
+            await caller.heard_for(100)
+            await caller.hangup()
+            session = caller.call.leg.call_session_id
+            await before.until(session, lambda what: _is_event(what, "call.hangup"))
+            ended = await before.timeline(session)
+        async with serving(BUILTIN["tone"](), tmp_path, telnyx=telnyx, secret=SECRET) as after:
+            other = await telnyx.call()
+            await other.stream_started()
+            entries = await after.timeline(session)
+
+    assert not any(isinstance(entry.what, CallChecked | CallTakenUp) for entry in entries)
+    assert len(entries) >= len(ended)
+
+
+def _is_event(what: Any, event_type: str) -> bool:
+    return isinstance(what, WebhookReceived) and what.event_type == event_type
+
+
+async def test_the_browser_phone_takes_no_real_call_for_its_own(tmp_path: Path) -> None:
+    """Its server shares the call log, and asks a stand-in that knows of no other call: "not found" would be the end of
+    everybody who is on the line."""
+    async with serving(BUILTIN["tone"](), tmp_path) as served:
+        caller = await served.telnyx.call()
+        await caller.heard_for(100)
+        settings = Settings(public_url="https://calls.example.com", data_dir=tmp_path)
+        async with Simulator() as stand_in, phone_server(BUILTIN["tone"](), settings)(stand_in, "PCMU") as webhook_url:
+            stand_in.webhook_url = webhook_url
+            phone = await stand_in.call()
+            await phone.heard_for(300)
+            await phone.hangup()
+            await phone.ended()
+        await caller.heard_for(20 * caller.stream.packets_played + 100)
+        entries = await served.timeline(caller.call.leg.call_session_id)
+        await caller.hangup()
+
+    assert [] == [entry.what for entry in entries if isinstance(entry.what, CallChecked)]

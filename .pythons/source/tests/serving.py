@@ -1,0 +1,205 @@
+"""A call server and a stand-in Telnyx on loopback, for tests over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import uvicorn
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from callpath.call.address import ANSWERED_BY_HEADER
+from callpath.config import Settings
+from callpath.private_api import EmbeddedServer
+from callpath.server.app import create_asgi
+from callpath.server.examiner import Examine
+from callpath.server.guard import GuardedHttp
+from callpath.server.handler import App
+from callpath.server.runner import CallRunner
+from callpath.server.socket import MediaSockets
+from callpath.simulator.options import CarrierOptions
+from callpath.simulator.simulator import Simulator
+from callpath.timeline import Entry, What
+from callpath.wire.ids import SessionId
+from callpath.wire.media import FRAME_BYTES_MAX
+
+WAIT_S_MAX = 20.0
+"""A test that waits longer has failed; nothing is decided by it otherwise."""
+
+
+@dataclass
+class Served:
+    """What a test holds: the server from inside and outside, and the stand-in."""
+
+    telnyx: Simulator
+    port: int
+    runner: CallRunner
+    asgi: Any = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def socket_url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}"
+
+    async def timeline(self, session: str) -> list[Entry]:
+        return await self.runner.log.read(SessionId(session))
+
+    async def until(self, session: str, happened: Callable[[What], bool], times: int = 1) -> list[Entry]:
+        """Wait until the timeline has so many such entries."""
+        async with asyncio.timeout(WAIT_S_MAX):
+            while True:
+                entries = await self.timeline(session)
+                if sum(happened(entry.what) for entry in entries) >= times:
+                    return entries
+                await asyncio.sleep(0.01)
+
+    async def until_kind(self, session: str, kind: type[What], times: int = 1) -> list[Entry]:
+        return await self.until(session, lambda what: isinstance(what, kind), times)
+
+
+@asynccontextmanager
+async def serving(
+    app: App,
+    data_dir: Path,
+    *,
+    options: CarrierOptions | None = None,
+    ws: Any = MediaSockets,
+    examine: Examine | None = None,
+    listener: socket.socket | None = None,
+    telnyx: Simulator | None = None,
+    traces: Any = None,
+    **settings: Any,
+) -> AsyncIterator[Served]:
+    """Both sides, connected with each other; `telnyx` is one that runs already.
+
+    `ws` is the protocol that uvicorn speaks on upgraded connections.
+    """
+    listener = listener or socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    async with contextlib.nullcontext(telnyx) if telnyx is not None else Simulator(options=options) as telnyx:
+        given: dict[str, Any] = {
+            "telnyx_api_key": telnyx.api_key,
+            "telnyx_public_key": telnyx.public_key,
+            "telnyx_api_base": telnyx.api_base,
+            "public_url": f"http://127.0.0.1:{port}",
+            "data_dir": data_dir,
+        }
+        asgi: Any = create_asgi(app, Settings(**(given | settings)), examine=examine, traces=traces)
+        server = EmbeddedServer(
+            uvicorn.Config(
+                asgi,
+                http=GuardedHttp,
+                ws=ws,
+                ws_max_size=FRAME_BYTES_MAX,
+                ws_per_message_deflate=False,
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=2,
+            )
+        )
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(server.serve(sockets=[listener]))
+            await server.listening.wait()
+            telnyx.webhook_url = f"http://127.0.0.1:{port}/api/calls/webhook"
+            try:
+                yield Served(telnyx, port, asgi.state.runner, asgi)
+            finally:
+                server.should_exit = True
+
+
+async def upgraded(served: Served, session: str, **headers: str) -> int:
+    """The status of an upgrade; names may have _ for -."""
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    try:
+        async with connect(f"{served.socket_url}/api/calls/{session}/audio", additional_headers=given):
+            return 101
+    except InvalidStatus as error:
+        assert error.response.headers[ANSWERED_BY_HEADER]
+        return error.response.status_code
+
+
+# --- as a process ----------------------------------------------------------------------------------------------------
+
+
+class Process:
+    """`callpath serve` as a platform runs it."""
+
+    def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
+        self.url = url
+        self.port = int(url.rpartition(":")[2])
+        self._process = process
+
+    def send(self, signal_: signal.Signals) -> None:
+        self._process.send_signal(signal_)
+
+    async def ready(self) -> bool:
+        async with httpx2.AsyncClient(trust_env=False) as http:
+            return (await http.get(f"{self.url}/readyz")).status_code == 200
+
+    async def until_draining(self) -> None:
+        """Return once it is not ready any more. A worker without calls goes at once, and resets what waited at its door."""
+        async with asyncio.timeout(WAIT_S_MAX):
+            while True:
+                with contextlib.suppress(httpx2.TransportError):
+                    if not await self.ready():
+                        return
+                await asyncio.sleep(0.02)
+
+    async def exit_code(self) -> int:
+        async with asyncio.timeout(WAIT_S_MAX):
+            return await self._process.wait()
+
+
+@asynccontextmanager
+async def process(
+    telnyx: Simulator, data_dir: Path, *, port: int | None = None, **environment: str
+) -> AsyncIterator[Process]:
+    """The tone server, listening and connected with `telnyx`. `port` is that of one that was here before."""
+    if port is None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+    given = {
+        "TELNYX_API_KEY": telnyx.api_key,
+        "TELNYX_PUBLIC_KEY": telnyx.public_key,
+        "TELNYX_API_BASE": telnyx.api_base,
+        "PUBLIC_URL": f"http://127.0.0.1:{port}",
+        "HOST": "127.0.0.1",
+        "PORT": str(port),
+        "CALLPATH_DATA_DIR": str(data_dir),
+    }
+    started = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "callpath", "serve", "tone"),
+        env=os.environ | given | environment,
+        cwd=data_dir,
+        stdout=asyncio.subprocess.DEVNULL,
+    )
+    served = Process(started, given["PUBLIC_URL"])
+    telnyx.webhook_url = f"{served.url}/api/calls/webhook"
+    try:
+        async with asyncio.timeout(WAIT_S_MAX):
+            while True:
+                try:
+                    if await served.ready():
+                        break
+                except httpx2.TransportError:
+                    await asyncio.sleep(0.05)
+        yield served
+    finally:
+        if started.returncode is None:
+            started.kill()
+        await started.wait()

@@ -1,0 +1,834 @@
+"""One leg: what is legal when, what follows, in literal exchanges on a time that stands still."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from callpath.audio.tone import dominant_frequency_hz, tone
+from callpath.simulator.call import (
+    CarrierCall,
+    DialParty,
+    Effect,
+    FetchSound,
+    JoinLegs,
+    Leg,
+    OpenStream,
+    SaveRecording,
+    SendWebhook,
+    StopStream,
+    stream_request,
+)
+from callpath.simulator.carrier import CarrierStream
+from callpath.simulator.options import CarrierOptions
+from callpath.simulator.refusal import Refused, accept_command
+from callpath.wire.api import encode_errors
+from callpath.wire.command import Answer, Bridge, Dial, StreamingStart, Transfer
+from callpath.wire.document import Json, parse_json, write
+from callpath.wire.ids import CallControlId, LegId, SessionId, StreamId
+from callpath.wire.media import MediaFormat, encode_media
+from callpath.wire.webhook import StreamingFailed, webhook_document
+from tests.telnyx import sample, validate
+
+EPOCH_UNIX_MS = 1_767_323_040_076.316  # call.initiated of the samples
+URL = "wss://voice.example.com/telnyx/media?call=abc%3A123"
+SCHEMAS = {
+    "call.initiated": "CallInitiatedEvent",
+    "call.answered": "CallAnsweredEvent",
+    "call.bridged": "CallBridgedEvent",
+    "call.hangup": "CallHangupEvent",
+    "call.dtmf.received": "CallDtmfReceivedEvent",
+    "call.speak.started": "CallSpeakStartedEvent",
+    "call.speak.ended": "CallSpeakEndedEvent",
+    "call.playback.started": "CallPlaybackStartedEvent",
+    "call.playback.ended": "CallPlaybackEndedEvent",
+    "call.hold": "CallHoldEvent",
+    "call.fork.started": "CallForkStartedEvent",
+    "call.fork.stopped": "CallForkStoppedEvent",
+    "call.machine.detection.ended": "CallMachineDetectionEndedEvent",
+    "call.machine.premium.detection.ended": "CallMachinePremiumDetectionEndedEvent",
+    "streaming.started": "CallStreamingStartedEvent",
+    "streaming.stopped": "CallStreamingStoppedEvent",
+    "streaming.failed": "CallStreamingFailedEvent",
+}
+MORE_SCHEMAS = {
+    "call.gather.ended": "CallGatherEndedEvent",
+    "call.recording.saved": "CallRecordingSavedEvent",
+    "call.recording.error": "CallRecordingErrorEvent",
+    "call.transcription": "CallTranscriptionEvent",
+}
+
+
+def leg(**changes: Any) -> Leg:
+    """The leg of the samples."""
+    fields: dict[str, Any] = {
+        "call_control_id": CallControlId("v3:Zf4k3-SampleCallControlId_0000000000000000000000000000w"),
+        "call_leg_id": LegId("aaaa0001-c0de-11f0-9001-02420a000001"),
+        "call_session_id": SessionId("aaaa0002-c0de-11f0-9002-02420a000002"),
+        "connection_id": "2900000000000000001",
+        "from_": "+15555550123",
+        "to": "+15555550199",
+        "direction": "incoming",
+    }
+    return Leg(**(fields | changes))
+
+
+class Played:
+    """A call, and every effect it had, with each webhook checked against the documented schema."""
+
+    def __init__(self, options: CarrierOptions | None = None, dial: Dial | None = None, **changes: Any) -> None:
+        ids = (f"00000000-0000-4000-8000-{number:012x}" for number in itertools.count(1))
+        self.call = CarrierCall(
+            leg(**changes), options or CarrierOptions(), new_id=lambda: next(ids), epoch_unix_ms=EPOCH_UNIX_MS
+        )
+        self.effects: list[Effect] = []
+        self.add(self.call.begin(0, dial))
+
+    def add(self, effects: list[Effect]) -> list[Effect]:
+        for effect in effects:
+            if isinstance(effect, SendWebhook):
+                name = effect.webhook.event_type
+                file = "openapi-subset" if name in SCHEMAS else "commands-from-sdk"
+                schema = f"{file}.json#/components/schemas/{(SCHEMAS | MORE_SCHEMAS)[name]}"
+                document = webhook_document(effect.webhook)
+                document["data"]["payload"].pop("client_state")  # null on the wire, string in the schema
+                assert [] == validate(document, schema)
+        self.effects += effects
+        return effects
+
+    def command(self, name: str, at_ms: float, **body: Any) -> list[Effect]:
+        return self.add(self.call.receive_command(accept_command(name, body), at_ms))
+
+    def pass_to(self, at_ms: float) -> list[Effect]:
+        return self.add(self.call.effects_due(at_ms))
+
+    def refused(self, name: str, at_ms: float, **body: Any) -> Json:
+        with pytest.raises(Refused) as caught:
+            self.command(name, at_ms, **body)
+        return parse_json(encode_errors(*caught.value.errors), "errors")
+
+    def webhook(self, event_type: str) -> Json:
+        return next(webhook_document(one.webhook) for one in self.webhooks() if one.webhook.event_type == event_type)
+
+    def webhooks(self) -> list[SendWebhook]:
+        return [effect for effect in self.effects if isinstance(effect, SendWebhook)]
+
+    def names(self) -> list[str]:
+        return [effect.webhook.event_type for effect in self.webhooks()]
+
+
+def answered(options: CarrierOptions | None = None, **changes: Any) -> Played:
+    """An incoming call, answered at 40 ms."""
+    played = Played(options, **changes)
+    played.command("answer", 0)
+    played.pass_to(40)
+    return played
+
+
+def streaming(options: CarrierOptions | None = None, **body: Any) -> tuple[Played, CarrierStream]:
+    """An answered call whose stream opened at 100 ms."""
+    played = answered(options)
+    (effect,) = played.command("streaming_start", 100, **({"stream_url": URL} | body))
+    assert isinstance(effect, OpenStream)
+    effect.stream.texts_to_send(100)
+    played.add(played.call.stream_opened(effect.stream, 100))
+    return played, effect.stream
+
+
+# --- the events ------------------------------------------------------------------------------------------------------
+
+
+def test_an_incoming_call_is_announced_as_observed() -> None:
+    """The first webhook is all that a server has to go by; a key too few and it would not answer."""
+    document = Played().webhook("call.initiated")
+    observed = sample("webhooks/call.initiated.inbound.json")
+    del observed["meta"]
+
+    assert observed == document
+
+
+def test_call_answered_is_as_observed() -> None:
+    """`codec` there is what a server decodes by when it left stream_codec out."""
+    document = answered().webhook("call.answered")
+    observed = sample("webhooks/call.answered.json")
+
+    assert observed["data"]["payload"] == document["data"]["payload"]
+
+
+def test_client_state_is_repeated_in_every_later_event() -> None:
+    """Programs keep their state there; the newest command wins."""
+    played = Played()
+    played.command("answer", 0, client_state="YQ==")
+    played.pass_to(40)
+    played.command("speak", 50, payload="x", voice="female", client_state="Yg==")
+
+    assert [None, "YQ==", "Yg=="] == [one.webhook.payload.client_state for one in played.webhooks()]
+
+
+def test_hangup_carries_the_packets_that_were_heard() -> None:
+    """The one witness of whether audio reached the phone."""
+    played, stream = streaming(stream_bidirectional_mode="rtp", stream_bidirectional_target_legs="self")
+    stream.receive_text(encode_media(bytes(160 * 3)), 101)
+    stream.texts_to_send(1040)
+    played.add(played.call.party_hangs_up(1040))
+    payload = played.webhook("call.hangup")["data"]["payload"]
+
+    assert {"packet_count": "3", "skip_packet_count": "0"} == payload["call_quality_stats"]["outbound"]
+    assert "50" == payload["call_quality_stats"]["inbound"]["packet_count"]
+    assert ("normal_clearing", "caller", "200") == (
+        payload["hangup_cause"],
+        payload["hangup_source"],
+        payload["sip_hangup_cause"],
+    )
+
+
+def test_send_silence_when_idle_counts_as_packets() -> None:
+    """With it the phone gets packets also while the server is quiet, so "0" would be wrong."""
+    played = Played()
+    played.command("answer", 0, send_silence_when_idle=True)
+    played.pass_to(40)
+    played.command("hangup", 1040)
+    payload = played.webhook("call.hangup")["data"]["payload"]
+
+    assert "50" == payload["call_quality_stats"]["outbound"]["packet_count"]
+
+
+def test_the_end_comes_in_the_observed_order() -> None:
+    """A server must bear call.hangup before the stream's end."""
+    played, stream = streaming()
+    played.command("speak", 200, payload="a long text that is still being spoken", voice="female")
+    effects = played.command("hangup", 300)
+    stream.texts_to_send(300)
+    played.add(played.call.stream_closed(stream, 305))
+
+    assert isinstance(effects[0], StopStream)
+    assert ["call.hangup", "call.speak.ended", "streaming.stopped"] == played.names()[-3:]
+    assert "call_hangup" == played.webhook("call.speak.ended")["data"]["payload"]["status"]
+
+
+@pytest.mark.parametrize(
+    ("cause", "expected"), [("CALL_REJECTED", ("call_rejected", "603")), ("USER_BUSY", ("user_busy", "486"))]
+)
+def test_reject_ends_the_call(cause: str, expected: tuple[str, str]) -> None:
+    """A server that screens calls must see its refusal carried out."""
+    played = Played()
+    played.command("reject", 5, cause=cause)
+    payload = played.webhook("call.hangup")["data"]["payload"]
+
+    assert (*expected, "callee") == (payload["hangup_cause"], payload["sip_hangup_cause"], payload["hangup_source"])
+    assert "call_quality_stats" not in payload
+
+
+def test_a_caller_who_gives_up() -> None:
+    """The server must not go on answering a call that is gone."""
+    played = Played()
+    played.add(played.call.party_hangs_up(5))
+
+    assert "originator_cancel" == played.webhook("call.hangup")["data"]["payload"]["hangup_cause"]
+    assert played.refused("answer", 6) == sample("api/error-422-90018-call-ended.json")
+
+
+# --- what is legal when ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("streaming_start", {"stream_url": URL}),
+        ("streaming_stop", {}),
+        ("speak", {"payload": "x", "voice": "female"}),
+        ("playback_start", {"audio_url": "https://example.com/a.mp3"}),
+        ("playback_stop", {}),
+        ("gather", {}),
+        ("gather_using_audio", {"media_name": "x"}),
+        ("gather_using_speak", {"payload": "x", "voice": "female"}),
+        ("gather_stop", {}),
+        ("send_dtmf", {"digits": "1"}),
+        ("record_stop", {}),
+        ("transcription_start", {}),
+        ("fork_start", {"target": "udp:192.0.2.1:9000"}),
+        ("fork_stop", {}),
+        ("bridge", {"call_control_id": "v3:other"}),
+    ],
+)
+def test_before_the_answer_it_is_too_early(name: str, body: dict[str, Any]) -> None:
+    """The classic mistake: streaming_start at once on call.initiated. It must fail here as it does there."""
+
+    assert sample("api/error-422-90034-not-answered.json") == Played().refused(name, 5, **body)
+
+
+def test_the_answer_command_is_not_yet_the_answer() -> None:
+    """Servers that do not wait for call.answered meet 90034 with Telnyx too."""
+    played = Played()
+    played.command("answer", 0)
+
+    assert sample("api/error-422-90034-not-answered.json") == played.refused("streaming_start", 10, stream_url=URL)
+
+
+@pytest.mark.parametrize("name", ["answer", "hangup", "streaming_stop"])
+def test_after_the_end_every_command_is_refused(name: str) -> None:
+    """A normal race; the server must learn to bear it."""
+    played = answered()
+    played.command("hangup", 100)
+
+    assert sample("api/error-422-90018-call-ended.json") == played.refused(name, 200)
+
+
+def test_a_second_stream_is_refused() -> None:
+    """One stream per call: starting it in answer and again must show."""
+    played, _ = streaming()
+
+    assert sample("api/error-422-90045-streaming-in-use.json") == played.refused("streaming_start", 200, stream_url=URL)
+
+
+def test_streaming_stop_without_a_stream() -> None:
+    """And with a foreign stream_id."""
+    assert sample("api/error-422-90048-streaming-not-used.json") == answered().refused("streaming_stop", 100)
+    played, _ = streaming()
+
+    assert sample("api/error-422-90048-streaming-not-used.json") == played.refused("streaming_stop", 200, stream_id="x")
+
+
+def test_answer_on_an_outbound_call() -> None:
+    """Only incoming calls are answered."""
+    errors = Played(direction="outgoing").refused("answer", 5)
+
+    assert "90102" == errors["errors"][0]["code"]
+
+
+def test_a_repeated_command_id_is_ignored_for_a_minute() -> None:
+    """The documented way to retry: the same command twice must not answer, speak or stream twice."""
+    played = answered()
+    first = played.command("speak", 100, payload="x", voice="female", command_id="c1")
+
+    assert first
+    assert [] == played.command("speak", 60_000, payload="x", voice="female", command_id="c1")
+    assert played.command("speak", 160_001, payload="x", voice="female", command_id="c1")
+
+
+def test_a_refused_command_may_be_sent_again_with_its_id() -> None:
+    """Telnyx did not carry it out, so a retry after the answer must work."""
+    played = Played()
+    played.refused("streaming_start", 5, stream_url=URL, command_id="c1")
+    played.command("answer", 6)
+    played.pass_to(46)
+
+    assert [OpenStream] == [
+        type(effect) for effect in played.command("streaming_start", 50, stream_url=URL, command_id="c1")
+    ]
+
+
+# --- streams ---------------------------------------------------------------------------------------------------------
+
+
+def test_left_out_parameters_are_telnyxs_defaults() -> None:
+    """The defaults make a stream one-way; a kinder stand-in would hide it."""
+    asked = stream_request(StreamingStart(stream_url=URL), leg(codec="PCMA"), CarrierOptions(), StreamId("s"))
+
+    assert ("mp3", "opposite", "inbound_track", "PCMU", 8000) == (
+        asked.mode,
+        asked.target_legs,
+        asked.track,
+        asked.codec,
+        asked.sample_rate_hz,
+    )
+    assert MediaFormat(encoding="PCMA", sample_rate=8000) == asked.media_format
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        (StreamingStart(stream_codec="PCMU"), MediaFormat(encoding="PCMU", sample_rate=8000)),
+        (StreamingStart(stream_codec="L16"), MediaFormat(encoding="L16", sample_rate=8000)),
+        (
+            StreamingStart(stream_codec="L16", stream_bidirectional_sampling_rate=16000),
+            MediaFormat(encoding="L16", sample_rate=16000),
+        ),
+        (StreamingStart(stream_codec="G722"), MediaFormat(encoding="G722", sample_rate=8000)),
+    ],
+)
+def test_the_received_format_follows_the_command(command: StreamingStart, expected: MediaFormat) -> None:
+    """L16 arrives at the sampling rate's default of 8000 unless the rate is given: observed twice."""
+
+    assert expected == stream_request(command, leg(codec="PCMA"), CarrierOptions(), StreamId("s")).media_format
+
+
+def test_transcoding_can_be_limited_to_g711() -> None:
+    """As TeXML's page says; then the leg's own codec arrives, and start says so."""
+    options = CarrierOptions(stream_codec_only_g711=True)
+    asked = stream_request(StreamingStart(stream_codec="L16"), leg(codec="PCMA"), options, StreamId("s"))
+
+    assert "PCMA" == asked.media_format.encoding
+
+
+def test_answer_ignores_what_it_does_not_list() -> None:
+    """Answer has no rate and no token: a server that relies on them there must find out here."""
+    document = {"stream_url": URL, "stream_bidirectional_sampling_rate": 16000, "stream_auth_token": "t"}
+    command = accept_command("answer", document)
+    assert isinstance(command, Answer)
+    asked = stream_request(command, leg(), CarrierOptions(), StreamId("s"))
+
+    assert (8000, None) == (asked.sample_rate_hz, asked.auth_token)
+
+
+def test_a_stream_within_answer_opens_when_the_call_is_answered() -> None:
+    """The other documented way to start a stream."""
+    played = Played()
+    assert [] == played.command("answer", 0, stream_url=URL)
+
+    assert [SendWebhook, OpenStream] == [type(effect) for effect in played.pass_to(40)]
+
+
+def test_a_socket_that_cannot_be_opened_is_reported_as_documented() -> None:
+    """The doctor compares stream_params with the URL it meant."""
+    played = answered()
+    (effect,) = played.command("streaming_start", 100, stream_url=URL, client_state="eyJjYWxsIjoiZGVtby0xIn0=")
+    assert isinstance(effect, OpenStream)
+    played.add(played.call.stream_failed(effect.stream, "connection_failed", 200))
+    payload = played.webhook("streaming.failed")["data"]["payload"]
+    expected = sample("webhooks/streaming.failed.json")["data"]["payload"]
+
+    assert expected | {"stream_id": payload["stream_id"], "calling_party_type": "pstn"} == payload
+    assert played.command("streaming_start", 300, stream_url=URL)
+
+
+def test_a_lost_socket_is_reported_as_disconnected() -> None:
+    """The default of the two behaviours seen."""
+    played, stream = streaming()
+    (effect,) = played.add(played.call.stream_lost(stream, 500))
+
+    assert isinstance(effect, SendWebhook)
+    assert isinstance(effect.webhook.payload, StreamingFailed)
+    assert "disconnected" == effect.webhook.payload.failure_reason
+
+
+def test_a_lost_socket_can_be_opened_once_more() -> None:
+    """Seen when a server closed its socket: it must not greet twice."""
+    played, stream = streaming(CarrierOptions(reconnect=True))
+    (again,) = played.add(played.call.stream_lost(stream, 500))
+    assert isinstance(again, OpenStream)
+
+    assert stream.request.url == again.stream.request.url
+    assert stream.request.stream_id != again.stream.request.stream_id
+    again.stream.texts_to_send(510)
+    assert [SendWebhook] == [type(effect) for effect in played.add(played.call.stream_lost(again.stream, 900))]
+
+
+def test_streaming_stop_ends_only_the_stream() -> None:
+    """And a new one may follow."""
+    played, stream = streaming()
+    assert [StopStream] == [type(effect) for effect in played.command("streaming_stop", 200)]
+    stream.texts_to_send(200)
+    played.add(played.call.stream_closed(stream, 201))
+
+    assert "answered" == played.call.state
+    assert played.command("streaming_start", 300, stream_url=URL)
+
+
+def test_a_key_press_is_an_event_and_a_frame() -> None:
+    """Programs read either; both must come."""
+    played, stream = streaming()
+    played.add(played.call.press("5", 200))
+    payload = played.webhook("call.dtmf.received")["data"]["payload"]
+
+    assert "5" == payload["digit"]
+    assert any('"dtmf"' in text for text in stream.texts_to_send(200))
+
+
+# --- sounds, dial, transfer, state -----------------------------------------------------------------------------------
+
+
+def test_speaks_queue_and_end() -> None:
+    """A program that waits for call.speak.ended before it listens must get it, in order."""
+    played = answered()
+    played.command("speak", 100, payload="x" * 10, voice="female")
+    played.command("speak", 100, payload="y" * 10, voice="female")
+    assert ["call.speak.started"] == played.names()[2:]
+    assert 750.0 == played.call.next_at_ms()
+    played.pass_to(1400)
+
+    assert ["call.speak.started", "call.speak.ended", "call.speak.started", "call.speak.ended"] == played.names()[2:]
+
+
+def test_playback_starts_and_ends() -> None:
+    """As documented, with the URL in both events; without a network as long as the options say."""
+    played = answered(CarrierOptions(fetch_audio=False))
+    played.command("playback_start", 100, audio_url="https://voice.example.com/hi.mp3")
+    played.pass_to(2100)
+    payload = played.webhook("call.playback.ended")["data"]["payload"]
+
+    assert ("completed", "https://voice.example.com/hi.mp3") == (payload["status"], payload["media_url"])
+
+
+DIAL = Dial(connection_id="2900000000000000001", to="+15555550199", from_="+15555550123", timeout_secs=10)
+
+
+def test_a_dialled_party_answers() -> None:
+    """Outbound: initiated with state bridging, then answered, then the stream of the dial."""
+    played = Played(dial=replace(DIAL, stream_url=URL), direction="outgoing")
+    payload = played.webhook("call.initiated")["data"]["payload"]
+    effects = played.add(played.call.party_answers(500))
+
+    assert ("outgoing", "bridging") == (payload["direction"], payload["state"])
+    assert [SendWebhook, OpenStream] == [type(effect) for effect in effects]
+
+
+def test_a_dialled_party_that_never_answers() -> None:
+    """The ring time-out of the dial ends it."""
+    played = Played(dial=DIAL, direction="outgoing")
+    played.pass_to(10_000)
+
+    assert "timeout" == played.webhook("call.hangup")["data"]["payload"]["hangup_cause"]
+
+
+def test_a_dialled_party_that_declines() -> None:
+    """As the documented sample."""
+    played = Played(dial=DIAL, direction="outgoing")
+    played.add(played.call.party_rejects(100, "call_rejected"))
+    payload = played.webhook("call.hangup")["data"]["payload"]
+
+    assert ("call_rejected", "callee", "603") == (
+        payload["hangup_cause"],
+        payload["hangup_source"],
+        payload["sip_hangup_cause"],
+    )
+
+
+def test_the_stream_can_come_before_the_call() -> None:
+    """`stream_establish_before_call_originate`; it must not open a second time at the answer."""
+    dial = replace(DIAL, stream_url=URL, stream_establish_before_call_originate=True)
+    played = Played(dial=dial, direction="outgoing")
+
+    assert [SendWebhook, OpenStream] == [type(effect) for effect in played.effects]
+    assert [SendWebhook] == [type(effect) for effect in played.add(played.call.party_answers(500))]
+
+
+def test_a_transfer_dials_its_target() -> None:
+    """The other leg is the simulator's to make."""
+    (effect,) = answered().command("transfer", 100, to="+15555550177")
+
+    assert effect == DialParty(Transfer(to="+15555550177"))
+
+
+def test_the_calls_own_webhook_addresses_win() -> None:
+    """`webhook_urls` for one kind, else the call's webhook_url, else the application's."""
+    played = Played()
+    own = {"call.hangup": "https://example.com/hangups"}
+    played.command("answer", 0, webhook_url="https://example.com/mine", webhook_urls=own)
+    played.pass_to(40)
+    played.command("hangup", 100)
+
+    assert [None, "https://example.com/mine", "https://example.com/hangups"] == [one.url for one in played.webhooks()]
+
+
+def test_status_is_as_documented_and_kept_for_ten_minutes() -> None:
+    """A doctor asks for a call that is over."""
+    played = answered()
+    played.command("hangup", 30_740)
+    status = write(played.call.status(40_000))
+
+    assert sample("api/call-status.response.200.json")["data"].keys() - {"client_state"} == status.keys()
+    assert (30, False) == (status["call_duration"], status["is_alive"])
+    assert not played.call.is_forgotten(30_740 + 600_000)
+    assert played.call.is_forgotten(30_740 + 600_001)
+
+
+# --- the other commands ----------------------------------------------------------------------------------------------
+
+
+def codes(document: Json) -> list[str]:
+    return [error["code"] for error in document["errors"]]
+
+
+@pytest.mark.parametrize(
+    ("first", "name", "body", "code"),
+    [
+        (None, "fork_stop", {}, "90031"),
+        (("transcription_start", {}), "transcription_start", {}, "90054"),
+        (("fork_start", {"target": "udp:192.0.2.1:9"}), "streaming_start", {"stream_url": URL}, "90045"),
+        (("fork_start", {"target": "udp:192.0.2.1:9"}), "fork_start", {"target": "udp:192.0.2.1:9"}, "90045"),
+        (None, "playback_start", {"audio_url": "https://example.com/a.wav", "overlay": True}, "90033"),
+    ],
+)
+def test_what_is_illegal_on_an_answered_call(
+    first: tuple[str, dict[str, Any]] | None, name: str, body: dict[str, Any], code: str
+) -> None:
+    """Each code is Telnyx's own for exactly this."""
+    played = answered()
+    if first is not None:
+        played.command(first[0], 50, **first[1])
+
+    assert [code] == codes(played.refused(name, 60, **body))
+
+
+def test_a_recording_needs_audio() -> None:
+    """90020 and not 90034: the one command that has its own word for it."""
+    assert ["90020"] == codes(Played().refused("record_start", 5, format="wav", channels="dual"))
+
+
+def test_client_state_update_changes_only_what_is_repeated() -> None:
+    """No webhook of its own."""
+    played = Played()
+
+    assert [] == played.command("client_state_update", 5, client_state="Yg==")
+    played.command("hangup", 10)
+    assert "Yg==" == played.webhooks()[-1].webhook.payload.client_state
+
+
+def test_a_file_is_fetched_and_then_heard() -> None:
+    """The end comes when the file has been played, and the ear has it."""
+    played = answered()
+    (fetch,) = played.command("playback_start", 100, audio_url="https://voice.example.com/hi.wav", loop=2)
+    assert isinstance(fetch, FetchSound)
+    played.add(played.call.sound_fetched(fetch.sound, tone(440, duration_ms=300), 250))
+    played.pass_to(850)
+    ((at_ms, audio),) = played.call.heard_beside(900)
+
+    assert ["call.playback.started", "call.playback.ended"] == played.names()[2:]
+    assert (250, 600 * 8) == (at_ms, audio.size)
+    assert abs(dominant_frequency_hz(audio[:2400], 8000) - 440) < 2
+
+
+def test_a_file_that_is_not_there() -> None:
+    """The documented status, and why."""
+    played = answered()
+    (fetch,) = played.command("playback_start", 100, audio_url="https://voice.example.com/gone.wav")
+    assert isinstance(fetch, FetchSound)
+    played.add(played.call.sound_fetched(fetch.sound, ("file_not_found", "HTTP 404"), 150))
+    payload = played.webhook("call.playback.ended")["data"]["payload"]
+
+    assert ["call.playback.ended"] == played.names()[2:]
+    assert ("file_not_found", "HTTP 404") == (payload["status"], payload["status_detail"])
+
+
+def test_content_that_is_no_audio_fails() -> None:
+    """`playback_content` of something else."""
+    played = answered()
+    played.command("playback_start", 100, playback_content="aGVsbG8=")
+
+    assert "failed" == played.webhook("call.playback.ended")["data"]["payload"]["status"]
+
+
+def test_stop_within_a_command_and_by_itself() -> None:
+    """`stop` of a speak goes before it; playback_stop ends speaks too, with the one status they have for it."""
+    played = answered()
+    played.command("speak", 100, payload="a long text", voice="female")
+    played.command("speak", 150, payload="shorter", voice="female", stop="current")
+    played.command("playback_stop", 200)
+
+    assert ["call.speak.started", "call.speak.ended"] * 2 == played.names()[2:]
+    assert "completed" == played.webhook("call.speak.ended")["data"]["payload"]["status"]
+
+
+def test_send_dtmf_is_heard_and_says_nothing() -> None:
+    """No webhook is documented; the phone hears tones."""
+    played = answered()
+
+    assert [] == played.command("send_dtmf", 100, digits="1w5", duration_millis=100)
+    ((at_ms, audio),) = played.call.heard_beside(5000)
+    assert (100, (100 + 100 + 500 + 100 + 100) * 8) == (at_ms, audio.size)
+    assert "1w5" == played.call.digits_sent
+
+
+def test_a_gather_collects_keys() -> None:
+    """Each key is an event; the last one brings the whole."""
+    played = answered()
+    played.command("gather", 100, maximum_digits=2, gather_id="menu")
+    played.add(played.call.press("4", 200))
+    played.add(played.call.press("2", 300))
+    payload = played.webhook("call.gather.ended")["data"]["payload"]
+
+    assert ["call.dtmf.received", "call.dtmf.received", "call.gather.ended"] == played.names()[2:]
+    assert ("42", "valid", "menu") == (payload["digits"], payload["status"], payload["gather_id"])
+    assert [] == played.pass_to(100_000)
+
+
+def test_a_gather_that_gets_nothing() -> None:
+    """Five seconds for the first key."""
+    played = answered()
+    played.command("gather", 100)
+    assert [] == played.pass_to(5_099)
+    played.pass_to(5_100)
+
+    assert "timeout" == played.webhook("call.gather.ended")["data"]["payload"]["status"]
+
+
+@pytest.mark.parametrize(("name", "status"), [("gather_stop", "cancelled"), ("hangup", "call_hangup")])
+def test_how_others_end_a_gather(name: str, status: str) -> None:
+    """A menu that is left."""
+    played = answered()
+    played.command("gather", 100)
+    played.add(played.call.press("4", 150))
+    played.command(name, 200)
+    payload = played.webhook("call.gather.ended")["data"]["payload"]
+
+    assert ("4", status) == (payload["digits"], payload["status"])
+
+
+def test_a_spoken_gather_prompts_three_times() -> None:
+    """Its voice is not announced by speak events, as documented; the time for keys begins after the prompt."""
+    played = answered(CarrierOptions(speak_ms_per_char=10))
+    played.command("gather_using_speak", 100, payload="0123456789", voice="female", timeout_millis=1000)
+    played.pass_to(1_199)
+    assert 1 == len(played.call.heard_beside(1_199))
+    for at_ms in range(1_200, 4_000, 100):
+        played.pass_to(at_ms)
+
+    assert ["call.gather.ended"] == played.names()[2:]
+    assert 3 == len(played.call.heard_beside(4_000))
+    assert "timeout" == played.webhook("call.gather.ended")["data"]["payload"]["status"]
+
+
+def test_a_key_interrupts_the_prompt() -> None:
+    """And counts. After a wrong entry the other prompt comes."""
+    played = answered()
+    prompts = {"audio_url": "https://example.com/menu.wav", "invalid_audio_url": "https://example.com/no.wav"}
+    (fetch,) = played.command("gather_using_audio", 100, **prompts, valid_digits="12", maximum_digits=1)
+    assert isinstance(fetch, FetchSound)
+    played.add(played.call.sound_fetched(fetch.sound, tone(440, duration_ms=9_000), 200))
+    effects = played.add(played.call.press("9", 500))
+    assert isinstance(effects[-1], FetchSound)
+
+    assert ["call.playback.started", "call.dtmf.received", "call.playback.ended"] == played.names()[2:]
+    assert "cancelled" == played.webhook("call.playback.ended")["data"]["payload"]["status"]
+    assert "https://example.com/no.wav" == effects[-1].sound.command.audio_url  # type: ignore[union-attr]  # a playback
+    played.add(played.call.press("1", 600))
+    assert "valid" == played.webhook("call.gather.ended")["data"]["payload"]["status"]
+
+
+def test_a_recording_is_saved_when_it_stops() -> None:
+    """The address and the two times stand in the event."""
+    played = answered()
+    assert [] == played.command("record_start", 100, format="wav", channels="dual", play_beep=True)
+    played.command("record_pause", 200)
+    played.command("record_resume", 300)
+    (save,) = played.command("record_stop", 400)
+    assert isinstance(save, SaveRecording)
+    played.add(played.call.recording_saved(save.recording, "http://127.0.0.1:1/recordings/r.wav", 450))
+    payload = played.webhook("call.recording.saved")["data"]["payload"]
+
+    assert [(100, 200), (300, 400)] == save.recording.spans()
+    assert {"wav": "http://127.0.0.1:1/recordings/r.wav"} == payload["recording_urls"]
+    assert ("dual", "2026-01-02T03:04:00.176316Z") == (payload["channels"], payload["recording_started_at"])
+    assert 1 == len(played.call.heard_beside(500))
+
+
+def test_a_recording_that_could_not_be_made() -> None:
+    """The documented event for it."""
+    played = answered()
+    played.command("record_start", 100, format="mp3", channels="single", max_length=1)
+    (save,) = played.pass_to(1_100)
+    assert isinstance(save, SaveRecording)
+    played.add(played.call.recording_saved(save.recording, None, 1_200))
+
+    assert "Internal server error" == played.webhook("call.recording.error")["data"]["payload"]["reason"]
+
+
+def test_record_from_answer() -> None:
+    """It begins with the answer and ends with the call, mp3 and dual unless said otherwise."""
+    played = Played()
+    played.command("answer", 0, record="record-from-answer")
+    assert played.call.recording_id is not None
+    played.pass_to(40)
+    effects = played.command("hangup", 1040)
+    assert isinstance(effects[-1], SaveRecording)
+
+    assert ("mp3", "dual") == (effects[-1].recording.command.format, effects[-1].recording.command.channels)
+    assert [(40, 1040)] == effects[-1].recording.spans()
+
+
+def test_a_transcription_of_one_track() -> None:
+    """Inbound is the default; before and after it nothing is written down."""
+    played = answered()
+    assert [] == played.call.transcript("too early", 50)
+    played.command("transcription_start", 100)
+    assert [] == played.call.transcript("the bot", 150, track="outbound")
+    played.add(played.call.transcript("hello", 200))
+    played.command("transcription_stop", 300)
+    assert [] == played.call.transcript("too late", 350)
+
+    assert "hello" == played.webhook("call.transcription")["data"]["payload"]["transcription_data"]["transcript"]
+
+
+@pytest.mark.parametrize("rule", ["replaces", "refused"])
+def test_a_fork_on_a_streaming_call(rule: Any) -> None:
+    """The guide and the error list say different things, so it is an option."""
+    played, stream = streaming(CarrierOptions(fork_on_stream=rule))
+    if rule == "refused":
+        assert ["90045"] == codes(played.refused("fork_start", 200, rx="udp:192.0.2.1:9", tx="udp:192.0.2.1:8"))
+        return
+    effects = played.command("fork_start", 200, rx="udp:192.0.2.1:9", tx="udp:192.0.2.1:8")
+    assert [StopStream, SendWebhook] == [type(effect) for effect in effects]
+    assert stream.stopped
+    played.command("fork_stop", 300)
+
+    assert ["call.fork.started", "call.fork.stopped"] == played.names()[-2:]
+
+
+def test_bridged_legs_hear_each_other() -> None:
+    """What is sent to "opposite" reaches the other phone, and so does this one's voice."""
+    played, stream = streaming(stream_bidirectional_mode="rtp", stream_bidirectional_target_legs="opposite")
+    other = answered(call_control_id=CallControlId("v3:other"))
+    assert [JoinLegs(Bridge(call_control_id="v3:other"))] == played.command("bridge", 110, call_control_id="v3:other")
+    played.add(played.call.bridged(other.call, 120))
+    other.add(other.call.bridged(played.call, 120))
+    stream.receive_text(encode_media(b"\x00" * 160), 121)
+    stream.say([b"\x80" * 160])
+    stream.texts_to_send(200)
+    played.command("speak", 210, payload="xy", voice="female", target_legs="both")
+    played.pass_to(400)
+
+    assert ["call.bridged"] == played.names()[-3:-2] == other.names()[-1:]
+    assert 3 == len(other.call.heard_beside(400))  # the server's 20 ms, the voice with its silence, the speak
+    assert 1 == len(played.call.heard_beside(400))
+    assert 0 == stream.counters.packets_played
+    other.add(other.call.party_hangs_up(500))
+    assert other.call.opposite is None
+    played.add(played.call.unbridged(510, held=True))
+    assert "call.hold" == played.names()[-1]
+
+
+def test_what_telnyx_plays_is_on_the_outbound_track() -> None:
+    """A program that streams both tracks hears its own speaks there."""
+    played, stream = streaming(stream_track="both_tracks")
+    stream.texts_to_send(200)
+    played.command("speak", 201, payload="x" * 10, voice="female")
+    texts = [text for at_ms in range(300, 2_000, 100) for text in stream.texts_to_send(at_ms)]
+    outbound = sum('"track":"outbound"' in text for text in texts)
+
+    assert 650 / 20 == pytest.approx(outbound, abs=1)
+
+
+@pytest.mark.parametrize(("mode", "result"), [("detect", "human"), ("premium", "human_residence")])
+def test_answering_machine_detection_has_a_result(mode: Any, result: str) -> None:
+    """A program that waits for it before it speaks must not wait for ever."""
+    played = Played(dial=replace(DIAL, answering_machine_detection=mode), direction="outgoing")
+    played.add(played.call.party_answers(500))
+    played.pass_to(800)
+
+    assert result == write(played.webhooks()[-1].webhook.payload)["result"]
+
+
+def test_the_first_command_may_have_a_time_limit() -> None:
+    """The application's setting, off by default: then the phone rings until the caller gives up."""
+    options = CarrierOptions(first_command_timeout=True, first_command_timeout_secs=2)
+    silent, active = Played(options), Played(options)
+    active.command("client_state_update", 100, client_state="Yg==")
+    silent.pass_to(2_000)
+    active.pass_to(2_000)
+
+    assert ("ended", "parked") == (silent.call.state, active.call.state)
+    assert Played().pass_to(100_000) == []
+
+
+def test_a_calls_own_policy_for_retries() -> None:
+    """As the answer command set it, for that kind of event only."""
+    played = Played()
+    played.command("answer", 0, webhook_retries_policies={"call.hangup": {"retries_ms": [1, 2]}})
+    played.pass_to(40)
+    played.command("hangup", 100)
+
+    assert [None, None, (1, 2)] == [one.retries_ms for one in played.webhooks()]

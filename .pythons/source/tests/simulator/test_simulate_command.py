@@ -1,0 +1,218 @@
+"""The command line of the stand-in: cli/simulate.py, simulate_load.py and simulate_report.py."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from callpath.audio.tone import tone
+from callpath.audio.wav import read_wav_sides, write_wav
+from callpath.cli.app import app as root
+from callpath.cli.simulate import app, read_options
+from callpath.errors import ConfigError
+from tests.simulator.conftest import Foreign
+
+ANSWERS_401 = """
+import http.server
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(401)
+        self.send_header("content-length", "0")
+        self.end_headers()
+    def log_message(self, *_):
+        pass
+server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+print(server.server_port, flush=True)
+server.serve_forever()
+"""
+
+
+def test_one_call_against_a_server_that_refuses(tmp_path: Path) -> None:
+    """The report must name the reason, the exit code must say that it failed, and stdout must be JSON alone."""
+    with subprocess.Popen([sys.executable, "-c", ANSWERS_401], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        url = f"http://127.0.0.1:{server.stdout.readline().strip()}/hook"
+        arguments = ["call", "--webhook", url, "--answer-within", "1", "--port", "0", "--json"]
+        result = CliRunner().invoke(app, [*arguments, "--record", str(tmp_path / "call.wav")])
+        server.kill()
+    report = json.loads(result.stdout)
+
+    assert 1 == result.exit_code
+    assert report["failure"].startswith("The webhook call.initiated was not taken")
+    assert "answered HTTP 401" in report["failure"]
+    assert ["call.initiated", "call.hangup"] == [webhook["event"] for webhook in report["webhooks"]]
+    assert (tmp_path / "call.wav").exists()
+    for name in ("TELNYX_API_BASE=http://127.0.0.1:", "TELNYX_API_KEY=KEY", "TELNYX_PUBLIC_KEY=", "DEVELOPMENT ONLY"):
+        assert name in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--private-key-seed", "xyz"], "--private-key-seed is not 64 hex digits"),
+        (["--fault", "typo"], "fault 'typo' is not known"),
+        (["--say", "nothing.wav"], "nothing.wav"),
+        (["--hangup-after", "soon"], "--hangup-after is 'soon', which is no duration"),
+        (["--dtmf", "12x"], "--dtmf has 'x', which is no key"),
+    ],
+)
+def test_bad_options_get_one_clear_line(arguments: list[str], problem: str) -> None:
+    """No stack trace for a slip."""
+    result = CliRunner().invoke(app, ["call", "--webhook", "http://127.0.0.1:9/", "--port", "0", *arguments])
+
+    assert 3 == result.exit_code
+    assert problem in result.stderr
+
+
+def test_help_is_cheap() -> None:
+    """`callpath --help` must not import a server to print a page."""
+    code = "import sys, callpath.cli.simulate; print('uvicorn' in sys.modules or 'numpy' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert "False" == result.stdout.strip()
+
+
+def test_where_to_reach_a_program_is_checked() -> None:
+    """http:// here would be another slip of the same kind that the stand-in is there to find."""
+    assert read_options("ws://127.0.0.1:6000", False).reach_at == "ws://127.0.0.1:6000"
+    with pytest.raises(ConfigError, match="--reach-at"):
+        read_options("http://127.0.0.1:6000", False)
+
+
+# --- against a program that is not ours -------------------------------------------------------------------------------
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+def test_a_newcomer_hears_his_bot(talking_bot: Foreign, tmp_path: Path) -> None:
+    """The whole of the how-to's second step: a call, a sentence of figures, a stereo WAV, exit code 0."""
+    out = tmp_path / "out.wav"
+    options = ["--hangup-after", "2500ms", "--dtmf", "1", "--expect-audio", "--record", str(out)]
+    done = run("call", "--webhook", talking_bot.webhook, "--port", str(talking_bot.port), *options)
+
+    assert 0 == done.exit_code, done.output
+    assert "Every stage was reached." in done.stdout
+    assert "talked on for" in done.stdout  # the recorded hello begins while the bot greets
+    caller, bot = read_wav_sides(out)[0]
+    assert caller.any() and bot.any()
+
+
+def test_a_menu_without_a_stream_is_no_failure(menu_bot: Foreign, tmp_path: Path) -> None:
+    """An IVR that lets Telnyx speak works as it should: nobody must be told that a stream is missing."""
+    arguments = ["call", "--webhook", menu_bot.webhook, "--port", str(menu_bot.port), "--expect-audio"]
+    result = CliRunner().invoke(app, [*arguments, "--record", str(tmp_path / "out.wav")])
+
+    assert (0, True) == (result.exit_code, "No stream was asked for" in result.stdout), result.output
+    assert read_wav_sides(tmp_path / "out.wav")[0][1].any()
+
+
+def test_the_program_dials(echo_bot: Foreign, tmp_path: Path) -> None:
+    """An outbound bot, made to dial by its own URL; JUnit says the same as the exit code."""
+    address = ["--dial-url", echo_bot.dial, "--webhook", echo_bot.webhook, "--port", str(echo_bot.port)]
+    options = ["--hangup-after", "1s", "--expect-audio", "--json", "--junit", str(tmp_path / "j.xml")]
+    done = run("outbound", *address, *options)
+    report = json.loads(done.stdout)
+
+    assert 0 == done.exit_code, done.output
+    assert "ok" == report["outcome"]
+    assert report["ear"]["rtt_ms"]
+    assert 'failures="0"' in (tmp_path / "j.xml").read_text()
+
+
+def test_a_busy_number_is_no_failure(echo_bot: Foreign) -> None:
+    """The program did what it should: it dialled. What it does with a busy number stands in the report."""
+    address = ["--dial-url", echo_bot.dial, "--webhook", echo_bot.webhook, "--port", str(echo_bot.port)]
+    done = run("outbound", *address, "--busy", "--json")
+    report = json.loads(done.stdout)
+
+    assert 0 == done.exit_code, done.output
+    assert ["call.initiated", "call.hangup"] == [webhook["event"] for webhook in report["webhooks"]]
+
+
+def test_a_dial_url_that_does_not_answer() -> None:
+    """A slip in the URL must not look like a program that does not dial."""
+    done = run("outbound", "--dial-url", "http://127.0.0.1:9/", "--port", "0")
+
+    assert 3 == done.exit_code
+    assert "--dial-url could not be reached" in done.stderr
+
+
+def test_nobody_dials(tmp_path: Path) -> None:
+    """A stage that was not reached, not a hang."""
+    done = run("outbound", "--within", "100ms", "--port", "0", "--junit", str(tmp_path / "j.xml"))
+
+    assert 1 == done.exit_code
+    assert "No call was dialled within 100 ms" in done.stdout
+    assert 'failures="1"' in (tmp_path / "j.xml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("expectation", "code", "element"),
+    [("heard_ms > 100", 0, ""), ("rtt_ms < 1", 6, "failure"), ("response_gap_ms < 1", 6, "failure")],
+)
+def test_a_scenario_is_judged(echo_bot: Foreign, tmp_path: Path, expectation: str, code: int, element: str) -> None:
+    """What a pipeline sees: the exit code, and one test case a call."""
+    scenario = f"calls:\n  - name: one\n    steps: [{{press: '1'}}, {{listen: 700ms}}]\n    expect: ['{expectation}']\n"
+    (tmp_path / "s.yaml").write_text(scenario.replace("steps: [", "steps: [{say: hello.wav}, "))
+    write_wav(tmp_path / "hello.wav", tone(440, duration_ms=200), 8000)
+    files = ["--junit", str(tmp_path / "j.xml"), "--record", str(tmp_path / "wavs"), "--json"]
+    done = run(
+        "scenario", str(tmp_path / "s.yaml"), "--webhook", echo_bot.webhook, "--port", str(echo_bot.port), *files
+    )
+    document = json.loads(done.stdout)
+
+    if document["outcome"] != "inconclusive":  # a machine that is too slow to judge by
+        assert code == done.exit_code, done.output
+        assert ("<failure" in (tmp_path / "j.xml").read_text()) is bool(element)
+    assert document["exit_code"] == done.exit_code
+    assert (tmp_path / "wavs" / "001.wav").exists()
+    assert document["figures"]["heard_ms"]["n"] == 1
+
+
+def test_a_scenario_with_a_slip(tmp_path: Path) -> None:
+    """Exit code 3 and the line, before anything is placed."""
+    (tmp_path / "s.yaml").write_text("steps:\n  - sai: hello\n")
+    done = run("scenario", str(tmp_path / "s.yaml"), "--webhook", "http://127.0.0.1:9/")
+
+    assert 3 == done.exit_code
+    assert "s.yaml:2: sai is no step. Did you mean say?" in done.stderr
+
+
+def test_nothing_heard_and_nobody_there() -> None:
+    """Two failures that need different people: exit codes 4 and, for a bot without a voice, 5."""
+    done = run("call", "--webhook", "http://127.0.0.1:9/", "--port", "0", "--answer-within", "300ms")
+
+    assert 4 == done.exit_code
+    assert "gave no answer" in done.stdout
+
+
+def test_a_load_from_the_command_line(echo_bot: Foreign) -> None:
+    """Figures as JSON, and what the generator says of itself."""
+    size = ["--calls", "3", "--ramp", "100ms", "--duration", "1200ms", "--json"]
+    done = CliRunner().invoke(
+        root, ["simulate", "load", "--webhook", echo_bot.webhook, "--port", str(echo_bot.port), *size]
+    )
+    document = json.loads(done.stdout)
+
+    assert done.exit_code == document["exit_code"]
+    assert document["load"]["pulses_back"] >= 3
+    assert document["load"]["cpu_us_per_frame_pair"] > 0
+
+
+def test_faults_and_figures_are_listed() -> None:
+    """The table by which a server is judged."""
+    rows = json.loads(run("faults", "--json").stdout)
+
+    assert {"drops", "second_connection", "webhook_duplicated", "api_429"} <= {row["name"] for row in rows}
+    assert all(row["server_must"] and row["doctor_says"] for row in rows)
+    assert "A server must: Use each chunk once." in run("faults").stdout
+    assert "p99" not in run("figures").stdout
+    assert "barge_in_stop_ms" in run("figures").stdout

@@ -1,0 +1,429 @@
+"""Whole calls over real loopback sockets: the stand-in against a small bot."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import httpx2
+import numpy as np
+import pytest
+
+from callpath.audio.tone import dominant_frequency_hz, find_delay_ms, tone
+from callpath.audio.wav import read_wav, read_wav_sides, write_wav
+from callpath.errors import ConfigError
+from callpath.simulator.caller import CallFailed
+from callpath.simulator.options import CarrierOptions
+from callpath.simulator.simulator import Callee, Simulator, hello_wav
+from tests.simulator.bot import STREAM, running
+from tests.telnyx import validate
+
+
+async def test_an_echoing_bot_is_heard(tmp_path: Path) -> None:
+    """The whole way of a call: if this fails, `make demo` does, and nobody can test anything."""
+    async with Simulator() as telnyx, running(telnyx) as bot:
+        call = await telnyx.call(say=tone(440, duration_ms=600))
+        await call.stream_started()
+        await call.heard_for(700)
+        await call.press("1#")
+        await call.hangup()
+        await call.ended()
+
+        await bot.until(lambda: bot.frames[-1]["event"] == "stop")
+
+        assert call.failure is None
+        assert abs(dominant_frequency_hz(call.heard[800:4000], 8000) - 440) < 2
+        assert ["call.initiated", "call.answered", "streaming.started"] == bot.names()[:3]
+        assert {"call.dtmf.received", "call.hangup", "streaming.stopped"} == set(bot.names()[3:])
+        assert [("answer", 200), ("streaming_start", 200)] == bot.replies
+        assert ["1", "#"] == [frame["dtmf"]["digit"] for frame in bot.frames if frame["event"] == "dtmf"]
+        call.write_recording(tmp_path / "call.wav")
+        assert read_wav(tmp_path / "call.wav")[0].size >= 4800
+
+
+async def test_the_handshake_is_telnyxs() -> None:
+    """Path and query as given, the token in its header, nothing that a browser would add."""
+    async with Simulator() as telnyx, running(telnyx, STREAM | {"stream_auth_token": "demo-token"}) as bot:
+        call = await telnyx.call()
+        await call.stream_started()
+        ((path, headers),) = bot.upgrades
+
+        assert "/media?call=v3%3Aabc" == path
+        assert "demo-token" == headers["x-telnyx-streaming-auth-token"]
+        assert {"host", "upgrade", "connection", "sec-websocket-key", "sec-websocket-version"} == headers.keys() - {
+            "x-telnyx-streaming-auth-token"
+        }
+
+
+async def test_speech_comes_back_at_its_place() -> None:
+    """`said` and `heard` must stand on one clock, or no delay measured with them is true."""
+    async with Simulator() as telnyx, running(telnyx):
+        call = await telnyx.call(say=hello_wav())
+        await call.stream_started()
+        await call.heard_for(1500)
+        match = find_delay_ms(call.said[:8000], call.heard, 8000)
+
+        assert match.correlation > 0.9
+        assert 0 <= match.delay_ms < 1000
+
+
+@pytest.mark.parametrize(
+    ("options", "stream", "cause"),
+    [
+        (CarrierOptions(), {"stream_bidirectional_target_legs": "self"}, "mode is mp3"),
+        (CarrierOptions(), {"stream_bidirectional_mode": "rtp"}, "target_legs is opposite"),
+    ],
+)
+async def test_a_bot_that_trusts_the_defaults_is_not_heard(
+    options: CarrierOptions, stream: dict[str, str], cause: str
+) -> None:
+    """The two silent mistakes: they must be silent here too, and the reason named."""
+    async with Simulator(options=options) as telnyx, running(telnyx, stream) as bot:
+        call = await telnyx.call(say=tone(440, duration_ms=300))
+        await call.stream_started()
+        await bot.until(lambda: len(bot.frames) >= 10)
+        await call.hangup()
+        await call.ended()
+
+        assert 0 == call.heard.size
+        assert cause in (call.failure or "")
+
+
+@pytest.mark.parametrize(
+    ("codec", "rate"), [("PCMA", 8000), ("L16", 16000), ("L16", 8000), ("G722", 8000), ("OPUS", 16000)]
+)
+async def test_other_codecs_carry_sound_both_ways(codec: str, rate: int) -> None:
+    """A bot outside North America, or one that wants wideband, must be testable."""
+    pytest.importorskip("av")
+    stream = STREAM | {
+        "stream_codec": codec,
+        "stream_bidirectional_codec": codec,
+        "stream_bidirectional_sampling_rate": rate,
+    }
+    async with Simulator() as telnyx, running(telnyx, stream) as bot:
+        call = await telnyx.call(say=tone(700, duration_ms=400))
+        await call.heard_for(500)
+
+        assert codec == bot.frames[1]["start"]["media_format"]["encoding"]
+        assert abs(dominant_frequency_hz(call.heard[800:2800], 8000) - 700) < 5
+
+
+async def test_a_wrong_path_is_named() -> None:
+    """The demo's second call: the sentence must say which stage was not reached, and where."""
+    async with Simulator() as telnyx, running(telnyx) as bot:
+        call = await telnyx.call(faults=["connects_elsewhere=/nowhere"])
+        with pytest.raises(
+            CallFailed, match=r"not opened: ws://127.0.0.1:\d+/nowhere answered HTTP 403 instead of 101"
+        ):
+            await call.stream_started()
+        await bot.until(lambda: "streaming.failed" in bot.names())
+        (failed,) = [event for event in bot.events if event["event_type"] == "streaming.failed"]
+
+        assert "connection_failed" == failed["payload"]["failure_reason"]
+        assert [] == bot.upgrades
+
+
+async def test_a_socket_that_is_never_tried() -> None:
+    """And the reply to streaming_start does not wait for it."""
+    options = CarrierOptions(connect_ms_max=600, reply_ms_max=50)
+    async with Simulator(options=options) as telnyx, running(telnyx) as bot:
+        call = await telnyx.call(faults=["never_connects"])
+        with pytest.raises(CallFailed, match="injected fault"):
+            await call.stream_started()
+
+        assert ("streaming_start", 200) in bot.replies
+
+
+async def test_an_unopened_socket_can_refuse_the_command() -> None:
+    """Error 90046 exists; whether it comes is unknown, so it can be switched on."""
+    async with Simulator(options=CarrierOptions(refuse_unopened=True)) as telnyx, running(telnyx) as bot:
+        call = await telnyx.call(faults=["connects_elsewhere=/nowhere"])
+        with pytest.raises(CallFailed):
+            await call.stream_started()
+        await bot.until(lambda: len(bot.replies) >= 2)
+
+        assert [("answer", 200), ("streaming_start", 422)] == bot.replies
+        assert ("90046",) == call.commands[-1].codes
+
+
+@pytest.mark.parametrize("reconnect", [False, True])
+async def test_a_bot_that_closes_its_socket(reconnect: bool) -> None:
+    """Closing the socket ends neither stream nor call: it fails, or comes again."""
+    async with Simulator(options=CarrierOptions(reconnect=reconnect)) as telnyx, running(telnyx) as bot:
+        bot.close_after_frames = 5
+        call = await telnyx.call()
+        await bot.until(lambda: "streaming.failed" in bot.names())
+
+        assert (2 if reconnect else 1) == len(bot.upgrades)
+        assert "answered" == call.call.state
+        assert "lost" in (call.failure or "")
+
+
+async def test_a_dropped_connection() -> None:
+    """The network goes away in mid-call."""
+    async with Simulator() as telnyx, running(telnyx) as bot:
+        await telnyx.call(faults=["drops=60"])
+        await bot.until(lambda: "streaming.failed" in bot.names())
+
+        assert "disconnected" == bot.events[-1]["payload"]["failure_reason"]
+
+
+async def test_a_webhook_that_is_refused() -> None:
+    """401 from a server with the wrong key: the call stays silent, and the reason is named."""
+    async with Simulator() as telnyx, running(telnyx) as bot:
+        bot.webhook_status = 401
+        call = await telnyx.call()
+        assert await call.until(lambda: bool(call.webhooks[0].attempts), 10_000)
+        with pytest.raises(
+            CallFailed, match=r"call.initiated was not taken: http://127.0.0.1:\d+/hook answered HTTP 401"
+        ):
+            await call.stream_started(timeout_ms=20)
+
+
+async def test_a_bot_that_does_nothing() -> None:
+    """Taken, and then silence: the phone just rings."""
+    async with Simulator() as telnyx, running(telnyx, answers=False):
+        call = await telnyx.call()
+        assert await call.until(lambda: bool(call.webhooks[0].delivered), 10_000)
+        with pytest.raises(CallFailed, match="sent no answer command"):
+            await call.stream_started(timeout_ms=20)
+
+
+async def test_a_duplicated_webhook_comes_twice() -> None:
+    """The bot answers twice; without command_id Telnyx would take both."""
+    async with Simulator() as telnyx, running(telnyx) as bot:
+        await telnyx.call(faults=["webhook_duplicated=1"])
+        await bot.until(lambda: bot.names().count("call.initiated") >= 2)
+        ids = {event["id"] for event in bot.events if event["event_type"] == "call.initiated"}
+
+        assert 1 == len(ids)
+
+
+async def test_a_dialled_party_answers_and_talks() -> None:
+    """Outbound calls run through the same stream."""
+    async with Simulator() as telnyx, running(telnyx) as bot:
+        telnyx.callee = Callee(rings_ms=20, say=tone(440, duration_ms=200))
+        async with httpx2.AsyncClient(trust_env=False) as http:
+            answer = await http.post(
+                f"{telnyx.api_base}/calls",
+                json={"connection_id": telnyx.options.connection_id, "to": "+15555550123", "from": "+15555550199"},
+                headers={"authorization": f"Bearer {telnyx.api_key}"},
+            )
+        call = await telnyx.next_dialled()
+        await call.heard_for(200)
+
+        assert call.call.leg.call_control_id == answer.json()["data"]["call_control_id"]
+        assert abs(dominant_frequency_hz(call.heard[400:1600], 8000) - 440) < 5
+        assert ["call.initiated", "call.answered", "streaming.started"] == bot.names()[:3]
+
+
+async def test_a_busy_party() -> None:
+    """The bot learns it from call.hangup alone."""
+    async with Simulator() as telnyx, running(telnyx) as bot:
+        telnyx.callee = Callee(rings_ms=0, rejects="user_busy")
+        telnyx.dial({"connection_id": telnyx.options.connection_id, "to": "+15555550123", "from": "+15555550199"})
+        await bot.until(lambda: "call.hangup" in bot.names())
+        call = await telnyx.next_dialled()
+
+        assert "The dialled party did not answer: user_busy." == call.failure
+        with pytest.raises(CallFailed):
+            await call.answered()
+
+
+async def test_a_transfer_bridges_two_legs() -> None:
+    """Both legs in one session; when one ends, so does the other."""
+    async with Simulator() as telnyx, running(telnyx) as bot:
+        telnyx.callee = Callee(rings_ms=0)
+        call = await telnyx.call()
+        await call.stream_started()
+        await bot.act(call.call.leg.call_control_id, "transfer", {"to": "+15555550177"})
+        other = await telnyx.next_dialled()
+        await bot.until(lambda: bot.names().count("call.bridged") >= 2)
+        await call.hangup()
+        await other.ended()
+
+        assert call.call.leg.call_session_id == other.call.leg.call_session_id
+
+
+async def test_every_webhook_of_a_call_fits_the_schema() -> None:
+    """Over the wire, as a foreign program gets it."""
+    async with Simulator() as telnyx, running(telnyx) as bot:
+        call = await telnyx.call()
+        await call.stream_started()
+        await call.hangup()
+        await call.ended()
+        kinds = {
+            "call.initiated": "CallInitiatedEvent",
+            "call.answered": "CallAnsweredEvent",
+            "call.hangup": "CallHangupEvent",
+            "streaming.started": "CallStreamingStartedEvent",
+            "streaming.stopped": "CallStreamingStoppedEvent",
+        }
+
+        assert kinds.keys() == set(bot.names())
+        for event in bot.events:
+            assert event["payload"].pop("client_state") is None  # null on the wire, string in the schema
+            assert [] == validate(
+                {"data": event}, f"openapi-subset.json#/components/schemas/{kinds[event['event_type']]}"
+            )
+
+
+async def test_a_stalled_socket_does_not_hold_the_command() -> None:
+    """A connect that takes 5 s must not make a 5 s HTTP answer: programs give up after 500 ms."""
+    async with Simulator(options=CarrierOptions(reply_ms_max=20)) as telnyx, running(telnyx) as bot:
+        await telnyx.call(faults=["connects_late=400"])
+        await bot.until(lambda: len(bot.replies) >= 2)
+
+        assert [] == bot.upgrades
+        await bot.until(lambda: bool(bot.upgrades))
+
+
+async def test_leaving_ends_everything() -> None:
+    """A test that fails in the middle of a call must not leave a task, a socket or a port behind."""
+    before = asyncio.all_tasks()
+
+    async def fail_in_mid_call() -> None:
+        async with Simulator() as telnyx, running(telnyx):
+            call = await telnyx.call(say=np.zeros(80_000, np.int16))
+            await call.stream_started()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail_in_mid_call()
+
+    assert before == asyncio.all_tasks()
+
+
+async def test_a_call_needs_a_webhook_url() -> None:
+    """Forgotten most easily of all."""
+    async with Simulator() as telnyx:
+        with pytest.raises(ConfigError, match="webhook_url is not set"):
+            await telnyx.call()
+
+
+async def test_a_taken_port_is_said_so() -> None:
+    """Two stand-ins on one port: the second must name it."""
+    async with Simulator() as telnyx:
+        port = int(telnyx.api_base.split(":")[2].split("/")[0])
+        with pytest.raises(ConfigError, match=f"port {port} on 127.0.0.1 cannot be used"):
+            async with Simulator(port=port):
+                pass
+
+
+def test_the_shipped_voice_is_speech() -> None:
+    """The default caller must have something to say."""
+    pcm, rate_hz = read_wav(hello_wav())
+
+    assert 16000 == rate_hz
+    assert 3.0 < pcm.size / rate_hz < 4.0
+
+
+# --- what Telnyx does itself -----------------------------------------------------------------------------------------
+
+
+async def test_a_file_is_fetched_played_recorded_and_downloaded(tmp_path: Path) -> None:
+    """The whole circle of a voicemail: prompt heard, recording at its address, the voice in it."""
+    write_wav(tmp_path / "menu.wav", tone(1000, duration_ms=400), 8000)
+    options = CarrierOptions(media={"menu": tmp_path / "menu.wav"})
+    async with Simulator(options=options) as telnyx, running(telnyx) as bot:
+        call = await telnyx.call(say=tone(440, duration_ms=2000))
+        await call.stream_started()
+        me = call.call.leg.call_control_id
+        await bot.act(me, "record_start", {"format": "wav", "channels": "dual"})
+        await bot.act(me, "playback_start", {"media_name": "menu", "target_legs": "self"})
+        await bot.act(me, "playback_start", {"media_name": "other"})
+        await bot.until(lambda: bot.names().count("call.playback.ended") == 2)
+        await bot.act(me, "record_stop", {})
+        await bot.until(lambda: "call.recording.saved" in bot.names())
+        saved = next(event["payload"] for event in bot.events if event["event_type"] == "call.recording.saved")
+        async with httpx2.AsyncClient(trust_env=False) as http:
+            answer = await http.get(saved["recording_urls"]["wav"])
+        (tmp_path / "saved.wav").write_bytes(answer.content)
+        (said, heard), rate_hz = read_wav_sides(tmp_path / "saved.wav")
+        statuses = [event["payload"].get("status") for event in bot.events if "playback" in event["event_type"]]
+
+        assert (200, "audio/wav", 8000) == (answer.status_code, answer.headers["content-type"], rate_hz)
+        assert abs(dominant_frequency_hz(said[800:2400], 8000) - 440) < 2
+        spectrum = np.abs(np.fft.rfft(heard))
+        at_1000 = spectrum[round(1000 * heard.size / 8000) - 3 : round(1000 * heard.size / 8000) + 4]
+        assert at_1000.max() > 20 * np.median(spectrum)
+        assert {"completed", "file_not_found"} == {status for status in statuses if status is not None}
+
+
+async def test_a_file_over_http(tmp_path: Path) -> None:
+    """By its URL, as most programs play; an answer of 404 is file_not_found."""
+    async with Simulator() as telnyx, running(telnyx, None, answers=True) as bot:
+        call = await telnyx.call()
+        await call.answered()
+        await bot.act(call.call.leg.call_control_id, "playback_start", {"audio_url": f"{bot.base}/none.wav"})
+        await bot.until(lambda: "call.playback.ended" in bot.names())
+
+        assert "file_not_found" == bot.events[-1]["payload"]["status"]
+
+
+async def test_two_bridged_callers_hear_each_other_and_end_together() -> None:
+    """`bridge`: what one says is in the other's ear."""
+    async with Simulator() as telnyx, running(telnyx, STREAM | {"stream_bidirectional_mode": "mp3"}) as bot:
+        one, other = await telnyx.call(say=tone(440, duration_ms=5000)), await telnyx.call()
+        await one.stream_started()
+        await other.stream_started()
+        command = {"call_control_id": other.call.leg.call_control_id}
+        await bot.act(one.call.leg.call_control_id, "bridge", command)
+        await bot.until(lambda: bot.names().count("call.bridged") == 2)
+        await one.until(lambda: False, 200)
+        await one.hangup()
+        await other.ended()
+        heard = other.heard
+
+        assert abs(dominant_frequency_hz(heard[np.flatnonzero(heard)[0] :], 8000) - 440) < 10
+
+
+async def test_a_leg_of_another_codec_says_so() -> None:
+    """Outside North America; `stream_codec` does not help there in this fault, and `start` tells the truth."""
+    async with Simulator() as telnyx, running(telnyx, STREAM | {"stream_codec": "L16"}) as bot:
+        call = await telnyx.call(faults=["leg_codec=PCMA"], say=tone(440, duration_ms=300))
+        await call.stream_started()
+        await bot.until(lambda: len(bot.frames) > 3)
+        answered = next(event for event in bot.events if event["event_type"] == "call.answered")
+
+        assert "PCMA" == bot.frames[1]["start"]["media_format"]["encoding"] == answered["payload"]["codec"]
+
+
+async def test_events_can_come_in_any_order() -> None:
+    """Telnyx keeps none; each is delivered all the same."""
+    async with (
+        Simulator(options=CarrierOptions(webhook_shuffle_ms=50)) as telnyx,
+        running(telnyx, answers=False) as bot,
+    ):
+        call = await telnyx.call()
+        await call.hangup()
+        await call.ended()
+
+        assert {"call.initiated", "call.hangup"} == set(bot.names())
+
+
+async def test_a_linked_dial_is_bridged_when_it_is_answered() -> None:
+    """`link_to` with bridge_on_answer: one session, one command, two people talking; digits first, for an extension."""
+    async with Simulator() as telnyx, running(telnyx) as bot:
+        one = await telnyx.call(from_="+15555550111")
+        await one.stream_started()
+        dial = {
+            "connection_id": telnyx.options.connection_id,
+            "to": "+15555550133",
+            "from": "+15555550199",
+            "link_to": one.call.leg.call_control_id,
+            "bridge_intent": True,
+            "bridge_on_answer": True,
+            "send_digits_on_answer": "2w",
+        }
+        async with httpx2.AsyncClient(trust_env=False, headers={"authorization": f"Bearer {telnyx.api_key}"}) as http:
+            lost = await http.post(f"{telnyx.api_base}/calls", json=dial | {"link_to": "v3:nobody"})
+            await http.post(f"{telnyx.api_base}/calls", json=dial)
+        other = await telnyx.next_dialled()
+        await bot.until(lambda: bot.names().count("call.bridged") == 2)
+        await one.hangup()
+        await other.ended()
+
+        assert (422, "90015") == (lost.status_code, lost.json()["errors"][0]["code"])
+        assert one.call.leg.call_session_id == other.call.leg.call_session_id
+        assert ("+15555550111", "2w") == (other.call.leg.from_, other.call.digits_sent)
