@@ -14,5 +14,6 @@ account.py   the same for an account: how Telnyx and the host are set;  repair.p
 accounts.py  what rules ask of an account's facts;  urls.py  two URLs, part by part
 ourselves.py  what a callpath server says when it refuses;  no guess is needed then
 platform.py  who wrote an answer: which proxy, framework or host
+evidence.py  facts as JSON and back, to be judged again
 verdict.py   the diagnosis and its JSON;  report/  the same for people
 """

@@ -159,6 +159,7 @@ def judge(
         traffic=facts.get(TrafficFacts),
         local=(given := facts.get(UrlFacts)) is not None and given.local,
         unwaited=unwaited(facts) if works is None and call is None else (),
+        facts=facts,
     )
 
 

@@ -1,0 +1,30 @@
+"""`callpath doctor judge`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from callpath.doctor.evidence import evidence, judge_facts
+from callpath.doctor.rules.sample import media
+from tests.cli.conftest import Run
+
+
+def test_the_command(run: Run, tmp_path: Path) -> None:
+    """The exit code is the diagnosis's; a file that is not there is a wrong argument."""
+    file = tmp_path / "evidence.json"
+    file.write_text(json.dumps(evidence(judge_facts(media()))))
+    result = run("doctor", "judge", str(file), "-q")
+
+    assert (0, "healthy\n") == (result.exit_code, result.stdout)
+    assert 2 == run("doctor", "judge", str(tmp_path / "none.json")).exit_code
+
+
+def test_a_file_that_is_no_evidence(run: Run, tmp_path: Path) -> None:
+    """One line that says what to give, no traceback."""
+    file = tmp_path / "notes.txt"
+    file.write_text("hello")
+    result = run("doctor", "judge", str(file))
+
+    assert "--json" in result.output
+    assert "Traceback" not in result.output
