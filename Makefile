@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check serve web web-test screenshots bench soak lab lab-ci docs format clean help
+.PHONY: demo test check serve web web-test screenshots bench mutate soak lab lab-ci docs format clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make serve   the call server with the echo handler (settings from .env)"
 	@echo "make web     the dashboard's pages, after a change below web/ (needs Node)"
 	@echo "make bench   speed, side by side with others"
+	@echo "make mutate  how many faults in a module its own test file finds, about an hour"
 	@echo "make soak    faults, load and fuzz in numbers, about an hour"
 	@echo "make lab     the doctor against real software that was set wrong on purpose"
 
@@ -56,6 +57,9 @@ screenshots: $(READY)
 
 bench: $(READY)
 	@$(BIN)/python bench/media.py
+
+mutate: $(READY)
+	@$(BIN)/python -m tests.mutate
 
 soak: $(READY)
 	@timeout 80m $(BIN)/python -m tests.soak --report soak-report.txt
