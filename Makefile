@@ -6,12 +6,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check serve web web-test screenshots bench mutate soak lab lab-ci docs format clean help
+.PHONY: demo test test-lowest test-pythons wheels check serve web web-test screenshots bench mutate soak lab lab-ci docs format clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    one phone call the whole way, with no account and no phone"
 	@echo "make test    all tests"
+	@echo "make test-lowest   the server's tests on the lowest versions of its dependencies"
+	@echo "make test-pythons  core, server and store tests on every Python >= 3.11 of this machine"
+	@echo "make wheels  dist/: compiled wheels for each Python of this machine, the pure wheel, the sdist; each is tried"
 	@echo "make check   format, lint, types, import contract, dependencies"
 	@echo "make serve   the call server with the echo handler (settings from .env)"
 	@echo "make web     the dashboard's pages, after a change below web/ (needs Node)"
@@ -34,6 +37,15 @@ demo: $(READY)
 
 test: $(READY)
 	@$(BIN)/python -m pytest -m 'not lab'
+
+test-lowest: $(READY)
+	@$(BIN)/python tools/pythons.py lowest
+
+test-pythons: $(READY)
+	@$(BIN)/python tools/pythons.py tests
+
+wheels: $(READY)
+	@$(BIN)/python tools/pythons.py wheels
 
 check: $(READY)
 	@$(BIN)/ruff format --check .
@@ -80,5 +92,5 @@ format: $(READY)
 	@$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache callpath-data
+	rm -rf $(VENV) .pythons dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache callpath-data
 	find src -name '*.so' -delete  # what was compiled in place would be run instead of the source

@@ -24,7 +24,7 @@ TESTS = (
     "server/test_gathering.py",
     "server/test_handover.py",
     "server/test_media.py",
-    "server/test_open.py",
+    "server/test_handler.py",
     "server/test_socket.py",
 )
 """Those of what is compiled, and whole calls with it."""

@@ -32,7 +32,6 @@ from callpath.call.stream import PTIME_MS, AudioReceived, DtmfPressed, MarkHande
 from callpath.clock import Clock
 from callpath.errors import AudioError, LocalProtocolError
 from callpath.server.handover import DropOldestQueue
-from callpath.server.open import Open
 from callpath.server.recording import Recording
 from callpath.timeline import Noted, PlayoutCleared, RecordingSaved, What
 from callpath.wire.command import Command, Hangup, Speak, Transfer
@@ -60,7 +59,7 @@ Event = DtmfPressed | MarkHandedBack
 Source = bytes | Pcm | str | Path | AsyncIterator[bytes]
 
 
-class App(Open):
+class App:
     """An application: one coroutine per call. Hand it to `callpath serve module:app`."""
 
     def __init__(self) -> None:
@@ -163,7 +162,7 @@ class CallFacts:
         )
 
 
-class Call(Open):
+class Call:
     """One phone call, as its handler sees it. All audio is PCM16, mono, little-endian, at `sample_rate_hz`."""
 
     def __init__(self, facts: CallFacts, *, sample_rate_hz: int, line: Line, clock: Clock, raw: bool = False) -> None:
