@@ -107,7 +107,7 @@ async def test_who_does_not_read_is_cut(tmp_path: Path) -> None:
         served.asgi.router.routes.insert(0, Route("/large", large))
         reader, writer = await asyncio.open_connection("127.0.0.1", served.port, limit=1)
         writer.write(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
-        while served.asgi.state.crowd:
+        while served.asgi.state.connection_limiter:
             await asyncio.sleep(0.01)
         got = b""
         with contextlib.suppress(ConnectionError):

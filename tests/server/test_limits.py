@@ -25,7 +25,7 @@ from callpath.server.limits import (
     WRITTEN,
     AddressHeader,
     ClientAddress,
-    Crowd,
+    ConnectionLimiter,
     Limits,
     Rate,
     Rates,
@@ -186,7 +186,7 @@ async def test_a_flood_of_refusals_is_counted_and_summed_up() -> None:
             await limits.refused("webhook", "unsigned", "it lacks a signature", "8.8.8.8", "/api/calls/webhook")
     stored, _ = await log.refusals(1)
     written = int(WRITTEN[0].at_once)
-    sums = [line["counts"] for line in lines if line["event_name"] == "strangers.turned_away"]
+    sums = [line["counts"] for line in lines if line["event_name"] == "rejections.suppressed"]
 
     assert 'callpath_refused_total{reason="unsigned",what="webhook"} 1100.0' in metrics.text().decode()
     assert written <= stored <= 2 * written + 1
@@ -202,47 +202,47 @@ class Connection:
         self.open = True
         self._waits = waits
 
-    def waits(self) -> bool:
+    def is_idle(self) -> bool:
         return self._waits
 
-    def cut(self) -> None:
+    def evict(self) -> None:
         self.open = False
 
 
 def test_who_was_silent_the_longest_makes_room() -> None:
     """A newcomer may be Telnyx. Whoever is being answered, or has shown something, stays."""
     turned_away: list[tuple[str, str]] = []
-    crowd = Crowd(lambda *what: turned_away.append(what))
-    crowd.connections_max = 3
+    limiter = ConnectionLimiter(lambda *what: turned_away.append(what))
+    limiter.connections_max = 3
     busy, known, first, second = Connection(waits=False), Connection(), Connection(), Connection()
     for one in (busy, known, first):
-        crowd.enter(one, "10.0.0.1")
-    crowd.leave(known)
-    crowd.enter(second, "10.0.0.1")
-    crowd.enter(Connection(), "8.8.8.8")
+        limiter.add(one, "10.0.0.1")
+    limiter.remove(known)
+    limiter.add(second, "10.0.0.1")
+    limiter.add(Connection(), "8.8.8.8")
 
     assert [True, True, False, True] == [one.open for one in (busy, known, first, second)]
     assert [("connection", "crowded")] == turned_away
-    assert 3 == len(crowd)
+    assert 3 == len(limiter)
 
 
 def test_one_address_makes_room_for_itself_first() -> None:
     """It cannot push others out before it has used up its own share; a proxy's address has none."""
-    crowd = Crowd()
-    crowd.of_an_address_max = 2
+    limiter = ConnectionLimiter()
+    limiter.per_address_max = 2
     quiet, mine, proxied = Connection(), [Connection() for _ in range(3)], [Connection() for _ in range(5)]
-    crowd.enter(quiet, "1.1.1.1")
+    limiter.add(quiet, "1.1.1.1")
     for one in mine:
-        crowd.enter(one, "8.8.8.8")
+        limiter.add(one, "8.8.8.8")
     for one in proxied:
-        crowd.enter(one, "10.0.0.1")
+        limiter.add(one, "10.0.0.1")
     for one in (quiet, *mine, *proxied):
-        crowd.leave(one)
+        limiter.remove(one)
 
     assert [True, False, True, True] == [one.open for one in (quiet, *mine)]
     assert all(one.open for one in proxied)
-    assert 0 == len(crowd)
-    assert {} == crowd._of
+    assert 0 == len(limiter)
+    assert {} == limiter._of
 
 
 # --- a server at work ------------------------------------------------------------------------------------------------
@@ -282,9 +282,9 @@ async def test_a_crowd_of_silent_connections_keeps_nobody_out(tmp_path: Path) ->
     async with serving(BUILTIN["tone"](), tmp_path) as served, AsyncExitStack() as stack:
         caller = await served.telnyx.call()
         await caller.stream_started()
-        crowd: Crowd = served.asgi.state.crowd
-        crowd.connections_max = 5
-        before = len(crowd)
+        limiter: ConnectionLimiter = served.asgi.state.connection_limiter
+        limiter.connections_max = 5
+        before = len(limiter)
         readers = []
         for _ in range(20):
             reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
@@ -300,7 +300,7 @@ async def test_a_crowd_of_silent_connections_keeps_nobody_out(tmp_path: Path) ->
         assert 0 == before, "the call's webhooks and its socket are vouched for"
         assert 200 == health.status_code
         assert [b""] * 14 == cut
-        assert len(crowd) <= 5
+        assert len(limiter) <= 5
         assert caller.failure is None
     assert 'callpath_refused_total{reason="crowded",what="connection"}' in page
 

@@ -11,7 +11,7 @@ import pytest
 
 from callpath.config import Settings
 from callpath.server.builtin import BUILTIN
-from callpath.server.metrics import Metrics, Readers
+from callpath.server.metrics import Metrics, MetricsAuth
 from callpath.server.workers import Worker
 from callpath.timeline import (
     CallStuck,
@@ -98,7 +98,7 @@ async def test_any_worker_tells_the_page_of_all(tmp_path: Path) -> None:
     two.refused("webhook", "unsigned")
     two.refused("upgrade", "no_token")
     async with asyncio.TaskGroup() as tasks:
-        telling = tasks.create_task(two.tell_workers())
+        telling = tasks.create_task(two.serve_peers())
         while not (tmp_path / "2").exists():
             await asyncio.sleep(0)
         page = (await one.of_all_workers()).decode()
@@ -135,7 +135,7 @@ def test_who_may_read_the_page(
     settings: dict[str, str], headers: dict[str, str], client: str, status: int | None
 ) -> None:
     """How many calls a company has is nobody's business: this machine's, and whoever was given the token."""
-    refused = Readers(Settings(**settings)).refusal({"host": "127.0.0.1:8000"} | headers, client)  # type: ignore[arg-type]
+    refused = MetricsAuth(Settings(**settings)).refusal({"host": "127.0.0.1:8000"} | headers, client)  # type: ignore[arg-type]
 
     assert status == (refused.status if refused else None)
 

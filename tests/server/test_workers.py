@@ -17,7 +17,7 @@ import pytest
 
 from callpath.clock import SystemClock
 from callpath.server import workers
-from callpath.server.workers import Supervisor, Worker, written
+from callpath.server.workers import Supervisor, Worker, encode_worker
 from callpath.simulator.simulator import Simulator
 from callpath.store.sql import open_call_log
 from callpath.timeline import CallTakenUp, StreamStarted, WebhookReceived
@@ -62,7 +62,7 @@ class Watched:
 
     def _command(self, worker: Worker) -> Sequence[str]:
         behaviour = self._behaviours[worker.number - 1]
-        return [sys.executable, "-I", "-S", "-c", STAND_IN, written(worker), str(self._folder), behaviour]
+        return [sys.executable, "-I", "-S", "-c", STAND_IN, encode_worker(worker), str(self._folder), behaviour]
 
     def lives(self, number: int) -> list[tuple[int, str]]:
         """(pid, node) of each process that was in this place."""

@@ -354,7 +354,7 @@ async def requests(folder: Path, number: int, seed: int = 0) -> list[Figure]:
         async with _listening(asgi) as (port, server, heard), asyncio.TaskGroup() as tasks:
             for _ in range(WAITING):
                 tasks.create_task(ask(port))
-        left = len(server.server_state.connections) + len(asgi.state.crowd)
+        left = len(server.server_state.connections) + len(asgi.state.connection_limiter)
     failed = Counter(str(line.get("error")) for line in lines if line.get("event_name") == "task.failed")
     return [
         *_seen(failed + heard),

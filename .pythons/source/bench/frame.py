@@ -21,6 +21,7 @@ from callpath.audio.jitter import JitterBuffer
 from callpath.audio.pcm import as_pcm
 from callpath.audio.resample import Resampler
 from callpath.call.playout import Playout
+from callpath.call.session import CallSession
 from callpath.call.stream import MediaStream
 from callpath.call.symptoms import Watch
 from callpath.clock import SystemClock
@@ -71,6 +72,7 @@ class Live:
         self.app, self.clock = app, clock
         self.call: Call | None = None
         self.stream: MediaStream | None = None
+        self.session = CallSession(SessionId("s"))
 
     def note(self, _what: object, _at_unix_ms: int | None = None) -> None: ...
 
@@ -180,7 +182,7 @@ def main() -> None:
             jitter[0] = JitterBuffer()
             jitter[0].push(1, PAYLOAD, 0.0)
         else:
-            jitter[0].passes(number, 20.0 * number)
+            jitter[0].passes(number)
 
     sent = [0.0]
 

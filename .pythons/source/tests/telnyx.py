@@ -25,6 +25,13 @@ def sample(name: str) -> Any:
     return json.loads(sample_text(name))
 
 
+def start_text(session: str, name: str = "ws/t-start-pcmu.json") -> str:
+    """A sample start frame for the audio socket of this call; one that names another call is refused."""
+    document = sample(name)
+    document["start"]["call_session_id"] = session
+    return json.dumps(document)
+
+
 @cache
 def manifest() -> list[dict[str, Any]]:
     """Every sample: its file, its schema, how sure it is, where it is known to deviate."""

@@ -56,6 +56,7 @@ NAMES: list[tuple[str, str, str, Any]] = [
     ("CALLPATH_WORKERS", "4", "workers", 4),
     ("CALLPATH_CALLS_MAX", "40", "calls_max", 40),
     ("CALLPATH_LOOP_LAG_MS_MAX", "500", "loop_lag_ms_max", 500),
+    ("CALLPATH_BLOCKED_MS", "100", "blocked_ms", 100),
     ("CALLPATH_REFUSE_WITH", "transfer:+15555550123", "refuse_with", "transfer:+15555550123"),
     ("CALLPATH_DASHBOARD", "false", "dashboard", False),
     ("CALLPATH_DASHBOARD_TOKEN", "long-and-random", "dashboard_token", "long-and-random"),

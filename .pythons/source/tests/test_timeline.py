@@ -53,6 +53,7 @@ TAGS = [
     "media.counted",
     "frame.rejected",
     "media.symptom",
+    "loop.blocked",
     "stream.errored",
     "dtmf.received",
     "mark.returned",

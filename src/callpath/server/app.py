@@ -33,11 +33,11 @@ from callpath.control import Control
 from callpath.errors import AudioError, ConfigError
 from callpath.server.blocking import BlockWatch
 from callpath.server.examiner import Examine, Examiner
-from callpath.server.guard import vouch
+from callpath.server.guard import mark_authenticated
 from callpath.server.handler import App
-from callpath.server.limits import ClientAddress, Crowd, parse_client_address
+from callpath.server.limits import ClientAddress, ConnectionLimiter, parse_client_address
 from callpath.server.media import AudioEndpoint
-from callpath.server.metrics import CONTENT_TYPE, Metrics, Readers
+from callpath.server.metrics import CONTENT_TYPE, Metrics, MetricsAuth
 from callpath.server.probe import ProbeEndpoint
 from callpath.server.retention import delete_by_age
 from callpath.server.runner import CallRunner
@@ -106,8 +106,8 @@ def create_asgi(
     patience = stream_patience(settings)
     client_header = parse_client_address("CALLPATH_CLIENT_ADDRESS", settings.client_address)
     metrics = Metrics(worker)
-    readers = Readers(settings)
-    crowd = Crowd()
+    metrics_auth = MetricsAuth(settings)
+    limiter = ConnectionLimiter()
     recordings = settings.data_dir / "recordings"
     if settings.recordings:
         with suppress(OSError):  # opening the call log says it better
@@ -142,7 +142,7 @@ def create_asgi(
             asgi.state.webhooks = WebhookEndpoint(runner=runner, key=public_key, clock=clock)
             probe = ProbeEndpoint(tokens=_probe_tokens(settings), limits=runner.limits)
             asgi.state.audio = AudioEndpoint(runner=runner, probe=probe, clock=clock)
-            crowd.turned_away = runner.limits.turned_away
+            limiter.turned_away = runner.limits.turned_away
             if extra is not None:
                 extra.attach(log, runner.receive_webhook)
             runner.traces = traces
@@ -157,7 +157,7 @@ def create_asgi(
                 if takes_up:
                     runner.spawn(take_up_calls(runner, settings.after_restart), name="take up calls")
                 if worker is not None:
-                    runner.spawn(metrics.tell_workers(), name="tell other workers")
+                    runner.spawn(metrics.serve_peers(), name="tell other workers")
                 if archive is not None:
                     runner.uploads = Uploads(
                         archive,
@@ -180,13 +180,13 @@ def create_asgi(
         return await endpoint(request)
 
     async def tell_metrics(request: Request) -> Response:
-        refused = readers.refusal(request.headers, request.client.host if request.client else None)
+        refused = metrics_auth.refusal(request.headers, request.client.host if request.client else None)
         if refused is not None:
             metrics.refused("metrics", refused.reason)
             answer = {"error": refused.reason, "detail": refused.detail}
             headers = {"www-authenticate": "Bearer"} if refused.status == 401 else None
             return JSONResponse(answer, status_code=refused.status, headers=headers)
-        vouch(request)
+        mark_authenticated(request)
         return Response(await metrics.of_all_workers(), media_type=CONTENT_TYPE, headers={"cache-control": "no-store"})
 
     asgi = Starlette(
@@ -204,7 +204,7 @@ def create_asgi(
             *(extra.routes if extra is not None else ()),
         ],
     )
-    asgi.state.crowd = crowd
+    asgi.state.connection_limiter = limiter
     asgi.router.default = _no_such_path
     asgi.router.redirect_slashes = False  # to a host that the request itself names, and to http behind TLS
     if client_header is not None:

@@ -19,13 +19,13 @@ from callpath.server.runner import CallRunner
 from callpath.server.workers import READY
 
 GRACE_S = 5
-"""After the drain: how long requests may take that are under way, and timelines to be stored."""
+"""How long requests and the storing of timelines may take after the drain."""
 
 NAMED_MAX = 20
-"""So many of the calls that are cut are named."""
+"""Maximum number of cut calls that the log names."""
 
-SETTLED_MS = OFFER_MS + 500
-"""By then a call that was left to the other nodes has been taken by one of them, or refused here."""
+OFFER_GRACE_MS = OFFER_MS + 500
+"""How long to wait for a call that was offered to other nodes: then one has claimed it, or it was rejected here."""
 
 logger = structlog.get_logger("callpath")
 
@@ -37,7 +37,7 @@ STOPS: tuple[tuple[str, str, int, str], ...] = (
     ("DYNO", "Heroku", 30, "It cannot be set there"),
     ("KUBERNETES_SERVICE_HOST", "Kubernetes", 30, "Set the pod's terminationGracePeriodSeconds to {}"),
 )
-"""By what a platform is known, and how many seconds it lets a process live after the signal if nothing is set.
+"""The variable that identifies a platform, its name, and the seconds between SIGTERM and SIGKILL by default.
 
 Sources, 2026-11: docs.railway.com/deployments/reference, fly.io/docs/reference/configuration, cloud.google.com/run/docs,
 render.com/docs, devcenter.heroku.com, kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle.
@@ -47,7 +47,7 @@ RAILWAY_DRAINING = "RAILWAY_DEPLOYMENT_DRAINING_SECONDS"
 
 
 def stop_warning(environment: Mapping[str, str], drain_s: int) -> str | None:
-    """What to say at start where the platform kills the process before its calls have finished."""
+    """A warning for the log if the platform kills the process before its calls have finished."""
     for name, platform, default_s, remedy in STOPS:
         if not environment.get(name):
             continue
@@ -150,7 +150,7 @@ class DrainingServer(Server):
             self._until_ms = now_ms + self._drain_ms
             runner.draining = True
             logger.info(
-                f"Stopping: {len(busy)} calls go on for {self._drain_ms / 1000:.0f} s at most, new ones are refused",
+                f"Stopping: {len(busy)} calls may go on for {self._drain_ms / 1000:.0f} s, new ones are rejected",
                 event_name="server.draining",
                 calls=len(busy),
             )
@@ -158,7 +158,7 @@ class DrainingServer(Server):
             if self._idle_since_ms is None:
                 self._idle_since_ms = now_ms
             # While new calls come, some are always left to the other nodes; only for those of this moment it waits.
-            return not runner.offered_calls() or now_ms >= self._idle_since_ms + SETTLED_MS
+            return not runner.offered_calls() or now_ms >= self._idle_since_ms + OFFER_GRACE_MS
         if now_ms >= self._until_ms:
             if uploads:
                 waiting = (

@@ -1,8 +1,8 @@
-"""The web server's patience with those who do not speak: uvicorn waits for ever for a request's header, of any size, for
-its body, and for a client that does not read its answer.
+"""Timeouts for slow or idle HTTP clients: uvicorn waits for ever for a request's header, of any size, for its body, and for
+a client that does not read its answer.
 
-`GuardedHttp` goes in as uvicorn's `http=`. How large a body may be the routes that read it know; idle kept-alive
-connections are uvicorn's own business. Who has shown nothing yet belongs to the application's `Crowd`, until it vouches.
+`GuardedHttp` is uvicorn's `http=`. The routes limit the size of a body, and uvicorn closes idle kept-alive connections. An
+unauthenticated connection is counted by the application's `ConnectionLimiter`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import ClassVar
 
 from starlette.requests import HTTPConnection
 
-from callpath.call.address import VOUCH
+from callpath.call.address import MARK_AUTHENTICATED
 from callpath.private_api import HttpConnection
-from callpath.server.limits import Crowd
+from callpath.server.limits import ConnectionLimiter
 
 HEADER_S_MAX = 15.0
 """From the connection, or from a request's first byte, to the end of its header. Proxies that connect in advance connect
@@ -31,7 +31,7 @@ READ_S_MAX = 60.0
 
 
 PIPELINED_MAX = 8
-"""Requests that wait behind the one that is being answered. uvicorn takes any number, a few kB each; nobody sends them."""
+"""Maximum requests that wait behind the one being answered. uvicorn takes any number, a few kB each; nobody sends them."""
 
 
 class GuardedHttp(HttpConnection):
@@ -45,40 +45,40 @@ class GuardedHttp(HttpConnection):
     _body_timer: asyncio.TimerHandle | None = None
     _read_timer: asyncio.TimerHandle | None = None
     _header_bytes = 0
-    _crowd: Crowd | None = None
+    _limiter: ConnectionLimiter | None = None
 
     def opened(self) -> None:
         self._expect_header()
-        self._crowd = getattr(getattr(self.application, "state", None), "crowd", None)
-        if self._crowd is not None:
-            self._crowd.enter(self, self.client_address)
+        self._limiter = getattr(getattr(self.application, "state", None), "connection_limiter", None)
+        if self._limiter is not None:
+            self._limiter.add(self, self.client_address)
 
     def ended(self) -> None:
         self._let_go()
 
     def may_upgrade(self) -> bool:
         if self.is_writing_paused or self.answering:
-            self.abort()  # nobody asks for a socket behind answers that he has not read
+            self.abort()  # no real client upgrades before it has read its answers
             return False
-        self._let_go()  # from here on the route decides at once, and closes whom it refuses
+        self._let_go()  # the route decides at once, and closes what it rejects
         return True
 
     def _let_go(self) -> None:
-        self._vouch()
+        self._mark_authenticated()
         self._have_header()
         self._have_body()
         self._have_read()
         self.withdraw_offers()
 
-    def _vouch(self) -> None:
-        """It has shown a token or a signature: from now on it is nobody's to make room."""
-        if self._crowd is not None:
-            self._crowd.leave(self)
+    def _mark_authenticated(self) -> None:
+        """The client has shown a token or a signature: from now on its connection is never evicted."""
+        if self._limiter is not None:
+            self._limiter.remove(self)
 
-    def waits(self) -> bool:
+    def is_idle(self) -> bool:
         return not self.answering or self.body_awaited or self.is_writing_paused
 
-    def cut(self) -> None:
+    def evict(self) -> None:
         self._close()
         if self.is_writing_paused:
             self.abort()
@@ -100,7 +100,7 @@ class GuardedHttp(HttpConnection):
             raise ValueError("too many requests at once")  # for the parser, which stops: 400, and closed
 
     def request_has_begun(self) -> None:
-        self.offer(VOUCH, {"vouch": self._vouch})
+        self.offer(MARK_AUTHENTICATED, {"mark": self._mark_authenticated})
         if self._header_timer is None:
             self._expect_header()  # of a request that came while the one before it is being answered
 
@@ -110,8 +110,8 @@ class GuardedHttp(HttpConnection):
         self._body_timer = self.call_later(self.body_s_max, self._body_too_slow)
 
     def unreadable(self) -> None:
-        if self._crowd is not None:
-            self._crowd.turned_away("connection", "no_http")
+        if self._limiter is not None:
+            self._limiter.turned_away("connection", "no_http")
         self._close()
 
     def _expect_header(self) -> None:
@@ -145,7 +145,7 @@ class GuardedHttp(HttpConnection):
             self._body_timer = None
 
     def _body_too_slow(self) -> None:
-        """Whoever waits for the body hears that the client is gone."""
+        """The application, which waits for the body, gets a disconnect."""
         self._answer_and_close(b"" if self.answer_begun else b"408 Request Timeout")
 
     def answer_complete(self) -> None:
@@ -177,8 +177,8 @@ class GuardedHttp(HttpConnection):
             self._read_timer = None
 
 
-def vouch(request: HTTPConnection) -> None:
-    """This request is authentic: its connection is never cut to make room for others. Nothing under another web server."""
-    offer = request.scope.get("extensions", {}).get(VOUCH)
+def mark_authenticated(request: HTTPConnection) -> None:
+    """This request is authentic: its connection is never evicted. Does nothing under another web server."""
+    offer = request.scope.get("extensions", {}).get(MARK_AUTHENTICATED)
     if offer is not None:
-        offer["vouch"]()
+        offer["mark"]()

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from callpath.clock import Clock
 from callpath.errors import RemoteProtocolError, SignatureError, StoreError
-from callpath.server.guard import vouch
+from callpath.server.guard import mark_authenticated
 from callpath.server.runner import CallRunner
 from callpath.wire.document import parse_json
 from callpath.wire.signature import PublicKey, verify
@@ -52,7 +52,7 @@ class WebhookEndpoint:
         try:
             body = await self._read_body(request)
             verify(body, request.headers, self._key, self._clock.now_unix_ms() / 1000)
-            vouch(request)
+            mark_authenticated(request)
             document = parse_json(body, "webhook")
             webhook = read_webhook(document)
             if isinstance(webhook, Version1Webhook):

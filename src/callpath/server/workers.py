@@ -22,16 +22,16 @@ from callpath.clock import Clock
 
 READY = b"r"
 KILL_AT = 3
-"""This signal waits for nothing."""
+"""The signal, counted from the first, at which all workers are killed."""
 
 STEADY_MS = 60_000.0
-"""A worker that lived so long died of something new: the next one is started at once."""
+"""A worker that lived this long is replaced at once when it dies: the cause is a new one."""
 
 PAUSE_MS, PAUSE_MS_MAX = 1_000.0, 30_000.0
-"""Between starts of one that keeps dying; doubled each time."""
+"""The pause before a worker that keeps dying is started again; doubled each time."""
 
 IN_VAIN_MAX = 5
-"""So many starts in a row that came to nothing, while no worker lives, and the server gives up."""
+"""Maximum starts in a row that fail while no worker is ready. Then the server exits."""
 
 logger = structlog.get_logger("callpath")
 
@@ -55,12 +55,12 @@ class Worker(msgspec.Struct, frozen=True):
 
 
 def parse_worker(text: str) -> Worker:
-    """What `written` made. Raises ValueError."""
+    """The inverse of `encode_worker`. Raises ValueError."""
     return msgspec.json.decode(text, type=Worker)
 
 
-def written(worker: Worker) -> str:
-    """As an argument of a command."""
+def encode_worker(worker: Worker) -> str:
+    """A worker as an argument of a command."""
     return msgspec.json.encode(worker).decode()
 
 
@@ -135,10 +135,13 @@ class Supervisor:
             else:
                 lived_ms = self._clock.now_ms() - since_ms
                 pause_ms = 0.0 if was_ready and lived_ms > STEADY_MS else pause_ms
-                self._tell_death(number, code, pause_ms)
+                self._log_exit(number, code, pause_ms)
                 self._in_vain = 0 if was_ready else self._in_vain + 1
                 if self._in_vain >= IN_VAIN_MAX and not self._ready:
-                    logger.error(f"Giving up: {self._in_vain} workers died at once", event_name="workers.given_up")
+                    logger.error(
+                        f"Giving up: {self._in_vain} workers in a row died before they were ready",
+                        event_name="workers.given_up",
+                    )
                     self._give_up(code)
                 elif pause_ms:
                     await self._clock.wait(self._wakes[number - 1], self._clock.now_ms() + pause_ms)
@@ -191,11 +194,11 @@ class Supervisor:
                 self._ready.discard(number)
         return ready, code if code >= 0 else 128 - code
 
-    def _tell_death(self, number: int, code: int, pause_ms: float) -> None:
+    def _log_exit(self, number: int, code: int, pause_ms: float) -> None:
         of = f"was killed by {signal.Signals(code - 128).name}" if code > 128 else f"ended with exit code {code}"
         when = f"in {pause_ms / 1000:.0f} s" if pause_ms else "now"
         logger.error(
-            f"Worker {number} {of}; another is started {when} and takes its calls up",
+            f"Worker {number} {of}; another is started {when} and recovers its calls",
             event_name="worker.died",
             exit_code=code,
         )

@@ -171,6 +171,12 @@ class FrameRejected(What, frozen=True, kw_only=True, tag="frame.rejected"):
     reason: str
     detail: str
 
+    @property
+    def is_start(self) -> bool:
+        """Whether it was a start frame: one came, and the stream could not begin with it."""
+        by_older_versions = self.reason == "wrong_shape" and self.detail.startswith("start frame ")
+        return self.reason in ("encoding", "unusable_start", "other_call") or by_older_versions
+
 
 class MediaSymptom(What, frozen=True, kw_only=True, tag="media.symptom"):
     """The stream works, but something sounds or behaves wrong: `code` is permanent, `evidence` has the numbers. Once a
@@ -183,9 +189,11 @@ class MediaSymptom(What, frozen=True, kw_only=True, tag="media.symptom"):
 
 
 class LoopBlocked(What, frozen=True, kw_only=True, tag="loop.blocked"):
-    """Code of this call's handler blocked the event loop for `blocked_ms`, and with it every call of the process. `code` is what was
-    executed at `line` of `file`, in `function`; `inside` is the innermost function, where that is another. `times`: how often it happened
-    since the entry before; a place is reported once in 30 s."""
+    """Code of this call's handler blocked the event loop for `blocked_ms`, and with it every call of the process.
+
+    `code` is what was executed at `line` of `file`, in `function`; `inside` is the innermost function, if that is another.
+    A place is reported once in 30 s; `times` is how often it blocked since the entry before.
+    """
 
     blocked_ms: float
     function: str
@@ -246,8 +254,8 @@ class StreamMissing(What, frozen=True, kw_only=True, tag="stream.missing"):
     """Telnyx was asked for the stream, and the caller hears nothing: no stream came, or it was lost and stays away.
 
     `attempt` counts requests from 1. `seen` is how far it came: "nothing" reached us, the upgrade was "refused" by us,
-    the socket brought "no_start" frame, or one with an "encoding" that cannot be decoded, or the stream was there and is
-    "lost".
+    the socket brought "no_start" frame, or one with an "encoding" that cannot be decoded, or a "bad_start" that lacks a
+    field or names another call, or the stream was there and is "lost".
     """
 
     attempt: int
@@ -562,7 +570,8 @@ def _describe(what: What) -> str:
             where = f"{what.code + ' in ' if what.code else ''}{what.function} ({what.file}:{what.line})"
             inside = f", which was in {what.inside}" if what.inside else ""
             times = f", {what.times} times" if what.times > 1 else ""
-            return f"The event loop was blocked for {what.blocked_ms:.0f} ms{times} by {where}{inside}: all calls stood still"
+            blocked = f"The event loop was blocked for {what.blocked_ms:.0f} ms{times}"
+            return f"{blocked} by {where}{inside}: all calls stood still"
         case MediaSymptom():
             return f"{what.meaning} ({what.code} {what.slug})"
         case StreamErrored():

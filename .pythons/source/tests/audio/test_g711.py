@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from callpath.audio.g711 import SILENCE_BYTE, G711Decoder, G711Encoder, Law, likeness, peak
+from callpath.audio.g711 import SILENCE_BYTE, G711Decoder, G711Encoder, Law, autocorrelation, peak
 from callpath.audio.pcm import Pcm
 
 EVERY_SAMPLE = np.arange(65536, dtype=np.uint16).view(np.int16)
@@ -112,4 +112,4 @@ def test_the_peak_is_that_of_the_louder_half_wave(samples: list[int]) -> None:
 )
 def test_sound_resembles_itself_one_sample_later(samples: Pcm, expected: float) -> None:
     """A tone does by the cosine of its angle from sample to sample."""
-    assert expected == pytest.approx(likeness(samples.astype("<i2").tobytes()), abs=0.02)
+    assert expected == pytest.approx(autocorrelation(samples.astype("<i2").tobytes()), abs=0.02)

@@ -83,7 +83,7 @@ def test_a_stream_tells_it_once() -> None:
     for _ in range(6):
         pair.run(ms=1000)
         may = pair.server.wants_analysis(pair.now_ms)
-        seen += pair.server.look(pair.now_ms, waiting_ms=0.0, lag_ms=0.0, may_analyse=may)
+        seen += pair.server.on_second(pair.now_ms, waiting_ms=0.0, lag_ms=0.0, may_take_long=may)
 
     assert ["own_audio_heard"] == [event.symptom.slug for event in seen if isinstance(event, SymptomSeen)]
 

@@ -20,6 +20,7 @@ from callpath.timeline import (
     CommandSent,
     Entry,
     FirstInbound,
+    FrameRejected,
     HandlerFailed,
     PolicyActed,
     SocketReceived,
@@ -272,6 +273,35 @@ def test_the_missing_stage_is_named(whats: list[What], stage: Stage, says: str) 
     assert session.missing_stage() is stage
     assert sentence is not None
     assert re.search(says, sentence), sentence
+
+
+@pytest.mark.parametrize(
+    ("reason", "detail"),
+    [
+        ("encoding", "there is no encoding 'G729'"),
+        ("unusable_start", "start frame has no usable start.media_format"),
+        ("other_call", "the start frame names another call_session_id than the URL of this socket"),
+        ("wrong_shape", "start frame has no usable stream_id"),  # as versions before 2026-12 stored it
+    ],
+)
+def test_a_start_frame_that_came_and_was_skipped_is_not_said_to_be_missing(reason: str, detail: str) -> None:
+    """Who reads that none came looks for it on the network, and it stands in the line before."""
+    came: list[What] = [*ASKED, StreamAccepted(status=200), SocketReceived(path="/x")]
+    refused = SocketRefused(status=401, reason="no_token", detail="no token", path="/x")
+    skipped = FrameRejected(reason=reason, detail=detail)
+    other = FrameRejected(reason="wrong_shape", detail="media frame has no media.payload")
+    said = [
+        missing_stage_sentence(fold(SESSION, timeline(*came, *whats)))
+        for whats in ([skipped, other], [refused, skipped], [skipped, refused], [other])
+    ]
+
+    what = ("the start frame came, but " + detail, "we refused the upgrade with 401: no token", "no start frame came")
+    assert [sentence and sentence.split(" was not reached: ")[1] for sentence in said] == [
+        f"{what[0]}.",
+        f"{what[0]}.",
+        f"{what[1]}.",
+        f"{what[2]}.",
+    ]
 
 
 def test_an_unreadable_stored_webhook_harms_nothing() -> None:

@@ -202,6 +202,9 @@ def test_a_stream_that_was_lost_is_asked_for_again() -> None:
         ([], "nothing"),
         ([SocketReceived(path="/x")], "no_start"),
         ([SocketReceived(path="/x"), FrameRejected(reason="encoding", detail="no G729")], "encoding"),
+        ([SocketReceived(path="/x"), FrameRejected(reason="unusable_start", detail="no encoding")], "bad_start"),
+        ([SocketReceived(path="/x"), FrameRejected(reason="other_call", detail="another call")], "bad_start"),
+        ([SocketReceived(path="/x"), FrameRejected(reason="not_json", detail="{")], "no_start"),
         ([SocketReceived(path="/x"), SocketRefused(status=401, reason="no_token", detail="", path="/x")], "refused"),
     ],
 )

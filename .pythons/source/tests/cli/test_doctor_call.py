@@ -41,7 +41,7 @@ from callpath.wire.signature import PrivateKey, public_key_text, sign
 from tests.cli.conftest import Run
 from tests.serving import Served, serving
 from tests.store.entries import entry
-from tests.telnyx import sample_text
+from tests.telnyx import sample_text, start_text
 
 Doctor = Callable[..., Awaitable[Any]]
 
@@ -252,8 +252,6 @@ async def test_sockets_that_we_refuse(alone: Path, doctor: Callable[[Served], Do
 
 async def test_a_start_with_an_encoding_that_we_cannot_decode(alone: Path, doctor: Callable[[Served], Doctor]) -> None:
     """The start frame came: to look for it on the way would be in vain, and the codec is what must be changed."""
-    start = json.loads(sample_text("ws/t-start-pcmu.json"))
-    start["start"]["media_format"]["encoding"] = "G729"
     found = {}
     for codec in ("default", "PCMU"):
         patience: dict[str, Any] = {"socket_within_ms": 1000, "no_socket_then": "retry,nothing"}
@@ -264,7 +262,7 @@ async def test_a_start_with_an_encoding_that_we_cannot_decode(alone: Path, docto
             session = session_of(caller)
             headers = {AUTH_TOKEN_HEADER: CallTokens("KEY1").of(SessionId(session))}
             async with connect(f"{served.socket_url}/api/calls/{session}/audio", additional_headers=headers) as peer:
-                await peer.send(json.dumps(start))
+                await peer.send(start_text(session).replace("PCMU", "G729"))
                 for _ in range(100):
                     await peer.send(sample_text("ws/t-media-inbound.json"))
                 await peer.wait_closed()

@@ -24,7 +24,7 @@ from callpath.server.app import _AnsweredBy
 from callpath.server.frames import Control, Opcode, Violation, encode_frame
 from callpath.server.gathering import Gathering
 from callpath.server.guard import GuardedHttp
-from callpath.server.limits import AddressHeader, ClientAddress, Crowd
+from callpath.server.limits import AddressHeader, ClientAddress, ConnectionLimiter
 from callpath.server.socket import EXTENSION, FrameSocket, MediaSockets
 from callpath.timeline import SocketClosed
 
@@ -93,7 +93,7 @@ def serve(make: str, port: int) -> None:
     """Until it is killed."""
     endpoint: Any = {"bare": bare, "asgi": asgi}[make]
     application = Starlette(routes=[WebSocketRoute("/", _Endpoint(endpoint))])
-    application.state.crowd = Crowd()
+    application.state.connection_limiter = ConnectionLimiter()
     application.add_middleware(ClientAddress, header=AddressHeader(b"x-real-ip"))
     application.add_middleware(_AnsweredBy)
     config = uvicorn.Config(

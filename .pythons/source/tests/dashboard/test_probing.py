@@ -13,7 +13,7 @@ from callpath.cli.doctor_account import ask_account
 from callpath.clock import SystemClock
 from callpath.config import Settings
 from callpath.dashboard.probing import is_phones, probe_url
-from callpath.doctor.engine import OnStep
+from callpath.doctor.examination import OnStep
 from callpath.doctor.verdict import Diagnosis
 from callpath.server.builtin import BUILTIN
 from callpath.simulator.simulator import Simulator

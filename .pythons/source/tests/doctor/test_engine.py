@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from callpath.clock import SystemClock
-from callpath.doctor import engine
+from callpath.doctor import engine, examination
 from callpath.doctor.engine import diagnose, judge
-from callpath.doctor.facts import Facts, MachineFacts, TcpAttempt, TcpFacts, UrlFacts
+from callpath.doctor.facts import Arrival, Facts, MachineFacts, TcpAttempt, TcpFacts, UrlFacts
 from callpath.doctor.request import Request
 from callpath.doctor.rule import Finding
 from callpath.doctor.rules import rules_of
@@ -24,7 +24,7 @@ def _slugs(facts: Facts) -> list[str]:
 
 
 def _healthy() -> Facts:
-    facts = media()
+    facts = media(Arrival(900.0, "text", 260, '{"event":"media"', "media", b"\x7f\x00" * 80))
     facts.add(tries(answer(101), answer(101)))
     return facts
 
@@ -194,7 +194,7 @@ def test_the_bounds_add_up_to_less_than_thirty_seconds() -> None:
     request = Request(url="wss://voice.example.com/")
 
     assert request.budget_ms <= 28_000
-    assert request.answer_timeout_ms + 3 * engine.SHAPE_TIMEOUT_MS <= request.budget_ms
+    assert request.answer_timeout_ms + 3 * examination.SHAPE_TIMEOUT_MS <= request.budget_ms
 
 
 def _free_port() -> int:
@@ -224,3 +224,8 @@ def test_a_starved_machine_does_not_name_a_cause_by_time() -> None:
     assert starved.verdict is not None and starved.verdict.finding.kind == "open"
     assert starved.healthy is None
     assert "900 ms late" in starved.verdict.finding.question
+
+
+def test_what_depends_on_the_call_is_a_sign_of_a_cause() -> None:
+    """A code that was merged or renamed would silently accuse made-up calls again."""
+    assert set() == engine.OF_THE_CALL - {rule.sign for rule in rules_of("url") + rules_of("url", fallback=True)}

@@ -3,19 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
-import re
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
 
-import dns.message
-import dns.rcode
-import dns.rrset
 import pytest
 import trustme
 from cryptography import x509
@@ -32,52 +23,17 @@ from callpath.doctor.probes.channel import PeerStoppedReading, open_channel
 from callpath.doctor.probes.dns import probe_dns
 from callpath.doctor.probes.idle import probe_idle
 from callpath.doctor.probes.media import opening, probe_media
+from callpath.doctor.probes.shapes import CARRIER
 from callpath.doctor.probes.tcp import probe_tcp
 from callpath.doctor.probes.tls import name_matches, probe_tls
-from callpath.doctor.probes.upgrade import CARRIER, Door, ask_and_close
+from callpath.doctor.probes.upgrade import Door, ask_and_close
 from callpath.doctor.probes.url import classify_address, classify_host, probe_url
 from callpath.doctor.probes.websocket import Socket, probe_repeats
 from callpath.doctor.request import Override, Request
 from callpath.doctor.rules.sample import certificate
-from callpath.wire.media import Media, encode_media, parse_message
+from tests.doctor.answering import Names, echo, frame, read_frame, saying, serving, upgrading
 
 CLOCK = SystemClock()
-Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-@asynccontextmanager
-async def serving(handler: Handler, context: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    """`handler` on a free port of 127.0.0.1; connections are dropped at the end."""
-    writers: list[asyncio.StreamWriter] = []
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers.append(writer)
-        try:
-            await handler(reader, writer)
-        except (OSError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=context)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        for writer in writers:
-            writer.transport.abort()
-        server.close()
-        await server.wait_closed()
-
-
-def saying(answer: bytes) -> Handler:
-    """Reads one request's head and says `answer`."""
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(answer)
-        await writer.drain()
-
-    return handle
 
 
 async def door_to(port: int, **options: object) -> Door:
@@ -85,56 +41,6 @@ async def door_to(port: int, **options: object) -> Door:
     url = probe_url(request)
     dns_facts = await probe_dns(request, url, CLOCK)
     return Door(request, url, await probe_tcp(request, url, dns_facts, CLOCK), None, CLOCK)
-
-
-def accept_of(head: bytes) -> str:
-    found = re.search(rb"Sec-WebSocket-Key: (\S+)", head)
-    assert found is not None
-    return base64.b64encode(hashlib.sha1(found.group(1) + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()).decode()
-
-
-def upgrading(then: Handler) -> Handler:
-    """Answers the upgrade rightly, and goes on with `then`."""
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        writer.write(
-            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Accept: {accept_of(head)}\r\n\r\n".encode()
-        )
-        await writer.drain()
-        await then(reader, writer)
-
-    return handle
-
-
-async def read_frame(reader: asyncio.StreamReader) -> tuple[int, bytes]:
-    """(opcode, content) of one masked frame."""
-    head = await reader.readexactly(2)
-    length = head[1] & 0x7F
-    if length == 126:
-        length = int.from_bytes(await reader.readexactly(2), "big")
-    mask = await reader.readexactly(4)
-    content = await reader.readexactly(length)
-    return head[0] & 0x0F, bytes(byte ^ mask[index % 4] for index, byte in enumerate(content))
-
-
-def frame(opcode: int, content: bytes) -> bytes:
-    size = bytes([len(content)]) if len(content) < 126 else b"\x7e" + len(content).to_bytes(2, "big")
-    return bytes([0x80 | opcode]) + size + content
-
-
-async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Media frames come back as a program would send them; pings are answered."""
-    while True:
-        opcode, content = await read_frame(reader)
-        if opcode == 9:
-            writer.write(frame(10, content))
-        elif opcode == 8:
-            writer.write(frame(8, content))
-            return
-        elif isinstance(message := parse_message(content), Media):
-            writer.write(frame(1, encode_media(message.payload).encode()))
 
 
 # --- URL -------------------------------------------------------------------------------------------------------------
@@ -184,26 +90,6 @@ def test_what_is_no_url(raw: str) -> None:
 
 
 # --- DNS -------------------------------------------------------------------------------------------------------------
-
-
-class Names(asyncio.DatagramProtocol):
-    """A name server with one answer for A; AAAA is empty."""
-
-    def __init__(self, rcode: int, *addresses: str) -> None:
-        self._rcode = rcode
-        self._addresses = addresses
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.DatagramTransport, transport)
-
-    def datagram_received(self, content: bytes, sender: tuple[str, int]) -> None:
-        question = dns.message.from_wire(content)
-        answer = dns.message.make_response(question)
-        answer.set_rcode(dns.rcode.Rcode(self._rcode))
-        name = question.question[0].name
-        if question.question[0].rdtype == 1 and self._addresses:
-            answer.answer.append(dns.rrset.from_text(name, 60, "IN", "A", *self._addresses))
-        self._transport.sendto(answer.to_wire(), sender)
 
 
 async def asked(rcode: int, *addresses: str) -> DnsFacts:
@@ -499,10 +385,39 @@ async def test_holding_sees_who_hangs_up() -> None:
 async def test_the_whole_way_on_a_sound_server() -> None:
     """No finding on a healthy endpoint: a false alarm costs a night."""
     async with serving(upgrading(echo)) as port:
-        diagnosis = await diagnose(Request(url=f"ws://127.0.0.1:{port}/audio", media_s=0.4), CLOCK)
+        diagnosis = await diagnose(Request(url=f"ws://127.0.0.1:{port}/audio", media_s=0.4, local=True), CLOCK)
 
     assert diagnosis.healthy is True
     assert diagnosis.findings == ()
+    assert diagnosis.level == "audio"
+    assert diagnosis.traffic is not None
+    assert diagnosis.traffic.requests <= 12
+
+
+@pytest.mark.parametrize(
+    ("options", "level", "exit_code"),
+    [
+        ({}, "inside", 4),
+        ({"local": True}, "silent", 4),
+        ({"local": True, "listen_only": True}, "listening", 0),
+        ({"listen_only": True}, "inside", 4),
+    ],
+)
+async def test_a_stream_on_which_nothing_is_heard(options: dict[str, bool], level: str, exit_code: int) -> None:
+    """Whatever answers 101 and keeps still would else be called healthy: a CI gate on exit 0 would be worth nothing."""
+
+    async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            opcode, content = await read_frame(reader)
+            if opcode in {8, 9}:
+                writer.write(frame(opcode if opcode == 8 else 10, content))
+
+    async with serving(upgrading(swallow)) as port:
+        request = Request(url=f"ws://127.0.0.1:{port}/audio", media_s=0.4, **options)  # type: ignore[arg-type]
+        diagnosis = await diagnose(request, CLOCK)
+
+    assert (level, exit_code) == (diagnosis.level, diagnosis.exit_code)
+    assert diagnosis.healthy is (True if exit_code == 0 else None)
 
 
 def test_url_facts_default_to_public() -> None:

@@ -30,16 +30,19 @@ from callpath.doctor.rules.sample_call import (
     URL,
     Timed,
     a_call,
+    answered,
     asking,
     call,
+    counted,
     found_way,
     hook,
     hung_up,
     noticed,
+    sent,
     turned_away,
 )
 from callpath.doctor.verdict import Diagnosis, document
-from callpath.timeline import SocketClosed, Unknown
+from callpath.timeline import SocketClosed, Unknown, What
 from callpath.wire.api import CallEvent
 from tests.doctor.answering import closed_port
 
@@ -235,6 +238,33 @@ def test_a_caller_on_mute_is_no_fault(code: str) -> None:
     found = diagnosed(BOTH_WAYS, (31_000, noticed(code, seconds="30")), (90_000, hung_up(out=500)), looked_ms=99_000)
 
     assert verdict(found) == "inbound-silence?"
+
+
+@pytest.mark.parametrize("command", ["streaming_start", "answer"])
+def test_a_late_repetition_of_ours_hides_no_failure(command: str) -> None:
+    """The port of PUBLIC_URL is refused, the caller hangs up, and our own retry gets 90018."""
+    failed = hook("streaming.failed", failure_reason="connection_failed")
+    found = diagnosed(ACCEPTED, failed, sent(command), hung_up(), answered(command, 422, "90018"), LATER)
+
+    assert verdict(found) == "stream-connection-failed?"
+
+
+@pytest.mark.parametrize(
+    ("what", "slug"),
+    [
+        (noticed("SYM001", **{"is": "PCMA"}), "codec-alaw-as-ulaw"),
+        (noticed("SYM002", **{"is": "big"}), "l16-byte-order"),
+        (SocketClosed(code=1006), "socket-lost?"),
+    ],
+)
+def test_a_blocked_loop_explains_only_what_it_can_bring_about(what: What, slug: str) -> None:
+    """Another call of the process slept for 1.5 s; this one's codec was wrong all the same."""
+    found = diagnosed(BOTH_WAYS, counted(loop_lag_ms=1_500.0), (15_000, what), (40_000, hung_up()), looked_ms=99_000)
+
+    assert verdict(found) == slug
+    assert [("event-loop-blocked", "")] == [
+        (one.rule.slug, one.under) for one in found.findings if one.rule.slug == "event-loop-blocked"
+    ]
 
 
 def test_a_handler_that_waits_and_then_speaks_is_no_fault() -> None:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 import time
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
 import uvloop
 from structlog.testing import capture_logs
 
-from callpath.clock import SystemClock
+from callpath import App, Call
+from callpath.clock import ManualClock, SystemClock
+from callpath.config import Settings
 from callpath.server import blocking
-from callpath.server.blocking import CURRENT_CALL, BlockWatch
+from callpath.server.blocking import AGAIN_MS, CURRENT_CALL, BlockWatch, Sample
 from callpath.timeline import LoopBlocked, describe, encode_what, parse_what
 from callpath.wire.ids import SessionId
+from tests.serving import serving
 
 BLOCKED_MS = 60.0
 SESSION = SessionId("s1")
@@ -100,24 +103,6 @@ def test_a_loop_is_named_where_it_runs() -> None:
     assert (what.function, what.file) == ("busy", HERE)
 
 
-def test_a_library_is_named_after_the_line_that_called_it() -> None:
-    """Nobody mends `json`: what matters is who called it; the rest helps to see why."""
-
-    async def handler() -> None:
-        json.loads("[" + "1," * 10 + "1]", object_hook=None, parse_int=lambda _: busy_in_library())
-
-    ((_, what),) = watched(handler)
-
-    assert what.file == HERE
-
-
-def busy_in_library() -> int:
-    lock = threading.Condition()
-    with lock:
-        lock.wait(0.04)
-    return 1
-
-
 def test_a_wait_inside_the_standard_library_has_both() -> None:
     """As `requests.get` does: the socket's read is where it stands, the handler's line is what to change."""
 
@@ -130,7 +115,7 @@ def test_a_wait_inside_the_standard_library_has_both() -> None:
     assert what.inside is not None and what.inside.startswith("Condition.wait (threading.py:")
 
 
-def test_a_task_of_a_handler_is_the_same_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_task_of_a_handler_is_the_same_calls() -> None:
     """Bots run their pipelines in tasks of their own. Before Python 3.12 a task does not tell its context: logged only."""
 
     async def handler() -> None:
@@ -179,20 +164,16 @@ def test_nothing_is_said_of_a_loop_that_turns() -> None:
     assert (entries, logs) == ([], [])
 
 
-def test_a_place_is_reported_once_and_then_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_place_is_reported_once_and_then_counted() -> None:
     """A handler that blocks with each frame would else fill its own timeline."""
-    monkeypatch.setattr(blocking, "REPORT_EVERY_MS", 0.0)
+    clock, notes = ManualClock(), Notes()
+    watch = BlockWatch(blocked_ms=BLOCKED_MS, note=notes.note, clock=clock)
+    here, other = (Sample(busy.__code__, line, 0, None, SESSION) for line in (1, 2))
+    for sample, pause_ms in ((here, 10), (here, 5_000), (other, 10), (here, AGAIN_MS), (here, 0)):
+        watch._report(sample, 300.0)
+        await clock.advance(pause_ms)
 
-    async def handler() -> None:
-        for number in range(4):
-            if number == 3:
-                monkeypatch.setattr(blocking, "AGAIN_MS", 0.0)
-            time.sleep(0.3)
-            await asyncio.sleep(0.2)
-
-    first = watched(handler)
-
-    assert [what.times for _, what in first] == [1]
+    assert [(what.line, what.times) for _, what in notes.entries] == [(1, 1), (2, 1), (1, 3)]
 
 
 def test_a_long_blockage_is_logged_while_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,6 +190,27 @@ def test_a_long_blockage_is_logged_while_it_lasts(monkeypatch: pytest.MonkeyPatc
 
     assert len(seen) == 1
     assert "time.sleep(0.5)" in seen[0] and seen[0].endswith("it is still blocked")
+
+
+async def test_a_call_has_it_in_its_timeline(tmp_path: Path) -> None:
+    """Over real sockets, with the setting as it is: whoever asks why a call went silent reads the line to change."""
+    app = App()
+
+    @app.call
+    async def handle(call: Call) -> None:
+        time.sleep(0.6)
+        await call.finished()
+
+    async with serving(app, tmp_path, blocked_ms=Settings().blocked_ms) as served:
+        caller = await served.telnyx.call()
+        session = caller.call.leg.call_session_id
+        entries = await served.until_kind(session, LoopBlocked)
+        await caller.hangup()
+        await caller.ended()
+    (what,) = (entry.what for entry in entries if isinstance(entry.what, LoopBlocked))
+
+    assert (what.file, what.code) == (HERE, "time.sleep(0.6)")
+    assert what.function.endswith("handle")
 
 
 def test_the_watch_ends_with_its_task() -> None:

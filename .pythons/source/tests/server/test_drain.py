@@ -16,7 +16,7 @@ from callpath.clock import ManualClock
 from callpath.control import CommandReply
 from callpath.errors import ControlError
 from callpath.server.builtin import BUILTIN
-from callpath.server.drain import GRACE_S, SETTLED_MS, DrainingServer, stop_warning
+from callpath.server.drain import GRACE_S, OFFER_GRACE_MS, DrainingServer, stop_warning
 from callpath.server.pacer import Pacer
 from callpath.simulator.simulator import Simulator
 from callpath.store.sql import open_call_log
@@ -135,7 +135,7 @@ async def test_calls_that_go_to_other_nodes_hold_up_no_stop_for_long() -> None:
     config = uvicorn.Config(lambda: None, log_config=None)
     server, patient = (DrainingServer(config, lambda: runner, clock=clock, drain_s=30) for _ in range(2))
     waits = [server._has_drained(), patient._has_drained()]
-    await clock.advance(SETTLED_MS - 1)
+    await clock.advance(OFFER_GRACE_MS - 1)
     waits.append(patient._has_drained())
     await clock.advance(1)
     done = patient._has_drained()

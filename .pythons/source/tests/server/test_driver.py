@@ -3,20 +3,35 @@ whole calls, so here by hand."""
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
+import msgspec
+import pytest
+
+from callpath.call.leg import Leg
 from callpath.call.session import CallSession
-from callpath.call.stream import MediaStream
+from callpath.call.stream import DtmfPressed, MediaStream
 from callpath.clock import ManualClock
 from callpath.server.gathering import AT_ONCE_MAX, Gathering
-from callpath.server.media import COUNTED_EVERY_MS, LOOK_EVERY_MS, StreamDriver
+from callpath.server.handler import Call, CallFacts
+from callpath.server.media import BAD_FRAMES_MAX, COUNTED_EVERY_MS, SECOND_MS, StreamDriver, names_another_call
 from callpath.server.pacer import Pacer
-from callpath.timeline import FirstInbound, FirstOutbound, MediaCounted, MediaSymptom, StreamStopped, What
-from callpath.wire.ids import SessionId
-from callpath.wire.media import Media, encode_message
+from callpath.timeline import (
+    DtmfReceived,
+    FirstInbound,
+    FirstOutbound,
+    FrameRejected,
+    MediaCounted,
+    MediaSymptom,
+    StreamStopped,
+    What,
+)
+from callpath.wire.ids import CallControlId, LegId, SessionId
+from callpath.wire.media import Media, Start, encode_message
 
-START = {
+START: dict[str, Any] = {
     "event": "start",
     "stream_id": "s",
     "start": {
@@ -29,18 +44,20 @@ START = {
 class Live:
     """The call around it, without a handler: what is played is put into the stream by the test."""
 
-    call = None
+    call: Call | None = None
     acts = True
 
     def __init__(self, stream: MediaStream) -> None:
         self.stream = stream
         self.noted: list[tuple[What, int | None]] = []
         self.session = CallSession(SessionId("s"))
+        self.started: list[Start] = []
 
     def note(self, what: What, at_unix_ms: int | None = None) -> None:
         self.noted.append((what, at_unix_ms))
 
-    def stream_started(self, *_: object) -> None: ...
+    def stream_started(self, start: Start, *_: object) -> None:
+        self.started.append(start)
 
     def socket_closed(self, stream: MediaStream) -> None: ...
 
@@ -51,9 +68,13 @@ class Peer:
     def __init__(self) -> None:
         self.writable = True
         self.sent: list[bytes] = []
+        self.closed: list[tuple[int, str]] = []
 
     def send(self, text: bytes) -> None:
         self.sent.append(text)
+
+    def close(self, code: int, reason: str) -> None:
+        self.closed.append((code, reason))
 
     def look(self, now_ms: float) -> None: ...
 
@@ -64,7 +85,7 @@ def driven(
     stream, peer = MediaStream(), Peer()
     live: Any = Live(stream)
     driver = StreamDriver(live, stream, clock, pacer or Pacer(clock), gathering)
-    driver.begin(peer)  # type: ignore[arg-type]
+    driver.begin(peer)
     driver.receive_text(json.dumps(START).encode())
     return driver, stream, live, peer
 
@@ -80,7 +101,7 @@ async def test_first_frames_of_many_calls_are_noted_a_little_later_with_their_ow
     stream.play_payload(bytes(160))
     driver.flush()
     noted_at_once = list(live.noted)
-    await clock.advance(2 * LOOK_EVERY_MS)
+    await clock.advance(2 * SECOND_MS)
     driver.wake(clock.now_ms())
 
     assert [] == noted_at_once
@@ -97,7 +118,7 @@ async def test_those_of_too_many_wait_for_their_first_count() -> None:
     calls = [driven(clock, gathering, pacer) for _ in range(AT_ONCE_MAX + 2)]
     for driver, *_ in calls:
         driver.receive_text(encode_message(Media(payload=bytes(160), chunk=1)).encode())
-    await clock.advance(2 * LOOK_EVERY_MS)
+    await clock.advance(2 * SECOND_MS)
     gathering.frame_came()
     await clock.advance(1)  # what is done at once is counted anew
     gathering.busy = True
@@ -167,7 +188,7 @@ async def test_a_count_tells_how_late_all_was_since_the_one_before() -> None:
         await clock.advance(wait_ms)
         driver.receive_text(encode_message(Media(payload=bytes(160), chunk=chunk)).encode())
     for _ in range(20):
-        await clock.advance(LOOK_EVERY_MS)
+        await clock.advance(SECOND_MS)
         driver.wake(clock.now_ms())
     counts = [what for what, _ in live.noted if isinstance(what, MediaCounted)]
 
@@ -182,7 +203,7 @@ async def test_a_lag_has_one_entry_and_stands_in_the_counts_of_all() -> None:
     for driver, _, _, _ in them:
         driver.receive_text(encode_message(Media(payload=bytes(160), chunk=1)).encode())
     for _ in range(20):
-        await clock.advance(LOOK_EVERY_MS)
+        await clock.advance(SECOND_MS)
         for driver, _, _, _ in them:
             driver.wake(clock.now_ms())
     noted = [[what for what, _ in live.noted] for _, _, live, _ in them]
@@ -208,3 +229,218 @@ async def test_whatever_comes_shows_that_the_socket_lives() -> None:
         seen.append(clock.now_ms() - stream.last_frame_ms)
 
     assert [0.0, 0.0, 0.0] == seen
+
+
+# --- start frames ----------------------------------------------------------------------------------------------------
+
+OURS = {"call_control_id": "v3:ours", "call_session_id": "s"}
+
+
+@pytest.mark.parametrize(
+    ("named", "legs", "another"),
+    [
+        (OURS, ["v3:ours"], False),
+        (OURS, [], False),
+        ({**OURS, "call_control_id": "v3:the-other-leg"}, ["v3:ours"], False),  # a session has several legs
+        ({"call_control_id": "v3:ours"}, ["v3:ours"], False),
+        ({"call_control_id": "v3:other"}, [], False),  # nothing is known that would contradict it
+        ({"call_control_id": "v3:other"}, ["v3:ours"], True),
+        ({**OURS, "call_session_id": "t"}, ["v3:ours"], True),
+        ({**OURS, "call_session_id": "t"}, [], True),
+        ({"call_control_id": "v3:other", "call_session_id": "t"}, ["v3:ours"], True),
+    ],
+)
+async def test_a_start_frame_of_another_call_is_told_by_its_ids(
+    named: dict[str, str], legs: list[str], another: bool
+) -> None:
+    """Refused wrongly, a caller is left in silence; taken wrongly, he hears another."""
+    session = CallSession(SessionId("s"))
+    for number, leg in enumerate(legs):
+        session.legs[LegId(f"leg-{number}")] = Leg(LegId(f"leg-{number}"), CallControlId(leg))
+    start = msgspec.convert({"stream_id": "x", "media_format": START["start"]["media_format"], **named}, Start)
+
+    assert another is (names_another_call(session, start) is not None)
+
+
+@pytest.mark.parametrize("later", [False, True])
+async def test_a_start_frame_of_another_call_has_one_entry_and_closes_the_socket(later: bool) -> None:
+    """Each of the frames behind it would be one more; and who opened the socket must be told why it closes."""
+    clock = ManualClock()
+    stream = MediaStream()
+    peer: Any = Peer()
+    live: Any = Live(stream)
+    driver = StreamDriver(live, stream, clock, Pacer(clock), Gathering(clock))
+    driver.begin(peer)
+    if later:
+        driver.receive_text(json.dumps(START).encode())
+    other = {**START, "start": {**START["start"], "call_session_id": "t"}}
+    driver.receive_text(json.dumps(other).encode())
+    for chunk in (1, 2, 3):
+        driver.receive_text(encode_message(Media(payload=bytes(160), chunk=chunk)).encode())
+    rejected = [what for what, _ in live.noted if isinstance(what, FrameRejected)]
+    said = "the start frame names another call_session_id than the URL of this socket"
+
+    assert [FrameRejected(reason="other_call", detail=said)] == rejected
+    assert (1008, said) == peer.closed[0]
+    assert int(later) == len(live.started)
+    assert [] == [what for what, _ in live.noted if isinstance(what, FirstInbound)]
+
+
+async def test_a_late_start_frame_of_a_replaced_socket_attaches_to_nothing() -> None:
+    """The handler would play to a dead socket from then on."""
+    clock = ManualClock()
+    driver, stream, live, _ = driven(clock, Gathering(clock))
+    stream.replaced = True
+    live.stream = MediaStream()
+    driver.receive_text(json.dumps(START).encode())
+
+    assert 1 == len(live.started)
+
+
+async def test_a_second_start_keeps_the_name_under_which_the_stream_is_counted() -> None:
+    """Counters of one socket under two names would be added up."""
+    clock = ManualClock()
+    driver, _, live, _ = driven(clock, Gathering(clock))
+    driver.receive_text(encode_message(Media(payload=bytes(160), chunk=1)).encode())
+    driver.receive_text(json.dumps({**START, "stream_id": "t"}).encode())
+    driver.receive_text(encode_message(Media(payload=bytes(160), chunk=1)).encode())
+    driver.receive_text(b'{"event":"stop","stream_id":"t","stop":{}}')
+    names = {what.stream_id for what, _ in live.noted if isinstance(what, MediaCounted | StreamStopped | FirstInbound)}
+    (counted,) = (what for what, _ in live.noted if isinstance(what, MediaCounted))
+
+    assert {"s"} == names
+    assert (2, 0) == (counted.frames_in, counted.duplicated)
+    assert ["s", "s"] == [start.stream_id for start in live.started]
+
+
+async def test_an_unusable_start_is_the_reason_to_close() -> None:
+    """ "100 unusable frames" sends people to look for a stranger; the field that is missing is what they need."""
+    clock = ManualClock()
+    stream = MediaStream()
+    peer: Any = Peer()
+    live: Any = Live(stream)
+    driver = StreamDriver(live, stream, clock, Pacer(clock), Gathering(clock))
+    driver.begin(peer)
+    driver.receive_text(b'{"event":"start","start":{"call_control_id":"c","media_format":{"encoding":"PCMU"}}}')
+    for chunk in range(1, BAD_FRAMES_MAX):
+        assert [] == peer.closed
+        driver.receive_text(encode_message(Media(payload=bytes(160), chunk=chunk)).encode())
+    rejected = [what.reason for what, _ in live.noted if isinstance(what, FrameRejected)]
+
+    assert [(1008, "start frame has no usable start.media_format.sample_rate")] == peer.closed
+    assert ["unusable_start"] == rejected
+
+
+# --- counters and keys -----------------------------------------------------------------------------------------------
+
+
+async def test_a_stream_is_counted_for_the_last_time_when_it_stops() -> None:
+    """A count between the stop frame and the close would be added to /metrics once more, and be kept for ever."""
+    clock = ManualClock()
+    driver, _, live, _ = driven(clock, Gathering(clock))
+    driver.receive_text(encode_message(Media(payload=bytes(160), chunk=1)).encode())
+    driver.receive_text(b'{"event":"stop","stream_id":"s","stop":{}}')
+    for _ in range(30):
+        await clock.advance(SECOND_MS)
+        driver.wake(clock.now_ms())
+    kinds = [type(what) for what, _ in live.noted if isinstance(what, MediaCounted | StreamStopped)]
+
+    assert [MediaCounted, StreamStopped] == kinds
+
+
+async def test_keys_reach_the_timeline_and_the_handler_in_the_order_of_the_fingers() -> None:
+    """With no frame after them: the pacer wakes the driver when they were held long enough."""
+    clock = ManualClock()
+    pacer = Pacer(clock)
+    driver, stream, live, _ = driven(clock, Gathering(clock), pacer)
+    call = live.call = a_call(clock, 8000)
+    for digit, ms in (("2", 200), ("1", 100), ("1", 100)):
+        key = {"event": "dtmf", "dtmf": {"digit": digit}, "occurred_at": f"2026-01-02T03:04:05.{ms}001Z"}
+        driver.receive_text(json.dumps(key).encode())
+    at_once = [what for what, _ in live.noted if isinstance(what, DtmfReceived)]
+    due_ms = stream.next_event_at_ms()
+    assert due_ms is not None
+    await clock.advance(due_ms - clock.now_ms())
+    driver.wake(clock.now_ms())
+    call.events.close()
+
+    assert [] == at_once
+    assert due_ms - 40.0 == 0.0
+    assert ["1", "2"] == [what.digit for what, _ in live.noted if isinstance(what, DtmfReceived)]
+    assert ["1", "2"] == [event.digit async for event in call.events if isinstance(event, DtmfPressed)]
+
+
+class NoLine:
+    """A line that leads nowhere."""
+
+    async def send(self, command: object) -> None: ...
+
+    def note(self, what: What) -> None: ...
+
+
+def a_call(clock: ManualClock, rate_hz: int) -> Call:
+    facts = CallFacts(SessionId("s"), CallControlId("c"), None, None, None, None, None)
+    return Call(facts, sample_rate_hz=rate_hz, line=NoLine(), clock=clock)
+
+
+# --- chunks ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rate_hz", [8000, 16000, 24000, 48000])
+@pytest.mark.parametrize(("encoding", "wire_rate_hz"), [("PCMU", 8000), ("L16", 22050), ("L16", 24000)])
+async def test_every_chunk_is_20_ms_at_the_rate_of_the_handler(encoding: str, wire_rate_hz: int, rate_hz: int) -> None:
+    """Whatever the phone sends at a time, where it changes, behind a loss and behind a second start frame."""
+    clock = ManualClock()
+    stream = MediaStream()
+    peer: Any = Peer()
+    live: Any = Live(stream)
+    live.call = a_call(clock, rate_hz)
+    live.stream_started = lambda _start, stream, driver: live.call.attach(stream, driver)
+    driver = StreamDriver(live, stream, clock, Pacer(clock), Gathering(clock))
+    driver.begin(peer)
+    per_20_ms = 160 if encoding == "PCMU" else 2 * wire_rate_hz // 50
+    form = {"encoding": encoding, "sample_rate": wire_rate_hz, "channels": 1}
+    start = json.dumps({**START, "start": {**START["start"], "media_format": form}}).encode()
+    sent_ms = 0
+    for ms, count in ((20, 5), (60, 3), (40, 5), (100, 1), (20, 5)):
+        driver.receive_text(start)
+        for chunk in range(1, count + 1):
+            if (ms, chunk) == (40, 3):
+                sent_ms += ms
+                continue
+            await clock.advance(ms)
+            payload = base64.b64encode(bytes(per_20_ms * ms // 20)).decode()
+            media = {"payload": payload, "chunk": str(chunk), "track": "inbound", "timestamp": "0"}
+            driver.receive_text(json.dumps({"event": "media", "media": media}).encode())
+            driver.wake(clock.now_ms())
+            sent_ms += ms
+    driver.receive_text(b'{"event":"stop","stream_id":"s","stop":{}}')
+    live.call.audio.close()
+    sizes = [len(chunk) async for chunk in live.call.audio]
+
+    assert {2 * rate_hz // 50} == set(sizes)
+    assert sent_ms // 20 == len(sizes)
+
+
+@pytest.mark.parametrize(("payload_bytes", "ms"), [(80, 10), (160, 20), (480, 60)])
+async def test_what_waits_of_a_raw_call_is_as_long_as_its_payloads(payload_bytes: int, ms: int) -> None:
+    """A phone that sends 10 ms would be late twice as soon, and one that sends 60 three times as late."""
+    clock = ManualClock()
+    stream = MediaStream(raw=True)
+    peer: Any = Peer()
+    live: Any = Live(stream)
+    facts = CallFacts(SessionId("s"), CallControlId("c"), None, None, None, None, None)
+    live.call = Call(facts, sample_rate_hz=8000, line=NoLine(), clock=clock, raw=True)
+    driver = StreamDriver(live, stream, clock, Pacer(clock), Gathering(clock))
+    driver.begin(peer)
+    driver.receive_text(json.dumps(START).encode())
+    late_ms = None
+    for number in range(1, 201):
+        await clock.advance(ms)
+        driver.receive_text(encode_message(Media(payload=bytes(payload_bytes), chunk=number)).encode())
+        driver.wake(clock.now_ms())
+        if late_ms is None and any(getattr(what, "code", "") == "SYM012" for what, _ in live.noted):
+            late_ms = number * ms
+
+    assert late_ms is not None
+    assert 1_000 <= late_ms <= 2_000 + ms

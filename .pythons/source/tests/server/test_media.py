@@ -55,7 +55,7 @@ from callpath.timeline import (
 from callpath.wire.ids import SessionId, StreamId
 from callpath.wire.media import AUTH_TOKEN_HEADER, Media, encode_message
 from tests.serving import WAIT_S_MAX, Served, serving
-from tests.telnyx import sample_text
+from tests.telnyx import sample_text, start_text
 
 pytestmark = pytest.mark.e2e
 
@@ -215,7 +215,7 @@ async def test_a_lost_socket_comes_back_and_nobody_is_greeted_twice(tmp_path: Pa
         for number in (1, 2):
             async with _dial_in(served, session) as socket:
                 await socket.send(sample_text("ws/t-connected.json"))
-                await socket.send(sample_text("ws/t-start-pcmu.json").replace("005a", f"00{number}a"))
+                await socket.send(start_text(session).replace("005a", f"00{number}a"))
                 await socket.send(sample_text("ws/t-media-inbound.json"))
                 echoed = json.loads(await asyncio.wait_for(socket.recv(), 10))
                 socket.transport.abort()
@@ -315,9 +315,9 @@ async def test_a_socket_that_was_given_up_and_wakes_up_again_is_not_heard(
         session = caller.call.leg.call_session_id
         await served.until_kind(session, StreamAccepted)
         async with _dial_in(served, session) as old:
-            await _say(old, 1, 2, starts=True)
+            await _say(old, 1, 2, starts=session)
             async with _dial_in(served, session) as new:
-                await _say(new, 101, 102, starts=True)
+                await _say(new, 101, 102, starts=session)
                 await _say(old, 3, 4)
                 await _say(new, 103)
                 payloads = [heard.get_nowait()[0] for _ in range(heard.qsize())]
@@ -325,10 +325,10 @@ async def test_a_socket_that_was_given_up_and_wakes_up_again_is_not_heard(
     assert [1, 2, 101, 102, 103] == payloads
 
 
-async def _say(socket: ClientConnection, *numbers: int, starts: bool = False) -> None:
-    """A frame for each number, which fills it; return when they were taken."""
-    if starts:
-        await socket.send(sample_text("ws/t-start-pcmu.json"))
+async def _say(socket: ClientConnection, *numbers: int, starts: str | None = None) -> None:
+    """A frame for each number, which fills it, after the start frame of the call `starts`; return when they were taken."""
+    if starts is not None:
+        await socket.send(start_text(starts))
     for number in numbers:
         media = Media(payload=bytes([number]) * 160, chunk=number, stream_id=StreamId("s"))
         await socket.send(encode_message(media))
@@ -417,7 +417,7 @@ async def test_garbage_and_binary_frames_are_skipped_and_the_call_goes_on(tmp_pa
         session = caller.call.leg.call_session_id
         await served.until_kind(session, StreamAccepted)
         async with _dial_in(served, session) as socket:
-            await socket.send(sample_text("ws/t-start-pcmu.json"))
+            await socket.send(start_text(session))
             for _ in range(3):
                 await socket.send(b"\x00\x01")
                 await socket.send("garbage")
@@ -437,7 +437,7 @@ async def test_an_oversized_frame_closes_with_1009(tmp_path: Path) -> None:
         session = caller.call.leg.call_session_id
         await served.until_kind(session, StreamAccepted)
         async with _dial_in(served, session) as socket:
-            await socket.send(sample_text("ws/t-start-pcmu.json"))
+            await socket.send(start_text(session))
             await socket.send("x" * (1 << 21))
             with pytest.raises(ConnectionClosed) as closed:
                 await asyncio.wait_for(socket.recv(), 10)
@@ -475,7 +475,7 @@ async def test_endless_frames_that_cannot_be_decoded_close_with_1008(tmp_path: P
         session = caller.call.leg.call_session_id
         await served.until_kind(session, StreamAccepted)
         async with _dial_in(served, session) as socket:
-            await socket.send(sample_text("ws/t-start-l16.json"))
+            await socket.send(start_text(session, "ws/t-start-l16.json"))
             frame = json.loads(sample_text("ws/t-media-inbound.json"))
             frame["media"]["payload"] = base64.b64encode(bytes(639)).decode()
             for chunk in range(1, 101):
@@ -489,14 +489,12 @@ async def test_endless_frames_that_cannot_be_decoded_close_with_1008(tmp_path: P
 
 async def test_an_encoding_that_we_cannot_decode_is_the_reason_to_close(tmp_path: Path) -> None:
     """ "Frames that mean nothing" sends whoever reads it to look for a stranger; it was Telnyx, and a codec."""
-    start = json.loads(sample_text("ws/t-start-pcmu.json"))
-    start["start"]["media_format"]["encoding"] = "G729"
     async with serving(BUILTIN["echo"](), tmp_path) as served:
         caller = await served.telnyx.call(faults=["never_connects"])
         session = caller.call.leg.call_session_id
         await served.until_kind(session, StreamAccepted)
         async with _dial_in(served, session) as socket:
-            await socket.send(json.dumps(start))
+            await socket.send(start_text(session).replace("PCMU", "G729"))
             for _ in range(100):
                 await socket.send(sample_text("ws/t-media-inbound.json"))
             with pytest.raises(ConnectionClosed) as closed:
@@ -590,7 +588,7 @@ async def test_the_timeline_tells_who_closed(tmp_path: Path, harm: Any, code: in
         session = caller.call.leg.call_session_id
         await served.until_kind(session, StreamAccepted)
         async with _dial_in(served, session) as socket:
-            await socket.send(sample_text("ws/t-start-pcmu.json"))
+            await socket.send(start_text(session))
             await harm(socket)
             await socket.wait_closed()
         entries = await served.until_kind(session, SocketClosed)
@@ -611,7 +609,7 @@ async def test_a_ping_is_answered_and_long_messages_are_put_together(tmp_path: P
         await served.until_kind(session, StreamAccepted)
         async with _dial_in(served, session) as socket:
             await asyncio.wait_for(await socket.ping(b"there?"), 10)
-            start, frame = sample_text("ws/t-start-pcmu.json"), sample_text("ws/t-media-inbound.json")
+            start, frame = start_text(session), sample_text("ws/t-media-inbound.json")
             await socket.send([start[:40], start[40:]])
             await socket.send(frame)
             echoed = json.loads(await asyncio.wait_for(socket.recv(), 10))
@@ -751,7 +749,7 @@ async def test_fifty_calls_lose_nothing(tmp_path: Path) -> None:
 
     async def talk(served: Served, session: SessionId, number: int) -> list[tuple[int, int]]:
         async with _dial_in(served, session) as socket:
-            await socket.send(sample_text("ws/t-start-pcmu.json"))
+            await socket.send(start_text(session))
 
             async def speak() -> None:
                 clock = SystemClock()

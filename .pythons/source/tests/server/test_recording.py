@@ -107,7 +107,7 @@ def test_our_side_is_recorded_in_the_byte_order_that_the_stream_went_over_to(tmp
         media = Media(payload=payload, chunk=number + 1, stream_id=StreamId("s"))
         stream.receive_text(encode_message(media), now_ms)
         if number == 49:
-            stream.look(now_ms, waiting_ms=0, lag_ms=0, may_analyse=True)
+            stream.on_second(now_ms, waiting_ms=0, lag_ms=0, may_take_long=True)
         stream.play(tone(450, duration_ms=20))
         stream.texts_to_send(now_ms)
     recording.close(2000)

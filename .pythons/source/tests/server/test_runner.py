@@ -237,13 +237,13 @@ async def test_a_call_from_before_a_restart_is_picked_up_from_its_timeline(tmp_p
         from websockets.asyncio.client import connect
 
         from callpath.wire.media import AUTH_TOKEN_HEADER
-        from tests.telnyx import sample_text
+        from tests.telnyx import sample_text, start_text
 
         assert second.runner.tokens is not None
         headers = {AUTH_TOKEN_HEADER: second.runner.tokens.of(session)}
         url = f"{second.socket_url}/api/calls/{session}/audio"
         async with connect(url, additional_headers=headers) as socket:
-            await socket.send(sample_text("ws/t-start-pcmu.json"))
+            await socket.send(start_text(session))
             await socket.send(sample_text("ws/t-media-inbound.json"))
             await asyncio.wait_for(socket.recv(), 10)
         entries = await second.until_kind(session, StreamStarted)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,15 +74,115 @@ def test_custom_parameters_come_in_two_shapes() -> None:
     assert as_list.custom_parameters == as_object.custom_parameters
 
 
-def test_numbers_may_come_as_numbers() -> None:
-    """They are decimal strings today. If that changes, audio must go on."""
-    document = sample("ws/t-media-inbound.json")
-    document["sequence_number"] = 2
-    document["media"]["chunk"] = 7
+NUMBERS = ("sequence_number", "chunk", "timestamp", "sample_rate", "channels", "code", "digit", "name")
+
+
+def spelt(document: Any, how: type[int] | type[str]) -> Any:
+    """The same document with its numbers as numbers, or as texts."""
+    if not isinstance(document, dict):
+        return document
+    return {
+        key: how(value) if key in NUMBERS and str(value).isdigit() else spelt(value, how)
+        for key, value in document.items()
+    }
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ws/t-start-pcmu.json",
+        "ws/t-start-l16-8k.json",
+        "ws/t-media-inbound.json",
+        "ws/t-media-outbound.json",
+        "ws/t-dtmf.json",
+        "ws/t-mark.json",
+        "ws/t-error-100004.json",
+        "ws/t-stop.json",
+    ],
+)
+def test_numbers_may_come_as_numbers_or_as_texts(name: str) -> None:
+    """Counters are documented as texts and rates as numbers. A sender that mixes them must not lose its call."""
+    document = sample(name)
+    read = [parse_message(json.dumps(spelt(document, how))) for how in (int, str)]
+
+    assert [msgspec.structs.replace(message, extra={}) for message in read] == [parse_message(json.dumps(document))] * 2
+
+
+def test_a_mark_named_by_a_number_is_found() -> None:
+    """Names are the handler's, and a JSON library in between may turn "7" into 7."""
+    message = parse_message('{"event":"mark","mark":{"name":7},"sequence_number":3}')
+
+    assert isinstance(message, Mark)
+    assert ("7", 3) == (message.name, message.sequence_number)
+
+
+@pytest.mark.parametrize("where", ["top", "within", "both", "null", "empty", "nowhere"])
+def test_a_start_frame_may_have_its_stream_id_elsewhere(where: str) -> None:
+    """The id only names the stream in timelines: for want of it no caller is left in silence."""
+    document = sample("ws/t-start-pcmu.json")
+    given = document.pop("stream_id")
+    if where in ("top", "both"):
+        document["stream_id"] = given
+    if where in ("within", "both"):
+        document["start"]["stream_id"] = given if where == "within" else "another"
+    if where in ("null", "empty"):
+        document["stream_id"] = None if where == "null" else ""
+    message = parse_message(json.dumps(document))
+    again = parse_message(json.dumps(document))
+    document["start"]["call_control_id"] = "v3:other"
+    other = parse_message(json.dumps(document))
+
+    assert isinstance(message, Start) and isinstance(again, Start) and isinstance(other, Start)
+    if where in ("top", "within", "both"):
+        assert given == message.stream_id
+    else:
+        assert message.stream_id == again.stream_id
+        assert message.stream_id != other.stream_id
+        assert message.stream_id.startswith("unnamed-")
+        assert document["start"]["call_control_id"] not in message.stream_id
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"media_format": None}, "no usable start.media_format"),
+        ({"media_format": []}, "no usable start.media_format"),
+        ({"media_format": {"sample_rate": 8000}}, "no usable start.media_format.encoding"),
+        ({"media_format": {"encoding": {}, "sample_rate": 8000}}, "no usable start.media_format.encoding: {}"),
+        ({"media_format": {"encoding": "PCMU"}}, "no usable start.media_format.sample_rate"),
+        (
+            {"media_format": {"encoding": "PCMU", "sample_rate": "8 kHz"}},
+            'no usable start.media_format.sample_rate: "8 kHz"',
+        ),
+        (
+            {"media_format": {"encoding": "PCMU", "sample_rate": "x" * 99}},
+            f'no usable start.media_format.sample_rate: "{"x" * 39}…',
+        ),
+        ({"media_format": {"encoding": "PCMU", "sample_rate": True}}, "no usable start.media_format.sample_rate: true"),
+        ({"call_control_id": None}, "no usable start.call_control_id"),
+        ({"call_control_id": ""}, "no usable start.call_control_id"),
+    ],
+)
+def test_an_unusable_start_frame_says_which_field_is_at_fault(change: dict[str, Any], said: str) -> None:
+    """Without it the call is silent, and the timeline is all that anybody has to find out why."""
+    document = sample("ws/t-start-pcmu.json")
+    document["start"] |= change
+    with pytest.raises(RemoteProtocolError) as caught:
+        parse_message(json.dumps(document))
+
+    assert "unusable_start" == caught.value.reason
+    assert f"start frame has {said}" == str(caught.value)
+
+
+@pytest.mark.parametrize("channels", [None, "", "two", {}, True])
+def test_a_start_frame_without_usable_channels_is_mono(channels: object) -> None:
+    """All that Telnyx documents is mono."""
+    document = sample("ws/t-start-pcmu.json")
+    document["start"]["media_format"]["channels"] = channels
     message = parse_message(json.dumps(document))
 
-    assert isinstance(message, Media)
-    assert (message.sequence_number, message.chunk) == (2, 7)
+    assert isinstance(message, Start)
+    assert 1 == message.media_format.channels
 
 
 def test_a_track_may_have_the_suffix_that_some_programs_saw() -> None:
@@ -104,8 +206,8 @@ def test_a_track_may_have_the_suffix_that_some_programs_saw() -> None:
         ('{"event":"media"}', "wrong_shape"),
         ('{"event":"media","media":{"payload":"not base64!"}}', "invalid_media"),
         ('{"event":"media","media":{"payload":"_-_-"}}', "invalid_media"),
-        ('{"event":"start","stream_id":"s","start":{}}', "wrong_shape"),
-        ('{"event":"start","start":{"call_control_id":"v3:x"}}', "wrong_shape"),
+        ('{"event":"start","stream_id":"s","start":{}}', "unusable_start"),
+        ('{"event":"start","start":{"call_control_id":"v3:x"}}', "unusable_start"),
         ('{"event":"mark"}', "wrong_shape"),
         ('{"event":"dtmf","dtmf":{}}', "wrong_shape"),
         ("[" * 100_000, "not_json"),
@@ -141,7 +243,7 @@ def test_no_text_makes_the_parser_fail_otherwise(text: str | bytes) -> None:
     try:
         parse_message(text)
     except RemoteProtocolError as error:
-        assert error.reason in ("not_json", "wrong_shape", "invalid_media")
+        assert error.reason in ("not_json", "wrong_shape", "invalid_media", "unusable_start")
 
 
 _json = st.recursive(

@@ -30,8 +30,8 @@ def peak(audio: bytes | Pcm) -> int:
     return audioop.max(audio if isinstance(audio, bytes) else audio.data, PCM16_BYTES)
 
 
-def likeness(audio: bytes) -> float:
-    """How much PCM16 resembles itself one sample later: 1 for a hum, near 0 for noise, 0 for silence."""
+def autocorrelation(audio: bytes) -> float:
+    """Lag-1 autocorrelation of PCM16: 1 for a hum, near 0 for noise, 0 for silence."""
     found = audioop.findfactor(audio[:-PCM16_BYTES], audio[PCM16_BYTES:])
     return 0.0 if math.isnan(found) else found  # where there is nothing but zeros
 

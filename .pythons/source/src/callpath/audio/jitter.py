@@ -4,14 +4,8 @@ Telnyx does not promise the order of its media messages, only that `chunk` count
 once. Behind a hole, chunks are held until the missing one comes or the wait is over; then it is lost. The wait adapts: a
 chunk that comes just too late makes it as long as that one would have needed, until none has needed so much for a while.
 
-Whether `chunk` counts per track or per stream is not documented. If two tracks share the numbers, each sees only about
-every second one, and a naive buffer would call the other track's chunks lost for the whole call. So the buffer learns
-the stride, and lets time decide: when a hole's wait is over, it compares how far the numbers ran since the last clean
-step with how many chunks came and how long that took. Numbers that ran ahead of the clock are not lost audio, they
-belong to somebody else, and `stride` becomes the usual step; from then on only a hole of whole strides is one. Three
-short steps in a row (the other track fell silent) bring the stride back to 1. The limit of this: when two of five
-chunks are lost or still under way, and the last clean one was itself more than a frame late, the clock misleads and a
-loss or two goes unnamed until the stride is back.
+`chunk` is read as a counter of this track alone, as in every example that Telnyx publishes. A stream whose numbers also
+count something else shows it as losses without missing audio (symptom SYM016); `ignore_numbers` then ends the sorting.
 """
 
 from __future__ import annotations
@@ -29,14 +23,10 @@ WAIT_MARGIN_MS = 10.0
 """Half a frame on top of what the last one needed."""
 WAIT_ADAPTED_FOR_MS = 30_000.0
 """Then the network is given another chance, since a longer wait delays the answer at each real loss."""
-FRAME_MS = 20.0
-"""One chunk of audio, in every capture known to us."""
 HELD_MAX = 64
 """Chunks held behind holes. Only a stalled connection that empties itself brings more, and then waiting is over."""
 JUMP_CHUNKS = 50
 """A second of audio. A longer step, back or forth, is not disorder but a new numbering."""
-STRIDE_EVIDENCE_CHUNKS = 3
-"""What arrives within one wait. So a hole is only doubted when at least two of five numbers are missing."""
 
 
 class Payload(NamedTuple):
@@ -69,54 +59,42 @@ class JitterCounts:
     lost: int = 0
     """Did not come in time; a late one was counted here before."""
     resyncs: int = 0
-    """The numbering began anew."""
+    """A new numbering began."""
 
 
 class JitterBuffer:
     """One track of one stream. Give it every media message, and ask `due` when `next_due_ms` says so."""
 
-    def __init__(self, wait_ms_max: float = WAIT_MS_MAX, *, frame_ms: float = FRAME_MS) -> None:
+    def __init__(self, wait_ms_max: float = WAIT_MS_MAX) -> None:
         self.counts = JitterCounts()
-        self.stride = 1
-        """The usual step from one chunk of this track to the next."""
         self._wait_ms = self._wait_ms_usual = wait_ms_max
         self._adapted_until_ms = 0.0
-        self._frame_ms = frame_ms
         self.expected = -1
-        """The number that passes at once; -1 while something is held or unclear."""
+        """The number that passes at once; -1 while something is held or unclear, and before the first."""
+        self._numbered = True
         self._last = 0
-        """The highest number handed out or given up; 0 before the first."""
-        self._clean = 0
-        """The last number that came exactly as expected, and when: where the evidence for a stride begins."""
-        self._clean_at_ms = 0.0
-        self._unclean = 0
-        """How many chunks came since."""
-        self._short = 0
-        """The last number that came by less than a stride, and how many such came in a row."""
-        self._short_run = 0
+        """The highest number handed out or given up, as far as `expected` does not tell; 0 before the first."""
         self._held: dict[int, tuple[bytes, float]] = {}
         self._passed: list[tuple[int, int, float]] = []
         """Numbers that were given up, as (first, last, when they were first missed): tells late from duplicated."""
         self._stray: tuple[int, bytes, float] | None = None
         """A chunk from far away. The next one tells whether a new numbering began or it was lost in time."""
 
-    def passes(self, chunk: int, now_ms: float) -> bool:
+    def passes(self, chunk: int) -> bool:
         """The quick way: True if this chunk is the very one that was expected, so that it may be handed out as it is.
 
         Give `push` only what does not pass.
         """
         if chunk != self.expected:
             return False
-        self._clean = chunk
-        self._clean_at_ms = now_ms
-        self.expected = chunk + self.stride
+        self.expected = chunk + 1
         return True
 
     def push(self, chunk: int, payload: bytes, now_ms: float) -> list[Arrival]:
         """One media message as it came; what can be handed out now, in order. `chunk` 0 means it has no number."""
-        if self.passes(chunk, now_ms):
+        if self.passes(chunk):
             return [Payload(chunk, payload)]
-        self._take_stock()
+        self._note_passed()
         return self._push_unexpected(chunk, payload, now_ms)
 
     def due(self, now_ms: float) -> list[Arrival]:
@@ -125,7 +103,7 @@ class JitterBuffer:
         if self._held:
             arrivals = self._release(now_ms)
         if self._stray is not None and now_ms >= self._stray[2] + self._wait_ms:
-            arrivals += self._resync(now_ms)
+            arrivals += self._resync()
         return arrivals
 
     def next_due_ms(self) -> float | None:
@@ -139,20 +117,33 @@ class JitterBuffer:
 
     def flush(self) -> list[Arrival]:
         """All that is held, in order: the stream is over."""
-        return self._release(float("inf")) if self._stray is None else self._resync(self._stray[2])
+        self._note_passed()
+        return self._release(math.inf) if self._stray is None else self._resync()
 
-    def _take_stock(self) -> None:
-        """What follows from chunks that passed, which note no more than they must."""
-        if self._clean > self._last:
-            self._last = self._clean
-            self._unclean = 0
+    def restart(self) -> list[Arrival]:
+        """All that is held, in order: whatever number comes next begins a new numbering."""
+        arrivals = self.flush()
+        self._last, self.expected = 0, -1
+        self._passed.clear()
+        return arrivals
+
+    def ignore_numbers(self) -> list[Arrival]:
+        """All that is held, in order: from now on every chunk passes as it comes."""
+        arrivals = self.restart()
+        self._numbered = False
+        return arrivals
+
+    def _note_passed(self) -> None:
+        """Take over the number of the last chunk that passed, which the quick way leaves in `expected` only."""
+        if self.expected > 0:
+            self._last = self.expected - 1
 
     def _push_unexpected(self, chunk: int, payload: bytes, now_ms: float) -> list[Arrival]:
-        if chunk <= 0:
+        if chunk <= 0 or not self._numbered:
             return [Payload(chunk, payload)]
         if self._last == 0:
-            return self._begin(chunk, payload, now_ms)
-        if abs(chunk - self._last) > JUMP_CHUNKS * self.stride:
+            return self._begin(chunk, payload)
+        if abs(chunk - self._last) > JUMP_CHUNKS:
             return self._push_stray(chunk, payload, now_ms)
         if self._stray is not None:  # the old numbering goes on
             self._stray = None
@@ -171,15 +162,12 @@ class JitterBuffer:
                 self.counts.reordered += 1
                 self._adapt_wait(now_ms - min(at_ms for held, (_, at_ms) in self._held.items() if held > chunk), now_ms)
             self._held[chunk] = (payload, now_ms)
-            self._unclean += 1
         return self._release(now_ms)
 
-    def _begin(self, chunk: int, payload: bytes, now_ms: float) -> list[Arrival]:
+    def _begin(self, chunk: int, payload: bytes) -> list[Arrival]:
         """A numbering starts here, whatever the number."""
-        self._last = self._clean = chunk
-        self._clean_at_ms = now_ms
-        self._unclean = self._short_run = 0
-        self.expected = chunk + self.stride
+        self._last = chunk
+        self.expected = chunk + 1
         self._passed.clear()
         self._passed.append((1, chunk - 1, -math.inf))
         return [Payload(chunk, payload)]
@@ -187,7 +175,7 @@ class JitterBuffer:
     def _push_stray(self, chunk: int, payload: bytes, now_ms: float) -> list[Arrival]:
         """One far chunk may be a straggler; a second one near the first is a new numbering."""
         if self._stray is not None and 0 < chunk - self._stray[0] <= JUMP_CHUNKS:
-            arrivals = self._resync(self._stray[2])
+            arrivals = self._resync()
             return arrivals + self._push_unexpected(chunk, payload, now_ms)
         if self._stray is not None:
             self.counts.late += 1
@@ -195,35 +183,34 @@ class JitterBuffer:
         self.expected = -1
         return self._release(now_ms)
 
-    def _resync(self, now_ms: float) -> list[Arrival]:
+    def _resync(self) -> list[Arrival]:
         assert self._stray is not None
         chunk, payload, _ = self._stray
         self._stray = None
         self.counts.resyncs += 1
-        return self._release(float("inf")) + self._begin(chunk, payload, now_ms)
+        return self._release(math.inf) + self._begin(chunk, payload)
 
     def _release(self, now_ms: float) -> list[Arrival]:
         """Hand out what stands in front, and give up the holes whose wait is over."""
         arrivals: list[Arrival] = []
         while self._held:
             chunk = min(self._held)
-            missing = max(0, (chunk - self._last) // self.stride - 1)
-            since_ms = -math.inf
+            missing = chunk - self._last - 1
             if missing:
                 since_ms = min(at_ms for _, at_ms in self._held.values())
                 if now_ms >= self._adapted_until_ms:
                     self._wait_ms = self._wait_ms_usual
                 if now_ms < since_ms + self._wait_ms and len(self._held) <= HELD_MAX:
                     break
-                if self._learn_longer_stride():
-                    continue
-                arrivals.append(Gap(self._last + self.stride, missing))
+                arrivals.append(Gap(self._last + 1, missing))
                 self.counts.lost += missing
-            self._step_to(chunk, since_ms)
+                self._passed.append((self._last + 1, chunk - 1, since_ms))
+                del self._passed[:-HELD_MAX]
+            self._last = chunk
             payload, _ = self._held.pop(chunk)
             arrivals.append(Payload(chunk, payload))
         if self._stray is None:
-            self.expected = -1 if self._held else self._last + self.stride
+            self.expected = -1 if self._held else self._last + 1
         return arrivals
 
     def _adapt_wait(self, needed_ms: float, now_ms: float) -> None:
@@ -231,31 +218,3 @@ class JitterBuffer:
         if self._wait_ms_usual < needed_ms + WAIT_MARGIN_MS <= WAIT_MS_ADAPTED_MAX:
             self._wait_ms = max(self._wait_ms, needed_ms + WAIT_MARGIN_MS)
             self._adapted_until_ms = now_ms + WAIT_ADAPTED_FOR_MS
-
-    def _step_to(self, chunk: int, missed_at_ms: float) -> None:
-        step = chunk - self._last
-        if step > 1:
-            self._passed.append((self._last + 1, chunk - 1, missed_at_ms))
-            del self._passed[:-HELD_MAX]
-        if step < self.stride:
-            self._short_run = self._short_run + 1 if self._short == self._last else 1
-            self._short = chunk
-            if self._short_run >= STRIDE_EVIDENCE_CHUNKS:
-                self.stride = 1
-                self._short_run = 0
-        self._last = chunk
-
-    def _learn_longer_stride(self) -> bool:
-        """True if the numbers missing since the last clean step were never ours; `stride` then says so."""
-        newest = max(self._held)
-        numbers = newest - self._clean
-        if self._unclean < STRIDE_EVIDENCE_CHUNKS or 2 * numbers < 3 * self._unclean * self.stride:
-            return False
-        # Lost audio leaves its time empty. If the chunks alone fill the time since then, give or take a quarter of what
-        # seems to be missing (jitter), nothing is.
-        elapsed_ms = self._held[newest][1] - self._clean_at_ms
-        missing = numbers / self.stride - self._unclean
-        if elapsed_ms > self._frame_ms * (self._unclean + missing / 4):
-            return False
-        self.stride = round(numbers / self._unclean)
-        return True

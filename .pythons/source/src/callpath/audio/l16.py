@@ -29,12 +29,12 @@ VALUES_MIN = 32
 """A tone, a buzzer or clicks may be made of so few values that the same few are as smooth with their bytes swapped."""
 GAIN_DB = 0.5
 """By so much better predictable: noise is not at all, in either order, and its loudness alone tells."""
-WHOLE_SHARE_MIN = 0.51
+ALIGNMENT_MIN = 0.51
 """So many samples must bend less than those that are half of one and half of the next, in the other order. Measured in
 1,800 pieces of speech and music: up to -4 dBFS (peak) none that was shifted by a byte is told, and all but one in thirty of
 the others. White noise above -40 dBFS is alike in both, and not told; loud tones may still be taken for swapped."""
 BLOCK_SAMPLES = 256
-ROUGHNESS_MIN = 1e-5
+STEP_ENERGY_MIN = 1e-5
 """Mean square of the sample steps below which there is nothing to judge, about -50 dBFS (of the rougher reading)."""
 
 
@@ -76,6 +76,11 @@ class L16Encoder(EncodesArray):
         return bytes(2 * samples_in(duration_ms, self.sample_rate_hz))
 
 
+def swap_bytes(payload: bytes) -> bytes:
+    """The same samples in the other byte order."""
+    return np.frombuffer(payload, _DTYPE["little"]).byteswap().tobytes()
+
+
 def detect_byte_order(payloads: Sequence[bytes]) -> ByteOrder | None:
     """Tell the byte order of L16 from about a second of it; None when the sound does not tell (silence, noise).
 
@@ -88,8 +93,8 @@ def detect_byte_order(payloads: Sequence[bytes]) -> ByteOrder | None:
     if len(audio) < 2 * SAMPLES_MIN:
         return None
     readings: dict[ByteOrder, Pcm] = {order: np.frombuffer(audio, _DTYPE[order]).astype(np.int16) for order in _DTYPE}
-    little, big = (_roughness(pcm) for pcm in readings.values())
-    if max(little, big) < ROUGHNESS_MIN:
+    little, big = (_step_energy(pcm) for pcm in readings.values())
+    if max(little, big) < STEP_ENERGY_MIN:
         return None
     margin_db = 10.0 * np.log10((big + 1e-12) / (little + 1e-12))
     if abs(margin_db) < MARGIN_DB or np.unique(readings["little"][:SAMPLES_MIN]).size < VALUES_MIN:
@@ -97,10 +102,10 @@ def detect_byte_order(payloads: Sequence[bytes]) -> ByteOrder | None:
     smoother, rougher = sorted(readings, key=lambda order: (order == "little") != (margin_db > 0))
     if _gain_db(readings[rougher]) > _gain_db(readings[smoother]) + GAIN_DB:
         return None
-    return smoother if _whole_share(audio, smoother) >= WHOLE_SHARE_MIN else None
+    return smoother if _alignment_score(audio, smoother) >= ALIGNMENT_MIN else None
 
 
-def _whole_share(audio: bytes, order: ByteOrder) -> float:
+def _alignment_score(audio: bytes, order: ByteOrder) -> float:
     """How often the samples bend less where they are, and not a byte further on in the other order.
 
     One byte too many or too few before them, and each is read as the high byte of one and the low byte of the next: nearly
@@ -120,7 +125,7 @@ def _gain_db(pcm: Pcm) -> float:
     return prediction_gain_db(pcm[: pcm.size // BLOCK_SAMPLES * BLOCK_SAMPLES].reshape(-1, BLOCK_SAMPLES).astype(float))
 
 
-def _roughness(pcm: Pcm) -> float:
+def _step_energy(pcm: Pcm) -> float:
     """Mean square of the steps from sample to sample; 2 * power for noise, far less for sound."""
     steps = np.diff(pcm.astype(np.float64) / FULL_SCALE)
     return float(np.mean(steps * steps))

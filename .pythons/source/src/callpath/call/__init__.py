@@ -4,10 +4,11 @@ session   the state of a call, folded from its timeline, and the commands that f
 watchdog  what is wrong with a call whose line is up, and what is done for the caller
 leg       one party's side; no transition goes backwards
 stream    one audio WebSocket, sans I/O
-playout   audio on its way to the ear: pacing, marks, clear
+keys      keys in the order in which they were pressed
+playout   audio on its way to the caller: pacing, marks, clear
 kept      its recordings, and where each is
 overview  a call as a row of a list, kept up to date entry by entry
-symptoms  what sounds or behaves wrong on a stream that works by the letter
+symptoms  wrong sound or behaviour of a stream that works by the letter
 listening whether anything was said or heard yet, where payloads do not show it
 echo      whether the caller's audio holds ours
 recorder  both sides of a call on one clock

@@ -17,7 +17,7 @@ ANSWERED_BY_HEADER = "x-callpath"
 GOES_ON_HEADER = "x-callpath-next-upstream"
 """Set by a balancer that asks another node where one answers with the status that is the header's value: 503."""
 
-VOUCH = "callpath.vouch"
+MARK_AUTHENTICATED = "callpath.mark_authenticated"
 """Where in the ASGI scope's extensions a route finds what to call once a connection has shown a token or a signature."""
 
 

@@ -1,8 +1,8 @@
-"""Audio on its way to the ear: paced on absolute deadlines with a bounded lead, marks, clear. Pure.
+"""Audio on its way to the caller: paced on absolute deadlines with a bounded lead, marks, clear. Pure.
 
 Telnyx queues what it gets and plays it in real time. So we keep a small lead over there (it bridges a stalled network)
-and everything else here, where a barge-in can still take it back. What was heard is known by arithmetic: all that was
-sent, less the lead that is left.
+and everything else here, where a barge-in can still take it back. What the caller heard is known by arithmetic: all that
+was sent, less the lead that is left.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from callpath.call.symptoms import is_digital_silence
 
 LEAD_MS_MAX = 200.0
-"""How far playout may run ahead of the ear. More survives a stalled network; less makes barge-in crisper, since what
-Telnyx already holds must be cleared over there."""
+"""How far playout may run ahead of what the caller hears. More survives a stalled network; less makes barge-in crisper,
+since what Telnyx already holds must be cleared over there."""
 
 UNDERRUN_MS_MIN, UNDERRUN_MS_MAX = 20.0, 500.0
-"""A dry spell of this length counts as an underrun. Chosen: less than a frame is not heard as a gap; pauses between
-sentences, which are meant, are longer than half a second."""
+"""Playout that runs dry for this long counts as an underrun. Chosen: less than a frame is not heard as a gap; pauses
+between sentences, which are meant, are longer than half a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +38,19 @@ class Playout:
         """Anything but digital silence went out."""
 
         self.underruns = 0
-        """How often the ear ran dry although more audio came within the same utterance."""
+        """How often the caller heard a gap although more audio came within the same utterance."""
 
         self.on_sent: Callable[[bytes, float], None] | None = None
-        """Told of each payload that goes out, and of when the ear will hear it: for recordings."""
+        """Called with each payload that goes out, and the time at which the caller will hear it: for recordings."""
         self._lead_ms_max = lead_ms_max
         self.queued_ms = 0.0
         """Audio that waits here."""
 
         self._queue: list[tuple[bytes, float] | str] = []  # short; an empty deque takes 760 bytes
         self._sent_ms = 0.0
-        self._ear_ends_at_ms = 0.0
+        self._ends_at_ms = 0.0
         self._cut_at_ms = -1.0
-        """When a clear silenced it."""
+        """When a clear ended what was playing."""
         self._heard_before_clear_ms = 0.0
         self.marks_unsent: list[str] = []
         """Marks that a clear met here. They are to be sent right behind it, so that Telnyx hands them back as well."""
@@ -83,9 +83,13 @@ class Playout:
         self._queue.clear()
         self.queued_ms = 0.0
         self._sent_ms -= lead_ms
-        self._ear_ends_at_ms = self._cut_at_ms = now_ms
+        self._ends_at_ms = self._cut_at_ms = now_ms
         self._heard_before_clear_ms = self._sent_ms
         return Cleared(heard_ms=heard_ms, dropped_ms=dropped_ms)
+
+    def recode(self, recode: Callable[[bytes], bytes]) -> None:
+        """Replace every payload that waits here by one of the same length in another form."""
+        self._queue = [item if isinstance(item, str) else (recode(item[0]), item[1]) for item in self._queue]
 
     def take_back_mark(self, name: str) -> bool:
         """A mark came back: True if its audio was heard, False if a clear had thrown it away."""
@@ -114,31 +118,31 @@ class Playout:
                 due.append(head)
             else:
                 payload, duration_ms = head
-                if self._ear_ends_at_ms - now_ms + duration_ms > self._lead_ms_max:
+                if self._ends_at_ms - now_ms + duration_ms > self._lead_ms_max:
                     break
                 self.send_at_once(payload, duration_ms, now_ms)
                 self.queued_ms -= duration_ms
                 due.append(payload)
         else:
-            self.queued_ms = 0.0  # of payloads that are no whole milliseconds long, something would be left over
+            self.queued_ms = 0.0  # exactly: sums of payloads that are no whole milliseconds long leave a rest
         if due:
             del self._queue[: len(due)]
         return due
 
     def may_send_at_once(self, duration_ms: float, now_ms: float) -> bool:
-        """Whether a frame that comes now need not wait: none is before it, and the lead is not used up."""
-        return not self._queue and self._ear_ends_at_ms - now_ms + duration_ms <= self._lead_ms_max
+        """Whether a frame that comes now need not wait: the queue is empty, and the lead is not used up."""
+        return not self._queue and self._ends_at_ms - now_ms + duration_ms <= self._lead_ms_max
 
     def send_at_once(self, payload: bytes, duration_ms: float, now_ms: float) -> None:
         """This frame goes out now, past the queue: only where `may_send_at_once`."""
-        starts_at_ms = self._ear_ends_at_ms
+        starts_at_ms = self._ends_at_ms
         if starts_at_ms < now_ms:
             if now_ms - starts_at_ms >= UNDERRUN_MS_MIN:
                 self._count_underrun(now_ms)
             starts_at_ms = now_ms
         if self.on_sent is not None:
             self.on_sent(payload, starts_at_ms)
-        self._ear_ends_at_ms = starts_at_ms + duration_ms
+        self._ends_at_ms = starts_at_ms + duration_ms
         self._sent_ms += duration_ms
         self.frames_sent += 1
         if not self.sounded:
@@ -151,13 +155,13 @@ class Playout:
         head = self._queue[0]
         if isinstance(head, str):
             return 0.0
-        return self._ear_ends_at_ms + head[1] - self._lead_ms_max
+        return self._ends_at_ms + head[1] - self._lead_ms_max
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
     def lead_ms(self, now_ms: float) -> float:
         """Audio that was sent and not yet heard."""
-        return max(0.0, self._ear_ends_at_ms - now_ms)
+        return max(0.0, self._ends_at_ms - now_ms)
 
     def played_ms(self, now_ms: float) -> float:
         """Audio heard since the stream began."""
@@ -173,12 +177,12 @@ class Playout:
 
     @property
     def ends_at_ms(self) -> float:
-        """When the ear will have heard all that was sent."""
-        return self._ear_ends_at_ms
+        """When the caller will have heard all that was sent."""
+        return self._ends_at_ms
 
     def _count_underrun(self, now_ms: float) -> None:
-        if self._ear_ends_at_ms == self._cut_at_ms:
+        if self._ends_at_ms == self._cut_at_ms:
             return  # it did not run dry, it was cleared
-        dry_ms = now_ms - self._ear_ends_at_ms
+        dry_ms = now_ms - self._ends_at_ms
         if dry_ms < UNDERRUN_MS_MAX and self.frames_sent:
             self.underruns += 1

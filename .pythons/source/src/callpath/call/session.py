@@ -125,8 +125,9 @@ class CallSession:
     started_unix_ms: int = 0
     """When a stream was accepted, a socket received or refused, and a stream started the last time; 0: never."""
 
-    unreadable: tuple[int, str] = (0, "")
-    """When a start frame named an encoding that we cannot decode, the last time, and what is wrong with it."""
+    unreadable: tuple[int, str, str] = (0, "", "")
+    """When a start frame came that no stream can begin with, the last time, what is wrong with it, and the reason as a
+    word."""
 
     stream_unix_ms: int = 0
     """When the stream was asked for, or last showed life: that is how old the call's token is. Refusals are none."""
@@ -248,8 +249,8 @@ class CallSession:
             case SocketRefused() as what:
                 self.refusals.append(what)
                 self.refused_unix_ms = max(self.refused_unix_ms, at)
-            case FrameRejected(reason="encoding", detail=detail):
-                self.unreadable = max(self.unreadable, (at, detail))
+            case FrameRejected(reason=reason, detail=detail) as what if what.is_start:
+                self.unreadable = max(self.unreadable, (at, detail, reason))
             case StreamMissing() as what:
                 self.missing = max(self.missing or (0, what), (at, what), key=lambda item: (item[0], item[1].attempt))
             case StreamProbed() as what:
@@ -366,7 +367,13 @@ def missing_stage_sentence(session: CallSession) -> str | None:
             said += f". A probe of that URL from here says: {session.probed.summary}"
     elif missing is Stage.STREAM_STARTED:
         refusal = session.refusals[-1] if session.refusals else None
-        said = f"we refused the upgrade with {refusal.status}: {refusal.detail}" if refusal else "no start frame came"
+        start_unix_ms, wrong, _ = session.unreadable
+        if start_unix_ms and start_unix_ms >= session.refused_unix_ms:
+            said = f"the start frame came, but {wrong}"
+        elif refusal is not None:
+            said = f"we refused the upgrade with {refusal.status}: {refusal.detail}"
+        else:
+            said = "no start frame came"
     elif missing is Stage.FIRST_INBOUND:
         said = "the socket opened, but no audio came in"
     elif missing is Stage.FIRST_OUTBOUND:

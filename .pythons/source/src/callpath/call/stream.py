@@ -1,6 +1,6 @@
 """One audio WebSocket, sans I/O: texts and `now_ms` go in, events and texts come out.
 
-In:  text → wire.media → jitter buffer by chunk → codec → events (`AudioReceived`, `MarkReturned`, …)
+In:  text → wire.media → jitter buffer by chunk → codec → framer (20 ms) → events (`AudioReceived`, `MarkReturned`, …)
 Out: play(pcm) → framer (ptime) → codec → Playout → texts_to_send(now_ms)
 
 `next_send_at_ms()` says when to come back if nothing arrives before.
@@ -8,7 +8,7 @@ Out: play(pcm) → framer (ptime) → codec → Playout → texts_to_send(now_ms
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,9 +17,14 @@ import msgspec
 from callpath.audio.codec import ByteOrder, Decoder, Encoder, NoEncoder, open_decoder, open_encoder
 from callpath.audio.framer import Framer
 from callpath.audio.jitter import Gap, JitterBuffer, Payload
-from callpath.audio.pcm import PCM16_BYTES, Pcm
+from callpath.audio.l16 import swap_bytes
+from callpath.audio.pcm import PCM16_BYTES, Pcm, as_pcm
 from callpath.audio.resample import Resampler
 from callpath.call.echo import EchoCheck
+from callpath.call.keys import (
+    DtmfPressed as DtmfPressed,  # an event like the others, for those who import them from here
+)
+from callpath.call.keys import KeyOrder
 from callpath.call.listening import ListeningDecoder, ListeningEncoder
 from callpath.call.playout import Cleared, Playout
 from callpath.call.symptoms import HEARD_FRAMES, SILENCE_SHOWS, Symptom, Watch
@@ -31,9 +36,11 @@ from callpath.wire.media import (
     Error,
     Mark,
     Media,
+    MediaFormat,
     Message,
     Start,
     Stop,
+    Unknown,
     encode_media_utf8,
     encode_message,
     parse_message,
@@ -42,17 +49,24 @@ from callpath.wire.media import (
 )
 
 PTIME_MS = 20
-"""Milliseconds of audio in a frame of ours. Telnyx takes 20 ms to 30 s a message; the phone leg carries 20."""
+"""Milliseconds of audio in a frame of ours, both ways. Telnyx takes 20 ms to 30 s a message; what it sends is 20 ms in
+every capture known, and 10 to 100 on phones with another packet time."""
 
+TAIL_WAIT_MS = 40.0
+"""How long after its next piece is due a source that plays in real time may be late, before what it left of a frame is
+padded with silence. Two frames; a source that plays ahead never waits for it."""
+
+PIECE_MS_MAX = 100.0
+"""Maximum duration of a piece that the wait for the next one follows: that of the pieces in which a Call plays."""
 
 ECHO_CHECKS_MAX = 3
-"""So often a stream is looked at for an echo, two seconds each; the first times nobody may have spoken."""
+"""Maximum number of echo checks of a stream, two seconds each; the first times nobody may have spoken."""
 
 ECHO_ENCODINGS = ("PCMU", "PCMA", "G722", "L16")
-"""Whose decoders may begin anywhere."""
+"""Encodings whose decoders may begin anywhere."""
 
 _BYTES_PER_MS = {"PCMU": 8.0, "PCMA": 8.0, "G722": 8.0}
-"""How long a raw payload lasts; of the others each holds a frame."""
+"""Encodings whose payloads show how long they last; each payload of the others holds a frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +77,8 @@ class StreamOpened:
 
 
 class AudioReceived(msgspec.Struct, frozen=True, gc=False):
-    """Audio of the party, in order, at the decoder's rate. `concealed_ms` of it stand in for lost frames.
+    """20 ms of the party's audio, in order, at the decoder's rate. `concealed_ms` of it stand in for lost frames;
+    `payload_bytes` is the length of the payload that completed it, 0 where a concealed one did.
 
     (A struct, since one is made for every frame of every call: a frozen dataclass takes ten times as long.)
     """
@@ -84,13 +99,6 @@ class PayloadReceived(msgspec.Struct, frozen=True, gc=False):
     def payload_bytes(self) -> int:
         """Its length."""
         return len(self.payload)
-
-
-@dataclass(frozen=True, slots=True)
-class DtmfPressed:
-    """A key was pressed."""
-
-    digit: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +133,7 @@ class StreamClosed:
 
 @dataclass(frozen=True, slots=True)
 class SymptomSeen:
-    """Something sounds or behaves wrong; told once a stream."""
+    """Something sounds or behaves wrong; reported once a stream."""
 
     symptom: Symptom
 
@@ -145,7 +153,7 @@ StreamEvent = (
 
 @dataclass(slots=True)
 class StreamCounts:
-    """What went through, as plain numbers. What the jitter buffer counts is added by `MediaStream.counts`."""
+    """Counters of one stream. `MediaStream.counts` adds those of the jitter buffer, and keys that came twice."""
 
     frames_in: int = 0
     frames_outbound_track: int = 0
@@ -176,10 +184,14 @@ class MediaStream:
     ) -> None:
         self.start: Start | None = None
         self.closed = False
+        self.reject_start: Callable[[Start], str | None] | None = None
+        """Says why a start frame is another call's; None for one that is this call's. Set by the driver."""
+        self.rejected: str | None = None
+        """Why the socket must be closed: it carries another call."""
         self.replaced = False
-        """The call has a newer one; what still comes here is for nobody."""
+        """The call has a newer stream; nothing that still comes here reaches the handler."""
         self.last_frame_ms = 0.0
-        """When its socket last brought anything; kept by whoever reads the socket."""
+        """When its socket last brought anything; set by the driver."""
         self.raw = raw
         self.playout = Playout()
         self.byte_order: ByteOrder = "little" if byte_order == "detect" else byte_order
@@ -197,15 +209,34 @@ class MediaStream:
         if not raw and play_encoding not in SILENCE_SHOWS:
             self._encoder = ListeningEncoder(self._encoder)
         self._framer = Framer(self._encoder.sample_rate_hz * PTIME_MS // 1000)
+        self._piece_ms = 0.0
+        """Duration of the last piece that was played; with it a source that plays in real time tells its pace."""
+        self._tail_due_ms: float | None = None
+        """When what is left of a frame is padded at the latest; None until it was first asked for."""
+        self._raw_tail = b""
+        """A raw payload shorter than a frame, which waits for the next."""
         self._decoder: Decoder | None = None
-        self.unreadable: str | None = None
-        """What is wrong with the encoding that the start frame named; nothing can be heard, and the stream never opens."""
+        self._received = Framer(1)
+        """Cuts what was decoded into frames of 20 ms; none of it waits where payloads have that length."""
+        self._received_frame_bytes = 0
+        self._concealed_samples = 0
+        """How many of the samples that wait there stand in for lost ones."""
+        self.unusable: str | None = None
+        """What is wrong with the start frame that came: nothing can be heard."""
+        self._unusable_reason = ""
+        self.skipped_in_a_row = 0
+        """Frames that could not be used since the last one that could."""
         self._watch: Watch | None = None
         self._echo: EchoCheck | None = None
         self._echo_checks_left = 0 if raw else ECHO_CHECKS_MAX
         self._last_audio: Pcm | bytes = b""
+        self._last_payload_bytes = 0
         self._track = track
         self._jitter = JitterBuffer()
+        self._keys = KeyOrder()
+        self._frames_beside_chunks: int | None = None
+        """Numbered frames that came and are not the track's audio: by so much is `sequence_number` ahead of `chunk`. None
+        before the first chunk, which shows it."""
         self._counts = StreamCounts()
         self._clear_pending = False
         self._frame_bytes = 0
@@ -213,24 +244,27 @@ class MediaStream:
     # --- what the party says -----------------------------------------------------------------------------------------
 
     def receive_text(self, text: str | bytes, now_ms: float) -> list[StreamEvent]:
-        """Take one text from the socket. Never raises: what cannot be used comes back as FrameSkipped."""
+        """Take one text from the socket. Never raises: a frame that cannot be used comes back as FrameSkipped."""
         frame = read_media(text)
         if frame is not None:
             body = frame.media
-            return self._receive_media(body.track, body.chunk, body.payload, now_ms)
+            return self._receive_media(body.track, body.chunk, frame.sequence_number, body.payload, now_ms)
         try:
             message = parse_message(text)
         except RemoteProtocolError as error:
+            if error.reason == "unusable_start" and self._watch is None:
+                return [self._end_use(error.reason, str(error))]
             return [self.skip(error.reason, str(error))]
         if isinstance(message, Media):
-            return self._receive_media(message.track, message.chunk, message.payload, now_ms)
-        return self._receive_control(message)
+            return self._receive_media(message.track, message.chunk, message.sequence_number, message.payload, now_ms)
+        return self._receive_control(message, now_ms)
 
-    def receive_audio(self, text: bytes, now_ms: float) -> bytes | None:
-        """The quick way, for what comes 50 times a second: the audio in `text` as PCM16, or the payload on a raw stream, if
-        it is the frame that was expected next.
+    def receive_audio(self, text: bytes, now_ms: float) -> Sequence[bytes] | None:
+        """The quick way for frames that come 50 times a second: the audio of `text` as PCM16 in pieces of 20 ms, or its
+        payload on a raw stream, if it is the frame that was expected next. A phone that sends 10 ms at a time gives a
+        piece every other time.
 
-        None: nothing was taken; give it to `receive_text`.
+        None: nothing was taken; use `receive_text`.
         """
         body = read_audio(text)
         watch = self._watch
@@ -251,50 +285,66 @@ class MediaStream:
                 audio = self._last_audio = decoder.decode_bytes(payload)
             except AudioError:
                 return None
-        self._jitter.passes(body.chunk, now_ms)
+        self._jitter.passes(body.chunk)
         self._counts.frames_in += 1
+        self.skipped_in_a_row = 0
         watch.frame(payload, now_ms)
-        return audio
+        if decoder is None or (len(audio) == self._received_frame_bytes and not self._received.pending_samples):
+            return (audio,)
+        return [event.pcm.tobytes() for event in self._framed(as_pcm(audio), len(payload))]
 
     def receive_eof(self) -> list[StreamEvent]:
         """The socket is gone. Returns what was still waiting, and StreamClosed unless a stop frame came before."""
         if self.closed:
             return []
-        events = self._arrived(self._jitter.flush())
+        return self._close(by_stop_frame=False)
+
+    def _close(self, *, by_stop_frame: bool) -> list[StreamEvent]:
+        events = [*self._arrived(self._jitter.flush()), *self._last_of_a_frame(), *self._keys.flush()]
         self.closed = True
-        return [*events, *self._last_symptoms(), StreamClosed(by_stop_frame=False)]
+        return [*events, *self._last_symptoms(), StreamClosed(by_stop_frame=by_stop_frame)]
 
     def _last_symptoms(self) -> list[StreamEvent]:
         if self._watch is None:
             return []
-        return [SymptomSeen(symptom) for symptom in self._watch.end(self._sent_sound())]
+        return [SymptomSeen(symptom) for symptom in self._watch.end(self._sound_sent())]
 
     def due_events(self, now_ms: float) -> list[StreamEvent]:
-        """Audio that waited for a missing chunk and waits no longer. Call it when `next_event_at_ms` has come."""
-        return self._arrived(self._jitter.due(now_ms))
+        """Audio that waited for a missing chunk, and keys that waited for an earlier one, and wait no longer. Call it when
+        `next_event_at_ms` has come."""
+        return [*self._arrived(self._jitter.due(now_ms)), *self._keys.due(now_ms)]
 
     def next_event_at_ms(self) -> float | None:
-        """When a missing chunk will be given up; None while nothing waits."""
-        return self._jitter.next_due_ms()
+        """When a missing chunk will be given up, or a key handed out; None while nothing waits."""
+        chunk_ms, key_ms = self._jitter.next_due_ms(), self._keys.next_due_ms()
+        if chunk_ms is None or key_ms is None:
+            return key_ms if chunk_ms is None else chunk_ms
+        return min(chunk_ms, key_ms)
 
     def skip(self, reason: str, detail: str) -> FrameSkipped:
-        """Count a frame that cannot be used (the shell calls it for binary ones)."""
+        """Count a frame that cannot be used (the driver calls it for binary ones)."""
         self._counts.frames_skipped += 1
+        self.skipped_in_a_row += 1
         return FrameSkipped(reason, detail)
 
-    def _receive_media(self, track: str, chunk: int, payload: bytes, now_ms: float) -> list[StreamEvent]:
+    def _receive_media(
+        self, track: str, chunk: int, sequence_number: int, payload: bytes, now_ms: float
+    ) -> list[StreamEvent]:
         if self._watch is None:
-            if self.unreadable is not None:
-                return [self.skip("encoding", self.unreadable)]
+            if self.unusable is not None:
+                return [self.skip(self._unusable_reason, self.unusable)]
             return [self.skip("media_before_start", "audio came before the start frame, so its encoding is unknown")]
         if track != self._track and track.removesuffix("_track") != self._track:
             self._counts.frames_outbound_track += 1
+            self._count_frame_beside_chunks()
             return []
+        if self._frames_beside_chunks is None:
+            self._frames_beside_chunks = sequence_number - chunk
         self._counts.frames_in += 1
         self._watch.frame(payload, now_ms)
         if self._echo is not None:
             self._echo.heard(payload, now_ms)
-        if self._jitter.passes(chunk, now_ms):
+        if self._jitter.passes(chunk):
             return self._decoded(payload)
         return self._arrived(self._jitter.push(chunk, payload, now_ms))
 
@@ -304,12 +354,42 @@ class MediaStream:
             if not isinstance(arrival, Gap):
                 events += self._decoded(arrival.payload)
             elif self._decoder is not None:
-                decoder, ms = self._decoder, self._received_ptime_ms()
-                events += [AudioReceived(decoder.conceal(ms), self._track, ms) for _ in range(arrival.count)]
+                for _ in range(arrival.count):
+                    events += self._concealed(self._decoder)
         return events
 
-    def _received_ptime_ms(self) -> float:
-        """How much audio a frame of the caller's holds; some phones send 30 or 60 ms at a time."""
+    def _concealed(self, decoder: Decoder) -> list[AudioReceived]:
+        """Stand-in audio for one payload, as long as the one before it."""
+        return self._framed(decoder.conceal(self.received_ptime_ms()), 0, concealed=True)
+
+    def _framed(self, pcm: Pcm, payload_bytes: int, *, concealed: bool = False) -> list[AudioReceived]:
+        """Frames of 20 ms that are whole with `pcm`, whatever its length; the rest waits for what comes next."""
+        framer = self._received
+        size = framer.frame_samples
+        if pcm.size == size and not framer.pending_samples:
+            return [AudioReceived(pcm, self._track, float(PTIME_MS) if concealed else 0.0, payload_bytes)]
+        new = pcm.size if concealed else 0
+        samples_concealed = self._concealed_samples + (min(new, size - framer.pending_samples))
+        frames = framer.push(pcm)
+        events = []
+        for frame in frames:
+            events.append(AudioReceived(frame, self._track, samples_concealed * PTIME_MS / size, payload_bytes))
+            samples_concealed = size if concealed else 0
+        self._concealed_samples = min(framer.pending_samples, samples_concealed) if frames else samples_concealed
+        return events
+
+    def _last_of_a_frame(self) -> list[AudioReceived]:
+        """What waits for the rest of a frame that will not come, padded with silence."""
+        frame = self._received.flush()
+        if frame is None:
+            return []
+        concealed, self._concealed_samples = self._concealed_samples, 0
+        return [AudioReceived(frame, self._track, concealed * PTIME_MS / frame.size, self._last_payload_bytes)]
+
+    def received_ptime_ms(self) -> float:
+        """Duration of a payload of the caller's: some phones send 10, 30 or 60 ms at a time."""
+        if self._decoder is None:
+            return float(PTIME_MS) if self._watch is None else self._watch.frame_ms()
         audio = self._last_audio
         samples = len(audio) // PCM16_BYTES if isinstance(audio, bytes) else audio.size
         return 1000 * samples / self.received_rate_hz if samples else float(PTIME_MS)
@@ -317,46 +397,90 @@ class MediaStream:
     def _decoded(self, payload: bytes) -> list[StreamEvent]:
         decoder = self._decoder
         if decoder is None:
+            self.skipped_in_a_row = 0
             return [PayloadReceived(payload)]
         try:
             pcm = self._last_audio = decoder.decode(payload)
         except AudioError as error:
-            ms = self._received_ptime_ms()  # its time passes all the same
-            return [self.skip("undecodable", str(error)), AudioReceived(decoder.conceal(ms), self._track, ms)]
-        return [AudioReceived(pcm, self._track, 0.0, len(payload))]
+            skipped = self.skip("undecodable", str(error))
+            return [skipped, *self._concealed(decoder)]  # its time passes all the same
+        self.skipped_in_a_row = 0
+        self._last_payload_bytes = len(payload)
+        return [*self._framed(pcm, len(payload))]
 
-    def _receive_control(self, message: Message) -> list[StreamEvent]:
+    def _receive_control(self, message: Message, now_ms: float) -> list[StreamEvent]:
+        if isinstance(message, Start):
+            return self._open(message)
+        if isinstance(message, Unknown | Clear):
+            return [self.skip("unknown_event", f"a frame of the unknown kind {message_kind(message)!r} came")]
+        self.skipped_in_a_row = 0
         match message:
             case Connected():
                 return []
-            case Start():
-                return [self._open(message)]
             case Dtmf():
-                return [DtmfPressed(message.digit)]
+                self._keys.push(message, now_ms, complete=self._is_next(message.sequence_number))
+                self._count_frame_beside_chunks()
+                return [*self._keys.due(now_ms)]
             case Mark():
+                self._count_frame_beside_chunks()
                 return [MarkHandedBack(message.name, heard=self.playout.take_back_mark(message.name))]
             case Error():
                 return [ErrorReported(message)]
             case Stop():
-                events = self._arrived(self._jitter.flush())
-                self.closed = True
-                return [*events, *self._last_symptoms(), StreamClosed(by_stop_frame=True)]
+                return self._close(by_stop_frame=True)
             case _:
-                return [self.skip("unknown_event", f"a frame of the unknown kind {message_kind(message)!r} came")]
+                raise AssertionError(f"{message_kind(message)} is read as audio")
 
-    def _open(self, start: Start) -> StreamEvent:
+    def _is_next(self, sequence_number: int) -> bool:
+        """Whether every frame before this one has come. `sequence_number` counts all frames of the stream: where no chunk
+        is missing, the next frame has one more than the chunks and the frames beside them that came."""
+        beside, next_chunk = self._frames_beside_chunks, self._jitter.expected
+        return beside is not None and next_chunk > 0 and sequence_number == next_chunk + beside
+
+    def _count_frame_beside_chunks(self) -> None:
+        if self._frames_beside_chunks is not None:
+            self._frames_beside_chunks += 1
+
+    def _open(self, start: Start) -> list[StreamEvent]:
+        """Begin with the first start frame. A later one on the same socket begins a new numbering, and a new codec where
+        it names another format; the id of the stream stays."""
+        not_ours = self.reject_start(start) if self.reject_start is not None else None
+        if not_ours is not None:
+            self.rejected = not_ours
+            return [self._end_use("other_call", not_ours)]
         form = start.media_format
-        if not self.raw:
+        events: list[StreamEvent] = []
+        if self.start is not None:
+            events = [*self._arrived(self._jitter.restart()), *self._keys.restart()]
+            self._frames_beside_chunks = None
+            start = msgspec.structs.replace(start, stream_id=self.start.stream_id)
+        if self._watch is None or self.start is None or form != self.start.media_format:
+            events += self._last_of_a_frame()
             try:
-                self._decoder = open_decoder(form.encoding, form.sample_rate, byte_order=self.byte_order)
+                self._open_codec(form)
             except AudioError as error:
-                self.unreadable = str(error)
-                return self.skip("encoding", self.unreadable)
-            if form.encoding not in SILENCE_SHOWS:
-                self._decoder = ListeningDecoder(self._decoder)
-        self._watch = Watch(form.encoding, form.sample_rate, self.byte_order)
+                return [*events, self._end_use("encoding", str(error))]
+        self.skipped_in_a_row = 0
+        self.unusable = None
         self.start = start
-        return StreamOpened(start)
+        return [*events, StreamOpened(start)]
+
+    def _open_codec(self, form: MediaFormat) -> None:
+        """Raises AudioError for a format that cannot be decoded."""
+        if not self.raw:
+            decoder = open_decoder(form.encoding, form.sample_rate, byte_order=self.byte_order)
+            self._decoder = decoder if form.encoding in SILENCE_SHOWS else ListeningDecoder(decoder)
+            self._received = Framer(decoder.sample_rate_hz * PTIME_MS // 1000)
+            self._received_frame_bytes = PCM16_BYTES * self._received.frame_samples
+            self._last_audio = b""
+        self._watch = Watch(form.encoding, form.sample_rate, self.byte_order)
+        self._echo = None
+
+    def _end_use(self, reason: str, detail: str) -> FrameSkipped:
+        """A start frame came that makes the stream unusable: nothing that follows it is heard."""
+        self._watch = None
+        self._unusable_reason, self.unusable = reason, detail
+        return self.skip(reason, detail)
 
     @property
     def received_rate_hz(self) -> int:
@@ -364,39 +488,43 @@ class MediaStream:
         assert self._decoder is not None, "no start frame yet, or a raw stream"
         return self._decoder.sample_rate_hz
 
-    # --- what is odd about it ----------------------------------------------------------------------------------------
+    # --- symptoms ----------------------------------------------------------------------------------------------------
 
-    def look(self, now_ms: float, *, waiting_ms: float, lag_ms: float, may_analyse: bool) -> list[StreamEvent]:
-        """Symptoms that are new; call it about once a second.
+    def on_second(self, now_ms: float, *, waiting_ms: float, lag_ms: float, may_take_long: bool) -> list[StreamEvent]:
+        """New symptoms, and audio that one of them set free; call it about once a second.
 
-        `waiting_ms` of audio wait for the handler, and the event loop was held up for `lag_ms`. An analysis takes
-        milliseconds: with `may_analyse` False it waits for the next look.
+        `waiting_ms` of audio wait for a handler that reads, and the event loop was held up for `lag_ms`. An analysis
+        takes milliseconds: with `may_take_long` False it waits for another second.
         """
         if self._watch is None or self.closed:
             return []
-        may_check_echo = may_analyse and not self._watch.wants_analysis and self._wants_echo_check(now_ms)
-        symptoms = self._watch.look(
+        may_check_echo = may_take_long and not self._watch.wants_analysis and self._wants_echo_check(now_ms)
+        symptoms = self._watch.analyse(
             now_ms,
             frames_in=self._counts.frames_in,
             duplicated=self._jitter.counts.duplicated,
+            lost=self._jitter.counts.lost,
             audio=self._last_audio,
-            heard=self._heard(),
-            sent_sound=self._sent_sound(),
+            sound_received=self._sound_received(),
+            sound_sent=self._sound_sent(),
             frames_sent=self.playout.frames_sent,
             frames_outbound_track=self._counts.frames_outbound_track,
             waiting_ms=waiting_ms,
             lag_ms=lag_ms,
-            may_analyse=may_analyse,
+            may_take_long=may_take_long,
         )
         if may_check_echo:
             symptoms += self._check_echo(now_ms)
+        events: list[StreamEvent] = [SymptomSeen(symptom) for symptom in symptoms]
         for symptom in symptoms:
             if symptom.slug == "wrong_byte_order" and self._follows_sound and not self.raw:
                 self._swap_byte_order()
-        return [SymptomSeen(symptom) for symptom in symptoms]
+            elif symptom.slug == "numbers_skipped":
+                events += self._arrived(self._jitter.ignore_numbers())
+        return events
 
-    def _heard(self) -> bool | None:
-        """Whether a word came; None where the payloads tell, or nothing more needs to."""
+    def _sound_received(self) -> bool | None:
+        """Whether a word came; None where the payloads show it, or one came before."""
         decoder = self._decoder
         if not isinstance(decoder, ListeningDecoder):
             return None
@@ -405,8 +533,8 @@ class MediaStream:
         self._decoder = decoder.decoder
         return True
 
-    def _sent_sound(self) -> bool | None:
-        """Whether anything but digital silence was sent; None: nothing at all was."""
+    def _sound_sent(self) -> bool | None:
+        """Whether anything but digital silence was sent; None: nothing was sent."""
         encoder = self._encoder
         if isinstance(encoder, ListeningEncoder) and encoder.sounded:
             self._encoder = encoder.encoder
@@ -415,11 +543,11 @@ class MediaStream:
         return self.playout.sounded and not isinstance(self._encoder, ListeningEncoder)
 
     def take_jitter_ms(self) -> float:
-        """By how much a frame came late, at worst since this was last asked; 0 before the start frame."""
+        """Worst delay of a frame since this was called last; 0 before the start frame."""
         return 0.0 if self._watch is None else self._watch.take_jitter_ms()
 
     def wants_analysis(self, now_ms: float) -> bool:
-        """The next look may take milliseconds."""
+        """Whether the next `on_second` may take milliseconds."""
         return self._watch is not None and (self._watch.wants_analysis or self._wants_echo_check(now_ms))
 
     def _wants_echo_check(self, now_ms: float) -> bool:
@@ -428,7 +556,7 @@ class MediaStream:
         return self._echo_checks_left > 0 and self.playout.lead_ms(now_ms) > 0
 
     def _check_echo(self, now_ms: float) -> list[Symptom]:
-        """Begin to gather, or judge what was gathered."""
+        """Begin to gather both directions, or judge what was gathered."""
         assert self.start is not None and self._watch is not None
         form = self.start.media_format
         if form.encoding not in ECHO_ENCODINGS or self.play_encoding not in ECHO_ENCODINGS:
@@ -443,7 +571,7 @@ class MediaStream:
             self._decoder_to_8_khz(form.encoding, form.sample_rate),
             self._decoder_to_8_khz(self.play_encoding, self.play_wire_rate_hz),
         )
-        return [] if found is None else self._watch.tell_echo(found)
+        return [] if found is None else self._watch.report_echo(found)
 
     def _decoder_to_8_khz(self, encoding: str, wire_rate_hz: int) -> Callable[[bytes], Pcm]:
         decoder = open_decoder(encoding, wire_rate_hz, byte_order=self.byte_order)
@@ -451,13 +579,14 @@ class MediaStream:
         return lambda payload: resampler.push(decoder.decode(payload))
 
     def _swap_byte_order(self) -> None:
-        """Both ways: whoever sends one order expects it too."""
+        """Swap both ways: a peer that sends one order expects it too. What waits to be sent is swapped as well."""
         assert self.start is not None and self._watch is not None
         self.byte_order = self._watch.byte_order = "big" if self.byte_order == "little" else "little"
         form = self.start.media_format
         self._decoder = open_decoder(form.encoding, form.sample_rate, byte_order=self.byte_order)
         if self.play_encoding == "L16":  # any other would forget its state: a burst at the other end
             self._encoder = open_encoder(self.play_encoding, self.play_wire_rate_hz, byte_order=self.byte_order)
+            self.playout.recode(swap_bytes)
 
     # --- what the party hears ----------------------------------------------------------------------------------------
 
@@ -472,17 +601,19 @@ class MediaStream:
         return self._frame_bytes
 
     def play(self, pcm: Pcm) -> None:
-        """Queue audio of any length. A piece shorter than a frame waits for more; if none comes it is padded."""
+        """Queue audio of any length. What does not fill a frame waits for the next piece, and is padded with silence only
+        where none comes in time."""
         if pcm.size == self._framer.frame_samples and not self._framer.pending_samples:
-            self._add(pcm)  # a whole frame, as what came in is
+            self._add(pcm)  # a whole frame, as audio that came in is
             return
         for frame in self._framer.push(pcm):
             self._add(frame)
+        self._await_next_piece(1000 * pcm.size / self._encoder.sample_rate_hz)
 
     def play_at_once(self, audio: bytes, now_ms: float) -> bytes | None:
         """The quick way for a whole frame, as PCM16, when nothing waits before it: the text to send now; it counts as sent.
 
-        None: nothing was taken; give it to `play`.
+        None: nothing was taken; use `play`.
         """
         framer, playout = self._framer, self.playout
         if (
@@ -499,15 +630,24 @@ class MediaStream:
         return encode_media_utf8(payload)
 
     def play_payload(self, payload: bytes) -> None:
-        """Queue a payload as it is, in the encoding that the stream was asked for."""
-        self._frame_bytes = len(payload)
-        self.playout.add(payload, self._duration_ms(payload))
+        """Queue a payload as it is, in the encoding that the stream was asked for. One shorter than 20 ms, the least that
+        Telnyx takes, is joined to the next, and goes out as it is where none comes in time."""
+        piece_ms = self._duration_ms(payload)
+        payload = self._raw_tail + payload
+        if len(payload) < self.frame_payload_bytes:
+            self._raw_tail = payload
+            self._await_next_piece(piece_ms)
+        else:
+            self._raw_tail = b""
+            self._add_payload(payload)
 
     def play_payload_at_once(self, payload: bytes, now_ms: float) -> bytes | None:
         """As `play_at_once`."""
         duration_ms = self._duration_ms(payload)
         if (
-            not self.playout.may_send_at_once(duration_ms, now_ms)
+            len(payload) < self.frame_payload_bytes
+            or self._raw_tail
+            or not self.playout.may_send_at_once(duration_ms, now_ms)
             or self._echo is not None
             or self._clear_pending
             or self.closed
@@ -521,14 +661,15 @@ class MediaStream:
         return len(payload) / per_ms if per_ms else PTIME_MS
 
     def mark(self, name: str) -> None:
-        """Ask to be told when everything played so far was heard."""
-        self._flush_tail()
+        """Have Telnyx send `name` back when everything played so far was heard."""
+        self.flush_tail()
         self.playout.add_mark(name)
 
     def clear(self, now_ms: float) -> Cleared:
         """Stop playing at once and forget the rest: the caller speaks."""
         tail_ms = self._tail_ms()
         self._framer.clear()
+        self._raw_tail = b""
         self._clear_pending = True
         cleared = self.playout.clear(now_ms)
         return Cleared(heard_ms=cleared.heard_ms, dropped_ms=cleared.dropped_ms + tail_ms)
@@ -537,8 +678,8 @@ class MediaStream:
         """What to write to the socket now, in order; each is a text in UTF-8."""
         if self.start is None or self.closed:
             return []
-        if self._framer.pending_samples and self._tail_is_due(now_ms):
-            self._flush_tail()
+        if self._has_tail() and self._tail_is_due(now_ms):
+            self.flush_tail()
         due = self.playout.take_due(now_ms)
         texts = [
             encode_message(Mark(name=item)).encode() if isinstance(item, str) else encode_media_utf8(item)
@@ -561,41 +702,60 @@ class MediaStream:
         """Audio that is still to be heard, a last piece of a frame included."""
         return self.playout.unheard_ms(now_ms) + self._tail_ms()
 
+    def _has_tail(self) -> bool:
+        return self._framer.pending_samples > 0 or self._raw_tail != b""
+
     def _tail_ms(self) -> float:
-        return self._framer.pending_samples * 1000 / self._encoder.sample_rate_hz
+        pending_ms = self._framer.pending_samples * 1000 / self._encoder.sample_rate_hz
+        return pending_ms + self._duration_ms(self._raw_tail) if self._raw_tail else pending_ms
 
     def next_send_at_ms(self) -> float | None:
-        """When `texts_to_send` will have something again; None while there is nothing to say."""
+        """When `texts_to_send` will have something again; None while there is nothing to send."""
         if self.start is None or self.closed:
             return None
         due = self.playout.next_due_at_ms()
-        if due is None and self._framer.pending_samples:
-            return self.playout.ends_at_ms - PTIME_MS
+        if due is None and self._has_tail():
+            return max(self.playout.ends_at_ms - PTIME_MS, self._tail_due_ms or 0.0)
         return due
 
-    def _tail_is_due(self, now_ms: float) -> bool:
-        """Less than a frame is left to hear: the rest will not come in time, so it goes out padded with silence."""
-        return self.playout.queued_ms == 0 and self.playout.lead_ms(now_ms) <= PTIME_MS
+    def _await_next_piece(self, piece_ms: float) -> None:
+        self._piece_ms = min(piece_ms, PIECE_MS_MAX)
+        self._tail_due_ms = None
 
-    def _flush_tail(self) -> None:
-        tail = self._framer.flush()
+    def _tail_is_due(self, now_ms: float) -> bool:
+        """Whether less than a frame is left to hear, and the next piece of a source that plays in real time, which comes
+        one piece later, is overdue. Padded sooner, each odd piece of such a source would have silence after it."""
+        if self._tail_due_ms is None:
+            self._tail_due_ms = now_ms + self._piece_ms + TAIL_WAIT_MS
+        return now_ms >= self._tail_due_ms and self.playout.queued_ms == 0 and self.playout.lead_ms(now_ms) <= PTIME_MS
+
+    def flush_tail(self) -> None:
+        """Queue what waits for the rest of a frame: no more will come. PCM is padded with silence."""
+        tail, raw_tail = self._framer.flush(), self._raw_tail
         if tail is not None:
             self._add(tail)
+        if raw_tail:
+            self._raw_tail = b""
+            self._add_payload(raw_tail)
 
     def _add(self, frame: Pcm) -> None:
         payload = self._encoder.encode(frame)
         self._frame_bytes = len(payload)
         self.playout.add(payload, PTIME_MS)
 
+    def _add_payload(self, payload: bytes) -> None:
+        self._frame_bytes = len(payload)
+        self.playout.add(payload, self._duration_ms(payload))
+
     # --- reading -----------------------------------------------------------------------------------------------------
 
     @property
     def counts(self) -> StreamCounts:
-        """What came in so far."""
+        """Counters so far."""
         jitter = self._jitter.counts
         self._counts.lost = jitter.lost
         self._counts.late = jitter.late
-        self._counts.duplicated = jitter.duplicated
+        self._counts.duplicated = jitter.duplicated + self._keys.duplicated
         self._counts.reordered = jitter.reordered
         return self._counts
 

@@ -195,7 +195,7 @@ def _look_for_stream(session: CallSession, patience: Patience, live: Live, now: 
     if came:
         seen = "lost"
     elif session.unreadable[0] >= asked_at:
-        seen = "encoding"
+        seen = "encoding" if session.unreadable[2] == "encoding" else "bad_start"
         reason += f"; the start frame came, but {session.unreadable[1]}"
     elif session.refused_unix_ms >= asked_at:
         seen = "refused"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from callpath.doctor.request import Override
+    from callpath.doctor.request import Controls, Override
     from callpath.doctor.verdict import Step
 
 app = typer.Typer(help="Name the one cause why a media stream does not work.", rich_markup_mode=None)
@@ -55,6 +55,22 @@ def url(
     insecure: bool = typer.Option(
         False, "--insecure", help="Go on past an untrusted certificate, and still report it."
     ),
+    local: bool = typer.Option(
+        False, "--local", help="A local test: do not examine the way from outside, ask no other host."
+    ),
+    listen_only: bool = typer.Option(
+        False, "--listen-only", help="The server only listens: healthy although no audio comes back."
+    ),
+    known_call: bool = typer.Option(
+        False, "--known-call", help="The id in the URL is that of a running call, so a refusal is a fault."
+    ),
+    thorough: bool = typer.Option(
+        False, "--thorough", help="Up to 120 requests: guessed paths, POST and other protocols too."
+    ),
+    plan: bool = typer.Option(False, "--plan", help="Print what would be sent, and send nothing."),
+    control: str | None = typer.Option(
+        None, "--control", metavar="HOST[:PORT]|none", help="Compare failures with this host, not api.telnyx.com."
+    ),
     as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
     report: Path | None = typer.Option(
         None, "--report", metavar="FILE.html|.md", help="Also write a report that is safe to share."
@@ -62,7 +78,10 @@ def url(
     quiet: bool = typer.Option(False, "-q", "--quiet", help="Only the verdict, in one line."),
     verbose: bool = typer.Option(False, "-v", "--verbose", help="All evidence, ruled out and not checked too."),
 ) -> None:
-    """Play the carrier from outside and name the root cause. Exit 0 healthy, 1 cause found, 2 usage, 4 not decided."""
+    """Play the carrier from outside and name the root cause. Exit 0 healthy, 1 cause found, 2 usage, 4 not decided.
+
+    Healthy means that audio came back (or, with --listen-only, that the stream stayed open). At most 12 requests are
+    sent; --plan shows them."""
     from callpath.cli.environment import named_values
     from callpath.clock import SystemClock
     from callpath.doctor.engine import diagnose
@@ -86,7 +105,18 @@ def url(
         media_s=media,
         idle_s=idle,
         insecure=insecure,
+        local=local,
+        listen_only=listen_only,
+        known_call=known_call,
+        thorough=thorough,
+        proxy=_proxy(url),
+        controls=_controls(control or named_values().get("CALLPATH_DOCTOR_CONTROL")),
     )
+    if plan:
+        from callpath.doctor.plan import plan_text
+
+        typer.echo(plan_text(request), nl=False)
+        return
     progress = not (as_json or quiet)
     colour = sys.stdout.isatty() and not named_values().get("NO_COLOR")
 
@@ -155,6 +185,32 @@ def _probe_token(url: str) -> str | None:
     except ValueError:
         return None
     return CallTokens(secret).of(TEST_CONNECTION) if secret and f"/{TEST_CONNECTION}/" in path else None
+
+
+def _proxy(url: str) -> str | None:
+    """The environment's HTTP proxy for this URL's host."""
+    from urllib.parse import urlsplit
+    from urllib.request import getproxies, proxy_bypass
+
+    try:
+        host = urlsplit(url).hostname or ""
+        return None if not host or proxy_bypass(host) else getproxies().get("https")
+    except ValueError:
+        return None
+
+
+def _controls(text: str | None) -> Controls | None:
+    """Where failures are measured again: Telnyx's API unless another host is named; `none` asks nobody."""
+    from callpath.doctor.request import Controls
+
+    if text is None:
+        return Controls()
+    if text.lower() == "none":
+        return None
+    host, _, port = text.partition(":")
+    if not host or (port and not port.isdigit()):
+        raise typer.BadParameter(f"{text!r} is not HOST[:PORT]", param_hint="--control")
+    return Controls(host=host, port=int(port or 443))
 
 
 def _override(text: str) -> Override:

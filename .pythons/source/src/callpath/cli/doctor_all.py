@@ -121,8 +121,11 @@ async def _account(settings: Settings, *, offline: bool, verbose: bool) -> Part:
 
 
 async def _public_url(settings: Settings, *, offline: bool, verbose: bool) -> Part:
+    from urllib.parse import urlsplit
+
     from callpath.call.address import audio_url
     from callpath.clock import SystemClock
+    from callpath.config import is_loopback
     from callpath.doctor.engine import diagnose
     from callpath.doctor.report import terminal
     from callpath.doctor.request import Request
@@ -134,7 +137,8 @@ async def _public_url(settings: Settings, *, offline: bool, verbose: bool) -> Pa
     secret = settings.secret or settings.telnyx_api_key
     token = CallTokens(secret).of(TEST_CONNECTION) if secret and settings.token_in != "off" else None
     url = audio_url(settings.public_url, TEST_CONNECTION)
-    diagnosis = await diagnose(Request(url=url, token=token), SystemClock())
+    request = Request(url=url, token=token, local=is_loopback(urlsplit(url).hostname or ""))
+    diagnosis = await diagnose(request, SystemClock())
     return _part("public URL", diagnosis, terminal(diagnosis, colour=False, verbose=verbose))
 
 

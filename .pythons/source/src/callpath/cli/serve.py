@@ -87,7 +87,7 @@ def _supervise(settings: Settings, given: list[str], others: Iterable[str]) -> i
 
     from callpath.cli.logs import set_up_logging
     from callpath.clock import SystemClock
-    from callpath.server.workers import Supervisor, written
+    from callpath.server.workers import Supervisor, encode_worker
 
     with _listen(settings.host, settings.port) as listener:
         port = listener.getsockname()[1]
@@ -100,7 +100,7 @@ def _supervise(settings: Settings, given: list[str], others: Iterable[str]) -> i
             command += ["--host", settings.host, "--port", str(port), "--workers", str(settings.workers)]
             supervisor = Supervisor(
                 settings.workers,
-                lambda worker: [*command, "--as-worker", written(worker)],
+                lambda worker: [*command, "--as-worker", encode_worker(worker)],
                 clock=SystemClock(),
                 listener=None if BALANCED else listener,
             )
@@ -148,8 +148,8 @@ def _serve(
             settings = settings_for_setup(settings, settings.port)
     traces, no_traces = open_traces(named_values())
     asgi = create_asgi(app, settings, examine=_examine, extra=extra, worker=worker, traces=traces)
-    crowd = asgi.state.crowd
-    crowd.connections_max = min(crowd.connections_max, files // 2)  # the other half is for calls
+    limiter = asgi.state.connection_limiter
+    limiter.connections_max = min(limiter.connections_max, files // 2)  # the other half is for calls
     asyncio.run(_open_once(settings.log_url()))
     if worker is not None and worker.listener is not None:
         listener = socket.socket(fileno=worker.listener)
@@ -159,7 +159,7 @@ def _serve(
     if worker is not None:
         structlog.contextvars.bind_contextvars(worker=worker.number)
     if worker is None or worker.number == 1:
-        _say_where(app.name, settings, listener.getsockname()[1], extra, no_traces)
+        _log_endpoints(app.name, settings, listener.getsockname()[1], extra, no_traces)
     config = uvicorn.Config(
         asgi,
         http=GuardedHttp,
@@ -189,7 +189,7 @@ def _serve(
     return server.exit_code
 
 
-def _say_where(name: str, settings: Settings, port: int, dashboard: Dashboard | None, no_traces: str | None) -> None:
+def _log_endpoints(name: str, settings: Settings, port: int, dashboard: Dashboard | None, no_traces: str | None) -> None:
     """What is to be entered in the portal, and what is to be mended before the first call."""
     from urllib.parse import urlsplit
 
@@ -266,11 +266,14 @@ async def _examine(url: str, token: str | None) -> Verdict:
     The thread dies with the process, so an examination under way does not keep the server from stopping.
     """
     import threading
+    from urllib.parse import urlsplit
 
     from callpath.clock import SystemClock
+    from callpath.config import is_loopback
     from callpath.doctor.engine import diagnose
     from callpath.doctor.request import Request
 
+    request = Request(url=url, token=token, local=is_loopback(urlsplit(url).hostname or ""))
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[Verdict] = loop.create_future()
 
@@ -285,7 +288,7 @@ async def _examine(url: str, token: str | None) -> Verdict:
     def work() -> None:
         result: Verdict | Exception
         try:
-            result = _verdict(asyncio.run(diagnose(Request(url=url, token=token), SystemClock())))
+            result = _verdict(asyncio.run(diagnose(request, SystemClock())))
         except Exception as error:  # handed over
             result = error
         with contextlib.suppress(RuntimeError):  # the server has stopped meanwhile
@@ -296,6 +299,7 @@ async def _examine(url: str, token: str | None) -> Verdict:
 
 
 def _verdict(diagnosis: Diagnosis) -> Verdict:
+    from callpath.doctor.report import one_line
     from callpath.server.examiner import Verdict
 
     found = diagnosis.verdict
@@ -303,7 +307,7 @@ def _verdict(diagnosis: Diagnosis) -> Verdict:
         return Verdict(
             healthy=diagnosis.healthy,
             decided=diagnosis.decided,
-            summary="a stream was opened and carried audio both ways" if diagnosis.healthy else "nothing was found",
+            summary="a stream was opened and carried audio both ways" if diagnosis.healthy else one_line(diagnosis),
             duration_ms=round(diagnosis.duration_ms, 1),
         )
     return Verdict(

@@ -23,7 +23,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from callpath.call.address import VOUCH
+from callpath.call.address import MARK_AUTHENTICATED
 from callpath.config import is_loopback
 from callpath.dashboard.access import COOKIE, SESSION_S, Access, Refusal
 from callpath.dashboard.door import Context, Door, ReceiveWebhook
@@ -146,9 +146,9 @@ class _Guarded:
             websocket=websocket,
         )
         if refused is None:
-            vouch = scope.get("extensions", {}).get(VOUCH)
-            if vouch is not None:
-                vouch["vouch"]()
+            mark_authenticated = scope.get("extensions", {}).get(MARK_AUTHENTICATED)
+            if mark_authenticated is not None:
+                mark_authenticated["mark"]()
             await self._app(scope, receive, _with_security_headers(send))
         elif websocket:
             await WebSocket(scope, receive, send).send_denial_response(refusal_answer(refused))

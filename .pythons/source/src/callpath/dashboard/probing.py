@@ -25,7 +25,8 @@ from callpath.dashboard.changes import Tell, Telling
 from callpath.dashboard.documents import problems
 from callpath.dashboard.door import Context, Door
 from callpath.dashboard.masking import mask, mask_text
-from callpath.doctor.engine import OnStep, diagnose
+from callpath.doctor.engine import diagnose
+from callpath.doctor.examination import OnStep
 from callpath.doctor.report import html_page, markdown, redacted
 from callpath.doctor.request import Request
 from callpath.doctor.verdict import Diagnosis, document
@@ -72,7 +73,8 @@ def add_routes(api: FastAPI, context: Context) -> None:
 
         async def look(tell: Tell, on_step: OnStep) -> Diagnosis:
             tell("url", {"url": url})
-            return await diagnose(Request(url=url, token=door.probe_token), door.clock, on_step)
+            local = is_loopback(urlsplit(url).hostname or "")
+            return await diagnose(Request(url=url, token=door.probe_token, local=local), door.clock, on_step)
 
         return telling(look)
 

@@ -1,6 +1,7 @@
 """The doctor: from a URL to the one root cause, or to proof that a call's audio would work.
 
-engine.py    runs probes, then rules, and folds the findings to one verdict; start reading here
+engine.py    runs rules and folds the findings to one verdict; start reading here
+examination.py  looks at a URL layer by layer, with controls after a failed step;  plan.py  what it would send
 request.py   what is asked: the URL and the options of the command
 probes/      look, layer by layer, each bounded in time; one file a probe
 facts/       what was seen, raw; one frozen dataclass a probe

@@ -327,11 +327,25 @@ NEEDED = ("answer", "streaming_start", "dial")
 
 def needed_refusal(call: CallFacts, fits: Callable[[CommandAnswered], bool]) -> tuple[Entry, CommandAnswered] | None:
     """The first command on the way to the stream that failed, if it failed so; later ones are its followers. None where
-    the stream came all the same."""
-    failed = refusals(call, *NEEDED)
+    the stream came all the same.
+
+    A command that was accepted before is only repeated, for something else had failed by then: what Telnyx says to the
+    repetition is no cause.
+    """
+    failed = tuple((entry, what) for entry, what in refusals(call, *NEEDED) if not _repeated(call, entry, what.command))
     if not failed or Stage.STREAM_STARTED in call.state.stages:
         return None
     return failed[0] if fits(failed[0][1]) else None
+
+
+def _repeated(call: CallFacts, entry: Entry, command: str) -> bool:
+    """Whether this command had been carried out before."""
+    before = [one for one in call.entries if one.at_unix_ms <= entry.at_unix_ms and one is not entry]
+    if command == "streaming_start" and any(isinstance(one.what, StreamAccepted) for one in before):
+        return True
+    return any(
+        isinstance(one.what, CommandAnswered) and one.what.command == command and one.what.accepted for one in before
+    )
 
 
 def refused_by(what: CommandAnswered) -> str:

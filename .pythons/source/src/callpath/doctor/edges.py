@@ -6,6 +6,7 @@ where the log goes on beyond the call's end, or where Telnyx itself said that it
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from urllib.parse import unquote
 
@@ -22,12 +23,28 @@ SHORT_MS = 3_000
 """A socket that lived no longer carried no conversation."""
 
 _TELNYX_AGENT = re.compile(r"telnyx", re.IGNORECASE)
-_STREAMISH = re.compile(r"media|stream|audio|/ws\b|socket", re.IGNORECASE)
+_OWN_AGENT = re.compile(r"^callpath-doctor\b", re.IGNORECASE)
+_WEBHOOK_PATH = re.compile(r"telnyx|(web)?-?_?hooks?\b|call-?_?control|/(calls?|voice|inbound|texml)/?$", re.IGNORECASE)
+_TELNYX_NETS = tuple(
+    ipaddress.ip_network(net) for net in ("192.76.120.0/24", "185.246.41.0/24", "103.115.244.0/24", "64.16.239.0/24")
+)
+"""The published ranges of webhooks and media (developers.telnyx.com, read 2026-11-30), a little widened."""
+
+
+def rows_of_others(facts: Facts) -> tuple[EdgeRow, ...]:
+    """The rows that the doctor did not bring about itself: its own probes are no evidence."""
+    return tuple(row for row in facts[EdgeFacts].rows if not _OWN_AGENT.match(row.user_agent))
 
 
 def upgrades(facts: Facts) -> tuple[EdgeRow, ...]:
-    """Rows of attempts to open this call's stream, in order of time."""
-    edge, call = facts[EdgeFacts], facts.get(CallFacts)
+    """Rows of attempts to open this call's stream, in order of time.
+
+    Where no call says what its path is, only a row with a sign of an upgrade counts: a page, a picture or a film may
+    have "media" in its path, too.
+    """
+    call = facts.get(CallFacts)
+    if call is not None and call.source == "timeline" and not url_asked(call):
+        return ()
     path = ""
     names: set[str] = set()
     if call is not None:
@@ -35,24 +52,35 @@ def upgrades(facts: Facts) -> tuple[EdgeRow, ...]:
         path = _bare(url.path) if url is not None else ""
         leg = call.state.leg
         names = {call.session, *((leg.leg_id, leg.call_control_id) if leg is not None else ())}
-    rows = []
-    for row in edge.rows:
-        if row.method not in {"GET", ""}:
-            continue
-        if path:
-            mine = _bare(row.path) == path or any(len(name) > 8 and name in unquote(row.path) for name in names)
-        else:
-            mine = row.status == 101 or bool(_STREAMISH.search(row.path))
-        if mine:
-            rows.append(row)
-    return tuple(rows)
+    return tuple(
+        row
+        for row in rows_of_others(facts)
+        if row.method in {"GET", ""}
+        and (
+            _bare(row.path) == path or any(len(name) > 8 and name in unquote(row.path) for name in names)
+            if path
+            else row.status in {101, 426} or row.upgrade or from_telnyx(row)
+        )
+    )
 
 
 def posts(facts: Facts) -> tuple[EdgeRow, ...]:
-    """Rows of webhooks: POSTs, Telnyx's own where its name stands in some."""
-    rows = tuple(row for row in facts[EdgeFacts].rows if row.method == "POST")
-    named = tuple(row for row in rows if _TELNYX_AGENT.search(row.user_agent))
-    return named or rows
+    """Rows of webhooks: POSTs by Telnyx's name or from its addresses, and those to a path that these came to; where there
+    are none of either, those to a path that is named like a webhook's."""
+    rows = tuple(row for row in rows_of_others(facts) if row.method == "POST")
+    paths = {_bare(row.path) for row in rows if from_telnyx(row)}
+    return tuple(row for row in rows if (_bare(row.path) in paths if paths else _WEBHOOK_PATH.search(_bare(row.path))))
+
+
+def from_telnyx(row: EdgeRow) -> bool:
+    """Whether Telnyx sent the request, by its user agent or address."""
+    if _TELNYX_AGENT.search(row.user_agent):
+        return True
+    try:
+        address = ipaddress.ip_address(row.source_ip)
+    except ValueError:
+        return False
+    return any(address in net for net in _TELNYX_NETS)
 
 
 def failed_upgrades(facts: Facts, *statuses: int) -> tuple[EdgeRow, ...]:

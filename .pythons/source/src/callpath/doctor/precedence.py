@@ -4,8 +4,8 @@ compares causes.
 A key is a slug (every sign of that cause) or the code of one sign (old codes, see `Sign.code`), where that sign has to
 stand apart from the rest of its cause.
 
-GATES     the way of a call, in order. Of two findings of the same kind that do not explain each other, the one of the
-          earlier gate is the verdict; within a gate the earlier key.
+GATES     the way of a call, in order. Of two findings that do not explain each other the proven one is the verdict,
+          then the one of the earlier gate, then the earlier key.
 EXPLAINS  a proven cause, and the findings that it brings about by itself: these are shown under it. Only a proven
           cause explains; an open question and a withdrawn finding explain nothing.
 
@@ -29,6 +29,8 @@ class Gate:
     name: str
     because: str
     keys: tuple[str, ...]
+    minor: bool = False
+    """Nothing here breaks a call by itself: an open question of an earlier gate stays the first thing to answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +77,16 @@ GATES: tuple[Gate, ...] = (
     # --- what the platform's edge logged of the same way ---
     Gate("edge", "An edge that was never reached or whose application was down, before what the application answered.", (
         "EDGE001", "edge-never-reached", "crash-loop-or-oom", "EDGE004", "EDGE021", "EDGE005", "EDGE006", "EDGE007",
-        "EDGE008", "upgrade-not-taken", "EDGE010", "ws-refused-403", "EDGE012", "EDGE013", "EDGE014", "logs-dropped",
-        "socket-closed-at-once", "EDGE017", "EDGE018", "EDGE019", "EDGE020",
+        "EDGE008", "upgrade-not-taken", "EDGE010", "ws-refused-403", "EDGE012", "EDGE013", "EDGE014",
+        "socket-closed-at-once", "logs-dropped", "EDGE017", "EDGE018", "EDGE019", "EDGE020",
     )),
     # --- a live probe, layer by layer ---
     Gate("URL", "What stands in the URL itself needs no network to be proven.", (
         "url-malformed", "url-placeholder-unreplaced", "url-whitespace-or-control", "url-private-host", "url-too-long",
+    )),
+    Gate("controls", "Where the same step fails on a host that is known to work, nothing can be said about the URL.", (
+        "machine-no-dns", "machine-no-route", "machine-no-ipv6", "machine-tls-inspected", "machine-trust-store",
+        "dns-resolvers-disagree",
     )),
     Gate("connection", "Name, address, port. A dead address beside a good one comes after what stops every call.", (
         "dns-nxdomain", "dns-servfail", "dns-timeout", "dns-no-address", "dns-private-address", "url-port-mismatch",
@@ -134,6 +140,7 @@ GATES: tuple[Gate, ...] = (
     )),
     Gate("held open", "What only shows on a stream that is held for longer.", (
         "proxy-idle-timeout", "max-duration-cutoff", "KEEP003", "no-audio-back",
+        "reached-through-proxy", "examination-cut-off",
     )),
     # --- a past call, from its socket on ---
     Gate("socket", "The socket came and was refused, before all that only knows that none was opened.", (
@@ -144,13 +151,16 @@ GATES: tuple[Gate, ...] = (
         "start-encoding-unreadable", "stream-never-started", "handler-crashed", "CALL080", "peer-breaks-protocol",
         "socket-went-silent", "stream-track-wrong", "no-inbound-media", "bidirectional-mode-missing",
         "target-legs-opposite", "CALL057", "sent-not-played", "socket-lost", "stream-stopped-in-midcall",
-        "stream-reconnected", "event-loop-blocked",
+        "stream-reconnected",
     )),
-    Gate("sound", "What was wrong with the audio: the caller's encoding, silence, then its pace.", (
+    Gate("sound", "Encoding and silence, which no late process brings about.", (
         "rtp-header-received", "CALL060", "l16-byte-order", "wrong-encoding", "CALL062", "CALL066", "inbound-silence",
-        "CALL065", "ai-side-not-ready", "handler-played-nothing", "inbound-media-stalled", "handler-behind", "CALL072",
-        "media-lost-or-late", "inbound-clipping", "both-tracks-mixed", "stream-slow-to-start",
+        "CALL065", "ai-side-not-ready", "handler-played-nothing", "inbound-media-stalled",
     )),
+    Gate("pace", "A late process makes gaps in every call of it: it explains no silence and no refusal.", (
+        "event-loop-blocked", "handler-behind", "CALL072", "media-lost-or-late", "inbound-clipping", "both-tracks-mixed",
+        "stream-slow-to-start",
+    ), minor=True),
     Gate("end of the call", "How the call ended says least about why it did not work.", (
         "call-ended-abnormally", "caller-gave-up", "line-left-up", "call-in-progress",
     )),
@@ -219,6 +229,7 @@ EXPLAINS: tuple[Explains, ...] = (
     Explains("CALL024", ("CALL030",), "the path is refused whenever the stream is asked for"),
     Explains("CALL025", ("CALL030",), "the id is unknown whenever the stream is asked for"),
     Explains("CALL026", ("CALL030",), "the other server refuses whenever the stream is asked for"),
+    Explains("EDGE019", ("EDGE006",), "the other deployment knows neither path nor call"),
     Explains("streaming-before-answer", ("CALL030",), "the refusal says it outright"),
     Explains("url-scheme-not-wss", ("redirect-on-upgrade", "ws-upgrade-closed", "http-no-answer", "http-malformed-answer"),
         "plain text sent to a TLS port, or redirected to it"),
@@ -329,6 +340,19 @@ _PLACE: dict[str, int] = {key: n for n, key in enumerate(key for gate in GATES f
 def place_of_rule(rule: Rule) -> int:
     """Where a sign stands in the order of verdicts."""
     return _PLACE[rule.sign] if rule.sign in _PLACE else _PLACE[rule.slug]
+
+
+_MINOR = frozenset(key for gate in GATES if gate.minor for key in gate.keys)
+
+
+def minor(rule: Rule) -> bool:
+    """Whether a sign stands in a gate whose faults break no call."""
+    return (rule.sign if rule.sign in _PLACE else rule.slug) in _MINOR
+
+
+def withholds(rule: Rule) -> bool:
+    """Whether a finding of this rule takes back every other one, proven or not."""
+    return rule.slug in _keys("@controls")
 
 
 def place_of_cause(cause: Cause) -> int:

@@ -18,7 +18,8 @@ from callpath.call.session import Stage
 from callpath.clock import Clock
 from callpath.doctor import calls
 from callpath.doctor.calls import call_facts
-from callpath.doctor.engine import OnStep, gather, judge, stream_works
+from callpath.doctor.engine import judge, stream_works
+from callpath.doctor.examination import OnStep, gather
 from callpath.doctor.facts import (
     CallFacts,
     DnsFacts,

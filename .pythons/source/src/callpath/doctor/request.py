@@ -65,6 +65,9 @@ class Request:
     listen_only: bool = False
     thorough: bool = False
     proxy: str | None = None
+    via: str | None = None
+    """The proxy in use: the same as `proxy` once the direct way has failed."""
+
     controls: Controls | None = Controls()
 
     @property

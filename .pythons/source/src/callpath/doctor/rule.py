@@ -43,11 +43,13 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """Facts as a literal. `fires` None: the sign must say that it could not check."""
+    """Facts as a literal. `fires` None: the sign must say that it could not check. `winner` is the slug of the verdict
+    where all signs judge the same facts and another cause is rightly named first."""
 
     title: str
     facts: Facts
     fires: bool | None
+    winner: str = ""
 
 
 Check = Callable[[Facts], Finding | None]

@@ -12,6 +12,9 @@
     ruled_out   causes whose signs did not match what was seen (the name is kept for old readers)
     not_checked what no probe could see, and how to see it
     call        for a call that was: its stages (reached, missing, not yet, unknown) and timeline; null for a URL
+    level       of a URL that works: audio, listening (none was expected), silent (none came), inside (a carrier cannot
+                reach it)
+    unwaited    what this run did not wait for; traffic: requests sent, their maximum, what only --thorough sends
     sources     what was asked about the call, and what came of it; empty for a URL
 """
 
@@ -20,6 +23,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from callpath.doctor.facts import TrafficFacts
 from callpath.doctor.platform import Trace
 from callpath.doctor.rule import Confidence, Finding, Owner, Rule
 
@@ -129,6 +133,11 @@ class Source:
     lines: tuple[str, ...] = ()
 
 
+Level = Literal["audio", "listening", "silent", "inside"]
+"""How much a stream that works shows: audio came back; nothing was heard, and none was expected; nothing was heard; works
+from here, but a carrier cannot reach it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
     """All that the doctor has to say about one URL, or about one call."""
@@ -149,6 +158,11 @@ class Diagnosis:
     unproven: tuple[str, ...]
     call: CallSeen | None = None
     sources: tuple[Source, ...] = ()
+    level: Level | None = None
+    traffic: TrafficFacts | None = None
+    unwaited: tuple[str, ...] = ()
+    local: bool = False
+    """A local test: the way from outside was not examined."""
 
     @property
     def decided(self) -> bool:
@@ -216,6 +230,18 @@ def document(diagnosis: Diagnosis) -> dict[str, Any]:
         ],
         "proven": list(diagnosis.proven),
         "unproven": list(diagnosis.unproven),
+        "level": diagnosis.level,
+        "unwaited": list(diagnosis.unwaited),
+        "local": diagnosis.local,
+        "traffic": None
+        if diagnosis.traffic is None
+        else {
+            "requests": diagnosis.traffic.requests,
+            "requests_max": diagnosis.traffic.requests_max,
+            "connections": diagnosis.traffic.connections,
+            "left_out": list(diagnosis.traffic.left_out),
+            "limited_at": diagnosis.traffic.limited_at,
+        },
         "call": None if diagnosis.call is None else _call(diagnosis.call),
         "sources": [
             {"name": source.name, "status": source.status, "detail": source.detail, "lines": list(source.lines)}

@@ -1,7 +1,7 @@
 """Names the code that blocks the event loop: a `time.sleep` or `requests.get` in a handler stops the audio of every call.
 
-A thread of its own asks the loop ten times a second for a sign of life. While none comes it samples the stack of the loop's
-thread, and looks for the innermost frame of the application's own code. As long as nothing blocks, it costs ten wake-ups a second.
+A thread asks the loop ten times a second for a sign of life. While none comes it samples the stack of the loop's thread,
+and looks for the innermost frame of the application's own code. While nothing blocks it costs ten wake-ups a second.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Sample:
 class BlockWatch:
     """Watches the loop in which `run` runs.
 
-    `blocked_ms`: from when on a blockage is named. `note` puts an entry into a call's timeline; False if there is no such call.
+    `blocked_ms`: how long before it is named. `note` puts an entry into a call's timeline; False if there is no such call.
     """
 
     def __init__(self, *, blocked_ms: float, note: Callable[[SessionId, LoopBlocked], bool], clock: Clock) -> None:
@@ -85,7 +85,7 @@ class BlockWatch:
     async def run(self) -> None:
         """Until cancelled."""
         self._loop, self._thread_id = asyncio.get_running_loop(), threading.get_ident()
-        self._outside = frozenset(frame.f_code for frame in _stack(sys._getframe(1)))
+        self._outside = frozenset(frame.f_code for frame in _stack(sys._getframe(1)))  # noqa: SLF001 (documented)
         stop = threading.Event()
         threading.Thread(target=self._watch, args=(stop,), name="watch for a blocked event loop", daemon=True).start()
         try:
@@ -117,11 +117,8 @@ class BlockWatch:
             since_ms = self._clock.now_ms() - asked_ms
             if since_ms >= LONG_MS and samples and not told:
                 told = True
-                _log(
-                    _what(samples.most_common(1)[0][0], since_ms, 1),
-                    samples.most_common(1)[0][0].session,
-                    "still blocked",
-                )
+                ((worst, _),) = samples.most_common(1)
+                _log(_what(worst, since_ms, 1), worst.session, "still blocked")
             answered.wait(pause_ms / 1000)
             pause_ms = min(1.1 * pause_ms, SAMPLE_EVERY_MS_MAX)
         if samples and answered.is_set() and self._answered_ms - asked_ms >= self._blocked_ms:
@@ -129,7 +126,7 @@ class BlockWatch:
 
     def _sample(self) -> Sample | None:
         """None where the loop's thread is in the loop itself: the machine gave it no time."""
-        innermost = sys._current_frames().get(self._thread_id)
+        innermost = sys._current_frames().get(self._thread_id)  # noqa: SLF001 (documented)
         frames = []
         for frame in _stack(innermost):
             if frame.f_code in self._outside:
@@ -145,10 +142,12 @@ class BlockWatch:
     def _session(self) -> SessionId | None:
         """The call whose handler, or a task of whose handler, runs at this moment."""
         task = asyncio.current_task(self._loop)
-        context = task.get_context() if task is not None and sys.version_info >= (3, 12) else None
-        if context is not None:
-            return context.get(CURRENT_CALL)
-        kind, _, session = (task.get_name() if task is not None else "").partition(" ")
+        if task is None:
+            return None
+        get_context: Callable[[], contextvars.Context] | None = getattr(task, "get_context", None)
+        if get_context is not None:  # from Python 3.12 on
+            return get_context().get(CURRENT_CALL)
+        kind, _, session = task.get_name().partition(" ")
         return SessionId(session) if kind == "handler" and session else None
 
     # --- in the loop -------------------------------------------------------------------------------------------------
@@ -205,7 +204,7 @@ def _named(code: CodeType, line: int) -> str:
 
 
 def _expression(code: CodeType, instruction: int, line: int) -> str:
-    """The source of what is being executed, for example `time.sleep(3)`: a function written in C has no frame to name it."""
+    """The source of what is executed, for example `time.sleep(3)`: a function written in C has no frame that names it."""
     positions = list(code.co_positions())
     first, last, begin, end = (
         positions[instruction // 2] if instruction // 2 < len(positions) else (line,) + (None,) * 3

@@ -1,7 +1,7 @@
-"""What those may cost who have shown neither a token nor a signature; whoever shows a good one is never held up here.
+"""Rate limits for unauthenticated clients. A good token or signature is never limited here.
 
-Bounded per address and all together: upgrades, connections that wait, and refusals that are written down. An address
-that many share (a private network's, hence a proxy's) is not limited by itself, since Telnyx comes from there, too.
+Limited per address and in total: upgrades, idle connections, and rejections that are stored. An address of a private
+network, hence of a proxy, has no limit of its own, since Telnyx's requests come from there, too.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from callpath.store.port import CallLog, Refusal
 logger = structlog.get_logger("callpath")
 
 KEYS_MAX = 4096
-"""So many addresses are remembered; beyond that the one that was quiet the longest is forgotten."""
+"""Maximum number of addresses remembered. The least recently seen one is forgotten first."""
 
 SUMMARY_MS = 60_000.0
-"""Of what is not written down one by one, a line tells how much it was, at most so often."""
+"""How often a log line counts the rejections that were not logged one by one."""
 
 
 # --- who somebody is -------------------------------------------------------------------------------------------------
@@ -95,7 +95,7 @@ def limited_as(address: str | None) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So many at once, and then so many a second."""
+    """A token bucket: its size, and how many tokens are added a second."""
 
     at_once: float
     per_s: float
@@ -108,7 +108,7 @@ class Rates:
         self._each = each
         self._together = together
         self._left: dict[str | None, tuple[float, float]] = {}
-        """How many are left, and when that was so. Of all together under None, which is never forgotten."""
+        """Tokens left, and when that was counted. The bucket of the total is under None, and never forgotten."""
 
     def take(self, key: str | None, now_ms: float) -> bool:
         """Whether one more is within the rates. Under None only that of all together counts."""
@@ -130,17 +130,17 @@ class Rates:
 
 
 UPGRADES = Rate(60, 5), Rate(300, 50)
-"""Upgrades without a good token, per address and together. The doctor asks for some fifteen; each costs a query."""
+"""Upgrades without a good token, per address and in total. The doctor sends about fifteen; each costs a query."""
 
 UPGRADES_OF_A_CALL = Rate(20, 1)
-"""The same at a call that is there: each is two entries of its timeline."""
+"""The same for a call that is in memory: each is two entries of its timeline."""
 
 WRITTEN = Rate(60, 1), Rate(200, 5)
-"""Refusals that are written down one by one. More of them say nothing new, and each costs a commit."""
+"""Rejections that are stored one by one. More of them say nothing new, and each costs a commit."""
 
 
 class Limits:
-    """One server's. What is turned away is counted always, and written down as far as that is of use."""
+    """One server's limits. Each rejection is counted, and stored within WRITTEN."""
 
     def __init__(self, *, log: CallLog, clock: Clock, metrics: Metrics) -> None:
         self._log = log
@@ -168,7 +168,7 @@ class Limits:
         return self._upgrades.take(limited_as(client), now_ms)
 
     async def refused(self, what: str, reason: str, detail: str, client: str | None, path: str) -> bool:
-        """A request was turned away that belongs to no call. False: the store failed, which is logged."""
+        """Store a rejected request that belongs to no call. False: the store failed, which is logged."""
         self._metrics.refused(what, reason)
         if not self._written.take(limited_as(client), self._clock.now_ms()):
             self._summary.add(f"{what}: {reason}")
@@ -184,13 +184,13 @@ class Limits:
         return True
 
     def turned_away(self, what: str, reason: str) -> None:
-        """Something was turned away of which there is nothing more to tell: a connection, bytes that are no request."""
+        """Count a rejection without details: a connection, bytes that are no request."""
         self._metrics.refused(what, reason)
         self._summary.add(f"{what}: {reason}")
 
 
 class Summary:
-    """One line a minute about what would otherwise be a flood of them."""
+    """One log line a minute instead of one for each rejection."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -198,15 +198,15 @@ class Summary:
         self._silent_until_ms = 0.0
 
     def add(self, what: str) -> None:
-        """One more. The first is told at once, the others when the minute is over and one more comes."""
+        """Count one. The first is logged at once, the others with the next one after a minute."""
         self._counts[what] = self._counts.get(what, 0) + 1
         now_ms = self._clock.now_ms()
         if now_ms < self._silent_until_ms:
             return
         self._silent_until_ms = now_ms + SUMMARY_MS
         logger.warning(
-            "Turned away without a line for each: " + ", ".join(f"{n} {what}" for what, n in self._counts.items()),
-            event_name="strangers.turned_away",
+            "Suppressed repeated rejections: " + ", ".join(f"{n} {what}" for what, n in self._counts.items()),
+            event_name="rejections.suppressed",
             counts=self._counts,
         )
         self._counts = {}
@@ -215,63 +215,63 @@ class Summary:
 # --- connections -----------------------------------------------------------------------------------------------------
 
 CONNECTIONS_MAX = 2000
-"""Connections that have shown nothing yet. One more costs the oldest of them that waits for something to come."""
+"""Maximum unauthenticated connections. One more evicts the oldest idle one."""
 
-CONNECTIONS_OF_AN_ADDRESS_MAX = 200
+CONNECTIONS_PER_ADDRESS_MAX = 200
 
 
-class Stranger(Protocol):
-    """What the crowd asks of a connection."""
+class UnauthenticatedConnection(Protocol):
+    """A connection that has shown neither a token nor a signature."""
 
-    def waits(self) -> bool:
+    def is_idle(self) -> bool:
         """Whether it is the client's turn: to send a request, the rest of one, or to read its answer."""
         ...
 
-    def cut(self) -> None:
-        """Close it."""
+    def evict(self) -> None:
+        """Close it, to make room."""
         ...
 
 
-class Crowd:
-    """Connections that have shown neither a token nor a signature, the oldest first.
+class ConnectionLimiter:
+    """The unauthenticated connections, the oldest first.
 
-    A newcomer is never refused, since it may be Telnyx: who has said nothing for the longest time makes room.
+    A new connection is never rejected, since it may be Telnyx's: the oldest idle one is evicted.
     """
 
     def __init__(self, turned_away: Callable[[str, str], None] | None = None) -> None:
         self.connections_max = CONNECTIONS_MAX
-        self.of_an_address_max = CONNECTIONS_OF_AN_ADDRESS_MAX
+        self.per_address_max = CONNECTIONS_PER_ADDRESS_MAX
         self.turned_away = turned_away or (lambda _what, _reason: None)
-        self._all: dict[Stranger, str | None] = {}
-        self._of: dict[str, dict[Stranger, None]] = {}
+        self._all: dict[UnauthenticatedConnection, str | None] = {}
+        self._of: dict[str, dict[UnauthenticatedConnection, None]] = {}
 
     def __len__(self) -> int:
         return len(self._all)
 
-    def enter(self, stranger: Stranger, address: str | None) -> None:
+    def add(self, new: UnauthenticatedConnection, address: str | None) -> None:
         """A connection was made."""
         key = limited_as(address)
-        self._all[stranger] = key
+        self._all[new] = key
         if key is not None:
             mine = self._of.setdefault(key, {})
-            mine[stranger] = None
-            if len(mine) > self.of_an_address_max:
-                self._make_room(mine, stranger)
+            mine[new] = None
+            if len(mine) > self.per_address_max:
+                self._make_room(mine, new)
         if len(self._all) > self.connections_max:
-            self._make_room(self._all, stranger)
+            self._make_room(self._all, new)
 
-    def leave(self, stranger: Stranger) -> None:
-        """It is gone, or it has shown something."""
-        key = self._all.pop(stranger, None)
+    def remove(self, one: UnauthenticatedConnection) -> None:
+        """The connection is closed, or has shown a token or a signature."""
+        key = self._all.pop(one, None)
         mine = self._of.get(key) if key is not None else None
         if key is not None and mine is not None:
-            mine.pop(stranger, None)
+            mine.pop(one, None)
             if not mine:
                 del self._of[key]
 
-    def _make_room(self, among: Iterable[Stranger], newcomer: Stranger) -> None:
-        found = next((one for one in among if one is not newcomer and one.waits()), None)
+    def _make_room(self, among: Iterable[UnauthenticatedConnection], new: UnauthenticatedConnection) -> None:
+        found = next((one for one in among if one is not new and one.is_idle()), None)
         if found is not None:  # None: all of them are being answered at this moment
-            self.leave(found)
+            self.remove(found)
             self.turned_away("connection", "crowded")
-            found.cut()
+            found.evict()

@@ -3,13 +3,15 @@
 A frame's way in: socket → `StreamDriver.receive_text` → `MediaStream.receive_audio` → `Call.hear_bytes` → the handler.
 Its way out: `Call.play` → `StreamDriver.play` → `MediaStream.play_at_once` → socket.
 
-Those are the quick ways of a frame that comes in its turn, and of one that need not wait. Everything else, first and last
-things too, goes `MediaStream.receive_text` → events → `_take`, and `MediaStream.play` → `texts_to_send`, paced, → socket.
+Those are the quick ways of a frame that comes in its turn, and of one that need not wait. Everything else, the first and
+the last frame included, goes `MediaStream.receive_text` → events → `_take`, and `MediaStream.play` → `texts_to_send`,
+paced, → socket.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import structlog
@@ -19,7 +21,9 @@ from starlette.websockets import WebSocket
 
 from callpath.audio.pcm import as_pcm
 from callpath.call.address import GOES_ON_HEADER
+from callpath.call.session import CallSession
 from callpath.call.stream import (
+    PTIME_MS,
     AudioReceived,
     DtmfPressed,
     ErrorReported,
@@ -36,6 +40,7 @@ from callpath.call.symptoms import SYMPTOMS
 from callpath.clock import Clock
 from callpath.errors import StoreError
 from callpath.server.gathering import Gathering
+from callpath.server.handler import Call
 from callpath.server.live import LiveCall
 from callpath.server.pacer import Pacer
 from callpath.server.probe import TEST_CONNECTION, ProbeEndpoint
@@ -55,7 +60,7 @@ from callpath.timeline import (
     What,
 )
 from callpath.wire.ids import SessionId, StreamId
-from callpath.wire.media import AUTH_TOKEN_HEADER
+from callpath.wire.media import AUTH_TOKEN_HEADER, Start
 
 logger = structlog.get_logger("callpath")
 
@@ -63,16 +68,16 @@ COUNTED_EVERY_MS = 10_000
 """How often the counters of a stream go into the timeline."""
 
 BAD_FRAMES_MAX = 100
-"""After this many frames in a row that mean nothing the peer is not Telnyx, and the socket is closed (1008)."""
+"""Maximum number of consecutive frames that cannot be used. Such a peer is not Telnyx, and the socket is closed (1008)."""
 
 CLOSE_AFTER_STOP_MS = 2_000.0
 """After a stop frame, or the end of the call, Telnyx closes the socket; we wait this long before we do."""
 
-LOOK_EVERY_MS = 1_000.0
-"""How often a stream is looked at beside its frames: counters, pings, patience."""
+SECOND_MS = 1_000.0
+"""How often `on_second` runs for a stream: symptoms, pings, timeouts."""
 
-LOOK_TURNS = 100
-"""Streams that began together do not all have it at once: they are looked at by turns, a hundredth of a second apart."""
+SECOND_TURNS = 100
+"""Streams that began together have it by turns, a hundredth of a second apart."""
 
 COUNT_TURNS = 40
 """Counters are stored by turns, too, four times a second: each costs a commit of the call log, whose thread holds up
@@ -93,7 +98,7 @@ WAY_HEADERS = (
     "x-railway-request-id",
     "x-request-id",
 )
-"""Headers of an upgrade that tell which way it took; the platform's request ids join it with the platform's logs."""
+"""Headers of an upgrade that show which way it took; the platform's request ids join it with the platform's logs."""
 
 
 class AudioEndpoint:
@@ -170,28 +175,28 @@ class StreamDriver:
         self._gathering = gathering
         self._socket: Socket
         self._send: Callable[[bytes], None]
-        self._hear: Callable[[Any], None] | None = None
-        """Where audio goes the quick way, once some was heard."""
-        self._look_at_ms = 0.0
+        self._deliver: Callable[[Any], None] | None = None
+        """Takes audio the quick way to the handler, once the first came."""
+        self._second_at_ms = 0.0
         self._count_at_ms = 0.0
         self._close_at_ms: float | None = None
-        self._heard = False
-        self._spoke = False
+        self._first_inbound_seen = False
+        self._first_outbound_seen = False
         self._stalled = False
         self._stalls = 0
         self._lag_ms = 0.0
         """The event loop's longest lag since the last count."""
-        self._bad_in_a_row = 0
         self._rejected: set[str] = set()
         self._firsts: list[tuple[What, int]] = []
-        """Entries that wait for the next look, with the times when they happened."""
+        """Entries that wait for the next second, with the times when they happened."""
+        stream.reject_start = partial(names_another_call, call.session)
 
     def begin(self, socket: Socket) -> None:
         """The socket is open."""
         self._socket, self._send = socket, socket.send
         now_ms = self._now_ms()
         turn = self._pacer.next_turn()
-        self._look_at_ms = _turn_at(now_ms, LOOK_EVERY_MS, turn % LOOK_TURNS / LOOK_TURNS)
+        self._second_at_ms = _turn_at(now_ms, SECOND_MS, turn % SECOND_TURNS / SECOND_TURNS)
         self._count_at_ms = _turn_at(now_ms, COUNTED_EVERY_MS, turn % COUNT_TURNS / COUNT_TURNS)
         self._sleep(None, None)
 
@@ -201,18 +206,20 @@ class StreamDriver:
         now_ms = self._now_ms()
         stream = self._stream
         stream.last_frame_ms = now_ms
-        if self._hear is not None and not stream.replaced:
-            audio = stream.receive_audio(text, now_ms)
-            if audio is not None:
-                self._bad_in_a_row = 0
-                self._hear(audio)
+        deliver = self._deliver
+        if deliver is not None and not stream.replaced:
+            pieces = stream.receive_audio(text, now_ms)
+            if pieces is not None:
+                for audio in pieces:
+                    deliver(audio)
                 return
         for event in stream.receive_text(text, now_ms):
             self._take(event, now_ms)
         self._flush(now_ms)
-        if self._bad_in_a_row >= BAD_FRAMES_MAX:
-            unreadable = stream.unreadable if stream.start is None else None
-            self._socket.close(1008, unreadable or f"{BAD_FRAMES_MAX} frames in a row that mean nothing")
+        if stream.rejected is not None:
+            self._socket.close(1008, stream.rejected)
+        elif stream.skipped_in_a_row >= BAD_FRAMES_MAX:
+            self._socket.close(1008, stream.unusable or f"{BAD_FRAMES_MAX} consecutive unusable frames")
 
     def receive_binary(self) -> None:
         now_ms = self._now_ms()
@@ -234,12 +241,12 @@ class StreamDriver:
     # --- to the socket -----------------------------------------------------------------------------------------------
 
     def flush(self) -> None:
-        """There may be something to send: the handler marked or cleared."""
+        """Send what is due: the handler marked or cleared."""
         self._flush(self._now_ms())
 
     def play(self, audio: bytes) -> None:
         now_ms = self._now_ms()
-        text = self._stream.play_at_once(audio, now_ms) if self._spoke and self._socket.writable else None
+        text = self._stream.play_at_once(audio, now_ms) if self._first_outbound_seen and self._socket.writable else None
         if text is not None:
             self._send(text)
         else:
@@ -248,7 +255,11 @@ class StreamDriver:
 
     def play_payload(self, payload: bytes) -> None:
         now_ms = self._now_ms()
-        text = self._stream.play_payload_at_once(payload, now_ms) if self._spoke and self._socket.writable else None
+        text = (
+            self._stream.play_payload_at_once(payload, now_ms)
+            if self._first_outbound_seen and self._socket.writable
+            else None
+        )
         if text is not None:
             self._send(text)
         else:
@@ -275,8 +286,8 @@ class StreamDriver:
             self._sleep(due_ms, late_ms)
 
     def _sent(self) -> None:
-        if not self._spoke and self._stream.playout.frames_sent:
-            self._spoke = True
+        if not self._first_outbound_seen and self._stream.playout.frames_sent:
+            self._first_outbound_seen = True
             self._note_first(FirstOutbound(stream_id=self._stream_id, payload_bytes=self._stream.frame_bytes))
         if self._call.call is not None and self._call.stream is self._stream:
             self._call.call.sent()
@@ -284,37 +295,38 @@ class StreamDriver:
     # --- by time -----------------------------------------------------------------------------------------------------
 
     def wake(self, now_ms: float) -> None:
-        """Frames are due, or a missing chunk is given up, or it is time to look around."""
+        """Frames are due, a missing chunk is given up, a key is handed out, or a second is over."""
         for event in self._stream.due_events(now_ms):
             self._take(event, now_ms)
-        if now_ms >= self._look_at_ms:
-            self._look_at_ms += LOOK_EVERY_MS * (1 + (now_ms - self._look_at_ms) // LOOK_EVERY_MS)
-            self._look(now_ms)
+        if now_ms >= self._second_at_ms:
+            self._second_at_ms += SECOND_MS * (1 + (now_ms - self._second_at_ms) // SECOND_MS)
+            self._on_second(now_ms)
         if now_ms >= self._count_at_ms:
             self._count_at_ms += COUNTED_EVERY_MS * (1 + (now_ms - self._count_at_ms) // COUNTED_EVERY_MS)
-            self._count(now_ms)
+            if not self._stream.closed:  # else its last count is noted already
+                self._count(now_ms)
         self._sleep(None, None)
         self._flush(now_ms)
 
     def _sleep(self, send_ms: float | None, late_ms: float | None) -> None:
-        at_ms = min(self._look_at_ms, self._count_at_ms)
+        at_ms = min(self._second_at_ms, self._count_at_ms)
         if send_ms is not None and send_ms < at_ms:
             at_ms = send_ms
         if late_ms is not None and late_ms < at_ms:
             at_ms = late_ms
         self._pacer.wake_at(self, at_ms)
 
-    def _look(self, now_ms: float) -> None:
+    def _on_second(self, now_ms: float) -> None:
         self._socket.look(now_ms)
         if self._firsts and self._gathering.has_time(waited=True):
             self._note_firsts()
         call = self._call.call
         self._lag_ms = max(self._lag_ms, self._pacer.lag_ms_lately(now_ms))
-        for event in self._stream.look(
+        for event in self._stream.on_second(
             now_ms,
-            waiting_ms=20.0 * len(call.audio) if call is not None else 0.0,
+            waiting_ms=self._waiting_ms(call) if call is not None else 0.0,
             lag_ms=self._pacer.take_lag_ms(now_ms),
-            may_analyse=not self._stream.wants_analysis(now_ms) or self._pacer.may_take_long(now_ms),
+            may_take_long=not self._stream.wants_analysis(now_ms) or self._pacer.may_take_long(now_ms),
         ):
             self._take(event, now_ms)
         if call is not None and self._call.stream is self._stream:
@@ -326,17 +338,18 @@ class StreamDriver:
         if not self._call.acts:
             self._socket.close(1000, "another server carries this call now")
 
-    # --- what happened -----------------------------------------------------------------------------------------------
+    def _waiting_ms(self, call: Call) -> float:
+        """Audio that waits for the handler. Its pieces are 20 ms long, payloads on a raw call as long as the phone's."""
+        return len(call.audio) * (self._stream.received_ptime_ms() if call.raw else float(PTIME_MS))
+
+    # --- events of the stream ----------------------------------------------------------------------------------------
 
     def _take(self, event: StreamEvent, now_ms: float) -> None:
         call = self._call
-        if isinstance(event, FrameSkipped):
-            self._bad_in_a_row += 1
-        elif not isinstance(event, AudioReceived) or not event.concealed_ms:  # which stands in for a bad one
-            self._bad_in_a_row = 0
         match event:
             case StreamOpened(start=start):
-                call.stream_started(start, self._stream, self)
+                if call.stream is self._stream:  # a late start frame of a replaced socket opens nothing
+                    call.stream_started(start, self._stream, self)
             case DtmfPressed(digit=digit):
                 call.note(DtmfReceived(digit=digit))
                 self._to_handler(event)
@@ -350,7 +363,7 @@ class StreamDriver:
                     self._rejected.add(reason)
                     call.note(FrameRejected(reason=reason, detail=detail))
             case AudioReceived() | PayloadReceived():
-                self._heard_first(event.payload_bytes)
+                self._note_first_inbound(event.payload_bytes)
                 self._to_handler(event)
             case SymptomSeen(symptom=symptom):
                 code, slug = symptom.code, symptom.slug
@@ -364,19 +377,19 @@ class StreamDriver:
                     StreamStopped(stream_id=None if opened is None else opened.stream_id, by_stop_frame=by_stop_frame)
                 )
 
-    def _heard_first(self, payload_bytes: int) -> None:
-        if self._heard or not payload_bytes:
+    def _note_first_inbound(self, payload_bytes: int) -> None:
+        if self._first_inbound_seen or not payload_bytes:
             return
-        self._heard = True
+        self._first_inbound_seen = True
         self._note_first(FirstInbound(stream_id=self._stream_id, payload_bytes=payload_bytes))
         call = self._call.call
         if call is not None:
-            self._hear = call.audio.put if call.raw else call.hear_bytes
+            self._deliver = call.audio.put if call.raw else call.hear_bytes
 
     def _note_first(self, what: What) -> None:
         """While many frames come, the first ones of a call need not stop them all for a log line and a commit. They wait
-        for a look, of which a few may note them, or for the first count: when hundreds of calls begin at once, that alone
-        was a quarter of a second."""
+        for a second, of which a few may note them, or for the first count: when hundreds of calls begin at once, that
+        alone was a quarter of a second."""
         if self._gathering.has_time():
             self._call.note(what)
         else:
@@ -424,6 +437,21 @@ class StreamDriver:
         self._lag_ms = 0.0
 
 
+def names_another_call(session: CallSession, start: Start) -> str | None:
+    """Why a start frame belongs to another call; None where it may be this one's.
+
+    Another leg of the same session may be streamed, and a field may be absent. So the session decides where it is named,
+    and the leg only where it is not and the call's legs are known.
+    """
+    if start.call_session_id is not None:
+        if start.call_session_id == session.session:
+            return None
+        return "the start frame names another call_session_id than the URL of this socket"
+    if not session.legs or session.leg_of(start.call_control_id) is not None:
+        return None
+    return "the start frame names a call_control_id that is no leg of the call in the URL of this socket"
+
+
 class _LostSocket:
     """The socket of a stream that is over."""
 
@@ -443,5 +471,5 @@ _LOST = _LostSocket()
 
 
 def _turn_at(now_ms: float, every_ms: float, share: float) -> float:
-    """The next time on a clock face of `every_ms` at which the hand stands at `share`."""
+    """The first time after the next multiple of `every_ms`, by `share` of it."""
     return now_ms - now_ms % every_ms + every_ms * (1 + share)

@@ -173,7 +173,7 @@ class Metrics:
         """The page of this process."""
         return generate_latest(self.registry if self._worker is None else _OfWorker(self.registry, self._worker))
 
-    async def tell_workers(self) -> None:
+    async def serve_peers(self) -> None:
         """Answer the other workers, for ever."""
         assert self._worker is not None
 
@@ -242,15 +242,15 @@ def merged(pages: Iterable[bytes]) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class NotForYou:
-    """Why somebody may not read the page."""
+class AccessDenied:
+    """Why a client may not read the page."""
 
     status: int
     reason: str
     detail: str
 
 
-class Readers:
+class MetricsAuth:
     """Who may read the page: whoever shows CALLPATH_METRICS_TOKEN, as `Authorization: Bearer`. Where it is not set, this
     very machine, as long as it is not a public server. The dashboard's token is not asked for here: whoever scrapes needs
     no more than numbers, and nobody shall try that token out where wrong ones are not counted."""
@@ -259,13 +259,13 @@ class Readers:
         self._token = settings.metrics_token.encode()
         self._public_url = settings.public_url
 
-    def refusal(self, headers: Mapping[str, str], client: str | None) -> NotForYou | None:
+    def refusal(self, headers: Mapping[str, str], client: str | None) -> AccessDenied | None:
         """None: he may."""
         if self._token:
             scheme, _, shown = headers.get("authorization", "").partition(" ")
             if scheme.lower() == "bearer" and hmac.compare_digest(shown.strip().encode(), self._token):
                 return None
-            return NotForYou(401, "login", "show the token that CALLPATH_METRICS_TOKEN holds: Authorization: Bearer …")
+            return AccessDenied(401, "login", "show the token that CALLPATH_METRICS_TOKEN holds: Authorization: Bearer …")
         if is_this_machine(self._public_url, headers, client):
             return None
-        return NotForYou(403, "no_token_set", "to read this from elsewhere, set CALLPATH_METRICS_TOKEN and show it")
+        return AccessDenied(403, "no_token_set", "to read this from elsewhere, set CALLPATH_METRICS_TOKEN and show it")

@@ -1,13 +1,15 @@
 """The frames on the audio WebSocket, both directions. All are JSON texts.
 
 Telnyx sends connected, start, then media, dtmf, mark, error, and stop at the end. We send media, mark, clear.
-Counters (`sequence_number`, `chunk`, `timestamp`) are decimal strings on the wire and ints here.
+Counters (`sequence_number`, `chunk`, `timestamp`) are documented as decimal strings, rates and error codes as numbers;
+each is read in either form, and is an int here.
 Source: developers.telnyx.com, "Media streaming over WebSockets", read 2026; what is only observed is said so.
 """
 
 from __future__ import annotations
 
 import binascii
+import hashlib
 from typing import Any, Literal
 
 import msgspec
@@ -22,6 +24,9 @@ AUTH_TOKEN_HEADER = "x-telnyx-streaming-auth-token"
 FRAME_BYTES_MAX = 1 << 20
 """Longest text we accept. 30 s, the longest chunk Telnyx documents, of 16 kHz L16 in base64 is 1.28 MB, but what
 arrives is one RTP packet a frame (20 ms); 1 MiB leaves room for any packet time."""
+
+SHOWN_CHARACTERS_MAX = 40
+"""Maximum length of a value that an error quotes."""
 
 
 class MediaFormat(Part, frozen=True, kw_only=True):
@@ -40,7 +45,11 @@ class Connected(Document, frozen=True, kw_only=True):
 
 
 class Start(Document, frozen=True, kw_only=True):
-    """Second frame: whose audio this is, and how it is encoded. `media_format` is what we receive, not what we send."""
+    """Second frame: whose audio this is, and how it is encoded. `media_format` is what we receive, not what we send.
+
+    `stream_id` is documented at the top level. It is also read from within `start`; a frame without one is given an id
+    made from its `call_control_id`.
+    """
 
     stream_id: StreamId
     call_control_id: CallControlId
@@ -72,7 +81,7 @@ class Media(Document, frozen=True, kw_only=True):
 
 
 class Dtmf(Document, frozen=True, kw_only=True):
-    """A key was pressed. May arrive out of order: sort by `occurred_at` (ISO 8601)."""
+    """A key was pressed. May arrive out of order: sort by `occurred_at` (ISO 8601), as `call.keys` does."""
 
     digit: str
     stream_id: StreamId | None = None
@@ -81,7 +90,8 @@ class Dtmf(Document, frozen=True, kw_only=True):
 
 
 class Mark(Document, frozen=True, kw_only=True):
-    """From us: tell me when the audio before this was played. From Telnyx: it was, or the queue was cleared."""
+    """From us: a request to send this back when the audio before it was played. From Telnyx: that audio was played, or
+    the queue was cleared."""
 
     name: str
     stream_id: StreamId | None = None
@@ -149,7 +159,7 @@ class MediaFrame(msgspec.Struct, gc=False, forbid_unknown_fields=True, tag_field
 
 
 class AudioBody(msgspec.Struct, gc=False):
-    """What playing a media frame takes, and no more. Made by `read_audio`."""
+    """The fields of a media frame that playing it needs, and no more. Made by `read_audio`."""
 
     payload: bytes
     track: Literal["inbound", "outbound"]
@@ -165,7 +175,7 @@ _decode_media = msgspec.json.Decoder(MediaFrame, strict=False).decode  # strict=
 
 
 def read_audio(text: bytes) -> AudioBody | None:
-    """Quicker still, for whom only the sound matters. None: anything but a well-formed media frame."""
+    """The quickest way, for the sound only. None: anything but a well-formed media frame."""
     try:
         return _decode_audio(text).media
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -173,7 +183,7 @@ def read_audio(text: bytes) -> AudioBody | None:
 
 
 def read_media(text: str | bytes) -> MediaFrame | None:
-    """The quick way for what comes 50 times a second: one typed pass, 1 µs. None: let `parse_message` look at it."""
+    """The quick way for frames that come 50 times a second: one typed pass, 1 µs. None: use `parse_message`."""
     try:
         return _decode_media(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -183,7 +193,8 @@ def read_media(text: str | bytes) -> MediaFrame | None:
 def parse_message(text: str | bytes) -> Message:
     """Read one frame.
 
-    Raises RemoteProtocolError with reason `not_json`, `wrong_shape` or `invalid_media` (payload is not base64).
+    Raises RemoteProtocolError with reason `not_json`, `wrong_shape`, `invalid_media` (payload is not base64) or
+    `unusable_start`: a start frame came, and lacks what no stream can do without.
     """
     frame = read_media(text)
     if frame is None:  # the slow way, which keeps unknown fields and says what is wrong
@@ -213,11 +224,12 @@ def _build(event: str, body: _Body) -> Message:
         case "connected":
             return Connected(version=body.outer("version", str), auth_token=body.inner(AUTH_TOKEN_HEADER, str))
         case "start":
+            call_control_id = CallControlId(body.need_inner("call_control_id", str))
             return Start(
-                stream_id=StreamId(body.need_outer("stream_id")),
+                stream_id=body.stream_id() or _made_up_stream_id(call_control_id),
                 sequence_number=body.outer("sequence_number", int) or 0,
-                call_control_id=CallControlId(body.need_inner("call_control_id", str)),
-                media_format=body.need_inner("media_format", MediaFormat),
+                call_control_id=call_control_id,
+                media_format=body.media_format(),
                 call_session_id=body.inner("call_session_id", SessionId),
                 from_=body.inner("from", str),
                 to=body.inner("to", str),
@@ -282,17 +294,33 @@ class _Body:
     def inner(self, key: str, kind: Any) -> Any:
         return _convert(self._inner.get(key), kind)
 
-    def need_outer(self, key: str) -> str:
-        value = self.outer(key, str)
-        if not value:
-            raise RemoteProtocolError("wrong_shape", f"{self._event} frame has no usable {key}")
-        return str(value)
-
     def need_inner(self, key: str, kind: Any) -> Any:
         value = self.inner(key, kind)
-        if value is None:
-            raise RemoteProtocolError("wrong_shape", f"{self._event} frame has no usable {self._event}.{key}")
+        if value is None or value == "":
+            raise self._unusable(f"{self._event}.{key}")
         return value
+
+    def stream_id(self) -> StreamId | None:
+        found: StreamId | None = self.outer("stream_id", StreamId) or self.inner("stream_id", StreamId)
+        return found
+
+    def media_format(self) -> MediaFormat:
+        """Its numbers may be texts. Without `channels` it is mono, as all that Telnyx documents is."""
+        values = self._inner.get("media_format")
+        if not isinstance(values, dict):
+            raise self._unusable("start.media_format")
+        encoding, sample_rate = _convert(values.get("encoding"), str), _convert(values.get("sample_rate"), int)
+        if not encoding or not sample_rate:
+            key = "sample_rate" if encoding else "encoding"
+            found = f": {_shown(values[key])}" if key in values else ""
+            raise self._unusable(f"start.media_format.{key}{found}")
+        return MediaFormat(
+            encoding=encoding, sample_rate=sample_rate, channels=_convert(values.get("channels"), int) or 1
+        )
+
+    def _unusable(self, what: str) -> RemoteProtocolError:
+        reason = "unusable_start" if self._event == "start" else "wrong_shape"
+        return RemoteProtocolError(reason, f"{self._event} frame has no usable {what}")
 
     def payload(self) -> bytes:
         text = self._inner.get("payload")
@@ -315,13 +343,27 @@ class _Body:
 
 
 def _convert(value: Any, kind: Any) -> Any:
-    """`value` as `kind`, or None where it is absent or of another kind."""
-    if value is None:
+    """`value` as `kind`, or None where it is absent or of another kind. Numbers and texts of numbers stand for each
+    other: Telnyx documents counters as texts and rates as numbers, and senders mix them."""
+    if value is None or isinstance(value, bool):
         return None
+    if isinstance(value, int) and kind is not int:
+        value = str(value)
     try:
-        return msgspec.convert(value, kind, strict=kind is not int)  # counters are strings on the wire
+        return msgspec.convert(value, kind, strict=kind is not int)
     except msgspec.ValidationError:
         return None
+
+
+def _shown(value: Any) -> str:
+    """A value as an error may quote it: cut, since it came from outside."""
+    text = msgspec.json.encode(value).decode()
+    return text if len(text) <= SHOWN_CHARACTERS_MAX else f"{text[:SHOWN_CHARACTERS_MAX]}…"
+
+
+def _made_up_stream_id(call_control_id: CallControlId) -> StreamId:
+    """An id for a stream that was given none: the same for the same call, and unlike that of any other."""
+    return StreamId(f"unnamed-{hashlib.sha256(call_control_id.encode()).hexdigest()[:16]}")
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------

@@ -15,8 +15,8 @@ class ControlFacts:
     """The step that failed, measured again where the answer is known. None or "": not measured.
 
     `host` was looked up with the same resolver, reached by the same route and verified with the same trust store as
-    the URL; `public` holds what public resolvers say of the URL's own name; `ipv6` is a connection to a host that has
-    IPv6. `tls_issuer` names who signed the certificate that came for `host`.
+    the URL; `mozilla` is the same handshake against Mozilla's roots, and `tls_issuer` names who signed what it sent.
+    `public` holds what public resolvers say of the URL's own name; `ipv6` is a connection to a host that has IPv6.
     """
 
     host: str = ""
@@ -26,6 +26,7 @@ class ControlFacts:
     tcp_detail: str = ""
     tls: TlsOutcome | None = None
     tls_issuer: str = ""
+    mozilla: TlsOutcome | None = None
     ipv6: TcpOutcome | None = None
     public: tuple[DnsQuery, ...] = ()
 

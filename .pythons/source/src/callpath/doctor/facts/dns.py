@@ -29,7 +29,7 @@ class DnsFacts:
     """Where the name leads. `source` says who told us; `classes` is parallel to `addresses`."""
 
     name: str
-    source: Literal["literal", "override", "resolver", "system", "hosts-file"]
+    source: Literal["literal", "override", "resolver", "system", "hosts-file", "proxy"]
     queries: tuple[DnsQuery, ...] = ()
     addresses: tuple[str, ...] = ()
     classes: tuple[HostClass, ...] = ()

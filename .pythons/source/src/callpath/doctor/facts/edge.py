@@ -24,6 +24,8 @@ class EdgeRow:
     user_agent: str = ""
     region: str = ""
     deployment_id: str = ""
+    upgrade: bool = False
+    """The row itself shows that an upgrade was asked for: its headers, or the edge's own word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -74,6 +74,8 @@ class TlsFacts:
     issuer_found_by_url: bool = False
     system_roots: int | None = None
     mozilla: TlsOutcome | Literal[""] = ""
+    system_rejects: str = ""
+    """Why this machine's own store does not trust a chain that Mozilla's roots do; the attempts are then by Mozilla's."""
 
     @property
     def carrier(self) -> TlsAttempt:

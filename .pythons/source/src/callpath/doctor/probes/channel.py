@@ -7,16 +7,23 @@ really sent: an alert, plain HTTP, or nothing.
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import ssl
+from urllib.parse import unquote, urlsplit
 
 READ_BYTES = 65_536
+PROXY_HEAD_BYTES_MAX = 16_384
 USER_AGENT = "callpath-doctor"
 """Part of the User-Agent of every request that the doctor sends."""
 SEND_MS_MAX = 3000.0
 """How long one send may wait for a peer that does not read."""
 FIRST_BYTES_MAX = 16_384
 """Room for a whole TLS 1.2 flight with its certificates (a record is at most 16 KiB, RFC 8446 5.1)."""
+
+
+class ProxyRefused(ConnectionError):  # noqa: N818 (what the proxy did)
+    """The HTTP proxy did not open a connection."""
 
 
 class PeerStoppedReading(OSError):  # noqa: N818 (an observation about the peer)
@@ -132,6 +139,39 @@ async def open_channel(address: str, port: int) -> Channel:
     """Connect. Raises OSError; bound it with `asyncio.timeout`."""
     reader, writer = await asyncio.open_connection(address, port, limit=READ_BYTES)
     return Channel(reader, writer)
+
+
+async def connect(proxy: str | None, address: str, port: int) -> Channel:
+    """Connect to `address`, or have an HTTP proxy do it. Raises OSError; bound it with `asyncio.timeout`."""
+    if proxy is None:
+        return await open_channel(address, port)
+    parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    if not parts.hostname or parts.scheme != "http":
+        raise ProxyRefused(
+            f"only proxies of the form http://HOST:PORT are used, this is {parts.scheme}://{parts.hostname}"
+        )
+    channel = await open_channel(parts.hostname, parts.port or 80)
+    try:
+        where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+        lines = [f"CONNECT {where} HTTP/1.1", f"Host: {where}", f"User-Agent: {USER_AGENT}"]
+        if parts.username:
+            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+            lines.append(f"Proxy-Authorization: Basic {base64.b64encode(pair.encode()).decode()}")
+        await channel.send(("\r\n".join(lines) + "\r\n\r\n").encode())
+        answer = b""
+        while b"\r\n\r\n" not in answer and len(answer) < PROXY_HEAD_BYTES_MAX:
+            content = await channel.receive()
+            if not content:
+                break
+            answer += content
+        status = answer.split(b"\r\n")[0].decode("latin-1")
+        if not status.startswith("HTTP/1.") or status.split(" ")[1:2] != ["200"]:
+            raise ProxyRefused(f"the proxy answers {status!r}")
+        channel.first_bytes, channel.received = b"", 0
+        return channel
+    except BaseException:
+        channel.abort()
+        raise
 
 
 def client_context(

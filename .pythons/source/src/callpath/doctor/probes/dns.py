@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import dns.asyncquery
@@ -41,6 +42,20 @@ async def probe_dns(request: Request, url: UrlFacts, clock: Clock) -> DnsFacts:
     if url.host.lower() == "localhost":
         return _facts(request, url.host, "hosts-file", (), ("127.0.0.1", "::1"))
     return await _ask_system(request, url.host, clock)
+
+
+async def look_up(request: Request, host: str, clock: Clock, timeout_ms: float) -> DnsFacts:
+    """The addresses of any host, from the resolver that the request asks; no hosts file and no override."""
+    request = replace(request, timeout_ms=timeout_ms)
+    if request.resolver is not None:
+        queries = await _ask_both(host, (request.resolver,), timeout_ms, clock)
+        return _facts(request, host, "resolver", queries, _addresses(queries))
+    return await _ask_system(request, host, clock)
+
+
+async def ask_resolver(host: str, record: str, server: tuple[str, int], timeout_ms: float, clock: Clock) -> DnsQuery:
+    """One question to one resolver."""
+    return await _ask_one(host, record, server, timeout_ms, clock)
 
 
 async def _ask_system(request: Request, host: str, clock: Clock) -> DnsFacts:

@@ -10,7 +10,8 @@ from typing import Literal
 from callpath.doctor.facts import Ending, Hold, IdleFacts
 from callpath.doctor.probes.channel import PeerStoppedReading
 from callpath.doctor.probes.media import FRAME_MS, Talk, _encoder, _media_text, opening
-from callpath.doctor.probes.upgrade import CARRIER, Door
+from callpath.doctor.probes.shapes import CARRIER
+from callpath.doctor.probes.upgrade import Door
 from callpath.doctor.probes.websocket import Socket
 
 PING_MS = 1000.0
@@ -39,8 +40,16 @@ async def _hold(door: Door, traffic: Traffic, timeout_ms: float) -> Hold | None:
     if not exchange.upgraded:
         channel.abort()
         return None
+    socket = Socket(channel, rest)
+    try:
+        return await _keep(door, traffic, socket)
+    finally:
+        socket.abort()
+
+
+async def _keep(door: Door, traffic: Traffic, socket: Socket) -> Hold:
     clock = door.clock
-    talk = Talk(Socket(channel, rest), clock, clock.now_ms())
+    talk = Talk(socket, clock, clock.now_ms())
     until_ms = clock.now_ms() + door.request.idle_s * 1000
     last_sent_ms = 0.0
     async with asyncio.TaskGroup() as tasks:
@@ -76,7 +85,6 @@ async def _hold(door: Door, traffic: Traffic, timeout_ms: float) -> Hold | None:
             with contextlib.suppress(OSError, ssl.SSLError):
                 await talk.socket.send_close()
         listener.cancel()
-    talk.socket.abort()
     ending = talk.ending or Ending(by="us", kind="close-frame", code=1000, at_ms=held_ms)
     return Hold(
         traffic=traffic,

@@ -170,6 +170,13 @@ class Talk:
 
 async def probe_media(door: Door, handshake: Exchange, socket: Socket) -> MediaFacts:
     """connected, start, media at 50 frames a second on absolute deadlines, mark, clear, stop; then close."""
+    try:
+        return await _speak(door, handshake, socket)
+    finally:
+        socket.abort()
+
+
+async def _speak(door: Door, handshake: Exchange, socket: Socket) -> MediaFacts:
     request, clock = door.request, door.clock
     encoder, rate_hz = _encoder(request.codec)
     talk = Talk(socket, clock, clock.now_ms())
@@ -226,7 +233,6 @@ async def probe_media(door: Door, handshake: Exchange, socket: Socket) -> MediaF
             listening_ms = talk.elapsed_ms()
             await clock.wait(talk.done, clock.now_ms() + CLOSE_MS)
         listener.cancel()
-    socket.abort()
     ending = talk.ending or Ending(
         by="us" if talk.stage == "close" else "nobody", kind="open", at_ms=talk.elapsed_ms(), after=talk.stage
     )

@@ -9,6 +9,7 @@ import re
 import socket
 import ssl
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -22,7 +23,8 @@ from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from callpath.clock import Clock
 from callpath.doctor.facts import Certificate, TcpFacts, TlsAttempt, TlsFacts, TlsOutcome, UrlFacts
-from callpath.doctor.probes.channel import USER_AGENT, Channel, client_context, open_channel
+from callpath.doctor.probes.channel import USER_AGENT, Channel, client_context, connect, open_channel
+from callpath.doctor.probes.shapes import proxy_header
 from callpath.doctor.probes.url import is_public
 from callpath.doctor.request import Request
 
@@ -45,30 +47,36 @@ async def probe_tls(request: Request, url: UrlFacts, tcp: TcpFacts, clock: Clock
     def carrier_context() -> ssl.SSLContext:
         return client_context(ca_file=request.ca_file)
 
+    second = request.ca_file is None and not request.insecure
     async with asyncio.TaskGroup() as tasks:
         tried = [
             tasks.create_task(_shake(request, url, address, "carrier", clock, carrier_context()))
             for address in addresses
         ]
+        opinion = (
+            tasks.create_task(_shake(request, url, addresses[0], "mozilla", clock, mozilla_context()))
+            if second
+            else None
+        )
     attempts = tuple(task.result() for task in tried)
+    mozilla = opinion.result() if opinion is not None else None
     facts = TlsFacts(
         attempts=attempts,
         checked_at_unix_ms=clock.now_unix_ms(),
         ca_given=request.ca_file is not None,
         accepted_despite=request.insecure,
+        mozilla=mozilla.outcome if mozilla is not None else "",
     )
     failed = next((attempt for attempt in attempts if attempt.outcome != "ok"), None)
     if failed is None:
         return facts
+    if failed.outcome == "untrusted" and mozilla is not None and mozilla.outcome == "ok":
+        by_mozilla = await _all_by_mozilla(request, url, addresses, clock)
+        return replace(facts, attempts=by_mozilla, system_rejects=failed.verify_message, system_roots=system_roots())
     trusted = _trusted(request.ca_file)
     async with asyncio.TaskGroup() as tasks:
         shapes = [tasks.create_task(shape) for shape in _shapes(request, url, failed.address, clock)]
         plain = tasks.create_task(_plain(request, url, failed.address))
-        mozilla = (
-            tasks.create_task(_shake(request, url, failed.address, "mozilla", clock, mozilla_context(request.ca_file)))
-            if failed.outcome == "untrusted"
-            else None
-        )
         cut = failed.outcome in {"eof", "reset"}
         silent = tasks.create_task(_keep_silent(request, url, failed.address)) if cut else None
     answer, outcome = plain.result()
@@ -87,8 +95,33 @@ async def probe_tls(request: Request, url: UrlFacts, tcp: TcpFacts, clock: Clock
         accepted_despite=request.insecure,
         issuer_found_by_url=await _issuer_by_url(request, chain) if failed.verify_code in {2, 20, 21} else False,
         system_roots=system_roots() if failed.outcome == "untrusted" else None,
-        mozilla=mozilla.result().outcome if mozilla is not None else "",
+        mozilla=facts.mozilla,
     )
+
+
+async def shake_control(
+    request: Request, url: UrlFacts, address: str, clock: Clock
+) -> tuple[TlsOutcome, TlsOutcome, str]:
+    """Handshakes with a host that is known to be right: against this machine's roots, against Mozilla's, and who signed
+    what it sent."""
+    async with asyncio.TaskGroup() as tasks:
+        system = tasks.create_task(_shake(request, url, address, "system", clock, client_context()))
+        mozilla = tasks.create_task(_shake(request, url, address, "mozilla", clock, mozilla_context()))
+        seen = tasks.create_task(_shake(request, url, address, "unverified", clock, client_context(verify=False)))
+    chain = seen.result().chain
+    return system.result().outcome, mozilla.result().outcome, chain[-1].issuer if chain else ""
+
+
+async def _all_by_mozilla(
+    request: Request, url: UrlFacts, addresses: list[str], clock: Clock
+) -> tuple[TlsAttempt, ...]:
+    """The carrier's handshake with each address, against Mozilla's roots."""
+    async with asyncio.TaskGroup() as tasks:
+        tried = [
+            tasks.create_task(_shake(request, url, address, "carrier", clock, mozilla_context()))
+            for address in addresses
+        ]
+    return tuple(task.result() for task in tried)
 
 
 def _shapes(request: Request, url: UrlFacts, address: str, clock: Clock) -> list[Any]:
@@ -126,13 +159,6 @@ def _shapes(request: Request, url: UrlFacts, address: str, clock: Clock) -> list
     ]
 
 
-def proxy_header(address: str, port: int) -> bytes:
-    """What a balancer puts before the client's own bytes (PROXY protocol version 1, haproxy.org)."""
-    if ":" in address:
-        return f"PROXY TCP6 ::1 {address} 54321 {port}\r\n".encode()
-    return f"PROXY TCP4 127.0.0.1 {address} 54321 {port}\r\n".encode()
-
-
 async def _shake(
     request: Request,
     url: UrlFacts,
@@ -150,7 +176,7 @@ async def _shake(
     outcome: TlsOutcome = "ok"
     try:
         async with asyncio.timeout(request.timeout_ms / 1000):
-            channel = await open_channel(address, url.port)
+            channel = await connect(request.via, address, url.port)
             if before:
                 await channel.send(before)
             await channel.start_tls(context, url.host if server_name == "" else server_name)
@@ -337,7 +363,7 @@ async def _plain(request: Request, url: UrlFacts, address: str) -> tuple[bytes, 
     content = b""
     try:
         async with asyncio.timeout(request.timeout_ms / 1000):
-            channel = await open_channel(address, url.port)
+            channel = await connect(request.via, address, url.port)
             await channel.send(
                 f"GET {url.target} HTTP/1.1\r\nHost: {url.authority}\r\nUser-Agent: {USER_AGENT}\r\n"
                 "Connection: close\r\n\r\n".encode()
@@ -362,7 +388,7 @@ async def _keep_silent(request: Request, url: UrlFacts, address: str) -> Literal
     channel: Channel | None = None
     try:
         async with asyncio.timeout(request.timeout_ms / 1000):
-            channel = await open_channel(address, url.port)
+            channel = await connect(request.via, address, url.port)
         async with asyncio.timeout(min(SILENCE_MS, request.timeout_ms) / 1000):
             content = await channel.receive()
     except TimeoutError:
@@ -452,9 +478,9 @@ def system_roots() -> int:
     return max(loaded, len(hashed))
 
 
-def mozilla_context(ca_file: str | None = None) -> ssl.SSLContext:
+def mozilla_context(ca_file: str | None = None, alpn: tuple[str, ...] = ("http/1.1",)) -> ssl.SSLContext:
     """TLS as the carrier speaks it, against Mozilla's list of roots in the place of the system's."""
-    context = client_context(verify=False)
+    context = client_context(verify=False, alpn=alpn)
     context.load_verify_locations(cafile=certifi.where())
     if ca_file is not None:
         context.load_verify_locations(cafile=ca_file)

@@ -8,14 +8,23 @@ import contextlib
 import hashlib
 import ssl
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
-from urllib.parse import quote, unquote
 
 from callpath.clock import Clock
-from callpath.doctor.facts import Exchange, OtherSchemeFacts, TcpFacts, TlsFacts, UpgradeFacts, UrlFacts
-from callpath.doctor.probes.channel import USER_AGENT, Channel, client_context, open_channel
-from callpath.doctor.probes.tls import SILENCE_MS, proxy_header, ssl_reason
+from callpath.doctor.facts import (
+    Exchange,
+    OtherSchemeFacts,
+    TcpFacts,
+    TlsFacts,
+    TrafficFacts,
+    UpgradeFacts,
+    UrlFacts,
+)
+from callpath.doctor.probes import shapes as shapes_of
+from callpath.doctor.probes.channel import Channel, client_context, connect
+from callpath.doctor.probes.shapes import CARRIER, Shape
+from callpath.doctor.probes.tls import SILENCE_MS, mozilla_context, ssl_reason
 from callpath.doctor.request import Request
 from callpath.wire.media import AUTH_TOKEN_HEADER
 
@@ -23,55 +32,12 @@ HEAD_BYTES_MAX = 65_536
 BODY_BYTES_MAX = 16_384
 BODY_WAIT_MS = 700.0
 """A body that dribbles in is not worth more: its beginning names its author."""
-SLOW_MS = 1000.0
 SHAPES_AT_ONCE = 8
 """Few enough not to look like an attack to a rate limiter."""
-BROWSER_AGENT = (
-    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36 "
-    + USER_AGENT
-)
-"""Begins as a browser's does and still names the doctor, so that logs can be read without its requests."""
+FIRST_ROUND = 4
+"""How many differing requests go out before their answers decide what else is asked."""
 _ACCEPT_SUFFIX = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 1.3
 _H2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"  # RFC 9113 3.4, empty SETTINGS
-TELNYX_ADDRESS = "192.76.120.130"
-"""Inside the ranges Telnyx lists for webhooks and streams. Only ever sent in a header, as a forwarder would."""
-MADE_UP_PATH = "/callpath-doctor-made-up-path"
-OTHER_PATHS = (
-    "/", "/ws", "/media", "/media-stream", "/stream", "/audio", "/socket", "/websocket", "/streams", "/telnyx",
-    "/inbound-media-stream", "/api/media-stream", "/api/stream", "/api/ws", "/ws/media", "/api/calls/audio",
-    "/api/calls/media-stream", "/api/audio", "/call-stream", "/calls", "/voice", "/ws/audio", "/media/stream", "/twilio",
-    "/realtime", "/api/voice", "/voice/stream", "/call", "/telnyx/media", "/telnyx/stream", "/api/telnyx/media",
-)  # fmt: skip
-"""Where the projects read for failures.md serve their stream."""
-ID_NAMES = (
-    "id", "callId", "call_id", "sessionId", "session_id", "callSessionId", "call_session_id", "callControlId",
-    "call_control_id", "sid", "uuid", "streamId", "stream_id", "call", "callSid", "call_sid", "session", "callid",
-    "sessionid", "token", "name", "key", "callUuid", "call_uuid", "ID", "sessionID", "callID",
-)  # fmt: skip
-"""What people call the varying part of the path."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
-    """One request. The defaults are the carrier's: an upgrade with no Origin, no extension, no subprotocol."""
-
-    name: str
-    target: str | None = None
-    method: str = "GET"
-    upgrade: bool = True
-    user_agent: str = USER_AGENT
-    origin: str | None = None
-    host: str | None = None
-    token: bool = True
-    extensions: str | None = None
-    extra: tuple[tuple[str, str], ...] = ()
-    alpn: tuple[str, ...] = ("http/1.1",)
-    before: bytes = b""
-    address: str | None = None
-    connection: str = "Upgrade"
-
-
-CARRIER = Shape(name="carrier")
 
 
 class Door:
@@ -84,7 +50,33 @@ class Door:
         good = [a.address for a in tls.attempts if a.outcome == "ok"] if tls is not None else []
         self.addresses = good or [attempt.address for attempt in tcp.open]
         self._verify = tls is None or tls.carrier.outcome == "ok"
+        self._mozilla = tls is not None and bool(tls.system_rejects)
         self._contexts: dict[tuple[bool, tuple[str, ...]], ssl.SSLContext] = {}
+        self.sent = 0
+        self.connections = 0
+        self.limited_at = 0
+        self.left_out: tuple[str, ...] = ()
+        """Names of requests that only --thorough sends."""
+
+    @property
+    def room(self) -> int:
+        """How many requests the budget still allows."""
+        return max(0, self.request.requests_max - self.sent)
+
+    def count(self) -> int:
+        """Note that one request is sent, and return its number."""
+        self.sent += 1
+        return self.sent
+
+    def facts(self) -> TrafficFacts:
+        """What was sent so far."""
+        return TrafficFacts(
+            requests=self.sent,
+            requests_max=self.request.requests_max,
+            connections=self.connections,
+            left_out=self.left_out,
+            limited_at=self.limited_at,
+        )
 
     def trusting(self) -> None:
         """Go on with any certificate: to learn whether TLS is spoken at all."""
@@ -93,7 +85,8 @@ class Door:
     async def open(self, shape: Shape = CARRIER) -> Channel:
         """A connection, with TLS where the URL asks for it. Raises OSError, ssl.SSLError, TimeoutError."""
         async with asyncio.timeout(self.request.timeout_ms / 1000):
-            channel = await open_channel(shape.address or self.addresses[0], self.url.port)
+            self.connections += 1
+            channel = await connect(self.request.via, shape.address or self.addresses[0], self.url.port)
             try:
                 if shape.before:
                     await channel.send(shape.before)
@@ -108,7 +101,11 @@ class Door:
         """Reading the system's roots takes longer than a handshake: once for each kind."""
         verify = self._verify and not self.request.insecure
         if (verify, alpn) not in self._contexts:
-            self._contexts[verify, alpn] = client_context(ca_file=self.request.ca_file, verify=verify, alpn=alpn)
+            self._contexts[verify, alpn] = (
+                mozilla_context(alpn=alpn)
+                if verify and self._mozilla
+                else client_context(ca_file=self.request.ca_file, verify=verify, alpn=alpn)
+            )
         return self._contexts[verify, alpn]
 
     def head(self, shape: Shape, key: str) -> bytes:
@@ -140,6 +137,17 @@ class Door:
 
     async def ask(self, shape: Shape, timeout_ms: float) -> tuple[Exchange, Channel | None, bytes]:
         """One exchange. After a 101 the channel stays open and is yours, with the bytes that followed the head."""
+        opened: list[Channel] = []
+        try:
+            return await self._ask(shape, timeout_ms, opened)
+        except BaseException:
+            for channel in opened:
+                channel.abort()
+            raise
+
+    async def _ask(
+        self, shape: Shape, timeout_ms: float, opened: list[Channel]
+    ) -> tuple[Exchange, Channel | None, bytes]:
         started_ms = self.clock.now_ms()
         key = base64.b64encode(hashlib.sha256(f"{shape.name}{started_ms}".encode()).digest()[:16]).decode()
         asked = Exchange(
@@ -150,9 +158,12 @@ class Door:
             key=key,
         )
         channel: Channel | None = None
+        number = 0
         raw = b""
         try:
             channel = await self.open(shape)
+            opened.append(channel)
+            number = self.count()
             async with asyncio.timeout(timeout_ms / 1000):
                 await channel.send(self.head(shape, key))
                 while (end := _head_end(raw)) < 0 and len(raw) < HEAD_BYTES_MAX and not _hopeless(raw):
@@ -184,6 +195,8 @@ class Door:
         if answer.outcome == "answer" and answer.status == 101:
             expected = base64.b64encode(hashlib.sha1(key.encode() + _ACCEPT_SUFFIX).digest()).decode()  # noqa: S324
             return replace(answer, accept_ok=answer.header("sec-websocket-accept") == expected), channel, rest
+        if answer.status == 429:
+            self.limited_at = min(self.limited_at or number, number)
         body = await _read_body(channel, answer, rest)
         return self._closed(channel, replace(answer, body=body[:BODY_BYTES_MAX]))
 
@@ -208,152 +221,64 @@ async def ask_and_close(door: Door, shape: Shape, timeout_ms: float) -> Exchange
 
 
 async def probe_shapes(door: Door, carrier: Exchange, timeout_ms: float) -> UpgradeFacts:
-    """What else the endpoint says: to a browser, to a plain GET, on other paths, over HTTP/2, to silence."""
-    # Where answers do not come at all, waiting in a queue for more of them would take minutes.
-    gate = asyncio.Semaphore(SHAPES_AT_ONCE if carrier.outcome != "timeout" else 10 * SHAPES_AT_ONCE)
+    """What else the endpoint says, within the request budget.
 
+    The same request comes first, alone: where that works, or hits a rate limit that the first one did not, nothing else
+    is asked, since other requests could only mislead.
+    """
     # A server that hangs on each of them must not make the whole take minutes.
     deadline_ms = door.clock.now_ms() + 2 * timeout_ms
+    seen: dict[str, Exchange] = {}
 
-    async def ask(shape: Shape) -> Exchange:
-        async with gate:
-            left_ms = deadline_ms - door.clock.now_ms()
-            if left_ms <= 0:
-                return Exchange(shape=shape.name, outcome="no-connection", error="not asked: time was up")
-            return await ask_and_close(door, shape, min(timeout_ms, left_ms))
+    async def ask(shapes: Iterable[Shape], keep: int) -> None:
+        fresh = [shape for shape in {s.name: s for s in shapes}.values() if shape.name not in seen]
+        fresh = fresh[: max(0, door.room - keep)]
+        left_ms = min(timeout_ms, deadline_ms - door.clock.now_ms())
+        if left_ms <= 0 or door.limited_at:
+            return
+        gate = asyncio.Semaphore(SHAPES_AT_ONCE if carrier.outcome != "timeout" else 10 * SHAPES_AT_ONCE)
+
+        async def one(shape: Shape) -> Exchange | None:
+            async with gate:
+                return await _ask_h2(door, shape) if shape.http2 else await ask_and_close(door, shape, left_ms)
+
+        async with asyncio.TaskGroup() as tasks:
+            asked = {shape.name: tasks.create_task(one(shape)) for shape in fresh}
+        seen.update({name: exchange for name, task in asked.items() if (exchange := task.result()) is not None})
 
     async with asyncio.TaskGroup() as tasks:
-        silent = tasks.create_task(_keep_silent(door, carrier))
-        h2 = tasks.create_task(_ask_h2(door))
-        asked = [tasks.create_task(ask(shape)) for shape in _shapes(door, carrier)]
+        silent = tasks.create_task(_keep_silent(door, carrier, min(SILENCE_MS, timeout_ms)))
+        refusal = list(shapes_of.after_refusal(door.url, carrier))
+        if carrier.outcome == "timeout":
+            # One wait for all of them: a server that hangs would make each round as long.
+            await ask([shapes_of.AGAIN, *refusal], shapes_of.LATE_TRIES)
+        else:
+            await ask([shapes_of.AGAIN], 0)
+        again = seen.get("again")
+        if again is None or not again.upgraded:
+            if door.request.thorough:
+                await ask(shapes_of.all_shapes(door.url, door.addresses[0], carrier), shapes_of.LATE_TRIES)
+            else:
+                await ask(refusal[:FIRST_ROUND], shapes_of.LATE_TRIES)
+                await ask(shapes_of.to_narrow_down(door.url, seen), shapes_of.LATE_TRIES)
+                if not any(exchange.upgraded for exchange in seen.values()):
+                    await ask(refusal, shapes_of.LATE_TRIES)
     fate, content = silent.result()
-    return UpgradeFacts(
-        carrier=carrier,
-        shapes=tuple(task.result() for task in asked) + h2.result(),
-        silent=fate,
-        silent_bytes=content,
-    )
+    door.left_out = shapes_of.only_thorough(door.url, door.addresses[0], carrier, seen)
+    return UpgradeFacts(carrier=carrier, shapes=tuple(seen.values()), silent=fate, silent_bytes=content)
 
 
 async def probe_identity(door: Door, carrier: Exchange, timeout_ms: float) -> UpgradeFacts:
     """The upgrade worked and the stream did not last: two plain requests show what software that is."""
-    shapes = (
-        Shape(name="made-up-path-plain", target=MADE_UP_PATH, upgrade=False),
-        Shape(name="root-plain", target="/", upgrade=False),
-    )
+    shapes = (shapes_of.MADE_UP_PLAIN, shapes_of.ROOT_PLAIN)[: door.room]
     async with asyncio.TaskGroup() as tasks:
         asked = [tasks.create_task(ask_and_close(door, shape, timeout_ms)) for shape in shapes]
     return UpgradeFacts(carrier=carrier, shapes=tuple(task.result() for task in asked))
 
 
-def _shapes(door: Door, carrier: Exchange) -> Iterable[Shape]:
-    url = door.url
-    origin = f"{'https' if url.secure else 'http'}://{url.authority}"
-    yield Shape(name="again")
-    yield Shape(name="plain", upgrade=False)
-    yield Shape(name="origin", origin=origin)
-    yield Shape(
-        name="browser",
-        origin=origin,
-        user_agent=BROWSER_AGENT,
-        extensions="permessage-deflate; client_max_window_bits",
-        connection="keep-alive, Upgrade",
-        extra=(("Accept-Language", "en"), ("Cache-Control", "no-cache"), ("Pragma", "no-cache")),
-    )
-    yield Shape(name="browser-agent", user_agent=BROWSER_AGENT)
-    yield Shape(name="made-up-path", target=MADE_UP_PATH)
-    yield Shape(name="made-up-path-plain", target=MADE_UP_PATH, upgrade=False)
-    yield Shape(name="root-plain", target="/", upgrade=False)
-    yield Shape(name="socket.io", target="/socket.io/?EIO=4&transport=websocket")
-    yield Shape(name="post", method="POST", upgrade=False)
-    yield Shape(name="forwarded-carrier", extra=(("X-Forwarded-For", TELNYX_ADDRESS), ("X-Real-IP", TELNYX_ADDRESS)))
-    yield Shape(name="proxy-header", before=proxy_header(door.addresses[0], url.port))
-    if url.token_given:
-        yield Shape(name="no-token", token=False)
-    if url.query:
-        yield Shape(name="no-query", target=url.path)
-    for name, target in _path_variants(url.path):
-        yield Shape(name=f"path:{name}", target=target + (f"?{url.query}" if url.query else ""))
-    if carrier.status in {400, 403, 404, 421, 502, 503} or carrier.outcome != "answer":
-        for host in ("localhost", "127.0.0.1"):
-            yield Shape(name=f"host:{host}", host=host)
-    if carrier.status in {301, 302, 307, 308}:
-        yield Shape(name="forwarded-https", extra=(("X-Forwarded-Proto", "https"),))
-    # Where each answer takes long, only what was asked above is worth the wait.
-    others = (*OTHER_PATHS, *_other_spellings(url.path)) if carrier.ms < SLOW_MS else OTHER_PATHS[:6]
-    for path in dict.fromkeys(others):
-        if path != url.path:
-            yield Shape(name=f"other:{path}", target=path)
-    if carrier.status == 400:
-        for target in dict.fromkeys(_patterns(url.path)):
-            yield Shape(name=f"pattern:{target}", target=target)
-
-
-def _path_variants(path: str) -> Iterable[tuple[str, str]]:
-    """The same path as another hand would have written it."""
-    collapsed = path
-    while "//" in collapsed:
-        collapsed = collapsed.replace("//", "/")
-    variants = [
-        ("slash", path.rstrip("/") if path.endswith("/") and len(path) > 1 else path + "/"),
-        ("single-slashes", collapsed),
-        ("single-slashes-no-trailing", collapsed.rstrip("/") or "/"),
-        ("lower-case", path.lower()),
-        ("encoded", "/".join(quote(unquote(part), safe="") for part in path.split("/"))),
-        ("encoded-whole", _encoded_whole(path)),
-        ("decoded", quote(unquote(path), safe="/:+=@,;!$&'()*~")),
-        ("no-prefix", "/" + path.strip("/").partition("/")[2]),
-        ("api-prefix", path.removeprefix("/api") if path.startswith("/api/") else "/api" + path),
-    ]
-    seen = {path, "/"}
-    for name, target in variants:
-        if target not in seen:
-            seen.add(target)
-            yield name, target
-
-
-def _other_spellings(path: str) -> Iterable[str]:
-    """Where the same stream may be served under another name: `/api/calls/ID/audio` as `/api/calls/ID/media`."""
-    parts = path.strip("/").split("/")
-    if len(parts) < 2:
-        return
-    identity = parts[-2]
-    for last in ("media", "stream", "ws", "media-stream"):
-        yield "/" + "/".join([*parts[:-1], last])
-    yield "/" + "/".join(parts[:-1])
-    yield "/" + "/".join([*parts[:-2], parts[-1]])
-    for first in ("ws", "stream", "media", "media-stream", "audio", "call", "api/call", "api/stream"):
-        yield f"/{first}/{identity}"
-        yield f"/{first}/{identity}/{parts[-1]}"
-
-
-def _encoded_whole(path: str) -> str:
-    """An id may contain slashes: everything from its first odd character's part to the last one's, as one part."""
-    parts = path.split("/")
-    odd = [index for index, part in enumerate(parts) if any(c in ":+=" for c in part)]
-    if not odd:
-        return path
-    whole = quote(unquote("/".join(parts[odd[0] : odd[-1] + 1])), safe="")
-    return "/".join([*parts[: odd[0]], whole, *parts[odd[-1] + 1 :]])
-
-
-def _patterns(path: str) -> Iterable[str]:
-    """The path with its varying part written as a router's pattern: a server that takes patterns literally
-    answers to them."""
-    parts = path.strip("/").split("/")
-    spots = [index for index, part in enumerate(parts) if any(c.isdigit() or c in "-_%:" for c in part)]
-    if not spots and len(parts) >= 3:
-        spots = [len(parts) - 2]
-    for spot in spots[-1:]:
-        for name in ID_NAMES:
-            yield "/" + "/".join([*parts[:spot], f":{name}", *parts[spot + 1 :]])
-        for name in ("*", "{id}", "{call_session_id}", "(.*)"):
-            yield "/" + "/".join([*parts[:spot], name, *parts[spot + 1 :]])
-    if len(parts) > 1:
-        yield f"/{parts[0]}/*"
-
-
-async def _keep_silent(door: Door, carrier: Exchange) -> tuple[Literal["", "open", "eof", "reset", "spoke"], bytes]:
+async def _keep_silent(
+    door: Door, carrier: Exchange, silence_ms: float
+) -> tuple[Literal["", "open", "eof", "reset", "spoke"], bytes]:
     """Connect (TLS included) and say nothing for a while.
 
     Only where silence can tell something: the carrier was cut off or left waiting, or what answered may be about to
@@ -366,7 +291,7 @@ async def _keep_silent(door: Door, carrier: Exchange) -> tuple[Literal["", "open
     except (OSError, ssl.SSLError, TimeoutError):
         return "", b""
     try:
-        async with asyncio.timeout(SILENCE_MS / 1000):
+        async with asyncio.timeout(silence_ms / 1000):
             content = await channel.receive()
     except TimeoutError:
         return "open", b""
@@ -377,17 +302,22 @@ async def _keep_silent(door: Door, carrier: Exchange) -> tuple[Literal["", "open
     return ("spoke", content[:512]) if content else ("eof", b"")
 
 
-async def _ask_h2(door: Door) -> tuple[Exchange, ...]:
-    """A GET over HTTP/2. That SETTINGS come proves little (a proxy may speak both): an answer to a request does."""
-    shape = Shape(name="h2", alpn=("h2",) if door.url.secure else ())
+async def _ask_h2(door: Door, shape: Shape) -> Exchange | None:
+    """A GET over HTTP/2. That SETTINGS come proves little (a proxy may speak both): an answer to a request does.
+
+    Over TLS it is sent only where the server chose h2 in the handshake.
+    """
     started_ms = door.clock.now_ms()
     try:
         channel = await door.open(shape)
     except (OSError, ssl.SSLError, TimeoutError):
-        return ()
+        return None
     content = b""
     answered = False
     try:
+        if channel.tls is not None and channel.tls.selected_alpn_protocol() != "h2":
+            return None
+        door.count()
         async with asyncio.timeout(1.5):
             await channel.send(_H2_PREFACE + _h2_get(door.url))
             while not answered:
@@ -400,15 +330,13 @@ async def _ask_h2(door: Door) -> tuple[Exchange, ...]:
         pass
     finally:
         channel.abort()
-    return (
-        Exchange(
-            shape="h2",
-            target=door.url.target,
-            outcome="answer" if answered else "malformed" if content else "eof",
-            version="2" if answered else "",
-            raw=content[:256],
-            ms=door.clock.now_ms() - started_ms,
-        ),
+    return Exchange(
+        shape="h2",
+        target=door.url.target,
+        outcome="answer" if answered else "malformed" if content else "eof",
+        version="2" if answered else "",
+        raw=content[:256],
+        ms=door.clock.now_ms() - started_ms,
     )
 
 
@@ -524,8 +452,12 @@ async def probe_other_scheme(door: Door, timeout_ms: float) -> OtherSchemeFacts:
         url = replace(door.url, scheme="wss", port=port)
         other = Door(door.request, url, TcpFacts(attempts=()), None, door.clock)
         other.addresses = door.addresses
+        other.sent = door.sent
         other.trusting()
+        if not other.room:
+            break
         exchange = await ask_and_close(other, Shape(name="as wss"), timeout_ms)
+        door.sent = other.sent
         if exchange.outcome != "no-connection":
             found = OtherSchemeFacts(tls_on_port=port == door.url.port, tls_on_443=port == 443, exchange=exchange)
             break

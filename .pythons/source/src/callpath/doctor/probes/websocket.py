@@ -13,7 +13,8 @@ from typing import Literal
 
 from callpath.doctor.facts import Ending, RepeatFacts, Try
 from callpath.doctor.probes.channel import Channel
-from callpath.doctor.probes.upgrade import Door, Shape
+from callpath.doctor.probes.shapes import Shape
+from callpath.doctor.probes.upgrade import Door
 
 MESSAGE_BYTES_MAX = 4 << 20
 """30 s, the longest chunk Telnyx takes, of 48 kHz L16 is 3.8 MB in base64."""
@@ -188,15 +189,17 @@ async def probe_repeats(
     tries: list[Try] = []
     for number in range(tries_max):
         at_ms = door.clock.now_ms() - started_ms
-        if at_ms > budget_ms:
+        if at_ms > budget_ms or not door.room or door.limited_at:
             break
         shape = Shape(name=f"try {number + 1}", address=door.addresses[number % len(door.addresses)])
         exchange, channel, rest = await door.ask(shape, timeout_ms)
         ending = None
         if channel is not None:
-            if exchange.upgraded:
-                ending = await _listen_shortly(Socket(channel, rest), opening, door, listen_ms)
-            channel.abort()
+            try:
+                if exchange.upgraded:
+                    ending = await _listen_shortly(Socket(channel, rest), opening, door, listen_ms)
+            finally:
+                channel.abort()
         tries.append(Try(at_ms=at_ms, exchange=exchange, ending=ending))
     return RepeatFacts(tries=tuple(tries))
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from callpath.doctor.report.redact import redacted
-from callpath.doctor.report.terminal import _healthy, _seconds
+from callpath.doctor.report.terminal import _healthy, _seconds, heading_of_level
 from callpath.doctor.verdict import CallSeen, Diagnosis, Found, Line
 
 
@@ -28,7 +28,7 @@ def _markdown(diagnosis: Diagnosis) -> list[str]:
     if verdict is None and diagnosis.healthy:
         lines += [f"**{_healthy(diagnosis)}**", ""]
     elif verdict is None:
-        lines += ["**Not decided.**", ""]
+        lines += [f"**{heading_of_level(diagnosis) or 'Not decided.'}**", ""]
     else:
         finding, rule = verdict.finding, verdict.rule
         title = finding.title or rule.title if diagnosis.decided else "Not decided"

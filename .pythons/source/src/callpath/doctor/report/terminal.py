@@ -28,7 +28,7 @@ def step_line(step: Step, *, colour: bool) -> str:
 def one_line(diagnosis: Diagnosis) -> str:
     """The verdict, for a watchdog's log."""
     if diagnosis.verdict is None:
-        return "healthy" if diagnosis.healthy else "not decided"
+        return "healthy" if diagnosis.healthy else heading_of_level(diagnosis) or "not decided"
     found = diagnosis.verdict
     head = found.rule.slug if diagnosis.decided else "not decided"
     return f"{head}: {found.finding.summary}"
@@ -50,6 +50,8 @@ def _terminal(diagnosis: Diagnosis, colour: bool, verbose: bool) -> Iterator[str
     if verdict is None:
         if diagnosis.healthy:
             yield bold(_healthy(diagnosis))
+        elif heading := heading_of_level(diagnosis):
+            yield from _wrapped(heading, "", bold=colour)
         else:
             yield bold("Not decided: nothing wrong was found, but too little could be seen.")
     elif verdict.finding.kind != "open":
@@ -88,9 +90,29 @@ def _terminal(diagnosis: Diagnosis, colour: bool, verbose: bool) -> Iterator[str
         yield "-v shows all evidence, what did not match and what was not checked."
 
 
+_HEADINGS = {
+    "audio": "Healthy: audio came back.",
+    "listening": "Healthy: the stream stayed open; no audio was expected.",
+    "silent": "Not decided: the stream stays open, but no audio came back. Right for a server that only listens: "
+    "--listen-only says so.",
+    "inside": "Works from here, but a carrier cannot reach it: --local says that this is a local test.",
+}
+
+
+def heading_of_level(diagnosis: Diagnosis) -> str:
+    """How much a stream that works shows, and what it does not; "" for one that does not work."""
+    if diagnosis.level is None:
+        return ""
+    parts = [_HEADINGS[diagnosis.level]]
+    if diagnosis.local:
+        parts.append("The way from outside was not examined.")
+    parts += [f"Not waited for: {what}." for what in diagnosis.unwaited]
+    return " ".join(parts)
+
+
 def _healthy(diagnosis: Diagnosis) -> str:
     if diagnosis.call is None:
-        return "Healthy: a call's audio would work here."
+        return heading_of_level(diagnosis) or "Healthy: a stream was opened, spoken on and kept."
     call = diagnosis.call
     return f"Healthy: audio flowed both ways ({call.frames_in} frames in, {call.frames_out} out)."
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from callpath.doctor.facts import (
     Certificate,
+    ControlFacts,
     DnsFacts,
     DnsQuery,
     Ending,
@@ -50,6 +51,12 @@ def tcp(*outcomes: str, **fields: Any) -> Facts:
     """One address an outcome, on port 443."""
     attempts = tuple(TcpAttempt(f"203.0.113.{n}", 443, outcome, 20.0) for n, outcome in enumerate(outcomes, 1))  # type: ignore[arg-type]
     return Facts(url(), TcpFacts(attempts=attempts, **fields))
+
+
+def control(**fields: Any) -> ControlFacts:
+    """The control host, found, reached and trusted unless told otherwise."""
+    given: dict[str, Any] = {"dns": "answer", "tcp": "open", "tls": "ok", "mozilla": "ok"} | fields
+    return ControlFacts(host="api.telnyx.com", **given)
 
 
 def certificate(**fields: Any) -> Certificate:

@@ -66,6 +66,7 @@ CAUSE = Cause(
                     "no application leads here",
                     account(None, row=number(connection_id=None), applications=(app(id=OTHER),)),
                     fires=True,
+                    winner="number-not-assigned",
                 ),
                 Example(
                     "the same, the host in capitals", at("https://CALLS.example.com:443/api/calls/webhook"), fires=False

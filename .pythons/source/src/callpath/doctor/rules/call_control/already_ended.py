@@ -15,7 +15,7 @@ from callpath.doctor.calls import (
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
 from callpath.doctor.rules.sample import nothing
-from callpath.doctor.rules.sample_call import ACCEPTED, RANG, a_call, answered, hung_up, sent, turned_away
+from callpath.doctor.rules.sample_call import ACCEPTED, RANG, a_call, answered, asking, hook, hung_up, sent, turned_away
 from callpath.timeline import StreamAccepted
 
 
@@ -76,6 +76,17 @@ CAUSE = Cause(
                     "90018",
                     a_call(RANG, sent("answer"), answered("answer", 422, "90018"), hung_up("originator_cancel")),
                     fires=True,
+                ),
+                Example(
+                    "only our second streaming_start came too late: the first one had failed by then",
+                    a_call(
+                        ACCEPTED,
+                        hook("streaming.failed", failure_reason="connection_failed"),
+                        *asking(),
+                        hung_up(),
+                        answered("streaming_start", 422, "90018"),
+                    ),
+                    fires=False,
                 ),
                 Example("another refusal", a_call(RANG, sent("answer"), answered("answer", 401, "10009")), fires=False),
                 Example("no call is known", nothing(), fires=None),

@@ -54,7 +54,12 @@ CAUSE = Cause(
             check,
             fallback=True,
             examples=(
-                Example("a stage is missing", a_call(CAME, after(9_000, hung_up())), fires=True),
+                Example(
+                    "a stage is missing",
+                    a_call(CAME, after(9_000, hung_up())),
+                    fires=True,
+                    winner="stream-never-started",
+                ),
                 Example("audio flowed both ways", a_call(GOOD), fires=False),
                 Example("no call is known", nothing(), fires=None),
             ),

@@ -47,7 +47,11 @@ CAUSE = Cause(
             check,
             examples=(
                 Example(
-                    "no Connection", upgrade(replace(answer(101), headers=(("Upgrade", "websocket"),))), fires=True
+                    "no Connection",
+                    upgrade(
+                        replace(answer(101), headers=(("Upgrade", "websocket"), ("Sec-WebSocket-Accept", "right")))
+                    ),
+                    fires=True,
                 ),
                 Example("a whole one", upgrade(answer(101)), fires=False),
                 Example("nothing was tried", nothing(), fires=None),

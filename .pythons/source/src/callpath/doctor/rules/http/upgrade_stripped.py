@@ -24,10 +24,11 @@ _ASGI = {"uvicorn", "Hypercorn", "Daphne", "FastAPI"}
 
 
 _NEEDS_CONFIGURATION = {"nginx", "Apache", "ingress-nginx"}
-
-
 """Proxies that pass an upgrade only when told to; Caddy, HAProxy and Traefik do it by themselves."""
 
+
+NEVER_STRIP = {"Railway", "Render", "Fly", "Heroku", "ngrok", "Cloud Run", "ALB", "AWS", "Cloudflare"}
+"""Edges that pass every upgrade on; behind these alone an answer of the application is its own doing."""
 
 _FIXES = {
     "nginx": "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; "
@@ -49,6 +50,19 @@ def http_upgrade_stripped(facts: Facts) -> Finding | None:
     proxies = between(facts)
     fix = next((f"{name}: {_FIXES[name]}" for name in proxies if name in _FIXES), "")
     through = f" behind {', '.join(proxies)}" if proxies else ""
+    if proxies and NEVER_STRIP.issuperset(proxies):
+        if not upgrade_missed(carrier):
+            return None
+        return Finding(
+            f"the application{through} answers the upgrade with its ordinary HTTP handler",
+            (show(carrier),),
+            kind="open",
+            confidence="low",
+            candidates=("node-ws-attached-to-other-server", "app-has-no-websocket", "url-path-mismatch"),
+            question=f"{', '.join(proxies)} passes upgrades on, so the application saw it. Which of its handlers takes "
+            "WebSockets, and on which path? Node gives an upgrade to the ordinary handler where nobody listens for "
+            "'upgrade' on that server.",
+        )
     if upgrade_missed(carrier) and author(carrier).kind != "proxy":
         return Finding(
             f"the application{through} says that it saw no upgrade, although we sent one",

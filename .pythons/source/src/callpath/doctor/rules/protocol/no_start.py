@@ -1,4 +1,4 @@
-"""CALL050: the socket opened, and no start frame came."""
+"""CALL050: the socket opened, and no start frame came that a stream can begin with."""
 
 from __future__ import annotations
 
@@ -33,8 +33,18 @@ def check(facts: Facts) -> Finding | None:
     if closed and closed[-1][0].at_unix_ms - came.at_unix_ms < EARLY_END_MS and ended_unix_ms(known) is not None:
         return None
     skipped = every(known, FrameRejected)
-    if any(isinstance(entry.what, FrameRejected) and entry.what.reason == "encoding" for entry in skipped):
-        return None  # CALL049: it came
+    starts = [entry.what for entry in skipped if isinstance(entry.what, FrameRejected) and entry.what.is_start]
+    if any(start.reason == "encoding" for start in starts):
+        return None  # CALL049
+    if starts:
+        return Finding(
+            f"the start frame came, and no stream can begin with it: {starts[-1].detail}",
+            show_entries(known, came, *skipped[:3], *(entry for entry, _ in closed[-1:])),
+            kind="open",
+            candidates=("not-telnyx", "ws-frames-invalid"),
+            question="Who connected? A start frame of Telnyx's has call_control_id and media_format, and names the call "
+            "whose URL was opened. Compare the address with Telnyx's own; if it is Telnyx, report the frame to callpath.",
+        )
     return Finding(
         f"the socket opened and brought no start frame in {waited_ms(known, came) / 1000:.1f} s"
         + (f"; {len(skipped)} kinds of frame could not be used" if skipped else ""),
@@ -70,6 +80,15 @@ CAUSE = Cause(
                         (20_000, hung_up()),
                     ),
                     fires=False,
+                ),
+                Example(
+                    "one that lacks its format",
+                    a_call(
+                        CAME,
+                        FrameRejected(reason="unusable_start", detail="start frame has no usable start.media_format"),
+                        (20_000, hung_up()),
+                    ),
+                    fires=True,
                 ),
                 Example("started", a_call(STARTED), fires=False),
                 Example("still within its time", a_call(CAME, looked_ms=2_000), fires=False),

@@ -41,8 +41,8 @@ CAUSE = Cause(
                 Example(
                     "Cannot GET",
                     upgrade(
-                        answer(404, "<pre>Cannot GET /x</pre>", x_powered_by="Express"),
-                        answer(404, "<pre>Cannot GET /x</pre>", shape="plain", x_powered_by="Express"),
+                        answer(404, "<pre>Cannot GET /x</pre>", X_Powered_By="Express"),
+                        answer(404, "<pre>Cannot GET /x</pre>", shape="plain", X_Powered_By="Express"),
                     ),
                     fires=True,
                 ),

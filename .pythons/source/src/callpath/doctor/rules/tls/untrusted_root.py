@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from callpath.doctor.facts import Certificate, Facts, TlsFacts
+from callpath.doctor.facts import Certificate, ControlFacts, Facts, TlsFacts, UrlFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
 from callpath.doctor.rules.sample import certificate, nothing, tls
 
@@ -64,8 +64,35 @@ def _same_house(last: Certificate, trusted: tuple[str, ...]) -> bool:
     return any(part in houses for part in last.issuer.split(","))
 
 
+def _trusted_only_here(facts: Facts, looked: TlsFacts) -> Finding | None:
+    """This machine's store holds the root, Mozilla's list does not. The control tells a private authority from an
+    inspection of all traffic (MACHINE005)."""
+    given, control = facts.get(UrlFacts), facts.get(ControlFacts)
+    if given is not None and given.local:
+        return None
+    issuer = looked.chain[-1].issuer if looked.chain else "an unknown authority"
+    evidence = (f"sent: {' <- '.join(c.subject for c in looked.chain)}", "verified by this machine's store only")
+    if control is not None and control.mozilla == "ok":
+        return Finding(
+            f"the chain ends at {issuer}, which this machine trusts and Mozilla's list of roots does not", evidence
+        )
+    if control is not None and control.mozilla == "untrusted":
+        return None
+    return Finding(
+        f"this machine trusts {issuer}, Mozilla's list of roots does not",
+        evidence,
+        kind="open",
+        confidence="low",
+        candidates=("tls-untrusted-root", "machine-tls-inspected"),
+        question="Is that root a private one of the server, or does this network inspect TLS? Compare from another "
+        "network: openssl s_client -connect HOST:443 -servername HOST </dev/null",
+    )
+
+
 def check(facts: Facts) -> Finding | None:
     looked = facts[TlsFacts]
+    if looked.carrier.outcome == "ok" and looked.mozilla == "untrusted":
+        return _trusted_only_here(facts, looked)
     if looked.carrier.outcome != "untrusted" or looked.carrier.verify_code not in _UNKNOWN_ISSUER or not looked.chain:
         return None
     last = looked.chain[-1]
@@ -88,7 +115,10 @@ def check(facts: Facts) -> Finding | None:
             candidates=("tls-untrusted-root", "tls-missing-intermediate"),
             question=f"Is {last.issuer} an intermediate of a root you trust (then send it along), or a root of its own?",
         )
-    return Finding(f"the chain ends at {last.issuer}, which no public trust store holds", evidence)
+    return Finding(
+        f"the chain ends at {last.issuer}, which is in no list of public roots",
+        evidence,
+    )
 
 
 CAUSE = Cause(

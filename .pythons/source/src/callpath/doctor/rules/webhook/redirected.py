@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from callpath.doctor.accounts import newest_failure
-from callpath.doctor.edges import show_row
+from callpath.doctor.edges import posts, show_row
 from callpath.doctor.facts import EdgeFacts, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
 from callpath.doctor.rules.sample import nothing
@@ -19,14 +19,16 @@ def telnyx_delivery_redirect(facts: Facts) -> Finding | None:
 
 
 def edge_webhook_redirected(facts: Facts) -> Finding | None:
-    rows = facts[EdgeFacts].rows
-    moved = [row for row in rows if row.method == "POST" and row.status in {301, 302, 303, 307, 308}]
+    hooks = posts(facts)
+    moved = [row for row in hooks if row.status in {301, 302, 303, 307, 308}]
     if not moved:
         return None
     paths = {row.path for row in moved}
-    if any(row.method == "POST" and row.path in paths and row.status < 300 for row in rows):
+    if any(row.path in paths and row.status < 300 for row in hooks):
         return None
-    turned = [row for row in rows if row.method == "GET" and row.path in paths and row.status in {404, 405}]
+    turned = [
+        row for row in facts[EdgeFacts].rows if row.method == "GET" and row.path in paths and row.status in {404, 405}
+    ]
     return Finding(
         f"{len(moved)} webhooks were answered with {moved[0].status}"
         + (f", and came back as GET → {turned[0].status}" if turned else ""),
