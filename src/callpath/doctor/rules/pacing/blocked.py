@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from callpath.doctor.calls import show_entries, symptom_seen, worst_lag
 from callpath.doctor.closings import early
-from callpath.doctor.facts import CallFacts, Facts, MediaFacts
+from callpath.doctor.facts import CallFacts, Facts, MediaFacts, TcpFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
 from callpath.doctor.rules.sample import media, nothing
 from callpath.doctor.rules.sample_call import BOTH_WAYS, CAME, GOOD, a_call, counted, noticed
 
 LATE_MS = 1000.0
+HELD_MS = 2000.0
+"""A single pong this late is more than a lost packet, which TCP sends again within a second."""
 
 
 """A pong needs a round trip and no thought: even from the far side of the earth it takes 0.4 s."""
@@ -19,10 +21,30 @@ def ws_blocked(facts: Facts) -> Finding | None:
     stream = facts[MediaFacts]
     if early(facts) is not None or len(stream.pong_ms) < 2:
         return None
-    late = [ms for ms in stream.pong_ms if ms is not None and ms >= LATE_MS]
+    came = sorted(ms for ms in stream.pong_ms if ms is not None)
+    tcp = facts.get(TcpFacts)
+    round_trip_ms = min((attempt.ms for attempt in tcp.open), default=0.0) if tcp is not None else 0.0
+    # One late pong is a lost packet (TCP sends again after 0.2 to 1 s); a loop that is held is late more than once, or
+    # never answers some of several.
+    late = [ms for ms in came if ms - round_trip_ms >= LATE_MS]
+    missing = len(stream.pong_ms) - len(came)
     evidence = (f"pongs after: {', '.join('never' if ms is None else f'{ms:.0f} ms' for ms in stream.pong_ms)}",)
-    if late:
-        return Finding(f"a ping was answered only after {max(late) / 1000:.1f} s", evidence)
+    if len(late) > 1 or (late and max(late) >= HELD_MS):
+        return Finding(
+            f"{len(late)} of {len(stream.pong_ms)} pings were answered only after {max(late) / 1000:.1f} s",
+            evidence,
+            confidence="high" if len(late) > 1 else "medium",
+        )
+    if came and missing > 1 and stream.ending.kind != "close-frame":
+        return Finding(
+            f"{missing} of {len(stream.pong_ms)} pings were never answered, the others within {came[-1]:.0f} ms",
+            evidence,
+            kind="open",
+            confidence="low",
+            candidates=("event-loop-blocked", "proxy-idle-timeout"),
+            question="Does the application log anything for seconds at this time? A profiler (py-spy dump --pid PID) shows "
+            "where its loop stands.",
+        )
     if all(ms is None for ms in stream.pong_ms) and not stream.arrivals and stream.ending.kind != "close-frame":
         return Finding(
             "after the 101 nothing comes back: no pong, no frame, no answer to our close", evidence, confidence="medium"
