@@ -4,7 +4,7 @@ Start at `simulator.Simulator`. Pure, with a manual clock in tests: `carrier` (o
 of a leg `sound` (what Telnyx plays), `line` (what else its phone hears), `gather`, `recording` and `notices` (where its
 webhooks go); `refusal` (which bodies are taken, by the types of `wire` and of `fields`); faults of the media in `link`, of
 webhooks and API in `control_faults`. Shells: `api` (HTTP), `sender` (webhooks), `texml`, `caller` (the phone);
-`diagnosis` (how the account is set, and all that can be asked). Whatever Telnyx leaves unknown is a field of
+`account` (how the account is set, and all that can be asked). Whatever Telnyx leaves unknown is a field of
 `options.CarrierOptions`.
 
 On top: `ear` (what a caller could tell of a call; pure), `speech` (what he says), `figures` and `scenario` (calls written

@@ -1,7 +1,7 @@
 """The Call Control API over HTTP: reads a request, asks the `Exchange`, answers in Telnyx's shape.
 
 Start at `build_app`. What is legal in a call is decided in `call`, what a body may hold in `refusal`; what can be asked
-about calls and the account is in `diagnosis`.
+about calls and the account is in `account`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from callpath.errors import RemoteProtocolError
-from callpath.simulator.diagnosis import Diagnosed, data, diagnosis_routes
+from callpath.simulator.account import AccountSource, account_routes, data
 from callpath.simulator.link import ApiAnswer
 from callpath.simulator.refusal import Refused, refuse
 from callpath.wire.api import ApiError, CallStatus, encode_errors
@@ -53,7 +53,7 @@ NOT_SIMULATED = (
 """Actions that Telnyx has and this stand-in has not: answered with 501, so that nobody takes them for done."""
 
 
-class Exchange(Diagnosed, Protocol):
+class Exchange(AccountSource, Protocol):
     """What the API needs from the simulator behind it. Methods raise Refused."""
 
     @property
@@ -114,7 +114,7 @@ def build_app(exchange: Exchange) -> Starlette:
         routes=[
             route("/calls", dial, "POST"),
             route("/calls/{call_control_id}/actions/{action}", act, "POST", "PUT"),
-            *(route(path, handle, method) for path, handle, method in diagnosis_routes(exchange, _body)),
+            *(route(path, handle, method) for path, handle, method in account_routes(exchange, _body)),
             Route("/recordings/{name}", recording, methods=["GET"]),
             Route("/{path:path}", _guarded(exchange, unknown), methods=list(every)),
         ]

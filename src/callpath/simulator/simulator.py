@@ -33,6 +33,7 @@ from callpath.clock import Clock, SystemClock
 from callpath.errors import AudioError, ConfigError
 from callpath.private_api import EmbeddedServer
 from callpath.simulator import control_faults as control_faults  # they join the table of all faults
+from callpath.simulator.account import sound_account
 from callpath.simulator.api import RateLimit, build_app
 from callpath.simulator.call import (
     CarrierCall,
@@ -48,7 +49,6 @@ from callpath.simulator.call import (
 )
 from callpath.simulator.caller import Caller, CallFailed, CommandSeen, WebhookSeen
 from callpath.simulator.carrier import iso_time
-from callpath.simulator.diagnosis import sound_account
 from callpath.simulator.link import ApiAnswer, Fault, Link, Parcel
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.panel import build_panel
