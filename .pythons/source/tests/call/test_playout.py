@@ -1,4 +1,4 @@
-"""Audio on its way to the ear, by literal times."""
+"""Audio on its way to the caller, by literal times."""
 
 from __future__ import annotations
 
@@ -146,3 +146,94 @@ def test_silence_after_a_clear_is_no_underrun() -> None:
         playout.take_due(at_ms)
 
     assert playout.underruns == 1  # the second piece came late
+
+
+def test_a_frame_that_need_not_wait() -> None:
+    """The quick way of a frame: only up to the lead, to the last millisecond, and never past one that waits."""
+    playout = Playout()
+    alone = [playout.may_send_at_once(ms, 0) for ms in (200, 201)]
+    for _ in range(9):
+        playout.send_at_once(b"x", 20, 1000)
+    with_lead = [playout.may_send_at_once(ms, 1000) for ms in (20, 21)]
+    later = [playout.may_send_at_once(ms, 1050) for ms in (70, 71)]
+    playout.add(b"y", 20)
+
+    assert [True, False] == alone == with_lead == later
+    assert not playout.may_send_at_once(20, 5000)
+
+
+def test_what_went_out_is_counted() -> None:
+    """By frames, whichever way they went; and whether it was more than silence."""
+    playout = Playout()
+    before = playout.frames_sent, playout.sounded
+    playout.send_at_once(b"\xff" * 160, 20, 0)
+    playout.add(b"\xff" * 160, 20)
+    playout.take_due(0)
+    silent = playout.frames_sent, playout.sounded
+    playout.send_at_once(bytes(range(160)), 20, 0)
+    playout.send_at_once(b"\xff" * 160, 20, 0)
+
+    assert (0, False) == before
+    assert (2, False) == silent
+    assert (4, True) == (playout.frames_sent, playout.sounded)
+
+
+@pytest.mark.parametrize(
+    ("dry_ms", "underruns"), [(0, 0), (1, 0), (19.75, 0), (20, 1), (250, 1), (499.75, 1), (500, 0), (3000, 0)]
+)
+@pytest.mark.parametrize("length_ms", [1.0, 20.0])
+def test_how_long_a_gap_is_one(dry_ms: float, underruns: int, length_ms: float) -> None:
+    """Less is not heard; more is a pause between sentences. What comes first of all follows no gap."""
+    playout = Playout()
+    playout.send_at_once(b"x", length_ms, 0)
+    playout.send_at_once(b"x", 20, length_ms + dry_ms)
+
+    assert underruns == playout.underruns
+
+
+@pytest.mark.parametrize("begins_at_ms", [0, 30, 300])
+def test_the_first_frame_is_no_underrun(begins_at_ms: float) -> None:
+    """There was nothing to run dry."""
+    playout = Playout()
+    playout.send_at_once(b"x", 20, begins_at_ms)
+
+    assert 0 == playout.underruns
+
+
+def test_a_mark_that_came_back_is_not_waited_for() -> None:
+    """With the socket lost, it would be handed to the handler a second time. A mark of nobody's harms nothing."""
+    playout = filled(1)
+    playout.add_mark("a")
+    playout.add_mark("b")
+    playout.take_due(0)
+
+    assert playout.take_back_mark("a")
+    assert playout.take_back_mark("unknown")
+    assert ["b"] == playout.take_marks()
+    assert [] == playout.take_marks()
+
+
+def test_after_a_clear_nothing_is_left_to_be_heard() -> None:
+    """`finished()` waits for this figure to reach zero."""
+    playout = filled(20)
+    playout.take_due(0)
+    playout.clear(100)
+
+    assert 0.0 == playout.unheard_ms(100) == playout.queued_ms
+
+
+def test_when_there_is_something_to_send_next() -> None:
+    """By the first in the queue, whatever is behind it; a mark at the head goes at once."""
+    playout = Playout()
+    nothing = playout.next_due_at_ms()
+    playout.add(b"x", 20)
+    first = playout.next_due_at_ms()
+    playout.add(b"y", 190)
+    playout.take_due(0)
+    playout.add(b"z", 50)
+    second = playout.next_due_at_ms()
+    marked = Playout()
+    marked.add_mark("a")
+    marked.add(b"x", 20)
+
+    assert (None, -180, 10, 0.0) == (nothing, first, second, marked.next_due_at_ms())

@@ -202,10 +202,10 @@ class Connection:
         self.open = True
         self._waits = waits
 
-    def waits(self) -> bool:
+    def is_idle(self) -> bool:
         return self._waits
 
-    def cut(self) -> None:
+    def evict(self) -> None:
         self.open = False
 
 
