@@ -144,6 +144,10 @@ class Process:
         self.port = int(url.rpartition(":")[2])
         self._process = process
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def send(self, signal_: signal.Signals) -> None:
         self._process.send_signal(signal_)
 

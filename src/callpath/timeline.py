@@ -46,7 +46,8 @@ class CommandSent(What, frozen=True, kw_only=True, tag="command.sent"):
 
 class CommandAnswered(What, frozen=True, kw_only=True, tag="command.answered"):
     """Telnyx answered a command, or no answer came (`status` None). 2xx means accepted, not carried out; with an
-    `error_detail` it came from something else than Telnyx's API."""
+    `error_detail` it came from something else than Telnyx's API. `call_control_id`: of the call that it was addressed to,
+    if that is not the entry's."""
 
     command: str
     command_id: str
@@ -55,6 +56,7 @@ class CommandAnswered(What, frozen=True, kw_only=True, tag="command.answered"):
     attempts: int = 1
     error_code: str | None = None
     error_detail: str | None = None
+    call_control_id: CallControlId | None = None
 
     @property
     def accepted(self) -> bool:
@@ -240,11 +242,13 @@ class StreamStopped(What, frozen=True, kw_only=True, tag="stream.stopped"):
 
 
 class SocketClosed(What, frozen=True, kw_only=True, tag="socket.closed"):
-    """The socket is closed. `by` is "peer", "us", or "unknown" where both send such a code; 1006: no close frame came."""
+    """The socket is closed. `by` is "peer", "us", or "unknown" where both send such a code; 1006: no close frame came.
+    `stream_id`: of the stream on it, where a start frame had come."""
 
     code: int
     reason: str = ""
     by: str = "peer"
+    stream_id: StreamId | None = None
 
 
 # --- when it does not work, and what was done about it ---------------------------------------------------------------
@@ -309,8 +313,8 @@ class CallRefused(What, frozen=True, kw_only=True, tag="call.refused"):
     detail: str = ""
 
 
-class CallTakenUp(What, frozen=True, kw_only=True, tag="call.taken_up"):
-    """The server was restarted while the call was up, and goes on with it. `fetched` counts the events that had been
+class CallRecovered(What, frozen=True, kw_only=True, tag="call.recovered"):
+    """The process that served the call is gone, and another goes on with it. `fetched` counts the events that had been
     missed and were read from Telnyx's list."""
 
     fetched: int = 0
@@ -429,7 +433,7 @@ KINDS: tuple[type[What], ...] = (
     PolicyActed,
     CallStuck,
     CallRefused,
-    CallTakenUp,
+    CallRecovered,
     CallChecked,
     CallTraced,
     HandlerStarted,
@@ -444,6 +448,9 @@ KINDS: tuple[type[What], ...] = (
 """Every kind, in the order in which a call usually meets them."""
 
 _BY_TAG: dict[object, type[What]] = {str(kind.__struct_config__.tag): kind for kind in KINDS if kind is not Unknown}
+
+ALIASES = {"call.taken_up": "call.recovered"}
+"""Names that earlier versions gave to kinds. Stored rows and old log files carry them."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -480,10 +487,11 @@ def parse_what(text: str | bytes) -> What:
     """Read what a store kept. A kind or shape of another version of callpath becomes `Unknown`."""
     stored = msgspec.json.decode(text)
     tag = stored.get("kind")
-    kind = _BY_TAG.get(tag) if isinstance(tag, str) else None
+    known = ALIASES.get(tag, tag) if isinstance(tag, str) else None
+    kind = _BY_TAG.get(known)
     if kind is not None:
         try:
-            return msgspec.convert(stored, kind)
+            return msgspec.convert(stored if known == tag else stored | {"kind": known}, kind)
         except msgspec.ValidationError:
             pass
     return Unknown(stored=stored)
@@ -601,9 +609,9 @@ def _describe(what: What) -> str:
             return f"The line is up and the call goes nowhere ({what.reason}, after {what.after_ms / 1000:.0f} s)"
         case CallRefused():
             return f"Call refused: {what.detail or what.reason}"
-        case CallTakenUp():
+        case CallRecovered():
             missed = f", {what.fetched} missed events fetched" if what.fetched else ""
-            return f"Taken up after a restart{missed}" + (f" ({what.detail})" if what.detail else "")
+            return f"Recovered after a restart{missed}" + (f" ({what.detail})" if what.detail else "")
         case CallChecked():
             says = {True: "the line is up", False: "the call is over", None: "no answer"}[what.alive]
             return f"Telnyx was asked for the call's state: {says}" + (f" ({what.detail})" if what.detail else "")

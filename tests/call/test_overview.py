@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callpath.call.overview import STREAMS_MAX, CallOverview, encode_overview, parse_overview
+from callpath.call.overview import STREAMS_MAX, CallOverview, encode_overview, fold_overview, parse_overview
 from callpath.call.session import Stage, fold
 from callpath.timeline import (
     CallChecked,
@@ -16,7 +17,6 @@ from callpath.timeline import (
     HandlerFailed,
     MediaCounted,
     MediaSymptom,
-    Noted,
     RecordingNotStored,
     RecordingSaved,
     SocketClosed,
@@ -29,7 +29,8 @@ from callpath.timeline import (
     What,
 )
 from callpath.wire.ids import SessionId, StreamId
-from tests.call.test_session import ANSWERED, HANGUP, INITIATED, SESSION, event
+from tests.call.test_session import ANSWERED, HANGUP, INITIATED
+from tests.call.timelines import SESSION, event, timelines
 
 STREAM = StreamId("s1")
 WORKED: list[What] = [
@@ -51,9 +52,16 @@ OVER: list[What] = [
 
 
 def overview_of(*whats: What) -> CallOverview:
-    overview = CallOverview(session=SESSION)
-    for number, what in enumerate(whats, 1):
-        overview.apply(Entry(session=SESSION, at_unix_ms=1000 + number, what=what, number=number))
+    return kept([Entry(session=SESSION, at_unix_ms=1000 + at, what=what) for at, what in enumerate(whats, 1)])
+
+
+def kept(entries: list[Entry]) -> CallOverview:
+    """As a store keeps it: entry by entry, and from the whole timeline where one came late."""
+    overview, timeline = CallOverview(session=SESSION), list[Entry]()
+    for number, entry in enumerate(entries, 1):
+        timeline.append(msgspec.structs.replace(entry, number=number))
+        if not overview.apply(timeline[-1]):
+            overview = fold_overview(SESSION, timeline)
     return overview
 
 
@@ -62,22 +70,42 @@ ENDED_UNHEARD: list[What] = [
     CallChecked(alive=True),
     CommandAnswered(command="answer", command_id="c", status=422, error_code="90018"),
 ]
-MANY = [*WORKED, *OVER, *ENDED_UNHEARD, Noted(text="x"), event("call.answered")]
 
 
-@given(st.lists(st.sampled_from(MANY), max_size=14))
+@given(timelines(), st.data())
 @settings(deadline=None, max_examples=200)
-def test_it_says_what_the_fold_says(whats: list[What]) -> None:
+def test_a_row_does_not_depend_on_the_order(entries: list[Entry], data: st.DataObject) -> None:
+    """Two nodes store what they have at the same time. Only the last line is that of the last number."""
+    one, other = kept(entries), kept(data.draw(st.permutations(entries)))
+
+    assert msgspec.structs.replace(one, last_line="") == msgspec.structs.replace(other, last_line="")
+
+
+@given(timelines())
+@settings(deadline=None, max_examples=400)
+def test_it_says_what_the_fold_says(entries: list[Entry]) -> None:
     """The list and the call's own page must never disagree, in whichever order entries came."""
-    overview = overview_of(*whats)
-    entries = [Entry(session=SESSION, at_unix_ms=1001 + at, what=what) for at, what in enumerate(whats)]
-    session = fold(SESSION, entries)
+    overview, session = kept(entries), fold(SESSION, entries)
     leg = session.leg
 
     assert (session.state, session.missing_stage()) == (overview.state, overview.missing_stage)
+    assert {stage for stage in Stage if overview.stages >> stage & 1} == set(session.stages)
     assert (session.frames_in, session.frames_out) == (overview.frames_in, overview.frames_out)
-    assert session.ended_unix_ms == overview.ended_unix_ms
-    assert (leg.direction if leg else None, leg.from_ if leg else None) == (overview.direction, overview.from_)
+    assert (session.ended_unix_ms, session.ended and leg is not None) == (
+        overview.ended_unix_ms,
+        overview.leg is not None and overview.outcome != "live",
+    )
+    assert session.answered_unix_ms == (overview.answered_unix_ms or 0)
+    assert session.handler_error == overview.handler_error
+    assert (session.first_unix_ms or 0, session.last_unix_ms or 0) == (overview.first_unix_ms, overview.last_unix_ms)
+    if leg is not None:
+        assert (leg.leg_id, leg.direction, leg.from_, leg.to, leg.hangup_cause) == (
+            overview.leg,
+            overview.direction,
+            overview.from_,
+            overview.to,
+            overview.hangup_cause,
+        )
     assert (len(entries), len(entries)) == (overview.entries, overview.number)
     assert (session.leg is not None and session.ended) == (overview.state == "ended")
 

@@ -24,9 +24,9 @@ from callpath.call.watchdog import (
 from callpath.errors import ConfigError
 from callpath.timeline import (
     CallChecked,
+    CallRecovered,
     CallRefused,
     CallStuck,
-    CallTakenUp,
     CommandAnswered,
     CommandSent,
     Entry,
@@ -43,12 +43,12 @@ from callpath.timeline import (
 from callpath.wire.command import Command, Hangup, Transfer
 from callpath.wire.document import write
 from callpath.wire.ids import StreamId
-from tests.call.test_session import ANSWERED, HANGUP, INITIATED, PLAN, SESSION, event
+from tests.call.test_session import ANSWERED, HANGUP, INITIATED, PLAN
+from tests.call.timelines import LEG_B, SESSION, event
 
 STEPS = parse_steps("X", "retry,speak:Please call again, we are sorry,hangup")
 PATIENCE = Patience(no_socket_then=STEPS)
 STREAM = StreamStarted(stream_id=StreamId("s1"), encoding="PCMU", sample_rate_hz=8000)
-LEG_B = {"call_leg_id": "leg-b", "call_control_id": "v3:b"}
 
 
 class Watched:
@@ -294,10 +294,10 @@ def test_another_process_goes_on_where_the_first_was() -> None:
             *call.written,
         ]
     ]
-    taken_up = fold(SESSION, entries)
+    recovered = fold(SESSION, entries)
 
-    assert due_commands(taken_up, PLAN, "t", PATIENCE) == []
-    assert look(taken_up, PATIENCE, Live(), 9_100).entries[1:] == (
+    assert due_commands(recovered, PLAN, "t", PATIENCE) == []
+    assert look(recovered, PATIENCE, Live(), 9_100).entries[1:] == (
         PolicyActed(policy="no_socket", number=2, step="speak", position=1),
     )
 
@@ -319,7 +319,7 @@ def test_a_stream_lost_with_a_restart_is_waited_for_and_then_asked_for() -> None
     call = asked()
     call.add(STREAM)
     call.now += 60_000
-    call.add(CallTakenUp())
+    call.add(CallRecovered())
 
     assert call.run(7_999) == []
     assert call.run(1) == ["missing lost", "step retry", "streaming_start"]
@@ -420,7 +420,7 @@ def test_whatever_happens_the_caller_is_helped_once_a_time(data: st.DataObject) 
         event("streaming.failed", failure_reason="disconnected"),
         event("call.speak.ended"),
         SocketReceived(path="/x"),
-        CallTakenUp(),
+        CallRecovered(),
         HANGUP,
     ]
     call = asked()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import json
 import os
 import resource
 import socket
@@ -20,7 +22,9 @@ from callpath.cli.demo import _free_ports
 from callpath.cli.serve import load_app
 from callpath.errors import ConfigError
 from callpath.server.handler import App
+from callpath.simulator.simulator import Simulator
 from tests.cli.conftest import Run
+from tests.serving import process
 
 RIGHT = {
     "PUBLIC_URL": "https://calls.example.com",
@@ -215,6 +219,45 @@ def test_the_web_server_is_set_up_for_audio(run: Run, served: list[Served]) -> N
     assert server.config.ws_per_message_deflate is False
     assert server.config.timeout_keep_alive > 90
     assert server.config.ws_max_size >= 64 * 1024
+
+
+# --- beside another server -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_a_second_server_on_the_same_call_log(workers: str, tmp_path: Path) -> None:
+    """Another port, another name of the folder, one process or several: it would hang up on the first one's callers. What
+    only reads goes on working beside the first one."""
+    data, link = tmp_path / "data", tmp_path / "link"
+    data.mkdir()
+    link.symlink_to(data)
+
+    def other(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        known = RIGHT | {"CALLPATH_DATA_DIR": str(link), "HOST": "127.0.0.1", "PORT": "0"} | environment
+        command = (sys.executable, "-m", "callpath", *command)
+        return subprocess.run(
+            command, env=os.environ | known, capture_output=True, text=True, timeout=60, cwd=tmp_path, check=False
+        )
+
+    async with Simulator() as telnyx, process(telnyx, data, CALLPATH_WORKERS=workers) as first:
+        caller = await telnyx.call()
+        await caller.heard_for(200)
+        seconds = [await asyncio.to_thread(other, "serve", "tone", CALLPATH_WORKERS=number) for number in ("1", "2")]
+        listed = await asyncio.to_thread(other, "calls", "--json")
+        judged = await asyncio.to_thread(other, "doctor", "call", "--last", "--offline", "--json")
+        commands = [command.name for command in caller.commands]
+        await caller.hangup()
+        await caller.ended()
+
+    assert [1, 1] == [second.returncode for second in seconds]
+    for second in seconds:
+        of_it = "" if workers == "1" else " and its workers"
+        assert f"is in use by the server with pid {first.pid}{of_it} on port {first.port}." in second.stderr
+        assert "Traceback" not in second.stderr + second.stdout
+    assert 1 == len(json.loads(listed.stdout)["calls"])
+    assert json.loads(judged.stdout)
+    assert ["answer", "streaming_start"] == commands
 
 
 # --- the handler -----------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,17 @@ import pytest
 
 from callpath.call.address import GOES_ON_HEADER
 from callpath.call.session import Stage, fold
-from callpath.clock import ManualClock
+from callpath.clock import Clock, ManualClock
 from callpath.errors import StoreError
 from callpath.server import leases, live
 from callpath.server.builtin import BUILTIN
-from callpath.server.leases import LEASE_MS, Leases
+from callpath.server.leases import LEASE_MS, STEADY_MS, Leases
 from callpath.simulator.simulator import Simulator
 from callpath.store.memory import MemoryCallLog
+from callpath.store.port import CallLog
 from callpath.timeline import (
+    CallRecovered,
     CallRefused,
-    CallTakenUp,
     Entry,
     FirstInbound,
     FirstOutbound,
@@ -66,6 +68,7 @@ async def two_nodes(database: str, folder: Path, **settings: Any) -> AsyncIterat
 def database(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """An empty database; leases are prolonged often, so that no test waits, and a busy machine has time to take a call."""
     monkeypatch.setattr(leases, "RENEW_EVERY_MS", 50.0)
+    monkeypatch.setattr(leases, "STEADY_MS", 0.0)
     monkeypatch.setattr(live, "OFFER_MS", 60_000.0)
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'callpath.db'}"
@@ -137,7 +140,7 @@ def _number_of(entries: list[Entry], kind: type[What]) -> int:
     return next(entry.number for entry in entries if isinstance(entry.what, kind))
 
 
-async def test_a_dead_nodes_call_is_taken_up(database: str, tmp_path: Path) -> None:
+async def test_a_dead_nodes_call_is_recovered(database: str, tmp_path: Path) -> None:
     """Nobody else would ever hang up, or ask what became of it."""
     async with two_nodes(database, tmp_path) as (hooks, audio):
         caller = await hooks.telnyx.call()
@@ -145,14 +148,13 @@ async def test_a_dead_nodes_call_is_taken_up(database: str, tmp_path: Path) -> N
         session = caller.call.leg.call_session_id
         await audio.until_kind(session, StreamStarted)
         # As if the node with the audio had died a while ago: its lease is over, and nobody prolongs it.
-        now = audio.runner.clock.now_unix_ms()
-        await hooks.runner.log.claim(session, "dead", now - 2 * LEASE_MS, now - LEASE_MS, by_force=True)
-        entries = await hooks.until_kind(session, CallTakenUp)
+        await hooks.runner.log.claim(session, "dead", -1, steal="always")
+        entries = await hooks.until_kind(session, CallRecovered)
 
-    assert 1 == sum(isinstance(entry.what, CallTakenUp) for entry in entries)
+    assert 1 == sum(isinstance(entry.what, CallRecovered) for entry in entries)
 
 
-async def test_who_takes_a_call_up_acts_for_it(database: str, tmp_path: Path) -> None:
+async def test_the_node_that_recovers_a_call_acts_for_it(database: str, tmp_path: Path) -> None:
     """The living node has heard of the call while the dead one's lease was good (Telnyx tells of the lost stream at once);
     the lease alone would keep everybody from the caller."""
     async with two_nodes(database, tmp_path) as (hooks, audio):
@@ -163,8 +165,7 @@ async def test_who_takes_a_call_up_acts_for_it(database: str, tmp_path: Path) ->
             while hooks.runner.live(session).acts:  # until it learns that the node of the socket does
                 await asyncio.sleep(0.01)
             audio.runner.take_up = None
-            now = audio.runner.clock.now_unix_ms()
-            await hooks.runner.log.claim(session, "dead", now - 2 * LEASE_MS, now - LEASE_MS, by_force=True)
+            await hooks.runner.log.claim(session, "dead", -1, steal="always")
             while not ((call := hooks.runner.calls.get(session)) and call.acts):
                 await asyncio.sleep(0.01)
 
@@ -277,10 +278,10 @@ async def test_a_socket_that_comes_while_leases_are_prolonged(
     async with two_nodes(database, tmp_path) as (hooks, audio):
         renew, may_go, late, again = audio.runner.log.renew, asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-        async def slow(node: str, until_unix_ms: int) -> set[SessionId]:
+        async def slow(node: str, lease_ms: int) -> set[SessionId]:
             if may_go.is_set():
                 again.set()
-            held = await renew(node, until_unix_ms)
+            held = await renew(node, lease_ms)
             late.set()
             await may_go.wait()
             return held
@@ -315,10 +316,67 @@ async def test_the_newest_socket_wins(database: str, tmp_path: Path) -> None:
     assert ("us", "another server carries this call now") == (closed.by, closed.reason)
 
 
-async def test_who_takes_a_dead_ones_place_has_its_calls_at_once() -> None:
-    """A worker is replaced within a second; until its leases are over nobody would act for its callers."""
-    clock, log = ManualClock(), MemoryCallLog()
-    log.shared = True
+# --- one node's leases, on a manual clock ----------------------------------------------------------------------------
+
+
+class Log(MemoryCallLog):
+    """A log that other nodes share. It can be away, or stand still."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__(clock)
+        self.shared = True
+        self.away = False
+        self.breaks = False
+        self.running = asyncio.Event()
+        self.running.set()
+
+    async def _answers(self) -> None:
+        await self.running.wait()
+        if self.away:
+            raise StoreError("away")
+        if self.breaks:
+            raise ValueError("a fault of ours")
+
+    async def renew(self, node: str, lease_ms: int) -> set[SessionId]:
+        await self._answers()
+        return await super().renew(node, lease_ms)
+
+    async def orphans(self, limit: int, *, expired: bool = True) -> list[SessionId]:
+        await self._answers()
+        return await super().orphans(limit, expired=expired)
+
+    async def release(self, session: SessionId, node: str) -> None:
+        await self._answers()
+        await super().release(session, node)
+
+
+@dataclass
+class Node:
+    """One node's leases, and what they told it."""
+
+    leases: Leases
+    held: list[set[SessionId]] = field(default_factory=list)
+    orphans: list[SessionId] = field(default_factory=list)
+
+    async def run(self) -> None:
+        await self.leases.keep(lambda held, _: self.held.append(held), self.orphans.append)
+
+
+@asynccontextmanager
+async def nodes(log: CallLog, clock: ManualClock, *names: str) -> AsyncIterator[list[Node]]:
+    """Nodes that renew their leases while this is entered."""
+    running = [Node(Leases(log, clock, name)) for name in names]
+    async with asyncio.TaskGroup() as tasks:
+        keeping = [tasks.create_task(node.run()) for node in running]
+        yield running
+        for task in keeping:
+            task.cancel()
+
+
+async def test_the_worker_in_a_dead_ones_place_has_its_calls_at_once() -> None:
+    """A worker is replaced within a second; until its leases have run out nobody would act for its callers."""
+    clock = ManualClock()
+    log = Log(clock)
     before, after, other = (Leases(log, clock, name) for name in ("worker-1", "worker-1", "worker-2"))
     await before.claim(SESSION)
 
@@ -330,30 +388,184 @@ async def test_alone_every_call_is_ours() -> None:
     log = MemoryCallLog()
     ours = Leases(log, ManualClock())
     claimed = await ours.claim(SESSION)
-    await ours.keep(lambda _, __: None, lambda _: None)  # returns: nothing is to be prolonged
+    await ours.keep(lambda _, __: None, lambda _: None)  # returns: there is nothing to renew
+    await ours.follow(lambda _: None)
 
     assert claimed
-    assert [] == await log.orphans(10**15)
+    assert [] == await log.orphans(10)
 
 
-async def test_a_log_that_fails_loses_no_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_dead_nodes_call_is_an_orphan_to_the_others() -> None:
+    """Once its lease has run out, and not before."""
+    clock = ManualClock()
+    log = Log(clock)
+    async with nodes(log, clock, "a", "b") as (a, b):
+        await clock.advance(STEADY_MS)
+        await log.claim(SESSION, "dead", LEASE_MS)
+        await clock.advance(LEASE_MS - 2_000)
+        early = [*a.orphans, *b.orphans]
+        await clock.advance(4_000)
+
+    assert [] == early
+    assert {SESSION} == set(a.orphans) == set(b.orphans)
+
+
+@pytest.mark.parametrize("how", ["stopped", "frozen"])
+@pytest.mark.parametrize("seconds", [5, 15, 60, 180])
+async def test_an_outage_of_the_log_takes_no_call_from_a_living_node(how: str, seconds: int) -> None:
+    """All leases have run out when the database is back. The node that asks first must not take the calls of those whose
+    renewal comes a moment later: their callers are talking."""
+    clock = ManualClock()
+    log = Log(clock)
+    async with nodes(log, clock, "a", "b") as (a, b):
+        await a.leases.claim(SESSION)
+        await b.leases.claim(SessionId("b's"))
+        await clock.advance(2 * STEADY_MS + 300)
+        log.away = how == "stopped"
+        if how == "frozen":
+            log.running.clear()
+        await clock.advance(1_000.0 * seconds)
+        log.away = False
+        log.running.set()
+        stolen = [await node.leases.claim(SESSION) for node in (b, Node(Leases(log, clock, "just started")))]
+        await clock.advance(2_000.0)
+        last = a.held[-1], b.held[-1]
+        await clock.advance(60_000.0)
+
+    assert [] == [*a.orphans, *b.orphans]
+    assert [False, False] == stolen
+    assert ({SESSION}, {"b's"}) == last == (a.held[-1], b.held[-1])
+
+
+async def test_a_node_that_died_in_an_outage_is_noticed_after_it() -> None:
+    """The wait for the others must end."""
+    clock = ManualClock()
+    log = Log(clock)
+    async with nodes(log, clock, "b") as (b,):
+        await log.claim(SESSION, "a", LEASE_MS)
+        await clock.advance(STEADY_MS)
+        log.away = True
+        await clock.advance(60_000.0)
+        log.away = False
+        await clock.advance(STEADY_MS - 2_000)
+        early = list(b.orphans)
+        await clock.advance(4_000.0)
+
+    assert ([], {SESSION}) == (early, set(b.orphans))
+
+
+async def test_an_offered_call_is_found_at_once() -> None:
+    """It rings. Its node has said that it will not take it, so there is no living node to wait for."""
+    clock = ManualClock()
+    log = Log(clock)
+    async with nodes(log, clock, "a", "b") as (a, b):
+        await a.leases.claim(SESSION)
+        await a.leases.offer(SESSION)
+        await clock.advance(1_500.0)
+        found, claimed = list(b.orphans), await b.leases.claim(SESSION)
+
+    assert ([SESSION], True) == (found, claimed)
+
+
+class Frozen(ManualClock):
+    """The clock of a process that is stopped and continued: it sleeps for longer than it asked."""
+
+    frozen_ms = 0.0
+
+    async def sleep_ms(self, duration_ms: float) -> None:
+        late_ms, self.frozen_ms = self.frozen_ms, 0.0
+        await super().sleep_ms(duration_ms + late_ms)
+
+
+async def test_a_process_that_stood_still_takes_no_calls() -> None:
+    """A laptop that slept, a virtual machine that was moved: others may have stood still with it."""
+    clock = Frozen()
+    log = Log(clock)
+    async with nodes(log, clock, "b") as (b,):
+        await clock.advance(STEADY_MS)
+        await log.claim(SESSION, "a", LEASE_MS)
+        clock.frozen_ms = 60_000.0
+        await clock.advance(62_000.0)
+        after = list(b.orphans), await b.leases.claim(SESSION)
+
+    assert ([], False) == after
+
+
+async def test_a_log_that_fails_loses_no_lease() -> None:
     """A database that restarts for a moment is no reason to hand all calls over."""
-    clock, log = ManualClock(), MemoryCallLog()
-    told: list[set[SessionId]] = []
-    log.shared = True
-    ours = Leases(log, clock)
-    await ours.claim(SESSION)
-    renew, failures = log.renew, [True, False]
+    clock = ManualClock()
+    log = Log(clock)
+    async with nodes(log, clock, "a") as (a,):
+        await a.leases.claim(SESSION)
+        log.away = True
+        await clock.advance(leases.RENEW_EVERY_MS + 500)
+        log.away = False
+        await clock.advance(leases.SCAN_EVERY_MS)
 
-    async def flaky(node: str, until_unix_ms: int) -> set[SessionId]:
-        if failures.pop(0):
-            raise StoreError("away")
-        return await renew(node, until_unix_ms)
+    assert [{SESSION}] == a.held
 
-    monkeypatch.setattr(log, "renew", flaky)
-    async with asyncio.TaskGroup() as tasks:
-        keeping = tasks.create_task(ours.keep(lambda held, _: told.append(held), lambda _: None))
+
+async def test_a_fault_of_ours_ends_no_renewals() -> None:
+    """15 s after the loop had died, every call of the node would be another's; one line in the log would be all."""
+    clock = ManualClock()
+    log = Log(clock)
+    async with nodes(log, clock, "a") as (a,):
+        await a.leases.claim(SESSION)
+        log.breaks = True
+        await clock.advance(leases.RENEW_EVERY_MS + 500)
+        log.breaks = False
         await clock.advance(2 * leases.RENEW_EVERY_MS)
-        keeping.cancel()
 
-    assert [{SESSION}] == told
+    assert {SESSION} == a.held[-1]
+
+
+async def test_a_fault_of_ours_does_not_make_a_node_deaf() -> None:
+    """Nobody would wake it for what others write; and it must look at everything that it may have missed."""
+    clock = ManualClock()
+    log = Log(clock)
+    told: list[SessionId | None] = []
+    answers: list[list[SessionId] | None] = [[SESSION], None, [SESSION]]
+
+    async def watch(_clock: Clock) -> AsyncIterator[SessionId | None]:
+        answer = answers.pop(0)
+        for session in answer or []:
+            yield session
+        if answers:
+            raise ValueError("a fault of ours")
+
+    log.watch = watch  # type: ignore[method-assign,assignment]
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(Leases(log, clock).follow(told.append))
+        await clock.advance(4 * leases.RENEW_EVERY_MS)
+
+    assert [SESSION, None, None, SESSION] == told
+
+
+async def test_a_release_on_its_way_leaves_a_later_claim_alone() -> None:
+    """The call's actor ends, and the next webhook starts another one while the log still carries out the release."""
+    clock = ManualClock()
+    log = Log(clock)
+    ours = Leases(log, clock, "a")
+    await ours.claim(SESSION)
+    log.running.clear()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(ours.release(SESSION))
+        await asyncio.sleep(0)
+        claim = tasks.create_task(ours.claim(SESSION))
+        await asyncio.sleep(0)
+        log.running.set()
+
+    assert claim.result()
+    assert {SESSION} == await log.renew("a", LEASE_MS)
+
+
+async def test_a_release_that_fails_keeps_nobody_waiting() -> None:
+    """The lease runs out by itself."""
+    clock = ManualClock()
+    log = Log(clock)
+    ours = Leases(log, clock, "a")
+    await ours.claim(SESSION)
+    log.away = True
+    await ours.release(SESSION)
+
+    assert await ours.claim(SESSION)

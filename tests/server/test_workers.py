@@ -20,7 +20,7 @@ from callpath.server import workers
 from callpath.server.workers import Supervisor, Worker, encode_worker
 from callpath.simulator.simulator import Simulator
 from callpath.store.sql import open_call_log
-from callpath.timeline import CallTakenUp, StreamStarted, WebhookReceived
+from callpath.timeline import CallRecovered, StreamStarted, WebhookReceived
 from tests.serving import WAIT_S_MAX, process
 
 # --- the parent, over workers that carry no calls --------------------------------------------------------------------
@@ -270,7 +270,7 @@ async def test_a_call_outlives_its_workers(in_memory: Path) -> None:
     assert 0 == code
     assert {} == left
     assert [0.0, 1.0] == sorted(sockets.values())
-    assert 1 == sum(isinstance(what, CallTakenUp) for what in kept)
+    assert 1 == sum(isinstance(what, CallRecovered) for what in kept)
     assert 2 == sum(isinstance(what, StreamStarted) for what in kept)
     assert "call.hangup" in [what.event_type for what in kept if isinstance(what, WebhookReceived)]
     assert ["answer", "streaming_start", "streaming_start"] == [command.name for command in caller.commands]

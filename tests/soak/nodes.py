@@ -16,7 +16,7 @@ from callpath.simulator.caller import Caller, CallFailed
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.simulator import Simulator
 from callpath.store.sql import open_call_log
-from callpath.timeline import CallTakenUp, MediaCounted, StreamMissing
+from callpath.timeline import CallRecovered, MediaCounted, StreamMissing
 from tests import postgres
 from tests.soak.figures import Figure, all_of, at_most, none_of, percentile
 from tests.soak.node import API_KEY, KEY, Node, balanced, free_port
@@ -112,7 +112,7 @@ class Talk:
                 lost += counted[-1].lost + counted[-1].dropped_for_handler if counted else 1
             for caller in self.killed:
                 told = [entry.what for entry in await log.read(caller.call.leg.call_session_id)]
-                untold += not any(isinstance(what, (CallTakenUp, StreamMissing)) for what in told)
+                untold += not any(isinstance(what, (CallRecovered, StreamMissing)) for what in told)
         return [
             all_of("rolling_calls_talked", len(self.over), 1),
             none_of("rolling_calls_cut", len(self.cut)),

@@ -385,45 +385,75 @@ async def test_of_any_run_of_keys_each_is_stored_once(log: CallLog, keys: list[s
 # --- many nodes ------------------------------------------------------------------------------------------------------
 
 
+EXPIRED = -1_000
+"""A lease that has run out already, by whichever clock."""
+
+
 async def test_one_node_acts_for_a_call_at_a_time(log: CallLog) -> None:
-    """Two nodes that both take up a dead node's call would both hang it up, or answer it twice."""
-    first = await log.claim(SESSION, "a", now_unix_ms=AT, until_unix_ms=AT + 10)
-    other = await log.claim(SESSION, "b", now_unix_ms=AT + 5, until_unix_ms=AT + 15)
-    again = await log.claim(SESSION, "a", now_unix_ms=AT + 5, until_unix_ms=AT + 15)
-    late = await log.claim(SESSION, "b", now_unix_ms=AT + 16, until_unix_ms=AT + 26)
-    forced = await log.claim(SESSION, "c", now_unix_ms=AT + 17, until_unix_ms=AT + 27, by_force=True)
-    lost = await log.claim(SESSION, "b", now_unix_ms=AT + 18, until_unix_ms=AT + 28)
+    """Two nodes that both recover a dead node's call would both hang it up, or answer it twice."""
+    first = await log.claim(SESSION, "a", 60_000)
+    other = await log.claim(SESSION, "b", 60_000)
+    again = await log.claim(SESSION, "a", EXPIRED)
+    late = await log.claim(SESSION, "b", 60_000)
+    forced = await log.claim(SESSION, "c", 60_000, steal="always")
+    lost = await log.claim(SESSION, "b", 60_000)
 
     assert (True, False, True, True, True, False) == (first, other, again, late, forced, lost)
 
 
+async def test_a_claim_that_may_not_steal_takes_what_is_free(log: CallLog) -> None:
+    """After an outage all leases have run out, and each node has its own still."""
+    await log.claim(SESSION, "a", EXPIRED)
+    stolen = await log.claim(SESSION, "b", 60_000, steal="never")
+    own = await log.claim(SESSION, "a", EXPIRED, steal="never")
+    new = await log.claim(SessionId("new"), "b", 60_000, steal="never")
+    await log.offer(SESSION)
+    offered = await log.claim(SESSION, "b", 60_000, steal="never")
+
+    assert (False, True, True, True) == (stolen, own, new, offered)
+
+
 async def test_of_many_that_claim_at_once_one_gets_the_call(log: CallLog) -> None:
     """All living nodes notice a dead one in the same second."""
-    got = await asyncio.gather(*(log.claim(SESSION, str(node), AT, AT + 10) for node in range(10)))
+    got = await asyncio.gather(*(log.claim(SESSION, str(node), 60_000) for node in range(10)))
 
     assert 1 == got.count(True)
 
 
-async def test_a_call_is_an_orphan_once_its_time_is_over(log: CallLog) -> None:
+async def test_a_call_is_an_orphan_once_its_lease_has_run_out(log: CallLog) -> None:
     """A node that died with the call cannot say so."""
-    await log.claim(SESSION, "a", AT, AT + 10)
-    await log.claim(SessionId("released"), "a", AT, AT + 10)
+    await log.claim(SessionId("released"), "a", EXPIRED)
     await log.release(SessionId("released"), "a")
+    await log.claim(SessionId("alive"), "a", 60_000)
+    before = await log.orphans(10)
+    await log.claim(SESSION, "a", EXPIRED)
     await log.release(SESSION, "b")  # not b's
 
-    assert [] == await log.orphans(AT + 10)
-    assert [SESSION] == await log.orphans(AT + 11)
+    assert ([], [SESSION]) == (before, await log.orphans(10))
+
+
+async def test_an_offered_call_waits_for_a_node(log: CallLog) -> None:
+    """It is found even while calls of nodes that may only have been cut off are left alone."""
+    await log.claim(SESSION, "a", 60_000)
+    await log.claim(SessionId("expired"), "b", EXPIRED)
+    await log.offer(SESSION)
+    await log.offer(SessionId("unknown so far"))
+
+    assert [SESSION, "unknown so far"] == await log.orphans(10, expired=False)
+    assert [SESSION, "unknown so far", "expired"] == await log.orphans(10)
+    assert [SESSION] == await log.orphans(1)
 
 
 async def test_a_node_prolongs_what_it_has_and_learns_what_it_lost(log: CallLog) -> None:
-    """A node that stood still for a while must not go on with calls that another has taken up since."""
+    """A node that stood still for a while must not go on with calls that another has claimed since."""
     for session in (SESSION, SessionId("lost")):
-        await log.claim(session, "a", AT, AT + 10)
-    await log.claim(SessionId("lost"), "b", AT + 11, AT + 21)
-    held = await log.renew("a", AT + 30)
+        await log.claim(session, "a", EXPIRED)
+    await log.claim(SessionId("lost"), "b", EXPIRED)
+    held = await log.renew("a", 60_000)
 
     assert {SESSION} == held
-    assert [SessionId("lost")] == await log.orphans(AT + 25)
+    assert [SessionId("lost")] == await log.orphans(10)
+    assert not await log.claim(SESSION, "b", 60_000)
 
 
 # --- forgetting ------------------------------------------------------------------------------------------------------
@@ -434,14 +464,14 @@ async def test_a_forgotten_call_leaves_nothing(log: CallLog) -> None:
     other = SessionId("other")
     await log.append(entry(note("one"), key="k", leg="leg-1"))
     await log.append(entry(note("two"), other))
-    await log.claim(SESSION, "node", AT, AT)
+    await log.claim(SESSION, "node", EXPIRED)
 
     assert (await log.forget(SESSION), await log.forget(SESSION)) == (True, False)
     assert await log.read(SESSION) == []
     assert [call.session for call in await log.overviews(CallQuery(limit=10))] == [other]
     assert [call.session for call in await log.overviews(CallQuery())] == [other]
     assert (await log.find(SESSION), await log.find("leg-1")) == (None, None)
-    assert await log.orphans(AT + 1) == []
+    assert await log.orphans(10) == []
     assert await log.append(entry(note("late"), key="k"))
 
 

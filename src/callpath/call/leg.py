@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import IntEnum
 
 from callpath.wire.ids import CallControlId, LegId
-from callpath.wire.webhook import CallAnswered, CallHangup, CallInitiated, CallPayload, CallQuality
+from callpath.wire.webhook import CallAnswered, CallHangup, CallInitiated, CallPayload, CallQuality, Webhook
 
 
 class LegState(IntEnum):
@@ -18,13 +20,24 @@ class LegState(IntEnum):
     ENDED = 3
 
 
+Stamp = tuple[int, str]
+"""When an event occurred at Telnyx (Unix ms), and its id: the order of events, whichever was delivered first."""
+
+
 @dataclass(slots=True)
 class Leg:
-    """What the events of one leg have told so far."""
+    """What the events of one leg have told so far. Events applied twice, or in another order, tell the same."""
 
     leg_id: LegId
     call_control_id: CallControlId
+    first: Stamp = (0, "")
+    """The first event that is known of it."""
+
     state: LegState = LegState.SEEN
+    answered_unix_ms: int = 0
+    hangup_unix_ms: int = 0
+    """When its call.answered and call.hangup came here; 0: they did not."""
+
     direction: str | None = None
     from_: str | None = None
     to: str | None = None
@@ -34,31 +47,77 @@ class Leg:
     sip_hangup_cause: str | None = None
     quality: CallQuality | None = None
     client_state: str | None = None
+    told: dict[str, tuple[bool, Stamp]] = field(default_factory=dict)
+    """Which event each of these is from, and whether that was a call.initiated."""
 
-    def apply(self, payload: CallPayload) -> None:
-        """Learn from one event, whatever was learnt before."""
-        self.client_state = payload.client_state or self.client_state
+    def apply(self, payload: CallPayload, stamp: Stamp = (0, ""), at_unix_ms: int = 0) -> None:
+        """Learn from one event, whatever was learnt before. `at_unix_ms` is when it came here."""
+        self.first = min(self.first, stamp)
+        self._latest("client_state", payload.client_state, stamp)
         match payload:
             case CallInitiated():
                 self._advance(LegState.INITIATED)
-                self.direction = payload.direction or self.direction
-                self.from_ = payload.from_ or self.from_
-                self.to = payload.to or self.to
+                self._latest("direction", payload.direction, stamp)
+                self._party("from_", payload.from_, stamp, initiated=True)
+                self._party("to", payload.to, stamp, initiated=True)
             case CallAnswered():
                 self._advance(LegState.ANSWERED)
-                self.codec = payload.codec or self.codec
-                self.from_ = self.from_ or payload.from_
-                self.to = self.to or payload.to
+                self.answered_unix_ms = min(at_unix_ms, self.answered_unix_ms or at_unix_ms)
+                self._latest("codec", payload.codec, stamp)
+                self._party("from_", payload.from_, stamp)
+                self._party("to", payload.to, stamp)
             case CallHangup():
                 self._advance(LegState.ENDED)
-                self.hangup_cause = payload.hangup_cause
-                self.hangup_source = payload.hangup_source
-                self.sip_hangup_cause = payload.sip_hangup_cause
-                self.quality = payload.call_quality_stats
-                self.from_ = self.from_ or payload.from_
-                self.to = self.to or payload.to
+                self.hangup_unix_ms = min(at_unix_ms, self.hangup_unix_ms or at_unix_ms)
+                if self._is_latest("hangup", stamp):
+                    self.hangup_cause = payload.hangup_cause
+                    self.hangup_source = payload.hangup_source
+                    self.sip_hangup_cause = payload.sip_hangup_cause
+                    self.quality = payload.call_quality_stats
+                self._party("from_", payload.from_, stamp)
+                self._party("to", payload.to, stamp)
             case _:
                 pass
 
     def _advance(self, state: LegState) -> None:
         self.state = max(self.state, state)
+
+    def _is_latest(self, name: str, stamp: Stamp) -> bool:
+        before = self.told.get(name)
+        if before is not None and stamp < before[1]:
+            return False
+        self.told[name] = (False, stamp)
+        return True
+
+    def _latest(self, name: str, value: str | None, stamp: Stamp) -> None:
+        """The last event that says it is right."""
+        if value and self._is_latest(name, stamp):
+            setattr(self, name, value)
+
+    def _party(self, name: str, value: str | None, stamp: Stamp, *, initiated: bool = False) -> None:
+        """A number: as the last call.initiated has it, or else the first other event."""
+        if not value:
+            return
+        before = self.told.get(name)
+        if before is not None and (
+            before[0] > initiated or (before[0] == initiated and (stamp < before[1]) == initiated)
+        ):
+            return
+        self.told[name] = (initiated, stamp)
+        setattr(self, name, value)
+
+
+def main_leg(legs: Iterable[Leg]) -> Leg | None:
+    """The leg that talks to us: the one whose first event occurred first. Those of a transfer or a dial come later."""
+    return min(legs, key=lambda leg: (leg.first, leg.leg_id), default=None)
+
+
+def stamp_of(webhook: Webhook, at_unix_ms: int) -> Stamp:
+    """The place of an event among the others; one without a time is placed by when it came."""
+    try:
+        occurred = datetime.fromisoformat(webhook.occurred_at or "")
+    except ValueError:
+        return at_unix_ms, webhook.id
+    if occurred.tzinfo is None:
+        occurred = occurred.replace(tzinfo=UTC)
+    return round(occurred.timestamp() * 1000), webhook.id

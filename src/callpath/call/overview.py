@@ -1,21 +1,23 @@
 """One call as a row of a list: what `call.session` folds from a whole timeline, kept up to date entry by entry.
 
-    overview = CallOverview(session=entry.session)
-    for entry in timeline:
-        overview.apply(entry)
+    overview = fold_overview(session, timeline)
     overview.outcome        live, good, flawed or failed
 
-A store keeps the row beside the entries, so that a list of any length needs no fold.
+    overview.apply(entry)   one more; False where it came late, and the timeline has to be folded once more
+
+A store keeps the row beside the entries, so that a list of any length needs no fold. A row remembers less than a session,
+so it can take an entry only in its order.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
 
-from callpath.call.leg import Leg, LegState
-from callpath.call.session import CALL_HAS_ENDED, Stage
+from callpath.call.leg import Leg, LegState, Stamp, stamp_of
+from callpath.call.session import CALL_HAS_ENDED, NAMES_ANOTHER_CALL, Stage
 from callpath.errors import RemoteProtocolError
 from callpath.timeline import (
     LAG_MS_MAX,
@@ -40,6 +42,7 @@ from callpath.timeline import (
     StreamStopped,
     WebhookReceived,
     describe,
+    encode_what,
 )
 from callpath.wire.ids import LegId, SessionId
 from callpath.wire.webhook import StreamingFailed, Webhook, read_webhook
@@ -92,7 +95,20 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
     hangup_cause: str | None = None
     stages: int = 0
     """A bit for each stage that was reached: 1 << stage."""
+    unplaced: bool = False
+    """Telnyx said that a call is over, and no webhook has told yet whether that is this one."""
     stream_open: bool = False
+    occurred: Stamp = (0, "")
+    """The last webhook, as Telnyx's time goes."""
+    call_control_id: str | None = None
+    """Of the leg that talks to us."""
+    newest_stream: tuple[int, str] = (0, "")
+    """The stream that started last, with the time."""
+    stream_unix_ms: int = 0
+    counted_unix_ms: int = 0
+    failed_unix_ms: int = 0
+    handler_failed_unix_ms: int = 0
+    """When a stream last started or ended, frames were last counted, and a stream and a handler failed."""
     counts: dict[str, Counts] = msgspec.field(default_factory=dict)
     symptoms: list[str] = msgspec.field(default_factory=list)
     handler_error: str | None = None
@@ -149,45 +165,76 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     # --- folding -----------------------------------------------------------------------------------------------------
 
-    def apply(self, entry: Entry) -> None:
-        """Learn from the next entry of the timeline."""
+    def apply(self, entry: Entry) -> bool:
+        """Learn from the next entry of the timeline. False: it came late, and nothing was done."""
+        webhook = _read(entry.what) if isinstance(entry.what, WebhookReceived) else None
+        fits = self._fits(entry, webhook)
+        if fits:
+            self._take(entry, webhook)
+        return fits
+
+    def _fits(self, entry: Entry, webhook: Webhook | None) -> bool:
+        at = entry.at_unix_ms
+        match entry.what:
+            case WebhookReceived() if webhook is not None:
+                failed = isinstance(webhook.payload, StreamingFailed)
+                late = stamp_of(webhook, at) <= self.occurred or (failed and at <= self.failed_unix_ms)
+                return not late and not self.unplaced
+            case StreamStarted():
+                return at > self.stream_unix_ms
+            case StreamStopped() | SocketClosed():
+                return at >= self.stream_unix_ms
+            case MediaCounted():
+                return at > self.counted_unix_ms
+            case HandlerFailed():
+                return at > self.handler_failed_unix_ms
+            case SocketRefused():
+                return at > self.failed_unix_ms
+            case CallChecked() | CommandAnswered() as what if _says_ended(what):
+                return self.leg is not None
+            case _:
+                return True
+
+    def _take(self, entry: Entry, webhook: Webhook | None) -> None:
         at, what = entry.at_unix_ms, entry.what
         self.first_unix_ms = at if not self.entries else min(self.first_unix_ms, at)
         self.last_unix_ms = max(self.last_unix_ms, at)
         self.entries += 1
-        self.number = max(self.number, entry.number)
-        if not isinstance(what, CallTraced):  # which tells nothing of the call
+        if entry.number >= self.number and not isinstance(what, CallTraced):  # which tells nothing of the call
             self.last_line = describe(what)
+        self.number = max(self.number, entry.number)
         stage = _STAGE_OF.get(type(what))
         if stage is not None:
             self.stages |= 1 << stage
         match what:
             case WebhookReceived():
                 self.stages |= 1 << Stage.WEBHOOK_RECEIVED
-                self._apply_webhook(what, at)
+                if webhook is not None:
+                    self._apply_webhook(webhook, at)
             case StreamStarted():
-                self.stream_open = True
+                self.newest_stream = max(self.newest_stream, (at, what.stream_id))
+                self.stream_open, self.stream_unix_ms = True, at
             case StreamStopped() | SocketClosed():
-                self.stream_open = False
-            case MediaCounted() if what.stream_id in self.counts or len(self.counts) < STREAMS_MAX:
-                trouble = what.lost + what.late + what.dropped_for_handler + what.frames_rejected
-                self.counts[what.stream_id] = Counts(what.frames_in, what.frames_out, trouble)
-                if what.loop_lag_ms > LAG_MS_MAX:
-                    self._note_symptom(LAG)
+                anonymous = what.stream_id is None and isinstance(what, SocketClosed)
+                if anonymous or self.newest_stream[1] in ("", what.stream_id):  # "": a row of an earlier version
+                    self.stream_open = False
+                self.stream_unix_ms = max(at, self.stream_unix_ms)
+            case MediaCounted():
+                self._apply_counts(what, at)
             case MediaSymptom():
                 self._note_symptom(what.code)
             case HandlerFailed():
-                self.handler_error = what.error[:300]
+                self.handler_error, self.handler_failed_unix_ms = what.error[:300], at
             case SocketRefused():
-                self.stream_failure = f"upgrade refused: {what.status} {what.reason}"
+                self._fail(f"upgrade refused: {what.status} {what.reason}", at)
             case RecordingSaved() | RecordingStored():
                 self.recorded = True
             case RecordingNotStored() if what.recorded_ms:
                 self.recorded = True
-            case CallChecked() if what.alive is False:
-                self._end(at)
-            case CommandAnswered() if what.error_code == CALL_HAS_ENDED:
-                self._end(at)
+            case CallChecked() | CommandAnswered() if _says_ended(what):
+                if _names(entry) in (None, self.call_control_id):
+                    self._end(at)
+                self.unplaced = self.leg is None
             case _:
                 pass
 
@@ -196,33 +243,81 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
             self.ended_unix_ms = at if self.ended_unix_ms is None else min(self.ended_unix_ms, at)
         self.over = True
 
+    def _apply_counts(self, what: MediaCounted, at: int) -> None:
+        self.counted_unix_ms = max(at, self.counted_unix_ms)
+        if what.stream_id in self.counts or len(self.counts) < STREAMS_MAX:
+            trouble = what.lost + what.late + what.dropped_for_handler + what.frames_rejected
+            self.counts[what.stream_id] = Counts(what.frames_in, what.frames_out, trouble)
+        if what.loop_lag_ms > LAG_MS_MAX:
+            self._note_symptom(LAG)
+
     def _note_symptom(self, code: str) -> None:
         if code not in self.symptoms:
-            self.symptoms.append(code)
+            self.symptoms = sorted((*self.symptoms, code))
 
-    def _apply_webhook(self, what: WebhookReceived, at: int) -> None:
-        try:
-            webhook = read_webhook(what.body)
-        except RemoteProtocolError:
-            return  # stored by a version that could read it
-        if not isinstance(webhook, Webhook):
-            return
+    def _fail(self, text: str, at: int) -> None:
+        """The last failure is shown. (A fold comes to webhooks first.)"""
+        if at >= self.failed_unix_ms:
+            self.stream_failure, self.failed_unix_ms = text, at
+
+    def _apply_webhook(self, webhook: Webhook, at: int) -> None:
         payload = webhook.payload
-        self.leg = self.leg or payload.call_leg_id
+        self.occurred = stamp_of(webhook, at)
         if isinstance(payload, StreamingFailed):
-            self.stream_failure = f"streaming.failed: {payload.failure_reason}"
+            self._fail(f"streaming.failed: {payload.failure_reason}", at)
+        if self.leg is None:
+            self.leg, self.call_control_id = payload.call_leg_id, payload.call_control_id
         if payload.call_leg_id != self.leg:
-            return  # the leg that talks to us is the first that was seen
+            return  # the leg that talks to us is the first
         leg = Leg(payload.call_leg_id, payload.call_control_id, state=self.leg_state)
         leg.direction, leg.from_, leg.to, leg.hangup_cause = self.direction, self.from_, self.to, self.hangup_cause
-        leg.apply(payload)
-        self.leg_state = leg.state
+        leg.told = {name: (False, (0, "")) for name in ("from_", "to") if getattr(leg, name)}
+        leg.apply(payload, self.occurred, at)
+        had_ended, self.leg_state = self.leg_state is LegState.ENDED, leg.state
         self.direction, self.from_, self.to, self.hangup_cause = leg.direction, leg.from_, leg.to, leg.hangup_cause
-        if leg.state >= LegState.ANSWERED and webhook.event_type == "call.answered":
+        if leg.answered_unix_ms:
             self.stages |= 1 << Stage.CALL_ANSWERED
-            self.answered_unix_ms = at
-        if webhook.event_type == "call.hangup":
-            self.ended_unix_ms = at
+            self.answered_unix_ms = min(at, self.answered_unix_ms or at)
+        if leg.hangup_unix_ms:
+            self.ended_unix_ms = min(at, self.ended_unix_ms or at) if had_ended else at
+
+
+def fold_overview(session: SessionId, timeline: Iterable[Entry]) -> CallOverview:
+    """The row of a call from its whole timeline, in whichever order its entries stand there."""
+    overview = CallOverview(session=session)
+    read = [(entry, _read(entry.what) if isinstance(entry.what, WebhookReceived) else None) for entry in timeline]
+    for entry, webhook in sorted(read, key=_order):
+        overview._take(entry, webhook)  # noqa: SLF001 (in the order that `apply` asks for)
+    return overview
+
+
+def _order(item: tuple[Entry, Webhook | None]) -> tuple[int, int, str, bytes]:
+    """Webhooks go first, in Telnyx's order: others are about the leg that they tell of. Of one millisecond a stream starts
+    before one ends, and the entry whose content sorts last is the last, as in `call.session`."""
+    entry, webhook = item
+    if webhook is not None:
+        return 0, *stamp_of(webhook, entry.at_unix_ms), b""
+    return 1, entry.at_unix_ms, "" if isinstance(entry.what, StreamStarted) else "-", encode_what(entry.what)
+
+
+def _read(what: WebhookReceived) -> Webhook | None:
+    try:
+        webhook = read_webhook(what.body)
+    except RemoteProtocolError:
+        return None  # stored by a version that could read it
+    return webhook if isinstance(webhook, Webhook) else None
+
+
+def _says_ended(what: CallChecked | CommandAnswered) -> bool:
+    if isinstance(what, CallChecked):
+        return what.alive is False
+    return what.error_code == CALL_HAS_ENDED and what.command not in NAMES_ANOTHER_CALL
+
+
+def _names(entry: Entry) -> str | None:
+    """The call that Telnyx spoke of; None: the one of the timeline."""
+    named = entry.what.call_control_id if isinstance(entry.what, CommandAnswered) else None
+    return named or entry.call_control_id
 
 
 def encode_overview(overview: CallOverview) -> bytes:

@@ -6,7 +6,10 @@
     session.stages            when each stage was reached
     session.next_commands()   what to send now
 
-Applying an entry twice, or entries in another order, leads to the same state.
+Entries applied twice, or in another order, lead to the same state: webhooks of one call are delivered in any order, nodes
+write at the same time, and an entry is applied at once and again when it is read back. An entry is told from another one by
+what it says and its millisecond; a webhook by its id. Where two entries contradict each other, the later one is right, and
+of one millisecond that whose content sorts last.
 """
 
 from __future__ import annotations
@@ -14,14 +17,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import TypeVar
 
-from callpath.call.leg import Leg, LegState
+from callpath.call.leg import Leg, LegState, main_leg, stamp_of
 from callpath.call.plan import StreamPlan
 from callpath.errors import RemoteProtocolError
 from callpath.timeline import (
     CallChecked,
+    CallRecovered,
     CallStuck,
-    CallTakenUp,
     CommandAnswered,
     CommandSent,
     Entry,
@@ -42,6 +46,8 @@ from callpath.timeline import (
     StreamStopped,
     StreamUrl,
     WebhookReceived,
+    What,
+    encode_what,
 )
 from callpath.wire.command import Answer, Command, StreamingStart
 from callpath.wire.ids import CallControlId, LegId, SessionId
@@ -52,6 +58,9 @@ REFUSE = "refuse"
 
 CALL_HAS_ENDED = "90018"
 """Telnyx's code for a command to a call that is over: a normal race, and its last word."""
+
+NAMES_ANOTHER_CALL = frozenset({"bridge"})
+"""Commands that name a second call: which of the two has ended, the code does not tell."""
 
 
 class Stage(IntEnum):
@@ -87,12 +96,20 @@ _OF_A_STREAM = (StreamStarting, StreamStarted, MediaCounted, StreamStopped, Sock
 """Entries that only we, or a socket that was let in, can cause."""
 
 
+W = TypeVar("W", bound=What)
+Timed = tuple[int, W]
+"""An entry with its time."""
+
+
 @dataclass(slots=True)
 class CallSession:
-    """All that is known of one call. `legs` is in the order in which they were first seen."""
+    """All that is known of one call."""
 
     session: SessionId
     legs: dict[LegId, Leg] = field(default_factory=dict)
+    leg: Leg | None = None
+    """The leg that talks to us. It is another one when an event comes late that occurred before all others."""
+
     stages: dict[Stage, int] = field(default_factory=dict)
     """When each stage was first reached, Unix ms."""
 
@@ -102,28 +119,36 @@ class CallSession:
     answers: dict[str, CommandAnswered] = field(default_factory=dict)
     """What Telnyx answered, by command_id."""
 
-    stream_url: str | None = None
     streaming_started: bool = False
-    streaming_failures: list[StreamingFailed] = field(default_factory=list)
-    refusals: list[SocketRefused] = field(default_factory=list)
-    closes: list[SocketClosed] = field(default_factory=list)
+    failures: dict[str, tuple[int, StreamingFailed]] = field(default_factory=dict)
+    """What Telnyx reported of streams that failed, by event id, with the time."""
+
     counts: dict[str, MediaCounted] = field(default_factory=dict)
-    streams_open: set[str] = field(default_factory=set)
-    handler_error: str | None = None
+    """The last counts of each stream."""
+
     first_unix_ms: int | None = None
     last_unix_ms: int | None = None
-    hangup_unix_ms: int | None = None
-    over_unix_ms: int | None = None
-    """When Telnyx said that the call is over without a call.hangup: to a command (90018), or asked for its state."""
+    ended_at: dict[str, int] = field(default_factory=dict)
+    """When Telnyx said that a call is over without a call.hangup: to a command (90018), or asked for its state. By
+    call_control_id; "" where the entry has none."""
 
     sent_unix_ms: dict[str, int] = field(default_factory=dict)
     """When each command was sent first, by command_id."""
+
+    answered_at: dict[str, int] = field(default_factory=dict)
+    counted_at: dict[str, int] = field(default_factory=dict)
+    """The times of `answers` and `counts`."""
 
     accepted_unix_ms: int = 0
     received_unix_ms: int = 0
     refused_unix_ms: int = 0
     started_unix_ms: int = 0
     """When a stream was accepted, a socket received or refused, and a stream started the last time; 0: never."""
+
+    newest_stream: tuple[int, str] = (0, "")
+    stops: dict[str, int] = field(default_factory=dict)
+    closed_unix_ms: int = 0
+    """The stream that started last, when each stream stopped last, and when a socket closed whose stream is not named."""
 
     unreadable: tuple[int, str, str] = (0, "", "")
     """When a start frame came that no stream can begin with, the last time, what is wrong with it, and the reason as a
@@ -136,29 +161,42 @@ class CallSession:
     """When Telnyx had spoken, by event id."""
 
     failed_unix_ms: int = 0
-    taken_up_unix_ms: int = 0
-    """When Telnyx reported a stream as failed, and when a process took the call up after a restart, the last time."""
+    recovered_unix_ms: int = 0
+    """When Telnyx reported a stream as failed, and when a process recovered the call, the last time."""
 
-    missing: tuple[int, StreamMissing] | None = None
-    """The last one, with the time."""
+    missing: Timed[StreamMissing] | None = None
+    probe: Timed[StreamProbed] | None = None
+    checked: Timed[CallChecked] | None = None
+    url: Timed[StreamUrl] | None = None
+    refusal: Timed[SocketRefused] | None = None
+    handler_failure: Timed[HandlerFailed] | None = None
+    """The last of each."""
 
-    stuck: dict[int, tuple[int, CallStuck]] = field(default_factory=dict)
-    acted: dict[tuple[str, int], tuple[int, PolicyActed]] = field(default_factory=dict)
-    """The steps of policies, by policy and number, with the time."""
-
-    probed: StreamProbed | None = None
-    checked: tuple[int, CallChecked] | None = None
+    stuck: dict[int, Timed[CallStuck]] = field(default_factory=dict)
+    acted: dict[tuple[str, int], Timed[PolicyActed]] = field(default_factory=dict)
+    """The steps of policies, by policy and number."""
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
     @property
-    def leg(self) -> Leg | None:
-        """The leg that talks to us: the first that was seen."""
-        return next(iter(self.legs.values()), None)
+    def other_legs(self) -> list[Leg]:
+        """Those of a transfer or a bridge."""
+        return [leg for leg in self.legs.values() if leg is not self.leg]
 
     @property
     def ended(self) -> bool:
-        return self.over_unix_ms is not None or (self.leg is not None and self.leg.state is LegState.ENDED)
+        return (self.leg is not None and self.leg.state is LegState.ENDED) or self.over_unix_ms is not None
+
+    @property
+    def over_unix_ms(self) -> int | None:
+        """When Telnyx said that the call is over without a call.hangup."""
+        known = ("", self.leg.call_control_id) if self.leg is not None else ("",)
+        return min((self.ended_at[one] for one in known if one in self.ended_at), default=None)
+
+    @property
+    def hangup_unix_ms(self) -> int | None:
+        """When the call.hangup came."""
+        return (self.leg.hangup_unix_ms or None) if self.leg is not None else None
 
     @property
     def refused(self) -> bool:
@@ -181,7 +219,7 @@ class CallSession:
             return "new"
         if self.ended:
             return "ended"
-        if self.leg.state is LegState.ANSWERED and self.streams_open:
+        if self.leg.state is LegState.ANSWERED and self.stream_open:
             return "streaming"
         return {
             LegState.SEEN: "new",
@@ -189,6 +227,30 @@ class CallSession:
             LegState.ANSWERED: "answered",
             LegState.ENDED: "ended",
         }[self.leg.state]
+
+    @property
+    def stream_open(self) -> bool:
+        """Whether the stream that started last neither stopped nor lost its socket since."""
+        at, stream_id = self.newest_stream
+        return at > max(self.closed_unix_ms, self.stops.get(stream_id, 0))
+
+    @property
+    def streaming_failures(self) -> list[StreamingFailed]:
+        """What Telnyx reported of streams that failed, oldest first: one for each event."""
+        told = sorted((at, event_id) for event_id, (at, _) in self.failures.items())
+        return [self.failures[event_id][1] for _, event_id in told]
+
+    @property
+    def stream_url(self) -> str | None:
+        return self.url[1].url if self.url is not None else None
+
+    @property
+    def probed(self) -> StreamProbed | None:
+        return self.probe[1] if self.probe is not None else None
+
+    @property
+    def handler_error(self) -> str | None:
+        return self.handler_failure[1].error if self.handler_failure is not None else None
 
     @property
     def frames_in(self) -> int:
@@ -230,16 +292,19 @@ class CallSession:
                 self._reach(Stage.WEBHOOK_RECEIVED, at)
                 self._apply_webhook(what, at)
             case CommandSent() as what:
-                self.commands[what.command_id] = what
-                self.sent_unix_ms[what.command_id] = min(at, self.sent_unix_ms.get(what.command_id, at))
+                self._apply_sent(what, at)
             case CommandAnswered() as what:
-                self.answers[what.command_id] = what
-                if what.error_code == CALL_HAS_ENDED:
-                    self._over(at)
+                command_id = what.command_id
+                before = self.answers.get(command_id)
+                self.answered_at[command_id], self.answers[command_id] = _later(
+                    (self.answered_at[command_id], before) if before is not None else None, at, what
+                )
+                if what.error_code == CALL_HAS_ENDED and what.command not in NAMES_ANOTHER_CALL:
+                    self._over(what.call_control_id or entry.call_control_id, at)
             case StreamStarting():
                 self._reach(Stage.STREAM_STARTING, at)
             case StreamUrl() as what:
-                self.stream_url = what.url
+                self.url = _later(self.url, at, what)
             case StreamAccepted():
                 self._reach(Stage.STREAM_ACCEPTED, at)
                 self.accepted_unix_ms = max(self.accepted_unix_ms, at)
@@ -247,43 +312,57 @@ class CallSession:
                 self._reach(Stage.SOCKET_RECEIVED, at)
                 self.received_unix_ms = max(self.received_unix_ms, at)
             case SocketRefused() as what:
-                self.refusals.append(what)
+                self.refusal = _later(self.refusal, at, what)
                 self.refused_unix_ms = max(self.refused_unix_ms, at)
             case FrameRejected(reason=reason, detail=detail) as what if what.is_start:
                 self.unreadable = max(self.unreadable, (at, detail, reason))
             case StreamMissing() as what:
-                self.missing = max(self.missing or (0, what), (at, what), key=lambda item: (item[0], item[1].attempt))
+                self.missing = _later(self.missing, at, what)
             case StreamProbed() as what:
-                self.probed = what
+                self.probe = _later(self.probe, at, what)
             case CallStuck() as what:
-                self.stuck[what.number] = (at, what)
+                self.stuck[what.number] = _earlier(self.stuck.get(what.number), at, what)
             case PolicyActed() as what:
-                self.acted[what.policy, what.number] = (at, what)
-            case CallTakenUp():
-                self.taken_up_unix_ms = max(self.taken_up_unix_ms, at)
+                step = what.policy, what.number
+                self.acted[step] = _earlier(self.acted.get(step), at, what)
+            case CallRecovered():
+                self.recovered_unix_ms = max(self.recovered_unix_ms, at)
             case CallChecked() as what:
-                self.checked = max(self.checked or (0, what), (at, what), key=lambda item: item[0])
+                self.checked = _later(self.checked, at, what)
                 if what.alive is False:
-                    self._over(at)
+                    self._over(entry.call_control_id, at)
             case StreamStarted() as what:
                 self._reach(Stage.STREAM_STARTED, at)
                 self.started_unix_ms = max(self.started_unix_ms, at)
-                self.streams_open.add(what.stream_id)
-            case StreamStopped() as what:
-                self.streams_open.discard(what.stream_id or "")
+                self.newest_stream = max(self.newest_stream, (at, what.stream_id))
+            case StreamStopped() | SocketClosed() as what:
+                self._apply_stop(what, at)
             case FirstInbound():
                 self._reach(Stage.FIRST_INBOUND, at)
             case FirstOutbound():
                 self._reach(Stage.FIRST_OUTBOUND, at)
             case MediaCounted() as what:
-                self.counts[what.stream_id] = what
-            case SocketClosed() as what:
-                self.closes.append(what)
-                self.streams_open.clear()
+                stream_id = what.stream_id
+                counted = self.counts.get(stream_id)
+                self.counted_at[stream_id], self.counts[stream_id] = _later(
+                    (self.counted_at[stream_id], counted) if counted is not None else None, at, what
+                )
             case HandlerFailed() as what:
-                self.handler_error = what.error
+                self.handler_failure = _later(self.handler_failure, at, what)
             case _:
                 pass
+
+    def _apply_sent(self, what: CommandSent, at: int) -> None:
+        before = self.commands.get(what.command_id)
+        self.sent_unix_ms[what.command_id], self.commands[what.command_id] = _earlier(
+            (self.sent_unix_ms[what.command_id], before) if before is not None else None, at, what
+        )
+
+    def _apply_stop(self, what: StreamStopped | SocketClosed, at: int) -> None:
+        if what.stream_id is not None:
+            self.stops[what.stream_id] = max(at, self.stops.get(what.stream_id, 0))
+        elif isinstance(what, SocketClosed):
+            self.closed_unix_ms = max(at, self.closed_unix_ms)
 
     def _apply_webhook(self, what: WebhookReceived, at: int) -> None:
         try:
@@ -293,26 +372,33 @@ class CallSession:
         if not isinstance(webhook, Webhook):
             return
         payload: CallPayload = webhook.payload
-        leg = self.legs.setdefault(payload.call_leg_id, Leg(payload.call_leg_id, payload.call_control_id))
-        leg.apply(payload)
-        if leg is self.leg and leg.state >= LegState.ANSWERED and webhook.event_type == "call.answered":
-            self._reach(Stage.CALL_ANSWERED, at)
-        if leg is self.leg and leg.state is LegState.ENDED and webhook.event_type == "call.hangup":
-            self.hangup_unix_ms = at
+        stamp = stamp_of(webhook, at)
+        leg = self.legs.get(payload.call_leg_id)
+        if leg is None:
+            leg = self.legs[payload.call_leg_id] = Leg(payload.call_leg_id, payload.call_control_id, stamp)
+        leg.apply(payload, stamp, at)
+        self._choose_leg()
         if isinstance(payload, CallSpeakEnded):
-            self.speaks_ended[webhook.id] = at
+            self.speaks_ended[webhook.id] = min(at, self.speaks_ended.get(webhook.id, at))
         if isinstance(payload, StreamingFailed):
             self.failed_unix_ms = max(self.failed_unix_ms, at)
-            if payload not in self.streaming_failures:
-                self.streaming_failures.append(payload)
+            self.failures[webhook.id] = min(at, self.failures.get(webhook.id, (at,))[0]), payload
         elif isinstance(payload, StreamingStarted) and webhook.event_type == "streaming.started":
             self.streaming_started = True
+
+    def _choose_leg(self) -> None:
+        self.leg = leg = main_leg(self.legs.values())
+        if leg is not None and leg.answered_unix_ms:
+            self.stages[Stage.CALL_ANSWERED] = leg.answered_unix_ms
+        else:
+            self.stages.pop(Stage.CALL_ANSWERED, None)
 
     def _reach(self, stage: Stage, at: int) -> None:
         self.stages[stage] = min(at, self.stages.get(stage, at))
 
-    def _over(self, at: int) -> None:
-        self.over_unix_ms = at if self.over_unix_ms is None else min(self.over_unix_ms, at)
+    def _over(self, call_control_id: CallControlId | None, at: int) -> None:
+        ended = call_control_id or ""
+        self.ended_at[ended] = min(at, self.ended_at.get(ended, at))
 
     # --- deciding ----------------------------------------------------------------------------------------------------
 
@@ -333,6 +419,24 @@ class CallSession:
 
     def _asked_within_answer(self) -> bool:
         return any(sent.command == Answer.NAME and "stream_url" in sent.body for sent in self.commands.values())
+
+
+def _later(before: Timed[W] | None, at: int, what: W) -> Timed[W]:
+    """The later of two entries; of one millisecond that whose content sorts last."""
+    if before is None or at > before[0]:
+        return at, what
+    if at < before[0] or what == before[1] or encode_what(what) < encode_what(before[1]):
+        return before
+    return at, what
+
+
+def _earlier(before: Timed[W] | None, at: int, what: W) -> Timed[W]:
+    """The earlier of two entries; of one millisecond that whose content sorts first."""
+    if before is None or at < before[0]:
+        return at, what
+    if at > before[0] or what == before[1] or encode_what(what) > encode_what(before[1]):
+        return before
+    return at, what
 
 
 def fold(session: SessionId, entries: Iterable[Entry]) -> CallSession:
@@ -358,7 +462,8 @@ def missing_stage_sentence(session: CallSession) -> str | None:
         said = _refused_command(session, StreamingStart.NAME) or "Telnyx was never asked for the stream"
     elif missing is Stage.SOCKET_RECEIVED:
         accepted = "Telnyx accepted streaming_start"
-        failure = session.streaming_failures[-1] if session.streaming_failures else None
+        failures = session.streaming_failures
+        failure = failures[-1] if failures else None
         if failure is not None:
             said = f"{accepted} and reported streaming.failed ({failure.failure_reason}) for {session.stream_url}"
         else:
@@ -366,7 +471,7 @@ def missing_stage_sentence(session: CallSession) -> str | None:
         if session.probed is not None:
             said += f". A probe of that URL from here says: {session.probed.summary}"
     elif missing is Stage.STREAM_STARTED:
-        refusal = session.refusals[-1] if session.refusals else None
+        refusal = session.refusal[1] if session.refusal is not None else None
         start_unix_ms, wrong, _ = session.unreadable
         if start_unix_ms and start_unix_ms >= session.refused_unix_ms:
             said = f"the start frame came, but {wrong}"

@@ -173,14 +173,14 @@ def _look_for_stream(session: CallSession, patience: Patience, live: Live, now: 
             return _next_step(session, patience, missing, now)
     asked_at, answer = session.sent_unix_ms[requests[-1]], session.answers.get(requests[-1])
     came = session.started_unix_ms >= asked_at
-    since = max(asked_at, session.accepted_unix_ms, session.answered_unix_ms, session.taken_up_unix_ms)
+    since = max(asked_at, session.accepted_unix_ms, session.answered_unix_ms, session.recovered_unix_ms)
     failures = session.streaming_failures
     # One that never came is counted, since a late report of the first request is not about the second.
     if session.failed_unix_ms > session.started_unix_ms if came else len(failures) >= attempt:
         reason = f"Telnyx reports streaming.failed ({failures[-1].failure_reason or 'no reason'})"
-    elif came and session.taken_up_unix_ms > session.started_unix_ms and now >= since + patience.socket_within_ms:
+    elif came and session.recovered_unix_ms > session.started_unix_ms and now >= since + patience.socket_within_ms:
         reason = f"lost with a restart, and not back within {patience.socket_within_ms / 1000:g} s"
-    elif came and session.taken_up_unix_ms > session.started_unix_ms:
+    elif came and session.recovered_unix_ms > session.started_unix_ms:
         return Look(again_unix_ms=since + patience.socket_within_ms)
     elif came or answer is None:
         return Look()
@@ -238,7 +238,7 @@ def _is_done(
             until = at + SPEAK_MS + SPEAK_MS_PER_CHAR * chars
             return now >= until or any(ended_at >= at for ended_at in session.speaks_ended.values()), until
         case "transfer":
-            others = list(session.legs.values())[1:]
+            others = session.other_legs
             return bool(others) and all(leg.state is LegState.ENDED for leg in others), None
         case _:
             return False, None

@@ -104,13 +104,13 @@ def forget(
 def _may_be_up(overview: CallOverview) -> bool:
     """A call whose end nobody heard of is over after Telnyx's longest."""
     from callpath.clock import SystemClock
-    from callpath.server.takeup import LIVE_MS_MAX
+    from callpath.server.recovery import LIVE_MS_MAX
 
     return overview.outcome == "live" and overview.last_unix_ms > SystemClock().now_unix_ms() - LIVE_MS_MAX
 
 
 async def _whose(log: CallLog, whose: str) -> list[CallOverview]:
-    from callpath.call.overview import CallOverview
+    from callpath.call.overview import fold_overview
     from callpath.server.retention import calls_of_number
 
     if found := await calls_of_number(log, whose):
@@ -118,10 +118,7 @@ async def _whose(log: CallLog, whose: str) -> list[CallOverview]:
     session = await log.find(whose) if len(whose) >= ID_CHARACTERS_MIN else None
     if session is None:
         return []
-    overview = CallOverview(session=session)
-    for entry in await log.read(session):
-        overview.apply(entry)
-    return [overview]
+    return [fold_overview(session, await log.read(session))]
 
 
 def _archive(settings: Settings) -> Archive | None:

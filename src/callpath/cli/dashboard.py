@@ -103,7 +103,7 @@ def phone_server(app: App, settings: Settings) -> Callable[[Simulator, PhoneCode
                 record=not app.raw,
                 recordings="",  # the first server looks after the folder, too
             )
-            asgi: Any = create_asgi(app, own, takes_up=False)
+            asgi: Any = create_asgi(app, own, recovers=False)
             server = EmbeddedServer(
                 uvicorn.Config(
                     asgi,

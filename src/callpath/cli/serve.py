@@ -88,9 +88,14 @@ def _supervise(settings: Settings, given: list[str], others: Iterable[str]) -> i
     from callpath.cli.logs import set_up_logging
     from callpath.clock import SystemClock
     from callpath.server.workers import Supervisor, encode_worker
+    from callpath.store.lock import lock_log
 
-    with _listen(settings.host, settings.port) as listener:
+    with (
+        lock_log(settings.log_url(), workers=settings.workers) as lock,
+        _listen(settings.host, settings.port) as listener,
+    ):
         port = listener.getsockname()[1]
+        lock.name_holder(port)
         with _keep_port(settings.host, port, listener) if BALANCED else listener:
             set_up_logging(settings.log_format, [*_secrets(settings), *others])
             structlog.get_logger("callpath").info(
@@ -103,6 +108,7 @@ def _supervise(settings: Settings, given: list[str], others: Iterable[str]) -> i
                 lambda worker: [*command, "--as-worker", encode_worker(worker)],
                 clock=SystemClock(),
                 listener=None if BALANCED else listener,
+                lock=lock.descriptor,
             )
             return asyncio.run(supervisor.run())
 
@@ -127,6 +133,7 @@ def _serve(
     from callpath.server.drain import GRACE_S, DrainingServer
     from callpath.server.guard import GuardedHttp
     from callpath.server.socket import MediaSockets
+    from callpath.store.lock import adopt_lock, lock_log
     from callpath.wire.media import FRAME_BYTES_MAX
 
     sys.setswitchinterval(SWITCH_S)
@@ -147,46 +154,51 @@ def _serve(
         if setup:
             settings = settings_for_setup(settings, settings.port)
     traces, no_traces = open_traces(named_values())
-    asgi = create_asgi(app, settings, examine=_examine, extra=extra, worker=worker, traces=traces)
+    asgi = create_asgi(app, settings, examine=_examine, extra=extra, worker=worker, locked=True, traces=traces)
     limiter = asgi.state.connection_limiter
     limiter.connections_max = min(limiter.connections_max, files // 2)  # the other half is for calls
-    asyncio.run(_open_once(settings.log_url()))
-    if worker is not None and worker.listener is not None:
-        listener = socket.socket(fileno=worker.listener)
-    else:
-        listener = _listen(settings.host, settings.port, beside_others=worker is not None)
-    set_up_logging(settings.log_format, [*_secrets(settings), *others])
-    if worker is not None:
-        structlog.contextvars.bind_contextvars(worker=worker.number)
-    if worker is None or worker.number == 1:
-        _log_endpoints(app.name, settings, listener.getsockname()[1], extra, no_traces)
-    config = uvicorn.Config(
-        asgi,
-        http=GuardedHttp,
-        ws=MediaSockets,
-        ws_max_size=FRAME_BYTES_MAX,
-        ws_per_message_deflate=False,
-        ws_ping_interval=20.0,
-        ws_ping_timeout=20.0,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        proxy_headers=False,  # whom to believe about a client's address is said by CALLPATH_CLIENT_ADDRESS
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=GRACE_S,
-    )
-    server = DrainingServer(
-        config,
-        lambda: getattr(asgi.state, "runner", None),
-        clock=SystemClock(),
-        drain_s=settings.drain_seconds,
-        orders=socket.socket(fileno=worker.orders) if worker is not None else None,
-    )
-    serving.append(server)
-    _settle_memory()
-    with listener:
-        server.run(sockets=[listener])
-    return server.exit_code
+    if worker is not None and worker.lock is not None:
+        adopt_lock(worker.lock)
+    with lock_log(settings.log_url()) if worker is None else contextlib.nullcontext() as lock:
+        asyncio.run(_open_once(settings.log_url()))
+        if worker is not None and worker.listener is not None:
+            listener = socket.socket(fileno=worker.listener)
+        else:
+            listener = _listen(settings.host, settings.port, beside_others=worker is not None)
+        if lock is not None:
+            lock.name_holder(listener.getsockname()[1])
+        set_up_logging(settings.log_format, [*_secrets(settings), *others])
+        if worker is not None:
+            structlog.contextvars.bind_contextvars(worker=worker.number)
+        if worker is None or worker.number == 1:
+            _log_endpoints(app.name, settings, listener.getsockname()[1], extra, no_traces)
+        config = uvicorn.Config(
+            asgi,
+            http=GuardedHttp,
+            ws=MediaSockets,
+            ws_max_size=FRAME_BYTES_MAX,
+            ws_per_message_deflate=False,
+            ws_ping_interval=20.0,
+            ws_ping_timeout=20.0,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            proxy_headers=False,  # whom to believe about a client's address is said by CALLPATH_CLIENT_ADDRESS
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_S,
+        )
+        server = DrainingServer(
+            config,
+            lambda: getattr(asgi.state, "runner", None),
+            clock=SystemClock(),
+            drain_s=settings.drain_seconds,
+            orders=socket.socket(fileno=worker.orders) if worker is not None else None,
+        )
+        serving.append(server)
+        _settle_memory()
+        with listener:
+            server.run(sockets=[listener])
+        return server.exit_code
 
 
 def _log_endpoints(

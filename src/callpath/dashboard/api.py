@@ -19,7 +19,7 @@ from starlette.websockets import WebSocket
 
 from callpath.call.address import webhook_url
 from callpath.call.kept import StoredRecording, recordings_of
-from callpath.call.overview import CallOverview, Outcome
+from callpath.call.overview import CallOverview, Outcome, fold_overview
 from callpath.dashboard import changes, probing, recordings, replay, setup, verdicts
 from callpath.dashboard.documents import (
     CallDocument,
@@ -175,9 +175,7 @@ def build_api(context: Context) -> FastAPI:
         session, entries = await timeline(identifier)
 
         def whole() -> str:
-            overview = CallOverview(session=session.session)
-            for entry in entries:
-                overview.apply(entry)
+            overview = fold_overview(session.session, entries)
             diagnosis = door.diagnose_call(entries)
             found = None if diagnosis is None else diagnosis_document(diagnosis)
             return CallDocument(

@@ -16,9 +16,9 @@ from callpath.dashboard.masking import mask, mask_number, mask_text
 from callpath.doctor.verdict import Diagnosis
 from callpath.timeline import (
     CallChecked,
+    CallRecovered,
     CallRefused,
     CallStuck,
-    CallTakenUp,
     CallTraced,
     CommandAnswered,
     CommandRetried,
@@ -350,7 +350,7 @@ def _place(what: What) -> tuple[Lane, Tone]:
             return "socket", "warn"
         case CommandRetried():
             return "commands", "warn"
-        case PolicyActed() | CallTakenUp() | CallChecked():
+        case PolicyActed() | CallRecovered() | CallChecked():
             return "handler", "plain"
         case CallStuck() | CallRefused() | LoopBlocked():
             return "handler", "warn"

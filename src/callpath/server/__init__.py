@@ -17,7 +17,7 @@ limits    what strangers may cost: upgrades, connections, rows; and who a client
 drain     the web server that lets calls finish before it stops
 workers   several such processes on one machine, and the parent that starts them
 leases    which calls this node acts for, where several share one call log
-takeup    after a start, the calls that were up before it
+recovery  calls whose process is gone: after a start, and after the death of another node
 retention deletes calls and recordings, by age or on request
 examiner  has the doctor try the URL of a stream that did not come
 traces    calls as OpenTelemetry traces, made when they are over

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
@@ -39,14 +39,15 @@ from callpath.server.limits import ClientAddress, ConnectionLimiter, parse_clien
 from callpath.server.media import AudioEndpoint
 from callpath.server.metrics import CONTENT_TYPE, Metrics, MetricsAuth
 from callpath.server.probe import ProbeEndpoint
+from callpath.server.recovery import Recovery, fetch_missed
 from callpath.server.retention import delete_by_age
 from callpath.server.runner import CallRunner
-from callpath.server.takeup import fetch_missed, take_up_call, take_up_calls
 from callpath.server.tokens import CallTokens
 from callpath.server.uploads import Uploads
 from callpath.server.webhooks import WebhookEndpoint
 from callpath.server.workers import Worker
 from callpath.store.archive import open_archive
+from callpath.store.lock import lock_log
 from callpath.store.port import CallLog
 from callpath.store.sql import open_call_log
 from callpath.wire.document import Json
@@ -81,12 +82,14 @@ def create_asgi(
     examine: Examine | None = None,
     extra: Extra | None = None,
     worker: Worker | None = None,
-    takes_up: bool = True,
+    recovers: bool = True,
+    locked: bool = False,
     traces: Traces | None = None,
 ) -> Starlette:
     """The ASGI application of a call server, with the routes of `extra` besides its own. `examine` tries the URL of a
-    stream that did not come; None: nobody does. `worker`: which of several this process is. `takes_up`: calls that another
-    process left behind; not where Telnyx is a stand-in, which knows nothing of them. `traces` gets each call that is over.
+    stream that did not come; None: nobody does. `worker`: which of several this process is. `recovers`: calls that another
+    process left behind; not where Telnyx is simulated, which knows nothing of them. `locked`: the caller keeps other
+    servers away from the call log (`store.lock`). `traces` gets each call that is over.
 
     Raises ConfigError when something is missing without which no call could work.
     """
@@ -116,6 +119,15 @@ def create_asgi(
 
     @asynccontextmanager
     async def lifespan(asgi: Starlette) -> AsyncIterator[None]:
+        alone = recovers and worker is None and settings.workers == 1 and not locked
+        with lock_log(settings.log_url()) if alone else nullcontext():
+            async with serve_calls(asgi):
+                yield
+        if traces is not None:
+            await asyncio.to_thread(traces.close)
+
+    @asynccontextmanager
+    async def serve_calls(asgi: Starlette) -> AsyncIterator[None]:
         async with (
             open_call_log(settings.log_url(), shared=settings.workers > 1) as log,
             Control(api_base=settings.telnyx_api_base, api_key=settings.telnyx_api_key, clock=clock) as control,
@@ -146,16 +158,17 @@ def create_asgi(
             if extra is not None:
                 extra.attach(log, runner.receive_webhook)
             runner.traces = traces
-            if takes_up:
-                runner.take_up = partial(take_up_call, runner, then=settings.after_restart)
+            if recovers:
+                recovery = Recovery(runner, settings.after_restart)
+                runner.take_up = recovery.add_soon
                 runner.fetch_missed = partial(fetch_missed, runner)
             async with runner.running():
                 runner.spawn(control.keep_warm(), name="keep the connection to Telnyx warm")
                 if settings.blocked_ms:
                     watch = BlockWatch(blocked_ms=settings.blocked_ms, note=runner.note_blockage, clock=clock)
                     runner.spawn(watch.run(), name="watch for a blocked event loop")
-                if takes_up:
-                    runner.spawn(take_up_calls(runner, settings.after_restart), name="take up calls")
+                if recovers:
+                    runner.spawn(recovery.run(), name="recover calls")
                 if worker is not None:
                     runner.spawn(metrics.serve_peers(), name="tell other workers")
                 if archive is not None:
@@ -172,8 +185,6 @@ def create_asgi(
                     deleting = delete_by_age(log, settings.data_dir, settings.keep_days, clock, archive)
                     runner.spawn(deleting, name="delete by age")
                 yield
-        if traces is not None:
-            await asyncio.to_thread(traces.close)
 
     async def webhook(request: Request) -> Response:
         endpoint: WebhookEndpoint = request.app.state.webhooks

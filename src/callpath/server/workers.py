@@ -37,7 +37,7 @@ logger = structlog.get_logger("callpath")
 
 
 class Worker(msgspec.Struct, frozen=True):
-    """Which one of several this process is. `orders` and `listener` are descriptors that it has inherited."""
+    """Which one of several this process is. `orders`, `lock` and `listener` are descriptors that it has inherited."""
 
     number: int
     of: int
@@ -46,6 +46,8 @@ class Worker(msgspec.Struct, frozen=True):
     folder: str
     """Here each worker answers the others when they ask for its metrics."""
     orders: int
+    lock: int | None = None
+    """The descriptor of the call log's lock, which is held until the last process of the server has ended."""
     listener: int | None = None
     """The socket that all listen on; None: each has one of its own on the same port, and the kernel deals out."""
 
@@ -74,11 +76,13 @@ class Supervisor:
         *,
         clock: Clock,
         listener: socket.socket | None = None,
+        lock: int | None = None,
     ) -> None:
         self._count = count
         self._command = command
         self._clock = clock
         self._listener = listener
+        self._lock = lock
         self._name = secrets.token_hex(6)
         self._signals: list[int] = []
         self._stopping = False
@@ -163,13 +167,14 @@ class Supervisor:
                     node=f"{self._name}-{number}",
                     folder=folder,
                     orders=theirs.fileno(),
+                    lock=self._lock,
                     listener=None if self._listener is None else self._listener.fileno(),
                 )
                 try:
                     process = await asyncio.create_subprocess_exec(
                         *self._command(worker),
                         stdin=asyncio.subprocess.DEVNULL,
-                        pass_fds=[one for one in (worker.orders, worker.listener) if one is not None],
+                        pass_fds=[one for one in (worker.orders, worker.lock, worker.listener) if one is not None],
                         process_group=0,  # Ctrl-C is the parent's to hear
                     )
                 except OSError as error:  # no memory, no process left, the program gone

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
-from callpath.call.overview import CallOverview, encode_overview, parse_overview
-from callpath.clock import Clock
-from callpath.store.port import REFUSALS_MAX, CallQuery, Refusal
+from callpath.call.overview import CallOverview, encode_overview, fold_overview, parse_overview
+from callpath.clock import Clock, SystemClock
+from callpath.store.port import OFFERED, REFUSALS_MAX, CallQuery, Refusal, Steal
 from callpath.timeline import Entry
 from callpath.wire.ids import SessionId
 
@@ -19,7 +19,8 @@ class MemoryCallLog:
 
     shared = False
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
         self._timelines: dict[SessionId, list[Entry]] = {}
         self._overviews: dict[SessionId, CallOverview] = {}
         self._keys: set[tuple[SessionId, str]] = set()
@@ -39,8 +40,11 @@ class MemoryCallLog:
             self._keys.add((entry.session, entry.key))
         self._number += 1
         numbered = msgspec.structs.replace(entry, number=self._number)
-        self._timelines.setdefault(entry.session, []).append(numbered)
-        self._overviews.setdefault(entry.session, CallOverview(session=entry.session)).apply(numbered)
+        timeline = self._timelines.setdefault(entry.session, [])
+        timeline.append(numbered)
+        overview = self._overviews.setdefault(entry.session, CallOverview(session=entry.session))
+        if not overview.apply(numbered):
+            self._overviews[entry.session] = fold_overview(entry.session, timeline)
         return True
 
     async def read(self, session: SessionId, after: int = 0) -> list[Entry]:
@@ -100,26 +104,30 @@ class MemoryCallLog:
         self._refusals = deque(kept, maxlen=REFUSALS_MAX)
         return old
 
-    async def claim(
-        self, session: SessionId, node: str, now_unix_ms: int, until_unix_ms: int, *, by_force: bool = False
-    ) -> bool:
-        holder, until = self._leases.get(session, (node, 0))
-        if holder != node and until >= now_unix_ms and not by_force:
-            return False
-        self._leases[session] = (node, until_unix_ms)
-        return True
+    async def claim(self, session: SessionId, node: str, lease_ms: int, *, steal: Steal = "expired") -> bool:
+        now = self._clock.now_unix_ms()
+        holder, until = self._leases.get(session, (OFFERED, 0))
+        free = holder in (node, OFFERED) or steal == "always" or (steal == "expired" and until < now)
+        if free:
+            self._leases[session] = (node, now + lease_ms)
+        return free
 
-    async def renew(self, node: str, until_unix_ms: int) -> set[SessionId]:
+    async def offer(self, session: SessionId) -> None:
+        self._leases[session] = (OFFERED, 0)
+
+    async def renew(self, node: str, lease_ms: int) -> set[SessionId]:
         held = {session for session, (holder, _) in self._leases.items() if holder == node}
-        self._leases.update(dict.fromkeys(held, (node, until_unix_ms)))
+        self._leases.update(dict.fromkeys(held, (node, self._clock.now_unix_ms() + lease_ms)))
         return held
 
     async def release(self, session: SessionId, node: str) -> None:
         if session in self._leases and self._leases[session][0] == node:
             del self._leases[session]
 
-    async def orphans(self, now_unix_ms: int) -> list[SessionId]:
-        return [session for session, (_, until) in self._leases.items() if until < now_unix_ms]
+    async def orphans(self, limit: int, *, expired: bool = True) -> list[SessionId]:
+        now = self._clock.now_unix_ms() if expired else 1
+        waiting = sorted((until, session) for session, (_, until) in self._leases.items() if until < now)
+        return [session for _, session in waiting[:limit]]
 
     async def watch(self, clock: Clock) -> AsyncIterator[SessionId | None]:  # noqa: ARG002 (the port's)
         """Nobody else can append here."""

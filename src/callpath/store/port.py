@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from callpath.call.overview import CallOverview, Outcome
 from callpath.clock import Clock
@@ -44,6 +44,13 @@ class CallQuery:
     text: str = ""
     direction: str | None = None
     outcome: Outcome | None = None
+
+
+Steal = Literal["never", "expired", "always"]
+"""When `claim` takes a call from another node: never, once its lease has run out, or in any case."""
+
+OFFERED = ""
+"""In the place of a node: the call is nobody's, and any node may claim it."""
 
 
 class CallLog(Protocol):
@@ -96,26 +103,29 @@ class CallLog(Protocol):
         """Remove those from before then; they go on counting. Returns how many there were."""
         ...
 
-    async def claim(
-        self, session: SessionId, node: str, now_unix_ms: int, until_unix_ms: int, *, by_force: bool = False
-    ) -> bool:
-        """Let `node` act for the call until then. False: another node does, and its time is not over.
+    async def claim(self, session: SessionId, node: str, lease_ms: int, *, steal: Steal = "expired") -> bool:
+        """Let `node` act for the call for `lease_ms` from now, by the clock of the log. False: another node does.
 
-        `by_force` takes it from that one. `renew` to go on; the nodes' clocks must agree to within seconds.
+        A call that nobody has, or that was offered, is free; so is one that `node` has already. `renew` to go on.
         """
         ...
 
-    async def renew(self, node: str, until_unix_ms: int) -> set[SessionId]:
-        """Prolong all claims of `node`, which lives until then. The calls that it still has: others may have been taken
-        over meanwhile."""
+    async def offer(self, session: SessionId) -> None:
+        """Leave the call to whichever node claims it first, whoever has it now."""
+        ...
+
+    async def renew(self, node: str, lease_ms: int) -> set[SessionId]:
+        """Prolong all leases of `node`, expired ones too. The calls that it still has: others may have been claimed by
+        another node meanwhile."""
         ...
 
     async def release(self, session: SessionId, node: str) -> None:
         """`node` is done with the call. Another node's claim is left alone."""
         ...
 
-    async def orphans(self, now_unix_ms: int) -> list[SessionId]:
-        """Calls whose node claimed them, and neither released nor renewed them in time: it died."""
+    async def orphans(self, limit: int, *, expired: bool = True) -> list[SessionId]:
+        """Calls that wait for a node: those that were offered and, with `expired`, those whose lease has run out, since
+        their node neither released nor renewed it. Longest waiting first."""
         ...
 
     def watch(self, clock: Clock) -> AsyncIterator[SessionId | None]:

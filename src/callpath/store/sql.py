@@ -18,15 +18,15 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol, TypeGuard, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Engine, and_, bindparam, delete, func, or_, select, update
+from sqlalchemy import Cast, Connection, Engine, and_, bindparam, delete, func, or_, select, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, InternalError, OperationalError, SQLAlchemyError
 
-from callpath.call.overview import CallOverview, encode_overview, parse_overview
-from callpath.clock import Clock
+from callpath.call.overview import CallOverview, encode_overview, fold_overview, parse_overview
+from callpath.clock import Clock, SystemClock
 from callpath.errors import ConfigError, StoreError
 from callpath.store.migrate import migrate
-from callpath.store.port import REFUSALS_MAX, CallQuery, Refusal
+from callpath.store.port import OFFERED, REFUSALS_MAX, CallQuery, Refusal, Steal
 from callpath.store.postgres import Postgres
 from callpath.store.schema import calls, entries, leases, refusals
 from callpath.store.sqlite import Sqlite
@@ -37,6 +37,12 @@ T = TypeVar("T")
 
 QUEUE_MAX = 10_000
 """Appends that may wait for the disk. When a disk is that far behind, new ones fail, and Telnyx sends them again."""
+
+CLOCK = SystemClock()
+
+CLAIM_MS_MAX = 2_000
+"""How long a claim of another node's call may wait for the database. After a longer wait that lease may have run out only
+because its node had to wait, too."""
 
 _NUMBER_MAX = 2**63 - 1
 
@@ -53,6 +59,8 @@ class Database(Protocol):
     threads: ThreadPoolExecutor
     shared: bool
     insert: Callable[..., Any]
+    now_unix_ms: Cast[int]
+    """The database's clock. Leases go by it alone: the clocks of nodes differ."""
 
     def prepare(self, connection: Connection, sessions: Sequence[SessionId]) -> None:
         """At the beginning of a transaction that will append to `sessions` (sorted)."""
@@ -237,29 +245,46 @@ class SqlCallLog:
                 connection.execute(delete(refusals).where(old, refusals.c.number < latest))
         return int(count)
 
-    async def claim(
-        self, session: SessionId, node: str, now_unix_ms: int, until_unix_ms: int, *, by_force: bool = False
-    ) -> bool:
-        new = self._database.insert(leases).values(session=session, node=node, until_unix_ms=until_unix_ms)
-        free = or_(leases.c.node == new.excluded.node, leases.c.until_unix_ms < now_unix_ms)
-        claimed = new.on_conflict_do_update(
+    async def claim(self, session: SessionId, node: str, lease_ms: int, *, steal: Steal = "expired") -> bool:
+        now = self._database.now_unix_ms
+        new = self._database.insert(leases).values(session=session, node=node, until_unix_ms=now + lease_ms)
+        free = leases.c.node.in_((node, OFFERED))
+        claim = new.on_conflict_do_update(
             index_elements=["session"],
             set_={"node": new.excluded.node, "until_unix_ms": new.excluded.until_unix_ms},
-            where=None if by_force else free,
-        ).returning(leases.c.session)
-        return bool(await self._execute(claimed))
+            where={"never": free, "expired": or_(free, leases.c.until_unix_ms < now), "always": None}[steal],
+        )
+        asked_ms = CLOCK.now_ms() if steal == "expired" else None
+        return bool(await self._write(self._claim, claim.returning(leases.c.session), asked_ms))
 
-    async def renew(self, node: str, until_unix_ms: int) -> set[SessionId]:
-        prolong = update(leases).where(leases.c.node == node).values(until_unix_ms=until_unix_ms)
+    def _claim(self, claim: Any, asked_ms: float | None) -> Sequence[Any]:
+        """`asked_ms`: a lease that ran out while the database stood still was not given up. (A connection has been tried
+        when it is handed out, so that the time is known before the claim is sent.)"""
+        with self._engine.begin() as connection:
+            if asked_ms is not None and CLOCK.now_ms() > asked_ms + CLAIM_MS_MAX:
+                raise StoreError(f"the call log {self._database.name} did not answer in time to claim a call")
+            return connection.execute(claim).all()
+
+    async def offer(self, session: SessionId) -> None:
+        offered = {"node": OFFERED, "until_unix_ms": 0}
+        row = self._database.insert(leases).values(session=session, **offered)
+        offer = row.on_conflict_do_update(index_elements=["session"], set_=offered)
+        await self._execute(offer.returning(leases.c.session))
+
+    async def renew(self, node: str, lease_ms: int) -> set[SessionId]:
+        until = self._database.now_unix_ms + lease_ms
+        prolong = update(leases).where(leases.c.node == node).values(until_unix_ms=until)
         return {SessionId(row.session) for row in await self._execute(prolong.returning(leases.c.session))}
 
     async def release(self, session: SessionId, node: str) -> None:
         mine = delete(leases).where(leases.c.session == session, leases.c.node == node)
         await self._execute(mine.returning(leases.c.session))
 
-    async def orphans(self, now_unix_ms: int) -> list[SessionId]:
-        query = select(leases.c.session).where(leases.c.until_unix_ms < now_unix_ms).order_by(leases.c.until_unix_ms)
-        return [SessionId(row.session) for row in await self._rows(query)]
+    async def orphans(self, limit: int, *, expired: bool = True) -> list[SessionId]:
+        before = self._database.now_unix_ms if expired else 1
+        waiting = select(leases.c.session).where(leases.c.until_unix_ms < before)
+        rows = await self._rows(waiting.order_by(leases.c.until_unix_ms, leases.c.session).limit(limit))
+        return [SessionId(row.session) for row in rows]
 
     def watch(self, clock: Clock) -> AsyncIterator[SessionId | None]:
         return self._database.watch(clock)
@@ -429,18 +454,17 @@ class _Overviews:
             if overview is None or (row is not None and overview.entries != row.entries):
                 self.fold_anew(connection, session)  # not there yet, or an older callpath appends beside us
                 continue
-            for entry in appended:
-                overview.apply(entry)
-            kept.append(_overview_row(overview))
+            if all(overview.apply(entry) for entry in appended):
+                kept.append(_overview_row(overview))
+            else:  # one came late
+                self.fold_anew(connection, session)
         if kept:
             connection.execute(self._save, kept if len(kept) > 1 else kept[0])
 
     def fold_anew(self, connection: Connection, session: SessionId) -> None:
         """Make the row of one call from all its entries."""
-        overview = CallOverview(session=session)
         query = select(entries).where(entries.c.session == session).order_by(entries.c.number)
-        for row in connection.execute(query):
-            overview.apply(_entry(row))
+        overview = fold_overview(session, [_entry(row) for row in connection.execute(query)])
         connection.execute(self._save, _overview_row(overview))
 
 

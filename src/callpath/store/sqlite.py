@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, create_engine, event, func, select
+from sqlalchemy import Connection, Integer, cast, create_engine, event, func, select
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError
@@ -38,6 +38,9 @@ entries a second together, one in a hundred waited 135 ms, and so 19 ms."""
 
 CLOCK = SystemClock()
 
+UNIX_EPOCH_DAY = 2_440_587.5
+"""1970-01-01 as SQLite counts days."""
+
 LOOK_EVERY_MS = 20.0
 """How late a process may learn what another one of this machine has written."""
 
@@ -57,6 +60,7 @@ class Sqlite:
     committed while somebody writes."""
 
     insert = staticmethod(sqlite.insert)
+    now_unix_ms = cast((func.julianday("now") - UNIX_EPOCH_DAY) * 86_400_000.0, Integer)
 
     def __init__(self, location: URL, *, shared: bool = False) -> None:
         self.shared = shared

@@ -8,9 +8,9 @@ from callpath.doctor.logs import ours
 from callpath.timeline import (
     KINDS,
     CallChecked,
+    CallRecovered,
     CallRefused,
     CallStuck,
-    CallTakenUp,
     CallTraced,
     CommandAnswered,
     CommandRetried,
@@ -22,7 +22,6 @@ from callpath.timeline import (
     HandlerEnded,
     HandlerFailed,
     HandlerStarted,
-    LoopBlocked,
     MarkReturned,
     MediaCounted,
     MediaSymptom,
@@ -67,16 +66,6 @@ ENTRIES: list[What] = [
     FirstOutbound(stream_id=S, payload_bytes=160),
     MediaCounted(stream_id=S, frames_in=7, frames_out=9, lost=2, underruns=3, dropped_for_handler=1),
     FrameRejected(reason="not_json", detail="x"),
-    LoopBlocked(blocked_ms=3004, function="answer", file="mybot.py", line=12),
-    LoopBlocked(
-        blocked_ms=412,
-        function="Bot.answer.<locals>.ask",
-        file="my bots/mybot.py",
-        line=3,
-        code="requests.get(url, params={'in': 1})",
-        inside="SSLSocket.read (ssl.py:1103)",
-        times=4,
-    ),
     MediaSymptom(code="SYM001", slug="wrong-law", meaning="It sounds wrong"),
     StreamErrored(code=100004, title="invalid_media", detail="no base64"),
     DtmfReceived(digit=""),
@@ -96,8 +85,8 @@ ENTRIES: list[What] = [
     PolicyActed(policy="no_socket", number=1, step="speak"),
     CallStuck(reason="media_idle", number=1, after_ms=30_000),
     CallRefused(reason="", detail="the server is draining"),
-    CallTakenUp(fetched=2, detail="x"),
-    CallTakenUp(),
+    CallRecovered(fetched=2, detail="x"),
+    CallRecovered(),
     CallChecked(alive=None, detail="timed out"),
     CallChecked(alive=False),
     CallTraced(trace_id="0" * 31 + "1"),
@@ -119,6 +108,13 @@ def test_there_and_back(what: What) -> None:
     """A change to the words of `describe` that is not followed here makes our own logs unreadable."""
     assert what == ours.what_of(describe(what), kind_of(what))
     assert what == ours.what_of(describe(what))
+
+
+def test_a_line_of_an_earlier_version() -> None:
+    """Log files outlive the words of a version, and its names of kinds."""
+    old = "Taken up after a restart, 2 missed events fetched (x)"
+
+    assert CallRecovered(fetched=2, detail="x") == ours.what_of(old, "call.taken_up") == ours.what_of(old)
 
 
 def test_each_kind_that_is_claimed_is_tried() -> None:

@@ -9,7 +9,6 @@
       ControlError           Call Control said no: status, code, detail, command_id, retryable
       StoreError             the call log could not be read or written
       ArchiveError           a recording could not be put where recordings are kept, or got from there
-      EvidenceError          a file of the doctor's evidence cannot be read
       PlatformError          the host's own API (Railway) said no, or could not be reached
 
 A peer's fault inside a running stream is an event, not an exception. Ids are attributes, so that they can be logged; no
@@ -34,10 +33,6 @@ class ConfigError(CallpathError):
         self.setting = setting
         self.problem = problem
         self.hint = hint
-
-
-class EvidenceError(CallpathError):
-    """A file that `callpath doctor judge` was given holds no facts, or facts of another shape."""
 
 
 class RemoteProtocolError(CallpathError):

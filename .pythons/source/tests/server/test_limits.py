@@ -202,10 +202,10 @@ class Connection:
         self.open = True
         self._waits = waits
 
-    def is_idle(self) -> bool:
+    def waits(self) -> bool:
         return self._waits
 
-    def evict(self) -> None:
+    def cut(self) -> None:
         self.open = False
 
 

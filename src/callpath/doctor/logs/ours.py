@@ -6,10 +6,11 @@ import re
 from collections.abc import Callable
 
 from callpath.timeline import (
+    ALIASES,
     CallChecked,
+    CallRecovered,
     CallRefused,
     CallStuck,
-    CallTakenUp,
     CallTraced,
     CommandAnswered,
     CommandRetried,
@@ -21,7 +22,6 @@ from callpath.timeline import (
     HandlerEnded,
     HandlerFailed,
     HandlerStarted,
-    LoopBlocked,
     MarkReturned,
     MediaCounted,
     MediaSymptom,
@@ -118,11 +118,6 @@ _LINES: tuple[tuple[str, str, Made], ...] = (
      lambda f: FrameRejected(reason=f["reason"], detail=f["detail"])),
     ("media.symptom", r"(?P<meaning>.*) \((?P<code>[A-Z]+\d+) (?P<slug>[\w-]+)\)$",
      lambda f: MediaSymptom(code=f["code"], slug=f["slug"], meaning=f["meaning"])),
-    ("loop.blocked",
-     r"The event loop was blocked for (?P<ms>\d+) ms(?:, (?P<times>\d+) times)? by (?:(?P<code>.+?) in )?(?P<function>\S+) "
-     r"\((?P<file>[^()]+):(?P<line>\d+)\)(?:, which was in (?P<inside>.+))?: all calls stood still$",
-     lambda f: LoopBlocked(blocked_ms=float(f["ms"]), function=f["function"], file=f["file"], line=int(f["line"]),
-                           code=f["code"] or "", inside=f["inside"], times=int(f["times"] or 1))),
     ("stream.errored", r"Telnyx reports (?P<code>\d+) (?P<title>[^:]*): ?(?P<detail>.*)$",
      lambda f: StreamErrored(code=int(f["code"]), title=f["title"], detail=f["detail"])),
     ("dtmf.received", r"Key pressed$", lambda _: DtmfReceived(digit="")),
@@ -149,8 +144,8 @@ _LINES: tuple[tuple[str, str, Made], ...] = (
     ("call.stuck", r"The line is up and the call goes nowhere \((?P<reason>\w+), after (?P<s>\d+) s\)$",
      lambda f: CallStuck(reason=f["reason"], number=1, after_ms=int(f["s"]) * 1000)),
     ("call.refused", r"Call refused: (?P<detail>.*)$", lambda f: CallRefused(reason="", detail=f["detail"])),
-    ("call.taken_up", r"Taken up after a restart(?:, (?P<fetched>\d+) missed events fetched)?(?: \((?P<detail>.*)\))?$",
-     lambda f: CallTakenUp(fetched=int(f["fetched"] or 0), detail=f["detail"] or "")),
+    ("call.recovered", r"(?:Recovered|Taken up) after a restart(?:, (?P<fetched>\d+) missed events fetched)?(?: \((?P<detail>.*)\))?$",
+     lambda f: CallRecovered(fetched=int(f["fetched"] or 0), detail=f["detail"] or "")),
     ("call.checked", r"Telnyx was asked for the call's state: (?P<says>the line is up|the call is over|no answer)(?: \((?P<detail>.*)\))?$",
      lambda f: CallChecked(alive={"the line is up": True, "the call is over": False}.get(f["says"]), detail=f["detail"] or "")),
     ("call.traced", r"Trace (?P<id>[0-9a-f]{32}) made$", lambda f: CallTraced(trace_id=f["id"])),
@@ -183,6 +178,7 @@ SHOWN = frozenset(kind for kind, _, _ in _LINES)
 
 def what_of(message: str, kind: str = "") -> What | None:
     """The entry behind a line of ours; `kind` is its event_name, where the format has one."""
+    kind = ALIASES.get(kind, kind)
     for name, expression, made in _COMPILED:
         if kind and name != kind:
             continue

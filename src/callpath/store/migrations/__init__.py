@@ -1,1 +1,1 @@
-"""The schema's history in versions/, run through `env` by `callpath.store.upgrade` when a log is opened."""
+"""The schema's history in versions/, run through `env` by `callpath.store.migrate` when a log is opened."""

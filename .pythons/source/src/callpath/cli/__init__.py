@@ -6,8 +6,8 @@ demo         one call the whole way, and one that is broken
 calls        list calls, show a timeline
 recording    keep a recording in less space, or fetch one from where recordings are kept
 doctor       name the one cause: of a URL;  doctor_call  of a call;  doctor_logs  from anybody's logs;
-             doctor_account  how the account and the host are set, and --fix;  doctor_judge  evidence that was kept
-             doctor_deploy  what the project's files tell platforms;  doctor_all  all of it, in order
+             doctor_account  how the account and the host are set, and --fix;  doctor_deploy  what the project's
+             files tell platforms;  doctor_all  all of it, in order
 simulate     a stand-in Telnyx;  simulate_load  many calls at once;  simulate_report  what both say
 dashboard    what serve gives the dashboard: a second server for the browser phone
 migrate      bring the call log's tables up to date

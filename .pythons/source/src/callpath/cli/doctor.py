@@ -85,9 +85,9 @@ def url(
     from callpath.cli.environment import named_values
     from callpath.clock import SystemClock
     from callpath.doctor.engine import diagnose
-    from callpath.doctor.evidence import evidence
     from callpath.doctor.report import html_page, markdown, one_line, step_line, terminal
     from callpath.doctor.request import Request
+    from callpath.doctor.verdict import document
 
     if ipv4 and ipv6:
         raise typer.BadParameter("give one of them, or none for both", param_hint="--ipv4/--ipv6")
@@ -128,7 +128,7 @@ def url(
 
     diagnosis = asyncio.run(diagnose(request, SystemClock(), show))
     if as_json:
-        typer.echo(json.dumps(evidence(diagnosis, [token] if token else []), indent=1, ensure_ascii=False))
+        typer.echo(json.dumps(document(diagnosis), indent=1, ensure_ascii=False))
     elif quiet:
         typer.echo(one_line(diagnosis))
     else:
@@ -249,11 +249,9 @@ def _is_address(text: str) -> bool:
 from callpath.cli.doctor_account import account  # noqa: E402 (commands register on app)
 from callpath.cli.doctor_call import call  # noqa: E402
 from callpath.cli.doctor_deploy import deploy  # noqa: E402
-from callpath.cli.doctor_judge import judge  # noqa: E402
 from callpath.cli.doctor_logs import logs  # noqa: E402
 
 app.command("call")(call)
 app.command("logs")(logs)
 app.command("account")(account)
 app.command("deploy")(deploy)
-app.command("judge")(judge)

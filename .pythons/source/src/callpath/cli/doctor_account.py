@@ -124,11 +124,11 @@ class _Shown:
 
     def result(self, diagnosis: Diagnosis, changes: list[dict[str, object]] | None) -> None:
         from callpath.doctor.account import account_text
-        from callpath.doctor.evidence import evidence
         from callpath.doctor.report import html_page, markdown
+        from callpath.doctor.verdict import document
 
         if self.as_json:
-            whole = evidence(diagnosis, self.secrets) | ({} if changes is None else {"changes": changes})
+            whole = document(diagnosis) | ({} if changes is None else {"changes": changes})
             typer.echo(json.dumps(whole, indent=1, ensure_ascii=False))
         elif self.quiet:
             slugs = ", ".join(found.rule.slug for found in diagnosis.findings)

@@ -159,9 +159,9 @@ async def _last_call(settings: Settings, *, offline: bool, verbose: bool) -> Par
 
 
 def _part(name: str, diagnosis: Diagnosis, told: str) -> Part:
-    from callpath.doctor.evidence import evidence
     from callpath.doctor.report import one_line
+    from callpath.doctor.verdict import document
 
     code = diagnosis.exit_code
     status: Status = "ok" if code == 0 else "problem" if code == 1 else "not decided"
-    return Part(name, status, one_line(diagnosis), code, told, evidence(diagnosis))
+    return Part(name, status, one_line(diagnosis), code, told, document(diagnosis))

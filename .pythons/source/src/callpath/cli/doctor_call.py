@@ -100,14 +100,13 @@ def show(
     found: Examined, settings: Settings, *, as_json: bool, quiet: bool, verbose: bool, report: Path | None = None
 ) -> None:
     """Print it in the form that was asked for, and write the report."""
-    from callpath.doctor.evidence import evidence
     from callpath.doctor.report import html_page, markdown, one_line, terminal
+    from callpath.doctor.verdict import document
 
     diagnosis = found.diagnosis
     colour = sys.stdout.isatty() and not named_values().get("NO_COLOR")
     if as_json:
-        secrets = (*found.secrets, settings.telnyx_api_key, settings.secret)
-        typer.echo(json.dumps(evidence(diagnosis, secrets), indent=1, ensure_ascii=False))
+        typer.echo(json.dumps(document(diagnosis), indent=1, ensure_ascii=False))
     elif quiet:
         typer.echo(one_line(diagnosis))
     else:

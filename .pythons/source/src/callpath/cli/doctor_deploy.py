@@ -22,17 +22,25 @@ def deploy(
 ) -> None:
     """Read Dockerfile, railway.json, railway.ts, fly.toml, render.yaml, compose, Kubernetes and nginx files, and name
     what will go wrong with calls. Exit 0 nothing found, 1 something found, 4 nothing here to read."""
-    from callpath.doctor.evidence import evidence, judge_facts
-    from callpath.doctor.facts import Facts
+    from callpath.doctor.engine import judge
+    from callpath.doctor.facts import DeployFacts, Facts
     from callpath.doctor.probes.files import probe_files
+    from callpath.doctor.rules import rules_of
+    from callpath.doctor.verdict import document
 
     with clear_errors():
         settings, _ = load_settings({})
         facts = probe_files(folder, settings.drain_seconds)
-    diagnosis = judge_facts(Facts(facts))
+    diagnosis = judge(
+        str(folder),
+        Facts(facts),
+        rules=rules_of("files"),
+        fallbacks=(),
+        works=lambda facts: bool(facts[DeployFacts].plans),
+    )
     if as_json:
-        found = evidence(diagnosis)
-        kept = ("schema_version", "kind", "facts", "steps", "healthy", "exit_code", "findings", "notes", "ruled_out")
+        found = document(diagnosis)
+        kept = ("schema_version", "healthy", "exit_code", "findings", "notes", "ruled_out")
         files = {"files": [plan.file for plan in facts.plans], "unread": [list(item) for item in facts.unread]}
         typer.echo(json.dumps({key: found[key] for key in kept} | files, indent=1, ensure_ascii=False))
     else:

@@ -13,7 +13,6 @@ logs/        the same from anybody's logs;  edges.py  what a platform's edge log
 account.py   the same for an account: how Telnyx and the host are set;  repair.py  what of it can be set right
 accounts.py  what rules ask of an account's facts;  urls.py  two URLs, part by part
 ourselves.py  what a callpath server says when it refuses;  no guess is needed then
-platform.py  who wrote an answer: which proxy, framework or host;  refusals.py  edges, their names and their own pages
-evidence.py  facts as JSON and back, to be judged again
+platform.py  who wrote an answer: which proxy, framework or host
 verdict.py   the diagnosis and its JSON;  report/  the same for people
 """

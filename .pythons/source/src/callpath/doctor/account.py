@@ -97,25 +97,17 @@ async def diagnose_account(
         facts.add(kept)
         detail = f"{kept.url}: written, read and deleted" if not kept.code else kept.said
         report(iter([("recording", "failed" if kept.code else "ok", detail)]), at_ms)
-    duration_ms = clock.now_ms() - started_ms
-    return facts, judge_account(facts, tuple(steps), started_unix_ms=started_unix_ms, duration_ms=duration_ms)
-
-
-def judge_account(
-    facts: Facts, steps: tuple[Step, ...] = (), *, started_unix_ms: int = 0, duration_ms: float = 0.0
-) -> Diagnosis:
-    """The diagnosis of facts that were gathered before."""
-    served = facts.get(ServedFacts)
-    return judge(
-        served.webhook_url if served is not None else "",
+    diagnosis = judge(
+        request.served.webhook_url if request.served is not None else "",
         facts,
-        steps,
+        tuple(steps),
         started_unix_ms=started_unix_ms,
-        duration_ms=duration_ms,
+        duration_ms=clock.now_ms() - started_ms,
         rules=rules_of("account"),
         fallbacks=(),
         works=account_works,
     )
+    return facts, diagnosis
 
 
 def account_works(facts: Facts) -> bool:

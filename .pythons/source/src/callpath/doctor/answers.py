@@ -6,8 +6,7 @@ import re
 
 from callpath.doctor.facts import Exchange, Facts, RepeatFacts, UpgradeFacts, UrlFacts
 from callpath.doctor.ourselves import own_word
-from callpath.doctor.platform import author, proxies, recognise
-from callpath.doctor.refusals import Meaning, Refusal, names_of, refusal_by
+from callpath.doctor.platform import author, proxies
 
 LOGIN_WORDS = re.compile(
     r"login|log-in|signin|sign-in|sign_in|oauth|/sso|saml|authorize|/auth(\b|/)|/\.auth/|cdn-cgi/access|"
@@ -153,22 +152,6 @@ def upgrade_missed(exchange: Exchange) -> bool:
             re.IGNORECASE,
         )
     )
-
-
-def edges(facts: Facts) -> frozenset[str]:
-    """Edges that stand in the way, by the host's name or by a trace in any answer."""
-    upgrade = facts[UpgradeFacts]
-    traces = recognise(upgrade.carrier, *upgrade.shapes, names=names_of(facts))
-    return frozenset(trace.name for trace in traces if trace.kind == "edge")
-
-
-def edge_refusal(facts: Facts, *meanings: Meaning) -> Refusal | None:
-    """The edge's own page that the carrier got, where it steadily did and it means one of these."""
-    carrier = refused(facts)
-    if carrier is None or any_variant_works(facts):
-        return None
-    row = refusal_by(edges(facts), carrier)
-    return row if row is not None and row.meaning in meanings else None
 
 
 def own_proxy_answer(exchange: Exchange) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from callpath.clock import Clock
-from callpath.doctor import platform, precedence, refusals
+from callpath.doctor import platform, precedence
 from callpath.doctor.examination import OnStep, gather
 from callpath.doctor.facts import (
     AccountFacts,
@@ -149,7 +149,7 @@ def judge(
         did_not_match=tuple(quiet),
         not_checked=tuple(not_checked),
         steps=steps,
-        platform=platform.recognise(*answers, names=refusals.names_of(facts)),
+        platform=platform.recognise(*answers),
         suspects=suspects.judge_suspects(facts, verdict),
         proven=suspects.proven(facts),
         unproven=suspects.unproven(facts),
@@ -159,7 +159,6 @@ def judge(
         traffic=facts.get(TrafficFacts),
         local=(given := facts.get(UrlFacts)) is not None and given.local,
         unwaited=unwaited(facts) if works is None and call is None else (),
-        facts=facts,
     )
 
 

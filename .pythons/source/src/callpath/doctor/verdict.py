@@ -20,10 +20,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from callpath.doctor.facts import Facts, TrafficFacts
+from callpath.doctor.facts import TrafficFacts
 from callpath.doctor.platform import Trace
 from callpath.doctor.rule import Confidence, Finding, Owner, Rule
 
@@ -163,9 +163,6 @@ class Diagnosis:
     unwaited: tuple[str, ...] = ()
     local: bool = False
     """A local test: the way from outside was not examined."""
-
-    facts: Facts = field(default_factory=Facts, compare=False, repr=False)
-    """What was judged."""
 
     @property
     def decided(self) -> bool:

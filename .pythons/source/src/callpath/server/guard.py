@@ -1,5 +1,5 @@
-"""Timeouts for slow or idle HTTP clients: uvicorn waits for ever for a request's header, of any size, for its body, and for
-a client that does not read its answer.
+"""Timeouts for slow or idle HTTP clients: uvicorn waits for ever for a request's header, of any size, for its body, and for a
+client that does not read its answer.
 
 `GuardedHttp` is uvicorn's `http=`. The routes limit the size of a body, and uvicorn closes idle kept-alive connections. An
 unauthenticated connection is counted by the application's `ConnectionLimiter`.

@@ -174,7 +174,7 @@ class Metrics:
         return generate_latest(self.registry if self._worker is None else _OfWorker(self.registry, self._worker))
 
     async def serve_peers(self) -> None:
-        """Serve this worker's page to the others, until cancelled."""
+        """Answer the other workers, for ever."""
         assert self._worker is not None
 
         async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -251,23 +251,21 @@ class AccessDenied:
 
 
 class MetricsAuth:
-    """Access to the page: with CALLPATH_METRICS_TOKEN as `Authorization: Bearer`; without that setting, from this machine
-    only, unless the server is public. The dashboard's token does not open it: a scraper needs only numbers, and since wrong
-    tokens are not counted here, the page could be used to guess it."""
+    """Who may read the page: whoever shows CALLPATH_METRICS_TOKEN, as `Authorization: Bearer`. Where it is not set, this
+    very machine, as long as it is not a public server. The dashboard's token is not asked for here: whoever scrapes needs
+    no more than numbers, and nobody shall try that token out where wrong ones are not counted."""
 
     def __init__(self, settings: Settings) -> None:
         self._token = settings.metrics_token.encode()
         self._public_url = settings.public_url
 
     def refusal(self, headers: Mapping[str, str], client: str | None) -> AccessDenied | None:
-        """Why the client may not read the page; None if it may."""
+        """None: he may."""
         if self._token:
             scheme, _, shown = headers.get("authorization", "").partition(" ")
             if scheme.lower() == "bearer" and hmac.compare_digest(shown.strip().encode(), self._token):
                 return None
-            return AccessDenied(
-                401, "login", "show the token that CALLPATH_METRICS_TOKEN holds: Authorization: Bearer …"
-            )
+            return AccessDenied(401, "login", "show the token that CALLPATH_METRICS_TOKEN holds: Authorization: Bearer …")
         if is_this_machine(self._public_url, headers, client):
             return None
         return AccessDenied(403, "no_token_set", "to read this from elsewhere, set CALLPATH_METRICS_TOKEN and show it")

@@ -138,10 +138,7 @@ class Supervisor:
                 self._log_exit(number, code, pause_ms)
                 self._in_vain = 0 if was_ready else self._in_vain + 1
                 if self._in_vain >= IN_VAIN_MAX and not self._ready:
-                    logger.error(
-                        f"Giving up: {self._in_vain} workers in a row died before they were ready",
-                        event_name="workers.given_up",
-                    )
+                    logger.error(f"Giving up: {self._in_vain} workers in a row died before they were ready", event_name="workers.given_up")
                     self._give_up(code)
                 elif pause_ms:
                     await self._clock.wait(self._wakes[number - 1], self._clock.now_ms() + pause_ms)

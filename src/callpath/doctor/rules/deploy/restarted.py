@@ -27,11 +27,11 @@ def close_going_away(facts: Facts) -> Finding | None:
 def call_server_stopped(facts: Facts) -> Finding | None:
     known = facts[CallFacts]
     begun = first(known, StreamStarted)
-    taken_up = [entry for entry, _ in told(known, "call.taken_up") if begun and entry.at_unix_ms > begun.at_unix_ms]
-    if taken_up:
+    recovered = [entry for entry, _ in told(known, "call.recovered") if begun and entry.at_unix_ms > begun.at_unix_ms]
+    if recovered:
         return Finding(
             "the server was restarted while the call was up, and took it up again afterwards: in between nobody was there",
-            show_entries(known, begun, *(entry for entry, _ in closings(known)[-1:]), taken_up[0]),
+            show_entries(known, begun, *(entry for entry, _ in closings(known)[-1:]), recovered[0]),
         )
     lost = broken_off(known)
     if lost is None or lost[1].by == "peer" or lost[1].code not in {1001, 1012}:

@@ -10,12 +10,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from callpath.call.session import Stage
-from callpath.doctor.evidence import evidence
 from callpath.doctor.logs.calls import LoggedCall
 from callpath.doctor.logs.reading import FoundInLogs
 from callpath.doctor.recorded import judge_call
 from callpath.doctor.report import WIDTH, redacted
-from callpath.doctor.verdict import Diagnosis, Found
+from callpath.doctor.verdict import Diagnosis, Found, document
 from callpath.timeline import CommandSent, MediaCounted, StreamStarted, describe, kind_of
 
 LINES_MAX = 40
@@ -308,7 +307,7 @@ def as_json(found: FoundInLogs, judged: list[Judged], chosen: Judged | None, alo
         "calls_found": len(found.calls),
         "calls": [_call(found, item) for item in judged],
         "chosen": chosen.call.name if chosen is not None else None,
-        "diagnosis": evidence(diagnosis) if diagnosis is not None else None,
+        "diagnosis": document(diagnosis) if diagnosis is not None else None,
     }  # fmt: skip
     return _redacted(made)  # type: ignore[no-any-return]
 

@@ -11,9 +11,6 @@ from callpath.doctor.rules.sample import media, nothing
 from callpath.doctor.rules.sample_call import BOTH_WAYS, CAME, GOOD, a_call, noticed
 from callpath.timeline import StreamStarted
 
-_SILENCE = {"PCMU": {0xFF, 0x7F}, "PCMA": {0xD5, 0x55}}
-"""What silence is in each encoding; any other byte, again and again, is a loud direct current."""
-
 
 def media_silence(facts: Facts) -> Finding | None:
     stream = facts[MediaFacts]
@@ -25,15 +22,10 @@ def media_silence(facts: Facts) -> Finding | None:
     if not values:
         return Finding(f"{len(stream.media)} media frames came, all with an empty payload")
     value = next(iter(values))
-    silence = _SILENCE.get(stream.codec, {0x00})
-    evidence = ("0xFF and 0x7F are mu-law's silence, 0xD5 and 0x55 A-law's, 0x00 what zeroed PCM leaves",)
-    if value in silence:
-        return Finding(
-            f"{len(stream.media)} frames of silence came: right for a program that waits for the caller to speak",
-            evidence,
-            kind="note",
-        )
-    return Finding(f"{len(stream.media)} frames came, all of one byte: 0x{value:02X}", evidence)
+    return Finding(
+        f"{len(stream.media)} frames came, all of one byte: 0x{value:02X}",
+        ("0xFF and 0x7F are mu-law's silence, 0xD5 A-law's, 0x00 what zeroed PCM leaves",),
+    )
 
 
 def call_we_are_silent(facts: Facts) -> Finding | None:

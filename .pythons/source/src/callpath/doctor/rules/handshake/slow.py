@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from callpath.doctor.edges import failed_upgrades, show_row
 from callpath.doctor.facts import Facts, RepeatFacts, UpgradeFacts
@@ -15,23 +14,6 @@ SLOW_MS = 2500.0
 
 
 """Carriers' own limit is not published; five seconds is usual, and the way there takes its part."""
-
-
-LIMIT_MS = 8000.0
-"""Chosen: an answer after 5.5 s has worked, and no client waits for ever."""
-
-
-def _weight(ms: float) -> dict[str, Any]:
-    """How much a late answer proves, since Telnyx's own limit is not known."""
-    if ms >= LIMIT_MS:
-        return {"confidence": "medium"}
-    return {
-        "kind": "open",
-        "confidence": "low",
-        "candidates": ("ws-handshake-slow",),
-        "question": "Telnyx's limit is not published; 5.5 s has worked. Until then the caller hears silence. Does the "
-        "time go into work before the accept?",
-    }
 
 
 def ws_slow(facts: Facts) -> Finding | None:
@@ -48,7 +30,6 @@ def ws_slow(facts: Facts) -> Finding | None:
     return Finding(
         f"the upgrade is answered only after {slow[0].ms / 1000:.1f} s",
         tuple(f"[{exchange.shape}] 101 after {exchange.ms:.0f} ms" for exchange in done),
-        **_weight(slow[0].ms),
     )
 
 

@@ -15,8 +15,10 @@ def check(facts: Facts) -> Finding | None:
     if carrier is None:
         return None
     cloudflare = carrier.has("server", "cloudflare") or carrier.has("cf-ray")
-    challenged = "challenge" in (carrier.header("cf-mitigated") or "")
-    if challenged or (cloudflare and re.search(r"<title>(Just a moment|Attention Required)", carrier.text)):
+    if carrier.has("cf-mitigated") or (
+        cloudflare
+        and re.search(r"Just a moment|challenge-platform|cf-chl|Attention Required|Checking your browser", carrier.text)
+    ):
         return Finding("Cloudflare answers with a challenge that only a browser can solve", (show(carrier),))
     return None
 

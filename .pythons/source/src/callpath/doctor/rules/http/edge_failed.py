@@ -4,40 +4,38 @@ from __future__ import annotations
 
 import re
 
-from callpath.doctor.answers import alike, any_variant_works, edge_refusal, refused, show, words_of
+from callpath.doctor.answers import any_variant_works, refused, show, words_of
 from callpath.doctor.edges import PROXIES, nobody_there, process_lines, said, show_row
-from callpath.doctor.facts import EdgeFacts, FactMissing, Facts, PlatformFacts, UpgradeFacts
+from callpath.doctor.facts import EdgeFacts, FactMissing, Facts, PlatformFacts
 from callpath.doctor.platform import author, recognise
 from callpath.doctor.rule import Cause, Example, Finding, Sign
 from callpath.doctor.rules.sample import answer, nothing, upgrade
 from callpath.doctor.rules.sample_account import domain, platform
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
 
+_FIXES = {
+    "Railway": "Bind 0.0.0.0 and the port in $PORT, and compare the domain's target port (Settings, Networking) with it.",
+    "Heroku": "Bind 0.0.0.0:$PORT within 60 s of the start; heroku logs shows H10 (crashed) or H20.",
+    "Render": "Bind 0.0.0.0 and $PORT (10000 by default).",
+    "Fly": "Bind 0.0.0.0 and the internal_port of fly.toml; fly logs names PC01/PC02.",
+    "Cloud Run": "Bind 0.0.0.0:$PORT (8080).",
+    "ngrok": "Start the application on the port that the agent forwards to.",
+}
+
 
 def http_edge_failed(facts: Facts) -> Finding | None:
-    carrier = refused(facts, 464, *range(500, 600))
+    carrier = refused(facts, 502, 503)
     if carrier is None or any_variant_works(facts):
-        return None
-    row = edge_refusal(facts, "app-down")
-    if row is not None:
-        return Finding(f"{row.edge}: {row.summary}", (show(carrier),), fix=row.fix)
-    if carrier.status not in {502, 503} or author(carrier).kind == "app":
         return None
     who = author(carrier)
     edge = who.name if who.kind == "edge" else next((t.name for t in recognise(carrier) if t.kind == "edge"), "")
-    made_up = facts[UpgradeFacts].shape("made-up-path")
-    everywhere = alike(carrier, made_up)
-    if not edge or edge == "Cloudflare" or (made_up is not None and not everywhere):
+    if not edge or edge in {"Cloudflare", "ALB"}:
         return None
     if carrier.status == 503 and not re.search(
         r"fail|respond|application|unavailable|upstream|error", words_of(carrier), re.IGNORECASE
     ):
         return None
-    return Finding(
-        f"{edge} could not reach the application",
-        (show(carrier), *((show(made_up),) if made_up is not None and everywhere else ())),
-        confidence="medium",
-    )
+    return Finding(f"{edge} could not reach the application", (show(carrier),), fix=_FIXES.get(edge, ""))
 
 
 def platform_target_port(facts: Facts) -> Finding | None:
@@ -98,6 +96,7 @@ CAUSE = Cause(
     why="The edge is up, the application behind it does not answer: it listens on another port or only on 127.0.0.1, the "
     "domain's target port is stale, or it crashed.",
     fix="Bind 0.0.0.0 and $PORT, check the target port, read the deployment's log.",
+    fixes=_FIXES,
     signs=(
         Sign(
             "url",
@@ -113,27 +112,6 @@ CAUSE = Cause(
                         )
                     ),
                     fires=True,
-                ),
-                Example(
-                    "ALB has no healthy target",
-                    upgrade(
-                        answer(
-                            503,
-                            "<html><body><center><h1>503 Service Temporarily Unavailable</h1></center></body></html>",
-                            Server="awselb/2.0",
-                        )
-                    ),
-                    fires=True,
-                ),
-                Example(
-                    "a tunnel of Cloudflare's without its service",
-                    upgrade(answer(502, "error code: 502", Server="cloudflare", CF_RAY="1")),
-                    fires=True,
-                ),
-                Example(
-                    "the application's own 503 behind Cloudflare",
-                    upgrade(answer(503, '{"error":"warming up"}', Server="cloudflare", CF_RAY="1")),
-                    fires=False,
                 ),
                 Example("nginx's 502", upgrade(answer(502, "<center>nginx</center>")), fires=False),
                 Example("nothing was tried", nothing(), fires=None),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from callpath.doctor.answers import any_variant_works, edge_refusal, refused, show, words_of
-from callpath.doctor.facts import Facts, UpgradeFacts
+from callpath.doctor.answers import any_variant_works, refused, show, words_of
+from callpath.doctor.facts import Facts
 from callpath.doctor.platform import author
 from callpath.doctor.rule import Cause, Example, Finding, Sign
 from callpath.doctor.rules.sample import answer, nothing, upgrade
@@ -19,9 +19,6 @@ _NO_APP = re.compile(
 
 
 def check(facts: Facts) -> Finding | None:
-    row = edge_refusal(facts, "no-app")
-    if row is not None:
-        return Finding(f"{row.edge}: {row.summary}", (show(facts[UpgradeFacts].carrier),), fix=row.fix)
     carrier = refused(facts, 404)
     if carrier is None or any_variant_works(facts):
         return None
@@ -63,11 +60,6 @@ CAUSE = Cause(
                             x_railway_fallback="true",
                         )
                     ),
-                    fires=True,
-                ),
-                Example(
-                    "a web app of Azure's that is stopped",
-                    upgrade(answer(403, "<h1>Error 403 - This web app is stopped.</h1>")),
                     fires=True,
                 ),
                 Example("the application's 404", upgrade(answer(404, "no such call")), fires=False),

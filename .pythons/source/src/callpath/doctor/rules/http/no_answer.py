@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from callpath.doctor.answers import any_variant_works, edges, refused, show
+from callpath.doctor.answers import any_variant_works, refused, show
 from callpath.doctor.facts import Facts, UpgradeFacts
-from callpath.doctor.refusals import SLOW_TO_WAKE
 from callpath.doctor.rule import Cause, Example, Finding, Sign
 from callpath.doctor.rules.sample import answer, failed, nothing, upgrade
 
@@ -14,17 +13,6 @@ def check(facts: Facts) -> Finding | None:
     if carrier is None or carrier.outcome != "timeout" or carrier.raw or any_variant_works(facts):
         return None
     plain = facts[UpgradeFacts].shape("plain")
-    sleepy = next((name for name in SLOW_TO_WAKE if name in edges(facts)), "")
-    if sleepy and (plain is None or plain.outcome != "answer"):
-        return Finding(
-            f"nothing answered within {carrier.ms / 1000:.0f} s; {sleepy} may take {SLOW_TO_WAKE[sleepy]} s to wake an "
-            "application",
-            (show(carrier), *((show(plain),) if plain else ())),
-            kind="open",
-            confidence="low",
-            candidates=("edge-cold-start", "http-no-answer"),
-            question="Run it again at once: if it works now, the application was asleep (keep one instance running).",
-        )
     if plain is not None and plain.outcome == "answer":
         return Finding(
             "a plain GET is answered, the upgrade never is",

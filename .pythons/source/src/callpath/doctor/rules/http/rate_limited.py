@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from callpath.doctor.answers import edge_refusal, show
+from callpath.doctor.answers import show
 from callpath.doctor.edges import failed_upgrades, show_row
-from callpath.doctor.facts import Exchange, Facts, RepeatFacts, TrafficFacts, UpgradeFacts
+from callpath.doctor.facts import Facts, RepeatFacts, UpgradeFacts
 from callpath.doctor.ourselves import own_word
 from callpath.doctor.platform import author
 from callpath.doctor.rule import Cause, Example, Finding, Sign
@@ -21,51 +21,32 @@ OWN = '{"error":"too_many_upgrades","detail":"no more are looked at"}'
 
 def http_rate_limited(facts: Facts) -> Finding | None:
     upgrade_facts = facts[UpgradeFacts]
-    carrier = upgrade_facts.carrier
     repeats = facts.get(RepeatFacts)
     later = [attempt.exchange for attempt in repeats.tries] if repeats is not None else []
-    row = edge_refusal(facts, "limited")
-    if row is not None:
-        return Finding(f"{row.edge}: {row.summary}", (show(carrier),), fix=row.fix)
-    if _limits(carrier):
-        return Finding("the very first upgrade is over the limit", _evidence(carrier))
-    limited = [exchange for exchange in (*upgrade_facts.shapes, *later) if _limits(exchange)]
-    if limited:
-        return _own_doing(facts, limited[0], _evidence(limited[0]))
+    for exchange in (upgrade_facts.carrier, *later):
+        if (
+            exchange.outcome != "answer" or own_word(exchange) is not None
+        ):  # a callpath server says itself why: CALLPATH004
+            continue
+        if exchange.status == 429 or (exchange.status in {403, 503} and _WORDS.search(exchange.text)):
+            first = exchange is upgrade_facts.carrier
+            return Finding(
+                "the very first upgrade is over the limit" if first else "a few upgrades in a row are over the limit",
+                (
+                    show(exchange),
+                    *((f"retry-after: {exchange.header('retry-after')}",) if exchange.has("retry-after") else ()),
+                ),
+            )
     # nginx's limiter says 503 unless told otherwise, and only where the same request passed a moment ago.
     refused_later = [exchange for exchange in later if exchange.status == 503 and author(exchange).name == "nginx"]
-    if refused_later and carrier.upgraded and all(exchange.upgraded or exchange.status == 503 for exchange in later):
-        return _own_doing(facts, refused_later[0], (show(refused_later[0]),))
+    passed_first = upgrade_facts.carrier.upgraded or (bool(later) and later[0].upgraded)
+    if refused_later and passed_first and all(exchange.upgraded or exchange.status == 503 for exchange in later):
+        return Finding(
+            "the first upgrade passes, the next ones within the second get nginx's own 503",
+            (show(refused_later[0]),),
+            confidence="medium",
+        )
     return None
-
-
-def _limits(exchange: Exchange) -> bool:
-    """An answer of a limiter; a callpath server says itself why it refuses (CALLPATH004)."""
-    if exchange.outcome != "answer" or own_word(exchange) is not None:
-        return False
-    return exchange.status == 429 or (exchange.status in {403, 503} and bool(_WORDS.search(exchange.text)))
-
-
-def _evidence(exchange: Exchange) -> tuple[str, ...]:
-    after = exchange.header("retry-after")
-    return (show(exchange), *((f"retry-after: {after}",) if after else ()))
-
-
-def _own_doing(facts: Facts, exchange: Exchange, evidence: tuple[str, ...]) -> Finding:
-    """The first request passed: the doctor's own requests used the limit up, and nothing but the limit is proven."""
-    traffic = facts.get(TrafficFacts)
-    number = f"request number {traffic.limited_at}" if traffic is not None and traffic.limited_at else "a later request"
-    note = facts[UpgradeFacts].carrier.upgraded
-    return Finding(
-        f"{number} of this examination was answered with {exchange.status}: the doctor's own requests are over a limit, "
-        "so it stopped",
-        evidence,
-        kind="open",
-        confidence="low",
-        candidates=("rate-limited-429",) if note else (),
-        question="How many upgrades a second may come from one address? All calls come from a few of Telnyx's. Wait until "
-        "the limit is over before the next run.",
-    )
 
 
 def edge_rate_limited(facts: Facts) -> Finding | None:
@@ -88,11 +69,7 @@ CAUSE = Cause(
             http_rate_limited,
             examples=(
                 Example("429 at once", upgrade(answer(429)), fires=True),
-                Example(
-                    "the third try: the doctor's own doing",
-                    Facts(*upgrade(answer(101)), tries(answer(101), answer(429))),
-                    fires=True,
-                ),
+                Example("the third try", Facts(*upgrade(answer(101)), tries(answer(101), answer(429))), fires=True),
                 Example("all pass", Facts(*upgrade(answer(101)), tries(answer(101), answer(101))), fires=False),
                 Example("a callpath server's own", upgrade(answer(429, OWN, X_Callpath="0.1.0")), fires=False),
                 Example("nothing was tried", nothing(), fires=None),

@@ -23,21 +23,6 @@ from callpath.doctor.rules.sample_call import ACCEPTED, SESSION, call, refusals
 _ASGI = {"uvicorn", "Hypercorn", "Daphne", "FastAPI"}
 
 
-NEVER_STRIP = {
-    "Railway",
-    "Render",
-    "Fly",
-    "Heroku",
-    "Cloud Run",
-    "ngrok",
-    "ALB",
-    "AWS",
-    "Cloudflare",
-    "DigitalOcean",
-    "Koyeb",
-}
-"""Edges that pass an upgrade on with nothing to switch on: an HTTP handler that answers there is the application's."""
-
 _NEEDS_CONFIGURATION = {"nginx", "Apache", "ingress-nginx"}
 """Proxies that pass an upgrade only when told to; Caddy, HAProxy and Traefik do it by themselves."""
 
@@ -77,18 +62,6 @@ def http_upgrade_stripped(facts: Facts) -> Finding | None:
             question=f"{', '.join(proxies)} passes upgrades on, so the application saw it. Which of its handlers takes "
             "WebSockets, and on which path? Node gives an upgrade to the ordinary handler where nobody listens for "
             "'upgrade' on that server.",
-        )
-    if proxies and set(proxies) <= NEVER_STRIP and (upgrade_missed(carrier) or carrier.status == 404):
-        if not upgrade_ignored(facts) and not upgrade_missed(carrier):
-            return None
-        return Finding(
-            f"the application answers the upgrade like a plain GET, and {', '.join(proxies)} passes upgrades on",
-            (show(carrier), *(show(x) for x in (upgrade_facts.shape("plain"),) if x is not None)),
-            kind="open",
-            confidence="low",
-            candidates=("node-ws-attached-to-other-server", "url-path-mismatch", "app-has-no-websocket"),
-            question="Is a WebSocket server attached to the HTTP server that listens here (server.on('upgrade', …), not a "
-            "second one or only app.listen), and is this its path?",
         )
     if upgrade_missed(carrier) and author(carrier).kind != "proxy":
         return Finding(

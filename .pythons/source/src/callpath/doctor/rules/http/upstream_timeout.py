@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from callpath.doctor.answers import any_variant_works, edge_refusal, refused, show
+from callpath.doctor.answers import any_variant_works, refused, show
 from callpath.doctor.edges import failed_upgrades, process_lines, said, show_row, timed_out
-from callpath.doctor.facts import Facts, UpgradeFacts
+from callpath.doctor.facts import Facts
 from callpath.doctor.platform import author
 from callpath.doctor.rule import Cause, Example, Finding, Sign
 from callpath.doctor.rules.sample import answer, nothing, upgrade
@@ -12,9 +12,6 @@ from callpath.doctor.rules.sample_edge import row, seen_at_edge
 
 
 def http_upstream_timeout(facts: Facts) -> Finding | None:
-    row = edge_refusal(facts, "timeout")
-    if row is not None:
-        return Finding(f"{row.edge}: {row.summary}", (show(facts[UpgradeFacts].carrier),), fix=row.fix)
     carrier = refused(facts, 504, 408)
     if carrier is None or any_variant_works(facts):
         return None

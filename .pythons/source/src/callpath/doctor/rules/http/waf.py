@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from callpath.doctor.answers import edge_refusal, own_proxy_answer, refused, show, words_of, works
+from callpath.doctor.answers import own_proxy_answer, refused, show, words_of, works
 from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.platform import author
 from callpath.doctor.rule import Cause, Example, Finding, Sign
@@ -34,12 +34,9 @@ def check(facts: Facts) -> Finding | None:
         )
     if works(facts, "origin") is not None:
         return None
-    row = edge_refusal(facts, "blocked")
-    if row is not None:
-        return Finding(f"{row.edge}: {row.summary}", (show(carrier),), fix=row.fix)
     if carrier.status in {403, 406, 418, 451, 493, 503} and _WORDS.search(words_of(carrier)):
         return Finding("a filter says that it blocked the request", (show(carrier),))
-    if carrier.status == 403 and author(carrier).kind == "edge" and edge_refusal(facts, "no-app", "app-down") is None:
+    if carrier.status == 403 and author(carrier).kind == "edge":
         return Finding(f"{author(carrier).name} itself forbids the request", (show(carrier),), confidence="medium")
     plain = upgrade_facts.shape("plain")
     forbidding = carrier.status in {403, 406, 499} and (own_proxy_answer(carrier) or carrier.status != 403)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from callpath.doctor.closings import AT_ONCE_MS, early
-from callpath.doctor.facts import Arrival, Facts, IdleFacts, MediaFacts, RepeatFacts
+from callpath.doctor.facts import Arrival, Facts, IdleFacts, MediaFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
 from callpath.doctor.rules.sample import ended, held, media, nothing
 
@@ -30,26 +30,10 @@ def close_cut_early(facts: Facts) -> Finding | None:
     spoke_late = any(arrival.at_ms > ending.at_ms - 300 for arrival in stream.arrivals)
     if not spoke_late:
         return None
-    summary = f"cut without a close frame after {ending.at_ms / 1000:.1f} s, while audio went both ways"
-    evidence = (f"{ending.kind}, {stream.sent_frames} frames sent, {len(stream.arrivals)} messages received",)
-    repeats = facts.get(RepeatFacts)
-    again = [
-        attempt.ending.at_ms
-        for attempt in (repeats.tries if repeats is not None else ())
-        if attempt.ending is not None and attempt.ending.by == "peer" and attempt.ending.kind in {"eof", "reset"}
-    ]
-    alike = [at_ms for at_ms in again if abs(at_ms - ending.at_ms) <= 0.15 * ending.at_ms]
-    if len(alike) >= 2:
-        ages = ", ".join(f"{at_ms / 1000:.2f} s" for at_ms in (ending.at_ms, *alike))
-        return Finding(summary, (*evidence, f"streams ended after {ages}"), confidence="medium", owner="unclear")
     return Finding(
-        summary,
-        evidence,
-        kind="open",
-        confidence="low",
-        candidates=("app-crash-on-connect", "max-duration-cutoff"),
-        question="Does it end at the same age again? callpath doctor url --media 60 --idle 60 URL. The same second twice "
-        "is a limit, another one is the application (read its log at this second).",
+        f"cut without a close frame after {ending.at_ms / 1000:.1f} s, while audio went both ways",
+        (f"{ending.kind}, {stream.sent_frames} frames sent, {len(stream.arrivals)} messages received",),
+        confidence="medium",
     )
 
 

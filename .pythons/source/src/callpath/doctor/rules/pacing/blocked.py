@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from callpath.doctor.calls import show_entries, symptom_seen, worst_lag
 from callpath.doctor.closings import early
-from callpath.doctor.facts import CallFacts, Facts, MediaFacts, TcpFacts
+from callpath.doctor.facts import CallFacts, Facts, MediaFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
 from callpath.doctor.rules.sample import media, nothing
-from callpath.doctor.rules.sample_call import BOTH_WAYS, CAME, GOOD, a_call, blocked, counted, noticed
-from callpath.timeline import LoopBlocked
+from callpath.doctor.rules.sample_call import BOTH_WAYS, CAME, GOOD, a_call, counted, noticed
 
 LATE_MS = 1000.0
-HELD_MS = 2000.0
-"""A single pong this late is more than a lost packet, which TCP sends again within a second."""
 
 
 """A pong needs a round trip and no thought: even from the far side of the earth it takes 0.4 s."""
@@ -22,30 +19,10 @@ def ws_blocked(facts: Facts) -> Finding | None:
     stream = facts[MediaFacts]
     if early(facts) is not None or len(stream.pong_ms) < 2:
         return None
-    came = sorted(ms for ms in stream.pong_ms if ms is not None)
-    tcp = facts.get(TcpFacts)
-    round_trip_ms = min((attempt.ms for attempt in tcp.open), default=0.0) if tcp is not None else 0.0
-    # One late pong is a lost packet (TCP sends again after 0.2 to 1 s); a loop that is held is late more than once, or
-    # never answers some of several.
-    late = [ms for ms in came if ms - round_trip_ms >= LATE_MS]
-    missing = len(stream.pong_ms) - len(came)
+    late = [ms for ms in stream.pong_ms if ms is not None and ms >= LATE_MS]
     evidence = (f"pongs after: {', '.join('never' if ms is None else f'{ms:.0f} ms' for ms in stream.pong_ms)}",)
-    if len(late) > 1 or (late and max(late) >= HELD_MS):
-        return Finding(
-            f"{len(late)} of {len(stream.pong_ms)} pings were answered only after {max(late) / 1000:.1f} s",
-            evidence,
-            confidence="high" if len(late) > 1 else "medium",
-        )
-    if came and missing > 1 and stream.ending.kind != "close-frame":
-        return Finding(
-            f"{missing} of {len(stream.pong_ms)} pings were never answered, the others within {came[-1]:.0f} ms",
-            evidence,
-            kind="open",
-            confidence="low",
-            candidates=("event-loop-blocked", "proxy-idle-timeout"),
-            question="Does the application log anything for seconds at this time? A profiler (py-spy dump --pid PID) shows "
-            "where its loop stands.",
-        )
+    if late:
+        return Finding(f"a ping was answered only after {max(late) / 1000:.1f} s", evidence)
     if all(ms is None for ms in stream.pong_ms) and not stream.arrivals and stream.ending.kind != "close-frame":
         return Finding(
             "after the 101 nothing comes back: no pong, no frame, no answer to our close", evidence, confidence="medium"
@@ -59,31 +36,15 @@ BROKEN_MS = 500.0
 """Above this a caller hears a gap: callpath sends audio at most 200 ms ahead."""
 
 
-NAMED_SHOWN = 3
-"""Maximum blockages shown as evidence, the longest first."""
-
-
 def call_loop_blocked(facts: Facts) -> Finding | None:
     known = facts[CallFacts]
     worst = worst_lag(known)
-    named = sorted(
-        ((entry.what, entry) for entry in known.entries if isinstance(entry.what, LoopBlocked)),
-        key=lambda item: -item[0].blocked_ms,
-    )
-    if worst is None and not named:
+    if worst is None:
         symptom_seen(known, "SYM013")  # raises where the source would not show it
         return None
-    lag_ms = max(worst[0] if worst is not None else 0.0, named[0][0].blocked_ms if named else 0.0)
-    if named:
-        what = named[0][0]
-        by = f"{what.code + ' in ' if what.code else ''}{what.function} ({what.file}:{what.line})"
-        summary = f"the event loop was held up for {lag_ms:.0f} ms: {by} blocks it"
-    else:
-        summary = f"the event loop was held up for {lag_ms:.0f} ms: something blocks it"
-    evidence = show_entries(
-        known, *(entry for _, entry in named[:NAMED_SHOWN]), worst[1] if worst is not None else None
-    )
-    return Finding(summary, evidence, kind="fault" if lag_ms >= BROKEN_MS else "note")
+    lag_ms, entry = worst
+    summary = f"the event loop was held up for {lag_ms:.0f} ms: something blocks it"
+    return Finding(summary, show_entries(known, entry), kind="fault" if lag_ms >= BROKEN_MS else "note")
 
 
 CAUSE = Cause(
@@ -114,16 +75,11 @@ CAUSE = Cause(
             title="Something in the process blocks the event loop",
             why="While one piece of code computes or waits without await, no call of the process gets or sends audio.",
             fix="Move blocking work (database drivers, HTTP clients, models) to a thread: await asyncio.to_thread(…). "
-            "callpath names the function, file and line in the log and the timeline (loop.blocked).",
+            "PYTHONASYNCIODEBUG=1 names what takes long.",
             examples=(
                 Example("800 ms", a_call(BOTH_WAYS, noticed("SYM013", lag_ms="800")), fires=True),
                 Example(
                     "told by another call of the process", a_call(BOTH_WAYS, counted(loop_lag_ms=800.0)), fires=True
-                ),
-                Example(
-                    "the function is known",
-                    a_call(BOTH_WAYS, blocked(3000.0)),
-                    fires=True,
                 ),
                 Example("a call that worked", a_call(GOOD), fires=False),
                 Example("logs without symptoms", a_call(CAME, shown=frozenset({"socket.received"})), fires=None),

@@ -8,8 +8,6 @@ from callpath.doctor.rule import Cause, Example, Finding, Sign
 from callpath.doctor.rules.sample import media, nothing
 
 LEAD_MS_MAX = 3000.0
-QUEUE_MS_MAX = 30_000.0
-"""Telnyx documents chunks of 20 ms to 30 s and a queue: a greeting sent in one go is played."""
 
 
 """Telnyx takes chunks of up to 30 s; some lead is sound. Beyond a few seconds a barge-in finds a long queue."""
@@ -24,12 +22,6 @@ def check(facts: Facts) -> Finding | None:
     lead_ms = sent_ms - span_ms
     if lead_ms < LEAD_MS_MAX or sent_ms < 2 * span_ms:
         return None
-    if lead_ms < QUEUE_MS_MAX:
-        return Finding(
-            f"{sent_ms / 1000:.1f} s of audio came within {span_ms / 1000:.2f} s: Telnyx queues it, and a barge-in has to "
-            "send clear",
-            kind="note",
-        )
     return Finding(
         f"{sent_ms / 1000:.1f} s of audio came within {span_ms / 1000:.2f} s",
         (f"{len(stream.media)} frames, {sum(len(a.payload or b'') for a in stream.media)} bytes",),

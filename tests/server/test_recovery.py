@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from callpath.audio.wav import HEADER_BYTES
+from callpath.call.overview import CallOverview
 from callpath.cli.dashboard import phone_server
-from callpath.clock import SystemClock
+from callpath.clock import ManualClock, SystemClock
 from callpath.config import Settings
 from callpath.control import CommandReply
 from callpath.errors import StoreError
-from callpath.server import takeup
+from callpath.server import recovery
 from callpath.server.builtin import BUILTIN
+from callpath.server.recovery import Recovery
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.simulator import Simulator
+from callpath.store.memory import MemoryCallLog
 from callpath.store.port import CallQuery
 from callpath.store.sql import open_call_log
 from callpath.timeline import (
     CallChecked,
+    CallRecovered,
     CallStuck,
-    CallTakenUp,
     CommandAnswered,
     CommandRetried,
     CommandSent,
@@ -36,8 +43,9 @@ from callpath.timeline import (
     What,
     kind_of,
 )
+from callpath.wire.ids import SessionId
 from callpath.wire.webhook import Webhook
-from tests.serving import process, serving
+from tests.serving import WAIT_S_MAX, process, serving
 from tests.telnyx import sample
 
 pytestmark = pytest.mark.e2e
@@ -69,7 +77,7 @@ async def test_events_that_were_missed_are_fetched(tmp_path: Path) -> None:
     assert "call.hangup" in fetched
     assert "call.answered" not in fetched  # it had been delivered
     assert len(events) == len(set(events))
-    assert "call.taken_up" not in [kind_of(entry.what) for entry in entries]
+    assert "call.recovered" not in [kind_of(entry.what) for entry in entries]
 
 
 async def test_a_call_that_is_still_up_goes_on(tmp_path: Path) -> None:
@@ -88,7 +96,7 @@ async def test_a_call_that_is_still_up_goes_on(tmp_path: Path) -> None:
             await after.until_kind(session, HandlerStarted, times=2)
             entries = await after.timeline(session)
 
-    (taken,) = (entry.what for entry in entries if isinstance(entry.what, CallTakenUp))
+    (taken,) = (entry.what for entry in entries if isinstance(entry.what, CallRecovered))
     (checked,) = (entry.what for entry in entries if isinstance(entry.what, CallChecked))
     asked = [entry.what.command_id for entry in entries if isinstance(entry.what, CommandSent)]
     assert (checked.alive, taken.detail) == (True, "")
@@ -100,7 +108,7 @@ async def test_a_call_that_is_still_up_goes_on(tmp_path: Path) -> None:
 
 async def test_a_long_call_is_found_behind_many_short_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of two thousand newer calls all may be over, while somebody has been talking for an hour."""
-    monkeypatch.setattr(takeup, "LIVE_MAX", 1)
+    monkeypatch.setattr(recovery, "LIVE_MAX", 1)
     async with Simulator(options=DEAF) as telnyx:
         async with serving(BUILTIN["tone"](), tmp_path, telnyx=telnyx, secret=SECRET) as before:
             caller, short = await telnyx.call(), await telnyx.call()
@@ -110,9 +118,9 @@ async def test_a_long_call_is_found_behind_many_short_ones(tmp_path: Path, monke
             await short.ended()
             await before.until(short.call.leg.call_session_id, lambda what: _is_event(what, "call.hangup"))
         async with serving(BUILTIN["tone"](), tmp_path, telnyx=telnyx, secret=SECRET) as after:
-            entries = await after.until_kind(caller.call.leg.call_session_id, CallTakenUp)
+            entries = await after.until_kind(caller.call.leg.call_session_id, CallRecovered)
 
-    assert 1 == sum(isinstance(entry.what, CallTakenUp) for entry in entries)
+    assert 1 == sum(isinstance(entry.what, CallRecovered) for entry in entries)
 
 
 async def test_a_process_that_is_killed_in_the_middle_of_a_call(tmp_path: Path) -> None:
@@ -135,7 +143,7 @@ async def test_a_process_that_is_killed_in_the_middle_of_a_call(tmp_path: Path) 
 
     assert kinds.count("handler.started") == 2
     assert kinds.count("handler.ended") == 1
-    assert kinds.index("call.taken_up") > kinds.index("handler.started")
+    assert kinds.index("call.recovered") > kinds.index("handler.started")
 
 
 async def test_a_call_that_is_still_up_is_hung_up_where_that_is_wanted(tmp_path: Path) -> None:
@@ -247,6 +255,108 @@ async def test_webhooks_that_were_lost_in_mid_call_are_fetched(
         ]
 
 
+class AtOnce:
+    """In the place of `recover_call`: how many calls are recovered at a time, and how often each."""
+
+    def __init__(self) -> None:
+        self.started = Counter[SessionId]()
+        self.running = self.most = 0
+        self.may_end = asyncio.Event()
+        self.failing: dict[SessionId, Exception] = {}
+
+    async def __call__(self, _runner: object, session: SessionId, _then: str) -> None:
+        self.started[session] += 1
+        self.running += 1
+        self.most = max(self.most, self.running)
+        await self.may_end.wait()
+        self.running -= 1
+        if error := self.failing.pop(session, None):
+            raise error
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> AtOnce:
+    instead = AtOnce()
+    monkeypatch.setattr(recovery, "recover_call", instead)
+    return instead
+
+
+@asynccontextmanager
+async def recovering(clock: ManualClock, log: MemoryCallLog) -> AsyncIterator[Recovery]:
+    runner: Any = SimpleNamespace(clock=clock, log=log)
+    recovery = Recovery(runner, "resume")
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(recovery.run())
+        yield recovery
+        running.cancel()
+
+
+async def test_the_calls_of_a_dead_node_are_recovered_a_few_at_a_time(at_once: AtOnce) -> None:
+    """500 at once would fill the connections to Telnyx and its rate limit, just when new calls need an answer. Every scan
+    names them all again."""
+    clock = ManualClock()
+    log = MemoryCallLog(clock)
+    webhook = WebhookReceived(
+        event_type="call.initiated", event_id="e", body=sample("webhooks/call.initiated.inbound.json")
+    )
+    for number in range(100):
+        at = clock.now_unix_ms() - 1_000
+        await log.append(Entry(session=SessionId(f"from before {number}"), at_unix_ms=at, what=webhook))
+    async with recovering(clock, log) as calls:
+        for _ in range(5):
+            for number in range(400):
+                calls.add(SessionId(f"orphan {number}"))
+            await clock.advance(1_000)
+        first = at_once.most, len(at_once.started)
+        at_once.may_end.set()
+        async with asyncio.timeout(WAIT_S_MAX):
+            while len(at_once.started) < 500 or at_once.running:
+                await asyncio.sleep(0)
+
+    assert (4, 4) == first
+    assert (4, {1}) == (at_once.most, set(at_once.started.values()))
+
+
+@pytest.mark.parametrize(("error", "times"), [(StoreError("away"), 2), (ValueError("a fault of ours"), 1)])
+async def test_a_call_that_cannot_be_recovered_keeps_no_other_waiting(
+    error: Exception, times: int, at_once: AtOnce
+) -> None:
+    """The lease may be ours already, so that no other node would try: while the log is away, it is tried again."""
+    clock = ManualClock()
+    broken, other = SessionId("broken"), SessionId("other")
+    at_once.failing[broken] = error
+    at_once.may_end.set()
+    async with recovering(clock, MemoryCallLog(clock)) as calls:
+        calls.add(broken)
+        await clock.advance(3 * recovery.RETRY_MS)
+        calls.add(other)
+        await clock.advance(1_000)
+
+    assert {broken: times, other: 1} == at_once.started
+
+
+async def test_a_log_that_is_away_at_the_start_is_asked_again(at_once: AtOnce, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database fails over just when the server is deployed: its calls would be left to nobody."""
+    clock = ManualClock()
+    log = MemoryCallLog(clock)
+    webhook = WebhookReceived(
+        event_type="call.initiated", event_id="e", body=sample("webhooks/call.initiated.inbound.json")
+    )
+    await log.append(Entry(session=SessionId("up"), at_unix_ms=clock.now_unix_ms() - 1_000, what=webhook))
+    overviews, away = log.overviews, [True, True, False]
+
+    async def flaky(query: CallQuery) -> list[CallOverview]:
+        if away.pop(0):
+            raise StoreError("away")
+        return await overviews(query)
+
+    monkeypatch.setattr(log, "overviews", flaky)
+    async with recovering(clock, log):
+        await clock.advance(3 * recovery.RETRY_MS)
+
+    assert {"up": 1} == at_once.started
+
+
 def _is_over(what: What) -> bool:
     return isinstance(what, CallChecked) and what.alive is False
 
@@ -266,7 +376,7 @@ async def test_a_start_without_calls_asks_nothing(tmp_path: Path) -> None:
             await other.stream_started()
             entries = await after.timeline(session)
 
-    assert not any(isinstance(entry.what, CallChecked | CallTakenUp) for entry in entries)
+    assert not any(isinstance(entry.what, CallChecked | CallRecovered) for entry in entries)
     assert len(entries) >= len(ended)
 
 
