@@ -18,6 +18,7 @@ from callpath.timeline import (
     FirstOutbound,
     HandlerEnded,
     HandlerStarted,
+    LoopBlocked,
     MediaCounted,
     MediaSymptom,
     SocketClosed,
@@ -117,6 +118,11 @@ def asking(url: str = URL, **body: Any) -> list[Timed]:
 
 def noticed(code: str, **evidence: str) -> MediaSymptom:
     return MediaSymptom(code=code, slug="slug", meaning="What it means", evidence=evidence)
+
+
+def blocked(ms: float) -> LoopBlocked:
+    """A handler that waits for a web service without await."""
+    return LoopBlocked(blocked_ms=ms, function="answer", file="bot.py", line=12, code="requests.get(url)")
 
 
 def counted(**counts: Any) -> MediaCounted:

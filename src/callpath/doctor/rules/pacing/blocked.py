@@ -7,7 +7,8 @@ from callpath.doctor.closings import early
 from callpath.doctor.facts import CallFacts, Facts, MediaFacts, TcpFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
 from callpath.doctor.rules.sample import media, nothing
-from callpath.doctor.rules.sample_call import BOTH_WAYS, CAME, GOOD, a_call, counted, noticed
+from callpath.doctor.rules.sample_call import BOTH_WAYS, CAME, GOOD, a_call, blocked, counted, noticed
+from callpath.timeline import LoopBlocked
 
 LATE_MS = 1000.0
 HELD_MS = 2000.0
@@ -58,15 +59,31 @@ BROKEN_MS = 500.0
 """Above this a caller hears a gap: callpath sends audio at most 200 ms ahead."""
 
 
+NAMED_SHOWN = 3
+"""Maximum blockages shown as evidence, the longest first."""
+
+
 def call_loop_blocked(facts: Facts) -> Finding | None:
     known = facts[CallFacts]
     worst = worst_lag(known)
-    if worst is None:
+    named = sorted(
+        ((entry.what, entry) for entry in known.entries if isinstance(entry.what, LoopBlocked)),
+        key=lambda item: -item[0].blocked_ms,
+    )
+    if worst is None and not named:
         symptom_seen(known, "SYM013")  # raises where the source would not show it
         return None
-    lag_ms, entry = worst
-    summary = f"the event loop was held up for {lag_ms:.0f} ms: something blocks it"
-    return Finding(summary, show_entries(known, entry), kind="fault" if lag_ms >= BROKEN_MS else "note")
+    lag_ms = max(worst[0] if worst is not None else 0.0, named[0][0].blocked_ms if named else 0.0)
+    if named:
+        what = named[0][0]
+        by = f"{what.code + ' in ' if what.code else ''}{what.function} ({what.file}:{what.line})"
+        summary = f"the event loop was held up for {lag_ms:.0f} ms: {by} blocks it"
+    else:
+        summary = f"the event loop was held up for {lag_ms:.0f} ms: something blocks it"
+    evidence = show_entries(
+        known, *(entry for _, entry in named[:NAMED_SHOWN]), worst[1] if worst is not None else None
+    )
+    return Finding(summary, evidence, kind="fault" if lag_ms >= BROKEN_MS else "note")
 
 
 CAUSE = Cause(
@@ -97,11 +114,16 @@ CAUSE = Cause(
             title="Something in the process blocks the event loop",
             why="While one piece of code computes or waits without await, no call of the process gets or sends audio.",
             fix="Move blocking work (database drivers, HTTP clients, models) to a thread: await asyncio.to_thread(…). "
-            "PYTHONASYNCIODEBUG=1 names what takes long.",
+            "callpath names the function, file and line in the log and the timeline (loop.blocked).",
             examples=(
                 Example("800 ms", a_call(BOTH_WAYS, noticed("SYM013", lag_ms="800")), fires=True),
                 Example(
                     "told by another call of the process", a_call(BOTH_WAYS, counted(loop_lag_ms=800.0)), fires=True
+                ),
+                Example(
+                    "the function is known",
+                    a_call(BOTH_WAYS, blocked(3000.0)),
+                    fires=True,
                 ),
                 Example("a call that worked", a_call(GOOD), fires=False),
                 Example("logs without symptoms", a_call(CAME, shown=frozenset({"socket.received"})), fires=None),

@@ -1,5 +1,0 @@
-"""`python -m callpath` is `callpath`."""
-
-from callpath.cli import main
-
-main()

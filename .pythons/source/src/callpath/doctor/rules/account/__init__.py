@@ -1,1 +1,0 @@
-"""How the Telnyx account, number and application are set. One file a cause."""

@@ -1,1 +1,0 @@
-"""Commands, and the life of the call. One file a cause."""

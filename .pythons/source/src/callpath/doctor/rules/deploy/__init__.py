@@ -1,1 +1,0 @@
-"""How the application runs: instances, restarts, files that tell a platform what to start. One file a cause."""

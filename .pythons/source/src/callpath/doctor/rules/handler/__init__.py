@@ -1,1 +1,0 @@
-"""What the application's own code did. One file a cause."""

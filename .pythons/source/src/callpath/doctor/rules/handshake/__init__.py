@@ -1,1 +1,0 @@
-"""The WebSocket handshake itself: headers of the upgrade and of the 101. One file a cause."""

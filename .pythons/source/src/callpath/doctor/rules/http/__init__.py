@@ -1,1 +1,0 @@
-"""Answers of proxies, edges and filters to the upgrade. One file a cause."""

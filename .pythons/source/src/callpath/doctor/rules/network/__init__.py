@@ -1,1 +1,0 @@
-"""Telnyx could not reach us, or we not Telnyx. One file a cause."""

@@ -1,1 +1,0 @@
-"""When audio comes and goes. One file a cause."""

@@ -1,1 +1,0 @@
-"""Frames on an open stream, and how it ends. One file a cause."""

@@ -1,1 +1,0 @@
-"""The connection: refused, dropped, unreachable, or another service. One file a cause."""

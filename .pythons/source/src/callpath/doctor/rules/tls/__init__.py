@@ -1,1 +1,0 @@
-"""The handshake and the certificate. One file a cause."""

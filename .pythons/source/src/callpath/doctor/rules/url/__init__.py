@@ -1,1 +1,0 @@
-"""What stands in the stream URL itself. One file a cause."""

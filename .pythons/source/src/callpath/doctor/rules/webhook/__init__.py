@@ -1,1 +1,0 @@
-"""Webhooks: do they come, and how are they answered? One file a cause."""
