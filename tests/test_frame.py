@@ -48,6 +48,7 @@ TESTED_ELSEWHERE = {
     "dashboard/documents.py": "dashboard/test_api.py",  # the shapes of its answers
     "cli/dashboard.py": "dashboard/test_phone.py",  # the second server, called by real phones
     "cli/simulate*.py": "simulator/test_simulate_command.py",
+    "simulator/seen.py": "simulator/test_verdict.py",  # what was seen is there to be judged
     "cli/doctor.py": "doctor/test_command.py",
     "cli/doctor_deploy.py": "deploy/test_traps.py",
 }

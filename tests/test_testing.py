@@ -198,6 +198,23 @@ async def test_a_handler_that_returns_is_heard_to_the_end() -> None:
         assert np.abs(caller.heard[8 * 440 : 8 * 480]).max() > 1000
 
 
+async def test_a_short_sound_is_heard_without_a_pause_in_it() -> None:
+    """90 ms are no whole frames: when the handler waits for the end, nothing more comes that could fill the last one."""
+    app = App()
+
+    @app.call
+    async def handle(call: Call) -> None:
+        await call.play(np.full(720, 5000, np.int16))
+        await call.finished()
+
+    async with place_call(app) as caller:
+        await caller.run(ms=200)
+        heard = np.flatnonzero(caller.heard > 4000)
+
+    assert 720 == heard.size
+    assert 719 == heard[-1] - heard[0]
+
+
 async def test_barge_in() -> None:
     """Clear stops at once, and says how much was really heard."""
     app = App()

@@ -1,8 +1,8 @@
-"""pytest fixtures: a stand-in Telnyx in any project's tests, whatever its program is written in.
+"""pytest fixtures: a Telnyx simulator in any project's tests, whatever its program is written in.
 
 pytest loads this by itself where callpath is installed; it imports nothing of ours until a fixture is asked for.
 
-    telnyx            a running stand-in (`simulator.blocking.BlockingSimulator`)
+    telnyx            a running simulator (`simulator.blocking.BlockingSimulator`)
     telnyx_call       places calls; hangs them up after the test, and explains them where it failed
     telnyx_webhook    where events go; override it in conftest.py, or give --telnyx-webhook
     telnyx_options    how this Telnyx behaves (`CarrierOptions`); override it
@@ -26,7 +26,7 @@ _PLACED = pytest.StashKey["tuple[Path, list[BlockingCaller]]"]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("telnyx", "callpath's stand-in Telnyx")
+    group = parser.getgroup("telnyx", "callpath's Telnyx simulator")
     group.addoption("--telnyx-webhook", metavar="URL", help="The webhook URL of the program under test.")
     group.addoption("--telnyx-seed", type=int, default=0, help="Decides every chance in the faults.")
 
@@ -48,7 +48,7 @@ def telnyx_options() -> CarrierOptions | None:
 def telnyx(
     request: pytest.FixtureRequest, telnyx_webhook: str | None, telnyx_options: CarrierOptions | None
 ) -> Iterator[BlockingSimulator]:
-    """A stand-in Telnyx. Start the program under test with `telnyx.environment`."""
+    """A Telnyx simulator. Start the program under test with `telnyx.environment`."""
     from callpath.simulator.blocking import stand_in
 
     seed = request.config.getoption("--telnyx-seed")
@@ -92,7 +92,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
         for number, caller in enumerate(placed, 1):
             recording = folder / f"call-{number}.wav"
             caller.write_recording(recording)
-            found = json.dumps(caller.report(), indent=2)
-            said = f"{caller.failure or 'Every stage was reached.'}\nRecording: {recording}\n{found}"
+            found = caller.report()
+            said = f"{found['verdict']['sentence']}\nRecording: {recording}\n{json.dumps(found, indent=2)}"
             report.sections.append((f"telnyx call {number}", said))
     return report  # type: ignore[return-value]

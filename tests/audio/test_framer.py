@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callpath.audio.framer import Framer
+from callpath.audio.framer import Framer, Reframer
+from callpath.audio.pcm import Pcm
 
 
 def test_frames_as_they_fill() -> None:
@@ -65,3 +66,39 @@ def test_nothing_is_lost_or_moved(frame_samples: int, sizes: list[int]) -> None:
     joined = np.concatenate([np.zeros(0, np.int16), *frames])
     assert audio.tolist() == joined[: audio.size].tolist()
     assert 0 <= joined.size - audio.size < frame_samples
+
+
+PIECES = st.lists(st.tuples(st.integers(0, 40), st.booleans()), max_size=30)
+
+
+@given(pieces=PIECES)
+def test_a_reframer_loses_nothing_and_knows_what_is_concealed(pieces: list[tuple[int, bool]]) -> None:
+    """Sample by sample: what is concealed is negative here, and is counted in the frame where it is heard."""
+    reframer = Reframer(16)
+    given = np.concatenate([np.zeros(0, np.int16), *(np.full(n, -7 if lost else 7, np.int16) for n, lost in pieces)])
+    out: list[tuple[Pcm, int]] = []
+    for samples, lost in pieces:
+        out += reframer.push(np.full(samples, -7 if lost else 7, np.int16), concealed=lost)
+    waits = given.size - 16 * len(out)
+    passing_bytes = reframer.passing_bytes
+    out += reframer.flush()
+    heard = np.concatenate([np.zeros(0, np.int16), *(frame for frame, _ in out)])
+
+    assert (-1 if waits else 32) == passing_bytes
+    assert {16} >= {frame.size for frame, _ in out}
+    assert given.tolist() == heard[: given.size].tolist()
+    assert not heard[given.size :].any()
+    assert [int(np.sum(frame < 0)) for frame, _ in out] == [concealed for _, concealed in out]
+    assert [] == reframer.flush()
+    assert 32 == reframer.passing_bytes
+
+
+def test_a_whole_frame_passes_a_reframer_as_it_is() -> None:
+    """It is the usual case, 50 times a second on every call: no copy."""
+    reframer = Reframer(160)
+    pcm = np.arange(160, dtype=np.int16)
+    ((frame, concealed),) = reframer.push(pcm)
+
+    assert frame is pcm
+    assert 0 == concealed
+    assert [(True, 160)] == [(frame is pcm, concealed) for frame, concealed in reframer.push(pcm, concealed=True)]

@@ -13,7 +13,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from typer.testing import CliRunner, Result
 
 from callpath.cli import doctor_account
-from callpath.simulator.diagnosis import Account
+from callpath.simulator.account import Account
 from callpath.simulator.railway import RailwayStandIn
 from callpath.simulator.simulator import Simulator
 from tests import object_store

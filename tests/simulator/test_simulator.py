@@ -175,7 +175,7 @@ async def test_a_webhook_that_is_refused() -> None:
         call = await telnyx.call()
         assert await call.until(lambda: bool(call.webhooks[0].attempts), 10_000)
         with pytest.raises(
-            CallFailed, match=r"call.initiated was not taken: http://127.0.0.1:\d+/hook answered HTTP 401"
+            CallFailed, match=r"http://127.0.0.1:\d+/hook answered the webhook call.initiated with HTTP 401"
         ):
             await call.stream_started(timeout_ms=20)
 

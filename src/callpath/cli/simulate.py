@@ -1,4 +1,4 @@
-"""`callpath simulate`: a stand-in Telnyx that stays up, and its one-shot forms: call, outbound, scenario, load."""
+"""`callpath simulate`: a Telnyx simulator that stays up, and its one-shot forms: call, outbound, scenario, load."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from callpath.simulator.scenario import CallPlan, CallResult
     from callpath.simulator.simulator import Simulator
 
-app = typer.Typer(help="A stand-in Telnyx on this machine.", rich_markup_mode=None)
+app = typer.Typer(help="A Telnyx simulator on this machine.", rich_markup_mode=None)
 
 PORT = 8099
 FILE_NAME_CHARS_MAX = 250
@@ -41,19 +41,22 @@ OppositePlays = Annotated[
     bool,
     typer.Option("--opposite-plays", help="Let target legs `opposite` be heard on a single leg; reports differ."),
 ]
+Texml = Annotated[
+    str | None,
+    typer.Option(help="The called number belongs to a TeXML application: fetch this document, in place of --webhook."),
+]
 KeySeed = Annotated[str, typer.Option(help="64 hex digits: the key that signs webhooks. The default is public.")]
 
 
-Webhook = Annotated[str, typer.Option(help="The program's webhook URL.")]
-SomeWebhook = Annotated[str | None, typer.Option(help="Where events go, unless a dial names its own URL.")]
+SomeWebhook = Annotated[str | None, typer.Option(help="The program's webhook URL; a dial may name its own.")]
 Say = Annotated[str | None, typer.Option(help="A WAV file, or a text for espeak-ng. Default: a recorded hello.")]
 Digits = Annotated[str, typer.Option(help="Keys pressed once the stream is open.")]
 Faults = Annotated[list[str] | None, typer.Option("--fault", help="NAME or NAME=VALUE; `simulate faults` lists them.")]
 Seed = Annotated[int, typer.Option(help="Decides every chance in the faults: the same again for the same seed.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document.")]
 Junit = Annotated[Path | None, typer.Option(help="Also write the result as JUnit XML.")]
-Record = Annotated[Path | None, typer.Option(help="Stereo WAV: left the caller, right what he heard.")]
-ExpectAudio = Annotated[bool, typer.Option("--expect-audio", help="Exit code 5 if nothing was heard.")]
+Record = Annotated[Path | None, typer.Option(help="Stereo WAV: left the caller, right what the caller heard.")]
+ExpectAudio = Annotated[bool, typer.Option("--expect-audio", help="Exit code 5 if nothing, or only noise, was heard.")]
 HangupAfter = Annotated[str, typer.Option(help="From the open stream to the hang-up: 10s, 500ms, 2m.")]
 AnswerWithin = Annotated[str, typer.Option(help="How long to wait for the stream to open.")]
 
@@ -65,22 +68,24 @@ def simulate(
     api_key: ApiKey = DEVELOPMENT_API_KEY,
     private_key_seed: KeySeed = DEVELOPMENT_SEED,
     webhook: SomeWebhook = None,
+    texml: Texml = None,
     reach_at: ReachAt = None,
     opposite_plays: OppositePlays = False,
     seed: Seed = 0,
 ) -> None:
-    """Run a stand-in Telnyx until Ctrl-C: its API takes commands and dials, a page at /simulator places calls."""
+    """Run a Telnyx simulator until Ctrl-C: its API takes commands and dials, a page at /simulator places calls."""
     if context.invoked_subcommand is None:
         with clear_errors():
             options = read_options(reach_at, opposite_plays)
-            telnyx = make_simulator(webhook, port, api_key, private_key_seed, options, seed)
+            telnyx = make_simulator(webhook, port, api_key, private_key_seed, options, seed, texml=texml)
             with suppress(KeyboardInterrupt):
                 asyncio.run(_serve(telnyx))
 
 
 @app.command("call")
 def call(
-    webhook: Webhook,
+    webhook: SomeWebhook = None,
+    texml: Texml = None,
     from_: Annotated[str, typer.Option("--from", help="Who calls.")] = "+15555550123",
     to: Annotated[str, typer.Option(help="The number called.")] = "+15555550199",
     say: Say = None,
@@ -100,10 +105,12 @@ def call(
     junit: Junit = None,
 ) -> None:
     """Place one inbound call and report how far it came, and what was heard."""
+    need_address(webhook, texml)
     with clear_errors():
         from callpath.simulator.scenario import CallPlan
 
-        telnyx = make_simulator(webhook, port, api_key, private_key_seed, read_options(reach_at, opposite_plays), seed)
+        options = read_options(reach_at, opposite_plays)
+        telnyx = make_simulator(webhook, port, api_key, private_key_seed, options, seed, texml=texml)
         plan = CallPlan(
             name="call",
             from_=from_,
@@ -178,6 +185,8 @@ def scenario(
     api_key: ApiKey = DEVELOPMENT_API_KEY,
     private_key_seed: KeySeed = DEVELOPMENT_SEED,
     reach_at: ReachAt = None,
+    opposite_plays: OppositePlays = False,
+    texml: Texml = None,
     as_json: AsJson = False,
     junit: Junit = None,
 ) -> None:
@@ -194,8 +203,12 @@ def scenario(
             for one in read.calls
         )
         plan = replace(read, calls=calls, seed=read.seed if seed is None else seed, webhook=webhook or read.webhook)
-        options = replace(plan.options, reach_at=_reach_at(reach_at) or plan.options.reach_at)
-        telnyx = make_simulator(plan.webhook, port, api_key, private_key_seed, options, plan.seed)
+        options = replace(
+            plan.options,
+            reach_at=_reach_at(reach_at) or plan.options.reach_at,
+            opposite_plays=opposite_plays or plan.options.opposite_plays,
+        )
+        telnyx = make_simulator(plan.webhook, port, api_key, private_key_seed, options, plan.seed, texml=texml)
 
         async def run() -> Result:
             with reports.progress(len(plan.calls), plan.name) as more_done:
@@ -350,7 +363,14 @@ def _reach_at(reach_at: str | None) -> str | None:
 
 
 def make_simulator(
-    webhook: str | None, port: int, api_key: str, private_key_seed: str, options: CarrierOptions, seed: int = 0
+    webhook: str | None,
+    port: int,
+    api_key: str,
+    private_key_seed: str,
+    options: CarrierOptions,
+    seed: int = 0,
+    *,
+    texml: str | None = None,
 ) -> Simulator:
     from callpath.simulator.simulator import Simulator
     from callpath.wire.signature import PrivateKey
@@ -362,7 +382,16 @@ def make_simulator(
     if private_key_seed == DEVELOPMENT_SEED:
         warning = "# DEVELOPMENT ONLY: everybody knows this signing key. For a server that the world can reach, use"
         typer.secho(f"{warning} --private-key-seed.", err=True, fg="yellow")
-    return Simulator(webhook, options=options, port=port, api_key=api_key, private_key=key, seed=seed)
+    if texml is not None and not texml.startswith(("http://", "https://")):
+        raise ConfigError("--texml", f"is {texml!r}, which is no URL", "Right is http://127.0.0.1:6000/texml")
+    return Simulator(webhook, options=options, port=port, api_key=api_key, private_key=key, seed=seed, texml_url=texml)
+
+
+def need_address(webhook: str | None, texml: str | None) -> None:
+    """Exactly one of the two says whom to call."""
+    if (webhook is None) == (texml is None):
+        problem = "Give the program's --webhook URL, or --texml for a TeXML application"
+        raise typer.BadParameter(problem if webhook is None else "Give only one of --webhook and --texml")
 
 
 def print_settings(telnyx: Simulator, *, err: bool) -> None:

@@ -19,11 +19,14 @@ from callpath.cli.simulate import (
     AsJson,
     Junit,
     KeySeed,
+    OppositePlays,
     Port,
     ReachAt,
     Seed,
-    Webhook,
+    SomeWebhook,
+    Texml,
     make_simulator,
+    need_address,
     print_settings,
     read_options,
     read_speech,
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
 
 
 def load(
-    webhook: Webhook,
+    webhook: SomeWebhook = None,
     calls: Annotated[int, typer.Option(min=1, max=10_000, help="How many at once.")] = 10,
     ramp: Annotated[str, typer.Option(help="In which time they begin, evenly: 10s, 500ms.")] = "5s",
     duration: Annotated[str, typer.Option(help="How long all of them stay, after the ramp.")] = "30s",
@@ -47,10 +50,13 @@ def load(
     api_key: ApiKey = DEVELOPMENT_API_KEY,
     private_key_seed: KeySeed = DEVELOPMENT_SEED,
     reach_at: ReachAt = None,
+    opposite_plays: OppositePlays = False,
+    texml: Texml = None,
     as_json: AsJson = False,
     junit: Junit = None,
 ) -> None:
     """Place many calls at once; a sound goes out each second, and its echo is timed. Blames nobody if it is late itself."""
+    need_address(webhook, texml)
     with clear_errors():
         from dataclasses import replace
 
@@ -66,8 +72,8 @@ def load(
             expect=tuple(parse_expectation(text, total=True) for text in expect or ()),
             say=None if say is None else read_speech(say),
         )
-        options = replace(read_options(reach_at, opposite_plays=False), calls_max=max(1_000, 2 * calls))
-        telnyx = make_simulator(webhook, port, api_key, private_key_seed, options, seed)
+        options = replace(read_options(reach_at, opposite_plays), calls_max=max(1_000, 2 * calls))
+        telnyx = make_simulator(webhook, port, api_key, private_key_seed, options, seed, texml=texml)
         # uvloop where it is there: half the cost of a frame is the event loop's.
         loop_factory = uvicorn.Config("", loop="auto", log_config=None).get_loop_factory()
         with asyncio.Runner(loop_factory=loop_factory) as runner:
@@ -101,13 +107,17 @@ def _print(result: Result, about: dict[str, Any]) -> None:
         typer.echo(f"{about['pulses_back']} of {about['pulses']} tones came back")
     if about["dropped"]:
         typer.echo(f"{about['dropped']} frames were dropped, since the program did not read")
+    cost = about["cpu_us_per_frame_pair"]
+    used = "no frame was sent" if cost is None else f"{cost} µs of processor for a frame out and in"
     typer.echo(
-        f"The load generator itself: {about['cpu_us_per_frame_pair']} µs of processor for a frame out and in, late by "
+        f"The load generator itself: {used}, late by "
         f"{about['late_p50_ms']} ms (p50), {about['late_p99_ms']} ms (p99), {about['late_max_ms']} ms (max)"
     )
-    reasons = Counter(call.sentences[0] for call in result.calls if call.sentences)
-    for reason, times in reasons.most_common(5):
-        typer.echo(f"✘ {times} x {reason}")
+    # The sentence of the first call stands for all of its code: URLs in it differ from call to call.
+    reasons = Counter(call.code for call in result.calls if call.sentences)
+    first = {call.code: call.sentences[0] for call in reversed(result.calls) if call.sentences}
+    for code, times in reasons.most_common(5):
+        typer.echo(f"✘ {times} x {first[code]}")
     for sentence in result.sentences:
         typer.echo(f"✘ {sentence}")
     typer.echo(f"load: {result.outcome}")

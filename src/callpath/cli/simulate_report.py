@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,7 +34,7 @@ EXITS = {
 
 def call_document(call: CallResult, recording: Path | None = None) -> dict[str, Any]:
     """One call as JSON."""
-    head = {"name": call.name, "outcome": call.outcome, "sentences": list(call.sentences)}
+    head = {"name": call.name, "outcome": call.outcome, "code": call.code, "sentences": list(call.sentences)}
     return head | call.report | {"recording": None if recording is None else str(recording)}
 
 
@@ -97,34 +98,66 @@ def print_call(call: CallResult, recording: Path | None = None) -> None:
         typer.echo(call.sentences[0])
         return
     report = call.report
-    rows = [
-        (webhook["at_ms"], f"webhook  {webhook['event']:22} {_answers(webhook['answers'])}")
-        for webhook in report["webhooks"]
-    ]
-    rows += [
-        (command["at_ms"], f"command  {command['name']:22} {command['status']} {', '.join(command['codes'])}".rstrip())
-        for command in report["commands"]
-    ]
-    stream = report["stream"]
-    if stream["opened_at_ms"] is not None:
-        rows.append((stream["opened_at_ms"], "stream   open"))
-    for at_ms, text in sorted(rows):
+    for at_ms, text in sorted(_rows(report)):
         typer.echo(f"{at_ms:7} ms  {text}")
+    stream = report["stream"]
     typer.echo(f"{stream['frames_out']} frames to the server, {stream['frames_in']} from it")
     typer.echo(f"{report['ear']['heard_ms'] / 1000:.2f} s of sound heard{_ear(report['ear'])}")
-    for problem in report["problems"][:5]:
-        typer.echo(f"! {problem}")
+    for note in report["verdict"]["notes"]:
+        typer.echo(f"! {note}")
+    noted = " ".join(report["verdict"]["notes"])
+    problems: Counter[str] = Counter(report["problems"])
+    for problem, times in list(problems.items())[:5]:
+        if not problem.startswith(("a frame was refused", "audio was ignored")) and problem not in noted:
+            typer.echo(f"! {problem}{f' ({times} times)' if times > 1 else ''}")
     if recording is not None:
-        typer.echo(f"Recording: {recording} (left: the caller, right: what he heard)")
-    for sentence in call.sentences:
+        typer.echo(f"Recording: {recording} (left: the caller, right: what the caller heard)")
+    for sentence in call.sentences or (report["verdict"]["sentence"],):
         typer.echo(sentence)
-    by_telnyx = any(one["name"].startswith(("speak", "playback", "gather")) for one in report["commands"])
-    if not call.sentences and stream["opened_at_ms"] is None and by_telnyx:
-        typer.echo("No stream was asked for: Telnyx itself spoke or listened for the program.")
-    elif not call.sentences and stream["opened_at_ms"] is None:
-        typer.echo("The program dialled, and was turned away as asked for.")
-    elif not call.sentences:
-        typer.echo(f"Every stage was reached{'' if report['ear']['heard_ms'] else ', but nothing was heard'}.")
+
+
+def _rows(report: dict[str, Any]) -> Iterator[tuple[int, str]]:
+    """What happened, each with its time."""
+    for webhook in report["webhooks"]:
+        yield webhook["at_ms"], f"webhook  {webhook['event']:22} {_answers(webhook['answers'])}"
+    for document in report["texml"]:
+        status = document["problem"] or document["status"]
+        yield document["at_ms"], f"TeXML    {document['url']} {status}"
+    for command in report["commands"]:
+        kind = "verb   " if command["by"] == "texml" else "command"
+        yield command["at_ms"], f"{kind}  {command['name']:22} {command['status']} {_errors(command)}".rstrip()
+    for request in report["requests"]:
+        what = (
+            f"{request['method']} {request['path']}"
+            if request["name"].startswith(request["method"])
+            else request["name"]
+        )
+        remark = f": {request['remark']}" if request["remark"] else ""
+        status = "connection broken" if request["status"] == 0 else request["status"]
+        yield request["at_ms"], f"refused  {what:22} {status} {', '.join(request['codes'])}{remark}"
+    for socket in report["sockets"]:
+        if socket["upgraded_at_ms"] is not None:
+            yield socket["upgraded_at_ms"], "stream   open"
+        if socket["closed_by"] is not None:
+            by = {"nobody": "broke off without a close frame", "fault": "ended by the injected fault"}.get(
+                socket["closed_by"], f"closed by the {socket['closed_by']}"
+            )
+            code = f" {socket['close_code']}" if socket["close_code"] is not None else ""
+            reason = f" {socket['close_reason']!r}" if socket["close_reason"] else ""
+            yield socket["closed_at_ms"], f"stream   {by}{code}{reason}"
+        elif socket["not_opened"]:
+            yield socket["closed_at_ms"] or 0, f"stream   not opened: {socket['not_opened']}"
+    if report["ended"]["at_ms"] is not None:
+        by = {"party": "the caller", "program": "the program", "carrier": "Telnyx"}.get(report["ended"]["by"], "nobody")
+        yield report["ended"]["at_ms"], f"end      by {by}: {report['ended']['hangup_cause']}"
+
+
+def _errors(command: dict[str, Any]) -> str:
+    parts = []
+    for error in command["errors"]:
+        pointer = (error.get("source") or {}).get("pointer")
+        parts.append(f"{error['code']} {error['title']}{f' ({pointer})' if pointer else ''}")
+    return "; ".join(parts)
 
 
 def print_result(result: Result) -> None:
@@ -176,9 +209,14 @@ def _ear(ear: dict[str, Any]) -> str:
     if ear["jitter_ms"] is not None:
         parts.append(f"jitter {ear['jitter_ms']:.1f} ms")
     if ear["holes"]:
-        parts.append(f"{ear['holes']} holes of {ear['hole_ms']:.0f} ms in all")
+        holes = "1 hole" if ear["holes"] == 1 else f"{ear['holes']} holes"
+        parts.append(f"{holes} of {ear['hole_ms']:.0f} ms in all")
     if ear["clipping_share"] > 0.01:
         parts.append(f"{ear['clipping_share']:.0%} clipped")
+    if ear["noise_share"] > 0.5:
+        parts.append(f"{ear['noise_share']:.0%} of it is noise")
+    if ear["speed"] is not None:
+        parts.append(f"an echo at {ear['speed']:.2g} of its speed")
     if ear["one_way"]:
         parts.append("one-way: the caller spoke and nothing came back")
     return "".join(f"\n  {part}" for part in parts)

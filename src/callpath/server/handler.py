@@ -282,6 +282,9 @@ class Call:
 
     async def finished(self) -> None:
         """Wait until everything that was played has been heard."""
+        if self._stream is not None:
+            self._stream.flush_tail()  # nothing more comes that could fill its last frame
+            self._outlet.flush()
         while self._stream is not None:
             unheard_ms = self._stream.unheard_ms(self._clock.now_ms())
             if unheard_ms <= 0:

@@ -1,11 +1,12 @@
 """The Call Control API over HTTP: reads a request, asks the `Exchange`, answers in Telnyx's shape.
 
 Start at `build_app`. What is legal in a call is decided in `call`, what a body may hold in `refusal`; what can be asked
-about calls and the account is in `diagnosis`.
+about calls and the account is in `account`.
 """
 
 from __future__ import annotations
 
+import difflib
 import hmac
 import math
 from collections import deque
@@ -19,7 +20,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from callpath.errors import RemoteProtocolError
-from callpath.simulator.diagnosis import Diagnosed, data, diagnosis_routes
+from callpath.simulator.account import AccountSource, account_routes, data
 from callpath.simulator.link import ApiAnswer
 from callpath.simulator.refusal import Refused, refuse
 from callpath.wire.api import ApiError, CallStatus, encode_errors
@@ -50,10 +51,53 @@ NOT_SIMULATED = (
     "suppression_stop",
     "switch_supervisor_role",
 )
-"""Actions that Telnyx has and this stand-in has not: answered with 501, so that nobody takes them for done."""
+"""Actions that Telnyx has and this simulator has not: answered with 501, so that nobody takes them for done."""
 
 
-class Exchange(Diagnosed, Protocol):
+RESOURCES_NOT_SIMULATED = (
+    "ai",
+    "audit_events",
+    "billing_groups",
+    "call_control_applications",
+    "conferences",
+    "connections",
+    "credential_connections",
+    "detail_records",
+    "dial_metrics",
+    "fqdn_connections",
+    "ip_connections",
+    "media",
+    "messages",
+    "messaging_profiles",
+    "noise_suppression_engines",
+    "notification_channels",
+    "notification_event_conditions",
+    "notification_events",
+    "notification_profiles",
+    "notification_settings",
+    "number_lookup",
+    "number_orders",
+    "outbound_voice_profiles",
+    "phone_numbers",
+    "queues",
+    "recording_transcriptions",
+    "recordings",
+    "rooms",
+    "session_analysis",
+    "speech",
+    "spend_limits",
+    "telephony_credentials",
+    "texml",
+    "texml_applications",
+    "text-to-speech",
+    "usage_reports",
+    "whoami",
+)
+"""First parts of paths that Telnyx's API has, by its OpenAPI file of 2026-07-16 and its SDK 4.189.0. Where no route here
+answers, the request gets 501: 404 would say that the thing does not exist."""
+
+
+class Exchange(AccountSource, Protocol):
     """What the API needs from the simulator behind it. Methods raise Refused."""
 
     @property
@@ -69,6 +113,18 @@ class Exchange(Diagnosed, Protocol):
 
     def request_limit(self) -> RateLimit | None: ...
 
+    def turned_away(
+        self,
+        method: str,
+        path: str,
+        name: str,
+        status: int,
+        errors: tuple[ApiError, ...],
+        *,
+        remark: str = "",
+        injected: bool = False,
+    ) -> None: ...
+
     def recording_file(self, name: str) -> bytes | None: ...
 
 
@@ -81,7 +137,7 @@ def build_app(exchange: Exchange) -> Starlette:
         async def carry_out() -> Json:
             return write(exchange.dial(body))
 
-        return await _met(exchange, exchange.api_fault(None, "dial"), carry_out)
+        return await _met(exchange, request, exchange.api_fault(None, "dial"), carry_out)
 
     async def act(request: Request) -> Response:
         name, call_control_id = request.path_params["action"], request.path_params["call_control_id"]
@@ -94,7 +150,7 @@ def build_app(exchange: Exchange) -> Starlette:
         async def carry_out() -> Json:
             return await exchange.command(call_control_id, name, body)
 
-        return await _met(exchange, exchange.api_fault(call_control_id, name), carry_out)
+        return await _met(exchange, request, exchange.api_fault(call_control_id, name), carry_out)
 
     async def recording(request: Request) -> Response:
         name = request.path_params["name"]
@@ -103,7 +159,10 @@ def build_app(exchange: Exchange) -> Starlette:
             return Response("Request has expired", status_code=403)
         return Response(content, media_type="audio/wav" if name.endswith(".wav") else "audio/mpeg")
 
-    async def unknown(_: Request) -> Response:
+    async def unknown(request: Request) -> Response:
+        resource = request.url.path.removeprefix("/v2/").partition("/")[0]
+        if request.url.path.startswith("/v2/") and resource in RESOURCES_NOT_SIMULATED:
+            raise Refused(501, _not_simulated(f"/{resource}"))
         raise refuse("10005")
 
     def route(path: str, handle: Callable[[Request], Awaitable[Response]], *methods: str) -> Route:
@@ -114,7 +173,7 @@ def build_app(exchange: Exchange) -> Starlette:
         routes=[
             route("/calls", dial, "POST"),
             route("/calls/{call_control_id}/actions/{action}", act, "POST", "PUT"),
-            *(route(path, handle, method) for path, handle, method in diagnosis_routes(exchange, _body)),
+            *(route(path, handle, method) for path, handle, method in account_routes(exchange, _body)),
             Route("/recordings/{name}", recording, methods=["GET"]),
             Route("/{path:path}", _guarded(exchange, unknown), methods=list(every)),
         ]
@@ -135,6 +194,8 @@ def _guarded(
                 raise refuse("10011")
             answer = await handle(request)
         except Refused as refused:
+            if not refused.on_record:
+                _note(exchange, request, refused)
             answer = Response(encode_errors(*refused.errors), status_code=refused.status, media_type="application/json")
         if limit is not None:
             answer.headers.update(limit.headers())
@@ -176,12 +237,71 @@ class RateLimit:
             self._taken.popleft()
 
 
-async def _met(exchange: Exchange, fault: ApiAnswer | None, carry_out: Callable[[], Awaitable[Json]]) -> Response:
+def _note(exchange: Exchange, request: Request, refused: Refused) -> None:
+    """Keep what was turned away for the reports, with what the simulator can tell of the reason."""
+    path = request.scope.get("raw_path", b"").decode("latin-1") or request.url.path
+    remark = ""
+    if refused.status == 401:
+        remark = _key_remark(request.headers.get("authorization"), exchange.api_key)
+    elif refused.status == 404 and not path.startswith("/v2/"):
+        remark = "the path does not begin with /v2"
+    elif refused.status == 404 and path.startswith("/v2/v2/"):
+        remark = "the path has /v2 twice"
+    elif refused.status == 404 and (known := _known_action(request)):
+        remark = known
+    exchange.turned_away(request.method, path, _name_of(request), refused.status, refused.errors, remark=remark)
+
+
+def _name_of(request: Request) -> str:
+    """A command's name, or method and path of anything else."""
+    match request.url.path.removeprefix("/v2").strip("/").split("/"):
+        case ["calls"] if request.method == "POST":
+            return "dial"
+        case ["calls", _, "actions", name]:
+            return name
+        case _:
+            return f"{request.method} {request.url.path}"
+
+
+def _known_action(request: Request) -> str:
+    name = request.path_params.get("action")
+    if name is None:
+        return ""
+    if name in ACTIONS:
+        return f"{name} is a {COMMANDS[name].METHOD}, not a {request.method}"
+    near = difflib.get_close_matches(name, (*ACTIONS, *NOT_SIMULATED), 1)
+    return f"Telnyx has no action {name}" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def _key_remark(given: str | None, key: str) -> str:
+    """What is wrong with an Authorization header, without the key that stands in it."""
+    if given is None:
+        return "it has no Authorization header"
+    scheme, _, rest = given.partition(" ")
+    if given == key:
+        return 'the Authorization header has the key without "Bearer "'
+    if scheme.lower() != "bearer":
+        return f"the Authorization header is {scheme[:20]!r} instead of Bearer" if rest else "it has no Bearer token"
+    if not rest.strip() or rest.strip() in ("undefined", "None", "null"):
+        return "the API key is empty: TELNYX_API_KEY is not set in the program"
+    if rest.strip() == key:
+        return "the Authorization header has blanks around the key"
+    return "the API key is another one than the simulator's"
+
+
+async def _met(
+    exchange: Exchange, request: Request, fault: ApiAnswer | None, carry_out: Callable[[], Awaitable[Json]]
+) -> Response:
     """The answer to a command, or what a fault makes of it. Raises Refused."""
     result = await carry_out() if fault is None or fault.carried_out else None
     if fault is None:
         return data(result or {})
     await exchange.pause(fault.delay_ms)
+    if result is None:
+        injected = ApiError(code=fault.code, title=fault.title)
+        exchange.turned_away(
+            request.method, request.url.path, _name_of(request), fault.status, (injected,), injected=True
+        )
     if fault.status == 0:
         return _Reset()
     if result is not None:
@@ -221,6 +341,6 @@ def _not_simulated(name: str) -> ApiError:
     return ApiError(
         code="10007",
         title="Not simulated",
-        detail=f"Telnyx has {name}, this stand-in has not yet.",
+        detail=f"Telnyx has {name}, this simulator has not.",
         meta={"simulated_by": "callpath"},
     )

@@ -128,6 +128,8 @@ NEEDS_ANSWER = (
 """Commands that are refused with 90034 before the call is answered."""
 
 State = Literal["parked", "ringing", "answered", "ended"]
+EndedBy = Literal["program", "party", "carrier"]
+"""Whose doing the end was: a command's, the phone's, or a timer's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,6 +221,7 @@ class CarrierCall:
         """All that were ever opened; the last one may be running."""
         self.stream: CarrierStream | None = None
         self.hangup: CallHangup | None = None
+        self.ended_by: EndedBy | None = None
         self.ended_at_ms: float | None = None
         self.answered_at_ms: float | None = None
         self.reconnects = options.reconnect
@@ -312,14 +315,16 @@ class CarrierCall:
         """The dialled party is busy, or declines."""
         if self.state != "ringing":
             return []
-        return self._end(now_ms, cause, "callee", "486" if cause == "user_busy" else "603")
+        return self._end(now_ms, cause, "callee", "486" if cause == "user_busy" else "603", "party")
 
     def party_hangs_up(self, now_ms: float) -> list[Effect]:
         """The person at the phone hangs up, or gives up waiting."""
         incoming = self.leg.direction == "incoming"
         if self.state == "parked":
-            return self._end(now_ms, "originator_cancel", "caller", "487")
-        return self._end(now_ms, "normal_clearing", "caller" if incoming else "callee", "200")
+            return self._end(now_ms, "originator_cancel", "caller", "487", "party")
+        if self.state == "ringing":
+            return self.party_rejects(now_ms, "call_rejected")
+        return self._end(now_ms, "normal_clearing", "caller" if incoming else "callee", "200", "party")
 
     def press(self, digit: str, now_ms: float) -> list[Effect]:
         """A key was pressed: an event here, and a frame on a running stream."""
@@ -369,15 +374,13 @@ class CarrierCall:
             case Reject():
                 busy = command.cause == "USER_BUSY"
                 cause, sip = ("user_busy", "486") if busy else ("call_rejected", "603")
-                return self._end(now_ms, cause, "callee", sip)
+                return self._end(now_ms, cause, "callee", sip, "program")
             case Hangup():
-                # The application is the callee of a call that came in, the caller of one that it dialled.
-                incoming = self.leg.direction == "incoming"
-                return self._end(now_ms, "normal_clearing", "callee" if incoming else "caller", "200")
+                return self._receive_hangup(now_ms)
             case StreamingStart():
                 return self._open_stream(command)
             case StreamingStop():
-                return self._stop_stream(now_ms)
+                return self._stop_stream(now_ms, "streaming_stop")
             case Speak() | PlaybackStart():
                 return self._play(command, now_ms)
             case PlaybackStop():
@@ -403,7 +406,7 @@ class CarrierCall:
             case ForkStart():
                 self._fork = command
                 started = self._webhook(now_ms, "call.fork.started", CallForkStarted, stream_type="decrypted")
-                return [*self._stop_stream(now_ms), started]
+                return [*self._stop_stream(now_ms, "fork_start"), started]
             case ForkStop():
                 return self._end_fork(now_ms)
             case Bridge():
@@ -451,6 +454,17 @@ class CarrierCall:
                 raise refuse("10015")
             case _:
                 pass
+
+    def _receive_hangup(self, now_ms: float) -> list[Effect]:
+        """The application is the callee of a call that came in, the caller of one that it dialled."""
+        match self.state:
+            case "parked":  # not documented: to the caller's network it is a refusal
+                return self._end(now_ms, "call_rejected", "callee", "603", "program")
+            case "ringing":
+                return self._end(now_ms, "originator_cancel", "caller", "487", "program")
+            case _:
+                source = "callee" if self.leg.direction == "incoming" else "caller"
+                return self._end(now_ms, "normal_clearing", source, "200", "program")
 
     def _receive_answer(self, command: Answer, now_ms: float) -> list[Effect]:
         self._notices.read(command)
@@ -521,11 +535,11 @@ class CarrierCall:
         self.streams.append(self.stream)
         return [OpenStream(self.stream)]
 
-    def _stop_stream(self, now_ms: float) -> list[Effect]:
+    def _stop_stream(self, now_ms: float, reason: str = "the call ended") -> list[Effect]:
         stream = self.stream
         if stream is None:
             return []
-        stream.hang_up(now_ms)
+        stream.hang_up(now_ms, reason)
         return [StopStream(stream)]
 
     def stream_opened(self, stream: CarrierStream, now_ms: float) -> list[Effect]:
@@ -831,11 +845,12 @@ class CarrierCall:
     def _ring_out(self, now_ms: float) -> list[Effect]:
         return self._end(now_ms, "timeout", "unknown", "487") if self.state == "ringing" else []
 
-    def _end(self, now_ms: float, cause: str, source: str, sip_cause: str) -> list[Effect]:
+    def _end(self, now_ms: float, cause: str, source: str, sip_cause: str, by: EndedBy = "carrier") -> list[Effect]:
         """Events in the order of the one capture: call.hangup, call.speak.ended, later streaming.stopped."""
         if self.state == "ended":
             return []
         self.state = "ended"
+        self.ended_by = by
         self.ended_at_ms = now_ms
         over = [
             happening

@@ -15,7 +15,7 @@ import struct
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -44,12 +44,12 @@ from callpath.simulator.carrier import (
 from callpath.simulator.ear import PAUSE_MS_MAX, Arrival, Hearing, SpeechMeter, listen, speech_spans
 from callpath.simulator.link import Link
 from callpath.simulator.options import CarrierOptions
+from callpath.simulator.seen import CommandSeen, DocumentSeen, RequestSeen, SocketEnd, WebhookSeen, without_query
 from callpath.simulator.speech import load_speech
-from callpath.wire.api import DeliveryAttempt
-from callpath.wire.document import Json
+from callpath.simulator.verdict import SERVES, CallFacts, StreamFacts, Verdict, judge
+from callpath.wire.document import Json, write
 from callpath.wire.ids import StreamId
 from callpath.wire.media import AUTH_TOKEN_HEADER
-from callpath.wire.webhook import Webhook
 
 SAMPLE_RATE_HZ = 8000
 """A phone's own rate: what `said` and `heard` have."""
@@ -76,35 +76,6 @@ class CallFailed(CallpathError):  # noqa: N818  (reads as what happened: the cal
     """A simulated call did not get as far as was waited for; the text says which stage was not reached, and why."""
 
 
-@dataclass(slots=True)
-class WebhookSeen:
-    """One event that was sent, and each try to deliver it."""
-
-    at_ms: float
-    webhook: Webhook
-    url: str
-    attempts: list[DeliveryAttempt] = field(default_factory=list)
-
-    @property
-    def event_type(self) -> str:
-        return self.webhook.event_type
-
-    @property
-    def delivered(self) -> bool:
-        return any(attempt.status == "delivered" for attempt in self.attempts)
-
-
-@dataclass(frozen=True, slots=True)
-class CommandSeen:
-    """One command that came, and what it got. `codes` are Telnyx's error codes if it was refused."""
-
-    at_ms: float
-    name: str
-    document: Json
-    status: int
-    codes: tuple[str, ...] = ()
-
-
 class Caller:
     """One call as the person at the phone has it. Times are the clock's milliseconds."""
 
@@ -122,6 +93,12 @@ class Caller:
         self.began_at_ms = clock.now_ms()
         self.webhooks: list[WebhookSeen] = []
         self.commands: list[CommandSeen] = []
+        self.requests: list[RequestSeen] = []
+        """What the API turned away before it reached a call, while this call was alive; the first 100."""
+        self.documents: list[DocumentSeen] = []
+        """TeXML documents that were fetched."""
+        self.dials: list[str] = []
+        """Numbers that the program dialled while this call was alive; the first 100."""
         self.problems: list[str] = []
         """What the stand-in could not use, in plain sentences; the first 100."""
         self.link = link
@@ -140,6 +117,7 @@ class Caller:
         self._wakes: dict[StreamId, asyncio.Event] = {}
         self._running: set[StreamId] = set()
         self._failed: dict[StreamId, str] = {}
+        self._ends: dict[StreamId, SocketEnd] = {}
         self._waiting: list[Pcm] = []  # to be said when a stream is open
         self._spoken: list[tuple[float, Pcm]] = []  # when each utterance began
         self._encoder: Encoder | None = None
@@ -206,7 +184,7 @@ class Caller:
 
     async def stream_started(self, timeout_ms: float = 10_000) -> None:
         """Return when the media WebSocket is open. Raises CallFailed when it cannot be, or not in time."""
-        await self.until(lambda: self._is_open() or self.call.state == "ended" or bool(self._failed), timeout_ms)
+        await self.until(lambda: self._is_open() or self.call.state == "ended" or self._has_failed(), timeout_ms)
         if not self._is_open():
             raise CallFailed(self.failure or f"No stream was open {timeout_ms:.0f} ms after it was waited for.")
 
@@ -276,7 +254,7 @@ class Caller:
 
     async def _next_packet(self, deadline_ms: float, problem: str) -> None:
         """Let 20 ms pass. Raises CallFailed with `problem` when the call is over, or it is later than `deadline_ms`."""
-        if self.call.state == "ended" or (self._failed and not self._is_running()):
+        if self.call.state == "ended" or self._has_failed():
             raise CallFailed(f"{problem}: {self.failure or 'the call was over'}")
         if self._clock.now_ms() >= deadline_ms:
             raise CallFailed(f"{problem} in time. {self.failure or ''}".rstrip())
@@ -287,8 +265,10 @@ class Caller:
         """Whether the other side speaks at this moment."""
         return self._hears_speech()
 
-    def _is_running(self) -> bool:
-        return self.call.stream is not None
+    def _has_failed(self) -> bool:
+        """A socket could not be opened, or was lost before it carried anything, and none is tried any more."""
+        lost = any(end.by != "simulator" for end in self._ends.values())
+        return bool(self._failed or lost) and self.call.stream is None
 
     def _was_answered(self) -> bool:
         self._hears_speech()
@@ -398,7 +378,18 @@ class Caller:
             SAMPLE_RATE_HZ,
             arrivals=self._arrivals,
             duration_ms=until_ms - origin_ms if origin_ms else None,
+            sent=self._sent(),
         )
+
+    def _sent(self) -> Pcm | None:
+        """What the server sent on the latest stream, without the gaps between its messages, at 8 kHz."""
+        stream = self.call.streams[-1] if self.call.streams else None
+        if stream is None or not stream.received or stream.request.mode != "rtp":
+            return None
+        request = stream.request
+        decoder = open_decoder(request.codec, request.sample_rate_hz, byte_order=self._options.l16_byte_order)
+        pcm = np.concatenate([_decoded(decoder, payload) for payload in stream.received])
+        return resample_file_audio(pcm, decoder.sample_rate_hz, SAMPLE_RATE_HZ)
 
     def sides(self, origin_ms: float) -> tuple[Pcm, Pcm]:
         """What was said and what was heard, 8 kHz, both from that moment of the clock on."""
@@ -410,75 +401,120 @@ class Caller:
         otherwise = self.began_at_ms if answered_at_ms is None else answered_at_ms
         return next((at_ms + PACKET_MS for at_ms in opened if at_ms is not None), otherwise)
 
-    # --- why it did not work ---
+    # --- how it went ---
+
+    def verdict(self, hearing: Hearing | None = None, *, expect_audio: bool = False) -> Verdict:
+        """How the call went so far. Without `hearing`, which takes tens of milliseconds to compute, what was heard is
+        not judged."""
+        return judge(self._facts(hearing, expect_audio=expect_audio))
 
     @property
     def failure(self) -> str | None:
-        """The first stage of the call that was not reached, in one sentence; None when audio could flow."""
-        call = self.call
-        seen = {one.event_type: one for one in reversed(self.webhooks)}
-        refused = next((one for one in self.commands if one.codes), None)
-        if not self.webhooks and call.answered_at_ms is None and self.problems:
-            return f"The call was not answered: {self.problems[0]}."  # a TeXML application, which gets no webhook
-        initiated = seen.get("call.initiated")
-        if initiated is not None and not initiated.delivered and not self.commands:
-            return f"The webhook call.initiated was not taken: {_delivery(initiated)}."
-        if call.answered_at_ms is None:
-            if call.leg.direction == "outgoing":
-                cause = call.hangup.hangup_cause if call.hangup else "still ringing"
-                return f"The dialled party did not answer: {cause}."
-            if refused is not None:
-                return f"The call was not answered: {_refusal(refused)}."
-            return "The server took call.initiated, but sent no answer command."
-        if not call.streams:
-            if refused is not None:
-                return f"The call was answered, but no stream was started: {_refusal(refused)}."
-            if self.served_by_telnyx:
-                return None
-            return "The call was answered, but nobody asked for a stream (no streaming_start, no stream_url in answer)."
-        stream = call.streams[-1]
-        problem = self._failed.get(stream.request.stream_id)
-        if not self._is_open():
-            return f"The media WebSocket was not opened: {problem or 'it is still being tried'}."
-        if problem is not None:
-            return f"The media WebSocket was lost: {problem}."
-        counters, request = stream.counters, stream.request
-        if counters.packets_played == 0 and (counters.frames_in or counters.binary_in):
-            return f"The server sent audio, but nothing was heard: {_silence_cause(stream)}."
-        if counters.packets_played == 0 and request.mode == "rtp" and counters.errors_out:
-            return f"Nothing was heard: {self.problems[-1] if self.problems else 'frames were refused'}."
-        return None
+        """Why the call is not all right, in one sentence; None when audio could flow. What was heard is not judged."""
+        return self.verdict().failure
 
     @property
     def served_by_telnyx(self) -> bool:
         """A menu without a stream: Telnyx itself was asked to speak, to play or to listen."""
-        return not self.call.streams and any(one.name in _WITHOUT_STREAM and not one.codes for one in self.commands)
+        return not self.call.streams and any(one.name in SERVES and one.status == 200 for one in self.commands)
 
-    @property
-    def unreachable(self) -> bool:
-        """Nobody answered at the webhook's address: not even with an error."""
-        attempts = [attempt for seen in self.webhooks for attempt in seen.attempts]
-        return bool(attempts) and not self.commands and all(_status(attempt) is None for attempt in attempts)
+    def _facts(self, hearing: Hearing | None, *, expect_audio: bool) -> CallFacts:
+        call = self.call
+        return CallFacts(
+            now_ms=self._clock.now_ms(),
+            began_at_ms=self.began_at_ms,
+            outbound=call.leg.direction == "outgoing",
+            state=call.state,
+            answered_at_ms=call.answered_at_ms,
+            ended_at_ms=call.ended_at_ms,
+            ended_by=call.ended_by,
+            hangup_cause=call.hangup.hangup_cause if call.hangup else None,
+            webhooks=self.webhooks,
+            commands=self.commands,
+            requests=self.requests,
+            documents=self.documents,
+            dials=self.dials,
+            streams=[self._stream_facts(stream) for stream in call.streams],
+            options=self._options,
+            expect_audio=expect_audio,
+            hearing=hearing,
+        )
 
-    def report(self) -> Json:
+    def _stream_facts(self, stream: CarrierStream) -> StreamFacts:
+        stream_id = stream.request.stream_id
+        return StreamFacts(
+            request=stream.request,
+            counters=stream.counters,
+            failed=self._failed.get(stream_id),
+            end=self._ends.get(stream_id),
+            stop_reason=stream.stop_reason,
+            received=stream.received,
+        )
+
+    def report(self, *, expect_audio: bool = False) -> Json:
         """How the call went, ready for JSON: times are milliseconds since the call began."""
 
         def since(at_ms: float | None) -> int | None:
             return None if at_ms is None else round(at_ms - self.began_at_ms)
 
-        stream = self.stream
-        hearing = asdict(self.hearing)
+        stream, hearing, hangup = self.stream, self.hearing, self.call.hangup
+        verdict = self.verdict(hearing, expect_audio=expect_audio)
         return {
-            "failure": self.failure,
+            "failure": verdict.failure,
+            "verdict": {
+                "code": verdict.code,
+                "outcome": verdict.outcome,
+                "sentence": verdict.sentence,
+                "notes": list(verdict.notes),
+            },
             "webhooks": [
-                {"event": seen.event_type, "at_ms": since(seen.at_ms), "answers": [_status(a) for a in seen.attempts]}
+                {
+                    "event": seen.event_type,
+                    "at_ms": since(seen.at_ms),
+                    "url": without_query(seen.url),
+                    "answers": seen.statuses,
+                    "problems": list(seen.problems),
+                }
                 for seen in self.webhooks
             ],
             "commands": [
-                {"name": one.name, "at_ms": since(one.at_ms), "status": one.status, "codes": list(one.codes)}
+                {
+                    "name": one.name,
+                    "at_ms": since(one.at_ms),
+                    "status": one.status,
+                    "codes": list(one.codes),
+                    "errors": [write(error) for error in one.errors],
+                    "by": "texml" if one.by_texml else "api",
+                }
                 for one in self.commands
             ],
+            "requests": [
+                {
+                    "name": one.name,
+                    "method": one.method,
+                    "path": one.path,
+                    "at_ms": since(one.at_ms),
+                    "status": one.status,
+                    "codes": list(one.codes),
+                    "remark": one.remark,
+                    "injected": one.injected,
+                }
+                for one in self.requests
+            ],
+            "texml": [
+                {"url": without_query(one.url), "at_ms": since(one.at_ms), "status": one.status, "problem": one.problem}
+                for one in self.documents
+            ],
+            "dials": list(self.dials),
             "answered_at_ms": since(self.call.answered_at_ms),
+            "ended": {
+                "at_ms": since(self.call.ended_at_ms),
+                "by": self.call.ended_by,
+                "hangup_cause": hangup.hangup_cause if hangup else None,
+                "hangup_source": hangup.hangup_source if hangup else None,
+                "sip_hangup_cause": hangup.sip_hangup_cause if hangup else None,
+            },
+            "sockets": [self._socket_row(one, since) for one in self.call.streams],
             "stream": {
                 "streams": len(self.call.streams),
                 "opened_at_ms": since(stream.opened_at_ms),
@@ -490,8 +526,23 @@ class Caller:
                 "refused_frames": stream.errors_out,
                 "late_ms_max": round(stream.late_ms_max, 1),
             },
-            "ear": hearing,
+            "ear": asdict(hearing),
             "problems": list(self.problems),
+        }
+
+    def _socket_row(self, stream: CarrierStream, since: Callable[[float | None], int | None]) -> Json:
+        counters, end = stream.counters, self._ends.get(stream.request.stream_id)
+        return {
+            "url": without_query(stream.request.url),
+            "upgraded_at_ms": since(counters.upgraded_at_ms),
+            "not_opened": self._failed.get(stream.request.stream_id),
+            "closed_at_ms": since(counters.closed_at_ms if end is None else end.at_ms),
+            "closed_by": None if end is None else end.by,
+            "close_code": None if end is None else end.code,
+            "close_reason": None if end is None else end.reason,
+            "frames_out": counters.frames_out,
+            "frames_in": counters.frames_in,
+            "unheard": dict(counters.unheard),
         }
 
     # --- the media WebSocket ---
@@ -507,6 +558,7 @@ class Caller:
         wake = self._wakes[stream.request.stream_id] = asyncio.Event()
         try:
             async with self._opened(stream) as socket:
+                stream.counters.upgraded_at_ms = self._clock.now_ms()
                 if not stream.closed:  # else: hung up while it was being opened
                     self.carry_out(self.call.stream_opened(stream, self._clock.now_ms()))
                     await self._drive(socket, stream, wake)
@@ -525,14 +577,9 @@ class Caller:
 
     def _after(self, stream: CarrierStream) -> list[Effect]:
         now_ms = self._clock.now_ms()
-        if not stream.opened:
-            return []
         if stream.stopped:
-            return self.call.stream_closed(stream, now_ms)
-        effects = self.call.stream_lost(stream, now_ms)
-        if self.call.stream is None:
-            self._failed[stream.request.stream_id] = "the server or the network closed it in mid-call"
-        return effects
+            return self.call.stream_closed(stream, now_ms) if stream.opened else []
+        return self.call.stream_lost(stream, now_ms)
 
     @asynccontextmanager
     async def _opened(self, stream: CarrierStream) -> AsyncIterator[ClientConnection]:
@@ -569,6 +616,7 @@ class Caller:
         current = socket
         greeting: list[str] = []
         half_open = False
+        injected = ""
 
         async def read(socket: ClientConnection) -> None:
             try:
@@ -586,20 +634,22 @@ class Caller:
             wake.set()
 
         async def carry() -> None:
-            nonlocal current, greeting, half_open
+            nonlocal current, greeting, half_open, injected
             while True:
                 now_ms = clock.now_ms()
                 while breaks and now_ms - opened_at_ms >= breaks[0].at_ms:
                     match breaks.popleft().how:
                         case "half_open":
-                            half_open = True
+                            half_open, injected = True, "half_open"
                         case "second_connection":
                             if (another := await self._open_again(stream, greeting)) is not None:
                                 current = another
                                 tasks.create_task(read(another), name="read stream again")
                         case "close":
+                            injected = "close"
                             return await current.close()
                         case how:
+                            injected = how
                             _cut(current, reset=how == "reset")
                             return None
                 first = not stream.opened
@@ -631,6 +681,7 @@ class Caller:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(read(socket), name="read stream")
             tasks.create_task(write(), name="write stream")
+        self._ends[stream.request.stream_id] = await _end_of(current, stream, injected, clock.now_ms())
 
     async def _open_again(self, stream: CarrierStream, greeting: list[str]) -> ClientConnection | None:
         """Open the stream's URL once more, as after a fault in Telnyx's network. None: the server did not want it."""
@@ -775,13 +826,32 @@ def _cut(socket: ClientConnection, *, reset: bool = False) -> None:
     socket.transport.abort()
 
 
-def without_query(url: str) -> str:
-    """A query may hold a token."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+async def _end_of(socket: ClientConnection, stream: CarrierStream, injected: str, now_ms: float) -> SocketEnd:
+    """How this socket ended. A close frame that came first decides; then our own; then there was none."""
+    ended_at_ms = stream.counters.closed_at_ms
+    at_ms = now_ms if ended_at_ms is None else ended_at_ms
+    if injected:
+        return SocketEnd(at_ms, "fault", None, injected)
+    if stream.stopped:
+        return SocketEnd(at_ms, "simulator", 1000, stream.stop_reason)
+    closed = await _closed(socket)
+    if closed.rcvd is not None and (closed.sent is None or closed.rcvd_then_sent):
+        return SocketEnd(at_ms, "program", int(closed.rcvd.code), closed.rcvd.reason)
+    if closed.sent is not None:  # the library closes what breaks RFC 6455: bad UTF-8, a message that is too long
+        return SocketEnd(at_ms, "simulator", int(closed.sent.code), closed.sent.reason)
+    return SocketEnd(at_ms, "nobody")
 
 
-# --- audio and sentences ----------------------------------------------------------------------------------------------
+async def _closed(socket: ClientConnection) -> ConnectionClosed:
+    """What `recv` says of a connection that is over."""
+    while True:
+        try:
+            await socket.recv()
+        except ConnectionClosed as closed:
+            return closed
+
+
+# --- audio ----------------------------------------------------------------------------------------------
 
 
 def _decoded(decoder: Decoder, payload: bytes) -> Pcm:
@@ -822,36 +892,6 @@ def _place(pieces: list[tuple[float, Pcm]], origin_ms: float, sample_rate_hz: in
 
 def _mixed(one: Pcm, other: Pcm) -> Pcm:
     longer, shorter = (other, one) if other.size > one.size else (one, other)
-    whole = longer.copy()
+    whole = longer.astype(np.int32)
     whole[: shorter.size] += shorter
-    return whole
-
-
-def _delivery(seen: WebhookSeen) -> str:
-    if not seen.attempts:
-        return "it is on its way"
-    status = _status(seen.attempts[-1])
-    return f"{without_query(seen.url)} {'gave no answer' if status is None else f'answered HTTP {status}'}"
-
-
-def _status(attempt: DeliveryAttempt) -> int | None:
-    return attempt.http.response.status if attempt.http and attempt.http.response else None
-
-
-_WITHOUT_STREAM = {"speak", "playback_start", "gather", "gather_using_speak", "gather_using_audio"}
-"""Commands by which a program talks with a caller and needs no stream."""
-
-
-def _refusal(command: CommandSeen) -> str:
-    return f"{command.name} was refused with {command.status} {', '.join(command.codes)}"
-
-
-def _silence_cause(stream: CarrierStream) -> str:
-    request, counters = stream.request, stream.counters
-    if counters.binary_in and not counters.frames_in:
-        return "it came as binary messages, which Telnyx drops silently; send JSON texts"
-    if request.mode == "mp3":
-        return "stream_bidirectional_mode is mp3 (the default), so raw audio is not played; set it to rtp"
-    if request.target_legs == "opposite":
-        return "stream_bidirectional_target_legs is opposite (the default), and this call has one leg; set it to self"
-    return "it was still waiting in the queue when the stream ended"
+    return whole.clip(-32768, 32767).astype(np.int16)

@@ -7,15 +7,15 @@ absolute clock, one packet goes to the server and one packet of the playback que
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from callpath.audio.codec import open_encoder
 from callpath.audio.framer import Framer
-from callpath.audio.level import guess_encoding
+from callpath.audio.level import RTP_HEADER_BYTES, guess_encoding
 from callpath.audio.resample import resample_file_audio
 from callpath.errors import AudioError, RemoteProtocolError
 from callpath.simulator.options import CarrierOptions
@@ -48,6 +48,12 @@ QUEUE_MS_MAX = 600_000
 
 HEARD_PACKETS_MAX = 90_000
 """Half an hour of what the ear heard is kept; after that it is only counted."""
+
+RECEIVED_BYTES_MAX = 256 << 10
+"""Payload kept to judge what it holds: half a minute of G.711."""
+
+RTP_HELD_MS_MAX = 100
+"""How long a first message that looks like RTP waits for a second one, before it is played as it is."""
 
 LATE_MS_MAX = 1_000
 """A stand-in that was held up longer skips the audio in between instead of sending it in one burst."""
@@ -94,6 +100,8 @@ class StreamRequest:
 class StreamCounters:
     """What went over one media WebSocket. Times are the clock's milliseconds."""
 
+    upgraded_at_ms: float | None = None
+    """When the server answered 101."""
     opened_at_ms: float | None = None
     closed_at_ms: float | None = None
     first_sent_at_ms: float | None = None
@@ -113,7 +121,18 @@ class StreamCounters:
     clears_in: int = 0
     errors_out: int = 0
     ignored_in: int = 0
-    """Media frames that were never played: mp3 mode, or too much in the queue."""
+    """Media frames that were never played: mp3 mode, RTP headers, or too much in the queue."""
+    short_in: int = 0
+    """Messages with less than 20 ms of audio that were played all the same."""
+    audio_ms_in: float = 0.0
+    """Audio in the messages that were queued."""
+    last_audio_at_ms: float | None = None
+    queued_in: int = 0
+    """Media frames that went into the playback queue."""
+    unheard: Counter[str] = field(default_factory=Counter)
+    """Messages that no ear will hear, by the reason: those of `AudioIgnored` and `FrameRefused`."""
+    packets_opposite: int = 0
+    """Packets that were played, but only to the leg that would be bridged to this one."""
     packets_played: int = 0
     """Packets that reached the ear, 20 ms each."""
     packets_skipped: int = 0
@@ -131,7 +150,8 @@ class AudioQueued:
 
 @dataclass(frozen=True, slots=True)
 class AudioIgnored:
-    """The server sent audio that will never be heard: `mp3_mode` (no MP3), `mp3_not_decoded`, `binary`, `queue_full`."""
+    """The server sent audio that will never be heard: `mp3_mode` (no MP3), `mp3_not_decoded`, `mp3_too_often`,
+    `rtp_header`, `binary`, `queue_full`."""
 
     reason: str
 
@@ -180,6 +200,10 @@ class CarrierStream:
         self.counters = StreamCounters()
         self.heard: list[tuple[float, bytes]] = []
         """What reached the ear: when, and the codec's bytes."""
+        self.received: list[bytes] = []
+        """The first payloads of the server from the first one on that is more than one repeated byte, as they came."""
+        self.stop_reason = ""
+        """Why `hang_up` was called."""
         self._options = options or CarrierOptions()
         self._epoch_unix_ms = epoch_unix_ms
         self.silence = silence if silence is not None else _silence(request.media_format)
@@ -203,6 +227,9 @@ class CarrierStream:
         self._sequence_number = 0
         self._last_mp3_ms: float | None = None
         self._last_rate_error_ms: float | None = None
+        self._received_bytes = 0
+        self._rtp: _RtpHeader | None = None
+        self._held: tuple[float, bytes] | None = None  # a first message that may have an RTP header
         self._stopped = False
         self._gone = False
 
@@ -259,7 +286,7 @@ class CarrierStream:
         self._advance(now_ms)
         self.counters.binary_in += 1
         self.counters.bytes_in += len(data)
-        return [AudioIgnored("binary")]
+        return [self._ignore("binary")]
 
     def receive_eof(self, now_ms: float) -> None:
         """The socket is gone: nothing more is sent or played."""
@@ -296,10 +323,11 @@ class CarrierStream:
             )
         )
 
-    def hang_up(self, now_ms: float) -> None:
+    def hang_up(self, now_ms: float, reason: str = "the call ended") -> None:
         """The call, or only this stream, is over: `stop` goes out as the last frame."""
         if self._stopped or self._gone:
             return
+        self.stop_reason = reason
         if self.opened:
             self._advance(now_ms)
             self._send(
@@ -360,6 +388,8 @@ class CarrierStream:
 
     def _tick(self, at_ms: float, *, skip: bool) -> None:
         self._return_reached_marks(at_ms)
+        if self._held is not None and at_ms - self._held[0] > RTP_HELD_MS_MAX:
+            self._queue_held()
         played = self._play_packet(at_ms)
         spoken = self._speech.popleft() if self._speech else self.silence
         if skip:
@@ -408,9 +438,41 @@ class CarrierStream:
         counters.bytes_in += len(payload)
         if counters.first_audio_at_ms is None:
             counters.first_audio_at_ms = now_ms
+        counters.last_audio_at_ms = now_ms
+        if self._received_bytes < RECEIVED_BYTES_MAX and (self.received or len(set(payload)) > 1):
+            self._received_bytes += len(payload)
+            self.received.append(payload)
         if self.request.mode == "mp3":
             return self._receive_mp3(payload, now_ms)
+        return self._receive_rtp(payload, now_ms)
+
+    def _receive_rtp(self, payload: bytes, now_ms: float) -> CarrierEvent:
+        """Raw audio. A message with an RTP header in front is never played (observed): it is known by the one before."""
+        header, before = _RtpHeader.read(payload), self._rtp
+        self._rtp = header
+        if header is not None and before is not None and header.follows(before):
+            if self._held is not None:
+                self._held = None
+                self.counters.ignored_in += 1
+                self.counters.unheard["rtp_header"] += 1
+            self.counters.ignored_in += 1
+            return self._ignore("rtp_header")
+        if self._held is not None:
+            self._queue_held()
+        if header is not None and len(payload) > RTP_HEADER_BYTES and self._may_be_rtp(payload):
+            self._held = now_ms, payload
+            return AudioQueued(len(payload))
         return self._receive_chunk(payload)
+
+    def _may_be_rtp(self, payload: bytes) -> bool:
+        """Whether whole packets are left without the header, and none with it."""
+        rate = bytes_per_packet(self.request.codec, self.request.sample_rate_hz)
+        return bool(rate) and len(payload) % rate == RTP_HEADER_BYTES
+
+    def _queue_held(self) -> None:
+        assert self._held is not None, "asked before"
+        (_, payload), self._held = self._held, None
+        self._receive_chunk(payload)
 
     def _receive_chunk(self, payload: bytes) -> CarrierEvent:
         counters = self.counters
@@ -423,7 +485,10 @@ class CarrierStream:
             return self._refuse(100002, "more than 30 s of audio in one message")
         if self._queue_ms + duration_ms > QUEUE_MS_MAX:
             counters.ignored_in += 1
-            return AudioIgnored("queue_full")
+            return self._ignore("queue_full")
+        counters.queued_in += 1
+        counters.short_in += duration_ms < PACKET_MS
+        counters.audio_ms_in += duration_ms
         if payload:
             self._queue.append(memoryview(payload))  # cut into packets without copying 30 s each time
             self._queue_ms += duration_ms
@@ -440,21 +505,23 @@ class CarrierStream:
         self.counters.ignored_in += 1
         # One error a second: whether each message earns one is unknown.
         if self._last_rate_error_ms is not None and now_ms - self._last_rate_error_ms < MP3_GAP_MS:
-            return AudioIgnored("mp3_mode")
+            return self._ignore("mp3_too_often" if _is_mp3(payload) else "mp3_mode")
         self._last_rate_error_ms = now_ms
-        return self._refuse(100005, "more than one media message a second in mp3 mode")
+        raw = not _is_mp3(payload)
+        self.counters.unheard["mp3_mode"] += raw
+        return self._refuse(100005, "more than one media message a second in mp3 mode", counts=not raw)
 
     def _play_mp3(self, payload: bytes) -> CarrierEvent:
         request = self.request
-        if guess_encoding([payload]).content != "MP3":
+        if not _is_mp3(payload):
             self.counters.ignored_in += 1
-            return AudioIgnored("mp3_mode")
+            return self._ignore("mp3_mode")
         try:
             audio = decode_file(payload, "an MP3")
             encoder = open_encoder(request.codec, request.sample_rate_hz, byte_order=self._options.l16_byte_order)
         except AudioError:
             self.counters.ignored_in += 1
-            return AudioIgnored("mp3_not_decoded")  # broken, or PyAV is not installed
+            return self._ignore("mp3_not_decoded")  # broken, or PyAV is not installed
         audio = resample_file_audio(audio, SAMPLE_RATE_HZ, encoder.sample_rate_hz)
         framer = Framer(encoder.sample_rate_hz * PACKET_MS // 1000)
         frames = framer.push(audio)
@@ -462,7 +529,8 @@ class CarrierStream:
             frames.append(tail)
         if self._queue_ms + PACKET_MS * len(frames) > QUEUE_MS_MAX:
             self.counters.ignored_in += 1
-            return AudioIgnored("queue_full")
+            return self._ignore("queue_full")
+        self.counters.queued_in += 1
         for frame in frames:
             self._queue.append(memoryview(encoder.encode(frame)))
             self._queue_ms += PACKET_MS
@@ -497,6 +565,8 @@ class CarrierStream:
                 self.counters.first_heard_at_ms = at_ms
             if len(self.heard) < HEARD_PACKETS_MAX:
                 self.heard.append((at_ms, taken))
+        elif self.opposite is None:
+            self.counters.packets_opposite += 1
         if self.opposite is not None and self.request.target_legs in ("opposite", "both"):
             self.opposite(at_ms, taken, is_voice=False)
         return taken
@@ -536,8 +606,14 @@ class CarrierStream:
         self.counters.marks_returned += 1
         self._send(Mark(name=name, stream_id=self.request.stream_id, sequence_number=self._next_number()))
 
-    def _refuse(self, code: int, problem: str) -> CarrierEvent:
+    def _ignore(self, reason: str) -> CarrierEvent:
+        self.counters.unheard[reason] += 1
+        return AudioIgnored(reason)
+
+    def _refuse(self, code: int, problem: str, *, counts: bool = True) -> CarrierEvent:
         self.counters.errors_out += 1
+        if counts:
+            self.counters.unheard[f"{code}: {problem}"] += 1
         title, detail = _ERRORS[code]
         self._send(Error(code=code, title=title, detail=detail, stream_id=self.request.stream_id))
         return FrameRefused(code, problem)
@@ -557,6 +633,32 @@ _ERRORS = {
     100005: ("rate_limit_reached", "Too many messages were sent"),
 }
 """Codes and titles are documented, the details are ours."""
+
+
+def _is_mp3(payload: bytes) -> bool:
+    return guess_encoding([payload]).content == "MP3"
+
+
+class _RtpHeader(NamedTuple):
+    """The first twelve bytes of a payload, read as RTP (RFC 3550, 5.1)."""
+
+    payload_type: int
+    number: int
+    time: int
+    source: bytes
+
+    @classmethod
+    def read(cls, payload: bytes) -> _RtpHeader | None:
+        """None where it is no RTP of version 2 without padding, extension or contributing sources."""
+        if len(payload) <= RTP_HEADER_BYTES or payload[0] != 0x80:
+            return None
+        number, time = int.from_bytes(payload[2:4], "big"), int.from_bytes(payload[4:8], "big")
+        return cls(payload[1] & 0x7F, number, time, payload[8:RTP_HEADER_BYTES])
+
+    def follows(self, before: _RtpHeader) -> bool:
+        """Whether it is of the same stream as `before`, and the next one but for a few that were lost."""
+        same = (self.payload_type, self.source) == (before.payload_type, before.source)
+        return same and 1 <= (self.number - before.number) % 2**16 <= 10 and self.time != before.time
 
 
 def bytes_per_packet(encoding: str, sample_rate_hz: int) -> int:

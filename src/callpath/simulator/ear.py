@@ -52,6 +52,22 @@ HOLE_EDGE_MS, HOLE_EDGE_DBFS = 3, -30.0
 """A hole breaks off: the last and the next 3 ms are loud. A voice takes longer to close and to open."""
 
 
+SPEEDS = (0.5, 2.0, 1 / 3, 3.0, 2 / 3, 1.5)
+"""Speeds at which audio plays that was made for another rate: 8, 16 and 24 kHz taken for one another."""
+
+SPEED_MS_MAX = 2_000
+SPEED_SAMPLES_MAX = 160_000
+"""How much of what was said is looked for, and in how much of what was sent: 20 s at 8 kHz."""
+
+FLAT_WINDOW = 256
+"""Samples of one spectrum: 32 ms at 8 kHz."""
+
+FLAT_DBFS_MIN = -40.0
+FLAT_WINDOWS_MIN = 10
+FLATNESS_MIN = 0.35
+"""Measured: random bytes as mu-law 0.51 to 0.62, whispering 0.17 to 0.45, the sounds of s and sh in speech up to 0.46."""
+
+
 class Span(NamedTuple):
     """A stretch of speech, in ms from index 0."""
 
@@ -106,6 +122,10 @@ class Hearing:
     """How loud the other side was while it spoke."""
     clipping_share: float = 0.0
     """Part of what was heard that is cut off at the end of the scale."""
+    noise_share: float = 0.0
+    """Part of the loud sound that has a flat spectrum: noise 0.95 and more, speech and music below 0.3."""
+    speed: float | None = None
+    """What came back is what was said, but played so much faster (2.0) or slower (0.5). None: it is not."""
 
 
 FIGURES = tuple(one.name for one in fields(Hearing))
@@ -118,8 +138,10 @@ def listen(
     *,
     arrivals: Sequence[Arrival] = (),
     duration_ms: float | None = None,
+    sent: Pcm | None = None,
 ) -> Hearing:
-    """Judge one call. `duration_ms` is how long it lasted, when longer than both arrays."""
+    """Judge one call. `duration_ms` is how long it lasted, when longer than both arrays. `sent` is what the server sent,
+    without the gaps between its messages, at the same rate; an echo at a wrong sample rate is looked for in it."""
     rate = sample_rate_hz
     speaking = speech_spans(said, rate)
     hearing = speech_spans(heard, rate)
@@ -149,6 +171,8 @@ def listen(
         level_dbfs=round(level_dbfs(sound), 1),
         clipping_share=round(float(np.mean(np.abs(sound.astype(np.int32)) >= 32124)), 4) if sound.size else 0.0,
         # 32124 is the loudest that mu-law can say; A-law's is 32256, L16's 32767.
+        noise_share=round(noise_share(sound), 3),
+        speed=None if sent is None or echoes.rtt_ms else echo_speed(said, sent, speaking, rate),
     )
 
 
@@ -274,6 +298,37 @@ def _missing(utterance: Pcm, back: Pcm, rate: int) -> tuple[float, float]:
     lost = sounds & ~came
     # The first sounding window starts a span, so what is lost before `first` is the beginning.
     return float(first * WINDOW_MS), float(np.count_nonzero(lost[first:]) * WINDOW_MS)
+
+
+def echo_speed(said: Pcm, sent: Pcm, speaking: Sequence[Span], sample_rate_hz: int = 8000) -> float | None:
+    """How much faster than it was said the first thing said came back; None where it did not, or at its own speed."""
+    if not speaking or not sent.size:
+        return None
+    first = speaking[0]
+    utterance = _cut(said, Span(first.start_ms, min(first.end_ms, first.start_ms + SPEED_MS_MAX)), sample_rate_hz)
+    best, best_speed = 0.0, 1.0
+    for speed in (1.0, *SPEEDS):
+        places = np.arange(int(utterance.size / speed)) * speed
+        stretched = np.interp(places, np.arange(utterance.size), utterance).astype(np.int16)
+        match = find_delay_ms(stretched, sent[:SPEED_SAMPLES_MAX], sample_rate_hz)
+        if match.correlation > best:
+            best, best_speed = match.correlation, speed
+    return best_speed if best >= ECHO_CORRELATION_MIN and best_speed != 1.0 else None
+
+
+def noise_share(sound: Pcm) -> float:
+    """Part of the loud windows whose spectrum is flat. White noise has a flatness of 0.56, voiced speech of 0.02."""
+    whole = sound.size // FLAT_WINDOW
+    if not whole:
+        return 0.0
+    windows = sound[: whole * FLAT_WINDOW].reshape(-1, FLAT_WINDOW).astype(np.float64)
+    loud = windows[np.mean(windows**2, axis=1) > (FULL_SCALE * 10 ** (FLAT_DBFS_MIN / 20)) ** 2]
+    if len(loud) < FLAT_WINDOWS_MIN:
+        return 0.0
+    # The lowest and the highest bins belong to the window and to the codec's filters.
+    power = np.abs(np.fft.rfft(loud * np.hanning(FLAT_WINDOW), axis=1))[:, 4:-4] ** 2 + 1e-9
+    flatness = np.exp(np.mean(np.log(power), axis=1)) / np.mean(power, axis=1)
+    return float(np.mean(flatness > FLATNESS_MIN))
 
 
 # --- how it came ------------------------------------------------------------------------------------------------------

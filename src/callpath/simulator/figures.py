@@ -40,11 +40,13 @@ FIGURES: dict[str, str] = {
     "one_way": "1 if the caller spoke and nothing at all was heard",
     "level_dbfs": "loudness of what was heard, 0 is the loudest possible",
     "clipping_share": "part of what was heard that is cut off at the end of the scale, 0 to 1",
+    "noise_share": "part of the loud sound that is noise, 0 to 1; speech and music stay below 0.3",
+    "speed": "how much faster than said the caller's words came back, where a sample rate is wrong",
     "frames_out": "media frames to the program",
     "frames_in": "media frames from the program",
     "refused_frames": "frames from the program that Telnyx would answer with an error",
     "streams": "media WebSockets in this call; more than one is a reconnect",
-    "late_ms": "how late the stand-in itself was, at worst: no fault of the program",
+    "late_ms": "how late the simulator itself was, at worst: no fault of the program",
 }
 """Name → what it measures. Per call; over all calls there are also `calls` and `failed_calls`."""
 

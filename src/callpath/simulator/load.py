@@ -30,11 +30,13 @@ from callpath.audio.tone import tone
 from callpath.clock import Clock, SystemClock
 from callpath.errors import AudioError, CallpathError, RemoteProtocolError
 from callpath.private_api import accept_key, apply_mask
-from callpath.simulator.caller import SAMPLE_RATE_HZ, Caller, CallFailed, NotOpened, host_port, without_query
+from callpath.simulator.caller import SAMPLE_RATE_HZ, Caller, CallFailed, NotOpened, host_port
 from callpath.simulator.carrier import PACKET_MS, CarrierStream, bytes_per_packet
 from callpath.simulator.figures import FIGURES, Expectation, Figures, summary
 from callpath.simulator.scenario import CallResult, Outcome, Result, judge
+from callpath.simulator.seen import SocketEnd, without_query
 from callpath.simulator.simulator import Simulator
+from callpath.simulator.verdict import Verdict
 from callpath.wire.media import AUTH_TOKEN_HEADER, Clear, Mark, encode_message, parse_message
 
 SLOTS = 4
@@ -115,7 +117,7 @@ async def run_load(
     clock = clock or SystemClock()
     pacer = _Pacer(clock, plan.say)
     placed: list[Caller] = []
-    failures: dict[int, str] = {}
+    failures: dict[int, Verdict] = {}
     telnyx.make_caller = lambda *given, **named: LoadCaller(*given, pacer=pacer, **named)
 
     async def place(number: int) -> None:
@@ -125,7 +127,10 @@ async def run_load(
         try:
             await caller.stream_started(plan.stream_within_ms)
         except CallFailed as error:
-            failures[id(caller)] = str(error)
+            found = caller.verdict()
+            failures[id(caller)] = (
+                found if found.failure else Verdict(code="no-stream-in-time", sentence=str(error), outcome="failed")
+            )
 
     async def watch() -> None:
         while True:
@@ -159,10 +164,14 @@ async def run_load(
     return _judged(plan, [cast(LoadCaller, one) for one in placed], failures, pacer, cost)
 
 
-async def _hang_up(placed: list[Caller], failures: dict[int, str], clock: Clock) -> None:
+async def _hang_up(placed: list[Caller], failures: dict[int, Verdict], clock: Clock) -> None:
     for caller in placed:
         if caller.call.state == "ended" or caller.call.stream is None:
-            failures.setdefault(id(caller), caller.failure or "The program ended the call, or its stream, early.")
+            found = caller.verdict()
+            sentence = "The program ended the call, or its stream, early."
+            failures.setdefault(
+                id(caller), found if found.failure else Verdict(code="ended-early", sentence=sentence, outcome="failed")
+            )
         await caller.hang_up()
     deadline_ms = clock.now_ms() + HANGUP_MS_MAX
     with suppress(CallFailed):
@@ -171,17 +180,23 @@ async def _hang_up(placed: list[Caller], failures: dict[int, str], clock: Clock)
 
 
 def _judged(
-    plan: LoadPlan, callers: list[LoadCaller], failures: dict[int, str], pacer: _Pacer, cost: _Cost
+    plan: LoadPlan, callers: list[LoadCaller], failures: dict[int, Verdict], pacer: _Pacer, cost: _Cost
 ) -> tuple[Result, dict[str, Any]]:
     calls = []
     for number, caller in enumerate(callers, 1):
         failure = failures.get(id(caller))
-        outcome: Outcome = "ok" if failure is None else "unreachable" if caller.unreachable else "failed"
-        sentences = () if failure is None else (failure,)
+        outcome: Outcome = "ok" if failure is None else failure.outcome
+        sentences = () if failure is None else (failure.sentence,)
         figures = _figures(caller)
         calls.append(
             CallResult(
-                name=f"call {number}", outcome=outcome, sentences=sentences, figures=figures, report={}, caller=caller
+                name=f"call {number}",
+                outcome=outcome,
+                sentences=sentences,
+                figures=figures,
+                report={},
+                caller=caller,
+                code="ok" if failure is None else failure.code,
             )
         )
     late = list(pacer.late_ms) or [0.0]
@@ -200,7 +215,7 @@ def _judged(
         "late_max_ms": round(max(late), 2),
         "late_p99_ms_max": LATE_P99_MS_MAX,
         "cpu_s": round(cost.cpu_s, 2),
-        "cpu_us_per_frame_pair": round(cost.cpu_s * 1e6 / max(1, cost.frames_out), 1),
+        "cpu_us_per_frame_pair": round(cost.cpu_s * 1e6 / cost.frames_out, 1) if cost.frames_out else None,
     }
     return result, about
 
@@ -361,8 +376,16 @@ class LoadCaller(Caller):
                 break
             await self._clock.wait(wake, None)
         self._pacer.leave(socket)
+        now_ms = self._clock.now_ms()
         if socket.lost:
-            stream.receive_eof(self._clock.now_ms())
+            stream.receive_eof(now_ms)
+        if stream.stopped:
+            end = SocketEnd(now_ms, "simulator", 1000, stream.stop_reason)
+        else:
+            end = SocketEnd(
+                now_ms, "program" if socket.close_code else "nobody", socket.close_code, socket.close_reason
+            )
+        self._ends[stream.request.stream_id] = end
         await socket.close()
 
 
@@ -381,6 +404,9 @@ class _LoadSocket(asyncio.Protocol):
         request = stream.request
         self.answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.lost = False
+        self.close_code: int | None = None
+        self.close_reason = ""
+        """The program's own close frame; None: none came."""
         self._caller = caller
         self._stream = stream
         self._figures = caller.load
@@ -536,6 +562,9 @@ class _LoadSocket(asyncio.Protocol):
             case 0x9:
                 self.send(body, 0xA)
             case 0x8:
+                if not self.lost:
+                    self.close_code = int.from_bytes(body[:2], "big") if len(body) >= 2 else 1005
+                    self.close_reason = body[2:].decode(errors="replace")
                 self.send(body[:2], 0x8)
                 self._end()
             case 0xA:

@@ -80,6 +80,8 @@ class Refused(Exception):  # noqa: N818  (an answer that travels up to the HTTP 
         super().__init__("; ".join(f"{error.code} {error.title}" for error in errors))
         self.status = status
         self.errors = errors
+        self.on_record = False
+        """Whether a call's report has it already."""
 
 
 class _Known(NamedTuple):

@@ -25,6 +25,7 @@ from callpath.simulator.link import Fault, make_fault, parse_fault
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.simulator import Callee, Simulator
 from callpath.simulator.speech import load_speech
+from callpath.simulator.verdict import nothing_dialled
 from callpath.wire.document import Json
 
 Outcome = Literal["ok", "unreachable", "failed", "silent", "missed", "inconclusive"]
@@ -99,6 +100,8 @@ class CallResult:
     figures: Figures
     report: Json
     caller: Caller | None
+    code: str = ""
+    """Of the verdict: the same for calls that failed for the same reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,8 +165,8 @@ async def _stream_or_menu(caller: Caller, within_ms: float) -> None:
 async def play_call(plan: CallPlan, telnyx: Simulator) -> CallResult:
     """Place one call, take its steps, hang up, and judge it. Raises ConfigError without a webhook URL."""
     caller: Caller | None = None
-    failure: str | None = None
-    unreachable = False
+    step_failed: str | None = None
+    known = len(telnyx.requests)
     try:
         if plan.outbound:
             telnyx.callee = plan.callee
@@ -177,28 +180,31 @@ async def play_call(plan: CallPlan, telnyx: Simulator) -> CallResult:
             for step in plan.steps if caller.call.state != "ended" or not caller.served_by_telnyx else ():
                 await _take(step, caller)
     except CallFailed as error:
-        failure = str(error)
+        step_failed = str(error)
     if caller is None:
-        sentence = f"{failure or 'Nothing was dialled.'} Does the program use this stand-in's API base and key?"
-        return CallResult(name=plan.name, outcome="failed", sentences=(sentence,), figures={}, report={}, caller=None)
-    if failure is None and not (plan.outbound and plan.callee.turns_away):
-        failure = caller.failure  # before the hang-up, which changes what is said of it
-    unreachable = caller.unreachable
+        none = nothing_dialled(list(telnyx.requests)[known:], plan.dialled_within_ms)
+        return CallResult(
+            name=plan.name,
+            outcome=none.outcome,
+            sentences=(none.sentence,),
+            figures={},
+            report={},
+            caller=None,
+            code=none.code,
+        )
     await caller.hang_up()
     with suppress(CallFailed):
         await caller.ended()
     # The ear's work takes tens of milliseconds, in which no packet of another call may wait.
-    report = await asyncio.to_thread(caller.report) | {"failure": failure}
-    figures = figures_of(report)
-    sentences: list[str] = []
-    outcome: Outcome = "ok"
-    if failure is not None:
-        if not plan.may_fail:
-            outcome = "unreachable" if unreachable else "failed"
-        sentences.append(failure)
-    elif plan.expect_audio and not figures["heard_ms"][0]:
-        outcome = "silent"
-        sentences.append("Every stage was reached, but nothing was heard.")
+    report = await asyncio.to_thread(caller.report, expect_audio=plan.expect_audio)
+    if plan.outbound and plan.callee.turns_away:
+        report |= {"failure": None, "verdict": report["verdict"] | TURNED_AWAY}
+    elif step_failed is not None and report["failure"] is None:
+        report["failure"] = step_failed
+        report["verdict"] |= {"code": "step-failed", "outcome": "failed", "sentence": step_failed}
+    verdict, figures = report["verdict"], figures_of(report)
+    sentences = [] if verdict["outcome"] == "ok" else [verdict["sentence"]]
+    outcome: Outcome = "ok" if plan.may_fail else verdict["outcome"]
     missed = [sentence for holds, sentence in (one.check(figures) for one in plan.expect) if not holds]
     if missed and outcome == "ok":
         outcome = "missed"
@@ -212,7 +218,15 @@ async def play_call(plan: CallPlan, telnyx: Simulator) -> CallResult:
         figures=figures,
         report=report,
         caller=caller,
+        code=verdict["code"],
     )
+
+
+TURNED_AWAY: Json = {
+    "code": "turned-away-as-asked",
+    "outcome": "ok",
+    "sentence": "The program dialled, and was turned away as asked for.",
+}
 
 
 def judge(

@@ -68,11 +68,12 @@ class WebhookSender:
         method: Literal["POST", "GET"] = "POST",
         retries_ms: Sequence[int] | None = None,
         parcel: Parcel = NO_FAULT,
-        on_attempt: Callable[[DeliveryAttempt], None] = lambda _: None,
+        on_attempt: Callable[[DeliveryAttempt, str], None] = lambda _attempt, _problem: None,
     ) -> WebhookDelivery:
         """Deliver one event, trying again as often as Telnyx would; returns how it went.
 
         `retries_ms`: the call's own policy. `parcel`: what is wrong with it; its delay is the caller's business.
+        `on_attempt` gets each attempt, and why it had no answer.
         """
         started_ms = self._clock.now_ms()
         started_at = self._now()
@@ -87,9 +88,9 @@ class WebhookSender:
             to = failover if failover is not None and number > FAILOVER_AFTER else url
             # A retry is signed anew. Unknown, but otherwise one later than 300 s would have to be refused.
             numbered = msgspec.structs.replace(webhook, attempt=number, delivered_to=to)
-            attempt = await self._try(numbered, to, method, parcel, unheard=number <= parcel.unheard)
+            attempt, problem = await self._try(numbered, to, method, parcel, unheard=number <= parcel.unheard)
             attempts.append(attempt)
-            on_attempt(attempt)
+            on_attempt(attempt, problem)
             if attempt.status == "delivered" or not self._is_retried(attempt):
                 break
         data = webhook_document(webhook)["data"]
@@ -134,7 +135,7 @@ class WebhookSender:
 
     async def _try(
         self, webhook: Webhook, url: str, method: Literal["POST", "GET"], parcel: Parcel, *, unheard: bool
-    ) -> DeliveryAttempt:
+    ) -> tuple[DeliveryAttempt, str]:
         options = self._options
         version_1 = parcel.version_1
         document = version_1_document(webhook) if version_1 else webhook_document(webhook)
@@ -153,6 +154,7 @@ class WebhookSender:
         request = DeliveryRequest(url=url, headers=[[name, value] for name, value in headers.items()])
         response: DeliveryResponse | None = None
         errors: list[Any] = []
+        problem = ""
         try:
             async with (
                 asyncio.timeout(options.webhook_ms_max / 1000),
@@ -167,16 +169,19 @@ class WebhookSender:
                 )
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, TimeoutError) as error:
             errors = [_NAME_UNKNOWN if _is_name_error(error) else _NO_SUCCESS]
+            problem = _problem_of(error, options.webhook_ms_max)
         if unheard:
             response = None  # it was given, and got lost
+            problem = "its answer was lost (injected fault)"
         delivered = response is not None and response.status is not None and 200 <= response.status < 300
-        return DeliveryAttempt(
+        attempt = DeliveryAttempt(
             status="delivered" if delivered else "failed",
             started_at=started_at,
             finished_at=self._now(),
             http=DeliveryHttp(request=request, response=response),
             errors=[] if delivered else errors or [_NO_SUCCESS],
         )
+        return attempt, problem
 
     def _is_retried(self, attempt: DeliveryAttempt) -> bool:
         response = attempt.http.response if attempt.http else None
@@ -214,6 +219,17 @@ def _with_query(url: str, event: Json) -> str:
 
     add("", event)
     return f"{url}{'&' if urlsplit(url).query else '?'}{urlencode(flat)}"
+
+
+def _problem_of(error: BaseException, limit_ms: int) -> str:
+    """Why an attempt had no answer, as the end of a sentence."""
+    if isinstance(error, TimeoutError | httpx2.TimeoutException):
+        return f"no answer within {limit_ms} ms"
+    if _is_name_error(error):
+        return "its host name does not resolve"
+    if isinstance(error, httpx2.ConnectError):
+        return f"it could not be reached: {error}"
+    return f"the connection broke before an answer: {str(error) or type(error).__name__}"
 
 
 def _is_name_error(error: BaseException) -> bool:

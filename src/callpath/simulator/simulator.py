@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import httpx2
 import uvicorn
@@ -33,6 +33,7 @@ from callpath.clock import Clock, SystemClock
 from callpath.errors import AudioError, ConfigError
 from callpath.private_api import EmbeddedServer
 from callpath.simulator import control_faults as control_faults  # they join the table of all faults
+from callpath.simulator.account import sound_account
 from callpath.simulator.api import RateLimit, build_app
 from callpath.simulator.call import (
     CarrierCall,
@@ -46,19 +47,19 @@ from callpath.simulator.call import (
     SendWebhook,
     StopStream,
 )
-from callpath.simulator.caller import Caller, CallFailed, CommandSeen, WebhookSeen
+from callpath.simulator.caller import Caller, CallFailed
 from callpath.simulator.carrier import iso_time
-from callpath.simulator.diagnosis import sound_account
 from callpath.simulator.link import ApiAnswer, Fault, Link, Parcel
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.panel import build_panel
 from callpath.simulator.recording import Recording, Shelf
 from callpath.simulator.refusal import Refused, accept_command, refuse, refuse_connection_id
+from callpath.simulator.seen import CommandSeen, RequestSeen, WebhookSeen
 from callpath.simulator.sender import WebhookSender
 from callpath.simulator.sound import FILE_BYTES_MAX, Sound, decode_file
 from callpath.simulator.speech import hello_wav as hello_wav
 from callpath.simulator.texml import TexmlCall
-from callpath.wire.api import ActiveCall, CallEvent, CallStatus, WebhookDelivery
+from callpath.wire.api import ActiveCall, ApiError, CallEvent, CallStatus, DeliveryAttempt, WebhookDelivery
 from callpath.wire.command import Answer, Bridge, Dial, PlaybackStart, Transfer
 from callpath.wire.document import Json
 from callpath.wire.ids import CallControlId, LegId, SessionId, path_segment
@@ -67,6 +68,9 @@ from callpath.wire.webhook import Webhook, webhook_document
 
 EVENTS_MAX = 10_000
 """Rows of /call_events that are kept."""
+
+REQUESTS_MAX = 100
+"""Requests without a call, and dials, that are kept for each call."""
 
 DIAL_DUPLICATE_MS = 60_000
 
@@ -150,6 +154,8 @@ class Simulator:
         self._shelf = Shelf(self.options.recordings_bytes_max, self.options.recording_ms)
         self._chance = random.Random(seed)  # noqa: S311  (the order of webhooks wants replay, not secrecy)
         self._events: deque[CallEvent] = deque(maxlen=EVENTS_MAX)
+        self.requests: deque[RequestSeen] = deque(maxlen=EVENTS_MAX)
+        """What the API turned away before it reached a call."""
         self._sender: WebhookSender | None = None
         self._server: EmbeddedServer | None = None
 
@@ -393,8 +399,9 @@ class Simulator:
     async def _deliver(self, caller: Caller, seen: WebhookSeen, effect: SendWebhook, parcel: Parcel) -> None:
         assert self._sender is not None, "entered"
 
-        def on_attempt(attempt: Any) -> None:
+        def on_attempt(attempt: DeliveryAttempt, problem: str) -> None:
             seen.attempts.append(attempt)
+            seen.problems.append(problem)
             caller.notify()
 
         if self.account.application["webhook_api_version"] == "1":  # a PATCH may have set it right meanwhile
@@ -501,6 +508,49 @@ class Simulator:
         caller = self._find(call_control_id)
         return None if caller is None else caller.link.answer(name)
 
+    def turned_away(
+        self,
+        method: str,
+        path: str,
+        name: str,
+        status: int,
+        errors: tuple[ApiError, ...],
+        *,
+        remark: str = "",
+        injected: bool = False,
+    ) -> None:
+        """Keep a request that reached no call, for the report of the call that it named, or of every call alive."""
+        call_control_id = call_id_of(path)
+        about = self._find(call_control_id) if call_control_id else None
+        if about is None and call_control_id and not remark:
+            remark = self._wrong_id(call_control_id)
+        seen = RequestSeen(self._clock.now_ms(), method, path, name, status, errors, remark, injected)
+        self.requests.append(seen)
+        for caller in [about] if about is not None else self.calls:
+            if caller.call.state != "ended" and len(caller.requests) < REQUESTS_MAX:
+                caller.requests.append(seen)
+                caller.notify()
+
+    def _wrong_id(self, given: str) -> str:
+        """What the id in a command's path is, where it is no call's."""
+        if "%" in given:
+            return "the call_control_id is percent-encoded twice"
+        for caller in self.calls:
+            leg = caller.call.leg
+            if given == leg.call_leg_id:
+                return "the call_leg_id stands where the call_control_id belongs"
+            if given == leg.call_session_id:
+                return "the call_session_id stands where the call_control_id belongs"
+            if leg.call_control_id.lower() == given.lower():
+                return "the call_control_id has lost its upper case"
+            if leg.call_control_id.removeprefix("v3:") == given or given in leg.call_control_id:
+                return "the call_control_id is not complete"
+            if any(given == seen.webhook.id for seen in caller.webhooks):
+                return "the event's id stands where the call_control_id belongs"
+        if given.lower() in ("undefined", "null", "none", "nan", "", "[object object]"):
+            return f"the call_control_id is {given!r}: it was not read from data.payload"
+        return "no call has this call_control_id"
+
     async def pause(self, duration_ms: float) -> None:
         """Hold an answer back, but not the end of the stand-in."""
         await self._clock.wait(self._closing, self._clock.now_ms() + duration_ms)
@@ -527,8 +577,8 @@ class Simulator:
                     if not opened and self.options.refuse_unopened:
                         raise refuse("90046")
         except Refused as refused:
-            codes = tuple(error.code for error in refused.errors)
-            self._log_command(caller, CommandSeen(at_ms, name, document, refused.status, codes))
+            refused.on_record = True
+            self._log_command(caller, CommandSeen(at_ms, name, document, refused.status, refused.errors))
             raise
         self._log_command(caller, CommandSeen(at_ms, name, document, 200))
         recorded = isinstance(command, Answer) and caller.call.recording_id is not None
@@ -576,6 +626,9 @@ class Simulator:
             callee.faults,
             client_state=command.client_state,
         )
+        for one in self.calls:
+            if one is not caller and one.call.state != "ended" and len(one.dials) < REQUESTS_MAX:
+                one.dials.append(to)
         self._log_command(caller, CommandSeen(now_ms, "dial", document, 200))
         caller.carry_out(caller.call.begin(now_ms, command))
         bridge_to = linked if command.extra.get("bridge_on_answer") else None
@@ -685,6 +738,12 @@ class Simulator:
                 metadata=metadata,
             )
         )
+
+
+def call_id_of(path: str) -> str | None:
+    """The call_control_id in the path of a command."""
+    parts = path.split("/")
+    return unquote(parts[parts.index("calls") + 1]) if "calls" in parts and "actions" in parts else None
 
 
 def _last_part(url: str) -> str:

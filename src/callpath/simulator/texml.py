@@ -18,6 +18,7 @@ from callpath.errors import RemoteProtocolError
 from callpath.simulator.caller import Caller
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.refusal import Refused, accept_command
+from callpath.simulator.seen import CommandSeen, DocumentSeen
 from callpath.wire.document import Json
 from callpath.wire.webhook import StreamingFailed, StreamingStarted, Webhook
 
@@ -199,15 +200,19 @@ class TexmlCall:
             url,
             self._fields() | {"From": leg.from_, "To": leg.to, "CallStatus": "ringing", "Direction": "inbound"},
         )
-        problem = got if isinstance(got, str) else f"HTTP {got[0]}" if not 200 <= got[0] < 300 else None
-        if problem is None:
+        status = None if isinstance(got, str) else got[0]
+        problem = got if isinstance(got, str) else f"HTTP {got[0]}" if not 200 <= got[0] < 300 else ""
+        verbs: list[Verb] | None = None
+        if not problem:
             assert not isinstance(got, str), "a text is a problem"
             try:
-                return parse_texml(got[1])
+                verbs = parse_texml(got[1])
             except RemoteProtocolError as error:
                 problem = str(error)
-        self._caller.add_problem(f"the TeXML could not be had: {problem}")
-        return None
+        self._caller.documents.append(DocumentSeen(self._clock.now_ms(), url, status, problem))
+        if problem:
+            self._caller.add_problem(f"the TeXML could not be had: {problem}")
+        return verbs
 
     async def _follow(self, verbs: list[Verb], url: str) -> str | None:
         """Do one verb after the other. The document to go on with, if one was named."""
@@ -254,15 +259,17 @@ class TexmlCall:
 
     def _do(self, name: str, body: Json) -> None:
         """Carry out what a command of that name would; what it would be refused for is a problem."""
-        caller = self._caller
+        caller, at_ms = self._caller, self._clock.now_ms()
         try:
-            effects = caller.call.receive_command(accept_command(name, body), self._clock.now_ms())
+            effects = caller.call.receive_command(accept_command(name, body), at_ms)
         except Refused as refused:
+            caller.commands.append(CommandSeen(at_ms, name, body, refused.status, refused.errors, by_texml=True))
             where: list[Any] = [error.source.pointer for error in refused.errors if error.source]
             caller.add_problem(
                 f"the TeXML asks for what Telnyx refuses: {refused} {' '.join(map(str, where))}".rstrip()
             )
             return
+        caller.commands.append(CommandSeen(at_ms, name, body, 200, by_texml=True))
         caller.carry_out(effects)
 
     def _fields(self) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """What can be asked about an account and its calls: the read-only part of the API, and the PATCHes that set it right.
 
 `Account` is how the account is set. Its rows are documents as Telnyx writes them, and a test may change any of them, to
-have an account that is set wrong. `diagnosis_routes` serves them. Source of fields, filters and pages: Telnyx's OpenAPI
+have an account that is set wrong. `account_routes` serves them. Source of fields, filters and pages: Telnyx's OpenAPI
 file of 2026-07-16.
 """
 
@@ -197,7 +197,7 @@ def sound_account(options: CarrierOptions, webhook_url: str, *, now: str) -> Acc
     )
 
 
-class Diagnosed(Protocol):
+class AccountSource(Protocol):
     """What these answers need from the simulator behind them. Methods raise Refused."""
 
     @property
@@ -214,7 +214,7 @@ class Diagnosed(Protocol):
     def now(self) -> str: ...
 
 
-def diagnosis_routes(exchange: Diagnosed, body: Body) -> list[tuple[str, Handle, str]]:
+def account_routes(exchange: AccountSource, body: Body) -> list[tuple[str, Handle, str]]:
     """Path below /v2, what answers there, and its method. `body` reads a request's JSON object."""
 
     async def balance(_: Request) -> Response:
@@ -389,7 +389,7 @@ def data(document: Json) -> Response:
     return answer({"data": document})
 
 
-def _watched(exchange: Diagnosed, handle: Handle) -> Handle:
+def _watched(exchange: AccountSource, handle: Handle) -> Handle:
     async def watched(request: Request) -> Response:
         path = request.url.path.removeprefix("/v2")
         query = f"?{request.url.query}" if request.url.query else ""
