@@ -41,7 +41,7 @@ def test_the_first_problem_is_shown_in_full(run: Run, write: Write) -> None:
 
     assert told.exit_code == 4
     assert "✓ configuration" in told.stdout
-    assert "The socket opened and brought no start frame" in " ".join(told.stdout.split())
+    assert "the socket opened and brought no start frame" in " ".join(told.stdout.split())
     assert [(part["name"], part["status"]) for part in asked["parts"]] == [
         ("configuration", "ok"), ("account", "not asked"), ("public URL", "not asked"), ("last call", "not decided"),
     ]  # fmt: skip

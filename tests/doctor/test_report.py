@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree
+from dataclasses import replace
 
 import pytest
 
 from callpath.doctor.engine import judge
+from callpath.doctor.facts import Arrival
 from callpath.doctor.recorded import judge_call
 from callpath.doctor.report import explained, html_page, lanes, markdown, redacted, step_line, terminal
 from callpath.doctor.rules import CAUSES, known, sample_call
-from callpath.doctor.rules.sample import NGINX_404, answer, media, upgrade
+from callpath.doctor.rules.sample import NGINX_404, answer, ended, media, upgrade
 from callpath.doctor.verdict import Source, Step
 from callpath.timeline import DtmfReceived, Noted
 
@@ -29,9 +31,56 @@ def test_a_report_fits_eighty_columns() -> None:
 def test_the_cause_stands_once_and_bold() -> None:
     """One root cause, to be seen from across the room."""
     text = terminal(judge("wss://voice.example.com/", upgrade(answer(404, NGINX_404))), colour=True)
+    first, second = text.splitlines()[1:3]
 
-    assert text.count("\x1b[1mThe proxy has no route for this path\x1b[0m") == 1
+    assert "\x1b[1;31merror[HTTP002]: voice.example.com: The proxy has no route for this path\x1b[0m" == first
+    assert second.startswith("  fix: Add the route")
+    assert "$ curl -i -N --http1.1" in text
+    assert "usual suspects" not in text
     assert "\x1b[" not in terminal(judge("wss://voice.example.com/", media()), colour=False)
+
+
+def test_what_is_not_decided_is_a_list_to_work_through() -> None:
+    """Slugs are no help at 2 a.m.: titles, the likeliest first, each with the command that tells."""
+    silent = replace(ended("eof", at_ms=1000.0), after="media")
+    arrival = Arrival(990.0, "text", 300, "", "media", b"\xff")
+    text = terminal(judge("wss://voice.example.com/", media(arrival, ending=silent)), colour=False)
+    lines = text.splitlines()
+
+    assert lines[1].startswith("not decided[KEEP002]: voice.example.com: cut without a close frame")
+    assert [line for line in lines[2:4] if line.startswith("  to find out: ")]
+    assert "    1. The application crashes" in text
+    assert "callpath doctor url --idle 130" in text
+
+
+@pytest.mark.parametrize("text", ["\x1b]0;owned\x07", "\x1b[2J", "\u202egnp.exe", "a\x00b\x9bm", "up\x08\x08down"])
+def test_a_strangers_text_moves_no_cursor(text: str) -> None:
+    """Status, headers, bodies and close reasons come from the examined server."""
+    shown = judge("wss://voice.example.com/", upgrade(answer(418, f"body {text}", Server=text)))
+    steps = (Step("upgrade", "failed", 12.0, text),)
+    whole = terminal(shown, colour=False, verbose=True) + step_line(steps[0], colour=False) + markdown(shown)
+
+    assert [c for c in whole if c != "\n" and (ord(c) < 32 or 0x7F <= ord(c) < 0xA0 or c == "\u202e")] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "hidden"),
+    [
+        ("/api/calls/test-connection/audio/abc", "abc"),
+        ("/api/calls/11111111-1234-1234-1234-123456789012/audio/k3yK3yk3y", "k3yK3yk3y"),
+        ("/ws/9f86d081884c7d659a2feaa0c55ad015a3bf4f1b", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b"),
+        ("/stream/Zx81QpLm_03kTyBvNwEr?x=1", "Zx81QpLm_03kTyBvNwEr"),
+        ("/media/11111111-1234-1234-1234-123456789012", ""),
+        ("/inbound-media-stream-of-calls", ""),
+        ("/callpath-doctor-made-up-path", ""),
+        ("/telnyx/streamingMediaEndpoint", ""),
+    ],
+)
+def test_a_token_in_the_path_is_hidden(path: str, hidden: str) -> None:
+    """callpath itself puts tokens there, and fixes say so; a report of it is pasted into tickets."""
+    text = redacted(f"wss://voice.example.com{path} and GET {path} -> 404")
+
+    assert (hidden not in text) if hidden else (path in text)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +118,7 @@ def test_a_calls_report_can_be_acted_on_alone() -> None:
     text = markdown(found)
 
     for needed in (sample_call.SESSION, "leg-1", "2026-01-02 03:04:05.000 UTC", "NOT REACHED", "| 20.000 s | Telnyx |",
-                   "Telnyx: not asked; --offline", "What would decide it",
+                   "Telnyx: not asked; --offline", "to find out: ",
                    sample_call.URL, "callpath ", "Python 3"):  # fmt: skip
         assert needed in text
     assert "she said" not in text

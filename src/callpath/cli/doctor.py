@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,7 +87,7 @@ def url(
     from callpath.clock import SystemClock
     from callpath.doctor.engine import diagnose
     from callpath.doctor.evidence import evidence
-    from callpath.doctor.report import html_page, markdown, one_line, step_line, terminal
+    from callpath.doctor.report import WIDTH, html_page, markdown, one_line, step_line, terminal
     from callpath.doctor.request import Request
 
     if ipv4 and ipv6:
@@ -119,10 +120,11 @@ def url(
         return
     progress = not (as_json or quiet)
     colour = sys.stdout.isatty() and not named_values().get("NO_COLOR")
+    width = max(60, min(140, shutil.get_terminal_size((WIDTH, 24)).columns))
 
     def show(step: Step) -> None:
         if progress:
-            typer.echo(step_line(step, colour=colour))
+            typer.echo(step_line(step, colour=colour, width=width))
         elif as_json and verbose:
             typer.echo(step_line(step, colour=False), err=True)
 
@@ -132,9 +134,9 @@ def url(
     elif quiet:
         typer.echo(one_line(diagnosis))
     else:
-        typer.echo(terminal(diagnosis, colour=colour, verbose=verbose), nl=False)
+        typer.echo(terminal(diagnosis, colour=colour, verbose=verbose, width=width), nl=False)
     if report is not None:
-        text = html_page(diagnosis, token) if report.suffix == ".html" else markdown(diagnosis, token)
+        text = html_page(diagnosis, request.token) if report.suffix == ".html" else markdown(diagnosis, request.token)
         report.write_text(text, encoding="utf-8")
         typer.echo(f"report written to {report}", err=True)
     raise typer.Exit(diagnosis.exit_code)

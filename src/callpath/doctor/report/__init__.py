@@ -1,7 +1,8 @@
 """The diagnosis for people: on a terminal, and as a file that is safe to share.
 
 terminal.py  The diagnosis on a terminal at 2 a.m.
-redact.py    What is hidden before a report is shared.
+redact.py    What is hidden before a report is shared, and what a terminal must not be told.
+reproduce.py Commands that show a finding without the doctor.
 markdown.py  The report as Markdown, safe to share.
 html.py      The report as one page, with the call drawn from top to bottom.
 causes.py    What a code means: a page for each cause.
@@ -13,7 +14,7 @@ from __future__ import annotations
 from callpath.doctor.report.causes import cause_pages, explained
 from callpath.doctor.report.html import LONG_GAP_MS, html_page, lanes
 from callpath.doctor.report.markdown import ROWS_MAX, markdown
-from callpath.doctor.report.redact import redacted
+from callpath.doctor.report.redact import printable, redacted
 from callpath.doctor.report.terminal import WIDTH, one_line, step_line, terminal
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "lanes",
     "markdown",
     "one_line",
+    "printable",
     "redacted",
     "step_line",
     "terminal",

@@ -8,14 +8,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from callpath.doctor.report.redact import redacted
-from callpath.doctor.report.terminal import _healthy, _seconds, heading_of_level
+from callpath.doctor.report.redact import printable, redacted
+from callpath.doctor.report.reproduce import command_for
+from callpath.doctor.report.terminal import _seconds, advice, headline, next_steps, sent
 from callpath.doctor.verdict import CallSeen, Diagnosis, Found, Line
 
 
 def markdown(diagnosis: Diagnosis, token: str | None = None, secrets: Iterable[str] = ()) -> str:
     """The whole report, safe to paste into a ticket."""
-    return redacted("\n".join(_markdown(diagnosis)) + "\n", token, secrets)
+    return redacted(printable("\n".join(_markdown(diagnosis)) + "\n"), token, secrets)
 
 
 def _markdown(diagnosis: Diagnosis) -> list[str]:
@@ -25,21 +26,24 @@ def _markdown(diagnosis: Diagnosis) -> list[str]:
         f"# callpath doctor: {diagnosis.url if call is None else 'call ' + (call.session or 'that never came')}",
         "",
     ]
-    if verdict is None and diagnosis.healthy:
-        lines += [f"**{_healthy(diagnosis)}**", ""]
-    elif verdict is None:
-        lines += [f"**{heading_of_level(diagnosis) or 'Not decided.'}**", ""]
-    else:
+    lines += [f"**{headline(diagnosis)}**", ""]
+    if verdict is not None:
         finding, rule = verdict.finding, verdict.rule
-        title = finding.title or rule.title if diagnosis.decided else "Not decided"
-        sure = f"; confidence {finding.confidence}" if diagnosis.decided else ""
-        lines += [f"**{title}** ({rule.code}, {rule.slug}; layer {rule.layer}; owner: {verdict.owner}{sure})", "",
-                  finding.summary, "", f"Why: {rule.why}", ""]  # fmt: skip
-        if finding.question:
-            lines += [f"What would decide it: {finding.question}", ""]
-            lines += [f"Candidates: {', '.join(finding.candidates)}", ""] if finding.candidates else []
-        else:
-            lines += ["Fix:", "", "```", finding.fix or rule.fix, "```", ""]
+        lines += [advice(diagnosis).replace("\n", "  \n"), ""]
+        lines += [
+            f"{rule.code} {rule.slug}; layer {rule.layer}; owner: {verdict.owner}; confidence {finding.confidence}",
+            "",
+        ]
+        lines += [f"{finding.summary}.", "", f"Why: {rule.why}", ""]
+        steps = next_steps(diagnosis)
+        if steps:
+            lines += ["It may be, in the order in which to try:", ""]
+            lines += [
+                f"{number}. {title}" + (f": `{how}`" if how else "") for number, (title, how) in enumerate(steps, 1)
+            ]
+            lines += [""]
+        command = command_for(diagnosis.facts, rule.layer) if call is None else ""
+        lines += ["```", command, "```", ""] if command else []
         lines += ["## Evidence", "", *(f"- `{line}`" for line in finding.evidence), ""]
         others = [found for found in diagnosis.findings if found is not verdict]
         if others:
@@ -65,6 +69,8 @@ def _markdown(diagnosis: Diagnosis) -> list[str]:
     ):
         if entries:
             lines += ["", f"## {title}", "", *(f"- {entry}" for entry in entries)]
+    if diagnosis.traffic is not None:
+        lines += ["", sent(diagnosis.traffic)]
     versions = (
         f"callpath {importlib.metadata.version('callpath')}, Python {platform.python_version()}, {platform.platform()}"
     )

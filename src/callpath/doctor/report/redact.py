@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 
@@ -30,6 +31,37 @@ _UUID = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.IGNORECA
 """Session and leg ids stay: support finds the call by them, and nobody else can."""
 
 
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+"""What makes a terminal act or text run backwards: control characters but tab and line feed, and marks of direction."""
+
+
+def printable(text: str) -> str:
+    """`text` with every character that a terminal would obey written out: a server's answer is a stranger's text."""
+    return _UNPRINTABLE.sub(lambda found: f"\\x{ord(found.group()):02x}", text)
+
+
+def _looks_secret(segment: str) -> bool:
+    """Whether a path segment of 20 characters or more is drawn at random rather than written by a person."""
+    if re.fullmatch(r"[a-z]+([-_.][a-z]+)*|[A-Za-z][a-z]+([A-Z][a-z]+)*", segment) or segment.startswith(
+        "callpath-doctor"
+    ):
+        return False
+    kinds = sum(bool(re.search(kind, segment)) for kind in ("[a-z]", "[A-Z]", "[0-9]"))
+    counts = [segment.count(character) for character in set(segment)]
+    bits = -sum(count / len(segment) * math.log2(count / len(segment)) for count in counts)
+    return kinds >= 2 and bits >= 3.0
+
+
+_OUR_TOKEN = re.compile(r"(/api/calls/[^/\s]+/audio/)[^/?#\s'\"<>]+")
+"""AUDIO_PATH_WITH_TOKEN."""
+
+_SEGMENT = re.compile(r"(?<=/)[\w.~-]{20,}(?=[/?#\s'\"<>;,)]|$)", re.ASCII)
+
+
+def _without_path_tokens(text: str) -> str:
+    return _SEGMENT.sub(lambda found: "[hidden]" if _looks_secret(found.group()) else found.group(), text)
+
+
 def redacted(text: str, token: str | None = None, secrets: Iterable[str] = ()) -> str:
     """`text` without tokens, secrets, numbers and call_control_ids. `secrets` are further texts to hide as they are."""
     if token:
@@ -38,8 +70,10 @@ def redacted(text: str, token: str | None = None, secrets: Iterable[str] = ()) -
         text = text.replace(secret, "[hidden]")
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
+    text = _OUR_TOKEN.sub(r"\1[hidden token]", text)
     pieces = _UUID.split(text)
     for index in range(0, len(pieces), 2):
+        pieces[index] = _without_path_tokens(pieces[index])
         for pattern, replacement in _NUMBERS:
             pieces[index] = pattern.sub(replacement, pieces[index])
     return "".join(pieces)

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from collections.abc import Iterator
+from functools import partial
 
+from callpath.doctor.facts import Facts, TrafficFacts, UrlFacts
+from callpath.doctor.report.redact import printable
+from callpath.doctor.report.reproduce import command_for, command_for_cause
 from callpath.doctor.verdict import CallSeen, Diagnosis, Found, Step
 
 WIDTH = 80
-
+"""Columns where the terminal does not say how many it has."""
 
 _MARKS = {"ok": "✓", "failed": "✗", "warning": "!", "skipped": "-"}
-
-
 _COLOURS = {"ok": "32", "failed": "31", "warning": "33", "skipped": "2"}
+_FIX_ON = {
+    "you": "your server", "network": "the network", "platform": "the platform", "far end": "the caller's side",
+    "unclear": "unclear",
+}  # fmt: skip
 
 
-def step_line(step: Step, *, colour: bool) -> str:
+def step_line(step: Step, *, colour: bool, width: int = WIDTH) -> str:
     """One step with its tick and time, cut to the width."""
     took = f"{step.duration_ms:.0f} ms" if step.duration_ms < 10_000 else f"{step.duration_ms / 1000:.1f} s"
     head = f"  {_MARKS[step.status]} {step.name:<8}{took:>8}  "
-    detail = step.detail if len(head) + len(step.detail) <= WIDTH else step.detail[: WIDTH - len(head) - 1] + "…"
+    detail = printable(step.detail)
+    detail = detail if len(head) + len(detail) <= width else detail[: width - len(head) - 1] + "…"
     line = head + detail
     return f"\x1b[{_COLOURS[step.status]}m{line}\x1b[0m" if colour else line
 
@@ -31,63 +39,94 @@ def one_line(diagnosis: Diagnosis) -> str:
         return "healthy" if diagnosis.healthy else heading_of_level(diagnosis) or "not decided"
     found = diagnosis.verdict
     head = found.rule.slug if diagnosis.decided else "not decided"
-    return f"{head}: {found.finding.summary}"
+    return printable(f"{head}: {found.finding.summary}")
 
 
-def terminal(diagnosis: Diagnosis, *, colour: bool, verbose: bool = False) -> str:
-    """The report below the steps, 80 columns wide."""
-    return "\n".join(_terminal(diagnosis, colour, verbose)) + "\n"
-
-
-def _terminal(diagnosis: Diagnosis, colour: bool, verbose: bool) -> Iterator[str]:
-    def bold(text: str) -> str:
-        return f"\x1b[1m{text}\x1b[0m" if colour else text
-
-    if diagnosis.call is not None:
-        yield from _picture(diagnosis.call, colour)
-    yield ""
+def headline(diagnosis: Diagnosis) -> str:
+    """The first line: what is wrong, where, and how sure that is."""
     verdict = diagnosis.verdict
     if verdict is None:
         if diagnosis.healthy:
-            yield bold(_healthy(diagnosis))
-        elif heading := heading_of_level(diagnosis):
-            yield from _wrapped(heading, "", bold=colour)
-        else:
-            yield bold("Not decided: nothing wrong was found, but too little could be seen.")
-    elif verdict.finding.kind != "open":
-        yield from _wrapped(verdict.finding.title or verdict.rule.title, "", bold=colour)
-        yield f"  {verdict.rule.code} {verdict.rule.slug} · {verdict.rule.layer} · owner: {verdict.owner}" + (
-            "" if verdict.finding.confidence == "high" else f" · confidence: {verdict.finding.confidence}"
-        )
-    else:
-        yield bold("Not decided.")
+            return _healthy(diagnosis)
+        return heading_of_level(diagnosis) or "Not decided: nothing wrong was found, but too little could be seen."
+    finding, rule = verdict.finding, verdict.rule
+    title = finding.title or rule.title
+    if finding.kind == "open" and not finding.title:
+        title = finding.summary
+    word = {"fault": "error", "limited": "not proven"}.get(finding.kind, "not decided")
+    url = diagnosis.facts.get(UrlFacts)
+    where = f"{url.host}: " if diagnosis.call is None and url is not None and url.host else ""
+    return f"{word}[{rule.code}]: {where}{title}"
+
+
+def advice(diagnosis: Diagnosis) -> str:
+    """The second line: the fix, or what decides. "" where nothing is to be done."""
+    verdict = diagnosis.verdict
+    if verdict is None:
+        return ""
+    finding = verdict.finding
+    if finding.question:
+        return f"to find out: {finding.question}"
+    return f"fix: {finding.fix or verdict.rule.fix}"
+
+
+def next_steps(diagnosis: Diagnosis) -> list[tuple[str, str]]:
+    """What may be the cause where none is proven, likeliest first: (title, command)."""
+    verdict = diagnosis.verdict
+    if verdict is None or verdict.finding.kind == "fault":
+        return []
+    # The commands are about a URL that was just examined; a call that is over cannot be tried again.
+    facts = diagnosis.facts if diagnosis.call is None else Facts()
+    return [command_for_cause(facts, slug) for slug in verdict.finding.candidates]
+
+
+def terminal(diagnosis: Diagnosis, *, colour: bool, verbose: bool = False, width: int = WIDTH) -> str:
+    """The report below the steps, as wide as the terminal."""
+    return "\n".join(_terminal(diagnosis, colour, verbose, width)) + "\n"
+
+
+def _terminal(diagnosis: Diagnosis, colour: bool, verbose: bool, width: int) -> Iterator[str]:
+    wrapped = partial(_wrapped, width=width)
+    verdict = diagnosis.verdict
+    if diagnosis.call is not None:
+        yield from _picture(diagnosis.call, colour, width)
+    yield ""
+    shade = "32" if verdict is None and diagnosis.healthy else "31" if diagnosis.decided else "33"
+    yield from wrapped(headline(diagnosis), "", hanging="  ", shade=f"1;{shade}" if colour else "")
     if verdict is not None:
-        yield from _explained(diagnosis, verdict, verbose)
-    if diagnosis.suspects:
-        yield ""
-        yield "The three usual suspects:"
-    for suspect in diagnosis.suspects:
-        yield from _wrapped(f"{suspect.name}? {suspect.words}", "  ", hanging="    ")
+        yield from _explained(diagnosis, verdict, verbose, width)
     if diagnosis.proven and (verbose or verdict is None):
         yield ""
         yield "Proven:"
         for line in diagnosis.proven:
-            yield from _wrapped(f"+ {line}", "  ", hanging="    ")
+            yield from wrapped(f"+ {line}", "  ", hanging="    ")
     if verdict is None or verbose:
         yield "Not proven:"
         for line in diagnosis.unproven:
-            yield from _wrapped(f"- {line}", "  ", hanging="    ")
+            yield from wrapped(f"- {line}", "  ", hanging="    ")
     for note in diagnosis.notes:
-        yield from _wrapped(f"Note: {note.finding.summary} ({note.rule.code})", "")
+        yield from wrapped(f"Note: {note.finding.summary} ({note.rule.code})", "", hanging="  ")
     for source in diagnosis.sources:
-        yield from _wrapped(f"{source.name}: {source.detail}" if source.status == "read"
-                            else f"{source.name} ({source.status}): {source.detail}", "", hanging="  ")  # fmt: skip
+        yield from wrapped(f"{source.name}: {source.detail}" if source.status == "read"
+                           else f"{source.name} ({source.status}): {source.detail}", "", hanging="  ")  # fmt: skip
     if diagnosis.platform:
-        yield from _wrapped("Seen on the way: " + ", ".join(t.name for t in diagnosis.platform), "")
+        yield from wrapped("Path: " + " → ".join(trace.name for trace in diagnosis.platform), "", hanging="  ")
+    if diagnosis.traffic is not None:
+        yield from wrapped(sent(diagnosis.traffic), "", hanging="  ")
     if verbose:
-        yield from _lists(diagnosis)
+        yield from _lists(diagnosis, width)
     elif verdict is not None:
-        yield "-v shows all evidence, what did not match and what was not checked."
+        yield from wrapped(f"More: callpath doctor explain {verdict.rule.code}; -v shows why and all evidence.", "")
+
+
+def sent(traffic: TrafficFacts) -> str:
+    """How much the examination asked of the endpoint."""
+    text = f"Sent {traffic.requests} request{'' if traffic.requests == 1 else 's'} (at most {traffic.requests_max})"
+    if traffic.limited_at:
+        text += f"; number {traffic.limited_at} was answered with a rate limit, and it stopped"
+    if traffic.left_out:
+        text += f"; --thorough tries {len(traffic.left_out)} more"
+    return text + "."
 
 
 _HEADINGS = {
@@ -123,13 +162,13 @@ _STAGE_MARKS = {"reached": "✓", "missing": "✗", "not yet": "·", "unknown": 
 _STAGE_COLOURS = {"reached": "32", "missing": "31", "not yet": "2", "unknown": "33"}
 
 
-def _picture(call: CallSeen, colour: bool) -> Iterator[str]:
+def _picture(call: CallSeen, colour: bool, width: int) -> Iterator[str]:
     """The way of the call, stage by stage, with the one that was not reached marked."""
     seconds = _seconds(call.ended_unix_ms, call.began_unix_ms)
     facts = [f"Call {call.session}" if call.session else "No call", call.state, call.direction, seconds]
-    yield from _wrapped("   ".join(fact for fact in facts if fact and call.session) or facts[0], "")
+    yield from _wrapped("   ".join(fact for fact in facts if fact and call.session) or facts[0], "", width=width)
     if call.hangup_cause:
-        yield f"  hung up by {call.hangup_source or 'unknown'}: {call.hangup_cause}"
+        yield printable(f"  hangup source: {call.hangup_source or 'unknown'}; cause: {call.hangup_cause}")
     for stage in call.stages:
         at = _seconds(stage.at_unix_ms, call.began_unix_ms)
         note = {"missing": "  ← not reached", "unknown": "  (not shown by this source)"}.get(stage.status, "")
@@ -143,55 +182,76 @@ def _seconds(at_unix_ms: int | None, since_unix_ms: int | None) -> str:
     return f"{(at_unix_ms - since_unix_ms) / 1000:.3f} s"
 
 
-def _explained(diagnosis: Diagnosis, verdict: Found, verbose: bool) -> Iterator[str]:
+def _explained(diagnosis: Diagnosis, verdict: Found, verbose: bool, width: int) -> Iterator[str]:
+    wrapped = partial(_wrapped, width=width)
     finding, rule = verdict.finding, verdict.rule
+    for number, line in enumerate(advice(diagnosis).split("\n")):
+        yield from wrapped(line, "  " if number == 0 else "    ", hanging="    ")
+    yield f"  {rule.layer} · fix on: {_FIX_ON.get(verdict.owner, verdict.owner)} · confidence: {finding.confidence}"
     yield ""
-    yield from _wrapped(finding.summary[:1].upper() + finding.summary[1:] + ".", "  ")
-    yield ""
-    yield from _wrapped(f"Why: {rule.why}", "  ")
-    yield ""
-    if finding.question:
-        yield from _wrapped(f"What would decide it: {finding.question}", "  ")
-        if finding.candidates:
-            yield from _wrapped(f"Candidates: {', '.join(finding.candidates)}", "  ")
-    else:
-        yield "  Fix:"
-        for line in (finding.fix or rule.fix).split("\n"):
-            yield from _wrapped(line, "    ")
+    if finding.kind != "open" or finding.title:
+        yield from wrapped(f"{finding.summary}.", "  ")
+    command = command_for(diagnosis.facts, rule.layer) if diagnosis.call is None else ""
     evidence = finding.evidence if verbose else finding.evidence[:3]
-    if evidence:
+    if command:
+        yield from _command(command, "  ", width)
+    for line in evidence:
+        yield from wrapped(line if verbose else line[:300], "    ", hanging="      ")
+    candidates = next_steps(diagnosis)
+    if candidates:
         yield ""
-        yield "  Evidence:"
-        for line in evidence:
-            yield from _wrapped(line if verbose else line[:300], "    ", hanging="      ")
+        yield "  It may be, in the order in which to try:"
+        for number, (title, how) in enumerate(candidates, 1):
+            yield from wrapped(f"{number}. {title}", "    ", hanging="       ")
+            if how:
+                yield from _command(how, "       ", width)
+    if verbose:
+        yield ""
+        yield from wrapped(f"Why: {rule.why}", "  ", hanging="    ")
     others = [found for found in diagnosis.findings if found is not verdict]
     if others:
         yield ""
-        yield "  Explained by it, or behind it:"
+        yield "  Consequences, and what else was found:"
         for found in others:
-            yield from _wrapped(
+            yield from wrapped(
                 f"{found.rule.code} {found.rule.slug}: {found.finding.summary}", "    ", hanging="      "
             )
+    yield ""
 
 
-def _lists(diagnosis: Diagnosis) -> Iterator[str]:
+def _command(text: str, indent: str, width: int) -> Iterator[str]:
+    """A command to copy: where it is longer than a line it goes on after a backslash, never inside quotes."""
+    words = shlex.split(printable(text), posix=False)
+    line = f"{indent}$ {words[0]}"
+    for word in words[1:]:
+        if len(line) + 1 + len(word) + 2 > width:
+            yield line + " \\"
+            line = f"{indent}    {word}"
+        else:
+            line += f" {word}"
+    yield line
+
+
+def _lists(diagnosis: Diagnosis, width: int) -> Iterator[str]:
+    wrapped = partial(_wrapped, width=width)
     yield ""
     yield "Did not match:"
     for rule in diagnosis.did_not_match:
-        yield from _wrapped(f"{rule.code} {rule.slug}", "  ", hanging="      ")
+        yield from wrapped(f"{rule.code} {rule.slug}", "  ", hanging="      ")
     if diagnosis.not_checked:
         yield "Not checked:"
         for item in diagnosis.not_checked:
-            yield from _wrapped(f"{item.rule.code} {item.rule.slug}: {item.reason}; {item.how}", "  ", hanging="      ")
+            yield from wrapped(f"{item.rule.code} {item.rule.slug}: {item.reason}; {item.how}", "  ", hanging="      ")
 
 
-def _wrapped(text: str, indent: str, *, hanging: str | None = None, bold: bool = False) -> Iterator[str]:
+def _wrapped(text: str, indent: str, *, width: int, hanging: str | None = None, shade: str = "") -> Iterator[str]:
+    """Lines of printable text, whoever wrote it; `shade` is an SGR parameter."""
     lines = textwrap.wrap(
-        text,
-        WIDTH,
+        printable(text),
+        width,
         initial_indent=indent,
         subsequent_indent=indent if hanging is None else hanging,
         break_on_hyphens=False,
     )
     for line in lines or [indent]:
-        yield f"\x1b[1m{line}\x1b[0m" if bold else line
+        yield f"\x1b[{shade}m{line}\x1b[0m" if shade else line
