@@ -421,7 +421,11 @@ def test_a_start_frame_that_came_and_was_skipped_is_not_said_to_be_missing(reaso
         for whats in ([skipped, other], [refused, skipped], [skipped, refused], [other])
     ]
 
-    what = ("the start frame came, but " + detail, "we refused the upgrade with 401: no token", "no start frame came")
+    what = (
+        "the start frame came and could not be used: " + detail,
+        "we refused the upgrade with 401: no token",
+        "no start frame came",
+    )
     assert [sentence and sentence.split(" was not reached: ")[1] for sentence in said] == [
         f"{what[0]}.",
         f"{what[0]}.",

@@ -225,7 +225,7 @@ def test_an_encoding_that_we_cannot_decode_is_said() -> None:
     call.run(8_000)
 
     assert [what.reason for what in call.written if isinstance(what, StreamMissing)] == [
-        "accepted, and no stream within 8 s; the start frame came, but there is no encoding 'G729'"
+        "accepted, and no stream within 8 s; the start frame came and could not be used: there is no encoding 'G729'"
     ]
 
 

@@ -474,7 +474,7 @@ def missing_stage_sentence(session: CallSession) -> str | None:
         refusal = session.refusal[1] if session.refusal is not None else None
         start_unix_ms, wrong, _ = session.unreadable
         if start_unix_ms and start_unix_ms >= session.refused_unix_ms:
-            said = f"the start frame came, but {wrong}"
+            said = f"the start frame came and could not be used: {wrong}"
         elif refusal is not None:
             said = f"we refused the upgrade with {refusal.status}: {refusal.detail}"
         else:

@@ -196,7 +196,7 @@ def _look_for_stream(session: CallSession, patience: Patience, live: Live, now: 
         seen = "lost"
     elif session.unreadable[0] >= asked_at:
         seen = "encoding" if session.unreadable[2] == "encoding" else "bad_start"
-        reason += f"; the start frame came, but {session.unreadable[1]}"
+        reason += f"; the start frame came and could not be used: {session.unreadable[1]}"
     elif session.refused_unix_ms >= asked_at:
         seen = "refused"
     elif session.received_unix_ms >= asked_at:
