@@ -534,8 +534,8 @@ def _describe(what: What) -> str:
         case CommandAnswered(status=None):
             return f"Command {what.command} got no answer: {what.error_detail}"
         case CommandAnswered():
-            code = f"{what.error_code} " if what.error_code else ""
-            return f"Command {what.command} refused: {what.status} {code}{what.error_detail or ''}".rstrip()
+            said = " ".join(filter(None, (str(what.status or ""), what.error_code, what.error_detail)))
+            return f"Command {what.command} refused: {said}".rstrip()
         case CommandRetried():
             said = f"{what.status or 'no answer'}, {what.latency_ms:.0f} ms" if what.attempt else "restart"
             return f"Command {what.command} goes out again ({said}): {what.reason}"

@@ -45,7 +45,7 @@ def logs(
     """Rebuild calls from logs and name the root cause. Exit 0 healthy, 1 cause found, 2 usage, 4 not decided."""
     from callpath.cli.environment import named_values
     from callpath.clock import SystemClock
-    from callpath.doctor.logs.picture import CALLS_MAX, choose, judge_logged, picture
+    from callpath.doctor.logs.picture import CALLS_MAX, choose, judge_logged, picture, without_a_call
     from callpath.doctor.logs.picture import as_json as made_json
     from callpath.doctor.logs.reading import LogReader
     from callpath.doctor.report import html_page, markdown, redacted, terminal
@@ -76,7 +76,7 @@ def logs(
         sys.stderr.write("\r\x1b[K")
     found = reader.finish()
     judged = [judge_logged(found, one) for one in found.calls[-CALLS_MAX:]]
-    alone = None if judged else _without_a_call(found)
+    alone = None if judged else without_a_call(found)
     chosen = choose(judged) if call is None else _named(found, call)
     diagnosis = chosen.diagnosis if chosen is not None else alone
     assert diagnosis is not None
@@ -114,32 +114,6 @@ def _read(reader: LogReader, name: str) -> None:
             reader.read(path.name, iter(lambda: file.read(CHUNK_BYTES), b""))
     except OSError as error:
         raise typer.BadParameter(f"{name} cannot be read: {error.strerror}", param_hint="FILE") from None
-
-
-def _without_a_call(found: FoundInLogs) -> Diagnosis:
-    """No call was seen: perhaps the edge, or refused webhooks, say why."""
-    from callpath.doctor.calls import call_facts
-    from callpath.doctor.engine import judge
-    from callpath.doctor.facts import EdgeFacts, Facts, RefusalFacts
-    from callpath.doctor.rules import rules_of
-
-    facts = Facts(
-        call_facts("", (), looked_at_unix_ms=found.until_ms or 0, source="logs", shown=frozenset()), found.log_facts()
-    )
-    if found.edge_from_ms is not None and found.edge_until_ms is not None:
-        facts.add(
-            EdgeFacts(
-                platform=found.edge_platform,
-                rows=tuple(found.rows[-500:]),
-                from_unix_ms=found.edge_from_ms,
-                until_unix_ms=found.edge_until_ms,
-            )
-        )
-    if found.refusal_count:
-        facts.add(RefusalFacts(count=found.refusal_count, latest=tuple(found.refusals)))
-    refused = {"webhook-signature-refused", "webhook-clock-skew", "api-version-1-webhooks", "webhook-body-unparsed"}
-    about_webhooks = [rule for rule in rules_of("call") if rule.slug in refused]
-    return judge("", facts, rules=(*rules_of("edge"), *about_webhooks), fallbacks=(), works=lambda _: False)
 
 
 def _named(found: FoundInLogs, wanted: str) -> Judged:

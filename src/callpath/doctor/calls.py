@@ -349,9 +349,9 @@ def _repeated(call: CallFacts, entry: Entry, command: str) -> bool:
 
 
 def refused_by(what: CommandAnswered) -> str:
-    """Telnyx's refusal in one phrase."""
+    """Telnyx's refusal in one phrase. A status of 0 (refused, and the log does not say how) is left out."""
     parts = [
-        str(what.status) if what.status is not None else "no answer",
+        str(what.status or "") if what.status is not None else "no answer",
         what.error_code or "",
         what.error_detail or "",
     ]

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from callpath.call.session import Stage
 from callpath.doctor.calls import accepted, ended_unix_ms, every, place, url_asked, webhook
-from callpath.doctor.facts import CallFacts, EdgeFacts, EdgeRow, Facts, LogFacts, LogLine
+from callpath.doctor.facts import CallFacts, EdgeFacts, EdgeRow, FactMissing, Facts, LogFacts, LogLine
 from callpath.timeline import FirstInbound, SocketReceived, SocketRefused, StreamStarted
 
 NEAR_MS = 120_000
@@ -22,9 +22,13 @@ ROW_MS = 10_000
 SHORT_MS = 3_000
 """A socket that lived no longer carried no conversation."""
 
-_TELNYX_AGENT = re.compile(r"telnyx", re.IGNORECASE)
-_OWN_AGENT = re.compile(r"^callpath-doctor\b", re.IGNORECASE)
-_WEBHOOK_PATH = re.compile(r"telnyx|(web)?-?_?hooks?\b|call-?_?control|/(calls?|voice|inbound|texml)/?$", re.IGNORECASE)
+TELNYX_AGENT = re.compile(r"telnyx", re.IGNORECASE)
+OWN_AGENT = "callpath-doctor"
+"""The doctor's own requests: no evidence of anything."""
+
+_WEBHOOK_PATH = re.compile(r"(web)?-?_?hooks?\b|call-?_?control|/(calls?|voice|inbound|texml)/?$", re.IGNORECASE)
+_NAMES_TELNYX = re.compile(r"telnyx", re.IGNORECASE)
+_CONTROL_ID = re.compile(r"v[23](?::|%3A)[\w-]{20}", re.IGNORECASE)
 _TELNYX_NETS = tuple(
     ipaddress.ip_network(net) for net in ("192.76.120.0/24", "185.246.41.0/24", "103.115.244.0/24", "64.16.239.0/24")
 )
@@ -33,14 +37,28 @@ _TELNYX_NETS = tuple(
 
 def rows_of_others(facts: Facts) -> tuple[EdgeRow, ...]:
     """The rows that the doctor did not bring about itself: its own probes are no evidence."""
-    return tuple(row for row in facts[EdgeFacts].rows if not _OWN_AGENT.match(row.user_agent))
+    return tuple(row for row in facts[EdgeFacts].rows if not row.user_agent.lower().startswith(OWN_AGENT))
+
+
+def from_telnyx(row: EdgeRow) -> bool:
+    """Whether the row itself says that Telnyx sent the request: by its user agent or address, or by a path that has its
+    name or a call_control_id in it."""
+    if TELNYX_AGENT.search(row.user_agent):
+        return True
+    if _NAMES_TELNYX.search(row.path.partition("?")[0]) or _CONTROL_ID.search(row.path):
+        return True
+    try:
+        address = ipaddress.ip_address(row.source_ip)
+    except ValueError:
+        return False
+    return any(address in net for net in _TELNYX_NETS)
 
 
 def upgrades(facts: Facts) -> tuple[EdgeRow, ...]:
     """Rows of attempts to open this call's stream, in order of time.
 
-    Where no call says what its path is, only a row with a sign of an upgrade counts: a page, a picture or a film may
-    have "media" in its path, too.
+    A row belongs to the call by its path: the stream URL's, or one with an id of the call. Where no call says what its
+    path is, only a row with a sign of an upgrade counts: a page, a picture or a film may have "media" in its path, too.
     """
     call = facts.get(CallFacts)
     if call is not None and call.source == "timeline" and not url_asked(call):
@@ -49,7 +67,7 @@ def upgrades(facts: Facts) -> tuple[EdgeRow, ...]:
     names: set[str] = set()
     if call is not None:
         url = place(url_asked(call))
-        path = _bare(url.path) if url is not None else ""
+        path = bare(url.path) if url is not None else ""
         leg = call.state.leg
         names = {call.session, *((leg.leg_id, leg.call_control_id) if leg is not None else ())}
     return tuple(
@@ -57,7 +75,7 @@ def upgrades(facts: Facts) -> tuple[EdgeRow, ...]:
         for row in rows_of_others(facts)
         if row.method in {"GET", ""}
         and (
-            _bare(row.path) == path or any(len(name) > 8 and name in unquote(row.path) for name in names)
+            bare(row.path) == path or any(len(name) > 8 and name in unquote(row.path) for name in names)
             if path
             else row.status in {101, 426} or row.upgrade or from_telnyx(row)
         )
@@ -66,21 +84,26 @@ def upgrades(facts: Facts) -> tuple[EdgeRow, ...]:
 
 def posts(facts: Facts) -> tuple[EdgeRow, ...]:
     """Rows of webhooks: POSTs by Telnyx's name or from its addresses, and those to a path that these came to; where there
-    are none of either, those to a path that is named like a webhook's."""
-    rows = tuple(row for row in rows_of_others(facts) if row.method == "POST")
-    paths = {_bare(row.path) for row in rows if from_telnyx(row)}
-    return tuple(row for row in rows if (_bare(row.path) in paths if paths else _WEBHOOK_PATH.search(_bare(row.path))))
-
-
-def from_telnyx(row: EdgeRow) -> bool:
-    """Whether Telnyx sent the request, by its user agent or address."""
-    if _TELNYX_AGENT.search(row.user_agent):
-        return True
-    try:
-        address = ipaddress.ip_address(row.source_ip)
-    except ValueError:
-        return False
-    return any(address in net for net in _TELNYX_NETS)
+    are none of either, those to a path that is named like a webhook's and of which no agent is known. The edge's rows, or
+    those of the application's own server where no edge wrote any."""
+    edge, log = facts.get(EdgeFacts), facts.get(LogFacts)
+    if edge is None and (log is None or not log.served):
+        raise FactMissing(EdgeFacts)
+    for rows in (rows_of_others(facts) if edge is not None else (), log.served if log is not None else ()):
+        sent = tuple(row for row in rows if row.method == "POST")
+        paths = {bare(row.path) for row in sent if from_telnyx(row)}
+        found = tuple(
+            row
+            for row in sent
+            if (
+                bare(row.path) in paths
+                if paths
+                else row.user_agent in {"", "-"} and _WEBHOOK_PATH.search(bare(row.path))
+            )
+        )
+        if found:
+            return found
+    return ()
 
 
 def failed_upgrades(facts: Facts, *statuses: int) -> tuple[EdgeRow, ...]:
@@ -171,5 +194,6 @@ def said(line: LogLine) -> str:
     return f"log line {line.number}: {line.text[:160]}"
 
 
-def _bare(path: str) -> str:
+def bare(path: str) -> str:
+    """A path without its query and a slash at its end."""
     return unquote(path.partition("?")[0]).rstrip("/")

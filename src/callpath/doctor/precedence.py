@@ -76,8 +76,8 @@ GATES: tuple[Gate, ...] = (
     )),
     # --- what the platform's edge logged of the same way ---
     Gate("edge", "An edge that was never reached or whose application was down, before what the application answered.", (
-        "EDGE001", "edge-never-reached", "crash-loop-or-oom", "EDGE004", "EDGE021", "EDGE005", "EDGE006", "EDGE007",
-        "EDGE008", "upgrade-not-taken", "EDGE010", "ws-refused-403", "EDGE012", "EDGE013", "EDGE014",
+        "EDGE001", "edge-never-reached", "worker-timeout", "crash-loop-or-oom", "EDGE004", "EDGE021", "EDGE005",
+        "EDGE006", "EDGE007", "EDGE008", "upgrade-not-taken", "EDGE010", "ws-refused-403", "EDGE012", "EDGE013", "EDGE014",
         "socket-closed-at-once", "logs-dropped", "EDGE017", "EDGE018", "EDGE019", "EDGE020",
     )),
     # --- a live probe, layer by layer ---
@@ -151,7 +151,7 @@ GATES: tuple[Gate, ...] = (
         "start-encoding-unreadable", "stream-never-started", "handler-crashed", "CALL080", "peer-breaks-protocol",
         "socket-went-silent", "stream-track-wrong", "no-inbound-media", "bidirectional-mode-missing",
         "target-legs-opposite", "CALL057", "sent-not-played", "socket-lost", "stream-stopped-in-midcall",
-        "stream-reconnected",
+        "stream-reconnected", "hung-up-by-bot",
     )),
     Gate("sound", "Encoding and silence, which no late process brings about.", (
         "rtp-header-received", "CALL060", "l16-byte-order", "wrong-encoding", "CALL062", "CALL066", "inbound-silence",
@@ -328,7 +328,19 @@ EXPLAINS: tuple[Explains, ...] = (
     Explains("deploy-kills-streams", ("socket-lost", "stream-reconnected"), "the server ended its own sockets"),
     Explains("socket-went-silent", ("socket-lost", "stream-reconnected"), "a silent socket is closed after a while"),
     Explains("peer-breaks-protocol", ("socket-lost", "stream-reconnected"), "the socket is closed on a broken frame"),
-    Explains("handler-crashed", ("socket-lost", "CALL072"), "the socket ends with its handler, and so does the audio"),
+    Explains("worker-timeout", ("crash-loop-or-oom", "deploy-kills-streams", "max-duration-cutoff", "socket-lost",
+        "stream-reconnected"), "gunicorn ends the worker and with it the socket"),
+    Explains("max-duration-cutoff", ("socket-lost", "stream-reconnected"), "the limit is what breaks the socket"),
+    Explains("app-closes-stream", ("socket-lost", "stream-never-started", "stream-connection-failed", "no-inbound-media"),
+        "the program closed the socket itself"),
+    Explains("session-lookup-fails", ("socket-lost", "stream-never-started", "stream-connection-failed"),
+        "the program closed the socket itself"),
+    Explains("url-query-string-lost", ("socket-lost", "stream-never-started", "stream-connection-failed", "socket-refused"),
+        "the program closed the socket for what it missed"),
+    Explains("ws-auth-required-401", ("socket-lost", "stream-never-started", "stream-connection-failed"),
+        "the program closed the socket itself"),
+    Explains("handler-crashed", ("socket-lost", "CALL072", "streaming-start-never-sent", "stream-never-started",
+        "no-inbound-media"), "the socket ends with its handler, and so does whatever it had to do next"),
     Explains("event-loop-blocked", ("handler-behind", "send-too-slow-underrun", "media-lost-or-late"),
         "nothing is read or sent while the loop stands still"),
 )

@@ -32,7 +32,7 @@ from callpath.doctor.facts.dns import DnsFacts, DnsOutcome, DnsQuery
 from callpath.doctor.facts.edge import EdgeFacts, EdgeRow
 from callpath.doctor.facts.ending import Ending
 from callpath.doctor.facts.files import DeployFacts, DeployPlan, StartCommand
-from callpath.doctor.facts.logs import LogFacts, LogLine
+from callpath.doctor.facts.logs import LogFacts, LogLine, ToldCall, ToldError, ToldFacts, ToldLine
 from callpath.doctor.facts.machine import MachineFacts
 from callpath.doctor.facts.media import Arrival, Arrived, Hold, IdleFacts, MediaFacts
 from callpath.doctor.facts.platform import ArchiveFacts, PlatformDomain, PlatformFacts
@@ -85,6 +85,10 @@ __all__ = [
     "TlsAttempt",
     "TlsFacts",
     "TlsOutcome",
+    "ToldCall",
+    "ToldError",
+    "ToldFacts",
+    "ToldLine",
     "TrafficFacts",
     "Try",
     "UpgradeFacts",

@@ -10,11 +10,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from callpath.call.session import Stage
+from callpath.doctor.calls import call_facts
+from callpath.doctor.engine import judge
 from callpath.doctor.evidence import evidence
-from callpath.doctor.logs.calls import LoggedCall
+from callpath.doctor.facts import EdgeFacts, Facts, RefusalFacts
+from callpath.doctor.logs.attribute import LoggedCall
 from callpath.doctor.logs.reading import FoundInLogs
 from callpath.doctor.recorded import judge_call
 from callpath.doctor.report import WIDTH, redacted
+from callpath.doctor.rules import rules_of
 from callpath.doctor.verdict import Diagnosis, Found
 from callpath.timeline import CommandSent, MediaCounted, StreamStarted, describe, kind_of
 
@@ -50,8 +54,9 @@ class Judged:
 def judge_logged(found: FoundInLogs, call: LoggedCall) -> Judged:
     """What the rules say about a call of these logs.
 
-    Another program's log can show that frames were sent, and not that they were heard: where neither the parameters of
-    the request nor Telnyx's count of packets stand in it, nothing is called healthy.
+    Another program's log can show that frames were sent, and not that they were heard. A call is healthy only where more
+    says so: the whole request with its parameters, the mode in which Telnyx plays what is sent, or a caller who answered
+    what was played; and where the program complained of nothing.
     """
     diagnosis = judge_call(found.facts_of(call))
     guessed = any(isinstance(entry.what, StreamStarted) and entry.number in call.implied for entry in call.entries)
@@ -60,8 +65,7 @@ def judge_logged(found: FoundInLogs, call: LoggedCall) -> Judged:
         diagnosis = replace(diagnosis, verdict=None, findings=(), healthy=None)
     if found.timeless:
         diagnosis = _untimed(diagnosis)
-    body = any(isinstance(entry.what, CommandSent) and entry.what.body for entry in call.entries)
-    if diagnosis.healthy and not call.ours and not body:
+    if diagnosis.healthy and not call.ours and not _was_heard(found, call):
         diagnosis = replace(
             diagnosis,
             healthy=None,
@@ -70,6 +74,48 @@ def judge_logged(found: FoundInLogs, call: LoggedCall) -> Judged:
             ),
         )
     return Judged(call, diagnosis)
+
+
+HEARD_MS = 5_000
+"""A caller who stays this long after our audio began has not heard nothing or noise, where all else is in order."""
+
+_PLAYS = re.compile(r"stream_bidirectional_mode[\"']?\s*[:=]\s*[\"']?rtp\b")
+
+
+def _was_heard(found: FoundInLogs, call: LoggedCall) -> bool:
+    """Whether this log shows more than frames that were sent."""
+    told = found.told(call)
+    trouble = (
+        told.errors or told.providers or any(line.level in {"error", "critical", "fatal"} for line in told.complaints)
+    )
+    if trouble:
+        return False
+    if told.conversed or any(isinstance(entry.what, CommandSent) and entry.what.body for entry in call.entries):
+        return True
+    spoke = call.state.stages.get(Stage.FIRST_OUTBOUND)
+    plays = any(_PLAYS.search(item.block.text or item.text) for item in call.seen)
+    return plays and spoke is not None and not found.timeless and call.until_ms - spoke >= HEARD_MS
+
+
+def without_a_call(found: FoundInLogs) -> Diagnosis:
+    """No call was seen: perhaps the edge, refused webhooks, or a process that does not start say why."""
+    facts = Facts(
+        call_facts("", (), looked_at_unix_ms=found.until_ms or 0, source="logs", shown=frozenset()), found.log_facts()
+    )
+    if found.edge_from_ms is not None and found.edge_until_ms is not None:
+        facts.add(
+            EdgeFacts(
+                platform=found.edge_platform,
+                rows=tuple(found.rows[-500:]),
+                from_unix_ms=found.edge_from_ms,
+                until_unix_ms=found.edge_until_ms,
+            )
+        )
+    if found.refusal_count:
+        facts.add(RefusalFacts(count=found.refusal_count, latest=tuple(found.refusals)))
+    refused = {"webhook-signature-refused", "webhook-clock-skew", "api-version-1-webhooks", "webhook-body-unparsed"}
+    without_calls = [rule for rule in rules_of("call") if rule.slug in {*refused, "crash-loop-or-oom"}]
+    return judge("", facts, rules=(*rules_of("edge"), *without_calls), fallbacks=(), works=lambda _: False)
 
 
 def _untimed(diagnosis: Diagnosis) -> Diagnosis:
@@ -170,6 +216,10 @@ def _files(found: FoundInLogs) -> Iterator[str]:
     skipped = ", ".join(f"{count:,} {what} rows" for what, count in found.skipped.items())
     if skipped:
         yield from _row("Skipped", f"{skipped}: they say nothing about a call")
+    if found.ambiguous:
+        yield from _row("Clock", "dates like 03/04/2026 are read as month/day: nothing in the file says which it is")
+    if found.own_traffic:
+        yield from _row("Left out", f"{found.own_traffic:,} lines of callpath's own probes: they are no evidence")
     if found.dropped:
         yield from _row("Dropped", "the platform says that it dropped lines: what is not here may have happened")
     if found.left_out:
@@ -296,6 +346,7 @@ def as_json(found: FoundInLogs, judged: list[Judged], chosen: Judged | None, alo
             "skew_ms_max": found.skew_ms_max,
             "timeless": found.timeless,
             "dropped": found.dropped,
+            "own_traffic": found.own_traffic,
             "left_out": found.left_out,
             "unplaced": len(found.homeless),
             "process": [

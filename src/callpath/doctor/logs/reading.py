@@ -1,10 +1,14 @@
-"""Files of logs → what they show: formats, calls with their timelines, the process, the edge's rows. One pass, bounded.
+"""Files of logs → what they show: formats, calls with their timelines, the process, requests. One pass over each file.
 
 log = LogReader()
 for name, chunks in files:
     log.read(name, chunks)
 found = log.finish()
 found.calls                   each with its timeline; `found.facts_of(call)` for the rules
+
+Each line goes through unwrap and parse, lines are joined to blocks, and what a block says about a call is kept; at the
+end attribute puts the lines together to calls, and timeline makes each call's entries. Memory is bounded, whatever the
+size of the files.
 """
 
 from __future__ import annotations
@@ -12,42 +16,77 @@ from __future__ import annotations
 import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import unquote, urlsplit
 
 from callpath.call.session import Stage
-from callpath.doctor.facts import CallFacts, EdgeFacts, EdgeRow, Facts, LogFacts, LogLine, RefusalFacts
+from callpath.doctor.edges import OWN_AGENT, TELNYX_AGENT, bare, from_telnyx
+from callpath.doctor.facts import (
+    CallFacts,
+    EdgeFacts,
+    EdgeRow,
+    Facts,
+    LogFacts,
+    LogLine,
+    RefusalFacts,
+    ToldError,
+    ToldFacts,
+)
 from callpath.doctor.logs import ours
-from callpath.doctor.logs.calls import Block, LoggedCall, Seen, group, ids_in
-from callpath.doctor.logs.formats import Record, read_record
+from callpath.doctor.logs.attribute import Block, LoggedCall, Seen, group, ids_in
+from callpath.doctor.logs.extract import complaint_of, event_in, exchange_of, raised_of
 from callpath.doctor.logs.lines import Line, Reading, read_lines
+from callpath.doctor.logs.parse import parse
 from callpath.doctor.logs.patterns import stream_url_in, topic_of
+from callpath.doctor.logs.record import Record
+from callpath.doctor.logs.telling import told_of
+from callpath.doctor.logs.timeline import build
 from callpath.doctor.logs.times import Clockwork
+from callpath.doctor.logs.unwrap import unwrap
 from callpath.store.port import Refusal
 from callpath.timeline import kind_of
 
-SEEN_MAX = 50_000
-"""Lines about calls that are kept, the newest: some 2,000 calls. Older ones are counted and left out."""
+SEEN_MAX = 30_000
+"""Lines about calls that are kept, the newest: some 1,500 calls. Older ones are counted and left out."""
 
 SETTLED_MS = 120_000
-"""A log whose last line is so old when it is read is not one that is being written."""
+"""A log whose last line is this old when it is read is not one that is being written."""
 
 QUIET_MS = 10_000
 ROWS_MAX = 20_000
+SERVED_MAX = 5_000
 PROCESS_MAX = 400
 REFUSALS_MAX = 50
+ERRORS_MAX = 20
 BLOCK_LINES_MAX = 60
 BLOCK_CHARS_MAX = 3_000
 FAILURE_LINES_MAX = 40
+FAILURE_MS = 1_000
+"""How long after a failure the lines that explain it may come."""
+
 ERROR_LINES_BEFORE = 3
 TEXT_CHARS_MAX = 400
-NOISY = {"media.in", "media.out", "alive", "socket.closed", "webhook.refused"}
-NOISY_MAX = 3
-"""Of lines that come with every frame so many are kept in a row."""
+NOISY = {"media.in", "media.out", "alive", "socket.closed", "webhook.refused", "complaint"}
+NOISY_MAX = 6
+"""How many lines of a kind that comes with every frame are kept in a row."""
 
-_PROCESS = {"listening", "crash", "out of memory", "restart", "stopping", "dropped", "provider failed"}
-_MAY_LINK = re.compile(r"v[23](?::|%3[aA])|call[_ -]?(?:session|leg)|stream[_ -]?id", re.IGNORECASE)
-_FAILURES = {"stream.failed", "answer.failed", "handler.failed"}
+_PROCESS = {
+    "listening", "crash", "out of memory", "restart", "stopping", "dropped", "provider failed", "boot failed", "exited",
+    "worker timeout",
+}  # fmt: skip
+_OF_A_CALL = {"crash", "provider failed", "boot failed"}
+"""Topics about the process that are about a call, too, where they fall into one."""
+
+_MAY_LINK = re.compile(r"v[23](?::|%(?:25)?3[aA])|call[_ -]?(?:session|leg)|stream[_ -]?id", re.IGNORECASE)
+_FAILURES = {"stream.failed", "answer.failed", "handler.failed", "dial.failed", "command.failed"}
+_EXPLAINS = {"command.failed", "raised", "complaint"}
+_COMMANDS = {
+    "answer.sent", "answer.accepted", "answer.failed", "stream.starting", "stream.accepted", "stream.failed",
+    "dial.sent", "dial.accepted", "incoming", "hangup.sent", "hangup", "provider failed", "socket.refused", "crash",
+    "socket.missing", "stream.stopped", "alive", "media.out", "boot failed",
+}  # fmt: skip
+"""Topics that an exchange with Telnyx's API in the same line knows better."""
+
 _ERROR = re.compile(r"\bcode['\"]?\s*[:=]\s*['\"]?\d{5}\b|\berror\b.{0,40}\b4\d\d\b", re.IGNORECASE)
 """What Telnyx said, printed by a client before its caller says what failed."""
 
@@ -56,10 +95,23 @@ _STALE = re.compile(
 )
 """What verifiers say of a time that they do not believe."""
 
-_CONTINUES = re.compile(r"^(?:\s{2,}|\t|[}\])]|at \S|Caused by|\.\.\. \d+ more|Traceback \(most recent)")
-_ACCESS = re.compile(
-    r"(?:\"?(?P<method>GET|POST|PUT|HEAD|OPTIONS|PATCH|DELETE) (?P<path>/[^\s\"]{0,500})(?: HTTP/[\d.]+)?\"?)"
-    r"(?:[^\d\n]{1,40}?(?P<status>[1-5]\d\d)\b)?"
+_CONTINUES = re.compile(r"^(?:\s{2,}|\t|[}\])]|at \S|Caused by|\.\.\. \d+ more)")
+_DUMP = re.compile(r"^(?:\s|[}\])]|['\"]?[\w.$-]+['\"]?\s*[:=]\s|[\"'{\[])")
+_EXCEPTION = re.compile(
+    r"Traceback \(most recent|^(?:file://)?/[^\s:]+:\d+$|\bpanic: |goroutine \d+ \[|\*\* \([A-Z][\w.]+\)|"
+    r"\b[Uu]n(?:caught|handled)\b|"
+    r"PHP (?:Fatal|Parse) error|thread '[^']*' (?:\(\d+\) )?panicked|Exception in thread|Exception in (?:ASGI|worker)|"
+    r"GenServer .{1,60} terminating|node:internal/|^(?:[\w.]+[.\\])?[A-Z]\w*(?:Error|Exception)(?: \[\w+\])?: |"
+    r"^[\w./-]+\.rb:\d+:in "
+)
+"""The first line of an exception's print."""
+
+_EXCEPTION_GOES_ON = re.compile(
+    r"^(?:\s|\}|at \S|Caused by|During handling|The above exception|Traceback|goroutine \d|[\w./()*-]+\([^)]*\)$|exit "
+    r"status \d|"
+    r"Node\.js v|(?:[\w]+[.\\])*\w*(?:Error|Exception|Exit|Interrupt|Timeout|Closed\w*|NotFound|Refused)\b(?::|$| \[)|"
+    r"throw |Require stack|- /|\[?\w+\]?: |State: |Last message|#\d+ |note: run with|stack backtrace|code: |"
+    r"[a-z_]\w*(?:\.\w+)+: )"
 )
 _STREAMISH = re.compile(r"media|stream|audio|/ws\b|socket|/calls?/|telnyx|rtp|voice", re.IGNORECASE)
 _UNCLEAR = {
@@ -90,6 +142,7 @@ class FoundInLogs:
     late: int
     undated: bool
     unzoned: bool
+    ambiguous: bool
     timeless: bool
     calls: list[LoggedCall]
     homeless: list[Seen]
@@ -98,12 +151,13 @@ class FoundInLogs:
     left_out: int
     rows: list[EdgeRow]
     row_count: int
+    served: list[EdgeRow]
+    own_traffic: int
     edge_platform: str
     edge_from_ms: int | None
     edge_until_ms: int | None
     refusals: list[Refusal]
     refusal_count: int
-    access_paths: Counter[str]
     read_at_ms: int | None = None
     shown: frozenset[str] = frozenset()
 
@@ -118,7 +172,8 @@ class FoundInLogs:
                 shown=self.shown_for(call),
                 looked_at_unix_ms=self.looked_at(call),
             ),
-            self.log_facts(),
+            self.log_facts(call),
+            self.told(call),
         )
         edge = self.edge_of(call)
         if edge is not None:
@@ -126,6 +181,10 @@ class FoundInLogs:
         if self.refusal_count:
             facts.add(RefusalFacts(count=self.refusal_count, latest=tuple(self.refusals)))
         return facts
+
+    def told(self, call: LoggedCall) -> ToldFacts:
+        """What the program itself says of this call, and how its other calls went."""
+        return told_of(call, self.calls, self.process, read_at_ms=self.read_at_ms, ends_ms=self.until_ms)
 
     def looked_at(self, call: LoggedCall) -> int:
         """Until when something about this call would stand in the logs: their end.
@@ -138,14 +197,22 @@ class FoundInLogs:
         old = self.read_at_ms is not None and self.read_at_ms - until > SETTLED_MS
         return until + QUIET_MS if asked and (old or self.timeless) else until
 
-    def log_facts(self) -> LogFacts:
+    def log_facts(self, call: LoggedCall | None = None) -> LogFacts:
+        """Formats, the process, and requests as the application's own server logged them."""
         return LogFacts(
             formats=tuple(name for name, _ in self.formats.most_common()),
             lines=self.lines,
             from_unix_ms=self.from_ms,
             until_unix_ms=self.until_ms,
             dropped=self.dropped,
-            process=tuple(self.process),
+            process=tuple(line for line in self.process if _of_its_process(line, call)),
+            served=tuple(row for row in self.served if _near(row, call)),
+            errors=tuple(
+                ToldError(item.at_ms or 0, raised.words, raised.frames, raised.uncaught, item.where)
+                for item in self.homeless
+                if item.topic in {"raised", "crash", "boot failed"}
+                and (raised := raised_of(item.block.text or item.text))
+            )[-ERRORS_MAX:],
         )
 
     def shown_for(self, call: LoggedCall) -> frozenset[str]:
@@ -163,6 +230,8 @@ class FoundInLogs:
             shown.add("socket.received")
         if any(item.topic == "socket.missing" or item.event == "streaming.failed" for item in call.seen):
             shown.add("socket.received")
+        if "handler.failed" in told or any(item.topic == "reply" for item in call.seen):
+            shown.add("stream.starting")
         if call.alive:
             shown -= {
                 "socket.received",
@@ -177,12 +246,12 @@ class FoundInLogs:
         return frozenset(shown)
 
     def edge_of(self, call: LoggedCall) -> EdgeFacts | None:
-        """The edge's rows for this call's path, and webhooks at its time."""
+        """The edge's rows that belong to this call: its upgrades, and webhooks at its time."""
         if self.edge_from_ms is None or self.edge_until_ms is None:
             return None
         path = _path_of(call.state.stream_url or "")
         names = {name for sort in ("session", "control", "leg") for name in call.ids.get(sort, ())}
-        webhook_paths = {row.path for row in self.rows if row.method == "POST" and not _static(row.path)}
+        hooks = webhook_paths([*self.rows, *self.served])
         kept = []
         for row in self.rows:
             own = unquote(row.path)
@@ -191,15 +260,9 @@ class FoundInLogs:
                 row.status == 101
                 and call.from_ms - 10_000 <= row.at_unix_ms - (row.duration_ms or 0) <= call.until_ms + 15_000
             )
+            hook = row.method in {"POST", "GET"} and bare(row.path) in hooks
             if any(name in own for name in names) or (
-                (near or lasting)
-                and (
-                    (path and _same_path(row.path, path))
-                    or row.status == 101
-                    or (row.method == "POST" and row.path in webhook_paths)
-                    or (row.method == "GET" and row.path in webhook_paths)
-                    or (row.method == "GET" and _STREAMISH.search(row.path))
-                )
+                (near or lasting) and ((path and _same_path(row.path, path)) or row.upgrade or hook or from_telnyx(row))
             ):
                 kept.append(row)
         return EdgeFacts(
@@ -210,6 +273,28 @@ class FoundInLogs:
         )
 
 
+def webhook_paths(rows: Iterable[EdgeRow]) -> set[str]:
+    """Paths under which Telnyx's webhooks came: by its agent or its addresses."""
+    return {bare(row.path) for row in rows if row.method == "POST" and from_telnyx(row)}
+
+
+def _of_its_process(line: LogLine, call: LoggedCall | None) -> bool:
+    """Whether a line about a process may be about the one that served this call."""
+    if call is None or not line.source:
+        return True
+    sources = call.sources
+    return not sources or line.source in sources or (not sources & {line.source} and _same_kind(line.source, sources))
+
+
+def _same_kind(source: str, sources: set[str]) -> bool:
+    """A platform's own lines (`heroku[web.1]`, the runner of a machine) carry another name than the application's."""
+    return not any(source.rstrip("0123456789") == other.rstrip("0123456789") for other in sources)
+
+
+def _near(row: EdgeRow, call: LoggedCall | None) -> bool:
+    return call is None or call.from_ms - 15_000 <= row.at_unix_ms <= call.until_ms + 15_000
+
+
 def _path_of(url: str) -> str:
     try:
         return urlsplit(url).path
@@ -218,25 +303,42 @@ def _path_of(url: str) -> str:
 
 
 def _same_path(row: str, path: str) -> bool:
-    return unquote(row.partition("?")[0]).rstrip("/") == unquote(path).rstrip("/")
-
-
-def _static(path: str) -> bool:
-    return bool(re.search(r"\.(?:js|css|png|ico|svg|woff2?|map|jpg)(?:\?|$)", path))
+    return bare(row) == unquote(path).rstrip("/")
 
 
 @dataclass(slots=True)
 class _Open:
-    """The block that a source is printing."""
+    """The block that a source is printing. `exception`: its lines are an exception's print, until `done`."""
 
     block: Block
     depth: int = 0
     lines: int = 0
     seen: list[Seen] = field(default_factory=list)
+    exception: bool = False
+    done: bool = False
+
+
+@dataclass(slots=True)
+class _Failing:
+    """A failure whose reason may be printed in the lines below it."""
+
+    block: Block
+    at_ms: int | None
+    left: int = FAILURE_LINES_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class _Class:
+    """What a line is taken for by its words alone."""
+
+    topic: str = ""
+    event: str = ""
+    exception: bool = False
+    complains: bool = False
 
 
 class LogReader:
-    """Reads files one after the other. `on_progress` is told the bytes read so far, now and then; `read_at_ms` is now."""
+    """Reads files one after the other. `on_progress` gets the bytes read so far, now and then; `read_at_ms` is now."""
 
     def __init__(
         self,
@@ -258,6 +360,8 @@ class LogReader:
         self._dropped = False
         self._rows: deque[EdgeRow] = deque(maxlen=ROWS_MAX)
         self._row_count = 0
+        self._served: deque[EdgeRow] = deque(maxlen=SERVED_MAX)
+        self._own_traffic = 0
         self._edge_platform = ""
         self._edge_from: int | None = None
         self._edge_until: int | None = None
@@ -269,10 +373,10 @@ class LogReader:
         self._last_noise: dict[tuple[str, object], Seen] = {}
         self._refusals: deque[Refusal] = deque(maxlen=REFUSALS_MAX)
         self._refusal_count = 0
-        self._access: Counter[str] = Counter()
         self._timed = False
         self._last_at: dict[str, int] = {}
-        self._failing: dict[tuple[str, str], tuple[Block, int]] = {}
+        self._partial: dict[tuple[str, str], str] = {}
+        self._failing: dict[tuple[str, str], _Failing] = {}
         self._error: dict[tuple[str, str], tuple[int, str]] = {}
         self._order = 0
         self._bytes = 0
@@ -289,12 +393,16 @@ class LogReader:
                 self._on_progress(self._bytes + told)
         self._bytes += reading.bytes
         self._open.clear()
+        self._failing.clear()
         return reading
 
     def finish(self) -> FoundInLogs:
         """Put the lines together to calls."""
         seen = sorted(self._seen, key=lambda item: item.order)
         calls, homeless = group(seen)
+        for call in calls:
+            build(call)
+        calls.sort(key=lambda call: (call.from_ms, call.seen[0].order))
         clocks = self._clocks.values()
         found = FoundInLogs(
             readings=self._readings,
@@ -307,6 +415,7 @@ class LogReader:
             late=sum(clock.late for clock in clocks),
             undated=any(clock.undated for clock in clocks),
             unzoned=any(clock.unzoned for clock in clocks),
+            ambiguous=any(clock.ambiguous for clock in clocks),
             timeless=not self._timed,
             calls=calls,
             homeless=homeless,
@@ -315,12 +424,13 @@ class LogReader:
             left_out=self._all_seen - len(self._seen),
             rows=sorted(self._rows, key=lambda row: row.at_unix_ms),
             row_count=self._row_count,
+            served=list(self._served),
+            own_traffic=self._own_traffic,
             edge_platform=self._edge_platform,
             edge_from_ms=self._edge_from,
             edge_until_ms=self._edge_until,
             refusals=list(self._refusals),
             refusal_count=self._refusal_count,
-            access_paths=self._access,
             read_at_ms=self._read_at_ms,
         )
         found.shown = frozenset(
@@ -333,19 +443,30 @@ class LogReader:
     def _line(self, line: Line) -> None:
         if line.document is None and not line.text.strip():
             return
-        for record in read_record(line):
-            self._record(record)
+        for record in unwrap(line):
+            key = (record.file, record.source)
+            begun = self._partial.pop(key, "")
+            if record.continues and len(begun) < TEXT_CHARS_MAX * 100:
+                self._partial[key] = begun + record.text  # the container runtime splits long lines
+                continue
+            record.text = begun + record.text
+            self._record(parse(record))
 
     def _record(self, record: Record) -> None:
         self._formats[record.format] += 1
         if record.skipped:
             self._skipped[record.skipped] += 1
             return
-        if record.edge is not None:
+        if record.edge is not None and not record.served:
             self._edge(record.edge, record.edge_platform)
             return
+        if OWN_AGENT in record.text:
+            self._own_traffic += 1
+            return
         source = (record.file, record.source)
-        clock = self._clocks.setdefault(source, Clockwork())
+        clock = self._clocks.get(source)
+        if clock is None:
+            clock = self._clocks[source] = Clockwork(read_at_ms=self._read_at_ms)
         at_ms = clock.at(record.own, record.platform)
         if at_ms is None:
             at_ms = self._last_at.get(record.file)  # between lines with a time
@@ -357,14 +478,22 @@ class LogReader:
                 self._until_ms is not None and at_ms > self._until_ms
             ):
                 return
-            self._from = at_ms if self._from is None else min(self._from, at_ms)
-            self._until = at_ms if self._until is None else max(self._until, at_ms)
+            self._from = at_ms if self._from is None or at_ms < self._from else self._from
+            self._until = at_ms if self._until is None or at_ms > self._until else self._until
         self._order += 1
+        if record.edge is not None:
+            if OWN_AGENT in record.edge.user_agent:
+                self._own_traffic += 1
+                return
+            self._served.append(replace(record.edge, at_unix_ms=at_ms or 0))
         if (record.ours is not None or " call=" in record.text) and self._our_line(record, at_ms):
             return
         self._their_line(record, at_ms, source)
 
     def _edge(self, row: EdgeRow, platform: str) -> None:
+        if OWN_AGENT in row.user_agent or OWN_AGENT in row.path:
+            self._own_traffic += 1
+            return
         if (self._since_ms is not None and row.at_unix_ms < self._since_ms) or (
             self._until_ms is not None and row.at_unix_ms > self._until_ms
         ):
@@ -375,10 +504,11 @@ class LogReader:
         self._edge_from = begun if self._edge_from is None else min(self._edge_from, begun)
         self._edge_until = begun if self._edge_until is None else max(self._edge_until, begun)
         if (
-            row.status == 101
+            row.upgrade
             or row.method == "POST"
             or row.status >= 300
             or row.status == 0
+            or TELNYX_AGENT.search(row.user_agent)
             or _STREAMISH.search(row.path)
         ):
             self._rows.append(row)
@@ -397,6 +527,9 @@ class LogReader:
                 return True
             if not isinstance(session, str):
                 return kind != "web_server"
+            if session == "test-connection":
+                self._own_traffic += 1  # the doctor's own call
+                return True
             what = ours.what_of(message, kind)
             ids = {("session", session.lower())}
             if isinstance(leg := document.get("call_leg_id"), str):
@@ -414,6 +547,7 @@ class LogReader:
             Seen(
                 order=self._order, file=record.file, number=record.number, at_ms=at_ms, topic="ours",
                 text=message[:TEXT_CHARS_MAX], block=Block(ids=ids), what=what, deployment=record.deployment,
+                source=record.source, process=record.process,
             )
         )  # fmt: skip
         return True
@@ -421,65 +555,91 @@ class LogReader:
     def _their_line(self, record: Record, at_ms: int | None, source: tuple[str, str]) -> None:
         text = record.text
         held = self._open.get(source)
-        continues = (
-            held is not None
-            and held.lines < BLOCK_LINES_MAX
-            and (held.depth > 0 or _CONTINUES.match(text) is not None)
-            and not (record.own is not None and not text.startswith((" ", "\t", "}", "]")))
-        )
-        topic = topic_of(text)
-        if continues and held is not None:
+        if held is not None and not _goes_on(held, record):
+            held = None
+        kind = _classify(text, record.level)
+        event = event_in(record.fields) if record.fields else ""
+        ids = ids_in(text) if kind.topic or event or kind.complains or _MAY_LINK.search(text) else []
+        if held is not None and ids and _another_call(held.block, ids):
+            held = None
+        if held is not None:
             held.lines += 1
             held.depth = max(0, held.depth + _opened(text))
-            block = held.block
+            if held.exception:
+                held.done = text[:1] not in " \t" and _EXCEPTION.match(text) is None and "Error" not in text[:1]
         else:
-            block = Block()
-            self._open[source] = held = _Open(block, depth=max(0, _opened(text)))
-        if topic is not None or _MAY_LINK.search(text):
-            block.ids.update(ids_in(text))
-        if len(block.text) < BLOCK_CHARS_MAX and (
-            topic is not None or held.lines or held.depth or held.seen or block.ids
-        ):
+            held = self._open[source] = _Open(Block(), depth=max(0, _opened(text)), exception=kind.exception)
+        block = held.block
+        if kind.exception:
+            held.exception, held.done = True, False
+        block.ids.update(ids)
+        interesting = kind.topic or event or kind.exception or kind.complains
+        if len(block.text) < BLOCK_CHARS_MAX and (interesting or held.lines or held.depth or held.seen or block.ids):
             block.text += ("\n" if block.text else "") + text[: BLOCK_CHARS_MAX // 2]
-        failing = self._failing.get(source)
-        if failing is not None and (topic is None or topic.name in _FAILURES):
-            failed, left = failing  # what is printed below a failure tells why
-            if failed is not block:
-                failed.text = f"{failed.text}\n{text[:BLOCK_CHARS_MAX]}"[: 2 * BLOCK_CHARS_MAX]
-            self._failing[source] = (failed, left - 1)
-            if left <= 1:
-                del self._failing[source]
-        elif failing is not None:
-            del self._failing[source]
+        self._explain_failure(source, block, kind.topic, text, at_ms)
         url = stream_url_in(text) if "://" in text else ""
-        self._access_line(text)
-        if topic is None and _ERROR.search(text):
+        if not kind.topic and "rror" in text and _ERROR.search(text):
             self._error[source] = (self._order, text[:BLOCK_CHARS_MAX])
-        if topic is None and not url:
-            if block.ids and not held.seen and len(block.ids) > 1:
-                self._see(Seen(order=self._order, file=record.file, number=record.number, at_ms=at_ms, topic="link",
-                               text=text[:TEXT_CHARS_MAX], block=block))  # fmt: skip
+        topic, exchange = kind.topic, None
+        if event:
+            topic = "webhook"
+        elif topic in _COMMANDS or not topic:
+            exchange = exchange_of(text) if _may_tell_of_telnyx(text) else None
+            if exchange is not None:
+                topic = _topic_of_command(exchange.command, accepted=exchange.accepted) or topic
+        if not topic and kind.exception and not any(item.topic == "raised" for item in held.seen):
+            topic = "raised"
+        elif not topic and kind.complains and not held.exception and not held.lines:
+            topic = "complaint"
+        if not topic and url:
+            topic = "stream.url"
+        if held.lines and topic in _EXPLAINS and any(item.topic in _FAILURES for item in held.seen):
+            topic = ""  # the rest of a failure's print
+        if not topic:
+            if len(block.ids) > 1 and not held.seen:
+                self._see(self._made("link", record, at_ms, block))
             return
-        name = topic.name if topic is not None else "stream.url"
-        if name in _PROCESS:
-            self._about_process(name, record, at_ms)
-            if name == "dropped":
+        if topic in _PROCESS and not (topic == "stopping" and block.ids):
+            self._about_process(topic, record, at_ms)
+            if topic == "dropped":
                 self._dropped = True
-            return
-        if name == "webhook.refused":
+            if topic not in _OF_A_CALL:
+                return
+        if topic == "stopping":
+            return  # a line of one call's own worker
+        if topic == "webhook.refused":
             self._refuse(at_ms, "webhook", "stale" if _STALE.search(text) else "bad_signature", text)
-        item = Seen(
-            order=self._order, file=record.file, number=record.number, at_ms=at_ms, topic=name,
-            text=text[:TEXT_CHARS_MAX], block=block, event=topic.event if topic is not None else "",
-            stream_url=url[:1000], deployment=record.deployment,
-        )  # fmt: skip
+        item = self._made(topic, record, at_ms, block)
+        item.event, item.exchange = event or kind.event, exchange
+        item.stream_url = url[:1000] if topic != "reply" else ""
         held.seen.append(item)
-        if name in _FAILURES and source not in self._failing:
-            self._failing[source] = (block, FAILURE_LINES_MAX)
+        if topic in _FAILURES and source not in self._failing:
+            self._failing[source] = _Failing(block, at_ms)
             at, said = self._error.pop(source, (0, ""))
             if said and self._order - at <= ERROR_LINES_BEFORE:
                 block.text += "\n" + said
         self._see(item)
+
+    def _made(self, topic: str, record: Record, at_ms: int | None, block: Block) -> Seen:
+        return Seen(
+            order=self._order, file=record.file, number=record.number, at_ms=at_ms, topic=topic,
+            text=record.text[:TEXT_CHARS_MAX], block=block, deployment=record.deployment, source=record.source,
+            process=record.process, level=record.level,
+        )  # fmt: skip
+
+    def _explain_failure(self, source: tuple[str, str], block: Block, topic: str, text: str, at_ms: int | None) -> None:
+        """What is printed right below a failure tells why."""
+        failing = self._failing.get(source)
+        if failing is None:
+            return
+        late = at_ms is not None and failing.at_ms is not None and at_ms - failing.at_ms > FAILURE_MS
+        other = block is not failing.block and block.ids and _another_call(failing.block, block.ids)
+        if late or other or failing.left <= 0 or (topic and topic not in _FAILURES):
+            del self._failing[source]
+            return
+        failing.left -= 1
+        if failing.block is not block:
+            failing.block.text = f"{failing.block.text}\n{text[:BLOCK_CHARS_MAX]}"[: 2 * BLOCK_CHARS_MAX]
 
     def _see(self, item: Seen) -> None:
         if item.topic in NOISY:
@@ -502,23 +662,81 @@ class LogReader:
         self._seen.append(item)
 
     def _about_process(self, topic: str, record: Record, at_ms: int | None) -> None:
-        self._process.append(LogLine(at_ms, topic, record.text[:TEXT_CHARS_MAX], record.number))
+        self._process.append(LogLine(at_ms, topic, record.text[:TEXT_CHARS_MAX], record.number, source=record.source))
 
     def _refuse(self, at_ms: int | None, what: str, reason: str, detail: str) -> None:
         self._refusal_count += 1
         self._refusals.append(Refusal(at_ms or 0, what, reason, detail[:500]))
 
-    def _access_line(self, text: str) -> None:
-        """A request as the application itself logged it: which paths it answers, and how."""
-        if "POST /" not in text and "GET /" not in text:
-            return
-        found = _ACCESS.search(text)
-        if found is not None:
-            self._access[
-                f"{found['method']} {found['path'].partition('?')[0][:120]} {found['status'] or ''}".strip()
-            ] += 1
-            if len(self._access) > 500:
-                self._access = Counter(dict(self._access.most_common(200)))
+
+# --- what a line is taken for ------------------------------------------------------------------------------------------
+
+_CLASSES: dict[tuple[str, str], _Class] = {}
+_CLASSES_MAX = 8192
+_NORMAL = re.compile(r"v[23](?::|%3[aA])[\w\-+/=%]{8,}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{18,23}|\d{4,}")
+
+
+def _classify(text: str, level: str) -> _Class:
+    """Topic, event and the rest, by the words of a line: ids and long numbers have no part in it."""
+    key = (_NORMAL.sub(_normal, text[:1500]), level)
+    found = _CLASSES.get(key)
+    if found is None:
+        if len(_CLASSES) >= _CLASSES_MAX:
+            _CLASSES.clear()
+        exception = _EXCEPTION.search(text[:2000]) is not None
+        topic = topic_of(text.partition("\n")[0] if exception else text)
+        found = _CLASSES[key] = _Class(
+            topic=topic.name if topic is not None else "",
+            event=topic.event if topic is not None else "",
+            exception=exception,
+            complains=topic is None and complaint_of(text, level) is not None,
+        )
+    return found
+
+
+def _normal(found: re.Match[str]) -> str:
+    text = found[0]
+    if text.isdigit():
+        return "0000" if len(text) == 4 else "00000"
+    return "v3:id" if text.startswith("v") else "uuid"
+
+
+_TELNYX_WORDS = ("elnyx", "/actions/", "errors", "ELNYX", "calls.", "/calls/", "streaming_start", "detail", "title")
+
+
+def _may_tell_of_telnyx(text: str) -> bool:
+    return any(word in text for word in _TELNYX_WORDS)
+
+
+def _topic_of_command(command: str, *, accepted: bool) -> str:
+    """The topic of an exchange with Telnyx's API."""
+    if command in {"hangup", "reject"}:
+        return "hangup.sent" if accepted else ""
+    family = {"answer": "answer", "streaming_start": "stream", "dial": "dial", "": "command"}.get(command)
+    if family is None:
+        return "" if accepted else "note"
+    return f"{family}.{'accepted' if accepted else 'failed'}" if family != "command" or not accepted else ""
+
+
+def _another_call(block: Block, ids: Iterable[tuple[str, str]]) -> bool:
+    """Whether these ids are of another call than the block's."""
+    together = Block(ids={*block.ids, *ids})
+    return together.names_several() and not block.names_several()
+
+
+def _goes_on(held: _Open, record: Record) -> bool:
+    """Whether this line belongs to what the source is printing."""
+    text = record.text
+    if held.lines >= BLOCK_LINES_MAX or record.fields or record.logger:
+        return False
+    inset = text[:1] in " \t}])"
+    if record.own is not None and not inset:
+        return False
+    if held.exception and not held.done:
+        return _EXCEPTION_GOES_ON.match(text) is not None or text.startswith("  ")
+    if held.depth > 0:
+        return _DUMP.match(text) is not None
+    return _CONTINUES.match(text) is not None
 
 
 def _opened(text: str) -> int:
@@ -526,7 +744,7 @@ def _opened(text: str) -> int:
     if len(text) > 2000:
         return 0
     last = text.rstrip()[-1:]
-    if last in {"{", "[", "("}:
+    if last in {"{", "["}:
         return 1
     return (
         text.count("{") + text.count("[") - text.count("}") - text.count("]")

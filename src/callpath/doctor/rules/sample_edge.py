@@ -29,8 +29,9 @@ def row(
     duration: float | None = 12.0,
     errors: tuple[str, ...] = (),
     deployment: str = "",
+    agent: str | None = None,
 ) -> EdgeRow:
-    """A request as the edge logged it; a GET is the stream's upgrade, a POST a webhook."""
+    """A request as the edge logged it; a GET is the stream's upgrade, a POST a webhook of Telnyx's."""
     return EdgeRow(
         at_unix_ms=BEGIN_UNIX_MS + at_ms,
         method=method,
@@ -42,6 +43,7 @@ def row(
         upstream_address="10.0.0.7:8080",
         upstream_errors=errors,
         deployment_id=deployment,
+        user_agent=agent if agent is not None else "telnyx-webhooks" if method == "POST" else "",
     )
 
 

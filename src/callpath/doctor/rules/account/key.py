@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from callpath.doctor.calls import needed_refusal, refused_by, show_entries
 from callpath.doctor.facts import AccountFacts, CallFacts, FactMissing, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
 from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_account import account, refused_key
 from callpath.doctor.rules.sample_call import GOOD, RANG, a_call, answered, sent
+from callpath.timeline import CommandAnswered
 
 
 def telnyx_key(facts: Facts) -> Finding | None:
@@ -21,14 +24,23 @@ def telnyx_key(facts: Facts) -> Finding | None:
 
 
 CODES = {"10009", "20001", "20002", "20003", "20008"}
-
-
 """Authentication failed, key missing, revoked, forbidden, invalid. Source: Telnyx, API errors."""
+
+
+_UNAUTHENTICATED = re.compile(
+    r"authenticat\w*[ _-]?(?:error|fail|exception)|no such api key|invalid api key|\(authentication\)|unauthori[sz]ed",
+    re.IGNORECASE,
+)
+"""What SDKs call a 401, where a log has no status."""
+
+
+def _unauthenticated(what: CommandAnswered) -> bool:
+    return what.status == 0 and not what.error_code and _UNAUTHENTICATED.search(what.error_detail or "") is not None
 
 
 def call_api_key(facts: Facts) -> Finding | None:
     known = facts[CallFacts]
-    found = needed_refusal(known, lambda what: what.error_code in CODES or what.status == 401)
+    found = needed_refusal(known, lambda what: what.error_code in CODES or what.status == 401 or _unauthenticated(what))
     if found is None:
         return None
     entry, what = found

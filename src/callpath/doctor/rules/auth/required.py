@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 
 from callpath.doctor.answers import LOGIN_WORDS, refused, show, words_of, works
-from callpath.doctor.calls import first, in_time, refused_sockets, show_entries
+from callpath.doctor.calls import first, in_time, refused_sockets, show_entries, url_asked
 from callpath.doctor.closings import early, show_ending
 from callpath.doctor.edges import failed_upgrades, refused_by_us, show_row
 from callpath.doctor.facts import CallFacts, Facts, ServedFacts, UrlFacts
 from callpath.doctor.ourselves import refused_by_callpath
+from callpath.doctor.reasons import closed_by_program, show_line
 from callpath.doctor.rule import Cause, Example, Finding, Sign
 from callpath.doctor.rules.sample import answer, ended, media, nothing, upgrade
-from callpath.doctor.rules.sample_call import GOOD, a_call, turned_away
+from callpath.doctor.rules.sample_call import CAME, GOOD, a_call, hung_up, turned_away
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
-from callpath.timeline import SocketReceived
+from callpath.doctor.rules.sample_log import line, told_call
+from callpath.timeline import SocketClosed, SocketReceived
 
 _WORDS = re.compile(
     r"\b(un)?authori[sz](ed|ation)|authenticat|credential|(invalid|missing|bad|wrong|expired|no) (api.?key"
@@ -115,6 +117,26 @@ def auth_closed_for_token(facts: Facts) -> Finding | None:
     return Finding(f"the server accepted and closed with {show_ending(ending)}; {token}", (show_ending(ending),))
 
 
+def log_no_token(facts: Facts) -> Finding | None:
+    closing = closed_by_program(facts)
+    if (
+        closing is None
+        or closing.line is None
+        or closing.line.because not in {"auth", "parameters"}
+        or not closing.at_once
+    ):
+        return None
+    if closing.line.gone and "?" in url_asked(facts[CallFacts]):
+        return None  # url-query-string-lost: it was put into the URL
+    if closing.line.because == "parameters":
+        return None  # not a token: app-closes-stream would hide what it is about
+    return Finding(
+        f"the program refused the socket: {closing.line.text}",
+        (show_line(closing.line), *show_entries(facts[CallFacts], closing.entry)),
+        confidence="high" if closing.line.closes else "medium",
+    )
+
+
 CAUSE = Cause(
     code="AUTH001",
     slug="ws-auth-required-401",
@@ -133,6 +155,26 @@ CAUSE = Cause(
                 Example("basic auth", upgrade(answer(401, WWW_Authenticate="Basic")), fires=True),
                 Example("a bare 403", upgrade(answer(403)), fires=False),
                 Example("nothing was tried", nothing(), fires=None),
+            ),
+        ),
+        Sign(
+            "call",
+            log_no_token,
+            code="LOG006",
+            title="The program refused the socket for want of a valid token",
+            examples=(
+                Example(
+                    "it says so",
+                    told_call(
+                        CAME,
+                        (1_200, SocketClosed(code=1008, reason="unauthorized")),
+                        (20_000, hung_up()),
+                        complaints=(line(1_150, "invalid token, closing", because="auth", closes=True),),
+                    ),
+                    fires=True,
+                ),
+                Example("closed at the call's end", told_call(GOOD), fires=False),
+                Example("no log", nothing(), fires=None),
             ),
         ),
         Sign(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from callpath.doctor.calls import ended_unix_ms, log_end, show_entries
-from callpath.doctor.facts import CallFacts, FactMissing, Facts
+from callpath.doctor.facts import CallFacts, FactMissing, Facts, ToldFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
 from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import BOTH_WAYS, GOOD, a_call
+
+LASTS_MS = 4 * 3_600_000
+"""How long a call can last at most unless time_limit_secs says otherwise: 14,400 s."""
 
 
 def check(facts: Facts) -> Finding | None:
@@ -17,6 +20,16 @@ def check(facts: Facts) -> Finding | None:
     if known.source == "logs" and not known.shows("webhook.received"):
         raise FactMissing(CallFacts)
     missing = known.state.missing_stage()
+    told = facts.get(ToldFacts)
+    read, ends = (told.read_at_unix_ms, told.ends_unix_ms) if told is not None else (None, None)
+    if read is not None and ends is not None and read - ends > LASTS_MS:
+        far = "audio flows both ways" if missing is None else f"not reached: {missing.label}"
+        return Finding(
+            f"the log ends before the call does; {far}",
+            show_entries(known, *known.entries[-2:]),
+            kind="note",
+            title="The log ends before the call does",
+        )
     if known.source == "logs":
         quiet_s = max(0, (log_end(facts) or 0) - (known.state.last_unix_ms or 0)) / 1000
     far = "audio flows both ways" if missing is None else f"not reached yet: {missing.label}"

@@ -18,7 +18,8 @@ from callpath.doctor.calls import (
     webhook,
     webhooks,
 )
-from callpath.doctor.facts import CallFacts, FactMissing, Facts
+from callpath.doctor.facts import CallFacts, FactMissing, Facts, ToldFacts
+from callpath.doctor.reasons import last_words, show_line
 from callpath.doctor.rule import Cause, Example, Finding, Sign
 from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import ANSWERED, ASKED, a_call, hung_up
@@ -41,11 +42,24 @@ def check(facts: Facts) -> Finding | None:
         known, "streaming.started", "streaming.failed"
     ):
         return None
-    if not (known.shows("stream.starting") or known.shows("command.sent")):
+    log = facts.get(ToldFacts)
+    since = answered_at.at_unix_ms
+    words = last_words(facts, since, since + COMMAND_MS)
+    if not (known.shows("stream.starting") or known.shows("command.sent") or words):
         raise FactMissing(CallFacts)
     if not overdue(known, answered_at, COMMAND_MS):
         return None
     failed = first(known, HandlerFailed)
+    if log is not None and log.replies:
+        return Finding(
+            "the program put its commands into the answer to the webhook, where Telnyx reads none: no request for the "
+            "stream "
+            "was sent",
+            (show_line(log.replies[0]), *show_entries(known, answered_at, webhook(known, "call.hangup"))),
+            fix="Send the command to Telnyx's API: POST /v2/calls/{call_control_id}/actions/streaming_start. The "
+            "answer to a "
+            "webhook is only 200.",
+        )
     by_telnyx = [entry for entry in webhooks(known) if _BY_TELNYX.match(event_of(cast(WebhookReceived, entry.what)))]
     if known.source == "logs" and by_telnyx:
         return Finding(
@@ -58,8 +72,8 @@ def check(facts: Facts) -> Finding | None:
     return Finding(
         f"call.answered came, and no streaming_start followed in {waited_ms(known, answered_at) / 1000:.1f} s; no "
         "stream_url "
-        "stood in answer or dial either",
-        show_entries(known, answered_at, failed, webhook(known, "call.hangup")),
+        "stood in answer or dial either" + (f"; {words[0]}" if words else ""),
+        (*words, *show_entries(known, answered_at, failed, webhook(known, "call.hangup"))),
         owner="callpath" if known.source == "timeline" else "you",
         fix="The server stopped between the webhook and the command, or another process shares its call log. Look at its "
         "log at this second."

@@ -11,7 +11,7 @@ from callpath.doctor.rules.sample_call import ACCEPTED, ANSWERED, a_call, answer
 
 def check(facts: Facts) -> Finding | None:
     known = facts[CallFacts]
-    found = needed_refusal(known, lambda what: what.status in {400, 422} and "track" in (what.error_detail or ""))
+    found = needed_refusal(known, lambda what: what.status in {0, 400, 422} and "track" in (what.error_detail or ""))
     if found is None:
         return None
     entry, what = found

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import ended_unix_ms
+from callpath.doctor.calls import ended_unix_ms, every
 from callpath.doctor.edges import came, posts, process_lines, said, show_row, upgrades
-from callpath.doctor.facts import CallFacts, EdgeFacts, FactMissing, Facts, LogLine, PlatformFacts
+from callpath.doctor.facts import CallFacts, EdgeFacts, FactMissing, Facts, LogFacts, LogLine, PlatformFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
 from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_account import platform
+from callpath.doctor.rules.sample_call import BOTH_WAYS, hung_up
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
+from callpath.doctor.rules.sample_log import told_call
+from callpath.timeline import HandlerFailed, SocketReceived, StreamStarted
 
 
 def edge_crashed(facts: Facts) -> Finding | None:
@@ -39,6 +42,62 @@ def edge_crashed(facts: Facts) -> Finding | None:
         f"the edge answered {rows[0].status} for want of the application, whose log tells of "
         f"{_words(crashes[-1])} at that time",
         (*(said(line) for line in crashes[-3:]), *(show_row(row) for row in rows[:3])),
+    )
+
+
+def log_died_in_call(facts: Facts) -> Finding | None:
+    call, log = facts[CallFacts], facts.get(LogFacts)
+    if log is None:
+        raise FactMissing(LogFacts)
+    came_at = next((entry.at_unix_ms for entry in every(call, SocketReceived, StreamStarted)), None)
+    if came_at is None or every(call, HandlerFailed):
+        return None
+    end = ended_unix_ms(call)
+    until = end if end is not None else call.looked_at_unix_ms
+    died = [
+        line
+        for line in log.process
+        if line.topic in {"out of memory", "crash", "exited"}
+        and line.at_unix_ms is not None
+        and came_at < line.at_unix_ms < until - 500
+    ]
+    if not died:
+        return None
+    return Finding(
+        f"{((died[0].at_unix_ms or 0) - came_at) / 1000:.1f} s after the socket came the process ended, and the call was "
+        "still on",
+        tuple(said(line) for line in died[:3]),
+        confidence="medium",
+        title="The application died while the call was on",
+    )
+
+
+BOOTS_MIN = 2
+"""A process that ended this often, and never took a webhook, does not start."""
+
+
+def log_never_starts(facts: Facts) -> Finding | None:
+    call, log = facts.get(CallFacts), facts.get(LogFacts)
+    if log is None:
+        raise FactMissing(LogFacts)
+    if call is not None and call.entries:
+        return None  # a call came: the process ran
+    failed = [line for line in log.process if line.topic in {"boot failed", "crash"}]
+    exits = [line for line in log.process if line.topic == "exited"]
+    last = next((line for line in reversed(log.process) if line.topic in {"boot failed", "crash", "exited"}), None)
+    if last is None or not (failed or log.errors) or len(exits) + len(failed) < BOOTS_MIN:
+        return None
+    if any(row.at_unix_ms > (last.at_unix_ms or 0) and row.status < 500 for row in log.served):
+        return None  # it came up in the end
+    reason = next((error.error for error in reversed(log.errors)), failed[-1].text if failed else last.text)
+    times = max(len(exits), 1)
+    return Finding(
+        f"the process does not start: {reason}" + (f" ({times} times in this log)" if times > 1 else ""),
+        tuple(said(line) for line in (*failed[:2], *exits[:2])),
+        confidence="high" if len(exits) > 1 or len(failed) > 2 else "medium",
+        title="The application does not start",
+        fix="Mend what the line above names (a module that is missing, a wrong start command, a variable that is not "
+        "set), deploy, and look for the line that says that it listens.",
     )
 
 
@@ -106,6 +165,49 @@ CAUSE = Cause(
                 ),
                 Example("502 without one", seen_at_edge(row("GET", 502, errors=("connection refused",))), fires=False),
                 Example("no edge log", nothing(), fires=None),
+            ),
+        ),
+        Sign(
+            "call",
+            log_died_in_call,
+            code="LOG001",
+            examples=(
+                Example(
+                    "memory ran out in mid-call",
+                    told_call(BOTH_WAYS, (30_000, hung_up()), process=((9_000, "out of memory", "OOM-killed"),)),
+                    fires=True,
+                ),
+                Example(
+                    "after the call",
+                    told_call(BOTH_WAYS, (30_000, hung_up()), process=((40_000, "exited", "exited with code 1"),)),
+                    fires=False,
+                ),
+                Example("no call is known", nothing(), fires=None),
+            ),
+        ),
+        Sign(
+            "call",
+            log_never_starts,
+            code="LOG002",
+            examples=(
+                Example(
+                    "a module is missing, again and again",
+                    told_call(
+                        process=(
+                            (0, "boot failed", "ModuleNotFoundError: No module named 'backend'"),
+                            (100, "exited", "exited with code 1"),
+                            (9_000, "boot failed", "ModuleNotFoundError: No module named 'backend'"),
+                            (9_100, "exited", "exited with code 1"),
+                        )
+                    ),
+                    fires=True,
+                ),
+                Example(
+                    "a call came",
+                    told_call(BOTH_WAYS, process=((0, "boot failed", "Cannot find module 'x'"),)),
+                    fires=False,
+                ),
+                Example("no log", nothing(), fires=None),
             ),
         ),
         Sign(

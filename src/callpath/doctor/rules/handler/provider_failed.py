@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from callpath.doctor.calls import every, first, show_entries, until_unix_ms
+import re
+
+from callpath.doctor.calls import ended_unix_ms, every, first, show_entries, until_unix_ms, webhook
 from callpath.doctor.edges import said
-from callpath.doctor.facts import CallFacts, FactMissing, Facts, LogFacts
+from callpath.doctor.facts import CallFacts, FactMissing, Facts, LogFacts, ToldFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
 from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_edge import logged
 from callpath.timeline import FirstInbound, FirstOutbound, SocketReceived, StreamStarted
 
 START_MS = 5_000
-
-
 """Such a session is opened with the call. One that breaks later broke a call that may have worked."""
+
+SILENT_MS = 5_000
+"""A program that works has played something by then."""
+
+_REFUSED = re.compile(
+    r"(?<![\d,.:])(?:401|402|403|404|429)(?!\d)|unauthori[sz]ed|invalid[ _-]?api[ _-]?key|incorrect api key|"
+    r"insufficient[ _]quota|"
+    r"quota|rate limit|forbidden|permission denied|model.{0,20}(?:not found|does not exist)",
+    re.IGNORECASE,
+)
+"""An answer that the same request will get again."""
 
 
 def check(facts: Facts) -> Finding | None:
@@ -31,6 +42,19 @@ def check(facts: Facts) -> Finding | None:
     ]
     if not failed:
         return None
+    told = facts.get(ToldFacts)
+    ended = ended_unix_ms(known)
+    over = ended is not None and ended - came.at_unix_ms >= SILENT_MS
+    refused = [line for line in failed if _REFUSED.search(line.text)]
+    if refused and over and told is not None and known.shows("media.first_inbound"):
+        return Finding(
+            f"the program's own connection to another service was refused, and nothing was played to the caller: "
+            f"{refused[0].text[:160]}",
+            (*(said(line) for line in refused[:3]), *show_entries(known, came, webhook(known, "call.hangup"))),
+            confidence="medium",
+            fix="Mend that connection: its key, its quota, its address, the model's name. The line above says what was "
+            "answered.",
+        )
     return Finding(
         "the carrier's socket is in order; the program's own connection to another service failed, and no line shows "
         "audio to the caller",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from callpath.doctor.edges import failed_upgrades, refused_by_us, show_row
-from callpath.doctor.facts import Facts
+from callpath.doctor.calls import url_asked
+from callpath.doctor.edges import failed_upgrades, from_telnyx, refused_by_us, show_row
+from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
 from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
@@ -25,10 +26,12 @@ def check(facts: Facts) -> Finding | None:
     if not rows or refused_by_us(facts):
         return None
     status = rows[0].status
+    call = facts.get(CallFacts)
+    sure = status == 200 and call is not None and bool(url_asked(call)) and all(from_telnyx(row) for row in rows)
     return Finding(
         f"the upgrade was answered with {status} instead of 101",
         tuple(show_row(row) for row in rows[:3]),
-        kind="open",
+        kind="fault" if sure else "open",
         confidence="medium",
         candidates=CANDIDATES.get(status, ("app-has-no-websocket", "proxy-upgrade-headers-stripped")),
         question="What stands in that answer? callpath doctor url on the stream's URL reads it and names the cause.",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from callpath.doctor.closings import AT_ONCE_MS, early
-from callpath.doctor.facts import Arrival, Facts, IdleFacts, MediaFacts, RepeatFacts
+from callpath.doctor.facts import Arrival, CallFacts, Facts, IdleFacts, MediaFacts, RepeatFacts, ToldFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
 from callpath.doctor.rules.sample import ended, held, media, nothing
+from callpath.doctor.rules.sample_call import BOTH_WAYS
+from callpath.doctor.rules.sample_log import another, told_call
 
 
 def keep_fixed_age(facts: Facts) -> Finding | None:
@@ -53,6 +55,43 @@ def close_cut_early(facts: Facts) -> Finding | None:
     )
 
 
+SAME_MS = 1_000
+CALLS_MIN = 3
+"""Two calls of one length are chance, unless a platform is known to cut there."""
+
+LIMITS_S = (29, 30, 55, 60, 100, 120, 180, 300, 350, 400, 600, 900, 1800, 3600)
+"""Ages at which platforms and gateways cut by default."""
+
+
+def log_same_age(facts: Facts) -> Finding | None:
+    told = facts[ToldFacts]
+    age = told.this.age_ms
+    if age is None or age < 5_000 or facts[CallFacts].source != "logs":
+        return None
+    same = [one for one in told.others if one.age_ms is not None and abs(one.age_ms - age) <= max(SAME_MS, age // 200)]
+    lives = [
+        (one.closed_unix_ms or one.until_unix_ms) - one.opened_unix_ms
+        for one in told.others
+        if one.opened_unix_ms is not None
+    ]
+    if any(life > age + max(SAME_MS, age // 100) for life in lives):
+        return None  # one lived longer: no limit
+    at_limit = any(abs(age / 1000 - limit) <= 1.0 for limit in LIMITS_S)
+    if len(same) + 1 < CALLS_MIN and not (same and at_limit):
+        return None
+    ages = sorted([age, *(one.age_ms or 0 for one in same)])
+    return Finding(
+        f"the sockets of {len(ages)} calls in this log were cut at the same age, {ages[0] / 1000:.1f} to "
+        f"{ages[-1] / 1000:.1f} s after they opened, each in the middle of its call",
+        tuple(
+            f"call {one.name[:16]}: {(one.age_ms or 0) / 1000:.1f} s"
+            + (f", code {one.close_code}" if one.close_code else "")
+            for one in (told.this, *same[:5])
+        ),
+        confidence="high" if len(ages) >= CALLS_MIN else "medium",
+    )
+
+
 CAUSE = Cause(
     code="KEEP002",
     slug="max-duration-cutoff",
@@ -70,6 +109,39 @@ CAUSE = Cause(
                 Example("all at 4 s", held(10, silent=4.0, media=4.1), fires=True),
                 Example("only the silent one", held(10, silent=4.0, media=None), fires=False),
                 Example("not held", nothing(), fires=None),
+            ),
+        ),
+        Sign(
+            "call",
+            log_same_age,
+            code="LOG007",
+            title="Every call's stream is cut at the same age",
+            examples=(
+                Example(
+                    "three calls, 300 s each",
+                    told_call(
+                        BOTH_WAYS,
+                        this=another("a", 0, opened_ms=1_000, closed_ms=301_000),
+                        others=(
+                            another("b", 400_000, opened_ms=401_000, closed_ms=701_050),
+                            another("c", 800_000, opened_ms=801_000, closed_ms=1_101_020),
+                        ),
+                    ),
+                    fires=True,
+                ),
+                Example(
+                    "another call lived longer",
+                    told_call(
+                        BOTH_WAYS,
+                        this=another("a", 0, opened_ms=1_000, closed_ms=301_000),
+                        others=(
+                            another("b", 400_000, opened_ms=401_000, closed_ms=701_050),
+                            another("c", 800_000, opened_ms=801_000, closed_ms=1_501_020),
+                        ),
+                    ),
+                    fires=False,
+                ),
+                Example("no log", nothing(), fires=None),
             ),
         ),
         Sign(

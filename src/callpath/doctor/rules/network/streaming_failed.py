@@ -16,7 +16,7 @@ from callpath.doctor.calls import (
     way_question,
     webhook,
 )
-from callpath.doctor.facts import CallFacts, Facts, WayFacts
+from callpath.doctor.facts import CallFacts, EdgeFacts, Facts, WayFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
 from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import ACCEPTED, GOOD, a_call, hook
@@ -45,7 +45,8 @@ def check(facts: Facts) -> Finding | None:
         f"({said.get('failure_reason')}); no "
         f"upgrade reached this server{way_now(way)}" + (f". It was asked for {meant}: not the same" if differs else ""),
         (*evidence, *way_evidence(way), *probed_evidence(known), *telnyx_evidence(facts)),
-        kind="open",
+        # Telnyx's own word in a log is what happened; why it could not connect, a probe of the URL decides.
+        kind="limited" if known.source == "logs" and said.get("failure_reason") and EdgeFacts not in facts else "open",
         candidates=CANDIDATES
         if way is not None and way.through
         else ("tcp-timeout-firewall-drop", "tls-untrusted-root", "proxy-upgrade-headers-stripped", *CANDIDATES),

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from callpath.doctor.calls import every, show_entries, url_asked
 from callpath.doctor.closings import early, show_ending
-from callpath.doctor.facts import Ending, Facts, Hold, IdleFacts
+from callpath.doctor.facts import CallFacts, Ending, Facts, Hold, IdleFacts
+from callpath.doctor.reasons import closed_by_program, show_line
 from callpath.doctor.rule import Cause, Example, Finding, Sign
 from callpath.doctor.rules.sample import ended, held, media, nothing, url
+from callpath.doctor.rules.sample_call import CAME, GOOD, hung_up
+from callpath.doctor.rules.sample_log import line, told_call
+from callpath.timeline import CommandSent, SocketClosed, SocketRefused
 
 
 def close_app_closes(facts: Facts) -> Finding | None:
@@ -39,6 +44,39 @@ def keep_app_closes_idle(facts: Facts) -> Finding | None:
     )
 
 
+HANGS_UP_MS = 5_000
+"""A program that hangs up this soon after it closed the stream has ended the call on purpose."""
+
+
+def log_app_closes(facts: Facts) -> Finding | None:
+    closing = closed_by_program(facts)
+    if closing is None:
+        return None
+    known, what = facts[CallFacts], closing.entry.what
+    because = closing.line.because if closing.line is not None else ""
+    if closing.at_once and (because in {"auth", "lookup"} or (because == "parameters" and "?" in url_asked(known))):
+        return None  # causes of their own
+    if isinstance(what, SocketRefused):
+        return None  # socket-refused says so
+    if not closing.at_once:
+        at_ms = closing.entry.at_unix_ms
+        hung_up = [
+            e for e in every(known, CommandSent) if isinstance(e.what, CommandSent) and e.what.command == "hangup"
+        ]
+        if closing.line is None or any(abs(e.at_unix_ms - at_ms) <= HANGS_UP_MS for e in hung_up):
+            return None
+    code = what.code if isinstance(what, SocketClosed) else None
+    words = f": {closing.line.text}" if closing.line is not None else f" with {code}" if code else ""
+    return Finding(
+        f"the program itself closed the stream{words}",
+        (*((show_line(closing.line),) if closing.line is not None else ()), *show_entries(known, closing.entry)),
+        confidence="high" if closing.line is not None and closing.line.closes else "medium",
+        fix=""
+        if closing.line is None
+        else "Mend what that line names; Telnyx and the way to the program are in order.",
+    )
+
+
 CAUSE = Cause(
     code="CLOSE006",
     slug="app-closes-stream",
@@ -56,6 +94,30 @@ CAUSE = Cause(
                 Example("1000 after start", media(ending=ended(code=1000)), fires=True),
                 Example("1000 after our stop", media(ending=ended(code=1000, after="stop")), fires=False),
                 Example("no stream was opened", nothing(), fires=None),
+            ),
+        ),
+        Sign(
+            "call",
+            log_app_closes,
+            code="LOG003",
+            examples=(
+                Example(
+                    "the program says why",
+                    told_call(
+                        CAME,
+                        (1_200, SocketClosed(code=1000)),
+                        (20_000, hung_up()),
+                        complaints=(line(1_150, "agent config failed to load, closing the socket", closes=True),),
+                    ),
+                    fires=True,
+                ),
+                Example(
+                    "a code of its own, without a word",
+                    told_call(CAME, (1_200, SocketClosed(code=4500)), (20_000, hung_up())),
+                    fires=True,
+                ),
+                Example("closed at the call's end", told_call(GOOD), fires=False),
+                Example("no log", nothing(), fires=None),
             ),
         ),
         Sign(

@@ -6,14 +6,16 @@ import re
 from urllib.parse import unquote
 
 from callpath.doctor.answers import show
-from callpath.doctor.calls import EARLY_END_MS, clock, every, no_socket, until_unix_ms
+from callpath.doctor.calls import EARLY_END_MS, clock, every, no_socket, show_entries, until_unix_ms
 from callpath.doctor.closings import early, show_ending
 from callpath.doctor.facts import CallFacts, Facts, RefusalFacts, UrlFacts
 from callpath.doctor.ourselves import refused_by_callpath
+from callpath.doctor.reasons import closed_by_program, show_line
 from callpath.doctor.rule import Cause, Example, Finding, Sign
 from callpath.doctor.rules.sample import answer, ended, media, nothing, upgrade
-from callpath.doctor.rules.sample_call import ACCEPTED, call, refusals
-from callpath.timeline import FirstInbound, StreamStarted
+from callpath.doctor.rules.sample_call import ACCEPTED, CAME, GOOD, call, hung_up, refusals
+from callpath.doctor.rules.sample_log import line, told_call
+from callpath.timeline import FirstInbound, SocketClosed, StreamStarted
 
 _WORDS = re.compile(r"session|call|not found|unknown|no such|stream|\bid\b|expired", re.IGNORECASE)
 
@@ -84,6 +86,17 @@ def call_path_of_another_call(facts: Facts) -> Finding | None:
     )
 
 
+def log_lookup(facts: Facts) -> Finding | None:
+    closing = closed_by_program(facts)
+    if closing is None or closing.line is None or closing.line.because != "lookup" or not closing.at_once:
+        return None
+    return Finding(
+        f"the program did not find this call and closed its socket: {closing.line.text}",
+        (show_line(closing.line), *show_entries(facts[CallFacts], closing.entry)),
+        confidence="high" if closing.line.closes else "medium",
+    )
+
+
 def callpath_unknown_call(facts: Facts) -> Finding | None:
     word = refused_by_callpath(facts, "unknown_session", "call_ended", "token_expired", "second_socket")
     if word is None:
@@ -118,6 +131,26 @@ CAUSE = Cause(
                 Example("unknown session", media(ending=ended(code=1008, reason="unknown session")), fires=True),
                 Example("a crash", media(ending=ended(code=1011)), fires=False),
                 Example("no stream was opened", nothing(), fires=None),
+            ),
+        ),
+        Sign(
+            "call",
+            log_lookup,
+            code="LOG004",
+            title="The program did not know the call when its socket came",
+            examples=(
+                Example(
+                    "it says so",
+                    told_call(
+                        CAME,
+                        (1_200, SocketClosed(code=4404)),
+                        (20_000, hung_up()),
+                        complaints=(line(1_150, "no call state for v3:a, closing", because="lookup", closes=True),),
+                    ),
+                    fires=True,
+                ),
+                Example("closed at the call's end", told_call(GOOD), fires=False),
+                Example("no log", nothing(), fires=None),
             ),
         ),
         Sign(

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from callpath.doctor.facts import Arrived, Facts, MediaFacts, UrlFacts
+from callpath.doctor.calls import first, show_entries, url_asked
+from callpath.doctor.facts import Arrived, CallFacts, Facts, MediaFacts, UrlFacts
+from callpath.doctor.reasons import closed_by_program, show_line
 from callpath.doctor.rule import Cause, Example, Finding, Sign
 from callpath.doctor.rules.sample import media, nothing, url
+from callpath.doctor.rules.sample_call import ANSWERED, GOOD, TAKEN, URL, asking, hung_up
+from callpath.doctor.rules.sample_log import line, told_call
+from callpath.timeline import SocketClosed, SocketReceived
 
 
 def check(facts: Facts) -> Finding | None:
@@ -22,6 +27,26 @@ def check(facts: Facts) -> Finding | None:
             f"a proxy rewrites the path: {given.path} arrived as {path}", (f"sent: {given.target}",), kind="note"
         )
     return None
+
+
+def log_query_lost(facts: Facts) -> Finding | None:
+    closing = closed_by_program(facts)
+    known = facts[CallFacts]
+    url = url_asked(known)
+    if closing is None or closing.line is None or not closing.line.gone or "?" not in url or not closing.at_once:
+        return None
+    return Finding(
+        f"the stream URL has a query, and the program closed the socket because it missed what stands there: "
+        f"{closing.line.text}",
+        (
+            show_line(closing.line),
+            f"asked for: {url}",
+            *show_entries(known, first(known, SocketReceived), closing.entry),
+        ),
+        confidence="medium",
+        fix="Put ids and tokens into the path of stream_url (wss://host/media/ID/TOKEN), or send the token as "
+        "stream_auth_token; let no proxy rewrite drop the query.",
+    )
 
 
 def _told(given: str, arrived: Arrived | None) -> Facts:
@@ -47,6 +72,33 @@ CAUSE = Cause(
                 Example("it came along", _told("call=1", Arrived("/audio", "call=1")), fires=False),
                 Example("another server, which does not tell", _told("call=1", None), fires=False),
                 Example("no stream was opened", nothing(), fires=None),
+            ),
+        ),
+        Sign(
+            "call",
+            log_query_lost,
+            code="LOG005",
+            title="What stands in the query of the stream URL did not reach the program",
+            why="The program reads an id or a token from the query of the URL that it gave Telnyx, and the upgrade came "
+            "without it: a proxy's rewrite drops it, or it was never put there as the program reads it.",
+            examples=(
+                Example(
+                    "the program misses it",
+                    told_call(
+                        ANSWERED,
+                        asking(f"{URL}?tenant=t1"),
+                        TAKEN,
+                        (1_000, SocketReceived(path="/media")),
+                        (1_200, SocketClosed(code=1005)),
+                        (20_000, hung_up()),
+                        complaints=(
+                            line(1_100, "Missing required parameters: tenant", because="parameters", gone=True),
+                        ),
+                    ),
+                    fires=True,
+                ),
+                Example("closed at the call's end", told_call(GOOD), fires=False),
+                Example("no log", nothing(), fires=None),
             ),
         ),
     ),

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from callpath.doctor.logs.formats import Record, read_record, upstream_errors
 from callpath.doctor.logs.lines import Line
+from callpath.doctor.logs.parse import read_record
+from callpath.doctor.logs.record import Record
 
 AT = 1_767_323_045_678
 
@@ -89,62 +90,69 @@ def test_a_whole_answer_of_the_api() -> None:
     assert ["m0", "m1", "m2"] == [found.text for found in read_record(Line("f", 1, text))]
 
 
-@pytest.mark.parametrize(
-    ("value", "errors"),
-    [
-        ("", ()), ("0", ()), (0, ()), (None, ()), ("[]", ()), ([], ()),
-        ('[{"deploymentInstanceID":"x","duration":0,"error":"connection refused"}]', ("connection refused",)),
-        ([{"error": "connection dial timeout"}, {"error": "connection dial timeout"}], ("connection dial timeout",)),
-        ("connection refused", ("connection refused",)),
-        ('[{"error": "cut', ('[{"error": "cut',)),
-        (3, ("3 upstream errors",)),
-        ({"error": "reset"}, ("reset",)),
-        (["a", "b"], ("a", "b")),
-    ],
-)  # fmt: skip
-def test_upstream_errors_of_every_shape(value: object, errors: tuple[str, ...]) -> None:
-    """Railway's schema says text, its docs print 0, and an array within a text was seen."""
-    assert errors == upstream_errors(value)
-
-
-def test_a_row_of_railways_edge() -> None:
-    """All twenty fields, of which numbers may be texts."""
-    found = row(
-        timestamp="2026-01-02T03:04:05.678Z", method="get", path="/audio", httpStatus="502", totalDuration="12ms",
-        host="h.example", upstreamAddress="10.0.0.1:8080", upstreamErrors='[{"error":"connection refused"}]',
-        responseDetails="Retried single replica", deploymentId="d1", requestId="r", clientUa="u", srcIp="192.0.2.1",
-        upstreamRqDuration=0, edgeRegion="ams",
-    ).edge  # fmt: skip
-
-    assert found is not None
-    assert ("GET", 502, 12.0, ("connection refused",), "d1") == (
-        found.method, found.status, found.duration_ms, found.upstream_errors, found.deployment_id,
-    )  # fmt: skip
-
-
-def test_rows_of_other_edges() -> None:
-    """Heroku's router, nginx's two logs, and Caddy's."""
-    heroku = record(
-        '2026-01-02T03:04:05.678+00:00 heroku[router]: at=error code=H10 desc="App crashed" method=GET path="/audio" '
-        'host=x.example request_id=1 fwd="1.2.3.4" dyno= connect= service=12ms status=503 bytes=0'
-    ).edge
-    access = record('1.2.3.4 - - [02/Jan/2026:03:04:05 +0000] "GET /audio HTTP/1.1" 101 0 "-" "ws"').edge
-    error = record(
-        "2026/01/02 03:04:05 [error] 7#7: *1 connect() failed (111: Connection refused) while connecting to upstream, "
-        'client: 1.2.3.4, server: , request: "GET /audio HTTP/1.1", upstream: "http://127.0.0.1:81/audio", host: "h"'
-    ).edge
-    caddy = record(
-        '{"level":"info","ts":1767323045.678,"logger":"http.log.access","msg":"handled request","request":'
-        '{"method":"GET","uri":"/audio","host":"h"},"status":101,"duration":1.5}'
-    ).edge
-
-    assert heroku is not None and (503, ("H10 App crashed",)) == (heroku.status, heroku.upstream_errors)
-    assert access is not None and (101, "/audio") == (access.status, access.path)
-    assert error is not None and (502, "127.0.0.1:81") == (error.status, error.upstream_address)
-    assert caddy is not None and (101, 1500.0) == (caddy.status, caddy.duration_ms)
-
-
 def test_rows_that_say_nothing_about_a_call() -> None:
     """Network flows and DNS queries come in the same export."""
     assert "network" == row(flowId="1", captureStart="x", srcAddr="y").skipped
     assert "dns" == row(qname="x", qtype="A", timestamp="2026-01-02T03:04:05Z").skipped
+
+
+@pytest.mark.parametrize(
+    ("line", "level"),
+    [
+        ("[2026-01-02 03:04:05 +0000] [7] [INFO] call answered", "info"),
+        ("2026-01-02 03:04:05.678 | INFO     | app.main:handler:42 - call answered", "info"),
+        ("2026-01-02 03:04:05,678 - app - WARNING - call answered", "warning"),
+        ("INFO:app:call answered", "info"),
+        ("INFO:     call answered", "info"),
+        ("2026-01-02 03:04:05,678 app INFO call answered", "info"),
+        ("2026-01-02 03:04:05 [error    ] call answered", "error"),
+        ("[03:04:05.678] INFO (1234): call answered", "info"),
+        ("[03:04:05 ERR] call answered", "err"),
+        ("2026-01-02 03:04:05.678 [main] INFO  c.e.Bot - call answered", "info"),
+        ("2026-01-02T03:04:05.678Z  INFO 1 --- [  main] c.e.App : call answered", "info"),
+        ("2026-01-02T03:04:05.678901Z  INFO bot::media: call answered", "info"),
+        ("I0102 03:04:05.678901   123 main.go:12] call answered", ""),
+        ("[2026-01-02T03:04:05.678901+00:00] app.ERROR: call answered", "error"),
+        ("[2026-01-02 03:04:05] production.WARNING: call answered", "warning"),
+        ("I, [2026-01-02T03:04:05.678901 #123]  INFO -- : call answered", "info"),
+        ("03:04:05.678 [info] call answered", "info"),
+        ("info: call answered", "info"),
+        ('time=2026-01-02T03:04:05.678Z level=WARN msg="call answered"', "warn"),
+        ('{"level":50,"time":1767323045678,"msg":"call answered"}', "error"),
+        ('{"@t":"2026-01-02T03:04:05.678Z","@m":"call answered","@l":"Warning"}', "warning"),
+        ('{"event":"call answered","level":"info","timestamp":"2026-01-02T03:04:05.678Z","logger":"x"}', "info"),
+        ('{"@timestamp":"2026-01-02T03:04:05.678Z","log.level":"INFO","message":"call answered"}', "info"),
+        ('{"level":"INFO","ts":1767323045.678,"logger":"x","msg":"call answered"}', "info"),
+        ('{"message":"call answered","levelname":"INFO","asctime":"2026-01-02 03:04:05,678","name":"x"}', "info"),
+    ],
+)
+def test_every_loggers_columns_come_off(line: str, level: str) -> None:
+    """Patterns read what was said, and not what the logger wrote around it."""
+    found = record(line)
+
+    assert ("call answered", level) == (found.text, found.level)
+
+
+def test_an_exception_beside_the_message_is_below_it() -> None:
+    """pino's err, winston's stack, structlog's exception, Serilog's @x: the same form for the passes that follow."""
+    stack = "TypeError: x is undefined\\n    at f (/app/a.js:1:2)"
+
+    for line in (
+        f'{{"level":50,"time":1767323045678,"msg":"failed","err":{{"type":"TypeError","stack":"{stack}"}}}}',
+        f'{{"level":"error","message":"failed","stack":"{stack}","timestamp":"2026-01-02T03:04:05Z","x":1}}',
+        f'{{"@t":"2026-01-02T03:04:05Z","@m":"failed","@x":"{stack}"}}',
+    ):
+        assert "failed" == record(line).text.partition("\n")[0].partition(" ")[0]
+        assert "    at f (/app/a.js:1:2)" in record(line).text
+
+
+def test_the_inner_time_counts() -> None:
+    """Google's stamp is when it took the line in; loguru's own is when it was written."""
+    found = record(
+        '{"textPayload":"2026-01-02 03:04:05.678 | INFO | m:f:1 - call answered","timestamp":"2026-01-02T03:04:09Z",'
+        '"severity":"INFO"}'
+    )
+
+    assert "call answered" == found.text
+    assert found.own is not None and AT == found.own.unix_ms
+    assert found.platform is not None and AT + 3_322 == found.platform.unix_ms
