@@ -16,6 +16,8 @@ from typing import Any
 import uvloop
 from websockets.utils import apply_mask
 
+from callpath.api.app import App
+from callpath.api.call import Call, CallFacts
 from callpath.audio.codec import open_decoder, open_encoder
 from callpath.audio.jitter import JitterBuffer
 from callpath.audio.pcm import as_pcm
@@ -28,7 +30,7 @@ from callpath.clock import SystemClock
 from callpath.server.builtin import BUILTIN
 from callpath.server.frames import FrameReader
 from callpath.server.gathering import Gathering
-from callpath.server.handler import App, Call, CallFacts, Outlet
+from callpath.server.line import Carrier
 from callpath.server.media import StreamDriver
 from callpath.server.pacer import Pacer
 from callpath.server.socket import FrameSocket
@@ -74,13 +76,15 @@ class Live:
         self.stream: MediaStream | None = None
         self.session = CallSession(SessionId("s"))
 
+    def socket_opened(self, *_: object) -> None: ...
+
     def note(self, _what: object, _at_unix_ms: int | None = None) -> None: ...
 
-    def stream_started(self, start: Start, stream: MediaStream, outlet: Outlet) -> None:
+    def stream_started(self, start: Start, stream: MediaStream, carrier: Carrier) -> None:
         facts = CallFacts(SessionId("s"), CallControlId("c"), None, start.from_, start.to, None, None)
-        line: Any = self
-        self.call = Call(facts, sample_rate_hz=self.app.sample_rate_hz, line=line, clock=self.clock)
-        self.call.attach(stream, outlet)
+        backend: Any = self
+        self.call = Call(facts, sample_rate_hz=self.app.sample_rate_hz, backend=backend, clock=self.clock)
+        self.call.attach(stream, carrier)
         assert self.app.handler is not None
         self.task = asyncio.get_running_loop().create_task(self.app.handler(self.call))  # type: ignore[arg-type]
 

@@ -36,7 +36,7 @@ from callpath.server.retention import forget_call  # noqa: E402
 from callpath.simulator.options import CarrierOptions  # noqa: E402
 from callpath.simulator.simulator import Simulator  # noqa: E402
 from callpath.store.sql import SqlCallLog, open_call_log  # noqa: E402
-from callpath.timeline import WITNESSED, CommandSent, Entry, MediaCounted, WebhookReceived  # noqa: E402
+from callpath.timeline import NO_WAKE_KINDS, CommandSent, Entry, MediaCounted, WebhookReceived  # noqa: E402
 from callpath.wire.ids import SessionId  # noqa: E402
 from tests import postgres  # noqa: E402
 from tests.soak.node import API_KEY, KEY, Node  # noqa: E402
@@ -113,7 +113,9 @@ def shape(entries: Sequence[Entry]) -> tuple[list[tuple[float, str]], list[tuple
         what = entry.what
         if isinstance(what, MediaCounted) and entry.at_unix_ms < hung_up - 500:
             continue  # once every ten seconds: the model's own
-        kind = "webhook" if isinstance(what, WebhookReceived) else "quiet" if isinstance(what, WITNESSED) else "told"
+        kind = (
+            "webhook" if isinstance(what, WebhookReceived) else "quiet" if isinstance(what, NO_WAKE_KINDS) else "told"
+        )
         late = entry.at_unix_ms > hung_up - 500
         (closing if late else opening).append((float(entry.at_unix_ms - (hung_up if late else began)), kind))
     return opening, closing

@@ -19,14 +19,15 @@ import uvicorn
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from callpath.api.app import App
 from callpath.call.address import ANSWERED_BY_HEADER
 from callpath.config import Settings
 from callpath.private_api import EmbeddedServer
 from callpath.server.app import create_asgi
-from callpath.server.examiner import Examine
+from callpath.server.calls import Calls
+from callpath.server.context import Context
 from callpath.server.guard import GuardedHttp
-from callpath.server.handler import App
-from callpath.server.runner import CallRunner
+from callpath.server.prober import Examine
 from callpath.server.socket import MediaSockets
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.simulator import Simulator
@@ -44,8 +45,12 @@ class Served:
 
     telnyx: Simulator
     port: int
-    runner: CallRunner
+    calls: Calls
     asgi: Any = None
+
+    @property
+    def context(self) -> Context:
+        return self.calls.context
 
     @property
     def url(self) -> str:
@@ -56,7 +61,7 @@ class Served:
         return f"ws://127.0.0.1:{self.port}"
 
     async def timeline(self, session: str) -> list[Entry]:
-        return await self.runner.log.read(SessionId(session))
+        return await self.context.log.read(SessionId(session))
 
     async def until(self, session: str, happened: Callable[[What], bool], times: int = 1) -> list[Entry]:
         """Wait until the timeline has so many such entries."""
@@ -117,7 +122,7 @@ async def serving(
             await server.listening.wait()
             telnyx.webhook_url = f"http://127.0.0.1:{port}/api/calls/webhook"
             try:
-                yield Served(telnyx, port, asgi.state.runner, asgi)
+                yield Served(telnyx, port, asgi.state.calls, asgi)
             finally:
                 server.should_exit = True
 

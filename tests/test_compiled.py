@@ -22,9 +22,8 @@ TESTS = (
     "server/test_driver.py",
     "server/test_frames.py",
     "server/test_gathering.py",
-    "server/test_handover.py",
+    "api/test_queue.py",
     "server/test_media.py",
-    "server/test_handler.py",
     "server/test_socket.py",
 )
 """Those of what is compiled, and whole calls with it."""

@@ -41,9 +41,22 @@ TESTED_ELSEWHERE = {
     "doctor/facts/*": "doctor/test_facts.py",
     "doctor/report/*": "doctor/test_report.py",
     "doctor/probes/*": "lab/test_lab.py",  # what a probe sees is tried on real software that was set wrong
-    "server/live.py": "server/test_runner.py",
+    "server/live.py": "server/test_calls.py",
+    "server/journal.py": "server/test_calls.py",
+    "server/outbox.py": "server/test_calls.py",
+    "server/context.py": "server/test_calls.py",  # fields
+    "server/tasks.py": "server/test_calls.py",
+    "server/application.py": "test_testing.py",
+    "call/ending.py": "test_testing.py",
+    "server/capacity.py": "server/test_drain.py",
+    "server/events.py": "server/test_recovery.py",
+    "server/ownership.py": "server/test_leases.py",
+    "server/admission.py": "server/test_media.py",
+    "server/line.py": "server/test_media.py",
+    "call/policies.py": "call/test_watchdog.py",
     "server/app.py": "server/test_webhooks.py",  # puts the routes together; those tests enter by them
-    "server/handler.py": "test_testing.py",  # what users write, tested in the way in which users test it
+    "api/app.py": "test_testing.py",
+    "api/playing.py": "test_testing.py",  # what users write, tested in the way in which users test it
     "server/builtin.py": "test_testing.py",
     "dashboard/documents.py": "dashboard/test_api.py",  # the shapes of its answers
     "cli/dashboard.py": "dashboard/test_phone.py",  # the second server, called by real phones
@@ -105,11 +118,9 @@ def test_each_module_says_what_it_is_for() -> None:
 
 def test_the_front_door() -> None:
     """`from callpath import App, Call` stands in every program."""
-    from callpath.server import handler
-
     assert sorted(callpath.__all__) == ["App", "Call", "__version__", "bridge"]
-    assert callpath.App is handler.App
-    assert callpath.Call is handler.Call
+    assert callpath.App is callpath.api.app.App
+    assert callpath.Call is callpath.api.call.Call
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         _ = callpath.Nothing
 

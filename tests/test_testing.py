@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from callpath.api.app import App
+from callpath.api.call import Call, CallFacts
 from callpath.audio.codec import CODECS
 from callpath.audio.g711 import G711Encoder
 from callpath.audio.level import level_dbfs
@@ -18,7 +20,6 @@ from callpath.call.stream import AudioReceived, DtmfPressed, MarkHandedBack, Med
 from callpath.clock import Clock, ManualClock
 from callpath.errors import AudioError, LocalProtocolError
 from callpath.server.builtin import BUILTIN
-from callpath.server.handler import App, Call, CallFacts
 from callpath.testing import Pair, place_call
 from callpath.timeline import Noted, PlayoutCleared, RecordingSaved, What
 from callpath.wire.command import Command, Encoding, Hangup, Speak, Transfer
@@ -119,7 +120,7 @@ async def test_a_tone_is_found_again_from_every_wire_to_every_handler_and_back(
     call = Call(
         CallFacts.of(SessionId("s"), None, start, Path()),
         sample_rate_hz=sample_rate_hz,
-        line=Quiet(),
+        backend=Quiet(),
         clock=ManualClock(),
     )
     call.attach(pair.server, Queueing(pair.server))
@@ -393,13 +394,14 @@ async def test_a_slow_handler_loses_the_oldest_audio_and_it_is_counted() -> None
     @app.call
     async def handle(call: Call) -> None:
         calls.append(call)
-        async for _ in call.events:
-            pass
+        await anext(aiter(call.audio))
+        await asyncio.Event().wait()
 
     async with place_call(app) as caller:
         await caller.run(ms=6000)
 
-        assert calls[0].audio.dropped == 300 - 250
+        assert calls[0].audio.dropped == pytest.approx(300 - 250, abs=2)
+        assert calls[0].audio.behind == 250
 
 
 def test_one_handler_an_app() -> None:
@@ -696,13 +698,13 @@ async def test_a_lost_socket_is_no_end_of_the_books() -> None:
         await caller.run(ms=200)
         call = caller.call
         assert call is not None and call.stream is not None
-        stream, outlet = call.stream, call._outlet
+        stream, sink = call.stream, call._player._sink
         call.detach()
         await caller.run(ms=50)
         call.receive(DtmfPressed("1"))
         call.receive(DtmfPressed("1"))
         await caller.run(ms=50)
-        call.attach(stream, outlet)
+        call.attach(stream, sink)
 
         assert events == [MarkHandedBack("first", heard=False)]
         assert heard_ms == [pytest.approx(200, abs=25), 0]

@@ -15,24 +15,22 @@ Run it with `callpath serve module:app`. `callpath.server` carries calls, `callp
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from callpath.server.bridge import bridge
-    from callpath.server.handler import App, Call
+    from callpath.api.app import App
+    from callpath.api.bridge import bridge
+    from callpath.api.call import Call
 
 __version__ = "0.1.0"
 __all__ = ["App", "Call", "__version__", "bridge"]
 
+_HOMES = {"App": "callpath.api.app", "Call": "callpath.api.call", "bridge": "callpath.api.bridge"}
+
 
 def __getattr__(name: str) -> Any:
     """App, Call and bridge are imported when asked for: `callpath --help` must not wait for numpy."""
-    if name in ("App", "Call"):
-        from callpath.server import handler
-
-        return getattr(handler, name)
-    if name == "bridge":
-        from callpath.server.bridge import bridge
-
-        return bridge
-    raise AttributeError(f"module 'callpath' has no attribute {name!r}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'callpath' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -7,40 +7,57 @@
             await caller.run(ms=3000)
             assert caller.heard_hz() == 440
 
-It is the real handler on the real stream code, joined to the stand-in's carrier on a manual clock.
+It is the server's own code from the webhook to the hangup, joined to the simulator's carrier on a manual clock. Only
+sockets and HTTP are left out.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
+from callpath.api.app import App
+from callpath.api.call import Call
 from callpath.audio.codec import open_decoder, open_encoder
 from callpath.audio.framer import Framer
-from callpath.audio.pcm import Pcm, as_pcm
+from callpath.audio.pcm import Pcm
 from callpath.audio.resample import resample_file_audio
 from callpath.audio.tone import dominant_frequency_hz
-from callpath.call.stream import (
-    AudioReceived,
-    DtmfPressed,
-    MarkHandedBack,
-    MediaStream,
-    PayloadReceived,
-    StreamEvent,
-    StreamOpened,
-)
+from callpath.call.plan import StreamPlan
+from callpath.call.stream import MediaStream, StreamEvent
 from callpath.clock import ManualClock
-from callpath.errors import LocalProtocolError
-from callpath.server.handler import App, Call, CallFacts
+from callpath.control import CommandReply, Control, Retry
+from callpath.errors import ControlError, LocalProtocolError
+from callpath.server.application import HandlerRun
+from callpath.server.calls import Calls
+from callpath.server.context import Context
+from callpath.server.media import StreamDriver
 from callpath.simulator.carrier import CarrierStream, StreamRequest
-from callpath.timeline import What
-from callpath.wire.command import Command, Encoding, Hangup
+from callpath.store.memory import MemoryCallLog
+from callpath.timeline import Entry, HandlerEnded, SocketClosed, What
+from callpath.wire.api import CallEvent, CallStatus
+from callpath.wire.command import Command, Encoding, Hangup, PlaybackStart, Speak, Transfer
 from callpath.wire.ids import CallControlId, LegId, SessionId, StreamId
 from callpath.wire.media import MediaFormat
+from callpath.wire.webhook import Webhook, read_webhook
+
+SPEAK_MS_PER_CHAR = 65
+"""How long our Telnyx takes to speak: 15 characters a second."""
+
+PLAYBACK_MS = 2_000
+"""How long everything takes that our Telnyx plays."""
+
+SETTLE_TURNS_MAX = 50
+"""How often a cancelled handler is given time to end."""
+
+ANSWERS_AFTER_MS = 1_000
+"""When the phone is answered to which a caller is transferred."""
+
+SESSION, LEG, LEG_B = SessionId("session-1"), "leg-1", "leg-2"
 
 
 class Pair:
@@ -54,6 +71,10 @@ class Pair:
         play_encoding: Encoding = "PCMU",
         play_rate_hz: int = 8000,
         raw: bool = False,
+        from_: str = "+15555550123",
+        to: str = "+15555550199",
+        client_state: str | None = None,
+        custom_parameters: Mapping[str, str] | None = None,
     ) -> None:
         rate_hz = rate_hz or (16000 if encoding == "L16" else 8000)
         request = StreamRequest(
@@ -66,8 +87,10 @@ class Pair:
             codec=play_encoding,
             sample_rate_hz=play_rate_hz,
             target_legs="self",
-            from_="+15555550123",
-            to="+15555550199",
+            from_=from_,
+            to=to,
+            client_state=client_state,
+            custom_parameters=dict(custom_parameters or {}),
         )
         self._speech_encoder = open_encoder(encoding, rate_hz)
         self._speech_encoder.silence(20)  # G722's very first frame, repeated, would be an offset and no silence
@@ -137,50 +160,63 @@ class Pair:
                 return events
 
 
-class _Queued:
-    """An outlet that only queues: `HandlerUnderTest.run` carries what is played."""
-
-    def __init__(self, stream: MediaStream) -> None:
-        self.play_payload = stream.play_payload
-        self._stream = stream
-
-    def play(self, audio: bytes) -> None:
-        """As `StreamDriver` does where a frame has to wait."""
-        self._stream.play(as_pcm(audio))
-
-    def flush(self) -> None:
-        """It will be carried in its time."""
-
-
 class HandlerUnderTest:
     """One call to a handler. Made by `place_call`."""
 
-    def __init__(self, app: App, pair: Pair, clock: ManualClock, data_dir: Path) -> None:
+    def __init__(self, app: App, pair: Pair, clock: ManualClock, data_dir: Path, refuse: Mapping[str, str]) -> None:
         self.commands: list[Command] = []
-        """Call Control commands that the handler had sent."""
+        """Call Control commands since the stream started: the handler's, and the server's hangup after it."""
         self.timeline: list[What] = []
-        """Entries that the handler caused."""
+        """Entries of the call's timeline since the stream started, in order."""
         self.call: Call | None = None
-        self._app = app
+        """The handler's Call."""
         self._pair = pair
         self._clock = clock
-        self._data_dir = data_dir
-        self._looked_ms = 0.0
-        self._handler: asyncio.Task[None] | None = None
-        self._tasks: asyncio.TaskGroup | None = None
+        self._telnyx = _Telnyx(self, clock, refuse)
+        self._context = Context(
+            app=app,
+            log=_Log(self),
+            control=cast(Control, self._telnyx),
+            plan=StreamPlan(public_url="https://calls.example.com"),
+            clock=clock,
+            data_dir=data_dir,
+            recovers=False,
+            log_entries=False,
+        )
+        self._calls = Calls(self._context)
+        self._driver: StreamDriver | None = None
+        self._run: HandlerRun | None = None
+        self._raised: BaseException | None = None
+        self._events = 0
+
+    @asynccontextmanager
+    async def _placed(self) -> AsyncIterator[None]:
+        async with self._calls.running():
+            request = self._pair.carrier.request
+            numbers: dict[str, Any] = {"from": request.from_, "to": request.to, "direction": "incoming"}
+            await self.event("call.initiated", **numbers, state="parked", client_state=request.client_state)
+            await self._clock.advance(0)
+            await self.event("call.answered", **numbers, client_state=request.client_state)
+            await self._clock.advance(0)
+            live = self._calls.load(SESSION)
+            self._driver = StreamDriver(
+                live, live.new_stream(), self._clock, self._context.pacer, self._context.gathering
+            )
+            self._driver.begin(_Socket(self))
+            self.commands.clear()
+            self.timeline.clear()
+            await self.run(ms=1)
+            yield
+            await self.hang_up()
 
     async def run(self, ms: float) -> None:
-        """Let `ms` of the call pass."""
+        """Let `ms` of the call pass. What the handler raises, this raises."""
         end_ms = self._clock.now_ms() + ms
         while self._clock.now_ms() < end_ms:
             await self._clock.advance(min(5.0, end_ms - self._clock.now_ms()))
-            for event in self._pair.run(self._clock.now_ms() - self._pair.now_ms):
-                self._take(event)
-            if self.call is not None:
-                self.call.sent()
-                if self._clock.now_ms() >= self._looked_ms + 1000:
-                    self._looked_ms = self._clock.now_ms()
-                    self.call.look(self._looked_ms)
+            self._exchange()
+            await self._clock.advance(0)
+            self._raise()
 
     def press(self, digit: str) -> None:
         """Press a key."""
@@ -192,15 +228,47 @@ class HandlerUnderTest:
 
     async def hang_up(self) -> None:
         """The caller hangs up: the handler is cancelled."""
-        if self._handler is not None and not self._handler.done():
-            self._handler.cancel()
-        if self.call is not None:
-            self.call.end()
+        live = self._calls.live.get(SESSION)
+        if live is not None and not live.session.ended:
+            await self.event("call.hangup", hangup_cause="normal_clearing", hangup_source="caller")
+        for _ in range(SETTLE_TURNS_MAX):
+            await self._clock.advance(0)
+            if live is None or live.handler_run is None or live.handler_run.is_done:
+                break
+        self._raise()
+
+    async def lose_socket(self) -> None:
+        """The audio socket breaks off. The handler waits for another one for a while."""
+        if self._driver is not None:
+            self._driver.lost(SocketClosed(code=1006))
+            self._driver = None
         await self._clock.advance(0)
+
+    async def event(self, event_type: str, *, leg: str = LEG, **payload: Any) -> None:
+        """Telnyx tells of an event, as in `await caller.event("call.speak.ended")`."""
+        self._events += 1
+        document = {
+            "data": {
+                "record_type": "event",
+                "event_type": event_type,
+                "id": f"event-{self._events}",
+                "occurred_at": "2026-01-01T00:00:00.000000Z",
+                "payload": {
+                    "call_control_id": self._pair.carrier.request.call_control_id if leg == LEG else f"v3:{leg}",
+                    "call_leg_id": leg,
+                    "call_session_id": SESSION,
+                    **{name: value for name, value in payload.items() if value is not None},
+                },
+            }
+        }
+        webhook = read_webhook(document)
+        assert isinstance(webhook, Webhook)
+        await self._calls.receive_webhook(webhook, document)
 
     @property
     def heard(self) -> Pcm:
         """What the caller heard so far, at 8 kHz."""
+        self._pair.now_ms = self._clock.now_ms()
         return self._pair.heard()
 
     def heard_hz(self) -> float:
@@ -210,71 +278,161 @@ class HandlerUnderTest:
     @property
     def returned(self) -> bool:
         """Whether the handler has returned by itself."""
-        return self._handler is not None and self._handler.done() and not self._handler.cancelled()
-
-    # --- the handler's Line ------------------------------------------------------------------------------------------
-
-    async def send(self, command: Command) -> None:
-        """Every command is accepted; a hang-up ends the call."""
-        self.commands.append(command)
-        if isinstance(command, Hangup):
-            await self.hang_up()
-
-    def note(self, what: What) -> None:
-        self.timeline.append(what)
+        return any(isinstance(what, HandlerEnded) and not what.cancelled for what in self.timeline)
 
     # -----------------------------------------------------------------------------------------------------------------
 
-    def _take(self, event: StreamEvent) -> None:
-        if isinstance(event, StreamOpened):
-            facts = CallFacts(
-                session_id=SessionId("session-1"),
-                call_control_id=event.start.call_control_id,
-                leg_id=LegId("leg-1"),
-                from_=event.start.from_,
-                to=event.start.to,
-                direction="incoming",
-                client_state=event.start.client_state,
-                custom_parameters=event.start.custom_parameters or {},
-                data_dir=self._data_dir,
-            )
-            self.call = Call(
-                facts, sample_rate_hz=self._app.sample_rate_hz, line=self, clock=self._clock, raw=self._app.raw
-            )
-            self.call.attach(self._pair.server, _Queued(self._pair.server))
-            assert self._tasks is not None and self._app.handler is not None
-            self._handler = self._tasks.create_task(self._enter(self.call), name="handler under test")
-        elif (
-            isinstance(event, AudioReceived | PayloadReceived | DtmfPressed | MarkHandedBack) and self.call is not None
-        ):
-            self.call.receive(event)
+    def _exchange(self) -> None:
+        """Carry what the caller's side has to say."""
+        live = self._calls.live.get(SESSION)
+        if self._driver is not None:
+            for text in self._pair.carrier.texts_to_send(self._clock.now_ms()):
+                self._driver.receive_text(text.encode())
+        if live is not None and live.handler_run is not None:
+            self._run, self.call = live.handler_run, live.handler_run.call
 
-    async def _enter(self, call: Call) -> None:
-        assert self._app.handler is not None
-        await self._app.handler(call)
-        await call.finished()
+    def _raise(self) -> None:
+        error = self._run.error if self._run is not None else None
+        if error is not None and error is not self._raised:
+            self._raised = error
+            raise error
+
+
+class _Log(MemoryCallLog):
+    """A log that shows its entries to the test."""
+
+    def __init__(self, caller: HandlerUnderTest) -> None:
+        super().__init__()
+        self._caller = caller
+
+    async def append(self, *entries: Entry) -> bool:
+        new = await super().append(*entries)
+        if new:
+            self._caller.timeline += [entry.what for entry in entries]
+        return new
+
+
+class _Socket:
+    """Our side of the audio socket: what is sent is at the carrier at once."""
+
+    writable = True
+
+    def __init__(self, caller: HandlerUnderTest) -> None:
+        self._caller = caller
+
+    def send(self, text: bytes) -> None:
+        self._caller._pair.carrier.receive_text(text.decode(), self._caller._clock.now_ms())  # noqa: SLF001
+
+    def close(self, code: int, reason: str) -> None:
+        """The caller goes on listening: the call is over by another event."""
+
+    def look(self, now_ms: float) -> None:
+        """No ping is due."""
+
+
+class _Telnyx:
+    """Call Control without HTTP: accepts every command that it was not told to refuse, and tells what becomes of it."""
+
+    def __init__(self, caller: HandlerUnderTest, clock: ManualClock, refuse: Mapping[str, str]) -> None:
+        self._caller = caller
+        self._clock = clock
+        self._refuse = refuse
+
+    async def send(
+        self,
+        command: Command,
+        call_control_id: CallControlId,  # noqa: ARG002 (there is one call)
+        *,
+        spent_ms: float = 0.0,  # noqa: ARG002
+        is_over: Callable[[], bool] = lambda: False,  # noqa: ARG002
+        on_retry: Callable[[Retry], None] = lambda _: None,  # noqa: ARG002
+    ) -> CommandReply:
+        """Carry out a command. Raises ControlError for one that is to be refused."""
+        self._caller.commands.append(command)
+        code = self._refuse.get(command.NAME)
+        if code is not None:
+            raise ControlError(
+                f"{command.NAME} was refused: 422 {code}",
+                command=command.NAME,
+                command_id=command.command_id,
+                status=422,
+                code=code,
+                detail="refused by the test",
+                retryable=False,
+            )
+        tasks = self._caller._context.tasks  # noqa: SLF001
+        tasks.spawn(self._tell(command), name=f"events of {command.NAME}")
+        return CommandReply(200, {}, 0.0, 1)
+
+    async def _tell(self, command: Command) -> None:
+        event = self._caller.event
+        match command:
+            case Hangup():
+                await event("call.hangup", hangup_cause="normal_clearing", hangup_source="callee")
+            case Speak():
+                await event("call.speak.started")
+                await self._clock.sleep_ms(SPEAK_MS_PER_CHAR * len(command.payload))
+                await event("call.speak.ended", status="completed")
+            case PlaybackStart():
+                await event("call.playback.started")
+                await self._clock.sleep_ms(PLAYBACK_MS)
+                await event("call.playback.ended", status="completed")
+            case Transfer():
+                to = {"to": command.to, "direction": "outgoing"}
+                await event("call.initiated", leg=LEG_B, state="bridging", **to)
+                await self._clock.sleep_ms(ANSWERS_AFTER_MS)
+                await event("call.answered", leg=LEG_B, **to)
+                await event("call.bridged", leg=LEG_B)
+                await event("call.bridged")
+            case _:
+                pass
+
+    async def call_events(self, session: SessionId) -> list[CallEvent]:  # noqa: ARG002
+        """Nothing was missed."""
+        return []
+
+    async def call_status(self, call_control_id: CallControlId) -> CallStatus:
+        """The line is up."""
+        return CallStatus(
+            call_control_id=call_control_id, call_leg_id=LegId(LEG), call_session_id=SESSION, is_alive=True
+        )
 
 
 @asynccontextmanager
 async def place_call(
-    app: App, *, say: Pcm | None = None, encoding: Encoding = "PCMU", data_dir: Path = Path()
+    app: App,
+    *,
+    say: Pcm | None = None,
+    encoding: Encoding = "PCMU",
+    data_dir: Path = Path(),
+    from_: str = "+15555550123",
+    to: str = "+15555550199",
+    client_state: str | None = None,
+    custom_parameters: Mapping[str, str] | None = None,
+    refuse: Mapping[str, str] | None = None,
 ) -> AsyncIterator[HandlerUnderTest]:
-    """Enter the handler of `app` for one call that lasts as long as the block. What the handler raises, this raises.
+    """Enter the handler of `app` for one call that lasts as long as the block, or until the handler has ended it.
 
-    `say` is what the caller says from the beginning, PCM at 8 kHz. `encoding` is the phone leg's.
+    What the handler raises, `run` and the end of the block raise. `say` is what the caller says from the beginning, PCM at
+    8 kHz. `encoding` is the phone leg's. `client_state` is base64, as Telnyx repeats it. `refuse` names commands that
+    Telnyx refuses, with the code: `{"transfer": "10015"}`.
     """
     if app.handler is None:
         raise LocalProtocolError("this App has no handler: decorate one with @app.call")
-    pair = Pair(encoding=encoding, raw=app.raw)
-    caller = HandlerUnderTest(app, pair, ManualClock(), data_dir)
+    pair = Pair(
+        encoding=encoding,
+        raw=app.raw,
+        from_=from_,
+        to=to,
+        client_state=client_state,
+        custom_parameters=custom_parameters,
+    )
+    caller = HandlerUnderTest(app, pair, ManualClock(), data_dir, refuse or {})
     if say is not None:
         caller.say(say)
     try:
-        async with asyncio.TaskGroup() as tasks:
-            caller._tasks = tasks  # noqa: SLF001 (made here)
-            await caller.run(ms=1)
+        async with caller._placed():  # noqa: SLF001 (made here)
             yield caller
-            await caller.hang_up()
     except BaseExceptionGroup as group:
         if len(group.exceptions) == 1:
             raise group.exceptions[0] from None

@@ -235,20 +235,24 @@ class PlayoutCleared(What, frozen=True, kw_only=True, tag="playout.cleared"):
 
 
 class StreamStopped(What, frozen=True, kw_only=True, tag="stream.stopped"):
-    """The stream is over, by Telnyx's stop frame (`by_stop_frame`) or because the socket went away."""
+    """The stream is over, by Telnyx's stop frame (`by_stop_frame`) or because the socket went away. `replaced`: a newer
+    socket of the call had taken its place."""
 
     stream_id: StreamId | None = None
     by_stop_frame: bool = True
+    replaced: bool = False
 
 
 class SocketClosed(What, frozen=True, kw_only=True, tag="socket.closed"):
     """The socket is closed. `by` is "peer", "us", or "unknown" where both send such a code; 1006: no close frame came.
-    `stream_id`: of the stream on it, where a start frame had come."""
+    `stream_id`: of the stream on it, where a start frame had come. `replaced`: a
+    newer socket of the call had taken its place, and the call goes on there."""
 
     code: int
     reason: str = ""
     by: str = "peer"
     stream_id: StreamId | None = None
+    replaced: bool = False
 
 
 # --- when it does not work, and what was done about it ---------------------------------------------------------------
@@ -344,9 +348,10 @@ class HandlerStarted(What, frozen=True, kw_only=True, tag="handler.started"):
 
 
 class HandlerEnded(What, frozen=True, kw_only=True, tag="handler.ended"):
-    """The application's coroutine returned, or was cancelled because the call ended."""
+    """The application's coroutine returned, or callpath cancelled it for `reason` (older entries: the call ended)."""
 
     cancelled: bool = False
+    reason: str = ""
 
 
 class HandlerFailed(What, frozen=True, kw_only=True, tag="handler.failed"):
@@ -401,9 +406,8 @@ class Unknown(What, frozen=True, kw_only=True, tag="unknown"):
     stored: dict[str, Any]
 
 
-WITNESSED = (FirstInbound, FirstOutbound, HandlerStarted, MediaCounted, StreamStarted)
-"""Kinds that come with every call, written by the node that carries it, and that ask for nothing: nobody needs to be woken
-for them, neither that node nor another."""
+NO_WAKE_KINDS = (FirstInbound, FirstOutbound, HandlerStarted, MediaCounted, StreamStarted)
+"""Kinds that come with every call and never trigger a decision, so no actor is notified, here or on another node."""
 
 KINDS: tuple[type[What], ...] = (
     WebhookReceived,
@@ -618,7 +622,7 @@ def _describe(what: What) -> str:
         case HandlerStarted():
             return f"Handler {what.name} entered"
         case HandlerEnded():
-            return "Handler cancelled: the call is over" if what.cancelled else "Handler returned"
+            return f"Handler cancelled: {what.reason or 'the call is over'}" if what.cancelled else "Handler returned"
         case HandlerFailed():
             return f"Handler raised {what.error}"
         case RecordingSaved():

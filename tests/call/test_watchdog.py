@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from callpath.call.policies import CallPolicy, Step, parse_refusal, parse_steps
 from callpath.call.session import CallSession, fold
-from callpath.call.watchdog import (
-    STUCK_AGAIN_MS,
-    STUCK_MAX,
-    Live,
-    Look,
-    Patience,
-    Step,
-    due_commands,
-    look,
-    parse_refusal,
-    parse_steps,
-)
+from callpath.call.watchdog import STUCK_AGAIN_MS, STUCK_AGAIN_MS_MAX, Evaluation, RuntimeState, due_commands, evaluate
 from callpath.errors import ConfigError
 from callpath.timeline import (
     CallChecked,
@@ -47,16 +38,16 @@ from tests.call.test_session import ANSWERED, HANGUP, INITIATED, PLAN
 from tests.call.timelines import LEG_B, SESSION, event
 
 STEPS = parse_steps("X", "retry,speak:Please call again, we are sorry,hangup")
-PATIENCE = Patience(no_socket_then=STEPS)
+POLICY = CallPolicy(no_socket_then=STEPS)
 STREAM = StreamStarted(stream_id=StreamId("s1"), encoding="PCMU", sample_rate_hz=8000)
 
 
 class Watched:
-    """A call on a clock that a test moves; what `look` says is written down and carried out at once."""
+    """A call on a clock that a test moves; what `evaluate` says is written down and carried out at once."""
 
-    def __init__(self, *whats: What, patience: Patience = PATIENCE) -> None:
+    def __init__(self, *whats: What, policy: CallPolicy = POLICY) -> None:
         self.session = CallSession(SESSION)
-        self.patience = patience
+        self.policy = policy
         self.now = 1_000
         self.written: list[What] = []
         self.sent: list[Command] = []
@@ -73,17 +64,17 @@ class Watched:
         if "stream_url" in write(command) and status == 200:
             self.add(StreamAccepted(status=200))
 
-    def run(self, ms: int, live: Live | None = None, *, accept: bool = True) -> list[str]:
+    def run(self, ms: int, live: RuntimeState | None = None, *, accept: bool = True) -> list[str]:
         """Let time pass as the runner would. Returns what was written: entries by their words, commands by name."""
-        live = live or Live()
+        live = live or RuntimeState()
         end, said = self.now + ms, []
         while True:
-            found = look(self.session, self.patience, live, self.now)
+            found = evaluate(self.session, self.policy, live, self.now)
             for what in found.entries:
                 self.add(what)
                 self.written.append(what)
                 said.append(_word(what))
-            for command in due_commands(self.session, PLAN, "t", self.patience):
+            for command in due_commands(self.session, PLAN, "t", self.policy):
                 self.sent.append(command)
                 said.append(command.NAME)
                 self.send(command, status=200 if accept else 422)
@@ -109,9 +100,9 @@ def _word(what: What) -> str:
             raise AssertionError(what)
 
 
-def asked(patience: Patience = PATIENCE) -> Watched:
+def asked(policy: CallPolicy = POLICY) -> Watched:
     """A call that was answered, and whose stream Telnyx has accepted at 1,000."""
-    call = Watched(INITIATED, ANSWERED, StreamStarting(within="streaming_start"), patience=patience)
+    call = Watched(INITIATED, ANSWERED, StreamStarting(within="streaming_start"), policy=policy)
     call.send(PLAN.streaming_start("v3:x", SESSION, "t"))  # type: ignore[arg-type]
     return call
 
@@ -149,7 +140,7 @@ def test_a_stream_that_came_needs_no_help() -> None:
     call = asked()
     call.add(STREAM)
 
-    assert call.run(3_600_000, Live(socket_open=True, handler_running=True)) == []
+    assert call.run(3_600_000, RuntimeState(socket_open=True, handler_running=True)) == []
 
 
 def test_a_socket_may_be_there_before_the_answer_to_the_request() -> None:
@@ -161,7 +152,7 @@ def test_a_socket_may_be_there_before_the_answer_to_the_request() -> None:
     call.now += 500
     call.send(command)
 
-    assert call.run(20_000, Live(handler_running=True)) == []
+    assert call.run(20_000, RuntimeState(handler_running=True)) == []
 
 
 def test_a_late_stream_ends_the_help() -> None:
@@ -171,11 +162,11 @@ def test_a_late_stream_ends_the_help() -> None:
     call.now += 10
     call.add(STREAM)
 
-    assert call.run(60_000, Live(socket_open=True, handler_running=True)) == []
+    assert call.run(60_000, RuntimeState(socket_open=True, handler_running=True)) == []
 
 
 def test_telnyx_says_failed_before_the_time_is_over() -> None:
-    """Its own word is better than our patience; but it may be late, and then it is about the first request."""
+    """Its own word is better than our policy; but it may be late, and then it is about the first request."""
     call = asked()
     failed = event("streaming.failed")
     call.add(failed)
@@ -193,7 +184,7 @@ def test_a_stream_that_was_lost_is_asked_for_again() -> None:
     call.now += 60_000
     call.add(event("streaming.failed", failure_reason="disconnected"))
 
-    assert call.run(0, Live(handler_running=True)) == ["missing lost", "step retry", "streaming_start"]
+    assert call.run(0, RuntimeState(handler_running=True)) == ["missing lost", "step retry", "streaming_start"]
 
 
 @pytest.mark.parametrize(
@@ -243,7 +234,7 @@ def test_a_request_that_is_refused_counts_as_no_stream() -> None:
 
 def test_a_transfer_that_fails_is_followed_by_the_next_step() -> None:
     """While the other party rings or talks, nothing may interfere."""
-    call = asked(Patience(no_socket_then=parse_steps("X", "transfer:+15555550123,hangup")))
+    call = asked(CallPolicy(no_socket_then=parse_steps("X", "transfer:+15555550123,hangup")))
     assert call.run(8_000) == ["missing nothing", "step transfer", "transfer"]
     call.add(event("call.initiated.outbound", **LEG_B))
     assert call.run(3_600_000) == []
@@ -253,12 +244,12 @@ def test_a_transfer_that_fails_is_followed_by_the_next_step() -> None:
 
 
 def test_nothing_is_done_where_nothing_is_asked_for() -> None:
-    """The entry stands there all the same, and the line is not held for ever."""
-    call = asked(replace(PATIENCE, no_socket_then=parse_steps("X", "nothing")))
+    """The entry stands there all the same; the call is parked on purpose, though not for longer than any may last."""
+    call = asked(replace(POLICY, no_socket_then=parse_steps("X", "nothing")))
 
     assert call.run(8_000) == ["missing nothing", "step nothing"]
-    assert call.run(59_999) == []
-    assert call.run(1) == ["stuck no_handler"]
+    assert call.run(14_400_000 - 8_001) == []
+    assert call.run(1) == ["stuck too_long"]
 
 
 def test_a_call_that_is_over_is_left_alone() -> None:
@@ -276,8 +267,8 @@ def test_a_policy_that_was_changed_meanwhile_sends_nothing_wrong() -> None:
     speaking = call.session
     del speaking.commands[call.sent[-1].command_id or ""]
 
-    assert [c.NAME for c in due_commands(speaking, PLAN, "t", PATIENCE)] == ["speak"]
-    assert due_commands(speaking, PLAN, "t", replace(PATIENCE, no_socket_then=(Step("hangup"),))) == []
+    assert [c.NAME for c in due_commands(speaking, PLAN, "t", POLICY)] == ["speak"]
+    assert due_commands(speaking, PLAN, "t", replace(POLICY, no_socket_then=(Step("hangup"),))) == []
 
 
 def test_another_process_goes_on_where_the_first_was() -> None:
@@ -296,8 +287,8 @@ def test_another_process_goes_on_where_the_first_was() -> None:
     ]
     recovered = fold(SESSION, entries)
 
-    assert due_commands(recovered, PLAN, "t", PATIENCE) == []
-    assert look(recovered, PATIENCE, Live(), 9_100).entries[1:] == (
+    assert due_commands(recovered, PLAN, "t", POLICY) == []
+    assert evaluate(recovered, POLICY, RuntimeState(), 9_100).entries[1:] == (
         PolicyActed(policy="no_socket", number=2, step="speak", position=1),
     )
 
@@ -311,7 +302,7 @@ def test_a_stream_that_came_back_ends_the_sequence() -> None:
     call.now += 3_600_000
     call.add(event("streaming.failed", failure_reason="disconnected"))
 
-    assert call.run(0, Live(handler_running=True)) == ["missing lost", "step retry", "streaming_start"]
+    assert call.run(0, RuntimeState(handler_running=True)) == ["missing lost", "step retry", "streaming_start"]
 
 
 def test_a_stream_lost_with_a_restart_is_waited_for_and_then_asked_for() -> None:
@@ -331,17 +322,17 @@ def test_a_stream_lost_with_a_restart_is_waited_for_and_then_asked_for() -> None
 @pytest.mark.parametrize(
     ("live", "idle_ms", "after_ms", "reason"),
     [
-        (Live(socket_open=True, handler_running=True), 60_000, 60_000, "media_idle"),
-        (Live(socket_open=True, handler_running=True), 0, 14_400_000, "too_long"),
-        (Live(), 0, 60_000, "no_handler"),
+        (RuntimeState(socket_open=True, handler_running=True), 60_000, 60_000, "media_idle"),
+        (RuntimeState(socket_open=True, handler_running=True), 0, 14_400_000, "too_long"),
+        (RuntimeState(), 0, 5_000, "no_handler"),
     ],
 )
-def test_a_stuck_call_is_found(live: Live, idle_ms: int, after_ms: int, reason: str) -> None:
+def test_a_stuck_call_is_found(live: RuntimeState, idle_ms: int, after_ms: int, reason: str) -> None:
     """Each costs money every minute, and holds one of the account's channels."""
     call = asked()
     call.add(STREAM)
-    late = look(call.session, PATIENCE, replace(live, idle_ms=idle_ms), call.now + after_ms)
-    early = look(call.session, PATIENCE, replace(live, idle_ms=max(0, idle_ms - 1)), call.now + after_ms - 1)
+    late = evaluate(call.session, POLICY, replace(live, idle_ms=idle_ms), call.now + after_ms)
+    early = evaluate(call.session, POLICY, replace(live, idle_ms=max(0, idle_ms - 1)), call.now + after_ms - 1)
 
     assert late.entries == (CallStuck(reason=reason, number=1, after_ms=after_ms),)
     assert early.entries == ()
@@ -353,24 +344,28 @@ def test_a_call_that_rang_and_was_never_heard_of_again_is_found() -> None:
     lost, too, the call would stand in the list as live for ever."""
     ringing, dialled = Watched(INITIATED), Watched(event("call.initiated.outbound"))
     ringing.send(PLAN.answer("v3:x", SESSION, "t"))  # type: ignore[arg-type]
-    (stuck,) = look(ringing.session, PATIENCE, Live(), 1_000 + 60_000).entries
+    (stuck,) = evaluate(ringing.session, POLICY, RuntimeState(), 1_000 + 60_000).entries
 
-    assert CallStuck(reason="unheard", number=1, after_ms=60_000) == stuck
-    assert 61_000 == look(ringing.session, PATIENCE, Live(), 1_000).again_unix_ms
-    assert () == look(dialled.session, PATIENCE, Live(), 1_000 + 599_999).entries  # Telnyx may let it ring so long
-    assert 1 == len(look(dialled.session, PATIENCE, Live(), 1_000 + 600_000).entries)
-    assert Look() == look(ringing.session, replace(PATIENCE, no_handler_ms=0), Live(), 10**9)
+    assert CallStuck(reason="no_events", number=1, after_ms=60_000) == stuck
+    assert 61_000 == evaluate(ringing.session, POLICY, RuntimeState(), 1_000).again_unix_ms
+    # Telnyx may let it ring so long.
+    assert () == evaluate(dialled.session, POLICY, RuntimeState(), 1_000 + 599_999).entries
+    assert 1 == len(evaluate(dialled.session, POLICY, RuntimeState(), 1_000 + 600_000).entries)
+    assert Evaluation() == evaluate(ringing.session, replace(POLICY, no_handler_ms=0), RuntimeState(), 10**9)
 
 
-def test_a_hang_up_that_does_not_help_is_tried_again_but_not_for_ever() -> None:
-    """Telnyx may be down for a minute; a call that no command reaches is given up."""
+def test_a_stuck_call_is_asked_about_again_ever_more_slowly() -> None:
+    """Telnyx may be down for an hour, and whoever asks it what became of the call may fail each time."""
     call = asked()
     call.add(STREAM)
-    said = []
-    for _ in range(2 * STUCK_MAX):
-        said += call.run(60_000 + STUCK_AGAIN_MS)
+    times = []
+    for _ in range(8):
+        while call.run(1_000) != ["stuck no_handler"]:
+            pass
+        times.append(call.now)
 
-    assert said == ["stuck no_handler"] * STUCK_MAX
+    pauses = [later - earlier for earlier, later in pairwise(times)]
+    assert pauses == [min(STUCK_AGAIN_MS * 2**number, STUCK_AGAIN_MS_MAX) for number in range(7)]
 
 
 def test_a_call_of_which_telnyx_says_that_it_is_over_is_over() -> None:
@@ -380,7 +375,7 @@ def test_a_call_of_which_telnyx_says_that_it_is_over_is_over() -> None:
 
     assert call.session.state == "ended"
     assert call.session.ended_unix_ms == 1_000
-    assert look(call.session, PATIENCE, Live(), 10**9) == Look()
+    assert evaluate(call.session, POLICY, RuntimeState(), 10**9) == Evaluation()
 
 
 def test_90018_ends_a_call() -> None:
@@ -414,7 +409,7 @@ def test_a_caller_who_was_transferred_needs_no_handler() -> None:
 
 @given(st.data())
 def test_whatever_happens_the_caller_is_helped_once_a_time(data: st.DataObject) -> None:
-    """Steps come in their order, at most once between two streams, and never while a socket is open or the call is over."""
+    """Steps come in their order, at most once between two streams, and never while a stream is open or the call is over."""
     happenings = [
         STREAM,
         event("streaming.failed", failure_reason="disconnected"),
@@ -432,36 +427,37 @@ def test_whatever_happens_the_caller_is_helped_once_a_time(data: st.DataObject) 
             call.add(what)
         if what is STREAM:
             steps.clear()
-        live = Live(socket_open=data.draw(st.booleans()), handler_running=True)
+        is_open = data.draw(st.booleans())
+        live = RuntimeState(socket_open=is_open, stream_open=is_open, handler_running=True)
         ended = call.session.ended
         said = call.run(data.draw(st.integers(0, 30_000)), live, accept=data.draw(st.booleans()))
         steps += [word for word in said if word.startswith("step")]
 
         assert steps == [f"step {step.kind}" for step in STEPS][: len(steps)]
-        assert not (said and (ended or live.socket_open))
+        assert not (said and (ended or live.stream_open))
 
 
 def test_zero_turns_a_time_off() -> None:
     """Whoever holds calls for hours on purpose must be able to."""
-    off = Patience(socket_within_ms=0, media_idle_ms=0, no_handler_ms=0, call_ms_max=0)
+    off = CallPolicy(socket_within_ms=0, media_idle_ms=0, no_handler_ms=0, call_ms_max=0)
     call = asked(off)
 
     assert call.run(10**9) == []
-    assert look(call.session, off, Live(socket_open=True, idle_ms=10**9), call.now) == Look()
+    assert evaluate(call.session, off, RuntimeState(socket_open=True, idle_ms=10**9), call.now) == Evaluation()
 
 
 # --- no room ---------------------------------------------------------------------------------------------------------
 
-DRAINING = Live(refusing=CallRefused(reason="draining"))
+DRAINING = RuntimeState(refusing=CallRefused(reason="draining"))
 
 
 def test_a_call_for_which_there_is_no_room_is_turned_away() -> None:
     """Politely, and said so: not answered into silence."""
     call = Watched(INITIATED)
-    found = look(call.session, PATIENCE, DRAINING, call.now)
+    found = evaluate(call.session, POLICY, DRAINING, call.now)
     for what in found.entries:
         call.add(what)
-    (command,) = due_commands(call.session, PLAN, "t", PATIENCE)
+    (command,) = due_commands(call.session, PLAN, "t", POLICY)
 
     assert found.entries == (
         CallRefused(reason="draining"),
@@ -469,7 +465,7 @@ def test_a_call_for_which_there_is_no_room_is_turned_away() -> None:
     )
     assert write(command) | {"command_id": None} == {"command_id": None, "cause": "USER_BUSY"}
     assert call.session.next_commands(PLAN, "t") == []
-    assert look(call.session, PATIENCE, DRAINING, call.now).entries == ()
+    assert evaluate(call.session, POLICY, DRAINING, call.now).entries == ()
 
 
 def test_a_call_that_we_have_begun_to_take_is_taken() -> None:
@@ -477,14 +473,14 @@ def test_a_call_that_we_have_begun_to_take_is_taken() -> None:
     answering, answered = Watched(INITIATED), asked()
     answering.send(PLAN.answer("v3:x", SESSION, "t"))  # type: ignore[arg-type]
 
-    assert look(answering.session, PATIENCE, DRAINING, 1_000).entries == ()
-    assert look(answered.session, PATIENCE, DRAINING, 1_000).entries == ()
+    assert evaluate(answering.session, POLICY, DRAINING, 1_000).entries == ()
+    assert evaluate(answered.session, POLICY, DRAINING, 1_000).entries == ()
 
 
 def test_a_transfer_that_telnyx_refuses_ends_in_a_busy_line() -> None:
     """Whether a call that nobody has answered can be transferred is not documented."""
-    patience = Patience(refuse_with=parse_refusal("X", "transfer:+15555550123"))
-    call = Watched(INITIATED, patience=patience)
+    policy = CallPolicy(refuse_with=parse_refusal("X", "transfer:+15555550123"))
+    call = Watched(INITIATED, policy=policy)
 
     said = call.run(0, DRAINING, accept=False)
     assert [word for word in said if not word.startswith("step")] == ["refused", "transfer", "reject"]

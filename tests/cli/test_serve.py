@@ -18,10 +18,10 @@ import pytest
 import structlog
 import uvicorn
 
+from callpath.api.app import App
 from callpath.cli.demo import _free_ports
 from callpath.cli.serve import load_app
 from callpath.errors import ConfigError
-from callpath.server.handler import App
 from callpath.simulator.simulator import Simulator
 from tests.cli.conftest import Run
 from tests.serving import process

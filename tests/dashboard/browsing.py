@@ -10,11 +10,11 @@ from typing import Any
 
 import uvicorn
 
+from callpath.api.app import App
 from callpath.cli.dashboard import open_dashboard, settings_for_setup
 from callpath.config import Settings
 from callpath.private_api import EmbeddedServer
 from callpath.server.app import create_asgi
-from callpath.server.handler import App
 from callpath.server.socket import MediaSockets
 from callpath.wire.media import FRAME_BYTES_MAX
 

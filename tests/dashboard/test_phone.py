@@ -16,6 +16,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
+from callpath.api.app import App
 from callpath.audio.pcm import Pcm
 from callpath.audio.resample import resample_file_audio
 from callpath.audio.tone import find_delay_ms, tone
@@ -26,7 +27,6 @@ from callpath.config import Settings
 from callpath.dashboard import phone
 from callpath.dashboard.phone import Knobs, Trace, Turns, Weather
 from callpath.server.builtin import BUILTIN
-from callpath.server.handler import App
 from callpath.simulator.link import Frame
 from callpath.simulator.simulator import hello_wav
 from tests.dashboard.browsing import dashboard_server

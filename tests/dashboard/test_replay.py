@@ -8,10 +8,10 @@ from typing import Any
 import httpx2
 import pytest
 
+from callpath.api.app import App
 from callpath.audio.resample import resample_file_audio
 from callpath.audio.wav import read_wav, read_wav_sides, write_wav
 from callpath.dashboard.replay import script_of
-from callpath.server.handler import App
 from callpath.simulator.simulator import hello_wav
 from callpath.store.sql import open_call_log
 from callpath.timeline import DtmfReceived, RecordingSaved, StreamStarted

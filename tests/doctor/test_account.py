@@ -13,6 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from callpath.api.app import App
+from callpath.api.call import Call
 from callpath.clock import ManualClock, SystemClock
 from callpath.doctor.account import AccountRequest, account_text, diagnose_account
 from callpath.doctor.facts import AccountFacts, Facts, PlatformFacts, ServedFacts
@@ -20,7 +22,6 @@ from callpath.doctor.probes.railway import Railway, RailwayService, probe_platfo
 from callpath.doctor.probes.telnyx import Telnyx, probe_telnyx_call
 from callpath.doctor.rules.sample_account import NUMBER, OTHER, OURS, SERVED, URL
 from callpath.doctor.verdict import Diagnosis
-from callpath.server.handler import App, Call
 from callpath.simulator.api import build_app
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.railway import RailwayStandIn

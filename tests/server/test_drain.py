@@ -96,8 +96,8 @@ async def test_who_is_being_refused_is_waited_for(tmp_path: Path, monkeypatch: p
     """The transfer that was chosen is on its way, and may be refused: stopped now, the caller would hear it ring for a
     minute, and never that the line is busy."""
     async with serving(BUILTIN["tone"](), tmp_path, refuse_with="transfer:+15555550123") as served:
-        served.runner.draining = True
-        send, may_go = served.runner.control.send, asyncio.Event()
+        served.calls.capacity.draining = True
+        send, may_go = served.context.control.send, asyncio.Event()
         sent: list[str] = []
 
         async def slow(command: Command, *given: Any, **named: Any) -> CommandReply:
@@ -107,17 +107,17 @@ async def test_who_is_being_refused_is_waited_for(tmp_path: Path, monkeypatch: p
                 raise ControlError("This call was not answered", command="transfer", status=422)
             return await send(command, *given, **named)
 
-        monkeypatch.setattr(served.runner.control, "send", slow)
+        monkeypatch.setattr(served.context.control, "send", slow)
         caller = await served.telnyx.call()
         async with asyncio.timeout(WAIT_S_MAX):
             while not sent:
                 await asyncio.sleep(0.01)
-        busy = served.runner.busy_calls()
+        busy = served.calls.busy()
         may_go.set()
         await caller.ended()
         await served.until(caller.call.leg.call_session_id, lambda what: isinstance(what, WebhookReceived), times=2)
         async with asyncio.timeout(WAIT_S_MAX):
-            while served.runner.busy_calls():
+            while served.calls.busy():
                 await asyncio.sleep(0.01)
 
     assert 1 == len(busy)
@@ -129,11 +129,16 @@ async def test_calls_that_go_to_other_nodes_hold_up_no_stop_for_long() -> None:
     always be some."""
     clock = ManualClock()
     offered = 1
-    runner: Any = SimpleNamespace(
-        busy_calls=list, offered_calls=lambda: offered, uploads=None, upgrades=0, draining=False
+    calls: Any = SimpleNamespace(
+        busy=list,
+        offered=lambda: offered,
+        context=SimpleNamespace(uploads=None),
+        upgrades=0,
+        capacity=SimpleNamespace(draining=False),
+        is_running=True,
     )
     config = uvicorn.Config(lambda: None, log_config=None)
-    server, patient = (DrainingServer(config, lambda: runner, clock=clock, drain_s=30) for _ in range(2))
+    server, patient = (DrainingServer(config, lambda: calls, clock=clock, drain_s=30) for _ in range(2))
     waits = [server._has_drained(), patient._has_drained()]
     await clock.advance(OFFER_GRACE_MS - 1)
     waits.append(patient._has_drained())
@@ -157,7 +162,7 @@ async def test_a_server_that_can_serve_no_calls_any_more_exits(monkeypatch: pyte
     monkeypatch.setattr(Pacer, "run", run)
     async with serving(BUILTIN["tone"](), tmp_path) as served:
         config = uvicorn.Config(lambda: None, log_config=None)
-        server = DrainingServer(config, lambda: served.runner, clock=ManualClock(), drain_s=30)
+        server = DrainingServer(config, lambda: served.calls, clock=ManualClock(), drain_s=30)
         before = await server.on_tick(1)
         fails.set()
         async with asyncio.timeout(WAIT_S_MAX):
@@ -177,14 +182,14 @@ async def test_an_upgrade_that_is_being_decided(tmp_path: Path, monkeypatch: pyt
             asked.set()
             await asyncio.Event().wait()
 
-        monkeypatch.setattr(served.runner, "admit", admit)
+        monkeypatch.setattr("callpath.server.media.admit", admit)
         upgrade = tasks.create_task(upgraded(served, "one"))
         await asked.wait()
-        under_way = served.runner.upgrades
+        under_way = served.calls.upgrades
 
     assert 1 == under_way
     assert 503 == upgrade.result()
-    assert 0 == served.runner.upgrades
+    assert 0 == served.calls.upgrades
 
 
 # --- no room ---------------------------------------------------------------------------------------------------------
@@ -205,7 +210,7 @@ async def test_a_full_house_takes_no_more_calls(tmp_path: Path) -> None:
         await served.until_kind(first.call.leg.call_session_id, HandlerEnded)
         third = await served.telnyx.call()
         await third.stream_started()
-        metrics = served.runner.metrics.text().decode()
+        metrics = served.context.metrics.text().decode()
 
     assert [entry.what.command for entry in entries if isinstance(entry.what, CommandSent)] == ["reject"]
     assert [entry.what.reason for entry in entries if isinstance(entry.what, CallRefused)] == ["full"]
@@ -221,7 +226,7 @@ async def test_a_socket_too_many_is_refused_before_101(tmp_path: Path) -> None:
         await first.stream_started()
         session = second.call.leg.call_session_id
         await served.until(session, lambda what: isinstance(what, CommandSent), times=2)
-        served.runner.calls_max = 1
+        served.context.calls_max = 1
         entries = await served.until_kind(session, SocketRefused)
 
     (refused,) = (entry.what for entry in entries if isinstance(entry.what, SocketRefused))
@@ -233,7 +238,7 @@ async def test_a_socket_too_many_is_refused_before_101(tmp_path: Path) -> None:
 async def test_a_late_loop_takes_no_more_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Something blocks it; each further call would make it worse for those that are there."""
     async with serving(BUILTIN["tone"](), tmp_path, loop_lag_ms_max=500) as served:
-        monkeypatch.setattr(served.runner.pacer, "lag_ms_lately", lambda _: 501.0)
+        monkeypatch.setattr(served.context.pacer, "lag_ms_lately", lambda _: 501.0)
         caller = await served.telnyx.call()
         await caller.ended()
         entries = await served.until_kind(caller.call.leg.call_session_id, CallRefused)

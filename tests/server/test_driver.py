@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from callpath.api.call import Call, CallFacts
 from callpath.call.leg import Leg
 from callpath.call.session import CallSession
 from callpath.call.stream import DtmfPressed, MediaStream
 from callpath.clock import ManualClock
 from callpath.server.gathering import AT_ONCE_MAX, Gathering
-from callpath.server.handler import Call, CallFacts
 from callpath.server.media import BAD_FRAMES_MAX, COUNTED_EVERY_MS, SECOND_MS, StreamDriver, names_another_call
 from callpath.server.pacer import Pacer
 from callpath.timeline import (
@@ -58,6 +58,8 @@ class Live:
 
     def stream_started(self, start: Start, *_: object) -> None:
         self.started.append(start)
+
+    def socket_opened(self, *_: object) -> None: ...
 
     def socket_closed(self, stream: MediaStream) -> None: ...
 
@@ -380,7 +382,7 @@ class NoLine:
 
 def a_call(clock: ManualClock, rate_hz: int) -> Call:
     facts = CallFacts(SessionId("s"), CallControlId("c"), None, None, None, None, None)
-    return Call(facts, sample_rate_hz=rate_hz, line=NoLine(), clock=clock)
+    return Call(facts, sample_rate_hz=rate_hz, backend=NoLine(), clock=clock)
 
 
 # --- chunks ----------------------------------------------------------------------------------------------------------
@@ -395,6 +397,7 @@ async def test_every_chunk_is_20_ms_at_the_rate_of_the_handler(encoding: str, wi
     peer: Any = Peer()
     live: Any = Live(stream)
     live.call = a_call(clock, rate_hz)
+    live.call.audio.resume()  # somebody reads
     live.stream_started = lambda _start, stream, driver: live.call.attach(stream, driver)
     driver = StreamDriver(live, stream, clock, Pacer(clock), Gathering(clock))
     driver.begin(peer)
@@ -430,7 +433,8 @@ async def test_what_waits_of_a_raw_call_is_as_long_as_its_payloads(payload_bytes
     peer: Any = Peer()
     live: Any = Live(stream)
     facts = CallFacts(SessionId("s"), CallControlId("c"), None, None, None, None, None)
-    live.call = Call(facts, sample_rate_hz=8000, line=NoLine(), clock=clock, raw=True)
+    live.call = Call(facts, sample_rate_hz=8000, backend=NoLine(), clock=clock, raw=True)
+    live.call.audio.resume()  # somebody reads, and then no more
     driver = StreamDriver(live, stream, clock, Pacer(clock), Gathering(clock))
     driver.begin(peer)
     driver.receive_text(json.dumps(START).encode())

@@ -202,11 +202,11 @@ async def test_a_page_in_a_browser_opens_no_audio(tmp_path: Path) -> None:
         caller = await served.telnyx.call(faults=["never_connects"])
         session = caller.call.leg.call_session_id
         await served.until_kind(session, CommandSent)
-        assert served.runner.tokens is not None
+        assert served.context.tokens is not None
         with pytest.raises(InvalidStatus) as refused:
             await connect(
                 f"{served.socket_url}/api/calls/{session}/audio",
-                additional_headers={AUTH_TOKEN_HEADER: served.runner.tokens.of(session)},
+                additional_headers={AUTH_TOKEN_HEADER: served.context.tokens.of(session)},
                 origin="https://evil.example",  # type: ignore[arg-type]
                 user_agent_header="Mozilla/5.0",
             )

@@ -15,7 +15,7 @@ from callpath.call.address import GOES_ON_HEADER
 from callpath.call.session import Stage, fold
 from callpath.clock import Clock, ManualClock
 from callpath.errors import StoreError
-from callpath.server import leases, live
+from callpath.server import leases, ownership
 from callpath.server.builtin import BUILTIN
 from callpath.server.leases import LEASE_MS, STEADY_MS, Leases
 from callpath.simulator.simulator import Simulator
@@ -69,7 +69,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest
     """An empty database; leases are prolonged often, so that no test waits, and a busy machine has time to take a call."""
     monkeypatch.setattr(leases, "RENEW_EVERY_MS", 50.0)
     monkeypatch.setattr(leases, "STEADY_MS", 0.0)
-    monkeypatch.setattr(live, "OFFER_MS", 60_000.0)
+    monkeypatch.setattr(ownership, "OFFER_MS", 60_000.0)
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'callpath.db'}"
     return new_database(request.getfixturevalue("postgres_server"))
@@ -81,7 +81,7 @@ async def test_webhook_here_and_audio_there(database: str, tmp_path: Path) -> No
         caller = await hooks.telnyx.call()
         await caller.heard_for(400)
         session = caller.call.leg.call_session_id
-        acting = {served is audio for served in (hooks, audio) if served.runner.calls[session].acts}
+        acting = {served is audio for served in (hooks, audio) if served.calls.live[session].acts}
         await caller.hangup()
         await caller.ended()
         entries = await hooks.until_kind(session, HandlerEnded)
@@ -119,14 +119,15 @@ async def test_a_stream_that_another_node_has_is_not_missing(
         await audio.until_kind(session, FirstOutbound)
         entries = await audio.until_kind(session, StreamAccepted)  # the answer may come after the stream
         known = [entry for entry in entries if entry.number <= _number_of(entries, StreamAccepted)]
-        call = hooks.runner.calls[session]
-        call.session, call._number = fold(session, [e for e in known if not isinstance(e.what, STREAM)]), 0
-        call.acts, call._news = True, False
+        call = hooks.calls.live[session]
+        journal = call._journal
+        call.session = journal.session = fold(session, [e for e in known if not isinstance(e.what, STREAM)])
+        journal._number, journal.has_news, call._ownership.acts = 0, False, True
         call._wake.set()
         async with asyncio.timeout(WAIT_S_MAX):
             while Stage.STREAM_STARTED not in call.session.stages:
                 await asyncio.sleep(0.01)
-        found = [type(entry.what) for entry in await hooks.runner.log.read(session)]
+        found = [type(entry.what) for entry in await hooks.context.log.read(session)]
         await caller.hangup()
         await caller.ended()
 
@@ -148,7 +149,7 @@ async def test_a_dead_nodes_call_is_recovered(database: str, tmp_path: Path) -> 
         session = caller.call.leg.call_session_id
         await audio.until_kind(session, StreamStarted)
         # As if the node with the audio had died a while ago: its lease is over, and nobody prolongs it.
-        await hooks.runner.log.claim(session, "dead", -1, steal="always")
+        await hooks.context.log.claim(session, "dead", -1, steal="always")
         entries = await hooks.until_kind(session, CallRecovered)
 
     assert 1 == sum(isinstance(entry.what, CallRecovered) for entry in entries)
@@ -162,22 +163,22 @@ async def test_the_node_that_recovers_a_call_acts_for_it(database: str, tmp_path
         await caller.stream_started()
         session = caller.call.leg.call_session_id
         async with asyncio.timeout(WAIT_S_MAX):
-            while hooks.runner.live(session).acts:  # until it learns that the node of the socket does
+            while hooks.calls.load(session).acts:  # until it learns that the node of the socket does
                 await asyncio.sleep(0.01)
-            audio.runner.take_up = None
-            await hooks.runner.log.claim(session, "dead", -1, steal="always")
-            while not ((call := hooks.runner.calls.get(session)) and call.acts):
+            audio.calls._recover = None
+            await hooks.context.log.claim(session, "dead", -1, steal="always")
+            while not ((call := hooks.calls.live.get(session)) and call.acts):
                 await asyncio.sleep(0.01)
 
 
 async def test_a_node_that_stops_leaves_new_calls_to_the_other(database: str, tmp_path: Path) -> None:
     """A balancer goes on sending it events; "busy" would be a lie while the node beside it is free."""
     async with two_nodes(database, tmp_path) as (hooks, audio):
-        hooks.runner.draining = True
+        hooks.calls.capacity.draining = True
         caller = await hooks.telnyx.call()
         await caller.heard_for(200)
         session = caller.call.leg.call_session_id
-        held_up = len(hooks.runner.busy_calls()) + hooks.runner.offered_calls()
+        held_up = len(hooks.calls.busy()) + hooks.calls.offered()
         entries = await audio.until_kind(session, StreamStarted)
         await caller.hangup()
         await caller.ended()
@@ -192,14 +193,14 @@ async def test_a_call_that_comes_at_the_very_moment_of_the_stop(
 ) -> None:
     """Taken a moment before, it would have been refused a moment after."""
     async with two_nodes(database, tmp_path) as (hooks, audio):
-        claim = hooks.runner.leases.claim
+        claim = hooks.context.leases.claim
 
         async def claim_and_stop(session: SessionId, *, by_force: bool = False) -> bool:
             took = await claim(session, by_force=by_force)
-            hooks.runner.draining = True
+            hooks.calls.capacity.draining = True
             return took
 
-        monkeypatch.setattr(hooks.runner.leases, "claim", claim_and_stop)
+        monkeypatch.setattr(hooks.context.leases, "claim", claim_and_stop)
         caller = await hooks.telnyx.call()
         await caller.heard_for(200)
         entries = await audio.until_kind(caller.call.leg.call_session_id, StreamStarted)
@@ -218,12 +219,12 @@ async def test_a_node_that_stops_leaves_sockets_to_the_other(database: str, tmp_
         await caller.heard_for(100)
         session = caller.call.leg.call_session_id
         await audio.until_kind(session, FirstOutbound)
-        hooks.runner.draining = True
+        hooks.calls.capacity.draining = True
         token = with_token(hooks, session)
         left = await upgraded(hooks, session, **token, **{GOES_ON_HEADER: "503"})
-        acted = audio.runner.calls[session].acts, hooks.runner.calls[session].acts
+        acted = audio.calls.live[session].acts, hooks.calls.live[session].acts
         entries = await hooks.timeline(session)
-        counted = hooks.runner.metrics.text().decode()
+        counted = hooks.context.metrics.text().decode()
         taken = [await upgraded(hooks, session, **token, **headers) for headers in ({}, {GOES_ON_HEADER: "502"})]
 
     assert 503 == left
@@ -240,15 +241,15 @@ async def test_a_node_that_stops_takes_a_socket_that_no_other_would(database: st
         await caller.heard_for(100)
         session = caller.call.leg.call_session_id
         await audio.until_kind(session, FirstOutbound)
-        hooks.runner.draining = True
-        await hooks.runner.log.release(SessionId(session), audio.runner.leases.node)
+        hooks.calls.capacity.draining = True
+        await hooks.context.log.release(SessionId(session), audio.context.leases.node)
         taken = await upgraded(hooks, session, **with_token(hooks, session), **{GOES_ON_HEADER: "503"})
 
     assert 101 == taken
 
 
 def with_token(served: Served, session: str) -> dict[str, str]:
-    tokens = served.runner.tokens
+    tokens = served.context.tokens
     assert tokens is not None
     return {AUTH_TOKEN_HEADER: tokens.of(SessionId(session))}
 
@@ -257,12 +258,12 @@ async def test_where_no_node_has_room_the_caller_is_told(
     database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once, by the node that could not take the call; until then it holds up its stop."""
-    monkeypatch.setattr(live, "OFFER_MS", 300.0)
+    monkeypatch.setattr(ownership, "OFFER_MS", 300.0)
     async with two_nodes(database, tmp_path) as (hooks, audio):
-        hooks.runner.draining = audio.runner.draining = True
+        hooks.calls.capacity.draining = audio.calls.capacity.draining = True
         caller = await hooks.telnyx.call()
         async with asyncio.timeout(WAIT_S_MAX):
-            while not hooks.runner.offered_calls():
+            while not hooks.calls.offered():
                 await asyncio.sleep(0.01)
         await caller.ended()
         entries = await hooks.until_kind(caller.call.leg.call_session_id, CallRefused)
@@ -276,7 +277,7 @@ async def test_a_socket_that_comes_while_leases_are_prolonged(
 ) -> None:
     """The answer to that knows nothing of the call yet; taken for "another node has it", the caller would be cut off."""
     async with two_nodes(database, tmp_path) as (hooks, audio):
-        renew, may_go, late, again = audio.runner.log.renew, asyncio.Event(), asyncio.Event(), asyncio.Event()
+        renew, may_go, late, again = audio.context.log.renew, asyncio.Event(), asyncio.Event(), asyncio.Event()
 
         async def slow(node: str, lease_ms: int) -> set[SessionId]:
             if may_go.is_set():
@@ -286,14 +287,14 @@ async def test_a_socket_that_comes_while_leases_are_prolonged(
             await may_go.wait()
             return held
 
-        monkeypatch.setattr(audio.runner.log, "renew", slow)
+        monkeypatch.setattr(audio.context.log, "renew", slow)
         async with asyncio.timeout(WAIT_S_MAX):
             await late.wait()
             caller = await hooks.telnyx.call()
             await caller.heard_for(100)
             may_go.set()
             await again.wait()  # what the first answer said has been heard
-        acts = audio.runner.calls[caller.call.leg.call_session_id].acts
+        acts = audio.calls.live[caller.call.leg.call_session_id].acts
         await caller.hangup()
         await caller.ended()
 
@@ -307,7 +308,7 @@ async def test_the_newest_socket_wins(database: str, tmp_path: Path) -> None:
         await caller.stream_started()
         session = caller.call.leg.call_session_id
         await audio.until_kind(session, StreamStarted)
-        call = hooks.runner.live(session)
+        call = hooks.calls.load(session)
         await call.until_ready()
         await call.take_over()
         entries = await hooks.until_kind(session, SocketClosed)

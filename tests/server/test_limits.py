@@ -259,11 +259,11 @@ async def test_junk_upgrades_cost_no_call(tmp_path: Path) -> None:
         strangers = [await upgraded(served, "nobody", x_real_ip="8.8.8.8") for _ in range(70)]
         others = await upgraded(served, "nobody", x_real_ip="9.9.9.9")
         guesses = [await upgraded(served, session, x_real_ip="8.8.8.8") for _ in range(30)]
-        assert served.runner.tokens is not None
-        token = {AUTH_TOKEN_HEADER.replace("-", "_"): served.runner.tokens.of(session)}
+        assert served.context.tokens is not None
+        token = {AUTH_TOKEN_HEADER.replace("-", "_"): served.context.tokens.of(session)}
         telnyx = await upgraded(served, session, x_real_ip="8.8.8.8", **token)
         entries = await served.until_kind(session, SocketRefused, times=int(UPGRADES_OF_A_CALL.at_once))
-        page = served.runner.metrics.text().decode()
+        page = served.context.metrics.text().decode()
 
     refused = sum(isinstance(entry.what, SocketRefused) for entry in entries)
     counted = re.search(r'reason="too_many_upgrades",what="upgrade"} (\d+)', page)
@@ -295,7 +295,7 @@ async def test_a_crowd_of_silent_connections_keeps_nobody_out(tmp_path: Path) ->
         async with asyncio.timeout(10):
             cut = [await reader.read() for reader in readers[:14]]
         await caller.heard_for(300)
-        page = served.runner.metrics.text().decode()
+        page = served.context.metrics.text().decode()
 
         assert 0 == before, "the call's webhooks and its socket are vouched for"
         assert 200 == health.status_code

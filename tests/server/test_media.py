@@ -17,16 +17,17 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from callpath.api.app import App
+from callpath.api.call import Call
 from callpath.audio.tone import dominant_frequency_hz, find_delay_ms, tone
 from callpath.call.session import Stage, fold
 from callpath.call.stream import DtmfPressed, MediaStream
 from callpath.clock import SystemClock
 from callpath.config import Settings, read_settings
 from callpath.errors import ConfigError
-from callpath.server import live
+from callpath.server import line
 from callpath.server.app import create_asgi
 from callpath.server.builtin import BUILTIN
-from callpath.server.handler import App, Call
 from callpath.server.live import LiveCall
 from callpath.server.media import StreamDriver
 from callpath.server.socket import FrameSocket, MediaSockets
@@ -239,13 +240,13 @@ async def test_an_unknown_session_is_refused_before_101(tmp_path: Path) -> None:
     async with serving(BUILTIN["echo"](), tmp_path) as served:
         with pytest.raises(InvalidStatus) as refused:
             await connect(f"{served.socket_url}/api/calls/nobody/audio")
-        count, (latest,) = await served.runner.log.refusals(10)
+        count, (latest,) = await served.context.log.refusals(10)
 
         assert refused.value.response.status_code == 404
         assert refused.value.response.headers["x-callpath"]
         assert json.loads(refused.value.response.body or b"")["error"] == "unknown_session"
         assert (count, latest.what, latest.reason) == (1, "upgrade", "unknown_session")
-        assert await served.runner.log.overviews(CallQuery(limit=10)) == []
+        assert await served.context.log.overviews(CallQuery(limit=10)) == []
 
 
 async def test_a_stray_upgrade_is_told_where_audio_goes(tmp_path: Path) -> None:
@@ -297,11 +298,11 @@ async def test_a_second_socket_is_refused_while_the_first_lives(tmp_path: Path) 
         assert caller.failure is None
 
 
-async def test_a_socket_that_was_given_up_and_wakes_up_again_is_not_heard(
+async def test_a_socket_that_was_given_up_is_closed_and_not_heard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What it held back would be heard between the words that come on the newer one."""
-    monkeypatch.setattr(live, "SILENT_SOCKET_MS", 0)
+    """What it held back would be heard between the words that come on the newer one; open, it would count as the call's."""
+    monkeypatch.setattr(line, "SILENT_SOCKET_MS", 0)
     app = App()
     heard: asyncio.Queue[bytes] = asyncio.Queue()
 
@@ -318,11 +319,15 @@ async def test_a_socket_that_was_given_up_and_wakes_up_again_is_not_heard(
             await _say(old, 1, 2, starts=session)
             async with _dial_in(served, session) as new:
                 await _say(new, 101, 102, starts=session)
-                await _say(old, 3, 4)
+                with pytest.raises(ConnectionClosed) as closed:
+                    await _say(old, 3, 4)
                 await _say(new, 103)
                 payloads = [heard.get_nowait()[0] for _ in range(heard.qsize())]
+                entries = await served.until_kind(session, SocketClosed)
 
     assert [1, 2, 101, 102, 103] == payloads
+    assert closed.value.rcvd is not None and closed.value.rcvd.reason == "replaced by a newer socket of this call"
+    assert fold(session, entries).state == "streaming"  # the new one is open
 
 
 async def _say(socket: ClientConnection, *numbers: int, starts: str | None = None) -> None:
@@ -365,7 +370,7 @@ async def test_a_token_is_of_no_use_when_its_stream_is_long_gone(
         async with _dial_in(served, session):
             pass
         await served.until_kind(session, SocketClosed, times=2)
-        monkeypatch.setattr("callpath.server.runner.TOKEN_MS_MAX", -60_000)
+        monkeypatch.setattr("callpath.server.admission.TOKEN_MS_MAX", -60_000)
         with pytest.raises(InvalidStatus) as refused:
             async with _dial_in(served, session):
                 pass
@@ -543,8 +548,8 @@ def _stopped(stream_id: str, what: What) -> bool:
 
 
 def _dial_in(served: Served, session: SessionId) -> connect:
-    assert served.runner.tokens is not None
-    token = served.runner.tokens.of(session)
+    assert served.context.tokens is not None
+    token = served.context.tokens.of(session)
     return connect(
         f"{served.socket_url}/api/calls/{session}/audio",
         additional_headers={AUTH_TOKEN_HEADER: token},

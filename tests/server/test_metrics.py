@@ -194,7 +194,7 @@ async def test_each_name_in_the_docs_is_on_the_page(tmp_path: Path) -> None:
     pytest.importorskip("obstore")
     told = (Path(__file__).parents[2] / "docs" / "howto" / "watch-the-server.md").read_text()
     async with serving(BUILTIN["tone"](), tmp_path, recordings=str(tmp_path / "kept")) as served:
-        page = served.runner.metrics.text().decode()
+        page = served.context.metrics.text().decode()
     there = {name for name in re.findall(r"^# TYPE (\S+)", page, re.MULTILINE) if not name.endswith("_created")}
 
     of_several = {"callpath_worker_up"}  # see the test of several workers

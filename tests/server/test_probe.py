@@ -36,7 +36,7 @@ async def test_a_probe_is_told_what_arrived_and_hears_itself(tmp_path: Path) -> 
             await socket.send(sample_text("ws/t-stop.json"))
             with pytest.raises(ConnectionClosedOK):
                 await asyncio.wait_for(socket.recv(), 10)
-        calls = await served.runner.log.overviews(CallQuery(limit=10))
+        calls = await served.context.log.overviews(CallQuery(limit=10))
 
     assert (told["path"], told["query"], told["scheme"]) == ("/api/calls/test-connection/audio", "a=1", "wss")
     assert ["x-forwarded-proto", "https"] in told["headers"]
@@ -51,7 +51,7 @@ async def test_on_a_public_host_a_probe_needs_its_token(tmp_path: Path, token: s
         headers = {AUTH_TOKEN_HEADER: token} if token else {}
         with pytest.raises(InvalidStatus) as refused:
             await connect(f"{served.socket_url}/api/calls/test-connection/audio", additional_headers=headers)
-        count, (latest,) = await served.runner.log.refusals(5)
+        count, (latest,) = await served.context.log.refusals(5)
 
     assert refused.value.response.status_code == status
     assert (count, "probe_token" in latest.reason) == (1, True)

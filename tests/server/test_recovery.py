@@ -9,11 +9,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from callpath.audio.wav import HEADER_BYTES
+from callpath.call import watchdog
 from callpath.call.overview import CallOverview
 from callpath.cli.dashboard import phone_server
 from callpath.clock import ManualClock, SystemClock
@@ -22,6 +23,7 @@ from callpath.control import CommandReply
 from callpath.errors import StoreError
 from callpath.server import recovery
 from callpath.server.builtin import BUILTIN
+from callpath.server.calls import Calls
 from callpath.server.recovery import Recovery
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.simulator import Simulator
@@ -172,7 +174,7 @@ async def test_a_command_without_an_answer_goes_out_again_as_the_same(
                 await never.wait()
                 raise AssertionError
 
-            monkeypatch.setattr(before.runner.control, "send", dies)
+            monkeypatch.setattr(before.context.control, "send", dies)
             caller = await telnyx.call()
             session = caller.call.leg.call_session_id
             await before.until_kind(session, CommandSent)
@@ -219,18 +221,19 @@ async def test_webhooks_that_were_lost_in_mid_call_are_fetched(
     """No process died; a disk was full for a minute, or a proxy answered 502. The caller would hear silence until he
     gave up, and the call would stand in the list as live for ever."""
     lost = {"call.answered", "call.hangup"}
+    monkeypatch.setattr(watchdog, "NO_EVENTS_MS_MIN", 400)
     async with (
         Simulator(options=DEAF) as telnyx,
         serving(BUILTIN["tone"](), tmp_path, telnyx=telnyx, no_handler_ms=400) as served,
     ):
-        receive = served.runner.receive_webhook
+        receive = served.calls.receive_webhook
 
-        async def loses(webhook: Webhook, body: Any, *, fetched: bool = False) -> bool:
-            if webhook.event_type in lost and not fetched:
+        async def loses(webhook: Webhook, body: Any) -> bool:
+            if webhook.event_type in lost:
                 raise StoreError("the disk is full")
-            return await receive(webhook, body, fetched=fetched)
+            return await receive(webhook, body)
 
-        monkeypatch.setattr(served.runner, "receive_webhook", loses)
+        monkeypatch.setattr(served.calls, "receive_webhook", loses)
         caller = await telnyx.call()
         session = caller.call.leg.call_session_id
         await caller.answered()
@@ -242,12 +245,12 @@ async def test_webhooks_that_were_lost_in_mid_call_are_fetched(
             lost.clear()
         entries = await served.until(session, lambda what: _is_event(what, "call.hangup") or _is_over(what))
         async with asyncio.timeout(20):
-            while session in served.runner.calls:
+            while session in served.calls.live:
                 await asyncio.sleep(0.01)
-        (overview,) = await served.runner.log.overviews(CallQuery())
+        (overview,) = await served.context.log.overviews(CallQuery())
 
     stuck = [entry.what.reason for entry in entries if isinstance(entry.what, CallStuck)]
-    assert "unheard" == stuck[0]
+    assert "no_events" == stuck[0]
     assert "live" != overview.outcome
     if then == "stays":
         assert "call.answered" in [
@@ -264,7 +267,7 @@ class AtOnce:
         self.may_end = asyncio.Event()
         self.failing: dict[SessionId, Exception] = {}
 
-    async def __call__(self, _runner: object, session: SessionId, _then: str) -> None:
+    async def __call__(self, _calls: object, session: SessionId, _then: str) -> None:
         self.started[session] += 1
         self.running += 1
         self.most = max(self.most, self.running)
@@ -283,10 +286,10 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> AtOnce:
 
 @asynccontextmanager
 async def recovering(clock: ManualClock, log: MemoryCallLog) -> AsyncIterator[Recovery]:
-    runner: Any = SimpleNamespace(clock=clock, log=log)
-    recovery = Recovery(runner, "resume")
+    context: Any = SimpleNamespace(clock=clock, log=log)
+    recovery = Recovery(context, "resume")
     async with asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(recovery.run())
+        running = tasks.create_task(recovery.run(cast(Calls, None)))
         yield recovery
         running.cancel()
 

@@ -17,7 +17,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from callpath.server.handler import App, Call
+from callpath.api.app import App
+from callpath.api.call import Call
 from callpath.server.traces import Traces, trace_id
 from callpath.store.memory import MemoryCallLog
 from callpath.timeline import (
@@ -266,7 +267,7 @@ async def test_a_real_call_arrives_at_a_real_collector(tmp_path: Path) -> None:
             await caller.hangup()
             leg = caller.call.leg
             timeline = await served.until_kind(leg.call_session_id, CallTraced)
-            token = served.runner.tokens.of(SessionId(leg.call_session_id)) if served.runner.tokens else ""
+            token = served.context.tokens.of(SessionId(leg.call_session_id)) if served.context.tokens else ""
     spans: dict[str, object] = {span.name: span for span in collector.spans}  # type: ignore[attr-defined]
     sent = b"".join(request.SerializeToString() for request in collector.requests)
 

@@ -279,10 +279,15 @@ async def test_it_runs_until_the_server_stops(bench: Bench, caplog: Any) -> None
 
 async def test_a_stop_waits_for_what_has_just_ended(bench: Bench) -> None:
     """On most platforms the disk goes with the process. But a bucket that is away holds up no stop for ever."""
-    none: dict[str, Any] = {"busy_calls": list, "offered_calls": int, "upgrades": 0}
-    runner: Any = SimpleNamespace(**none, uploads=bench.uploads, draining=False)
+    calls: Any = SimpleNamespace(
+        busy=list,
+        offered=int,
+        upgrades=0,
+        context=SimpleNamespace(uploads=bench.uploads),
+        capacity=SimpleNamespace(draining=False),
+    )
     config = uvicorn.Config(lambda: None, log_config=None)
-    patient, hasty = (DrainingServer(config, lambda: runner, clock=bench.clock, drain_s=s) for s in (30, 0))
+    patient, hasty = (DrainingServer(config, lambda: calls, clock=bench.clock, drain_s=s) for s in (30, 0))
     bench.uploads.announce(str(bench.file))
     with capture_logs() as said:
         before = patient._has_drained(), hasty._has_drained()

@@ -24,7 +24,8 @@ from callpath.config import Settings
 from callpath.errors import StoreError
 from callpath.server.app import create_asgi
 from callpath.server.builtin import BUILTIN
-from callpath.server.runner import CallRunner
+from callpath.server.calls import Calls
+from callpath.server.context import Context
 from callpath.server.webhooks import BODY_BYTES_MAX
 from callpath.simulator.options import CarrierOptions
 from callpath.store import sqlite
@@ -43,7 +44,11 @@ class Server:
     """The route, without sockets."""
 
     http: httpx2.AsyncClient
-    runner: CallRunner
+    calls: Calls
+
+    @property
+    def context(self) -> Context:
+        return self.calls.context
 
     async def post(self, document: Any, *, age_s: int = 0, headers: dict[str, str] | None = None) -> httpx2.Response:
         body = document if isinstance(document, bytes) else json.dumps(document).encode()
@@ -64,7 +69,7 @@ async def server(data_dir: Path) -> AsyncIterator[Server]:
     async with asgi.router.lifespan_context(asgi):
         transport = httpx2.ASGITransport(app=asgi)
         async with httpx2.AsyncClient(transport=transport, base_url="http://calls.example.com") as http:
-            yield Server(http, asgi.state.runner)
+            yield Server(http, asgi.state.calls)
 
 
 def hangup(event_id: str = "e1") -> Any:
@@ -78,7 +83,7 @@ async def test_an_authentic_event_is_stored_whole(tmp_path: Path) -> None:
     """What was answered 200 is on disk."""
     async with server(tmp_path) as it:
         answer = await it.post(hangup())
-        (entry,) = await it.runner.log.read(SESSION)
+        (entry,) = await it.context.log.read(SESSION)
 
     assert (answer.status_code, answer.json()) == (200, {"result": "ok"})
     assert answer.headers["x-callpath"]
@@ -90,8 +95,8 @@ async def test_a_duplicate_changes_nothing(tmp_path: Path) -> None:
     """Telnyx sends an event again when our answer was slow or lost, also at the same time."""
     async with server(tmp_path) as it:
         answers = await asyncio.gather(*[it.post(hangup()) for _ in range(10)])
-        entries = await it.runner.log.read(SESSION)
-        metrics = it.runner.metrics.text().decode()
+        entries = await it.context.log.read(SESSION)
+        metrics = it.context.metrics.text().decode()
 
     assert {answer.status_code for answer in answers} == {200}
     assert 'callpath_webhooks_total{result="duplicate"} 9.0' in metrics
@@ -128,9 +133,9 @@ async def test_any_order_ends_in_the_same_state(one_server: Server, order: list[
     for size in at_once:
         answers += await asyncio.gather(*(it.post(of_call(number, name)) for name in left[:size]))
         del left[:size]
-    entries = await it.runner.log.read(session)
+    entries = await it.context.log.read(session)
     state = fold(session, entries)
-    (overview,) = await it.runner.log.overviews(CallQuery(text=session))
+    (overview,) = await it.context.log.overviews(CallQuery(text=session))
     events = [entry.what.event_id for entry in entries if isinstance(entry.what, WebhookReceived)]
     sent = [entry.what.command_id for entry in entries if isinstance(entry.what, CommandSent)]
 
@@ -150,11 +155,11 @@ async def test_a_duplicate_is_acted_on_if_the_first_was_not(tmp_path: Path) -> N
         document = of_call("1", "call.initiated.inbound")
         what = WebhookReceived(event_type="call.initiated", event_id=document["data"]["id"], body=document)
         key = f"webhook:{document['data']['id']}"
-        await it.runner.log.append(Entry(session=SessionId("s-1"), at_unix_ms=1, what=what, key=key))
+        await it.context.log.append(Entry(session=SessionId("s-1"), at_unix_ms=1, what=what, key=key))
         answer = await it.post(document)
         async with asyncio.timeout(20):
             while not (
-                sent := [e for e in await it.runner.log.read(SessionId("s-1")) if isinstance(e.what, CommandSent)]
+                sent := [e for e in await it.context.log.read(SessionId("s-1")) if isinstance(e.what, CommandSent)]
             ):
                 await asyncio.sleep(0.01)
 
@@ -168,7 +173,7 @@ async def test_an_event_that_comes_after_the_call_is_kept(tmp_path: Path) -> Non
         await it.post(of_call("1", "call.hangup"))
         await asyncio.sleep(0)
         answers = [await it.post(of_call("1", name)) for name in ("call.initiated.inbound", "call.answered")]
-        entries = await it.runner.log.read(SessionId("s-1"))
+        entries = await it.context.log.read(SessionId("s-1"))
 
     assert ["ok", "ok"] == [answer.json()["result"] for answer in answers]
     assert 3 == len(entries)
@@ -197,8 +202,8 @@ async def test_each_bad_request_gets_its_refusal(
     """The reason in the answer is what Telnyx's delivery log shows; the row is what `callpath calls` shows."""
     async with server(tmp_path) as it:
         answer = await it.post(body, headers=headers, age_s=age_s)
-        count, (refusal,) = await it.runner.log.refusals(10)
-        calls = await it.runner.log.overviews(CallQuery(limit=10))
+        count, (refusal,) = await it.context.log.refusals(10)
+        calls = await it.context.log.overviews(CallQuery(limit=10))
 
     assert (answer.status_code, answer.json()["error"]) == (status, reason)
     assert (count, refusal.what, refusal.reason) == (1, "webhook", reason)
@@ -212,7 +217,7 @@ async def test_what_cannot_be_stored_is_not_acknowledged(tmp_path: Path, monkeyp
         async def full(entry: object) -> bool:
             raise StoreError("the disk is full")
 
-        monkeypatch.setattr(it.runner.log, "append", full)
+        monkeypatch.setattr(it.context.log, "append", full)
         answer = await it.post(hangup())
 
     assert answer.status_code == 503
@@ -232,9 +237,9 @@ async def test_a_locked_file_is_told_before_telnyx_has_given_up(
         with closing(sqlite3.connect(tmp_path / "callpath.db", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             during = await asyncio.gather(*(it.post(hangup(name)) for name in ("e1", "e2", "e1")))
-            kept = await it.runner.log.read(SESSION)
+            kept = await it.context.log.read(SESSION)
         after = [await it.post(hangup(name)) for name in ("e1", "e2")]
-        keys = [entry.key for entry in await it.runner.log.read(SESSION)]
+        keys = [entry.key for entry in await it.context.log.read(SESSION)]
 
     assert [503] * 3 == [answer.status_code for answer in during]
     assert [] == kept

@@ -48,7 +48,7 @@ async def hung_up(served: Served, caller: Caller) -> list[Entry]:
     if caller.call.state != "ended":
         await caller.hang_up()
     await caller.ended()
-    await become(lambda: session not in served.runner.calls)
+    await become(lambda: session not in served.calls.live)
     return await served.timeline(session)
 
 
@@ -79,8 +79,8 @@ async def test_a_connection_that_breaks(name: str, tmp_path: Path, monkeypatch: 
         await caller.heard_for(100)
         break_it(proxy)
         await served.until_kind(caller.call.leg.call_session_id, SocketClosed)
-        call = served.runner.calls[caller.call.leg.call_session_id]
-        await become(lambda: not call.has_socket or len(caller.call.streams) > 1)  # or has the next one already
+        call = served.calls.live[caller.call.leg.call_session_id]
+        await become(lambda: not call.stream is not None or len(caller.call.streams) > 1)  # or has the next one already
         proxy.heal()
         entries = await hung_up(served, caller)
         await become(lambda: not proxy.held_by_server)
@@ -88,7 +88,7 @@ async def test_a_connection_that_breaks(name: str, tmp_path: Path, monkeypatch: 
 
     assert clean == [(1000, "peer")]
     assert code in closes(entries)
-    assert served.runner.calls == {}
+    assert served.calls.live == {}
 
 
 async def test_a_partition_that_heals_in_time(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 session   the state of a call, folded from its timeline, and the commands that follow   (start here)
 watchdog  what is wrong with a call whose line is up, and what is done for the caller
+policies  how long what may take, and the steps that are taken then
+ending    when a call is hung up, and when it is not ours to hang up any more
 leg       one party's side; no transition goes backwards
 stream    one audio WebSocket, sans I/O
 keys      keys in the order in which they were pressed

@@ -34,9 +34,10 @@ class Leg:
     """The first event that is known of it."""
 
     state: LegState = LegState.SEEN
+    seen_unix_ms: int = 0
     answered_unix_ms: int = 0
     hangup_unix_ms: int = 0
-    """When its call.answered and call.hangup came here; 0: they did not."""
+    """When its first event, its call.answered and its call.hangup came here; 0: they did not."""
 
     direction: str | None = None
     from_: str | None = None
@@ -53,6 +54,7 @@ class Leg:
     def apply(self, payload: CallPayload, stamp: Stamp = (0, ""), at_unix_ms: int = 0) -> None:
         """Learn from one event, whatever was learnt before. `at_unix_ms` is when it came here."""
         self.first = min(self.first, stamp)
+        self.seen_unix_ms = min(at_unix_ms, self.seen_unix_ms or at_unix_ms)
         self._latest("client_state", payload.client_state, stamp)
         match payload:
             case CallInitiated():

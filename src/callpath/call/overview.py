@@ -182,7 +182,7 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
                 return not late and not self.unplaced
             case StreamStarted():
                 return at > self.stream_unix_ms
-            case StreamStopped() | SocketClosed():
+            case StreamStopped(replaced=False) | SocketClosed(replaced=False):
                 return at >= self.stream_unix_ms
             case MediaCounted():
                 return at > self.counted_unix_ms

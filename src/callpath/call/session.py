@@ -32,7 +32,9 @@ from callpath.timeline import (
     FirstInbound,
     FirstOutbound,
     FrameRejected,
+    HandlerEnded,
     HandlerFailed,
+    HandlerStarted,
     MediaCounted,
     PolicyActed,
     SocketClosed,
@@ -55,6 +57,9 @@ from callpath.wire.webhook import CallPayload, CallSpeakEnded, StreamingFailed, 
 
 REFUSE = "refuse"
 """The policy that turns new calls away, as timelines name it."""
+
+DONE_BY_TELNYX = ("call.speak.ended", "call.playback.ended", "call.gather.ended")
+"""Events that tell the end of what Telnyx was asked to play or to gather."""
 
 CALL_HAS_ENDED = "90018"
 """Telnyx's code for a command to a call that is over: a normal race, and its last word."""
@@ -139,6 +144,10 @@ class CallSession:
     counted_at: dict[str, int] = field(default_factory=dict)
     """The times of `answers` and `counts`."""
 
+    entered_unix_ms: int = 0
+    finished_unix_ms: int = 0
+    """When the handler was entered, and when it returned or raised (not when it was cancelled), the last time; 0: never."""
+
     accepted_unix_ms: int = 0
     received_unix_ms: int = 0
     refused_unix_ms: int = 0
@@ -159,6 +168,9 @@ class CallSession:
 
     speaks_ended: dict[str, int] = field(default_factory=dict)
     """When Telnyx had spoken, by event id."""
+
+    done_by_telnyx: dict[str, set[str]] = field(default_factory=dict)
+    """Ids of the events that tell that Telnyx is done with something it was asked to play or to gather, by event type."""
 
     failed_unix_ms: int = 0
     recovered_unix_ms: int = 0
@@ -202,6 +214,21 @@ class CallSession:
     def refused(self) -> bool:
         """We turned the call away."""
         return any(policy == REFUSE for policy, _ in self.acted)
+
+    @property
+    def handler_finished(self) -> bool:
+        """The application is done with the call: its handler returned or raised, and was not entered again."""
+        return bool(self.finished_unix_ms) and self.finished_unix_ms >= self.entered_unix_ms
+
+    def sent(self, *names: str) -> list[CommandSent]:
+        """The commands of these names, in order."""
+        sent = [one for one in self.commands.values() if one.command in names]
+        return sorted(sent, key=lambda one: (self.sent_unix_ms[one.command_id], one.command_id))
+
+    def is_accepted(self, command_id: str) -> bool:
+        """Telnyx has accepted the command."""
+        answer = self.answers.get(command_id)
+        return answer is not None and answer.accepted
 
     @property
     def answered_unix_ms(self) -> int:
@@ -347,7 +374,12 @@ class CallSession:
                 self.counted_at[stream_id], self.counts[stream_id] = _later(
                     (self.counted_at[stream_id], counted) if counted is not None else None, at, what
                 )
+            case HandlerStarted():
+                self.entered_unix_ms = max(self.entered_unix_ms, at)
+            case HandlerEnded(cancelled=False):
+                self.finished_unix_ms = max(self.finished_unix_ms, at)
             case HandlerFailed() as what:
+                self.finished_unix_ms = max(self.finished_unix_ms, at)
                 self.handler_failure = _later(self.handler_failure, at, what)
             case _:
                 pass
@@ -359,6 +391,8 @@ class CallSession:
         )
 
     def _apply_stop(self, what: StreamStopped | SocketClosed, at: int) -> None:
+        if what.replaced:
+            return  # a newer stream, perhaps of the same id, goes on
         if what.stream_id is not None:
             self.stops[what.stream_id] = max(at, self.stops.get(what.stream_id, 0))
         elif isinstance(what, SocketClosed):
@@ -378,6 +412,8 @@ class CallSession:
             leg = self.legs[payload.call_leg_id] = Leg(payload.call_leg_id, payload.call_control_id, stamp)
         leg.apply(payload, stamp, at)
         self._choose_leg()
+        if webhook.event_type in DONE_BY_TELNYX:
+            self.done_by_telnyx.setdefault(webhook.event_type, set()).add(webhook.id)
         if isinstance(payload, CallSpeakEnded):
             self.speaks_ended[webhook.id] = min(at, self.speaks_ended.get(webhook.id, at))
         if isinstance(payload, StreamingFailed):

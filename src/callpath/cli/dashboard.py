@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
+from callpath.api.app import App
 from callpath.call.address import webhook_url
 from callpath.config import Settings, is_loopback
 from callpath.private_api import EmbeddedServer
 from callpath.server.app import create_asgi
-from callpath.server.handler import App
 from callpath.server.probe import TEST_CONNECTION
 from callpath.server.socket import MediaSockets
 from callpath.server.tokens import CallTokens

@@ -244,8 +244,8 @@ async def _probe(facts: Facts, settings: Settings) -> tuple[Step, ...]:
     from callpath.doctor.facts import CallFacts
     from callpath.doctor.recorded import probe_way, url_of_call
     from callpath.server.app import stream_plan
-    from callpath.server.examiner import probe_session
     from callpath.server.probe import TEST_CONNECTION
+    from callpath.server.prober import probe_session
     from callpath.server.tokens import CallTokens
     from callpath.wire.ids import SessionId
 
@@ -266,8 +266,8 @@ async def _probe(facts: Facts, settings: Settings) -> tuple[Step, ...]:
 
 def _secrets(known: CallFacts, settings: Settings) -> tuple[str, ...]:
     """What this call's report must not hold: its parties, its tokens, what the application carried along."""
-    from callpath.server.examiner import probe_session
     from callpath.server.probe import TEST_CONNECTION
+    from callpath.server.prober import probe_session
     from callpath.server.tokens import CallTokens
     from callpath.wire.ids import SessionId
 

@@ -16,11 +16,11 @@ import typer
 from callpath.cli.environment import clear_errors, export_for_libraries, load_settings, named_values
 
 if TYPE_CHECKING:
+    from callpath.api.app import App
     from callpath.config import Settings
     from callpath.dashboard.app import Dashboard
     from callpath.doctor.verdict import Diagnosis
-    from callpath.server.examiner import Verdict
-    from callpath.server.handler import App
+    from callpath.server.prober import Verdict
     from callpath.server.workers import Worker
 
 SWITCH_S = 0.0002
@@ -189,7 +189,7 @@ def _serve(
         )
         server = DrainingServer(
             config,
-            lambda: getattr(asgi.state, "runner", None),
+            lambda: getattr(asgi.state, "calls", None),
             clock=SystemClock(),
             drain_s=settings.drain_seconds,
             orders=socket.socket(fileno=worker.orders) if worker is not None else None,
@@ -314,7 +314,7 @@ async def _examine(url: str, token: str | None) -> Verdict:
 
 def _verdict(diagnosis: Diagnosis) -> Verdict:
     from callpath.doctor.report import one_line
-    from callpath.server.examiner import Verdict
+    from callpath.server.prober import Verdict
 
     found = diagnosis.verdict
     if found is None:
@@ -368,9 +368,9 @@ def load_app(name: str) -> App:
     import importlib
     import sys
 
+    from callpath.api.app import App
     from callpath.errors import ConfigError
     from callpath.server.builtin import BUILTIN
-    from callpath.server.handler import App
 
     if name in BUILTIN:
         return BUILTIN[name]()

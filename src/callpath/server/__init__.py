@@ -1,31 +1,42 @@
-"""The call server: two routes, one runner, one coroutine per call.
+"""The call server: two routes, one actor a call, one coroutine of the application for each.
 
-webhooks  POST /api/calls/webhook: verify, store, answer 200, then work        (start here)
-media     wss …/api/calls/{call_session_id}/audio: admit, then carry frames    (or here)
-socket    the socket below a stream: frames on the bare transport, or ASGI messages
-frames    WebSocket frames in and out, pure
-gathering frames of many calls in small batches
-pacer     one timer for all streams
-handover  the queue to a handler
-recording both sides of a call, on disk
-file_threads threads that work on files, so that the event loop never waits for a disk
-uploads   recordings, to where they are kept after the call
-runner    all live calls: what comes from outside finds its call
-live      one of them, an actor: folds its timeline, sends what follows, runs the handler
-guard     its patience with slow and silent connections
-limits    what strangers may cost: upgrades, connections, rows; and who a client is, behind proxies
-drain     the web server that lets calls finish before it stops
-workers   several such processes on one machine, and the parent that starts them
-leases    which calls this node acts for, where several share one call log
-recovery  calls whose process is gone: after a start, and after the death of another node
-retention deletes calls and recordings, by age or on request
-examiner  has the doctor try the URL of a stream that did not come
-traces    calls as OpenTelemetry traces, made when they are over
-metrics   what /metrics tells
-probe     the doctor's own call: told what arrived, and echoed
-tokens    who may open a call's audio socket
-handler   what an application writes, and the Call it is given
-bridge    two calls that talk to each other
-builtin   handlers that can be run by name: echo, record, tone
-app       puts these together as an ASGI application
+From outside
+    webhooks     POST /api/calls/webhook: verify, store, answer 200, then work             (start here)
+    media        wss …/api/calls/{call_session_id}/audio: admit, then carry frames         (or here)
+    admission    whether an audio socket may open
+    socket       the socket below a stream: frames on the bare transport, or ASGI messages
+    frames       WebSocket frames in and out, pure
+    gathering    frames of many calls in small batches
+    pacer        one timer for all streams
+
+A call
+    calls        all live calls: what comes from outside finds its call
+    live         one of them, an actor: reads what is new, acts on it, waits
+    journal      its timeline: entries that wait to be stored, and the state
+    outbox       its commands, and their answers
+    application  a run of its handler, and what the handler's end means
+    line         its audio socket
+    ownership    whether this node acts for it
+    events       what Telnyx tells of it: webhooks, missed events, the line's state
+    prober       has the doctor try the URL of a stream that did not come
+
+Around them
+    context      what every call needs, put together once
+    tasks        everything that runs beside the requests
+    capacity     whether a new call can be taken
+    leases       which calls this node acts for, where several share one call log
+    recovery     calls whose process is gone: after a start, and after the death of another node
+    drain        the web server that lets calls finish before it stops
+    workers      several such processes on one machine, and the parent that starts them
+    guard        timeouts for slow or idle HTTP clients
+    limits       rate limits for unauthenticated clients; and who a client is, behind proxies
+    file_threads threads that work on files, so that the event loop never waits for a disk
+    retention    deletes calls and recordings, by age or on request
+    uploads      recordings, to where they are kept after the call
+    traces       calls as OpenTelemetry traces, made when they are over
+    metrics      what /metrics tells
+    probe        the doctor's own call: told what arrived, and echoed
+    tokens       who may open a call's audio socket
+    builtin      handlers that can be run by name: echo, record, tone
+    app          puts these together as an ASGI application
 """

@@ -23,25 +23,27 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from callpath import __version__
+from callpath.api.app import App
 from callpath.audio.codec import CODECS, NoEncoder, open_decoder, open_encoder
 from callpath.call.address import ANSWERED_BY_HEADER, AUDIO_PATH, AUDIO_PATH_WITH_TOKEN, WEBHOOK_PATH
 from callpath.call.plan import StreamPlan
-from callpath.call.watchdog import Patience, parse_refusal, parse_steps
+from callpath.call.policies import CallPolicy, parse_refusal, parse_steps
 from callpath.clock import Clock, SystemClock
 from callpath.config import Settings, is_loopback, require_public_url
 from callpath.control import Control
 from callpath.errors import AudioError, ConfigError
 from callpath.server.blocking import BlockWatch
-from callpath.server.examiner import Examine, Examiner
+from callpath.server.calls import Calls
+from callpath.server.context import Context
 from callpath.server.guard import mark_authenticated
-from callpath.server.handler import App
+from callpath.server.journal import write_entry
 from callpath.server.limits import ClientAddress, ConnectionLimiter, parse_client_address
 from callpath.server.media import AudioEndpoint
 from callpath.server.metrics import CONTENT_TYPE, Metrics, MetricsAuth
 from callpath.server.probe import ProbeEndpoint
-from callpath.server.recovery import Recovery, fetch_missed
+from callpath.server.prober import Examine, StreamProber
+from callpath.server.recovery import Recovery
 from callpath.server.retention import delete_by_age
-from callpath.server.runner import CallRunner
 from callpath.server.tokens import CallTokens
 from callpath.server.uploads import Uploads
 from callpath.server.webhooks import WebhookEndpoint
@@ -106,7 +108,9 @@ def create_asgi(
     _check_secrets(settings)
     _check_codecs(app, settings)
     clock = clock or SystemClock()
-    patience = stream_patience(settings)
+    policy = call_policy(settings)
+    plan = stream_plan(settings)
+    tokens = _tokens(settings)
     client_header = parse_client_address("CALLPATH_CLIENT_ADDRESS", settings.client_address)
     metrics = Metrics(worker)
     metrics_auth = MetricsAuth(settings)
@@ -132,58 +136,55 @@ def create_asgi(
             open_call_log(settings.log_url(), shared=settings.workers > 1) as log,
             Control(api_base=settings.telnyx_api_base, api_key=settings.telnyx_api_key, clock=clock) as control,
         ):
-            runner = CallRunner(
+            context = Context(
                 app=app,
                 log=log,
                 control=control,
-                plan=stream_plan(settings),
-                tokens=_tokens(settings),
+                plan=plan,
+                tokens=tokens,
                 clock=clock,
+                metrics=metrics,
+                policy=policy,
+                node=worker.node if worker is not None else None,
                 data_dir=settings.data_dir,
-                reconnect_ms=settings.reconnect_ms,
                 byte_order=settings.l16_byte_order,
                 record=settings.record,
                 calls_max=settings.calls_max,
                 loop_lag_ms_max=settings.loop_lag_ms_max,
-                patience=patience,
-                examiner=Examiner(examine, clock) if examine is not None and settings.probe_missing else None,
-                metrics=metrics,
-                node=worker.node if worker is not None else None,
+                prober=StreamProber(examine, clock, plan, tokens)
+                if examine is not None and settings.probe_missing
+                else None,
+                uploads=Uploads(
+                    archive, recordings, log=log, write=partial(write_entry, log, metrics), clock=clock, metrics=metrics
+                )
+                if archive is not None
+                else None,
+                traces=traces,
+                recovers=recovers,
             )
-            asgi.state.runner = runner
-            asgi.state.webhooks = WebhookEndpoint(runner=runner, key=public_key, clock=clock)
-            probe = ProbeEndpoint(tokens=_probe_tokens(settings), limits=runner.limits)
-            asgi.state.audio = AudioEndpoint(runner=runner, probe=probe, clock=clock)
-            limiter.turned_away = runner.limits.turned_away
+            recovery = Recovery(context, settings.after_restart)
+            calls = Calls(context, recover=recovery.add if recovers else None)
+            asgi.state.calls = calls
+            asgi.state.webhooks = WebhookEndpoint(calls=calls, key=public_key, clock=clock)
+            probe = ProbeEndpoint(tokens=_probe_tokens(settings), limits=context.limits)
+            asgi.state.audio = AudioEndpoint(calls=calls, probe=probe, clock=clock)
+            limiter.turned_away = context.limits.turned_away
             if extra is not None:
-                extra.attach(log, runner.receive_webhook)
-            runner.traces = traces
-            if recovers:
-                recovery = Recovery(runner, settings.after_restart)
-                runner.take_up = recovery.add_soon
-                runner.fetch_missed = partial(fetch_missed, runner)
-            async with runner.running():
-                runner.spawn(control.keep_warm(), name="keep the connection to Telnyx warm")
+                extra.attach(log, calls.receive_webhook)
+            async with calls.running():
+                context.tasks.spawn(control.keep_warm(), name="keep the connection to Telnyx warm")
                 if settings.blocked_ms:
-                    watch = BlockWatch(blocked_ms=settings.blocked_ms, note=runner.note_blockage, clock=clock)
-                    runner.spawn(watch.run(), name="watch for a blocked event loop")
+                    watch = BlockWatch(blocked_ms=settings.blocked_ms, note=calls.note_blockage, clock=clock)
+                    context.tasks.spawn(watch.run(), name="watch for a blocked event loop")
                 if recovers:
-                    runner.spawn(recovery.run(), name="recover calls")
+                    context.tasks.spawn(recovery.run(calls), name="recover calls")
                 if worker is not None:
-                    runner.spawn(metrics.serve_peers(), name="tell other workers")
-                if archive is not None:
-                    runner.uploads = Uploads(
-                        archive,
-                        recordings,
-                        log=log,
-                        write=runner.write,
-                        clock=clock,
-                        metrics=metrics,
-                    )
-                    runner.spawn(runner.uploads.run(), name="upload recordings")
+                    context.tasks.spawn(metrics.serve_peers(), name="tell other workers")
+                if context.uploads is not None:
+                    context.tasks.spawn(context.uploads.run(), name="upload recordings")
                 if settings.keep_days:
                     deleting = delete_by_age(log, settings.data_dir, settings.keep_days, clock, archive)
-                    runner.spawn(deleting, name="delete by age")
+                    context.tasks.spawn(deleting, name="delete by age")
                 yield
 
     async def webhook(request: Request) -> Response:
@@ -275,9 +276,10 @@ def stream_plan(settings: Settings) -> StreamPlan:
     )
 
 
-def stream_patience(settings: Settings) -> Patience:
+def call_policy(settings: Settings) -> CallPolicy:
     """How long what may take, as the settings say. Raises ConfigError."""
-    return Patience(
+    return CallPolicy(
+        reconnect_ms=settings.reconnect_ms,
         socket_within_ms=settings.socket_within_ms,
         no_socket_then=parse_steps("CALLPATH_NO_SOCKET_THEN", settings.no_socket_then),
         refuse_with=parse_refusal("CALLPATH_REFUSE_WITH", settings.refuse_with),
@@ -345,15 +347,18 @@ async def _no_upgrade(request: Request) -> Response:
 
 async def _record(asked: HTTPConnection, reason: str, path: str) -> None:
     """Keep what came in the place of a call's socket, for the doctor. What the doctor itself asks is not kept."""
-    runner: CallRunner | None = getattr(asked.app.state, "runner", None)
-    if runner is None or any(session in path for session in runner.probing):
+    calls: Calls | None = getattr(asked.app.state, "calls", None)
+    if calls is None:
+        return
+    prober = calls.context.prober
+    if prober is not None and any(session in path for session in prober.under_way):
         return
     client = asked.client.host if asked.client else None
     detail = {
         "no_such_path": "an upgrade came under a path that is not served",
         "no_upgrade": "a request without an Upgrade header came under the audio path",
     }[reason]
-    await runner.limits.refused("upgrade", reason, detail, client, path)
+    await calls.context.limits.refused("upgrade", reason, detail, client, path)
 
 
 async def _healthz(_request: Request) -> Response:
@@ -362,9 +367,9 @@ async def _healthz(_request: Request) -> Response:
 
 
 async def _readyz(request: Request) -> Response:
-    runner: CallRunner | None = getattr(request.app.state, "runner", None)
-    if runner is None or not runner.ready:
-        draining = runner is not None and runner.draining
+    calls: Calls | None = getattr(request.app.state, "calls", None)
+    if calls is None or not calls.ready:
+        draining = calls is not None and calls.capacity.draining
         reason = "draining: live calls go on, new ones are refused" if draining else "starting or stopping"
         return JSONResponse({"ready": False, "reasons": [reason]}, status_code=503)
     return JSONResponse({"ready": True})

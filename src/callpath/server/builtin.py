@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from callpath.api.app import App
+from callpath.api.call import Call
 from callpath.audio.pcm import as_pcm
 from callpath.audio.tone import tone
 from callpath.audio.wav import WavWriter
-from callpath.server.handler import App, Call
 
 TONE_HZ = 440
 """Concert pitch: easy to know by ear, and inside every phone codec's band."""

@@ -14,8 +14,8 @@ import uvicorn
 
 from callpath.clock import Clock
 from callpath.private_api import Server
+from callpath.server.calls import Calls
 from callpath.server.leases import OFFER_MS
-from callpath.server.runner import CallRunner
 from callpath.server.workers import READY
 
 GRACE_S = 5
@@ -66,7 +66,7 @@ def stop_warning(environment: Mapping[str, str], drain_s: int) -> str | None:
 
 
 class DrainingServer(Server):
-    """uvicorn that drains. `runner` gives the calls once they are there; `exit_code` is known when `run` has returned.
+    """uvicorn that drains. `calls` gives them once they are there; `exit_code` is known when `run` has returned.
 
     `orders` leads to the parent of several workers (`server.workers`): it counts the signals then, and one that comes here
     by itself only drains.
@@ -75,7 +75,7 @@ class DrainingServer(Server):
     def __init__(
         self,
         config: uvicorn.Config,
-        runner: Callable[[], CallRunner | None],
+        calls: Callable[[], Calls | None],
         *,
         clock: Clock,
         drain_s: float,
@@ -86,7 +86,7 @@ class DrainingServer(Server):
         if orders is not None:
             orders.setblocking(False)
         self.exit_code = 0
-        self._runner = runner
+        self._calls = calls
         self._clock = clock
         self._drain_ms = 1000.0 * drain_s
         self._asked = False
@@ -130,8 +130,8 @@ class DrainingServer(Server):
         """Ten times a second: whether to stop."""
         if self._orders is not None:
             self._follow_orders(self._orders)
-        runner = self._runner()
-        if runner is not None and not runner.is_running and not self.is_stopping:
+        calls = self._calls()
+        if calls is not None and not calls.is_running and not self.is_stopping:
             # Left to itself, uvicorn would go on answering, /healthz too, for ever: nobody would start it anew.
             logger.critical("Calls cannot be served any more: the server stops", event_name="server.failed")
             self.exit_code = 1
@@ -140,25 +140,25 @@ class DrainingServer(Server):
             self.stop()
 
     def _has_drained(self) -> bool:
-        runner = self._runner()
+        calls = self._calls()
         now_ms = self._clock.now_ms()
-        if runner is None:
+        if calls is None:
             return True
-        busy = runner.busy_calls()
-        uploads = runner.uploads.under_way if runner.uploads is not None else 0
+        busy = calls.busy()
+        uploads = calls.context.uploads.under_way if calls.context.uploads is not None else 0
         if self._until_ms is None:
             self._until_ms = now_ms + self._drain_ms
-            runner.draining = True
+            calls.capacity.draining = True
             logger.info(
                 f"Stopping: {len(busy)} calls may go on for {self._drain_ms / 1000:.0f} s, new ones are rejected",
                 event_name="server.draining",
                 calls=len(busy),
             )
-        if not busy and not uploads and not runner.upgrades:
+        if not busy and not uploads and not calls.upgrades:
             if self._idle_since_ms is None:
                 self._idle_since_ms = now_ms
             # While new calls come, some are always left to the other nodes; only for those of this moment it waits.
-            return not runner.offered_calls() or now_ms >= self._idle_since_ms + OFFER_GRACE_MS
+            return not calls.offered() or now_ms >= self._idle_since_ms + OFFER_GRACE_MS
         if now_ms >= self._until_ms:
             if uploads:
                 waiting = (

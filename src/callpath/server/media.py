@@ -15,10 +15,12 @@ from functools import partial
 from typing import Any
 
 import structlog
+from msgspec.structs import replace
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from callpath.api.call import Call
 from callpath.audio.pcm import as_pcm
 from callpath.call.address import GOES_ON_HEADER
 from callpath.call.session import CallSession
@@ -39,12 +41,12 @@ from callpath.call.stream import (
 from callpath.call.symptoms import SYMPTOMS
 from callpath.clock import Clock
 from callpath.errors import StoreError
+from callpath.server.admission import ELSEWHERE, Rejection, Upgrade, admit, is_own_probe
+from callpath.server.calls import Calls
 from callpath.server.gathering import Gathering
-from callpath.server.handler import Call
 from callpath.server.live import LiveCall
 from callpath.server.pacer import Pacer
 from callpath.server.probe import TEST_CONNECTION, ProbeEndpoint
-from callpath.server.runner import ELSEWHERE, CallRunner, Rejection
 from callpath.server.socket import EXTENSION, AsgiSocket, Socket
 from callpath.timeline import (
     DtmfReceived,
@@ -104,8 +106,8 @@ WAY_HEADERS = (
 class AudioEndpoint:
     """The route, as an ASGI application. One instance per server."""
 
-    def __init__(self, *, runner: CallRunner, probe: ProbeEndpoint, clock: Clock) -> None:
-        self._runner = runner
+    def __init__(self, *, calls: Calls, probe: ProbeEndpoint, clock: Clock) -> None:
+        self._calls = calls
         self._probe = probe
         self._clock = clock
 
@@ -113,14 +115,14 @@ class AudioEndpoint:
         websocket = WebSocket(scope, receive, send)
         session = SessionId(websocket.path_params["call_session_id"])
         shown_token = websocket.path_params.get("token") or websocket.headers.get(AUTH_TOKEN_HEADER)
-        if session == TEST_CONNECTION or self._runner.is_own_probe(session, shown_token):
+        if session == TEST_CONNECTION or is_own_probe(self._calls.context, session, shown_token):
             await self._probe.answer(websocket, shown_token, known=session != TEST_CONNECTION)
             return
-        self._runner.upgrades += 1
+        self._calls.upgrades += 1
         try:
             call = await self._decide(websocket, session, shown_token)
         finally:
-            self._runner.upgrades -= 1
+            self._calls.upgrades -= 1
         if call is not None:
             await self._carry(websocket, call)
 
@@ -129,13 +131,16 @@ class AudioEndpoint:
         headers = websocket.headers
         token = websocket.path_params.get("token")
         try:
-            admitted = await self._runner.admit(
-                session,
-                shown_token=shown_token,
-                path=websocket.url.path.replace(token, "***") if token else websocket.url.path,
-                client=websocket.client.host if websocket.client else None,
-                headers={name: headers[name][:200] for name in WAY_HEADERS if name in headers},
-                may_go_on=headers.get(GOES_ON_HEADER) == str(ELSEWHERE.status),
+            admitted = await admit(
+                self._calls,
+                Upgrade(
+                    session,
+                    shown_token=shown_token,
+                    path=websocket.url.path.replace(token, "***") if token else websocket.url.path,
+                    client=websocket.client.host if websocket.client else None,
+                    headers={name: headers[name][:200] for name in WAY_HEADERS if name in headers},
+                    may_go_on=headers.get(GOES_ON_HEADER) == str(ELSEWHERE.status),
+                ),
             )
         except StoreError as error:
             ids = {"call_session_id": session}
@@ -149,9 +154,10 @@ class AudioEndpoint:
         return admitted.call
 
     async def _carry(self, websocket: WebSocket, call: LiveCall) -> None:
-        driver = StreamDriver(call, call.new_stream(), self._clock, self._runner.pacer, self._runner.gathering)
+        context = self._calls.context
+        driver = StreamDriver(call, call.new_stream(), self._clock, context.pacer, context.gathering)
         offer = websocket.scope.get("extensions", {}).get(EXTENSION)
-        socket = offer["take_over"](driver, self._runner.gathering) if offer else None
+        socket = offer["take_over"](driver, context.gathering) if offer else None
         if socket is not None:
             driver.begin(socket)
             return  # the driver goes on by itself
@@ -199,6 +205,13 @@ class StreamDriver:
         self._second_at_ms = _turn_at(now_ms, SECOND_MS, turn % SECOND_TURNS / SECOND_TURNS)
         self._count_at_ms = _turn_at(now_ms, COUNTED_EVERY_MS, turn % COUNT_TURNS / COUNT_TURNS)
         self._sleep(None, None)
+        self._call.socket_opened(self._stream, socket.close)
+
+    def serve(self, call: Call | None) -> None:
+        """Hand the caller's audio to `call` from now on; None: to nobody."""
+        self._deliver = None
+        if call is not None and self._first_inbound_seen:
+            self._deliver = call.audio.put if call.raw else call.hear_bytes
 
     # --- from the socket ---------------------------------------------------------------------------------------------
 
@@ -234,7 +247,7 @@ class StreamDriver:
         self._pacer.forget(self)
         for event in self._stream.receive_eof():
             self._take(event, now_ms)
-        self._call.note(how)
+        self._call.note(replace(how, replaced=True) if self._stream.replaced else how)
         self._call.socket_closed(self._stream)
         self._socket, self._send = _LOST, _LOST.send  # they hold each other, for the garbage collector to find
 
@@ -340,7 +353,7 @@ class StreamDriver:
 
     def _waiting_ms(self, call: Call) -> float:
         """Audio that waits for the handler. Its pieces are 20 ms long, payloads on a raw call as long as the phone's."""
-        return len(call.audio) * (self._stream.received_ptime_ms() if call.raw else float(PTIME_MS))
+        return call.audio.behind * (self._stream.received_ptime_ms() if call.raw else float(PTIME_MS))
 
     # --- events of the stream ----------------------------------------------------------------------------------------
 
@@ -374,7 +387,11 @@ class StreamDriver:
                 self._count(now_ms)
                 opened = self._stream.start
                 call.note(
-                    StreamStopped(stream_id=None if opened is None else opened.stream_id, by_stop_frame=by_stop_frame)
+                    StreamStopped(
+                        stream_id=None if opened is None else opened.stream_id,
+                        by_stop_frame=by_stop_frame,
+                        replaced=self._stream.replaced,
+                    )
                 )
 
     def _note_first_inbound(self, payload_bytes: int) -> None:
@@ -382,9 +399,7 @@ class StreamDriver:
             return
         self._first_inbound_seen = True
         self._note_first(FirstInbound(stream_id=self._stream_id, payload_bytes=payload_bytes))
-        call = self._call.call
-        if call is not None:
-            self._deliver = call.audio.put if call.raw else call.hear_bytes
+        self.serve(self._call.call)
 
     def _note_first(self, what: What) -> None:
         """While many frames come, the first ones of a call need not stop them all for a log line and a commit. They wait

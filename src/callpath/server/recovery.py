@@ -13,14 +13,14 @@ from typing import Literal
 import structlog
 
 from callpath.call.session import fold
-from callpath.errors import ControlError, RemoteProtocolError, StoreError
-from callpath.server.runner import CallRunner
-from callpath.store.port import CallQuery
+from callpath.errors import ControlError, StoreError
+from callpath.server.calls import Calls
+from callpath.server.context import Context
+from callpath.server.events import ask_status, fetch_missed
+from callpath.server.journal import write_entry
+from callpath.store.port import CallLog, CallQuery
 from callpath.timeline import CallRecovered, Entry, PolicyActed, What
-from callpath.wire.api import CallEvent
-from callpath.wire.document import Json
 from callpath.wire.ids import SessionId
-from callpath.wire.webhook import Webhook, read_webhook
 
 LIVE_MAX = 5_000
 """Maximum number of calls without an end that a start looks at, those that began last."""
@@ -47,16 +47,12 @@ logger = structlog.get_logger("callpath")
 class Recovery:
     """The calls to recover, each once at a time. `run` does the work."""
 
-    def __init__(self, runner: CallRunner, then: Literal["resume", "hangup"]) -> None:
-        self._runner = runner
+    def __init__(self, context: Context, then: Literal["resume", "hangup"]) -> None:
+        self._log, self._clock = context.log, context.clock
         self._then = then
         self._waiting: asyncio.Queue[SessionId] = asyncio.Queue(WAITING_MAX)
         self._known: set[SessionId] = set()
         """Those that wait or are being recovered."""
-
-    async def add_soon(self, session: SessionId) -> None:
-        """The same, as a task."""
-        self.add(session)
 
     def add(self, session: SessionId) -> None:
         """Recover the call when its turn comes, unless a living node has it by then."""
@@ -64,16 +60,16 @@ class Recovery:
             self._known.add(session)
             self._waiting.put_nowait(session)
 
-    async def run(self) -> None:
+    async def run(self, calls: Calls) -> None:
         """Recover calls for ever, beginning with those that were up when this process started."""
         async with asyncio.TaskGroup() as tasks:
             for _ in range(AT_ONCE):
-                tasks.create_task(self._work(), name="recover calls")
+                tasks.create_task(self._work(calls), name="recover calls")
             tasks.create_task(self._add_unfinished(), name="find calls to recover")
 
     async def _add_unfinished(self) -> None:
         while (found := await self._unfinished()) is None:
-            await self._runner.clock.sleep_ms(RETRY_MS)
+            await self._clock.sleep_ms(RETRY_MS)
         if found:
             logger.warning(
                 f"{len(found)} calls in the log are not over: those without a process are recovered",
@@ -84,30 +80,30 @@ class Recovery:
 
     async def _unfinished(self) -> list[SessionId] | None:
         """Calls that were up before this process; None where the log cannot be read now."""
-        log, now = self._runner.log, self._runner.clock.now_unix_ms()
+        now = self._clock.now_unix_ms()
         try:
             return [
                 call.session
-                for call in await log.overviews(CallQuery(limit=LIVE_MAX, outcome="live"))
+                for call in await self._log.overviews(CallQuery(limit=LIVE_MAX, outcome="live"))
                 if call.first_unix_ms < now
                 and call.last_unix_ms > now - LIVE_MS_MAX
-                and await _seems_live(self._runner, call.session)
+                and await _seems_live(self._log, call.session)
             ]
         except StoreError as error:
             logger.error("Calls not recovered yet", event_name="recovery.failed", error=str(error))
             return None
 
-    async def _work(self) -> None:
+    async def _work(self, calls: Calls) -> None:
         while True:
             session = await self._waiting.get()
             try:
-                await recover_call(self._runner, session, self._then)
+                await recover_call(calls, session, self._then)
             except StoreError as error:
                 # The lease may be ours by now, so that nobody else would try.
                 logger.error(
                     "Call not recovered yet", event_name="recovery.failed", error=str(error), call_session_id=session
                 )
-                await self._runner.clock.sleep_ms(RETRY_MS)
+                await self._clock.sleep_ms(RETRY_MS)
                 self._known.discard(session)
                 self.add(session)
             except Exception as error:
@@ -119,33 +115,34 @@ class Recovery:
                 self._known.discard(session)
 
 
-async def _seems_live(runner: CallRunner, session: SessionId) -> bool:
-    state = fold(session, await runner.log.read(session))
+async def _seems_live(log: CallLog, session: SessionId) -> bool:
+    state = fold(session, await log.read(session))
     return state.leg is not None and not state.ended
 
 
-async def recover_call(runner: CallRunner, session: SessionId, then: Literal["resume", "hangup"]) -> None:
+async def recover_call(calls: Calls, session: SessionId, then: Literal["resume", "hangup"]) -> None:
     """Recover one call, unless a living node has it, or it only rings and no new call can be taken here.
 
     Raises StoreError.
     """
-    if runner.log.shared and runner.refusing() is not None:
-        state = fold(session, await runner.log.read(session))
+    context = calls.context
+    if context.log.shared and calls.capacity.refusing() is not None:
+        state = fold(session, await context.log.read(session))
         if not state.commands:
             return
-    if await runner.leases.claim(session):
-        await _recover(runner, session, then)
+    if await context.leases.claim(session):
+        await _recover(calls, session, then)
 
 
-async def _recover(runner: CallRunner, session: SessionId, then: Literal["resume", "hangup"]) -> None:
-    fetched, detail = 0, ""
+async def _recover(calls: Calls, session: SessionId, then: Literal["resume", "hangup"]) -> None:
+    context, fetched, detail = calls.context, 0, ""
     try:
-        fetched = await _fetch(runner, session)
+        fetched = await fetch_missed(context, session)
     except ControlError as error:
         detail = f"events that were missed could not be fetched: {error.detail or error}"
-    state = fold(session, await runner.log.read(session))
+    state = fold(session, await context.log.read(session))
     if state.leg is not None and not state.ended:
-        checked = await runner.ask_status(state.leg.call_control_id)
+        checked = await ask_status(context, state.leg.call_control_id)
         found: list[What] = [checked]
         if checked.alive is not False:
             rings = "" if state.commands else "it only rang, and no node had taken it"
@@ -154,49 +151,16 @@ async def _recover(runner: CallRunner, session: SessionId, then: Literal["resume
                 number = 1 + sum(1 for policy, _ in state.acted if policy == RESTART)
                 found.append(PolicyActed(policy=RESTART, number=number, step="hangup"))
         for what in found:
-            await runner.write(
+            await write_entry(
+                context.log,
+                context.metrics,
                 Entry(
                     session=session,
-                    at_unix_ms=runner.clock.now_unix_ms(),
+                    at_unix_ms=context.clock.now_unix_ms(),
                     what=what,
                     leg=state.leg.leg_id,
                     call_control_id=state.leg.call_control_id,
-                )
+                ),
             )
     # Only now, with the whole picture, does the call act.
-    runner.live(session).taken_up()
-
-
-async def fetch_missed(runner: CallRunner, session: SessionId) -> int:
-    """Store the events of a call that lives here and were never delivered. How many; 0 also where Telnyx or the log said
-    no: the caller has another way."""
-    try:
-        return await _fetch(runner, session)
-    except (ControlError, StoreError) as error:
-        logger.error("Events not fetched", event_name="recovery.failed", error=str(error), call_session_id=session)
-        return 0
-
-
-async def _fetch(runner: CallRunner, session: SessionId) -> int:
-    fetched = 0
-    for webhook, document in _missed(await runner.control.call_events(session)):
-        if webhook.payload.call_session_id == session:
-            fetched += await runner.receive_webhook(webhook, document, fetched=True)
-    return fetched
-
-
-def _missed(events: list[CallEvent]) -> list[tuple[Webhook, Json]]:
-    """The webhooks among the rows, oldest first, as the documents that Telnyx would have sent."""
-    found = []
-    for row in events:
-        event = (row.metadata or {}).get("event")
-        if row.type != "webhook" or not isinstance(event, dict):
-            continue
-        document = {"data": event}
-        try:
-            webhook = read_webhook(document)
-        except RemoteProtocolError:
-            continue  # of another shape than we know: nothing can follow from it
-        if isinstance(webhook, Webhook):
-            found.append((webhook, document))
-    return sorted(found, key=lambda item: item[0].occurred_at or "")
+    calls.load(session).recovered()

@@ -14,8 +14,8 @@ from starlette.responses import JSONResponse, Response
 
 from callpath.clock import Clock
 from callpath.errors import RemoteProtocolError, SignatureError, StoreError
+from callpath.server.calls import Calls
 from callpath.server.guard import mark_authenticated
-from callpath.server.runner import CallRunner
 from callpath.wire.document import parse_json
 from callpath.wire.signature import PublicKey, verify
 from callpath.wire.webhook import Version1Webhook, Webhook, read_webhook
@@ -36,8 +36,8 @@ more is told to come again."""
 class WebhookEndpoint:
     """The route. One instance per server."""
 
-    def __init__(self, *, runner: CallRunner, key: PublicKey, clock: Clock) -> None:
-        self._runner = runner
+    def __init__(self, *, calls: Calls, key: PublicKey, clock: Clock) -> None:
+        self._calls = calls
         self._key = key
         self._clock = clock
         self._large = 0
@@ -45,7 +45,7 @@ class WebhookEndpoint:
     async def __call__(self, request: Request) -> Response:
         began_ms = self._clock.now_ms()
         response, result = await self._answer(request)
-        self._runner.metrics.webhook(result, (self._clock.now_ms() - began_ms) / 1000)
+        self._calls.context.metrics.webhook(result, (self._clock.now_ms() - began_ms) / 1000)
         return response
 
     async def _answer(self, request: Request) -> tuple[Response, str]:
@@ -60,7 +60,7 @@ class WebhookEndpoint:
                     "api_version_1",
                     "this is an API version 1 webhook: set webhook_api_version to 2 in the Call Control application",
                 )
-            new = await self._runner.receive_webhook(webhook, document)
+            new = await self._calls.receive_webhook(webhook, document)
         except SignatureError as error:
             return await self._refuse(request, 401, error), "refused"
         except RemoteProtocolError as error:
@@ -76,7 +76,7 @@ class WebhookEndpoint:
 
     async def _refuse(self, request: Request, status: int, error: RemoteProtocolError) -> Response:
         client = request.client.host if request.client else None
-        await self._runner.limits.refused("webhook", error.reason, str(error), client, request.url.path)
+        await self._calls.context.limits.refused("webhook", error.reason, str(error), client, request.url.path)
         # The rest of a body that is too long in bytes or time is not waited for.
         headers = {"connection": "close"} if error.reason in STATUSES else None
         return JSONResponse({"error": error.reason, "detail": str(error)}, status_code=status, headers=headers)

@@ -30,7 +30,7 @@ from callpath.store.port import OFFERED, REFUSALS_MAX, CallQuery, Refusal, Steal
 from callpath.store.postgres import Postgres
 from callpath.store.schema import calls, entries, leases, refusals
 from callpath.store.sqlite import Sqlite
-from callpath.timeline import WITNESSED, Entry, encode_what, kind_of, parse_what
+from callpath.timeline import NO_WAKE_KINDS, Entry, encode_what, kind_of, parse_what
 from callpath.wire.ids import CallControlId, LegId, SessionId
 
 T = TypeVar("T")
@@ -517,7 +517,7 @@ _OVERVIEWS = _OVERVIEW_COLUMNS.where(calls.c.session.in_(bindparam("wanted", exp
 
 def _wakes(item: Entry | Refusal) -> TypeGuard[Entry]:
     """Whether other nodes have to hear of it."""
-    return isinstance(item, Entry) and not isinstance(item.what, WITNESSED)
+    return isinstance(item, Entry) and not isinstance(item.what, NO_WAKE_KINDS)
 
 
 def _entry(row: Any) -> Entry:

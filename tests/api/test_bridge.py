@@ -52,7 +52,7 @@ async def put_through(first: dict[str, Any], second: dict[str, Any], *, raw: tup
         both = Two(one, two)
         yield both
         await one.hang_up()
-        await two.run(ms=40)
+        await two.run(ms=400)
 
         assert ended == ["bridge"]  # it is over when one of them is
 
@@ -65,6 +65,8 @@ async def test_payloads_cross_as_they_are() -> None:
         assert source is not None
         put = source.audio.put
         source.audio.put = lambda item: (received.append(item), put(item))[1]  # type: ignore[method-assign, func-returns-value]
+        assert both.first._driver is not None
+        both.first._driver.serve(source)  # which holds on to how audio is handed over
         await both.run(ms=500)
         target = both.second.call
         assert target is not None and target.stream is not None

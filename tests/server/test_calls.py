@@ -45,7 +45,7 @@ async def _idle_call(served: Served) -> SessionId:
     await caller.stream_started()
     session = SessionId(caller.call.leg.call_session_id)
     await served.until_kind(session, FirstOutbound)
-    while served.runner.calls[session]._storing.locked():
+    while served.calls.live[session]._journal._storing.locked():
         await asyncio.sleep(0)
     return session
 
@@ -74,14 +74,14 @@ async def test_the_command_is_on_disk_before_it_leaves(tmp_path: Path, monkeypat
     """After a crash in between, nobody may believe that it was never sent."""
     async with serving(BUILTIN["echo"](), tmp_path) as served:
         on_disk: list[list[str]] = []
-        send = served.runner.control.send
+        send = served.context.control.send
 
         async def watched(command: Any, leg: Any, **more: Any) -> Any:
             entries = await served.timeline(session)
             on_disk.append([entry.what.command for entry in entries if isinstance(entry.what, CommandSent)])
             return await send(command, leg, **more)
 
-        monkeypatch.setattr(served.runner.control, "send", watched)
+        monkeypatch.setattr(served.context.control, "send", watched)
         caller = await served.telnyx.call()
         session = caller.call.leg.call_session_id
         await caller.stream_started()
@@ -92,7 +92,7 @@ async def test_the_command_is_on_disk_before_it_leaves(tmp_path: Path, monkeypat
 async def test_answers_that_get_lost_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Telnyx has carried the command out, and its answer is cut off on the way: the caller must not hear it twice."""
     async with serving(BUILTIN["tone"](), tmp_path) as served:
-        request, lost = served.runner.control._http.request, set[str]()
+        request, lost = served.context.control._http.request, set[str]()
 
         async def cut_off(method: str, path: str, **more: Any) -> Any:
             answer = await request(method, path, **more)
@@ -101,7 +101,7 @@ async def test_answers_that_get_lost_change_nothing(tmp_path: Path, monkeypatch:
                 raise httpx2.ReadError("reset by peer")
             return answer
 
-        monkeypatch.setattr(served.runner.control._http, "request", cut_off)
+        monkeypatch.setattr(served.context.control._http, "request", cut_off)
         caller = await served.telnyx.call()
         await caller.heard_for(200)
         session = caller.call.leg.call_session_id
@@ -122,7 +122,7 @@ async def test_a_failing_store_does_not_end_the_call(tmp_path: Path, monkeypatch
         caller = await served.telnyx.call()
         await caller.stream_started()
         session = caller.call.leg.call_session_id
-        append = served.runner.log.append
+        append = served.context.log.append
         refused = 0
 
         async def full(*_entries: Entry) -> bool:
@@ -130,10 +130,10 @@ async def test_a_failing_store_does_not_end_the_call(tmp_path: Path, monkeypatch
             refused += 1
             raise StoreError("the disk is full")
 
-        monkeypatch.setattr(served.runner.log, "append", full)
+        monkeypatch.setattr(served.context.log, "append", full)
         await caller.press("1")
         await caller.heard_for(300)
-        monkeypatch.setattr(served.runner.log, "append", append)
+        monkeypatch.setattr(served.context.log, "append", append)
         await caller.press("2")
         entries = await served.until(session, lambda what: kind_of(what) == "dtmf.received" and what.digit == "2")  # type: ignore[attr-defined]
 
@@ -150,7 +150,7 @@ async def test_what_can_be_stored_does_not_wait_for_what_cannot(
         caller = await served.telnyx.call()
         await caller.stream_started()
         session = caller.call.leg.call_session_id
-        append = served.runner.log.append
+        append = served.context.log.append
         together = []
 
         async def picky(*entries: Entry) -> bool:
@@ -159,8 +159,8 @@ async def test_what_can_be_stored_does_not_wait_for_what_cannot(
                 raise StoreError("this one cannot be written")
             return await append(*entries)
 
-        monkeypatch.setattr(served.runner.log, "append", picky)
-        live = served.runner.calls[session]
+        monkeypatch.setattr(served.context.log, "append", picky)
+        live = served.calls.live[session]
         for text in "123":
             live.note(Noted(text=text))
         entries = await served.until(session, lambda what: isinstance(what, Noted) and what.text == "1")
@@ -175,7 +175,7 @@ async def test_counters_of_many_calls_are_stored_by_one_append_each_in_its_place
     """A thousand calls count at once; a commit and a task for each would hold up their audio."""
     async with serving(BUILTIN["echo"](), tmp_path) as served:
         one, two = [await _idle_call(served) for _ in range(2)]
-        append = served.runner.log.append
+        append = served.context.log.append
         together: list[set[SessionId]] = []
 
         async def watched(*entries: Entry) -> bool:
@@ -183,11 +183,11 @@ async def test_counters_of_many_calls_are_stored_by_one_append_each_in_its_place
                 together.append({entry.session for entry in entries})
             return await append(*entries)
 
-        monkeypatch.setattr(served.runner.log, "append", watched)
+        monkeypatch.setattr(served.context.log, "append", watched)
         for session in (one, two):
-            served.runner.calls[session].note(MediaCounted(stream_id=COUNTED, frames_in=1))
-        served.runner.calls[one].note(Noted(text="after it"))
-        served.runner.calls[one].note(MediaCounted(stream_id=COUNTED, frames_in=2))
+            served.calls.live[session].note(MediaCounted(stream_id=COUNTED, frames_in=1))
+        served.calls.live[one].note(Noted(text="after it"))
+        served.calls.live[one].note(MediaCounted(stream_id=COUNTED, frames_in=2))
         await served.until(two, _is_counter)
         first = await served.until(one, _is_counter, times=2)
 
@@ -202,7 +202,7 @@ async def test_a_call_whose_entries_cannot_be_written_costs_the_others_no_counte
     """What is stored together is all refused together: then each call stores its own."""
     async with serving(BUILTIN["echo"](), tmp_path) as served:
         one, two = [await _idle_call(served) for _ in range(2)]
-        append = served.runner.log.append
+        append = served.context.log.append
         refused: list[int] = []
 
         async def picky(*entries: Entry) -> bool:
@@ -211,11 +211,11 @@ async def test_a_call_whose_entries_cannot_be_written_costs_the_others_no_counte
                 raise StoreError("this call cannot be written")
             return await append(*entries)
 
-        monkeypatch.setattr(served.runner.log, "append", picky)
+        monkeypatch.setattr(served.context.log, "append", picky)
         for session in (one, two):
-            served.runner.calls[session].note(MediaCounted(stream_id=COUNTED, frames_in=1))
+            served.calls.live[session].note(MediaCounted(stream_id=COUNTED, frames_in=1))
         await served.until(two, _is_counter)
-        monkeypatch.setattr(served.runner.log, "append", append)
+        monkeypatch.setattr(served.context.log, "append", append)
         first = await served.until(one, _is_counter)
         second = await served.timeline(two)
 
@@ -239,8 +239,8 @@ async def test_a_call_from_before_a_restart_is_picked_up_from_its_timeline(tmp_p
         from callpath.wire.media import AUTH_TOKEN_HEADER
         from tests.telnyx import sample_text, start_text
 
-        assert second.runner.tokens is not None
-        headers = {AUTH_TOKEN_HEADER: second.runner.tokens.of(session)}
+        assert second.context.tokens is not None
+        headers = {AUTH_TOKEN_HEADER: second.context.tokens.of(session)}
         url = f"{second.socket_url}/api/calls/{session}/audio"
         async with connect(url, additional_headers=headers) as socket:
             await socket.send(start_text(session))
@@ -276,16 +276,16 @@ async def test_a_stop_between_writing_a_command_down_and_sending_it(
     written = asyncio.Event()
     with capture_logs() as lines:
         async with serving(BUILTIN["echo"](), tmp_path) as served:
-            append = served.runner.log.append
+            append = served.context.log.append
 
             async def slow(entry: Entry) -> bool:
                 if isinstance(entry.what, CommandSent):
                     written.set()
-                    while served.runner.ready:
+                    while served.calls.ready:
                         await asyncio.sleep(0.01)
                 return await append(entry)
 
-            monkeypatch.setattr(served.runner.log, "append", slow)
+            monkeypatch.setattr(served.context.log, "append", slow)
             await served.telnyx.call()
             await written.wait()
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from callpath.api.recording import Recording
 from callpath.audio.codec import open_encoder
 from callpath.audio.tone import dominant_frequency_hz, tone
 from callpath.audio.wav import read_wav, read_wav_sides, wav_duration_ms
 from callpath.call.stream import MediaStream
-from callpath.server.recording import Recording
 from callpath.wire.ids import StreamId
 from callpath.wire.media import Media, encode_message
 from tests.telnyx import sample_text

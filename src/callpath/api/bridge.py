@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import asyncio
 
+from callpath.api.call import Call
 from callpath.audio.codec import Decoder, Encoder, open_decoder, open_encoder
 from callpath.audio.framer import Framer
 from callpath.audio.pcm import Pcm, as_pcm
 from callpath.audio.resample import Resampler
 from callpath.call.stream import PTIME_MS, MediaStream
 from callpath.errors import AudioError
-from callpath.server.handler import Call
 
 LATE_CHUNKS_MAX = 10
 """200 ms. A bridge that was held up once must not be late for the rest of the call: older speech is dropped, and counted

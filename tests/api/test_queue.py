@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from callpath.server.handover import DropOldestQueue
+from callpath.api.queue import DropOldestQueue
 
 
 async def test_a_waiting_reader_runs_in_the_next_turn_of_the_loop() -> None:

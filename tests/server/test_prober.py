@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from callpath.api.app import App
+from callpath.api.call import Call
+from callpath.call.plan import StreamPlan
 from callpath.cli.serve import _examine, _verdict
 from callpath.clock import ManualClock, SystemClock
 from callpath.doctor.engine import diagnose
 from callpath.doctor.request import Request
 from callpath.server.builtin import BUILTIN
-from callpath.server.examiner import EXAMINATION_S_MAX, SHARED_MS, Examiner, Verdict, probe_session
-from callpath.server.handler import App, Call
+from callpath.server.prober import PROBE_S_MAX, SHARED_MS, StreamProber, Verdict, probe_session
 from callpath.timeline import (
     CallChecked,
     CallStuck,
@@ -37,6 +39,7 @@ from callpath.wire.media import AUTH_TOKEN_HEADER
 from tests.serving import serving
 
 FAULT = Verdict(healthy=False, decided=True, summary="the proxy at t0k3n swallows it", code="HTTP001", fix="mend t0k3n")
+PLAN = StreamPlan(public_url="https://calls.example.com")
 e2e = pytest.mark.e2e
 
 
@@ -51,7 +54,7 @@ async def test_calls_that_fail_together_share_one_probe() -> None:
         urls.append(url)
         return FAULT
 
-    examiner = Examiner(examine, clock)
+    examiner = StreamProber(examine, clock, PLAN, None)
     first, second = await asyncio.gather(examiner.verdict("wss://a", None, "t0k3n"), examiner.verdict("wss://b", None))
     await clock.advance(SHARED_MS)
     third = await examiner.verdict("wss://c", None)
@@ -67,14 +70,14 @@ async def test_a_doctor_that_fails_says_so() -> None:
     async def examine(url: str, token: str | None) -> Verdict:
         raise ZeroDivisionError("in a rule")
 
-    verdict = await Examiner(examine, ManualClock()).verdict("wss://a", None)
+    verdict = await StreamProber(examine, ManualClock(), PLAN, None).verdict("wss://a", None)
 
     assert (verdict.healthy, verdict.decided, verdict.summary) == (
         None,
         False,
         "the doctor failed: ZeroDivisionError: in a rule",
     )
-    assert EXAMINATION_S_MAX > 27  # the doctor's own budget
+    assert PROBE_S_MAX > 27  # the doctor's own budget
 
 
 # --- the whole way ---------------------------------------------------------------------------------------------------
@@ -120,8 +123,8 @@ async def test_the_timeline_names_a_proxy_that_swallows_the_upgrade(tmp_path: Pa
     ):
         caller = await served.telnyx.call()
         entries = await served.until_kind(caller.call.leg.call_session_id, StreamProbed)
-        metrics = served.runner.metrics.text().decode()
-        tokens = served.runner.tokens
+        metrics = served.context.metrics.text().decode()
+        tokens = served.context.tokens
 
     kinds = [kind_of(entry.what) for entry in entries]
     (missing,) = (entry.what for entry in entries if isinstance(entry.what, StreamMissing))
@@ -232,8 +235,8 @@ async def test_a_probes_token_opens_no_call(tmp_path: Path) -> None:
         caller = await served.telnyx.call()
         await caller.stream_started()
         session = caller.call.leg.call_session_id
-        assert served.runner.tokens is not None
-        token = served.runner.tokens.of(probe_session(session))
+        assert served.context.tokens is not None
+        token = served.context.tokens.of(probe_session(session))
         url = f"{served.socket_url}/api/calls/{session}/audio"
         async with connect(url, additional_headers={AUTH_TOKEN_HEADER: token}) as probe:
             greeting = await probe.recv()

@@ -1,0 +1,11 @@
+"""What an application writes and is given: the App with its handler, and the Call.
+
+    app.py        App, and the decorator that registers a handler
+    call.py       Call: one phone call as its handler sees it. Start reading here
+    playing.py    Player: several sources, one after the other, each cut off by a clear
+    queue.py      the caller's audio, keys and marks on their way to a handler
+    recording.py  a call's recording on disk
+    bridge.py     two calls of one process that hear each other
+
+Nothing here knows the server: it implements `CallBackend` and `AudioSink`, and so does `callpath.testing`.
+"""

@@ -1,0 +1,187 @@
+"""The Call Control commands of one call: written down, then sent, then their answers written down.
+
+In that order, since Telnyx's answer, its webhooks and its audio socket may all be here before the HTTP request returns, and
+since after a crash in between nobody may believe that a command was never sent. Each command goes out in a task of its
+own: a handler that is cancelled, as it is by the very hang-up that it asked for, costs no request its answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from callpath.call.plan import derived_command_id, masked
+from callpath.control import RETRY_MS_MAX, Retry
+from callpath.errors import ControlError, LocalProtocolError, RemoteProtocolError
+from callpath.server.context import Context
+from callpath.server.journal import Journal
+from callpath.timeline import (
+    CommandAnswered,
+    CommandRetried,
+    CommandSent,
+    StreamAccepted,
+    StreamStarting,
+    StreamUrl,
+    without_numbers,
+)
+from callpath.wire.command import Command, read_command
+from callpath.wire.document import Json, write
+
+
+class Outbox:
+    """Sends what one call needs. `token` is the secret of its stream, which no entry may show."""
+
+    def __init__(self, journal: Journal, context: Context, token: str | None) -> None:
+        self._journal = journal
+        self._context = context
+        self._clock = context.clock
+        self._token = token
+        self._under_way: dict[str, float] = {}
+        """Commands under way, by command_id, with the time since when."""
+
+    @property
+    def is_empty(self) -> bool:
+        """No command is under way."""
+        return not self._under_way
+
+    @property
+    def sending_since_ms(self) -> list[float]:
+        """When each command under way was sent first."""
+        return list(self._under_way.values())
+
+    async def send(self, command: Command) -> None:
+        """Have Telnyx carry out a command of the handler's, and return when it has accepted it. Raises ControlError,
+        LocalProtocolError when the call is over."""
+        session = self._journal.session
+        if session.ended:
+            raise LocalProtocolError(f"{command.NAME} is not possible any more: the call is over")
+        leg = session.leg
+        assert leg is not None, "a call has a leg before it has a handler"
+        if command.command_id is None:
+            number = 1 + sum(1 for sent in session.commands.values() if sent.command == command.NAME)
+            command_id = derived_command_id(leg.call_control_id, command.NAME, number)
+            command = msgspec.structs.replace(command, command_id=command_id)
+        refusal: list[ControlError] = []
+        await asyncio.shield(self.dispatch(command, refusal))
+        if refusal:
+            raise refusal[0]
+
+    def dispatch(self, command: Command, refusal: list[ControlError] | None = None) -> asyncio.Task[None]:
+        """Send a command that has its command_id, in a task of its own. Where Telnyx refuses it, that is written down, and
+        put into `refusal`. Raises LocalProtocolError when the server is stopping."""
+        task = self._spawn(command, refusal if refusal is not None else [])
+        self._note_sent(command)
+        return task
+
+    def send_again(self) -> None:
+        """Commands of a process that is gone, whose answers nobody heard: within Telnyx's minute the same command_id is
+        carried out once, however often it comes. After that nobody can know, and the watchdog sees what is missing."""
+        session = self._journal.session
+        for sent in session.unanswered():
+            spent_ms = self._clock.now_unix_ms() - session.sent_unix_ms[sent.command_id]
+            if session.ended or not self._context.tasks.is_running:
+                return
+            if sent.command_id in self._under_way:
+                continue
+            if spent_ms >= RETRY_MS_MAX:
+                unknown = f"the server stopped before the answer came, and {spent_ms / 1000:.0f} s have passed"
+                self._journal.note(
+                    CommandAnswered(command=sent.command, command_id=sent.command_id, error_detail=unknown)
+                )
+                continue
+            try:
+                command = read_command(sent.command, self._unmasked(sent.body))
+            except RemoteProtocolError:
+                continue  # of a version that knew another command
+            command = msgspec.structs.replace(command, command_id=sent.command_id)
+            reason = f"sent {spent_ms / 1000:.1f} s ago by a process that is gone"
+            self._journal.note(
+                CommandRetried(command=sent.command, command_id=sent.command_id, attempt=0, reason=reason)
+            )
+            self._spawn(command, [], spent_ms)
+
+    def _spawn(self, command: Command, refusal: list[ControlError], spent_ms: float = 0.0) -> asyncio.Task[None]:
+        assert command.command_id is not None
+        work = self._carry_out(command, command.command_id, refusal, spent_ms)
+        task = self._context.tasks.spawn(work, name=f"send {command.NAME}")
+        self._under_way[command.command_id] = self._clock.now_ms() - spent_ms
+        return task
+
+    def _note_sent(self, command: Command) -> None:
+        leg = self._journal.session.leg
+        assert leg is not None and command.command_id is not None
+        url = getattr(command, "stream_url", None)
+        if url is not None:
+            self._journal.note(StreamStarting(within=command.NAME))
+            self._journal.note(StreamUrl(url=url.replace(self._token, "***") if self._token else url))
+        self._journal.note(
+            CommandSent(
+                command=command.NAME,
+                command_id=command.command_id,
+                call_control_id=leg.call_control_id,
+                body=masked(write(command), self._token),
+            )
+        )
+
+    def _unmasked(self, body: Json) -> Json:
+        token = self._token or ""
+        return {
+            name: value.replace("***", token) if name in ("stream_url", "stream_auth_token") else value
+            for name, value in body.items()
+        }
+
+    async def _carry_out(self, command: Command, command_id: str, refusal: list[ControlError], spent_ms: float) -> None:
+        leg = self._journal.session.leg
+        assert leg is not None
+
+        def note_retry(retry: Retry) -> None:
+            self._journal.note(
+                CommandRetried(
+                    command=command.NAME,
+                    command_id=command_id,
+                    attempt=retry.attempt,
+                    wait_ms=retry.wait_ms,
+                    status=retry.status,
+                    latency_ms=retry.latency_ms,
+                    reason=retry.reason,
+                )
+            )
+
+        try:
+            await self._journal.store()
+            reply = await self._context.control.send(
+                command,
+                leg.call_control_id,
+                spent_ms=spent_ms,
+                is_over=lambda: self._journal.session.ended,
+                on_retry=note_retry,
+            )
+        except ControlError as error:
+            self._journal.note(
+                CommandAnswered(
+                    command=command.NAME,
+                    command_id=command_id,
+                    status=error.status,
+                    latency_ms=error.latency_ms,
+                    attempts=error.attempts,
+                    error_code=error.code,
+                    error_detail=error.detail and without_numbers(error.detail),
+                )
+            )
+            refusal.append(error)
+        else:
+            self._journal.note(
+                CommandAnswered(
+                    command=command.NAME,
+                    command_id=command_id,
+                    status=reply.status,
+                    latency_ms=reply.latency_ms,
+                    attempts=reply.attempts,
+                )
+            )
+            if getattr(command, "stream_url", None) is not None:
+                self._journal.note(StreamAccepted(status=reply.status, within=command.NAME))
+        finally:
+            self._under_way.pop(command_id, None)
+            self._journal.wake()
