@@ -22,6 +22,7 @@ A call
 
 Around them
     context      what every call needs, put together once
+    blocking     names the code that blocks the event loop
     tasks        everything that runs beside the requests
     capacity     whether a new call can be taken
     leases       which calls this node acts for, where several share one call log
