@@ -38,6 +38,9 @@ MODULES: dict[str, str] = {
     "call/playout": "call/test_playout",
     "call/watchdog": "call/test_watchdog",
     "audio/jitter": "audio/test_jitter",
+    "api/recording": "api/test_recording",
+    "api/sounds": "api/test_sounds",
+    "api/file_threads": "api/test_file_threads",
 }
 """Where a fault is heard, or leaves a call alone; and the test file that has to find it."""
 

@@ -11,6 +11,7 @@ import pytest
 
 from callpath.api.app import App
 from callpath.api.call import Call, CallFacts
+from callpath.api.files import Files
 from callpath.audio.codec import CODECS
 from callpath.audio.g711 import G711Encoder
 from callpath.audio.level import level_dbfs
@@ -122,6 +123,7 @@ async def test_a_tone_is_found_again_from_every_wire_to_every_handler_and_back(
         sample_rate_hz=sample_rate_hz,
         backend=Quiet(),
         clock=ManualClock(),
+        files=Files.inline(),
     )
     call.attach(pair.server, Queueing(pair.server))
     heard: list[bytes] = []

@@ -22,6 +22,7 @@ import numpy as np
 
 from callpath.api.app import App
 from callpath.api.call import Call
+from callpath.api.files import Files
 from callpath.audio.codec import open_decoder, open_encoder
 from callpath.audio.framer import Framer
 from callpath.audio.pcm import Pcm
@@ -180,6 +181,7 @@ class HandlerUnderTest:
             plan=StreamPlan(public_url="https://calls.example.com"),
             clock=clock,
             data_dir=data_dir,
+            files=Files.inline(),
             recovers=False,
             log_entries=False,
         )

@@ -21,8 +21,8 @@ def test_each_side_stands_where_it_was_heard() -> None:
     """A recording in which the bot speaks when its audio was made, and not when it was heard, shows talking over
     each other where there was none."""
     recorder = Recorder(8000, start_ms=1000)
-    recorder.hear(frame(1), 8000, now_ms=1020)
-    recorder.say(frame(2), 8000, at_ms=1020)
+    recorder.receive(frame(1), 8000, now_ms=1020)
+    recorder.play(frame(2), 8000, at_ms=1020)
     left, right = recorder.finish(now_ms=1040)
 
     assert left.tolist() == [1] * FRAME + [0] * FRAME
@@ -33,9 +33,9 @@ def test_what_a_clear_took_back_is_not_in_it() -> None:
     """It was sent, and never heard."""
     recorder = Recorder(8000, start_ms=0)
     for number in range(5):
-        recorder.say(frame(number + 1), 8000, at_ms=20.0 * number)
-    recorder.cut(now_ms=30)
-    recorder.say(frame(9), 8000, at_ms=400)
+        recorder.play(frame(number + 1), 8000, at_ms=20.0 * number)
+    recorder.clear(now_ms=30)
+    recorder.play(frame(9), 8000, at_ms=400)
     _, right = recorder.finish(now_ms=420)
 
     assert right[:240].tolist() == [1] * 160 + [2] * 80
@@ -47,7 +47,7 @@ def test_frames_a_little_early_or_late_are_joined_without_a_seam() -> None:
     """Arrival jitters by milliseconds; cut by arrival, speech would crackle."""
     recorder = Recorder(8000, start_ms=0)
     for at_ms in (20, 43, 59, 81):
-        recorder.hear(frame(5), 8000, now_ms=at_ms)
+        recorder.receive(frame(5), 8000, now_ms=at_ms)
     left, _ = recorder.finish(now_ms=100)
 
     assert left[:640].tolist() == [5] * 640
@@ -59,7 +59,7 @@ def test_what_was_held_up_stands_where_it_was_said(held_ms: int) -> None:
     recorder = Recorder(8000, start_ms=0)
     for number in range(100):
         at_ms = 20 * (number + 1)
-        recorder.hear(frame(number + 1), 8000, now_ms=max(at_ms, 400 + held_ms) if at_ms > 400 else at_ms)
+        recorder.receive(frame(number + 1), 8000, now_ms=max(at_ms, 400 + held_ms) if at_ms > 400 else at_ms)
     left, _ = recorder.finish(now_ms=2000)
 
     heard = [int(value) for value in left[::FRAME]]
@@ -75,7 +75,7 @@ def test_what_comes_after_its_time_was_written_moves_nothing_else() -> None:
         at_ms = 20 * (number + 1)
         if at_ms % 500 == 0:
             left += recorder.take(at_ms)[0].tolist()
-        recorder.hear(frame(number + 1), 8000, now_ms=max(at_ms, 1400) if at_ms > 400 else at_ms)
+        recorder.receive(frame(number + 1), 8000, now_ms=max(at_ms, 1400) if at_ms > 400 else at_ms)
     left += recorder.finish(now_ms=3000)[0].tolist()
 
     heard = left[::FRAME]
@@ -87,8 +87,8 @@ def test_what_comes_after_its_time_was_written_moves_nothing_else() -> None:
 def test_a_pause_is_kept() -> None:
     """A socket that was gone for a second is a second of silence, or the sides drift apart."""
     recorder = Recorder(8000, start_ms=0)
-    recorder.hear(frame(5), 8000, now_ms=20)
-    recorder.hear(frame(5), 8000, now_ms=1020)
+    recorder.receive(frame(5), 8000, now_ms=20)
+    recorder.receive(frame(5), 8000, now_ms=1020)
     left, _ = recorder.finish(now_ms=1020)
 
     assert left[160:8000].max() == 0
@@ -98,7 +98,7 @@ def test_a_pause_is_kept() -> None:
 def test_another_rate_is_brought_to_the_recording_s() -> None:
     """We may be heard at 16 kHz and hear at 8."""
     recorder = Recorder(8000, start_ms=0)
-    recorder.say(np.full(320, 1000, np.int16), 16000, at_ms=0)
+    recorder.play(np.full(320, 1000, np.int16), 16000, at_ms=0)
     _, right = recorder.finish(now_ms=20)
 
     assert right.size == 160
@@ -114,8 +114,8 @@ def test_whenever_it_is_written_the_file_is_the_same(looks: list[int]) -> None:
         right: list[int] = []
         for number in range(50):
             now_ms = 20.0 * (number + 1)
-            recorder.hear(frame(number), 8000, now_ms)
-            recorder.say(frame(-number), 8000, now_ms)
+            recorder.receive(frame(number), 8000, now_ms)
+            recorder.play(frame(-number), 8000, now_ms)
             if number * 20 // 50 * 50 in times:
                 one, other = recorder.take(now_ms)
                 left += one.tolist()

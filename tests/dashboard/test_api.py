@@ -15,7 +15,7 @@ from callpath.audio.tone import tone
 from callpath.audio.wav import write_wav
 from callpath.dashboard import documents
 from callpath.dashboard.api import EXPORT_PAGE, openapi_document
-from callpath.timeline import KINDS, DtmfReceived, HandlerFailed, Noted, RecordingSaved, Unknown
+from callpath.timeline import KINDS, DtmfReceived, HandlerFailed, Noted, RecordingNotStored, RecordingSaved, Unknown
 from tests.dashboard.calls import AT, Looking, accepted_call, failed_call, good_call, looking, webhook
 
 
@@ -230,6 +230,17 @@ async def test_an_export_is_not_cut_at_a_page(tmp_path: Path) -> None:
 
         assert EXPORT_PAGE + 5 == len({row["session"] for row in exported})
         assert [f"call-{EXPORT_PAGE + 4}"] == [row["session"] for row in found]
+
+
+async def test_a_recording_that_could_not_be_written_is_shown_without_its_folder(it: Looking) -> None:
+    """Where it lies is the server's business, as it is of one that was written."""
+    full = RecordingNotStored(
+        path="/d/rec/call.wav", code="REC007", slug="disk_full", detail="the disk is full, in /d/rec", recorded_ms=900.0
+    )
+    await it.take("good-call", [full])
+    call = await it.get("/calls/good-call")
+
+    assert "Recording call.wav ended after 0.9 s (REC007): the disk is full" == call["entries"][-1]["line"]
 
 
 async def test_a_recording_is_heard_and_drawn(it: Looking, tmp_path: Path) -> None:

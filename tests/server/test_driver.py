@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from callpath.api.call import Call, CallFacts
+from callpath.api.files import Files
 from callpath.call.leg import Leg
 from callpath.call.session import CallSession
 from callpath.call.stream import DtmfPressed, MediaStream
@@ -382,7 +383,7 @@ class NoLine:
 
 def a_call(clock: ManualClock, rate_hz: int) -> Call:
     facts = CallFacts(SessionId("s"), CallControlId("c"), None, None, None, None, None)
-    return Call(facts, sample_rate_hz=rate_hz, backend=NoLine(), clock=clock)
+    return Call(facts, sample_rate_hz=rate_hz, backend=NoLine(), clock=clock, files=Files.inline())
 
 
 # --- chunks ----------------------------------------------------------------------------------------------------------
@@ -433,7 +434,7 @@ async def test_what_waits_of_a_raw_call_is_as_long_as_its_payloads(payload_bytes
     peer: Any = Peer()
     live: Any = Live(stream)
     facts = CallFacts(SessionId("s"), CallControlId("c"), None, None, None, None, None)
-    live.call = Call(facts, sample_rate_hz=8000, backend=NoLine(), clock=clock, raw=True)
+    live.call = Call(facts, sample_rate_hz=8000, backend=NoLine(), clock=clock, files=Files.inline(), raw=True)
     live.call.audio.resume()  # somebody reads, and then no more
     driver = StreamDriver(live, stream, clock, Pacer(clock), Gathering(clock))
     driver.begin(peer)

@@ -5,6 +5,9 @@
     playing.py    Player: several sources, one after the other, each cut off by a clear
     queue.py      the caller's audio, keys and marks on their way to a handler
     recording.py  a call's recording on disk
+    sounds.py     WAV files to play: decoded once for all calls, and kept in memory
+    files.py      recordings and sounds, together, for all calls of a process
+    file_threads.py  threads that work on files, so that the event loop never waits for a disk
     bridge.py     two calls of one process that hear each other
 
 Nothing here knows the server: it implements `CallBackend` and `AudioSink`, and so does `callpath.testing`.

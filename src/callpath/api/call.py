@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from callpath.api.files import Files
 from callpath.api.playing import AudioSink, Player, Source, resampler
 from callpath.api.queue import AudioQueue, DropOldestQueue
-from callpath.api.recording import Recording
+from callpath.api.recording import Recording, check_path
 from callpath.audio.pcm import Pcm, as_pcm
 from callpath.audio.resample import Resampler
 from callpath.call.leg import Leg
@@ -82,7 +83,14 @@ class Call:
     """One phone call, as its handler sees it. All audio is PCM16, mono, little-endian, at `sample_rate_hz`."""
 
     def __init__(
-        self, facts: CallFacts, *, sample_rate_hz: int, backend: CallBackend, clock: Clock, raw: bool = False
+        self,
+        facts: CallFacts,
+        *,
+        sample_rate_hz: int,
+        backend: CallBackend,
+        clock: Clock,
+        files: Files,
+        raw: bool = False,
     ) -> None:
         self.facts = facts
         self.sample_rate_hz = sample_rate_hz
@@ -97,8 +105,9 @@ class Call:
         """Keys pressed (`DtmfPressed`) and marks that came back (`MarkHandedBack`)."""
         self._backend = backend
         self._clock = clock
+        self._files = files
         self._raw = raw
-        self._player = Player(self.audio, sample_rate_hz=sample_rate_hz, raw=raw)
+        self._player = Player(self.audio, files.sounds, sample_rate_hz=sample_rate_hz, raw=raw)
         self._heard_before_ms = 0.0
         """What was heard since the last clear on streams whose sockets were lost."""
         self._recording: Recording | None = None
@@ -170,7 +179,7 @@ class Call:
         now_ms = self._clock.now_ms()
         cleared = stream.clear(now_ms)
         if self._recording is not None:
-            self._recording.cut(now_ms)
+            self._recording.clear(now_ms)
         self._player.flush()
         heard_ms = heard_before_ms + cleared.heard_ms
         self._backend.note(PlayoutCleared(heard_ms=heard_ms, dropped_ms=cleared.dropped_ms))
@@ -235,14 +244,21 @@ class Call:
     def record(self, path: Path | str | None = None) -> Path:
         """Record both sides from now on, until the call ends: a stereo WAV, the caller left, what he heard right.
 
-        Without `path` it goes to recordings/ in the data directory. Returns where it goes; the timeline gets an entry
-        when it is finished. Calling it again changes nothing.
+        Without `path` it goes to recordings/ in the data directory. Returns where it goes, at once: the file is opened,
+        written and closed in a thread. The timeline gets an entry when it is closed, or `recording.not_stored` when it
+        cannot be written; the call goes on. Calling it again changes nothing. Raises LocalProtocolError on a raw call,
+        AudioError for a path that names no file.
         """
         if self._recording is None:
             if self._raw:
                 raise LocalProtocolError("a raw call is not decoded, so it cannot be recorded")
-            where = Path(path) if path is not None else self.recording_path()
-            self._recording = Recording(where, self._recording_rate_hz(), self._clock.now_ms())
+            self._recording = Recording(
+                check_path(path) if path is not None else self.recording_path(),
+                self._recording_rate_hz(),
+                self._clock.now_ms(),
+                writer=self._files.recordings,
+                on_end=self._backend.note,
+            )
             if self.stream is not None:
                 self._recording.attach(self.stream)
         return self._recording.path
@@ -298,7 +314,7 @@ class Call:
     def hear(self, pcm: Pcm) -> None:
         """Hand audio of the stream to the handler."""
         if self._recording is not None and self.stream is not None:
-            self._recording.hear(pcm, self.stream.received_rate_hz, self._clock.now_ms())
+            self._recording.receive(pcm, self.stream.received_rate_hz, self._clock.now_ms())
         if self._from_stream is not None:
             pcm = self._from_stream.push(pcm)
         self.audio.put(pcm.tobytes())
@@ -312,14 +328,16 @@ class Call:
         """The socket took what was due: there may be room for more."""
         self._player.make_room()
 
+    @property
+    def is_saving(self) -> bool:
+        """The call is over, and its recording is not closed yet."""
+        return self._recording is not None and self._recording in self._files.recordings.closing
+
     def end(self) -> None:
         """The handler is done, or the call: no more audio comes, and what still waits to play is cut off."""
         self._ended = True
         self._player.end()
         if self._recording is not None:
-            recording, self._recording = self._recording, None
-            if self.stream is not None:
-                self.stream.playout.on_sent = None
-            self.note_recording(recording.path, recording.close(self._clock.now_ms()))
+            self._recording.close(self._clock.now_ms())
         self.audio.close()
         self.events.close()

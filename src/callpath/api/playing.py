@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
 import numpy as np
 
 from callpath.api.queue import AudioQueue
+from callpath.api.sounds import Sounds
 from callpath.audio.pcm import PCM16_BYTES, Pcm, as_pcm
 from callpath.audio.resample import RATE_HZ_MAX, RATE_HZ_MIN, Resampler
-from callpath.audio.wav import read_wav
 from callpath.call.stream import PTIME_MS, MediaStream
 from callpath.errors import AudioError
 
@@ -29,6 +29,8 @@ PLAY_PIECE_MS = 100
 
 PLAY_QUEUED_MS_MAX = PLAY_QUEUE_MS_MAX - PLAY_PIECE_MS
 """With more queued there is no room for another piece."""
+
+RAW_PLAYS_PAYLOADS = "a raw call plays payloads, not PCM: give bytes in the encoding of the stream"
 
 Source: TypeAlias = bytes | Pcm | str | Path | AsyncIterator[bytes]
 
@@ -52,8 +54,9 @@ class AudioSink(Protocol):
 class Player:
     """Plays the sources of one call on whichever stream it has at the moment."""
 
-    def __init__(self, audio: AudioQueue, *, sample_rate_hz: int, raw: bool) -> None:
+    def __init__(self, audio: AudioQueue, sounds: Sounds, *, sample_rate_hz: int, raw: bool) -> None:
         self._audio = audio
+        self._sounds = sounds
         self.stream: MediaStream | None = None
         """The stream that it plays on; None while there is no socket."""
         self._raw = raw
@@ -150,8 +153,7 @@ class Player:
     async def _play_source(self, source: Source, rate_hz: int, cuts: int, turn: _Turn) -> bool:
         match source:
             case str() | Path():
-                pcm, rate_hz = read_wav(Path(source))
-                return await self._play_pcm(pcm, rate_hz, cuts)
+                return await self._play_file(source, cuts, turn)
             case bytes() | bytearray() | memoryview():
                 return await self._play_bytes(bytes(source), rate_hz, cuts)
             case np.ndarray():
@@ -163,12 +165,26 @@ class Player:
                 return await self._play_iterator(source, rate_hz, cuts, turn)
 
     async def _play_iterator(self, source: AsyncIterator[bytes], rate_hz: int, cuts: int, turn: _Turn) -> bool:
-        """Read in a task of its own, one for all pieces, so that a clear can end the wait for a piece that never comes."""
+        """Read in one task for all pieces, so that a clear can end the wait for a piece that never comes."""
+        return await self._play_in_task(self._play_pieces_of(source, rate_hz, cuts), cuts, turn)
+
+    async def _play_file(self, source: str | Path, cuts: int, turn: _Turn) -> bool:
+        """A clear ends the wait for a file, too."""
+        if self._raw:
+            raise AudioError(RAW_PLAYS_PAYLOADS)
+        rate_hz = self._rate_hz if self.stream is None else self.stream.play_rate_hz
+
+        async def play() -> bool:
+            sound = await self._sounds.load(source, rate_hz)
+            return await self._play_pcm(sound.pcm, sound.rate_hz, cuts)
+
+        return await self._play_in_task(play(), cuts, turn)
+
+    async def _play_in_task(self, playing: Coroutine[None, None, bool], cuts: int, turn: _Turn) -> bool:
         player = asyncio.current_task()
         assert player is not None
         cancelled = player.cancelling()
-        reading = self._play_pieces_of(source, rate_hz, cuts)
-        turn.reader = asyncio.create_task(reading, name="read source")  # noqa: TID251 (a group would wrap what it raises)
+        turn.reader = asyncio.create_task(playing, name="read source")  # noqa: TID251 (a group would wrap what it raises)
         try:
             return await turn.reader
         except asyncio.CancelledError:
@@ -201,7 +217,7 @@ class Player:
 
     async def _play_pcm(self, pcm: Pcm, rate_hz: int, cuts: int) -> bool:
         if self._raw:
-            raise AudioError("a raw call plays payloads, not PCM: give bytes in the encoding of the stream")
+            raise AudioError(RAW_PLAYS_PAYLOADS)
         if not RATE_HZ_MIN <= rate_hz <= RATE_HZ_MAX:
             raise AudioError(f"audio to play can be at {RATE_HZ_MIN} to {RATE_HZ_MAX} Hz, not at {rate_hz} Hz")
         piece_samples = rate_hz * PLAY_PIECE_MS // 1000
@@ -263,7 +279,7 @@ class _Turn:
         self.lock = asyncio.Lock()
         self.sources = 0
         self.reader: asyncio.Task[bool] | None = None
-        """Reads the iterator whose turn it is."""
+        """Reads the iterator or file whose turn it is."""
 
     def cut(self) -> None:
         """End the wait for what the iterator would give; unless the iterator itself cuts."""

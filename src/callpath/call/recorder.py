@@ -1,10 +1,10 @@
-"""Both sides of a call on one wall clock: the caller left, as he arrived; we right, as we were *heard*. Pure.
+"""Both sides of a call on one wall clock: the caller left, as received; we right, as the caller heard it. Pure.
 
 recorder = Recorder(8000, now_ms)
-recorder.hear(pcm, rate_hz, now_ms)          what the caller said
-recorder.say(pcm, rate_hz, at_ms)            what was sent, and when the ear will hear it
-recorder.cut(now_ms)                         a clear: what lies ahead was never heard
-left, right = recorder.take(now_ms)          what is settled by now, once a second: to be written
+recorder.receive(pcm, rate_hz, now_ms)       the caller's audio, and when it came
+recorder.play(pcm, rate_hz, at_ms)           our audio, and when the caller hears it
+recorder.clear(now_ms)                       a clear: what was to be played later is not heard
+left, right = recorder.take(now_ms)          what cannot change any more: to be written
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy as np
 from callpath.audio.pcm import Pcm, samples_in
 from callpath.audio.resample import Resampler
 
-SETTLED_MS = 300.0
-"""What is older than this is written. The caller's audio may be late by the jitter buffer's wait; ours is cut before."""
+WRITE_DELAY_MS = 300.0
+"""Audio older than this is written. The caller's may be late by the jitter buffer's wait; ours is cleared before."""
 
 DRIFT_MS_MAX = 100.0
 """The caller's frames come a little early or late and are joined without a seam; further apart, there was a pause. When
@@ -45,29 +45,29 @@ class Recorder:
         self._start_ms = start_ms
         self._left, self._right = _Side(drift_ms_max=DRIFT_MS_MAX), _Side()
 
-    def hear(self, pcm: Pcm, rate_hz: int, now_ms: float) -> None:
-        """The caller's audio came in full at `now_ms`."""
+    def receive(self, pcm: Pcm, rate_hz: int, now_ms: float) -> None:
+        """The caller's audio; the last of it came at `now_ms`."""
         self._place(self._left, pcm, rate_hz, now_ms - 1000.0 * pcm.size / rate_hz)
 
-    def say(self, pcm: Pcm, rate_hz: int, at_ms: float) -> None:
-        """Ours; the ear hears its first sample at `at_ms`."""
+    def play(self, pcm: Pcm, rate_hz: int, at_ms: float) -> None:
+        """Our audio; the caller hears its first sample at `at_ms`."""
         self._place(self._right, pcm, rate_hz, at_ms)
 
-    def cut(self, now_ms: float) -> None:
-        """What we said for later than `now_ms` is not heard."""
+    def clear(self, now_ms: float) -> None:
+        """Our audio that was to be played after `now_ms` is not heard."""
         here = max(self._sample_at(now_ms), self.written)
         side = self._right
         side.pieces = [(start, piece[: here - start]) for start, piece in side.pieces if start < here]
         side.end = min(side.end, here)
 
     def take(self, now_ms: float) -> tuple[Pcm, Pcm]:
-        """Both sides up to what is settled; equally long. Empty if nothing is."""
-        until = max(self.written, self._sample_at(now_ms - SETTLED_MS))
+        """Both sides up to WRITE_DELAY_MS ago; equally long, and empty if they were taken before."""
+        until = max(self.written, self._sample_at(now_ms - WRITE_DELAY_MS))
         return self._take_until(until)
 
     def finish(self, now_ms: float) -> tuple[Pcm, Pcm]:
         """The rest."""
-        self.cut(now_ms)
+        self.clear(now_ms)
         return self._take_until(max(self.written, self._left.end, self._right.end))
 
     def _sample_at(self, at_ms: float) -> int:

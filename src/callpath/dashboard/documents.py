@@ -299,7 +299,8 @@ def entry_document(entry: Entry, *, masked: bool) -> EntryDocument:
     what = json.loads(encode_what(entry.what))
     line = describe(entry.what)
     if isinstance(entry.what, (RecordingSaved, RecordingNotStored)):
-        line = line.replace(entry.what.path, PurePath(entry.what.path).name)  # where it lies is the server's business
+        path = PurePath(entry.what.path)  # where it lies is the server's business
+        line = line.replace(entry.what.path, path.name).removesuffix(f", in {path.parent}")
     return EntryDocument(
         number=entry.number,
         at_unix_ms=entry.at_unix_ms,

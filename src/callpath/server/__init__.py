@@ -31,7 +31,6 @@ Around them
     workers      several such processes on one machine, and the parent that starts them
     guard        timeouts for slow or idle HTTP clients
     limits       rate limits for unauthenticated clients; and who a client is, behind proxies
-    file_threads threads that work on files, so that the event loop never waits for a disk
     retention    deletes calls and recordings, by age or on request
     uploads      recordings, to where they are kept after the call
     traces       calls as OpenTelemetry traces, made when they are over

@@ -24,6 +24,7 @@ from starlette.websockets import WebSocket
 
 from callpath import __version__
 from callpath.api.app import App
+from callpath.api.recording import check_folder
 from callpath.audio.codec import CODECS, NoEncoder, open_decoder, open_encoder
 from callpath.call.address import ANSWERED_BY_HEADER, AUDIO_PATH, AUDIO_PATH_WITH_TOKEN, WEBHOOK_PATH
 from callpath.call.plan import StreamPlan
@@ -116,6 +117,8 @@ def create_asgi(
     metrics_auth = MetricsAuth(settings)
     limiter = ConnectionLimiter()
     recordings = settings.data_dir / "recordings"
+    if settings.record:
+        check_folder(recordings)
     if settings.recordings:
         with suppress(OSError):  # opening the call log says it better
             recordings.mkdir(parents=True, exist_ok=True)

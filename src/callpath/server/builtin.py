@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from callpath.api.app import App
 from callpath.api.call import Call
-from callpath.audio.pcm import as_pcm
 from callpath.audio.tone import tone
-from callpath.audio.wav import WavWriter
 
 TONE_HZ = 440
 """Concert pitch: easy to know by ear, and inside every phone codec's band."""
@@ -28,22 +26,15 @@ def echo() -> App:
 
 
 def record() -> App:
-    """The caller is recorded until he hangs up: one WAV a call, in recordings/ of the data directory."""
+    """The caller is recorded until the end of the call: one stereo WAV a call, the caller left, in recordings/ of the data
+    directory."""
     app = App()
 
     @app.call
     async def record(call: Call) -> None:
-        path = call.recording_path()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        samples = 0
-        try:
-            with WavWriter(path, call.sample_rate_hz) as writer:
-                async for chunk in call.audio:
-                    pcm = as_pcm(chunk)
-                    writer.append(pcm)
-                    samples += pcm.size
-        finally:
-            call.note_recording(path, samples * 1000 / call.sample_rate_hz)
+        call.record()
+        async for _ in call.audio:
+            pass
 
     return app
 

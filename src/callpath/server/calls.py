@@ -68,9 +68,11 @@ class Calls:
             try:
                 yield
             finally:
+                context.files.stop()
                 context.tasks.stop()
                 for call in self.live.values():
                     call.stop()
+        context.files.close()
 
     @property
     def is_running(self) -> bool:

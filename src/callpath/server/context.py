@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from callpath.api.app import App
+from callpath.api.files import Files
 from callpath.audio.codec import ByteOrder
 from callpath.call.plan import StreamPlan
 from callpath.call.policies import CallPolicy
@@ -38,6 +39,7 @@ class Context:
     clock: Clock
     metrics: Metrics = field(default_factory=Metrics)
     tasks: Tasks = field(default_factory=Tasks)
+    files: Files = field(default_factory=Files.in_threads)
     tokens: CallTokens | None = None
     policy: CallPolicy = field(default_factory=CallPolicy)
     node: str | None = None

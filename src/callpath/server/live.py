@@ -75,6 +75,8 @@ class LiveCall:
         self._ownership = Ownership(session, context)
         self.handler_run: HandlerRun | None = None
         """The newest run of the handler."""
+        self._saving: tuple[Call, ...] = ()
+        """Calls of handlers that ended while their recordings were still to be closed."""
         self._stopping = False
         self._evaluate_at_unix_ms: int | None = None
 
@@ -201,11 +203,17 @@ class LiveCall:
 
     def _is_over(self) -> bool:
         if self._stopping:
-            return self._handler_is_done() and (not self._journal.has_pending or self._journal.failed)
+            stored = not self._journal.has_pending or self._journal.failed
+            return self._handler_is_done() and not self._is_saving() and stored
         return self.session.ended and self._is_idle() and not self._journal.has_pending
 
     def _is_idle(self) -> bool:
-        return self._handler_is_done() and self._line.stream is None and self._outbox.is_empty
+        return self._handler_is_done() and self._line.stream is None and self._outbox.is_empty and not self._is_saving()
+
+    def _is_saving(self) -> bool:
+        """A recording is being closed, and the timeline will say so."""
+        self._saving = tuple(call for call in self._saving if call.is_saving)
+        return bool(self._saving)
 
     def _next_turn_ms(self) -> float:
         """When to act again without being woken."""
@@ -250,7 +258,7 @@ class LiveCall:
         that one may go to the new server."""
         being_refused = self.acts and self.session.refused and not self.session.ended  # the next step may be due
         if not self.is_taken and not being_refused:
-            return self._journal.has_pending or self.stream is not None
+            return self._journal.has_pending or self.stream is not None or self._is_saving()
         quiet_ms = self._clock.now_unix_ms() - (self.session.last_unix_ms or 0)
         return not self._is_idle() or quiet_ms < ENDING_MS
 
@@ -432,7 +440,14 @@ class LiveCall:
         assert stream is not None and carrier is not None and stream.start is not None
         app = context.app
         facts = CallFacts.of(self.session.session, self.session.leg, stream.start, context.data_dir, resumed=resumed)
-        call = Call(facts, sample_rate_hz=app.sample_rate_hz, backend=self, clock=self._clock, raw=app.raw)
+        call = Call(
+            facts,
+            sample_rate_hz=app.sample_rate_hz,
+            backend=self,
+            clock=self._clock,
+            files=context.files,
+            raw=app.raw,
+        )
         call.attach(stream, carrier)
         self.handler_run = HandlerRun(call, self._journal, context, ended=self._handler_ended)
         carrier.serve(call)
@@ -440,6 +455,8 @@ class LiveCall:
             call.record()
 
     def _handler_ended(self) -> None:
+        if self.handler_run is not None and self.handler_run.call.is_saving:
+            self._saving += (self.handler_run.call,)
         if self._line.carrier is not None:
             self._line.carrier.serve(None)
         self._wake.set()

@@ -17,10 +17,10 @@ from typing import TypeVar
 
 import structlog
 
+from callpath.api.file_threads import FileThreads
 from callpath.audio.wav import unless_being_written, wav_duration_ms
 from callpath.clock import Clock
 from callpath.errors import ArchiveError, AudioError, StoreError
-from callpath.server.file_threads import FileThreads
 from callpath.server.metrics import Metrics
 from callpath.server.retention import COMPRESSED
 from callpath.store.archive import TROUBLES, Archive

@@ -8,7 +8,7 @@ import threading
 import pytest
 from structlog.testing import capture_logs
 
-from callpath.server.file_threads import FileThreads, InlineFiles
+from callpath.api.file_threads import FileThreads, InlineFiles
 
 
 async def test_work_is_done_in_a_thread_and_told_on_the_loop() -> None:
