@@ -313,3 +313,179 @@ def test_any_numbers_keep_the_books(steps: list[tuple[int, float]]) -> None:
     counts = buffer.counts
     assert len(steps) == out + counts.duplicated + counts.late
     assert buffer.next_due_ms() is None
+
+
+# --- limits, to the number and the millisecond --------------------------------------------------------------------------
+
+
+def after(last: int) -> JitterBuffer:
+    """A buffer that has handed out the chunks up to `last`, the last of them at 0 ms."""
+    buffer = JitterBuffer()
+    for chunk in range(max(1, last - 5), last + 1):
+        buffer.push(chunk, b"", 0)
+    return buffer
+
+
+def wait_ms(buffer: JitterBuffer, now_ms: float) -> float:
+    """How long a hole that is found now would wait."""
+    last = buffer._last if buffer.expected < 0 else buffer.expected - 1
+    buffer.push(last + 2, b"", now_ms)
+    due_ms = buffer.next_due_ms()
+    assert due_ms is not None
+    return due_ms - now_ms
+
+
+def test_a_hole_waits_for_three_frames() -> None:
+    """More would be added to the answer at each loss, and less would lose what is only late."""
+    assert 60.0 == wait_ms(after(10), 500)
+
+
+@pytest.mark.parametrize(
+    ("needed_ms", "wait"),
+    [
+        (20, 60),
+        (49.5, 60),
+        (50, 60),
+        (50.5, 60.5),
+        (59, 69),
+        (61, 71),
+        (100, 110),
+        (149.5, 159.5),
+        (150, 160),
+        (151, 60),
+    ],
+)
+def test_the_wait_is_what_the_last_one_needed_and_half_a_frame(needed_ms: float, wait: float) -> None:
+    """Counted from when it was first missed, whether it came in time or was given up."""
+    buffer = after(1)
+    out = received(buffer, [(3, 1000), (4, 1019), (2, 1000 + needed_ms)])
+
+    assert ([2, 3, 4] if needed_ms < 60 else [Gap(2, 1), 3, 4]) == out
+    assert wait == wait_ms(buffer, 2000)
+
+
+def test_the_longest_wait_that_was_needed_counts() -> None:
+    """A chunk that needs less does not make it shorter again."""
+    buffer = after(1)
+    received(buffer, [(3, 1000), (2, 1110), (5, 1200), (4, 1280)])
+
+    assert 120.0 == wait_ms(buffer, 2000)
+
+
+@pytest.mark.parametrize(("after_ms", "wait"), [(29_999, 120), (30_000, 60)])
+def test_how_long_the_wait_stays_adapted(after_ms: float, wait: float) -> None:
+    """Half a minute from the last chunk that needed it."""
+    buffer = after(1)
+    received(buffer, [(3, 1000), (2, 1110)])
+
+    assert wait == wait_ms(buffer, 1110 + after_ms)
+
+
+@pytest.mark.parametrize(("step", "out"), [(50, [Gap(101, 49), 150]), (51, [151])])
+def test_how_far_a_step_is_a_hole(step: int, out: list[int | Gap]) -> None:
+    """A second of audio; further, it is another numbering, and nothing is missing between."""
+    buffer = after(100)
+    first = received(buffer, [(100 + step, 20)])
+    due_ms = buffer.next_due_ms()
+
+    assert [] == first
+    assert 80.0 == due_ms
+    assert [] == buffer.due(79.9)
+    assert out == [one.chunk if isinstance(one, Payload) else one for one in buffer.due(80)]
+    assert JitterCounts(lost=49 if step == 50 else 0, resyncs=step - 50) == buffer.counts
+
+
+@pytest.mark.parametrize(("step", "counts"), [(50, JitterCounts(duplicated=1)), (51, JitterCounts())])
+def test_how_far_back_a_chunk_is_an_old_one(step: int, counts: JitterCounts) -> None:
+    """It was heard a second ago. From further back, it may begin a new numbering."""
+    buffer = JitterBuffer()
+    received(buffer, steady(list(range(1, 201))))
+    assert [] == buffer.push(200 - step, b"", 4000)
+
+    assert counts == buffer.counts
+    assert (step == 51) == (buffer.next_due_ms() is not None)
+
+
+@pytest.mark.parametrize(
+    ("second", "out", "counts"),
+    [
+        (7, [], JitterCounts(late=1)),
+        (6, [], JitterCounts(late=1)),
+        (8, [7, 8], JitterCounts(resyncs=1)),
+        (57, [7, Gap(8, 49), 57], JitterCounts(lost=49, resyncs=1)),
+        (58, [], JitterCounts(late=1)),
+    ],
+)
+def test_what_makes_a_new_numbering(second: int, out: list[int | Gap], counts: JitterCounts) -> None:
+    """A second chunk a little further on; two from anywhere are two that were lost in time."""
+    buffer = JitterBuffer()
+    received(buffer, steady(list(range(200, 301))))
+    assert [] == buffer.push(7, b"7", 2100)
+    assert -1 == buffer.expected
+    heard = received(buffer, [(second, 2110)])
+    if second == 57:  # behind a hole, it waits like any other
+        heard += [one.chunk if isinstance(one, Payload) else one for one in buffer.flush()]
+
+    assert out == heard
+    assert counts == buffer.counts
+
+
+@pytest.mark.parametrize(
+    ("chunk", "counts"),
+    [
+        (1, JitterCounts(late=1)),
+        (20, JitterCounts(late=1)),
+        (39, JitterCounts(late=1)),
+        (40, JitterCounts(duplicated=1)),
+    ],
+)
+def test_what_went_before_the_first_is_late(chunk: int, counts: JitterCounts) -> None:
+    """It was not handed out, so it is no copy; and how long it was away tells nothing about the wait."""
+    buffer = JitterBuffer()
+    assert -1 == buffer.expected
+    assert [Payload(40, b"x")] == buffer.push(40, b"x", 0)
+    assert [] == buffer.push(chunk, b"x", 10)
+
+    assert counts == buffer.counts
+    assert 60.0 == wait_ms(buffer, 20)
+
+
+@pytest.mark.parametrize(
+    ("chunk", "late", "duplicated"), [(1, 0, 1), (2, 1, 0), (3, 1, 0), (4, 1, 0), (5, 0, 1), (6, 0, 1)]
+)
+def test_only_what_was_given_up_is_late(chunk: int, late: int, duplicated: int) -> None:
+    """At the edges of the hole, too."""
+    buffer = after(1)
+    received(buffer, [(5, 20), (6, 40)])
+    buffer.due(80)
+    assert [] == buffer.push(chunk, b"", 90)
+
+    assert (late, duplicated) == (buffer.counts.late, buffer.counts.duplicated)
+
+
+def test_what_passes_the_quick_way() -> None:
+    """The next number and no other; nothing while something is held, or it is not clear which numbering goes on."""
+    buffer = JitterBuffer()
+    first = [buffer.passes(chunk) for chunk in (-1 + 2, 0, 2)]
+    buffer.push(7, b"", 0)
+    known = buffer.expected
+    passed = [buffer.passes(chunk) for chunk in (7, 9, 8, 8, 9)]
+    buffer.push(11, b"", 20)
+    held = buffer.expected, buffer.passes(12)
+    buffer.push(10, b"", 30)
+    again = buffer.expected, buffer.passes(12)
+
+    assert [False] * 3 == first
+    assert 8 == known
+    assert [False, False, True, False, True] == passed
+    assert (-1, False) == held
+    assert (12, True) == again
+
+
+def test_a_chunk_without_a_number_among_numbered_ones() -> None:
+    """It takes no place in the order, and moves none."""
+    buffer = after(5)
+
+    assert [Payload(0, b"a")] == buffer.push(0, b"a", 20)
+    assert [Payload(6, b"b")] == buffer.push(6, b"b", 40)
+    assert JitterCounts() == buffer.counts
