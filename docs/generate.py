@@ -16,9 +16,10 @@ from callpath.config import Settings
 from callpath.doctor.report import cause_pages
 from callpath.doctor.rules import CAUSES
 from callpath.simulator import control_faults as control_faults  # they join the table of all faults
-from callpath.simulator.api import NOT_SIMULATED
+from callpath.simulator.api import NOT_SIMULATED, RESOURCES_NOT_SIMULATED
 from callpath.simulator.link import FAULTS
 from callpath.simulator.options import CarrierOptions
+from callpath.simulator.verdict import CODES
 from callpath.timeline import KINDS
 from callpath.wire.command import COMMANDS
 
@@ -62,13 +63,15 @@ def timeline_page() -> str:
 
 
 def stand_in_page() -> str:
-    """What the stand-in Telnyx can do: its commands, its faults, its options."""
+    """What the simulator can do: its commands, its faults, its options."""
     lines = [
-        "# The stand-in Telnyx\n",
+        "# The Telnyx simulator\n",
         MADE + "## Commands\n",
         "Bodies, defaults, refusals and webhooks are Telnyx's. Every documented field is judged; what has no effect here "
-        "is said below. Actions that Telnyx has and the stand-in has not are answered with 501: "
+        "is said below. Actions that Telnyx has and the simulator has not are answered with 501 Not simulated: "
         + ", ".join(f"`{name}`" for name in NOT_SIMULATED)
+        + ". So is every other path of Telnyx's API without a route here: "
+        + ", ".join(f"`/{name}`" for name in RESOURCES_NOT_SIMULATED)
         + ".\n",
         "| command | what it does |",
         "|---|---|",
@@ -77,6 +80,19 @@ def stand_in_page() -> str:
         "would take), `record_timeout_secs`, `mute_dtmf`, `play_ringtone`, `media_encryption`, SIP headers and "
         "credentials, `sound_modifications`, `audio_url` of dial and transfer, assistants, conferences, queues and "
         "Dialogflow. A fork sends no RTP. `to` as a list calls the first one.\n",
+        "## Not modelled\n",
+        "No SIP and no RTP: causes and SIP codes stand in the webhooks only, as Telnyx tells them. No ringing, early "
+        "media or 18x progress; an outbound call rings for `ring_ms` and is answered. `hangup` of an unanswered call gives "
+        "call_rejected/603 (inbound, not documented) or originator_cancel/487 (outbound); `reject` gives 486, 603, 404 or "
+        "480. Detection of machines answers `amd_result` after `amd_ms`, without jitter, greeting or beep. No carrier's "
+        "codecs, no transcoding losses, no jitter between phone and Telnyx. No billing, no regions, no account levels; "
+        "`dial_refused` refuses every dial with a D-code.\n",
+        "## Verdicts\n",
+        "`callpath simulate --json` gives `verdict.code`, its sentence and notes. `N` stands for a number or a name.\n",
+        "| code | what it means |",
+        "|---|---|",
+        *(f"| `{code}` | {meaning} |" for code, meaning in CODES.items()),
+        "",
         "## Faults\n",
         "`--fault NAME` or `--fault NAME=VALUE`; in a program `Simulator.call(faults=[...])`.\n",
         "| fault | what happens | what the server must do | what the doctor should name |",

@@ -307,6 +307,35 @@ async def test_pages_have_documented_bounds(query: str) -> None:
         assert (422, "10033") == (status, document["errors"][0]["code"])
 
 
+async def test_dials_are_refused_as_telnyx_refuses_for_the_account() -> None:
+    """The code is a number and the title is missing: a client that only knows the documented shape breaks on it."""
+    async with Simulator(NOWHERE, options=CarrierOptions(dial_refused="D60")) as telnyx:
+        status, document = await Client(telnyx).ask("POST", "/calls", json=DIAL)
+
+    assert (403, 10010, "D60") == (status, document["errors"][0]["code"], document["telnyx_error"]["error_code"])
+    assert "title" not in document["errors"][0]
+    assert [("dial", ("10010",))] == [(one.name, one.codes) for one in telnyx.requests]
+
+
+@pytest.mark.parametrize(
+    "path", ["/conferences", "/queues/support", "/texml/Accounts/a/Calls", "/outbound_voice_profiles", "/texml/calls/1"]
+)
+async def test_paths_that_are_not_simulated_say_so(path: str) -> None:
+    """404 would say that the thing does not exist; whoever reads it looks for a fault in the account."""
+    async with Simulator() as telnyx:
+        status, document = await Client(telnyx).ask("POST", path, json={})
+
+    assert (501, "Not simulated") == (status, document["errors"][0]["title"])
+
+
+async def test_what_telnyx_does_not_have_is_not_found() -> None:
+    """A mistyped path must not be taken for something that the simulator lacks."""
+    async with Simulator() as telnyx:
+        status, document = await Client(telnyx).ask("POST", "/conferenses", json={})
+
+    assert (404, "10005") == (status, document["errors"][0]["code"])
+
+
 async def test_the_number_of_calls_is_bounded() -> None:
     """Ended calls make room; an alive one too many is refused."""
     async with Simulator(NOWHERE, options=CarrierOptions(calls_max=2)) as telnyx:
@@ -314,7 +343,8 @@ async def test_the_number_of_calls_is_bounded() -> None:
         first = await telnyx.call()
         await telnyx.call()
         status, document = await client.ask("POST", "/calls", json=DIAL)
-        assert (403, "90041") == (status, document["errors"][0]["code"])
+        assert (403, {"error_code": "D1"}) == (status, document["telnyx_error"])
+        assert {"code": 10010, "detail": "User channel limit exceeded D1."} == document["errors"][0]
 
         await first.hangup()
         assert 200 == (await client.ask("POST", "/calls", json=DIAL))[0]

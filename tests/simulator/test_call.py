@@ -23,6 +23,7 @@ from callpath.simulator.call import (
     stream_request,
 )
 from callpath.simulator.carrier import CarrierStream
+from callpath.simulator.link import Link
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.refusal import Refused, accept_command
 from callpath.wire.api import encode_errors
@@ -832,3 +833,98 @@ def test_a_calls_own_policy_for_retries() -> None:
     played.command("hangup", 100)
 
     assert [None, None, (1, 2)] == [one.retries_ms for one in played.webhooks()]
+
+
+# --- ends before the answer, and where streaming.started stands ---
+
+
+def dial_of(**changes: Any) -> Dial:
+    """As the API reads it."""
+    body = {"connection_id": "2900000000000000001", "to": "+15555550199", "from": "+15555550123"}
+    command = accept_command("dial", body | changes)
+    assert isinstance(command, Dial)
+    return command
+
+
+def ended(played: Played) -> tuple[str, str, str]:
+    payload = played.webhook("call.hangup")["data"]["payload"]
+    return payload["hangup_cause"], payload["hangup_source"], payload["sip_hangup_cause"]
+
+
+def test_hanging_up_a_call_that_was_not_answered_refuses_it() -> None:
+    """A 200 to an INVITE cannot come before the answer; code that reads normal_clearing takes it for a conversation."""
+    played = Played()
+    played.command("hangup", 10)
+
+    assert ("call_rejected", "callee", "603") == ended(played)
+    assert "program" == played.call.ended_by
+
+
+def test_hanging_up_a_dial_that_still_rings_cancels_it() -> None:
+    """As Telnyx tells it: originator_cancel, 487."""
+    played = Played(dial=dial_of(), direction="outgoing")
+    played.command("hangup", 10)
+
+    assert ("originator_cancel", "caller", "487") == ended(played)
+
+
+def test_a_dialled_party_that_hangs_up_while_it_rings_declines() -> None:
+    """Nobody can hang up a phone that was never picked up."""
+    played = Played(dial=dial_of(), direction="outgoing")
+    played.add(played.call.party_hangs_up(10))
+
+    assert ("call_rejected", "callee", "603") == ended(played)
+    assert "party" == played.call.ended_by
+
+
+@pytest.mark.parametrize(("retry", "cause"), [(None, "timeout"), (True, "timeout"), (False, "no_answer")])
+def test_a_dial_that_nobody_picks_up_ends_by_its_setting(retry: bool | None, cause: str) -> None:
+    """retry_on_timeout decides which cause a dialler sees."""
+    played = Played(dial=dial_of(timeout_secs=5, retry_on_timeout=retry), direction="outgoing")
+    played.pass_to(5_000)
+
+    assert cause == ended(played)[0]
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_streaming_started_comes_before_the_socket_or_after_it(before: bool) -> None:
+    """Both orders are documented: a program that needs one of them breaks with the other."""
+    played = Played(CarrierOptions(started_before_socket=before))
+    played.command("answer", 0)
+    played.pass_to(40)
+    played.command("streaming_start", 100, stream_url="wss://example.com/media")
+    names = [one.webhook.event_type for one in played.webhooks()]
+    stream = played.call.stream
+    assert stream is not None
+    played.add(played.call.stream_opened(stream, 120))
+
+    assert before == ("streaming.started" in names)
+    assert 1 == [one.webhook.event_type for one in played.webhooks()].count("streaming.started")
+
+
+def test_a_stream_can_be_announced_and_never_come() -> None:
+    """The case that callpath is made for: accepted, announced, and then nothing at all."""
+    options = Link(["announced_never_connects"]).change(CarrierOptions())
+    played = Played(options)
+    played.command("answer", 0)
+    played.pass_to(40)
+    played.command("streaming_start", 100, stream_url="wss://example.com/media")
+    stream = played.call.stream
+    assert stream is not None
+    played.add(played.call.stream_failed(stream, "connection_failed", 5_100))
+    names = [one.webhook.event_type for one in played.webhooks()]
+
+    assert ["streaming.started"] == [name for name in names if name.startswith("streaming")]
+    assert Link(["announced_never_connects"]).stream_url("wss://example.com/media") is None
+
+
+@pytest.mark.parametrize(
+    ("cause", "sip"),
+    [("USER_BUSY", "486"), ("CALL_REJECTED", "603"), ("NOT_FOUND", "404"), ("TEMPORARILY_UNAVAILABLE", "480")],
+)
+def test_reject_answers_the_caller_with_the_status_of_its_cause(cause: str, sip: str) -> None:
+    """The caller's network plays another announcement for each."""
+    played = Played()
+    played.command("reject", 10, cause=cause)
+
+    assert ("callee", sip) == ended(played)[1:]

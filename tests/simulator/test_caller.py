@@ -22,7 +22,7 @@ from callpath.audio.wav import read_wav
 from callpath.clock import SystemClock
 from callpath.errors import AudioError
 from callpath.simulator.call import CarrierCall, Effect, OpenStream
-from callpath.simulator.caller import Caller, CallFailed
+from callpath.simulator.caller import Caller, CallFailed, _mixed
 from callpath.simulator.link import Link
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.refusal import accept_command
@@ -389,3 +389,11 @@ async def test_a_slow_reader_leaves_frames_where_they_are() -> None:
     async with talking(Phone(faults=["slow_reader=20"]), burst) as caller:
         await reached(lambda: caller.stream.frames_in >= 3)
         assert caller.stream.frames_in < 100
+
+
+def test_two_loud_sounds_clip_and_do_not_wrap_around() -> None:
+    """20,000 and 20,000 made -25,536: a burst of square waves in the recording that everything is measured by."""
+    loud = np.full(4, 20_000, np.int16)
+
+    assert [32_767, 32_767, 20_000, 20_000] == _mixed(loud, loud[:2]).tolist()
+    assert [-32_768, -32_768] == _mixed(-loud[:2], -loud[:2]).tolist()

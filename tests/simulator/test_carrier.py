@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import struct
 from typing import Any
 
 import pytest
@@ -547,3 +548,53 @@ def test_times_are_written_as_telnyx_writes_them() -> None:
     """Programs parse these texts with fixed formats."""
 
     assert "2026-01-02T03:04:05.678901Z" == iso_time(EPOCH_UNIX_MS + 678.901)
+
+
+# --- RTP headers in the payload -----------------------------------------------------------------------------------
+
+
+def with_header(number: int, payload: bytes, source: int = 7) -> str:
+    header = struct.pack("!BBHII", 0x80, 0, number & 0xFFFF, 160 * number & 0xFFFFFFFF, source)
+    return encode_media(header + payload)
+
+
+def test_payloads_with_an_rtp_header_are_not_played() -> None:
+    """Observed: Telnyx accepts them and plays nothing. The first one is known only by the second."""
+    stream = opened()
+    events = [stream.receive_text(with_header(n, bytes(160)), 1 + 20 * n)[0] for n in range(5)]
+    stream.texts_to_send(500)
+
+    assert [] == stream.heard
+    assert [AudioIgnored("rtp_header")] * 4 == events[1:]
+    assert (5, 5) == (stream.counters.unheard["rtp_header"], stream.counters.ignored_in)
+
+
+def test_counters_of_rtp_may_roll_over_and_packets_may_be_lost() -> None:
+    """A stream of 22 minutes passes 65,535, and a lossy network leaves gaps."""
+    stream = opened()
+    for place, number in enumerate((65_534, 65_535, 65_536, 65_539)):
+        stream.receive_text(with_header(number, bytes(160)), 1 + 20 * place)
+    stream.texts_to_send(500)
+
+    assert [] == stream.heard
+
+
+def test_audio_that_only_looks_like_one_rtp_packet_is_played() -> None:
+    """172 bytes that begin with 0x80 are a chunk like any other when no second one goes on where it ended."""
+    stream = opened()
+    stream.receive_text(with_header(1, bytes(160)), 1)
+    stream.texts_to_send(500)
+
+    assert b"\x80" == b"".join(packet for _, packet in stream.heard)[:1]
+    assert 172 == sum(len(packet) for _, packet in stream.heard)
+
+
+def test_two_sources_are_no_rtp_stream() -> None:
+    """Audio whose first bytes happen to count is not thrown away."""
+    stream = opened()
+    for number in range(4):
+        stream.receive_text(with_header(number, bytes(160), source=number), 1 + 20 * number)
+    stream.texts_to_send(800)
+
+    assert not stream.counters.unheard
+    assert 4 * 172 == sum(len(packet) for _, packet in stream.heard)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from callpath.audio.codec import open_decoder, open_encoder
 from callpath.audio.pcm import Pcm
 from callpath.audio.tone import sweep, tone
-from callpath.simulator.ear import Arrival, SpeechMeter, listen, pacing, speech_spans
+from callpath.audio.wav import read_wav
+from callpath.simulator.ear import Arrival, SpeechMeter, echo_speed, listen, noise_share, pacing, speech_spans
 
 
 def silence(duration_ms: float) -> Pcm:
@@ -232,3 +235,50 @@ def test_a_pause_between_two_answers_is_no_jitter() -> None:
     talks = [Arrival(at_ms=20.0 * n + (3000 if n > 50 else 0), audio_ms=20) for n in range(100)]
 
     assert (0.0, 3020.0) == pacing(talks)
+
+
+# --- is it speech? ----------------------------------------------------------------------------------------------------
+
+
+def voice(name: str = "speech-8k.wav") -> Pcm:
+    return read_wav(Path(__file__).parents[1] / "audio" / "golden" / name)[0]
+
+
+def test_random_bytes_are_noise_and_speech_is_not() -> None:
+    """Whoever sends compressed bytes as PCMU hears "every stage was reached" otherwise."""
+    random_bytes = np.random.default_rng(3).integers(0, 256, 16_000, dtype=np.uint8).tobytes()
+    as_pcmu = open_decoder("PCMU", 8000).decode(random_bytes)
+    swapped = np.frombuffer(voice().astype("<i2").tobytes(), ">i2").astype(np.int16)
+
+    assert noise_share(as_pcmu) > 0.9
+    assert noise_share(noise(2000, -20)) > 0.9
+    assert noise_share(swapped) > 0.9
+    assert noise_share(voice()) < 0.3
+    assert noise_share(tone(440, duration_ms=2000)) < 0.1
+    assert noise_share(voice() + noise(voice().size / 8, -50)[: voice().size]) < 0.3
+
+
+def test_little_or_quiet_sound_is_not_judged() -> None:
+    """A breath, or the hiss of a line, is no broken encoding."""
+    assert 0.0 == noise_share(noise(200, -20))
+    assert 0.0 == noise_share(noise(5000, -60))
+    assert 0.0 == noise_share(silence(1000))
+
+
+@pytest.mark.parametrize("speed", [0.5, 2.0, 1 / 3, 3.0, 1.5])
+def test_an_echo_at_another_rate_is_known_by_its_speed(speed: float) -> None:
+    """8 kHz audio taken for 16 kHz, and the other way round: half-speed giants and chipmunks."""
+    said = join(silence(100), voice(), silence(300))
+    places = np.arange(int(said.size / speed)) * speed
+    sent = np.interp(places, np.arange(said.size), said).astype(np.int16)
+
+    assert speed == echo_speed(said, sent, speech_spans(said))
+
+
+def test_an_answer_and_a_true_echo_have_no_speed() -> None:
+    """A bot with words of its own must not be told to resample."""
+    said = join(silence(100), voice(), silence(300))
+
+    assert echo_speed(said, said, speech_spans(said)) is None
+    assert echo_speed(said, talk(2000, seed=3), speech_spans(said)) is None
+    assert echo_speed(silence(500), said, []) is None

@@ -52,9 +52,11 @@ async def test_a_call_that_is_refused_is_named_and_counted() -> None:
     plan = LoadPlan(calls=3, ramp_ms=0, duration_ms=100, stream_within_ms=3_000)
     async with Simulator() as telnyx, running(telnyx) as bot:
         bot.base = "http://127.0.0.1:9"  # where nobody listens
-        result, _ = await run_load(plan, telnyx)
+        result, about = await run_load(plan, telnyx)
 
     assert [3.0] == result.figures["failed_calls"]
+    assert ["not-opened"] * 3 == [call.code for call in result.calls]
+    assert about["cpu_us_per_frame_pair"] is None  # not one frame went out
     assert "could not be reached" in result.calls[0].sentences[0]
 
 
@@ -66,6 +68,7 @@ async def test_a_program_that_hangs_up_early_is_noticed() -> None:
         result, _ = await run_load(plan, telnyx)
 
     assert [2.0] == result.figures["failed_calls"]
+    assert ["closed-1000"] * 2 == [call.code for call in result.calls]
 
 
 async def test_other_codecs_and_other_words() -> None:

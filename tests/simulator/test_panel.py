@@ -16,6 +16,7 @@ import pytest
 import callpath.simulator
 from callpath.audio.pcm import Pcm
 from callpath.audio.tone import tone
+from callpath.errors import ConfigError
 from callpath.simulator.simulator import Simulator
 from tests.simulator.bot import Bot, running
 
@@ -147,3 +148,18 @@ async def test_telnyxs_paths_are_untouched() -> None:
         answer = await http.get(telnyx.api_base + "/nothing", headers={"authorization": f"Bearer {telnyx.api_key}"})
 
     assert "10005" == answer.json()["errors"][0]["code"]
+
+
+async def test_a_panel_that_others_can_reach_wants_a_token() -> None:
+    """It hands out the API key and places calls: an open port on a shared network must not do that."""
+    with pytest.raises(ConfigError, match="panel_token"):
+        Simulator(host="0.0.0.0")
+
+    async with Simulator(panel_token="a-long-token") as telnyx:
+        base = telnyx.api_base.removesuffix("/v2") + "/simulator"
+        async with httpx2.AsyncClient(base_url=base, trust_env=False) as http:
+            without = await http.get("/settings")
+            wrong = await http.get("/settings", headers={"authorization": "Bearer other"})
+            right = await http.get("/settings", headers={"authorization": "Bearer a-long-token", "host": "pc.lan"})
+
+    assert [401, 401, 200] == [without.status_code, wrong.status_code, right.status_code]

@@ -1,10 +1,11 @@
-"""The command line of the stand-in: cli/simulate.py, simulate_load.py and simulate_report.py."""
+"""The command line of the simulator: cli/simulate.py, simulate_load.py and simulate_report.py."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,11 @@ from callpath.audio.tone import tone
 from callpath.audio.wav import read_wav_sides, write_wav
 from callpath.cli.app import app as root
 from callpath.cli.simulate import app, read_options
+from callpath.cli.simulate_load import _print as print_load
+from callpath.cli.simulate_report import _ear
 from callpath.errors import ConfigError
+from callpath.simulator.ear import Hearing
+from callpath.simulator.scenario import CallResult, judge
 from tests.simulator.conftest import Foreign
 
 ANSWERS_401 = """
@@ -216,3 +221,101 @@ def test_faults_and_figures_are_listed() -> None:
     assert "A server must: Use each chunk once." in run("faults").stdout
     assert "p99" not in run("figures").stdout
     assert "barge_in_stop_ms" in run("figures").stdout
+
+
+# --- what the report says ---------------------------------------------------------------------------------------------
+
+
+def test_a_program_is_called_by_its_texml(tmp_path: Path) -> None:
+    """Half of the public bots have a TeXML application, which no webhook reaches."""
+    document = tmp_path / "menu.py"
+    document.write_text(TEXML_SERVER)
+    with subprocess.Popen([sys.executable, document], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        url = f"http://127.0.0.1:{server.stdout.readline().strip()}/texml"
+        done = run("call", "--texml", url, "--port", "0", "--answer-within", "1s", "--hangup-after", "500ms")
+        server.kill()
+
+    assert 0 == done.exit_code, done.output
+    assert f"TeXML    {url} 200" in done.stdout
+    assert "verb     speak" in done.stdout
+
+
+TEXML_SERVER = """
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Menu(BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"<Response><Say>Hello there</Say><Pause length='5'/></Response>")
+
+    def log_message(self, *_):
+        pass
+
+server = HTTPServer(("127.0.0.1", 0), Menu)
+print(server.server_address[1], flush=True)
+server.serve_forever()
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ([], "Give the program's --webhook URL, or --texml"),
+        (["--webhook", "http://127.0.0.1:1", "--texml", "http://127.0.0.1:1"], "Give only one"),
+    ],
+)
+@pytest.mark.parametrize("command", ["call", "load"])
+def test_somebody_must_be_called(command: str, arguments: list[str], problem: str) -> None:
+    """Neither of the two would call nobody, both would leave it to chance."""
+    done = CliRunner().invoke(root, ["simulate", command, *arguments])
+
+    assert 2 == done.exit_code
+    assert problem in " ".join(done.output.replace("│", " ").split())
+
+
+def test_a_texml_address_must_be_a_url() -> None:
+    """A file's name is a likely slip."""
+    done = run("call", "--texml", "menu.xml", "--port", "0")
+
+    assert (3, True) == (done.exit_code, "--texml" in done.stderr), done.output
+
+
+def test_equal_causes_of_a_load_count_as_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """Their sentences hold the calls' own URLs, and three hundred lines say less than one."""
+    calls = tuple(
+        CallResult(
+            name=f"call {n}",
+            outcome="failed",
+            sentences=(f"The media WebSocket was not opened: ws://127.0.0.1/{n} answered HTTP 404 instead of 101.",),
+            figures={},
+            report={},
+            caller=None,
+            code="not-opened",
+        )
+        for n in range(3)
+    )
+    about = {
+        "frames_out": 0,
+        "frames_in": 0,
+        "pulses": 0,
+        "pulses_back": 0,
+        "dropped": 0,
+        "cpu_us_per_frame_pair": None,
+    }
+    print_load(judge("load", calls, ()), about | {"late_p50_ms": 0, "late_p99_ms": 0, "late_max_ms": 0})
+    printed = capsys.readouterr().out
+
+    assert "3 x The media WebSocket was not opened: ws://127.0.0.1/0" in printed
+    assert "no frame was sent" in printed
+    assert 1 == printed.count("not opened")
+
+
+@pytest.mark.parametrize(("holes", "said"), [(1, "1 hole of 20 ms in all"), (2, "2 holes of 40 ms in all")])
+def test_one_hole_is_one(holes: int, said: str) -> None:
+    """A report is read by people."""
+    ear = asdict(Hearing(holes=holes, hole_ms=20.0 * holes))
+
+    assert said in _ear(ear)

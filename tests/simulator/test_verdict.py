@@ -27,6 +27,7 @@ from callpath.private_api import accept_key
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.scenario import CallPlan, CallResult, Step, play_call
 from callpath.simulator.simulator import Callee, Simulator
+from callpath.simulator.verdict import code_family
 from callpath.wire.document import Json
 from tests.simulator import programs as p
 from tests.simulator.bot import served
@@ -734,6 +735,16 @@ def test_the_figures(results: dict[str, CallResult], capsys: pytest.CaptureFixtu
     assert [] == accused
     assert sum(case.exit_code != 0 for case in CASES) >= 40
     assert sum(case.exit_code == 0 for case in CASES) >= 10
+
+
+def test_every_code_is_documented() -> None:
+    """Programs compare with the code, so each one must be found in the reference."""
+    assert [] == [case.name for case in CASES if not code_family(case.code)]
+    assert ("closed-N", "closed-by-simulator-N") == (
+        code_family("closed-1011"),
+        code_family("closed-by-simulator-1009"),
+    )
+    assert "" == code_family("unheard-of")
 
 
 def test_every_report_is_json(results: dict[str, CallResult]) -> None:

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -196,7 +197,8 @@ def _guarded(
         except Refused as refused:
             if not refused.on_record:
                 _note(exchange, request, refused)
-            answer = Response(encode_errors(*refused.errors), status_code=refused.status, media_type="application/json")
+            body = encode_errors(*refused.errors) if refused.document is None else msgspec.json.encode(refused.document)
+            answer = Response(body, status_code=refused.status, media_type="application/json")
         if limit is not None:
             answer.headers.update(limit.headers())
         return answer

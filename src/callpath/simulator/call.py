@@ -121,6 +121,14 @@ KEY_MS = 250
 BEEP = tone(1_000, duration_ms=200)
 """`play_beep` of a recording. How Telnyx's sounds is unknown."""
 
+REJECTED = {
+    "USER_BUSY": ("user_busy", "486"),
+    "CALL_REJECTED": ("call_rejected", "603"),
+    "NOT_FOUND": ("not_found", "404"),
+    "TEMPORARILY_UNAVAILABLE": ("unspecified", "480"),
+}
+"""Cause of `reject` → hangup_cause and SIP status. The statuses are documented; the last hangup_cause is not."""
+
 NEEDS_ANSWER = (
     StreamingStart, StreamingStop, Speak, PlaybackStart, PlaybackStop, Gather, GatherUsingAudio, GatherUsingSpeak,
     GatherStop, SendDtmf, RecordStop, TranscriptionStart, TranscriptionStop, ForkStart, ForkStop, Bridge,
@@ -257,6 +265,7 @@ class CarrierCall:
         self._transcribed: str | None = None
         self._fork: ForkStart | None = None
         self._with_answer: Answer | Dial | None = None
+        self._rung_out: Literal["timeout", "no_answer"] = "timeout"
 
     # --- the party at the phone ---
 
@@ -270,6 +279,8 @@ class CarrierCall:
             self._read_recording(placed)
             self._digits_asked = placed.extra.get("send_digits_on_answer")
             self._at(now_ms + 1000 * (placed.timeout_secs or RING_S), self._ring_out)
+            if placed.extra.get("retry_on_timeout") is False:
+                self._rung_out = "no_answer"
             limit_ms = 1000 * (placed.time_limit_secs or TIME_LIMIT_S)
             self._at(now_ms + limit_ms, lambda at: self._end(at, "time_limit", "unknown", "200"))
         elif leg.direction == "incoming" and options.first_command_timeout:
@@ -303,7 +314,7 @@ class CarrierCall:
             )
         ]
         if dial is not None and dial.stream_url and dial.stream_establish_before_call_originate:
-            effects += self._open_stream(dial)
+            effects += self._open_stream(dial, now_ms)
             self._with_answer = None
         return effects
 
@@ -372,13 +383,12 @@ class CarrierCall:
             case Answer():
                 return self._receive_answer(command, now_ms)
             case Reject():
-                busy = command.cause == "USER_BUSY"
-                cause, sip = ("user_busy", "486") if busy else ("call_rejected", "603")
+                cause, sip = REJECTED[command.cause]
                 return self._end(now_ms, cause, "callee", sip, "program")
             case Hangup():
                 return self._receive_hangup(now_ms)
             case StreamingStart():
-                return self._open_stream(command)
+                return self._open_stream(command, now_ms)
             case StreamingStop():
                 return self._stop_stream(now_ms, "streaming_stop")
             case Speak() | PlaybackStart():
@@ -464,7 +474,7 @@ class CarrierCall:
                 return self._end(now_ms, "originator_cancel", "caller", "487", "program")
             case _:
                 source = "callee" if self.leg.direction == "incoming" else "caller"
-                return self._end(now_ms, "normal_clearing", source, "200", "program")
+                return self._end(now_ms, "normal_clearing", source, "unspecified", "program")
 
     def _receive_answer(self, command: Answer, now_ms: float) -> list[Effect]:
         self._notices.read(command)
@@ -504,7 +514,7 @@ class CarrierCall:
             premium = command.answering_machine_detection == "premium"
             self._at(now_ms + self._options.amd_ms, lambda at: self._detected(at, premium))
         if command is not None and command.stream_url:
-            effects += self._open_stream(command)
+            effects += self._open_stream(command, now_ms)
         return effects
 
     def _detected(self, now_ms: float, premium: bool) -> list[Effect]:
@@ -520,20 +530,24 @@ class CarrierCall:
 
     # --- streams ---
 
-    def _open_stream(self, command: StreamingStart | Answer | Dial) -> list[Effect]:
+    def _open_stream(self, command: StreamingStart | Answer | Dial, now_ms: float) -> list[Effect]:
         if not command.stream_url:
             return []  # a stream for Dialogflow has no socket of ours
         request = stream_request(
             command, self.leg, self._options, StreamId(self._new_id()), client_state=self._client_state
         )
-        return self._start(request)
+        return self._start(request, now_ms)
 
-    def _start(self, request: StreamRequest) -> list[Effect]:
+    def _start(self, request: StreamRequest, now_ms: float) -> list[Effect]:
         self.stream = CarrierStream(request, self._options, epoch_unix_ms=self._epoch_unix_ms)
         self.stream.beside = self._beside
         self._connect_opposite(self.stream)
         self.streams.append(self.stream)
-        return [OpenStream(self.stream)]
+        started = [self._started(self.stream, now_ms)] if self._options.started_before_socket else []
+        return [*started, OpenStream(self.stream)]
+
+    def _started(self, stream: CarrierStream, now_ms: float) -> SendWebhook:
+        return self._webhook(now_ms, "streaming.started", StreamingStarted, stream_url=stream.request.url)
 
     def _stop_stream(self, now_ms: float, reason: str = "the call ended") -> list[Effect]:
         stream = self.stream
@@ -544,14 +558,13 @@ class CarrierCall:
 
     def stream_opened(self, stream: CarrierStream, now_ms: float) -> list[Effect]:
         """The server took the socket."""
-        url = stream.request.url
-        return [self._webhook(now_ms, "streaming.started", StreamingStarted, stream_url=url)]
+        return [] if self._options.started_before_socket else [self._started(stream, now_ms)]
 
     def stream_failed(self, stream: CarrierStream, reason: str, now_ms: float) -> list[Effect]:
         """The socket could not be opened (`connection_failed`), or was lost (`disconnected`)."""
         if self.stream is stream:
             self.stream = None
-        if self.state == "ended":
+        if self.state == "ended" or not self._options.tells_failed_streams:
             return []
         params = StreamParams(stream_url=stream.request.url, track=stream.request.track)
         return [
@@ -570,7 +583,7 @@ class CarrierCall:
         """The socket went away without our doing: once more, or failed, as the options say."""
         reopened = sum(one.request.url == stream.request.url for one in self.streams) > 1
         if self.reconnects and not reopened and self.state == "answered" and self.stream is stream:
-            return self._start(replace(stream.request, stream_id=StreamId(self._new_id())))
+            return self._start(replace(stream.request, stream_id=StreamId(self._new_id())), now_ms)
         return self.stream_failed(stream, "disconnected", now_ms)
 
     def stream_closed(self, stream: CarrierStream, now_ms: float) -> list[Effect]:
@@ -843,7 +856,7 @@ class CarrierCall:
     # --- the end ---
 
     def _ring_out(self, now_ms: float) -> list[Effect]:
-        return self._end(now_ms, "timeout", "unknown", "487") if self.state == "ringing" else []
+        return self._end(now_ms, self._rung_out, "unknown", "487") if self.state == "ringing" else []
 
     def _end(self, now_ms: float, cause: str, source: str, sip_cause: str, by: EndedBy = "carrier") -> list[Effect]:
         """Events in the order of the one capture: call.hangup, call.speak.ended, later streaming.stopped."""

@@ -128,6 +128,23 @@ class NeverConnects(Fault):
 
 
 @dataclass
+class AnnouncedNeverConnects(Fault):
+    """Telnyx accepts the stream, announces streaming.started, and no socket ever comes; nor does streaming.failed."""
+
+    NAME, SIDE = "announced_never_connects", "connection"
+    MUST = (
+        "Count the stream as started when the socket is there, not when streaming.started comes; act after a timeout."
+    )
+    CAUSE = "socket-never-came"
+
+    def change(self, options: CarrierOptions) -> CarrierOptions:
+        return replace(options, started_before_socket=True, tells_failed_streams=False)
+
+    def stream_url(self, url: str) -> str | None:
+        return None
+
+
+@dataclass
 class ConnectsElsewhere(Fault):
     """The socket goes to another path of the same host, as a proxy that rewrites paths would send it."""
 
@@ -446,6 +463,7 @@ FAULTS: dict[str, type[Fault]] = {
     fault.NAME: fault
     for fault in (
         NeverConnects,
+        AnnouncedNeverConnects,
         ConnectsElsewhere,
         ConnectsLate,
         SecondConnection,

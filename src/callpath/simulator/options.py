@@ -47,6 +47,12 @@ class CarrierOptions:
     socket_before_reply: bool = True
     """Whether the reply to streaming_start waits for the socket, as in the capture, but at most `reply_ms_max`."""
 
+    started_before_socket: bool = False
+    """Whether `streaming.started` is sent as soon as a stream is accepted. Telnyx says: before or after the socket."""
+
+    tells_failed_streams: bool = True
+    """Whether `streaming.failed` is sent where the socket could not be opened, or was lost."""
+
     reply_ms_max: int = 300
     """A slow socket does not hold the reply longer. Clients retry a command after 500 ms."""
 
@@ -101,6 +107,10 @@ class CarrierOptions:
     """The application's setting: an incoming call that gets no command in time is hung up. Off by default, documented."""
 
     first_command_timeout_secs: int = 30
+
+    dial_refused: str | None = None
+    """A D-code, as "D60": every dial and transfer is refused with it (403, 10010), as Telnyx refuses for the account, the
+    number or the destination."""
 
     dials_max: int = 150
     """Dials in any 5 s, documented (30 a second); one more is refused (429, 90103)."""

@@ -1,8 +1,8 @@
 """The simulator's own control API and page, below /simulator and never on a path of Telnyx's.
 
-Start at `build_panel`. It is for the developer at this machine: it asks for no key, so it answers only to loopback names
-(a web page that points its own name at 127.0.0.1 gets nothing) and takes commands only as JSON (a form on another site
-cannot send that).
+Start at `build_panel`. It is for the developer at this machine: without a token it answers only to loopback names (a web
+page that points its own name at 127.0.0.1 gets nothing) and takes commands only as JSON (a form on another site cannot send
+that).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import hmac
 import importlib.resources
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
@@ -95,8 +96,11 @@ class Exchange(Protocol):
     ) -> None: ...
 
 
-def build_panel(exchange: Exchange, host: str, telnyx_api: ASGIApp) -> Starlette:
-    """The whole of the simulator over HTTP: its panel, and Telnyx's API for every other path."""
+def build_panel(exchange: Exchange, host: str, telnyx_api: ASGIApp, *, token: str | None = None) -> Starlette:
+    """The whole of the simulator over HTTP: its panel, and Telnyx's API for every other path.
+
+    With `token` every request of the panel must show it as `Authorization: Bearer`.
+    """
     hosts = {"127.0.0.1", "localhost", "::1", host}
 
     async def page(request: Request) -> Response:
@@ -183,7 +187,10 @@ def build_panel(exchange: Exchange, host: str, telnyx_api: ASGIApp) -> Starlette
     def guarded(handle: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
         async def guard(request: Request) -> Response:
             try:
-                _check_sender(request, hosts)
+                _check_sender(request, hosts if token is None else None)
+                shown = request.headers.get("authorization", "")
+                if token is not None and not hmac.compare_digest(shown.encode(), f"Bearer {token}".encode()):
+                    raise _Wrong(401, "The panel wants its token: Authorization: Bearer …")
                 response = await handle(request)
             except _Wrong as wrong:
                 response = _answer({"error": str(wrong)}, wrong.status)
@@ -216,9 +223,10 @@ def build_panel(exchange: Exchange, host: str, telnyx_api: ASGIApp) -> Starlette
     )
 
 
-def _check_sender(request: Request, hosts: set[str]) -> None:
+def _check_sender(request: Request, hosts: set[str] | None) -> None:
+    """`hosts`: the names under which the panel may be asked; None: any, since a token is asked for."""
     host = urlsplit(f"//{request.headers.get('host', '')}").hostname
-    if host not in hosts:
+    if hosts is not None and host not in hosts:
         raise _Wrong(403, "The panel answers only to the name of this machine: use http://127.0.0.1.")
     origin = request.headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):

@@ -30,6 +30,7 @@ import uvicorn
 
 from callpath.audio.codec import Pcm
 from callpath.clock import Clock, SystemClock
+from callpath.config import is_loopback
 from callpath.errors import AudioError, ConfigError
 from callpath.private_api import EmbeddedServer
 from callpath.simulator import control_faults as control_faults  # they join the table of all faults
@@ -53,7 +54,7 @@ from callpath.simulator.link import ApiAnswer, Fault, Link, Parcel
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.panel import build_panel
 from callpath.simulator.recording import Recording, Shelf
-from callpath.simulator.refusal import Refused, accept_command, refuse, refuse_connection_id
+from callpath.simulator.refusal import Refused, accept_command, refuse, refuse_connection_id, refuse_dial
 from callpath.simulator.seen import CommandSeen, RequestSeen, WebhookSeen
 from callpath.simulator.sender import WebhookSender
 from callpath.simulator.sound import FILE_BYTES_MAX, Sound, decode_file
@@ -105,7 +106,8 @@ class Simulator:
     """A stand-in Telnyx. Use it as `async with`; leaving it ends every call and lets no task survive.
 
     `webhook_url` may be set later, since the program under test may need `api_base` first. `seed` decides every
-    chance in the faults. `tls` is used for wss and https in place of the machine's own certificates.
+    chance in the faults. `tls` is used for wss and https in place of the machine's own certificates. `panel_token` is what
+    the page and the control API at /simulator want as a Bearer token; needed where `host` is not this machine alone.
     """
 
     def __init__(
@@ -121,7 +123,14 @@ class Simulator:
         clock: Clock | None = None,
         tls: ssl.SSLContext | None = None,
         texml_url: str | None = None,
+        panel_token: str | None = None,
     ) -> None:
+        if panel_token is None and not is_loopback(host):
+            raise ConfigError(
+                "host",
+                f"{host} can be reached by others, and whoever reaches the panel can read the API key and place calls",
+                "Keep 127.0.0.1, or give panel_token: the panel then wants it as a Bearer token",
+            )
         self.texml_url = texml_url
         """The called number belongs to a TeXML application: its document is fetched here, and no webhook is sent."""
         self.options = options or CarrierOptions()
@@ -135,6 +144,7 @@ class Simulator:
         """What becomes of the next call; `load` puts a cheaper one in."""
         self._private_key = private_key or PrivateKey.generate()
         self._host = host
+        self._panel_token = panel_token
         self._port = port
         self._clock: Clock = clock or SystemClock()
         self._epoch_unix_ms = self._clock.now_unix_ms() - self._clock.now_ms()
@@ -200,7 +210,7 @@ class Simulator:
         await self._group.__aenter__()
         self._server = EmbeddedServer(
             uvicorn.Config(
-                build_panel(self, self._host, build_app(self)),
+                build_panel(self, self._host, build_app(self), token=self._panel_token),
                 log_config=None,
                 access_log=False,
                 lifespan="off",
@@ -340,6 +350,10 @@ class Simulator:
         self._by_id[leg.call_control_id] = caller
         self._spawn(self._run_timers(caller), "timers of a call")
         return caller
+
+    def _has_room(self) -> bool:
+        """Whether one more call can be alive."""
+        return sum(caller.call.ended_at_ms is None for caller in self.calls) < self.options.calls_max
 
     def _forget(self) -> None:
         now_ms = self._clock.now_ms()
@@ -567,6 +581,8 @@ class Simulator:
         at_ms = self._clock.now_ms()
         try:
             command = accept_command(name, document)
+            if isinstance(command, Transfer) and self.options.dial_refused is not None:
+                raise refuse_dial(self.options.dial_refused)
             if isinstance(command, Bridge):
                 self._check_bridge(caller, command)
             effects = caller.call.receive_command(command, at_ms)
@@ -613,6 +629,10 @@ class Simulator:
             raise refuse("90015", "/link_to")
         if not self._dials.take():
             raise refuse("90103")
+        if self.options.dial_refused is not None:
+            raise refuse_dial(self.options.dial_refused)
+        if not self._has_room():
+            raise refuse_dial("D1", "User channel limit exceeded")
         # A list of parties would ring together; here the first one is called.
         to = command.to if isinstance(command.to, str) else command.to[0]
         callee = self.callee

@@ -72,6 +72,77 @@ CODE_NAMES = {
 """RFC 6455 (7.4.1) and IANA's registry."""
 
 
+CODES = {
+    "ok": "every stage was reached",
+    "served-without-stream": "Telnyx itself spoke, listened or connected the call for the program",
+    "turned-away-as-asked": "the program dialled, and the phone was busy or not answered, as the plan says",
+    "no-webhook": "the account leads the number to no active application",
+    "webhook-pending": "the webhook was still on its way",
+    "webhook-unreachable": "nobody answers at the webhook's address",
+    "webhook-too-slow": "the webhook got no answer in time",
+    "webhook-http-N": "the webhook was answered with this HTTP status",
+    "no-answer-command": "the program took the call, and did not answer it",
+    "turned-down": "the program rejected the call",
+    "too-slow": "the command that was missing came after the caller had hung up",
+    "command-refused": "Telnyx refuses the command",
+    "wrong-key": "the API key, or the header that carries it, is wrong",
+    "wrong-path": "the request went to a path that the API does not have",
+    "wrong-call-id": "the id in the path is no call's",
+    "rate-limited": "the API refused a request because there were too many",
+    "injected-api-fault": "an injected fault of the API, and the program did not retry",
+    "not-simulated": "the program asked for what the simulator does not have",
+    "texml-unreachable": "the TeXML document could not be fetched",
+    "texml-status": "the TeXML document was answered with an HTTP status",
+    "texml-unusable": "the TeXML document is no XML, or no TeXML",
+    "texml-refused": "the TeXML document asks for what Telnyx refuses",
+    "texml-no-answer": "the TeXML document did not answer the call",
+    "texml-no-stream": "the TeXML document ended the call without a stream or a word",
+    "nothing-dialled": "no dial came",
+    "not-picked-up": "the dialled party did not answer",
+    "hung-up-while-ringing": "the program hung up while the phone was ringing",
+    "hung-up-without-stream": "the program hung up after the answer, without a stream",
+    "no-stream-asked-for": "the call was answered, and no stream was asked for",
+    "no-stream-in-time": "no stream was open in time (load)",
+    "not-opened": "the media WebSocket could not be opened",
+    "not-opened-in-time": "the media WebSocket was still being opened when the call ended",
+    "still-opening": "the media WebSocket is being opened",
+    "closed-N": "the program closed the media WebSocket with this close code",
+    "closed-by-simulator-N": "the simulator closed the media WebSocket, because the program broke RFC 6455",
+    "dropped": "the connection broke off without a close frame",
+    "cut-by-fault": "an injected fault ended the media WebSocket",
+    "replaced-by-fork": "fork_start replaced the stream",
+    "stopped-by-program": "streaming_stop came before the caller heard anything",
+    "ended-early": "the program ended the call, or its stream, early (load)",
+    "binary-frames": "audio came as binary messages",
+    "rtp-headers": "the payload has RTP headers",
+    "raw-audio-in-mp3-mode": "raw audio in mp3 mode",
+    "mp3-not-decoded": "an MP3 could not be decoded",
+    "mp3-too-often": "more than one MP3 a second",
+    "queue-full": "more audio than the playback queue takes",
+    "opposite-legs": "target legs is opposite, and the call has one leg",
+    "still-queued": "the audio was still waiting when the stream ended",
+    "frames-refused-N": "frames were refused with this error code",
+    "wrong-encoding-N": "the payload holds this, and not the codec of the stream",
+    "undecodable": "the payload cannot be decoded as the codec of the stream",
+    "short-chunks": "messages of less than 20 ms, with gaps between them",
+    "silent": "audio was expected, and nothing was heard",
+    "noise": "audio was expected, and only noise was heard",
+    "wrong-sample-rate": "the audio plays too fast or too slow",
+    "step-failed": "a step of the plan failed",
+}
+"""Code → what it means. N stands for a number or a name. Codes are permanent: programs compare with them."""
+
+_FAMILIES = tuple(code.removesuffix("N") for code in CODES if code.endswith("-N"))
+
+
+def code_family(code: str) -> str:
+    """The row of CODES that a code belongs to."""
+    if code in CODES:
+        return code
+    found = max((family for family in _FAMILIES if code.startswith(family)), key=len, default="")
+    return f"{found}N" if found else ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamFacts:
     """One media stream of a call."""
@@ -136,6 +207,9 @@ class Verdict:
     sentence: str
     outcome: Outcome = "ok"
     notes: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        assert code_family(self.code), f"{self.code} is not in CODES"
 
     @property
     def failure(self) -> str | None:

@@ -110,7 +110,7 @@ class Reject(Command, frozen=True, kw_only=True):
 
     NAME: ClassVar[str] = "reject"
 
-    cause: Literal["CALL_REJECTED", "USER_BUSY"]
+    cause: Literal["CALL_REJECTED", "USER_BUSY", "NOT_FOUND", "TEMPORARILY_UNAVAILABLE"]
 
 
 class Hangup(Command, frozen=True, kw_only=True):
