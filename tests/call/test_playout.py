@@ -237,3 +237,31 @@ def test_when_there_is_something_to_send_next() -> None:
     marked.add(b"x", 20)
 
     assert (None, -180, 10, 0.0) == (nothing, first, second, marked.next_due_at_ms())
+
+
+def test_what_waits_can_be_given_another_form() -> None:
+    """L16 whose byte order turned out to be the other one: payloads change, and their times and the marks do not."""
+    playout = Playout()
+    for number in range(1, 13):
+        playout.add(bytes([number, 0]), 20.0)
+        if number == 11:
+            playout.add_mark("between")
+    sent = playout.take_due(0)
+    queued_ms = playout.queued_ms
+    playout.recode(lambda payload: payload[::-1])
+
+    assert [bytes([number, 0]) for number in range(1, 11)] == sent
+    assert 40.0 == queued_ms == playout.queued_ms
+    assert [] == playout.take_due(19.9)
+    assert [bytes([0, 11]), "between"] == playout.take_due(20.0)
+    assert [bytes([0, 12])] == playout.take_due(40.0)
+
+
+def test_a_playout_begins_at_any_time_without_an_underrun() -> None:
+    """A clock begins anywhere: the first frame of a call follows nothing."""
+    for began_ms in (0.0, 1.0, 100.0):
+        playout = Playout()
+        playout.send_at_once(bytes(160), 20.0, began_ms)
+
+        assert 0 == playout.underruns
+        assert 20.0 == playout.lead_ms(began_ms)
