@@ -1,4 +1,4 @@
-"""What to play where a frame is missing, for codecs that have no concealment of their own."""
+"""Stand-in audio for a missing frame, for codecs that have no concealment of their own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FADE_MS = 60.0
 PITCH_MS_MIN, PITCH_MS_MAX = 5.0, 15.0
 """One period of a voice, 66 to 200 Hz: the range of G.711 Appendix I."""
 MATCH_MS = 5.0
-"""The tail that is compared. With the longest period it just fits into one frame of 20 ms."""
+"""The tail that is compared. With the longest period it needs 20 ms: one frame, or two of a phone that sends 10 ms."""
 
 
 class Concealer:
@@ -22,11 +22,14 @@ class Concealer:
 
     def __init__(self, sample_rate_hz: int) -> None:
         self._rate_hz = sample_rate_hz
+        self._needed = samples_in(PITCH_MS_MAX + MATCH_MS, sample_rate_hz)
         self._last: Pcm = np.zeros(0, np.int16)
         self._concealed = 0
 
     def heard(self, pcm: Pcm) -> None:
         """Remember the newest real audio. Keeps the array, so do not write into it afterwards."""
+        if pcm.size < self._needed and not self._concealed:
+            pcm = np.concatenate((self._last, pcm))[-self._needed :]
         self._last = pcm
         self._concealed = 0
 
@@ -42,7 +45,7 @@ class Concealer:
         return saturate(gain * self._last[-period:][position % period])
 
     def _period(self) -> int:
-        """The pitch period at the end of the last frame, in samples; 0 if there is nothing to repeat."""
+        """The pitch period at the end of the real audio, in samples; 0 if there is nothing to repeat."""
         shortest, longest, match = (samples_in(ms, self._rate_hz) for ms in (PITCH_MS_MIN, PITCH_MS_MAX, MATCH_MS))
         last = self._last
         if last.size < match + longest:
@@ -52,5 +55,5 @@ class Concealer:
         # Row i is the stretch that lies `longest - i` samples before the tail.
         candidates = np.lib.stride_tricks.sliding_window_view(past, match)[: longest - shortest + 1]
         energy = np.einsum("ij,ij->i", candidates, candidates)
-        likeness = candidates @ tail / np.sqrt(energy + 1.0)
-        return longest - int(np.argmax(likeness))
+        correlation = candidates @ tail / np.sqrt(energy + 1.0)
+        return longest - int(np.argmax(correlation))

@@ -45,8 +45,11 @@ class G711Decoder:
         self._to_pcm = _TO_PCM[law]
         self._concealer: Concealer | None = None
         self._last: bytes | None = None
+        self._before: bytes | None = None
+        """The two newest payloads, decoded, since the last gap: one of 10 ms does not show the pitch."""
 
     def decode_bytes(self, payload: bytes) -> bytes:
+        self._before = self._last
         audio = self._last = self._to_pcm(payload, PCM16_BYTES)
         return audio
 
@@ -56,9 +59,10 @@ class G711Decoder:
     def conceal(self, duration_ms: float) -> Pcm:
         if self._concealer is None:
             self._concealer = Concealer(self.sample_rate_hz)
-        if self._last is not None:
-            self._concealer.heard(as_pcm(self._last))
-            self._last = None  # told once: gaps in a row continue each other
+        for audio in (self._before, self._last):
+            if audio is not None:
+                self._concealer.heard(as_pcm(audio))
+        self._before = self._last = None  # given once: gaps in a row continue each other
         return self._concealer.conceal(duration_ms)
 
 
