@@ -235,7 +235,7 @@ class HandlerUnderTest:
             await self.event("call.hangup", hangup_cause="normal_clearing", hangup_source="caller")
         for _ in range(SETTLE_TURNS_MAX):
             await self._clock.advance(0)
-            if live is None or live.handler_run is None or live.handler_run.is_done:
+            if live is None or live.application.is_done:
                 break
         self._raise()
 
@@ -290,8 +290,8 @@ class HandlerUnderTest:
         if self._driver is not None:
             for text in self._pair.carrier.texts_to_send(self._clock.now_ms()):
                 self._driver.receive_text(text.encode())
-        if live is not None and live.handler_run is not None:
-            self._run, self.call = live.handler_run, live.handler_run.call
+        if live is not None and live.application.run is not None:
+            self._run, self.call = live.application.run, live.application.run.call
 
     def _raise(self) -> None:
         error = self._run.error if self._run is not None else None

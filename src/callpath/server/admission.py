@@ -132,9 +132,9 @@ def _reason_to_reject(calls: Calls, call: LiveCall, upgrade: Upgrade) -> Rejecti
             f"the call's stream was not asked for, and showed no life, for {minutes} minutes: streaming_start makes "
             "its token good again",
         )
-    if call.has_living_socket:
+    if call.line.is_living:
         return Rejection(409, "second_socket", "this call has a living audio socket already")
-    if context.calls_max and sum(other.has_living_socket for other in calls.live.values()) >= context.calls_max:
+    if context.calls_max and sum(other.line.is_living for other in calls.live.values()) >= context.calls_max:
         return Rejection(503, "full", f"{context.calls_max} audio sockets are open already (CALLPATH_CALLS_MAX)")
     return None
 

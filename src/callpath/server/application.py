@@ -1,4 +1,4 @@
-"""One run of the application's handler, from entering it to its end, and what its end means for the call.
+"""The application's side of one call: when its handler is entered, how it ends, and what its end means for the call.
 
     it returns          what it played is heard to its end; then the call is hung up
     it raises           the call is hung up
@@ -7,7 +7,7 @@
 A CancelledError that the handler lets out without our having cancelled it (a task of its own that it awaits was cancelled,
 a cancelled scope of a library) is a failure of the handler like any other exception, and so is `sys.exit()`.
 
-The run only writes down how it ended. The hang-up follows from the timeline (`call/ending.py`): so it waits for what Telnyx
+The end of a run is only written down. The hang-up follows from the timeline (`call/ending.py`): so it waits for what Telnyx
 still speaks, leaves a call that was handed on alone, is repeated until Telnyx reports the call as over, and is made up for
 by the next process after a crash.
 """
@@ -15,22 +15,151 @@ by the next process after a crash.
 from __future__ import annotations
 
 import asyncio
+import math
 import traceback
 from collections.abc import Awaitable, Callable
 
 import structlog
 
 from callpath.api.app import Handler
-from callpath.api.call import Call
+from callpath.api.call import Call, CallBackend, CallFacts
+from callpath.call.ending import is_silenced
+from callpath.call.session import Stage
+from callpath.call.stream import MediaStream
 from callpath.server.blocking import CURRENT_CALL
 from callpath.server.context import Context
 from callpath.server.journal import Journal
-from callpath.timeline import HandlerEnded, HandlerFailed, HandlerStarted, without_numbers
+from callpath.server.line import AudioLine, Carrier
+from callpath.timeline import HandlerEnded, HandlerFailed, HandlerStarted, StreamStarted, without_numbers
+from callpath.wire.media import Start
 
 logger = structlog.get_logger("callpath")
 
 CANCEL_AGAIN_MS = 5_000.0
 """How long a cancelled handler may take to end, before it is cancelled again."""
+
+
+class Application:
+    """Runs the handler of one call on whichever socket the call has: entered when a stream has started, carried on over the
+    next socket where one is lost, and entered again where the run before was cancelled. `backend` is the handler's."""
+
+    def __init__(
+        self, journal: Journal, context: Context, line: AudioLine, backend: CallBackend, wake: Callable[[], None]
+    ) -> None:
+        self.run: HandlerRun | None = None
+        """The newest run."""
+        self._saving: tuple[Call, ...] = ()
+        """Calls of runs that ended while their recordings were still to be closed."""
+        self._journal = journal
+        self._context = context
+        self._line = line
+        self._backend = backend
+        self._wake = wake
+
+    @property
+    def call(self) -> Call | None:
+        """The Call of the handler that runs; None while none does."""
+        return self.run.call if self.run is not None and self.run.is_running else None
+
+    @property
+    def is_done(self) -> bool:
+        """No handler runs, not even one that was cancelled."""
+        return self.run is None or self.run.is_done
+
+    @property
+    def is_running(self) -> bool:
+        """A handler serves the call."""
+        return self.run is not None and self.run.is_running
+
+    def is_saving(self) -> bool:
+        """A recording is being closed, and the timeline will say so."""
+        self._saving = tuple(call for call in self._saving if call.is_saving)
+        return bool(self._saving)
+
+    def stream_started(self, start: Start, stream: MediaStream, carrier: Carrier) -> None:
+        """The start frame came: enter the handler, or let it carry on over the new stream."""
+        if self._line.stream is not stream:
+            return  # it was replaced meanwhile
+        session = self._journal.session
+        resumed = Stage.STREAM_STARTED in session.stages
+        self._journal.note(
+            StreamStarted(
+                stream_id=start.stream_id,
+                encoding=start.media_format.encoding,
+                sample_rate_hz=start.media_format.sample_rate,
+                again=self.is_running,
+            )
+        )
+        self._line.carrier = carrier
+        call = self.call
+        if call is not None:
+            call.attach(stream, carrier)
+            carrier.serve(call)
+        elif self.is_done and not session.handler_finished:
+            self.enter(resumed=resumed)
+        else:
+            self._wake()  # once the cancelled run has ended, the watchdog enters the handler again
+
+    def enter(self, *, resumed: bool = True) -> None:
+        """Enter the handler on the open stream. `resumed`: a handler had the call before."""
+        stream, carrier, context = self._line.stream, self._line.carrier, self._context
+        assert stream is not None and carrier is not None and stream.start is not None
+        session, app = self._journal.session, context.app
+        facts = CallFacts.of(session.session, session.leg, stream.start, context.data_dir, resumed=resumed)
+        call = Call(
+            facts,
+            sample_rate_hz=app.sample_rate_hz,
+            backend=self._backend,
+            clock=context.clock,
+            files=context.files,
+            raw=app.raw,
+        )
+        call.attach(stream, carrier)
+        self.run = HandlerRun(call, self._journal, context, ended=self._ended)
+        carrier.serve(call)
+        if context.record and not app.raw:
+            call.record()
+
+    def detach(self) -> None:
+        """The socket is gone. The handler waits a while for another."""
+        call = self.call
+        if call is not None:
+            call.detach()
+
+    def cancel_if_useless(self, *, acts: bool, lost_ms: float | None) -> None:
+        """End a handler that serves nobody. `acts`: this node does; `lost_ms`: how long the call has had no socket."""
+        within_ms = self._context.policy.reconnect_ms
+        if self.run is None or self.run.is_done:
+            return
+        if self._journal.session.ended:
+            self.run.cancel("the call is over")
+        elif not acts:
+            self.run.cancel("another node carries the call now")
+        elif lost_ms is not None and lost_ms >= within_ms and not is_silenced(self._journal.session):
+            self.run.cancel(f"its socket was lost, and not back within {within_ms / 1000:g} s")
+
+    def next_turn_ms(self, now_ms: float, lost_ms: float | None) -> float:
+        """When `cancel_if_useless` may have something to do without news."""
+        if self.run is None or self.run.is_done:
+            return math.inf
+        at_ms = self.run.cancel_again_ms
+        if at_ms is None:
+            if lost_ms is None or is_silenced(self._journal.session):
+                return math.inf
+            at_ms = now_ms - lost_ms + self._context.policy.reconnect_ms
+        return max(now_ms + 1, at_ms)
+
+    def forget(self) -> None:
+        """Break reference cycles: the call is over."""
+        if self.is_done:
+            self.run = None
+
+    def _ended(self) -> None:
+        if self.run is not None and self.run.call.is_saving:
+            self._saving += (self.run.call,)
+        if self._line.carrier is not None:
+            self._line.carrier.serve(None)
+        self._wake()
 
 
 class HandlerRun:

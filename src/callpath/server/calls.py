@@ -156,7 +156,7 @@ class Calls:
         return sum(call.is_offered for call in self.live.values())
 
     def _under_way(self) -> list[float]:
-        return [since_ms for call in self.live.values() for since_ms in call.sending_since_ms]
+        return [since_ms for call in self.live.values() for since_ms in call.outbox.sending_since_ms]
 
     def _outbox_age_s(self) -> float:
         now_ms = self.context.clock.now_ms()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import structlog
 
 from callpath.errors import ControlError, RemoteProtocolError, StoreError
@@ -59,6 +61,15 @@ async def ask_status(context: Context, call_control_id: CallControlId) -> CallCh
         gone = error.status == 404 and error.code is not None  # a proxy's 404 has no code of Telnyx's
         return CallChecked(alive=False if gone else None, detail=error.detail or "")
     return CallChecked(alive=status.is_alive)
+
+
+async def make_trace(context: Context, session: SessionId) -> None:
+    """Make the trace of a call that is over. One that cannot be made is logged."""
+    if context.traces is not None:
+        try:
+            await context.traces.export(session, context.log, partial(write_entry, context.log, context.metrics))
+        except StoreError as error:
+            logger.error("No trace made", event_name="trace.failed", error=str(error), call_session_id=session)
 
 
 def _missed(events: list[CallEvent]) -> list[tuple[Webhook, Json]]:

@@ -1,0 +1,100 @@
+"""The shell of `call/watchdog` and `call/ending`: asks both what follows from a call's timeline, and sees to it."""
+
+from __future__ import annotations
+
+from callpath.call.ending import next_ending
+from callpath.call.watchdog import NO_EVENTS, STUCK, RuntimeState, due_commands, evaluate
+from callpath.server.application import Application
+from callpath.server.capacity import Capacity
+from callpath.server.context import Context
+from callpath.server.events import ask_status, found_missed
+from callpath.server.journal import Journal
+from callpath.server.line import AudioLine
+from callpath.server.outbox import Outbox
+from callpath.server.ownership import Ownership
+from callpath.timeline import CallStuck, PolicyActed, StreamMissing
+
+
+class Watching:
+    """Watches over one call while this node acts for it."""
+
+    def __init__(
+        self,
+        context: Context,
+        journal: Journal,
+        outbox: Outbox,
+        line: AudioLine,
+        application: Application,
+        ownership: Ownership,
+        capacity: Capacity,
+        token: str | None,
+    ) -> None:
+        self.again_unix_ms: int | None = None
+        """When to watch again without news; None: when there is some."""
+        self._context = context
+        self._journal = journal
+        self._outbox = outbox
+        self._line = line
+        self._application = application
+        self._ownership = ownership
+        self._capacity = capacity
+        self._token = token
+
+    def watch(self, lost_ms: float | None) -> None:
+        """Write down what is wrong, and send what the call needs. `lost_ms`: how long it has had no socket."""
+        session, context, now_unix_ms = self._journal.session, self._context, self._context.clock.now_unix_ms()
+        unserved = not session.commands and not session.refused
+        found = evaluate(
+            session,
+            context.policy,
+            RuntimeState(
+                refusing=self._capacity.refusing() if unserved else None,
+                socket_open=self._line.stream is not None,
+                stream_open=self._line.carrier is not None,
+                idle_ms=self._line.idle_ms,
+                lost_ms=lost_ms,
+                handler_running=not self._application.is_done,
+            ),
+            now_unix_ms,
+        )
+        if found.enter_handler:
+            self._application.enter()
+        for what in found.entries:
+            self._journal.note(what)
+            if isinstance(what, StreamMissing) and what.seen == "nothing" and session.probed is None:
+                self._probe()
+            elif isinstance(what, CallStuck):
+                context.tasks.spawn(self._check(what), name=f"check call {session.session}")
+        ending = next_ending(session, handler_running=self._application.is_running, now_unix_ms=now_unix_ms)
+        times = [at for at in (found.again_unix_ms, ending.again_unix_ms) if at is not None]
+        self.again_unix_ms = min(times, default=None)
+        for command in (
+            *session.next_commands(context.plan, self._token),
+            *due_commands(session, context.plan, self._token, context.policy),
+            *ending.commands,
+        ):
+            self._outbox.dispatch(command)
+
+    def _probe(self) -> None:
+        """Have the doctor try the stream's URL, beside everything else."""
+        prober, session = self._context.prober, self._journal.session.session
+        if prober is not None and session not in prober.under_way:
+
+            async def probe() -> None:
+                self._journal.note(await prober.probe(session))
+
+            self._context.tasks.spawn(probe(), name=f"probe {session}")
+
+    async def _check(self, stuck: CallStuck) -> None:
+        """The call seems to be up for nothing: ask Telnyx, and hang up unless it is over already. If we may only have
+        missed what happened to it, that is looked for first."""
+        leg = self._journal.session.leg
+        assert leg is not None
+        if stuck.reason == NO_EVENTS and await found_missed(self._context, self._journal.session.session):
+            self._journal.has_news = True
+            self._journal.wake()
+            return
+        checked = await ask_status(self._context, leg.call_control_id)
+        self._journal.note(checked)
+        if checked.alive is not False and self._ownership.acts:
+            self._journal.note(PolicyActed(policy=STUCK, number=stuck.number, step="hangup"))
