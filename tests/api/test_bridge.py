@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+import numpy as np
 import pytest
 
 from callpath import App, Call, bridge
+from callpath.api.bridge import _Crossing
+from callpath.api.queue import AudioQueue
+from callpath.audio.codec import open_decoder, open_encoder
 from callpath.audio.tone import dominant_frequency_hz, find_delay_ms, tone
+from callpath.call.stream import MediaStream, PayloadReceived
 from callpath.testing import HandlerUnderTest, place_call
+from callpath.wire.ids import StreamId
+from callpath.wire.media import Media, encode_message
+from tests.telnyx import sample
 
 SPEECH = tone(700, duration_ms=1500)
 ANSWER = tone(1100, duration_ms=1500)
@@ -98,6 +107,67 @@ async def test_each_hears_the_other(first: dict[str, Any], second: dict[str, Any
 
     assert dominant_frequency_hz(heard_by_second[4000:8000], 8000) == pytest.approx(700, abs=5)
     assert dominant_frequency_hz(heard_by_first[4000:8000], 8000) == pytest.approx(1100, abs=5)
+
+
+class End:
+    """One of two calls, as far as a bridge needs it."""
+
+    sample_rate_hz = 8000
+
+    def __init__(self, encoding: str, *, raw: bool = True) -> None:
+        self.raw = raw
+        self.stream = MediaStream(play_encoding=encoding, raw=raw)
+        self.audio = AudioQueue(limit=250)
+        self.played: list[bytes] = []
+        self.start(encoding)
+
+    def start(self, encoding: str) -> None:
+        self.stream.receive_text(json.dumps(sample("ws/t-start-pcmu.json")).replace("PCMU", encoding), 0)
+
+    def say(self, payload: bytes) -> None:
+        """One packet, the same again and again."""
+        message = encode_message(Media(payload=payload, stream_id=StreamId("s"), sequence_number=2))
+        for event in self.stream.receive_text(message, 0):
+            assert isinstance(event, PayloadReceived)
+            self.audio.put(event.payload)
+
+    async def play(self, audio: bytes, **_: object) -> bool:
+        self.played.append(audio)
+        return True
+
+
+async def test_a_second_start_in_another_encoding_is_followed() -> None:
+    """The socket stays, so nothing but the start frame shows that payloads are static from there on."""
+    source, target = End("PCMU"), End("PCMU")
+    crossing: Any = _Crossing(source, target)  # type: ignore[arg-type]
+    carrying = asyncio.create_task(crossing.carry())
+    for encoding in ("PCMU", "PCMA", "PCMU"):
+        source.start(encoding)
+        source.say(open_encoder(encoding, 8000).encode(np.full(160, 1000, np.int16)))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    source.audio.close()
+    await carrying
+    heard = [int(open_decoder("PCMU", 8000).decode(payload).max()) for payload in target.played]
+
+    assert [160, 160, 160] == [len(payload) for payload in target.played]
+    assert heard == pytest.approx([1000] * 3, abs=40)
+
+
+@pytest.mark.parametrize(("payload_bytes", "kept"), [(80, 19), (160, 9), (480, 3), (800, 1)])
+async def test_a_bridge_is_late_by_the_time_that_waits_and_not_by_packets(payload_bytes: int, kept: int) -> None:
+    """Ten packets of 100 ms are a second: the two would talk past each other."""
+    source, target = End("PCMU"), End("PCMU")
+    crossing: Any = _Crossing(source, target)  # type: ignore[arg-type]
+    carrying = asyncio.create_task(crossing.carry())
+    await asyncio.sleep(0)
+    for _ in range(40):
+        source.say(bytes(payload_bytes))
+    source.audio.close()
+    await carrying
+
+    assert kept + 1 >= len(target.played) >= kept
+    assert 40 == len(target.played) + source.audio.dropped
 
 
 async def test_a_bridge_that_was_held_up_catches_up() -> None:

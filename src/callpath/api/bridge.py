@@ -24,10 +24,11 @@ from callpath.audio.pcm import Pcm, as_pcm
 from callpath.audio.resample import Resampler
 from callpath.call.stream import PTIME_MS, MediaStream
 from callpath.errors import AudioError
+from callpath.wire.media import Start
 
-LATE_CHUNKS_MAX = 10
-"""200 ms. A bridge that was held up once must not be late for the rest of the call: older speech is dropped, and counted
-with the rest that its handler was too slow for."""
+LATE_MS_MAX = 200.0
+"""Maximum of audio that waits. A bridge that was held up once must not be late for the rest of the call: older speech is
+dropped, and counted with the rest that its handler was too slow for."""
 
 
 async def bridge(one: Call, other: Call) -> None:
@@ -52,7 +53,8 @@ class _Crossing:
     def __init__(self, source: Call, target: Call) -> None:
         self._source = source
         self._target = target
-        self._streams: tuple[MediaStream | None, MediaStream | None] = (None, None)
+        self._between: tuple[MediaStream | None, Start | None, MediaStream | None] = (None, None, None)
+        """The streams, and the source's start frame, that all this is set up for."""
         self._decoder: Decoder | None = None
         self._encoder: Encoder | None = None
         self._resampler: Resampler | None = None
@@ -64,17 +66,26 @@ class _Crossing:
         """Until the source ends."""
         audio = self._source.audio
         async for chunk in audio:
-            if len(audio) >= LATE_CHUNKS_MAX:
+            if len(audio) * self._chunk_ms() >= LATE_MS_MAX:
                 audio.dropped += 1
                 continue
-            if self._streams != (self._source.stream, self._target.stream):
-                self._set_up()  # a socket was lost and came back, perhaps in another encoding
+            if self._between != self._ends():
+                self._set_up()  # a socket was lost and came back, or a start frame came, perhaps in another encoding
             for piece in self._across(chunk):
                 await self._target.play(piece, sample_rate_hz=self._rate_hz)
 
+    def _ends(self) -> tuple[MediaStream | None, Start | None, MediaStream | None]:
+        source = self._source.stream
+        return source, None if source is None else source.start, self._target.stream
+
+    def _chunk_ms(self) -> float:
+        """Duration of a chunk; on a raw call it is as long as the phone's packets."""
+        stream = self._source.stream
+        return stream.received_ptime_ms() if stream is not None and self._source.raw else float(PTIME_MS)
+
     def _set_up(self) -> None:
         source, target = self._source.stream, self._target.stream
-        self._streams = source, target
+        self._between = self._ends()
         self._decoder = self._encoder = self._resampler = self._framer = None
         self._rate_hz = self._source.sample_rate_hz
         if source is None or target is None or source.start is None:
@@ -105,7 +116,7 @@ class _Crossing:
             try:
                 pcm = self._decoder.decode(chunk)
             except AudioError:
-                pcm = self._decoder.conceal(PTIME_MS)
+                pcm = self._decoder.conceal(self._chunk_ms())
         if self._encoder is None or self._framer is None:
             return [pcm.tobytes()]
         if self._resampler is not None:
