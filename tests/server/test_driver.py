@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from callpath.api.call import Call, CallFacts
@@ -449,3 +450,35 @@ async def test_what_waits_of_a_raw_call_is_as_long_as_its_payloads(payload_bytes
 
     assert late_ms is not None
     assert 1_000 <= late_ms <= 2_000 + ms
+
+
+async def test_a_fault_of_ours_in_one_second_does_not_stop_what_is_played() -> None:
+    """The stream was never woken again: the caller heard the 200 ms that were sent already, and then nothing."""
+    clock = ManualClock()
+    stream = MediaStream()
+    peer: Any = Peer()
+    live: Any = Live(stream)
+    live.call = a_call(clock, 8000)
+    pacer = Pacer(clock)
+    driver = StreamDriver(live, stream, clock, pacer, Gathering(clock))
+    driver.begin(peer)
+    driver.receive_text(json.dumps(START).encode())
+
+    def fail(now_ms: float) -> None:
+        raise TypeError("ours")
+
+    live.call.look = fail
+    stream.play(np.full(16_000, 1000, np.int16))
+    failed = 0
+    for _ in range(120):
+        await clock.advance(20)
+        if pacer._tick_of.get(driver) is None:
+            break
+        pacer.forget(driver)
+        try:
+            driver.wake(clock.now_ms())
+        except TypeError:
+            failed += 1
+
+    assert failed >= 2
+    assert 100 == stream.playout.frames_sent

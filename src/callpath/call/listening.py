@@ -1,7 +1,7 @@
-"""Whether anything was said or heard yet, where the payloads do not show it: asked of the audio around the codec. Pure.
+"""Detect sound in encodings whose payloads do not show it, by the audio on the other side of the codec. Pure.
 
-The silence of G722, OPUS and AMR-WB is many values. A codec of theirs is wrapped until there was sound, and costs nothing
-more after that.
+The silence of G722, OPUS and AMR-WB is many values. Their decoders and encoders are wrapped until the first sound, and cost
+nothing more after that.
 """
 
 from __future__ import annotations

@@ -107,8 +107,8 @@ class Journal:
             return
         self._pending.append(entry)
         self._context.metrics.count(what)
-        if isinstance(what, RecordingSaved) and self._context.uploads is not None:
-            self._context.uploads.announce(what.path)
+        if isinstance(what, (RecordingSaved, RecordingNotStored)) and self._context.uploads is not None:
+            self._context.uploads.announce(what.path)  # also what was recorded before the disk failed
         if isinstance(what, NO_WAKE_KINDS):
             self._store_soon(self)
         else:

@@ -309,17 +309,19 @@ class StreamDriver:
 
     def wake(self, now_ms: float) -> None:
         """Frames are due, a missing chunk is given up, a key is handed out, or a second is over."""
-        for event in self._stream.due_events(now_ms):
-            self._take(event, now_ms)
-        if now_ms >= self._second_at_ms:
-            self._second_at_ms += SECOND_MS * (1 + (now_ms - self._second_at_ms) // SECOND_MS)
-            self._on_second(now_ms)
-        if now_ms >= self._count_at_ms:
-            self._count_at_ms += COUNTED_EVERY_MS * (1 + (now_ms - self._count_at_ms) // COUNTED_EVERY_MS)
-            if not self._stream.closed:  # else its last count is noted already
-                self._count(now_ms)
-        self._sleep(None, None)
-        self._flush(now_ms)
+        try:
+            for event in self._stream.due_events(now_ms):
+                self._take(event, now_ms)
+            if now_ms >= self._second_at_ms:
+                self._second_at_ms += SECOND_MS * (1 + (now_ms - self._second_at_ms) // SECOND_MS)
+                self._on_second(now_ms)
+            if now_ms >= self._count_at_ms:
+                self._count_at_ms += COUNTED_EVERY_MS * (1 + (now_ms - self._count_at_ms) // COUNTED_EVERY_MS)
+                if not self._stream.closed:  # else its last count is noted already
+                    self._count(now_ms)
+        finally:  # whatever failed, what waits is sent now and later
+            self._sleep(None, None)
+            self._flush(now_ms)
 
     def _sleep(self, send_ms: float | None, late_ms: float | None) -> None:
         at_ms = min(self._second_at_ms, self._count_at_ms)
