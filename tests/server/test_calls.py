@@ -32,7 +32,8 @@ from callpath.timeline import (
     kind_of,
 )
 from callpath.wire.ids import SessionId, StreamId
-from tests.serving import Served, serving
+from callpath.wire.media import AUTH_TOKEN_HEADER
+from tests.serving import Served, serving, upgraded
 
 pytestmark = pytest.mark.e2e
 
@@ -223,6 +224,33 @@ async def test_a_call_whose_entries_cannot_be_written_costs_the_others_no_counte
     assert [1, 1] == [sum(_is_counter(entry.what) for entry in entries) for entries in (first, second)]
 
 
+async def test_a_socket_while_the_log_cannot_be_read_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is known of the call then: 410 token_expired would blame a token that is good."""
+    options = CarrierOptions(connect_ms_max=20_000)
+    async with serving(BUILTIN["echo"](), tmp_path, options=options) as served:
+        caller = await served.telnyx.call(faults=["never_connects"])
+        session = caller.call.leg.call_session_id
+        await served.until_kind(session, StreamAccepted)
+        read, reads = served.context.log.read, asyncio.Event()
+
+        async def failing(*_: Any, **__: Any) -> list[Entry]:
+            reads.set()
+            raise StoreError("the database is down")
+
+        monkeypatch.setattr(served.context.log, "read", failing)
+        served.calls.live.pop(session).stop()
+        served.calls.load(session).wake()  # a webhook came, and there is no actor any more
+        await reads.wait()
+        assert served.context.tokens is not None
+        headers = {AUTH_TOKEN_HEADER.replace("-", "_"): served.context.tokens.of(session)}
+        down = await upgraded(served, session, **headers)
+        monkeypatch.setattr(served.context.log, "read", read)
+
+    assert down == 503
+
+
 async def test_a_call_from_before_a_restart_is_picked_up_from_its_timeline(tmp_path: Path) -> None:
     """The process that answered is gone; the socket comes to the new one, and is let in."""
     database = f"sqlite:///{tmp_path / 'shared.db'}"
@@ -236,7 +264,6 @@ async def test_a_call_from_before_a_restart_is_picked_up_from_its_timeline(tmp_p
     async with serving(BUILTIN["echo"](), tmp_path, database_url=database, secret=secret) as second:
         from websockets.asyncio.client import connect
 
-        from callpath.wire.media import AUTH_TOKEN_HEADER
         from tests.telnyx import sample_text, start_text
 
         assert second.context.tokens is not None

@@ -15,6 +15,7 @@ import uvicorn
 from callpath.clock import ManualClock
 from callpath.control import CommandReply
 from callpath.errors import ControlError
+from callpath.server import admission
 from callpath.server.builtin import BUILTIN
 from callpath.server.drain import GRACE_S, OFFER_GRACE_MS, DrainingServer, stop_warning
 from callpath.server.pacer import Pacer
@@ -218,8 +219,24 @@ async def test_a_full_house_takes_no_more_calls(tmp_path: Path) -> None:
 
 
 @e2e
-async def test_a_socket_too_many_is_refused_before_101(tmp_path: Path) -> None:
-    """As when another node took the call: 503, before anything is carried."""
+async def test_an_answered_call_has_its_socket_though_the_house_is_full(tmp_path: Path) -> None:
+    """The kernel deals sockets to workers by chance: the caller of an answered call would be on a silent line."""
+    async with serving(BUILTIN["tone"](), tmp_path, no_socket_then="nothing") as served:
+        first = await served.telnyx.call()
+        second = await served.telnyx.call(faults=["connects_late=400"])
+        await first.stream_started()
+        session = second.call.leg.call_session_id
+        await served.until(session, lambda what: isinstance(what, CommandSent), times=2)
+        served.context.calls_max = 1
+        entries = await served.until_kind(session, StreamStarted)
+
+    assert not any(isinstance(entry.what, SocketRefused) for entry in entries)
+
+
+@e2e
+async def test_sockets_have_a_hard_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A balancer that sends everything to one worker: 503 before 101, and nothing is carried."""
+    monkeypatch.setattr(admission, "SOCKETS_EXTRA", -1)
     async with serving(BUILTIN["tone"](), tmp_path, no_socket_then="nothing") as served:
         first = await served.telnyx.call()
         second = await served.telnyx.call(faults=["connects_late=400"])
@@ -231,6 +248,7 @@ async def test_a_socket_too_many_is_refused_before_101(tmp_path: Path) -> None:
 
     (refused,) = (entry.what for entry in entries if isinstance(entry.what, SocketRefused))
     assert (refused.status, refused.reason) == (503, "full")
+    assert refused.detail.startswith("1 audio sockets are open already")
     assert not any(isinstance(entry.what, StreamStarted) for entry in entries)
 
 

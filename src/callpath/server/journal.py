@@ -75,6 +75,8 @@ class Journal:
         """The log could not be read or written the last time."""
         self.is_new = True
         """The timeline so far has not been read: stages in it were reached before this process had the call."""
+        self.was_read = bool(timeline)
+        """The timeline was read at least once."""
         self.has_news = not timeline or context.log.shared
         """Whether the log may hold what is not known here. (Another node may write at any moment.)"""
         self._context = context
@@ -194,6 +196,7 @@ class Journal:
             logger.error("Timeline not read", event_name="timeline.not_read", error=str(error), **ids)
             self.failed = self.has_news = True
             return
+        self.was_read = True
         if news:
             self._number = news[-1].number
         self._apply(*news)

@@ -128,8 +128,13 @@ class LiveCall:
         if self.acts:
             self.outbox.send_again()
 
+    @property
+    def was_read(self) -> bool:
+        """Whether the timeline so far is known; False while the call log cannot be read."""
+        return self._journal.was_read
+
     async def until_ready(self) -> None:
-        """Return once the timeline so far has been read, or the actor has ended."""
+        """Return once reading the timeline so far was tried, or the actor has ended."""
         if self._ready is not None:
             await self._ready.wait()
 
