@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from callpath.clock import SystemClock
 from callpath.doctor.facts import ApiRefusal, CallFacts, Facts, RefusalFacts, TelnyxCallFacts, WayFacts
 from callpath.doctor.recorded import judge_call, missed_entries, probe_way, telnyx_lines, wants_probe
+from callpath.doctor.report import document
 from callpath.doctor.rules import rules_of
 from callpath.doctor.rules.sample import answer, tcp, upgrade
 from callpath.doctor.rules.sample_call import (
@@ -41,7 +42,7 @@ from callpath.doctor.rules.sample_call import (
     sent,
     turned_away,
 )
-from callpath.doctor.verdict import Diagnosis, document
+from callpath.doctor.verdict import Diagnosis
 from callpath.timeline import SocketClosed, Unknown, What
 from callpath.wire.api import CallEvent
 from tests.doctor.answering import closed_port

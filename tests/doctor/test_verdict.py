@@ -6,8 +6,9 @@ import json
 
 from callpath.doctor.engine import judge
 from callpath.doctor.facts import Facts
+from callpath.doctor.report import document
+from callpath.doctor.report.document import SCHEMA_VERSION
 from callpath.doctor.rules.sample import NGINX_404, answer, media, upgrade
-from callpath.doctor.verdict import SCHEMA_VERSION, document
 
 KEYS = {
     "schema_version", "url", "started_unix_ms", "duration_ms", "healthy", "decided", "exit_code", "verdict", "undecided",

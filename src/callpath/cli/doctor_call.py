@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from callpath.cli.environment import Exit, clear_errors, load_settings, named_values
+from callpath.cli.environment import Exit, clear_errors, load_settings, named_values, width
 
 if TYPE_CHECKING:
     from callpath.config import Settings
@@ -111,7 +111,7 @@ def show(
     elif quiet:
         typer.echo(one_line(diagnosis))
     else:
-        typer.echo(terminal(diagnosis, colour=colour, verbose=verbose), nl=False)
+        typer.echo(terminal(diagnosis, colour=colour, verbose=verbose, width=width()), nl=False)
     if report is not None:
         secrets = (*found.secrets, settings.telnyx_api_key, settings.secret)
         write = html_page if report.suffix == ".html" else markdown

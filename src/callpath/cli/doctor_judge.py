@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from callpath.cli.environment import clear_errors, named_values
+from callpath.cli.environment import clear_errors, named_values, width
 
 
 def judge(
@@ -40,5 +40,5 @@ def judge(
     elif AccountFacts in diagnosis.facts and CallFacts not in diagnosis.facts:
         typer.echo(account_text(diagnosis, colour=colour, verbose=verbose), nl=False)
     else:
-        typer.echo(terminal(diagnosis, colour=colour, verbose=verbose), nl=False)
+        typer.echo(terminal(diagnosis, colour=colour, verbose=verbose, width=width()), nl=False)
     raise typer.Exit(diagnosis.exit_code)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import IntEnum
@@ -72,3 +74,8 @@ def clear_errors() -> Iterator[None]:
     except CallpathError as error:
         typer.secho(f"callpath: {error}", err=True, fg="red")
         raise typer.Exit(Exit.PROBLEM) from None
+
+
+def width() -> int:
+    """The columns of the terminal; 80 where there is none."""
+    return shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else 80

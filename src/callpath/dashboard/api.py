@@ -39,7 +39,7 @@ from callpath.dashboard.documents import (
 from callpath.dashboard.door import Context, Door
 from callpath.dashboard.masking import mask
 from callpath.dashboard.phone import answer_phone
-from callpath.doctor.verdict import document as diagnosis_document
+from callpath.doctor.report import document as diagnosis_document
 from callpath.errors import ArchiveError, AudioError, RemoteProtocolError, StoreError
 from callpath.simulator.simulator import hello_wav
 from callpath.store.port import CallQuery

@@ -27,9 +27,9 @@ from callpath.dashboard.door import Context, Door
 from callpath.dashboard.masking import mask, mask_text
 from callpath.doctor.engine import diagnose
 from callpath.doctor.examination import OnStep
-from callpath.doctor.report import html_page, markdown, redacted
+from callpath.doctor.report import document, html_page, markdown, redacted
 from callpath.doctor.request import Request
-from callpath.doctor.verdict import Diagnosis, document
+from callpath.doctor.verdict import Diagnosis
 from callpath.errors import CallpathError
 from callpath.timeline import Entry, describe
 from callpath.wire.ids import SessionId

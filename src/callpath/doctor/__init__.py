@@ -16,5 +16,5 @@ accounts.py  what rules ask of an account's facts;  urls.py  two URLs, part by p
 ourselves.py  what a callpath server says when it refuses;  no guess is needed then
 platform.py  who wrote an answer: which proxy, framework or host;  refusals.py  edges, their names and their own pages
 evidence.py  facts as JSON and back, to be judged again
-verdict.py   the diagnosis and its JSON;  report/  the same for people
+verdict.py   the diagnosis;  report/  the same for people and as JSON
 """

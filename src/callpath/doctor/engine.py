@@ -7,6 +7,7 @@ under it. What could not be checked, crashed or stayed open never counts as ok.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
@@ -123,7 +124,7 @@ def judge(
         healthy = False
     if not found and not healthy and level is None:
         _run(rules_of("url", fallback=True) if fallbacks is None else fallbacks, facts, found, notes, [], [])
-    findings = _fold(_merged(found))
+    findings = _fold([replace(item, finding=_counted(item, facts)) for item in _merged(found)])
     verdict = findings[0] if findings else None
     notes = _merged(notes)
     spoke = {item.rule.slug for item in (*findings, *notes)}
@@ -282,6 +283,47 @@ def _merged(found: Iterable[Found]) -> list[Found]:
                 first, finding=replace(first.finding, evidence=first.finding.evidence + more)
             )
     return list(by_cause.values())
+
+
+READ_ITSELF = frozenset({"files", "account"})
+"""Sources in which the setting itself is read, not an effect of it: no second look could see it otherwise."""
+
+
+def _counted(item: Found, facts: Facts) -> Finding:
+    """The finding with its observations counted. "high" needs two that do not depend on each other: answers to requests
+    of different shape, entries of a timeline, several resolvers, the same answer to the same request again."""
+    rule, finding = item.rule, item.finding
+    count = finding.observations or _lines(rule, finding)
+    if rule.source == "url" and rule.layer not in {"url", "dns", "tcp", "tls"}:
+        count += _again(facts)
+    itself = rule.source in READ_ITSELF or rule.layer == "url" or rule.sign.startswith("CALLPATH")
+    if finding.confidence == "high" and count < 2 and not itself:
+        finding = replace(finding, confidence="medium")
+    return replace(finding, observations=count)
+
+
+_SHAPE = re.compile(r"\[([^\]]+)\] ")
+
+
+def _lines(rule: Rule, finding: Finding) -> int:
+    """Answers by the shape of their request, lines of DNS by the server that said them, others one by one."""
+    shapes = {found.group(1) for line in finding.evidence if (found := _SHAPE.match(line))}
+    if shapes:
+        return len(shapes)
+    if rule.layer == "dns":
+        return len({line.split(": ", 1)[0] for line in finding.evidence})
+    return len(set(finding.evidence))
+
+
+def _again(facts: Facts) -> int:
+    """Further tries of the very same request that were answered, or ended, like the first."""
+    upgrade, repeats, media = facts.get(UpgradeFacts), facts.get(RepeatFacts), facts.get(MediaFacts)
+    if upgrade is None or repeats is None:
+        return 0
+    same = [one for one in repeats.tries if one.exchange.status == upgrade.carrier.status]
+    if media is not None and media.ending.by == "peer":
+        same = [one for one in same if one.ending is not None and one.ending.kind == media.ending.kind]
+    return min(len(same), 2)
 
 
 def _fold(found: list[Found]) -> tuple[Found, ...]:

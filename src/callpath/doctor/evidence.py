@@ -22,9 +22,9 @@ from callpath.doctor.calls import call_facts
 from callpath.doctor.engine import judge
 from callpath.doctor.facts import AccountFacts, CallFacts, DeployFacts, EdgeFacts, Facts
 from callpath.doctor.recorded import judge_call
-from callpath.doctor.report import redacted
+from callpath.doctor.report import document, redacted
 from callpath.doctor.rules import rules_of
-from callpath.doctor.verdict import Diagnosis, Step, document
+from callpath.doctor.verdict import Diagnosis, Step
 from callpath.errors import EvidenceError, RemoteProtocolError
 from callpath.timeline import Entry, encode_what, parse_what
 from callpath.wire.document import Json, parse_json

@@ -39,6 +39,9 @@ class Finding:
     fix: str = ""
     owner: Owner | None = None
     title: str = ""
+    observations: int = 0
+    """How many independent things were seen; 0: the engine counts the lines of evidence. `confidence` is the most that
+    the sign may claim: the engine lowers "high" to "medium" where fewer than two were seen."""
 
 
 @dataclass(frozen=True, slots=True)

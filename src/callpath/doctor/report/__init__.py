@@ -5,6 +5,7 @@ redact.py    What is hidden before a report is shared, and what a terminal must 
 reproduce.py Commands that show a finding without the doctor.
 markdown.py  The report as Markdown, safe to share.
 html.py      The report as one page, with the call drawn from top to bottom.
+document.py  The JSON document.
 causes.py    What a code means: a page for each cause.
 suspects.py  The three that are always accused; what was proven and what was not.
 """
@@ -12,6 +13,7 @@ suspects.py  The three that are always accused; what was proven and what was not
 from __future__ import annotations
 
 from callpath.doctor.report.causes import cause_pages, explained
+from callpath.doctor.report.document import document
 from callpath.doctor.report.html import LONG_GAP_MS, html_page, lanes
 from callpath.doctor.report.markdown import ROWS_MAX, markdown
 from callpath.doctor.report.redact import printable, redacted
@@ -22,6 +24,7 @@ __all__ = [
     "ROWS_MAX",
     "WIDTH",
     "cause_pages",
+    "document",
     "explained",
     "html_page",
     "lanes",

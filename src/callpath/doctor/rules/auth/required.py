@@ -51,7 +51,7 @@ def call_no_token(facts: Facts) -> Finding | None:
     entry, what = found[0]
     if not in_time(facts[CallFacts], entry):
         return Finding(
-            f"an upgrade with a token that does not fit was answered {what.status}, long after the stream was asked for",
+            f"an upgrade without a token was answered {what.status}, long after the stream was asked for",
             (*show_entries(facts[CallFacts], entry), f"from {what.client}, path {what.path}"),
             kind="open",
             candidates=("ws-auth-required-401", "ws-token-wrong", "somebody-tried-the-url"),

@@ -24,9 +24,15 @@ def check(facts: Facts) -> Finding | None:
     if (
         carrier.outcome == "answer"
         and carrier.status in {400, 401, 403}
-        and re.search(r"\borigin\b", words_of(carrier), re.IGNORECASE)
+        and re.search(
+            r"\b(missing|invalid|bad|forbidden|unknown|disallowed|no|not allowed|not permitted|rejected|denied|check)\b"
+            r"[^.<>\n]{0,24}\borigin\b|\borigin\b[^.<>\n]{0,40}\b(missing|invalid|not allowed|not permitted|forbidden|"
+            r"rejected|denied|required|mismatch)",
+            words_of(carrier),
+            re.IGNORECASE,
+        )
     ):
-        return Finding("the refusal speaks of the Origin", (show(carrier),))
+        return Finding("the refusal speaks of the Origin", (show(carrier),), confidence="medium")
     return None
 
 

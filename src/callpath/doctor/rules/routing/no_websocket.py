@@ -11,6 +11,9 @@ from callpath.doctor.rules.sample import answer, nothing, upgrade
 _NO_WEBSOCKET = {"WSGI server", "gunicorn", "Flask", "PHP", "Python http.server"}
 
 
+_MAY_SERVE = {"gunicorn", "Flask"}
+"""With flask-sock and threads these serve WebSockets; a wrong path looks the same from outside."""
+
 _CAN = {"uvicorn", "Hypercorn", "Daphne", "FastAPI", "Express", "Fastify", "aiohttp", "Tornado", "websockets"}
 
 
@@ -21,6 +24,16 @@ def check(facts: Facts) -> Finding | None:
     upgrade_facts = facts[UpgradeFacts]
     names = {trace.name for trace in recognise(carrier, *upgrade_facts.shapes)}
     server = names & _NO_WEBSOCKET
+    if server and carrier.status == 404 and server <= _MAY_SERVE:
+        return Finding(
+            f"{', '.join(sorted(server))} answers the upgrade with 404, like a plain GET",
+            (show(carrier),),
+            kind="open",
+            confidence="low",
+            candidates=("url-path-mismatch", "app-has-no-websocket"),
+            question="Is there a WebSocket route (flask-sock: @sock.route) on this very path? If so, does its worker serve "
+            "WebSockets: gunicorn --worker-class gthread, not sync?",
+        )
     if server:
         return Finding(
             f"{', '.join(sorted(server))} answers the upgrade like a plain GET: it serves requests only",
@@ -66,6 +79,14 @@ CAUSE = Cause(
                     upgrade(
                         answer(404, "no", Server="WSGIServer/0.2"),
                         answer(404, "no", shape="plain", Server="WSGIServer/0.2"),
+                    ),
+                    fires=True,
+                ),
+                Example(
+                    "Flask's 404, where flask-sock may serve another path",
+                    upgrade(
+                        answer(404, "Not Found", Server="Werkzeug/3.0"),
+                        answer(404, "Not Found", shape="plain", Server="Werkzeug/3.0"),
                     ),
                     fires=True,
                 ),

@@ -33,6 +33,9 @@ from callpath.doctor.rules.sample_call import (
 )
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
 
+_ANYBODYS = {"/", "/ws", "/ws/", "/websocket", "/socket"}
+"""Paths under which all kinds of WebSockets are served."""
+
 
 def route_path_mismatch(facts: Facts) -> Finding | None:
     carrier = refused(facts)
@@ -43,9 +46,20 @@ def route_path_mismatch(facts: Facts) -> Finding | None:
     if other is None:
         return None
     given = facts[UrlFacts]
+    if variant is None and other.target.split("?")[0] in _ANYBODYS:
+        return Finding(
+            f"{given.path} is refused, {other.target} is upgraded",
+            (show(carrier), show(other)),
+            kind="limited",
+            confidence="medium",
+            fix=f"If that is the stream's path: wss://{given.authority}{other.target}; else correct its route.",
+            question=f"Is {other.target} your endpoint for media? A dashboard, a push channel or a development server "
+            "upgrades there, too.",
+        )
     return Finding(
         f"{given.path} is refused, {other.target} is upgraded",
         (show(carrier), show(other)),
+        confidence="high" if variant is not None else "medium",
         fix=f"If that is the stream's path: wss://{given.authority}{other.target}. Else correct the route of the server.",
     )
 

@@ -27,13 +27,22 @@ def check(facts: Facts) -> Finding | None:
     days = (looked.checked_at_unix_ms - past[0].not_after_unix_ms) / DAY_MS
     return Finding(
         f"{which} expired {days:.0f} days ago" if days >= 1 else f"{which} expired {days * 24:.0f} hours ago",
-        (f"subject: {past[0].subject}", f"notAfter: {_iso(past[0])}", f"verify: {looked.carrier.verify_message}"),
+        (
+            f"subject: {past[0].subject}",
+            f"notAfter: {_iso(past[0])}",
+            f"verify: {looked.carrier.verify_message}",
+            f"this machine's clock: {_at(looked.checked_at_unix_ms)}",
+        ),
         title="" if past[0] is looked.chain[0] else "An intermediate certificate has expired",
     )
 
 
 def _iso(certificate: Certificate) -> str:
-    return datetime.fromtimestamp(certificate.not_after_unix_ms / 1000, UTC).isoformat()
+    return _at(certificate.not_after_unix_ms)
+
+
+def _at(unix_ms: int) -> str:
+    return datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat()
 
 
 CAUSE = Cause(

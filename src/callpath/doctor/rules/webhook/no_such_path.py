@@ -39,7 +39,7 @@ def edge_webhook_404(facts: Facts) -> Finding | None:
     if any(row.status < 300 for row in rows):
         return None  # some other path takes them
     return Finding(
-        f"{len(lost)} POSTs to {', '.join(sorted(paths)[:3])} were answered with 404",
+        f"{len(lost)} POST{'s' if len(lost) > 1 else ''} to {', '.join(sorted(paths)[:3])} answered with 404",
         tuple(show_row(row) for row in lost[:3]),
     )
 
