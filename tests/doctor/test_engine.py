@@ -229,3 +229,34 @@ def test_a_starved_machine_does_not_name_a_cause_by_time() -> None:
 def test_what_depends_on_the_call_is_a_sign_of_a_cause() -> None:
     """A code that was merged or renamed would silently accuse made-up calls again."""
     assert set() == engine.OF_THE_CALL - {rule.sign for rule in rules_of("url") + rules_of("url", fallback=True)}
+
+
+# --- confidence ------------------------------------------------------------------------------------------------------
+
+
+def test_high_needs_a_second_observation() -> None:
+    """One answer may be a fluke; the same from another request, or again, is not."""
+    once = judge("", upgrade(answer(404, NGINX_404)))
+    twice = judge("", upgrade(answer(404, NGINX_404), answer(404, NGINX_404, shape="plain")))
+    again = judge("", Facts(*upgrade(answer(404, NGINX_404)), tries(answer(404, NGINX_404), answer(404, NGINX_404))))
+
+    assert [("medium", 1)] == [(found.finding.confidence, found.finding.observations) for found in once.findings[:1]]
+    assert "high" == again.findings[0].finding.confidence
+    assert twice.findings[0].finding.observations >= 1
+
+
+def test_what_is_read_itself_needs_no_second_look() -> None:
+    """The URL, a file or a setting is not a sign of the fault, it is the fault."""
+    diagnosis = judge("", Facts(url("wss://localhost/x", host="localhost", host_class="loopback")))
+
+    assert ("url-private-host", "high") == (
+        diagnosis.findings[0].rule.slug,
+        diagnosis.findings[0].finding.confidence,
+    )
+
+
+def test_the_same_facts_give_the_same_verdict() -> None:
+    """Whatever the order in which they were gathered."""
+    facts = list(Facts(*upgrade(answer(404, NGINX_404), answer(200, shape="plain")), tries(answer(404, NGINX_404))))
+
+    assert 1 == len({str(judge("", Facts(*order)).findings) for order in (facts, facts[::-1])})
