@@ -10,10 +10,11 @@ import pytest
 from callpath.doctor.engine import judge
 from callpath.doctor.facts import Arrival
 from callpath.doctor.recorded import judge_call
-from callpath.doctor.report import explained, html_page, lanes, markdown, redacted, step_line, terminal
+from callpath.doctor.report import document, explained, html_page, lanes, markdown, redacted, step_line, terminal
+from callpath.doctor.report.terminal import headline
 from callpath.doctor.rules import CAUSES, known, sample_call
 from callpath.doctor.rules.sample import NGINX_404, answer, ended, media, upgrade
-from callpath.doctor.verdict import Source, Step
+from callpath.doctor.verdict import Diagnosis, Source, Step
 from callpath.timeline import DtmfReceived, Noted
 
 
@@ -176,3 +177,29 @@ def test_an_old_code_names_the_new_one() -> None:
     page = explained(known("EDGE006")[0], asked="edge006")
 
     assert "EDGE006 is now part of ROUTE001." in page
+
+
+FAULT = judge("wss://voice.example.com/", upgrade(answer(404, NGINX_404)))
+LIMITED = judge("wss://voice.example.com/", media(ending=ended(code=1008)))
+OPEN = judge_call(sample_call.a_call([*sample_call.ACCEPTED, (20_000, sample_call.hung_up())]))
+
+
+@pytest.mark.parametrize("diagnosis", [FAULT, LIMITED, OPEN], ids=["fault", "limited", "open"])
+def test_every_form_begins_with_the_same_sentence(diagnosis: Diagnosis) -> None:
+    """A cause that is named on the terminal and "not decided" in the ticket is two answers to one question."""
+    words = headline(diagnosis)
+    found = diagnosis.verdict
+
+    assert found is not None
+    assert words.startswith("error[") is (found.finding.kind == "fault")
+    assert words in " ".join(terminal(diagnosis, colour=False, width=10_000).split())
+    assert f"**{words}**" in markdown(diagnosis)
+    assert words == document(diagnosis)["heading"]
+    assert document(diagnosis)["decided"] is (found.finding.kind == "fault")
+
+
+@pytest.mark.parametrize("diagnosis", [FAULT, LIMITED, OPEN], ids=["fault", "limited", "open"])
+def test_confidence_is_always_said(diagnosis: Diagnosis) -> None:
+    """A reader must be able to tell "proved" from "nobody thought about it"."""
+    assert "confidence" in terminal(diagnosis, colour=False)
+    assert "confidence" in markdown(diagnosis)
