@@ -19,6 +19,8 @@ def check(facts: Facts) -> Finding | None:
         never(known, MediaCounted)
         return None
     lost = sum(count.lost + count.late for count in known.state.counts.values())
+    if symptom(known, "SYM016") is not None:
+        lost = 0  # by their numbers only: the audio was complete
     share = lost / max(1, known.state.frames_in + lost)
     if share < NOTE_SHARE and bursts is None:
         return None
@@ -53,6 +55,11 @@ CAUSE = Cause(
             examples=(
                 Example("a tenth is lost", a_call(BOTH_WAYS, counted(lost=60)), fires=True),
                 Example("bursts", a_call(BOTH_WAYS, noticed("SYM011", pauses="6")), fires=True),
+                Example(
+                    "by their numbers only, which count something else too",
+                    a_call(BOTH_WAYS, noticed("SYM016", missing="50"), counted(lost=60)),
+                    fires=False,
+                ),
                 Example("a call that worked", a_call(GOOD), fires=False),
                 Example("logs without counters", a_call(CAME, shown=frozenset({"socket.received"})), fires=None),
                 Example("no call is known", nothing(), fires=None),
