@@ -401,3 +401,53 @@ def test_codes_are_permanent() -> None:
         ("SYM015", "rtp_header"),
         ("SYM016", "numbers_skipped"),
     ]
+
+
+# --- other packet times ----------------------------------------------------------------------------------------------
+
+PTIMES_MS = (10, 20, 30, 60, 100)
+
+
+@pytest.mark.parametrize("ptime_ms", PTIMES_MS)
+@pytest.mark.parametrize("late_ms", [0.0, 35.0])
+def test_jitter_is_counted_from_the_packet_time_of_the_phone(ptime_ms: int, late_ms: float) -> None:
+    """60 ms packets that come on time are no jitter of 40 ms."""
+    watch = Watch("PCMU", 8000, "little")
+    for number in range(50):
+        watch.frame(bytes(8 * ptime_ms), ptime_ms * number + (late_ms if number == 30 else 0.0))
+
+    assert late_ms == watch.take_jitter_ms()
+    assert 0.0 == watch.take_jitter_ms()
+
+
+@pytest.mark.parametrize("ptime_ms", PTIMES_MS)
+def test_a_phone_with_another_packet_time_is_clean(ptime_ms: int) -> None:
+    """Long packets come apart, which is no burst; short ones are many, which is no other rate."""
+    frames = payloads(speech(12), "PCMU")
+    audio = b"".join(frames)
+    size = 8 * ptime_ms
+    watch = Watch("PCMU", 8000, "little")
+    found: list[str] = []
+    for number in range(len(audio) // size):
+        at_ms = ptime_ms * number + 3.0 * (number % 2)  # a wavering network
+        watch.frame(audio[size * number : size * number + size], at_ms)
+        if number % (1000 // ptime_ms) == 0:
+            found += [symptom.slug for symptom in watch.analyse(at_ms, frames_in=number + 1, sound_sent=True)]
+
+    assert [] == found
+
+
+@pytest.mark.parametrize("ptime_ms", [10, 20, 60])
+def test_swapped_bytes_are_found_whatever_the_packet_time(ptime_ms: int) -> None:
+    """Twenty packets of 10 ms are too little sound to tell by: then as many more are gathered."""
+    audio = b"".join(payloads(speech(8), "L16", byte_order="big"))
+    size = 16 * ptime_ms
+    watch = Watch("L16", 8000, "little")
+    found: list[str] = []
+    for number in range(len(audio) // size):
+        watch.frame(audio[size * number : size * number + size], ptime_ms * number)
+        if number % (1000 // ptime_ms) == 0:
+            analysed = watch.analyse(ptime_ms * number, frames_in=number + 1, sound_sent=True)
+            found += [symptom.slug for symptom in analysed]
+
+    assert ["wrong_byte_order"] == found
