@@ -11,15 +11,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callpath.errors import RemoteProtocolError
+from callpath.wire.ids import CallControlId, StreamId
 from callpath.wire.media import (
+    FRAME_BYTES_MAX,
+    AudioBody,
     Clear,
+    Dtmf,
+    Error,
     Mark,
     Media,
+    MediaBody,
+    MediaFormat,
+    MediaFrame,
+    Message,
     Start,
+    Stop,
     Unknown,
     encode_media,
     encode_message,
     parse_message,
+    read_audio,
+    read_media,
 )
 from tests.telnyx import sample, sample_text
 
@@ -269,3 +281,114 @@ def test_a_frame_of_any_shape_is_read_or_refused(event: str, stream_id: object, 
     written = json.loads(encode_message(message))
 
     assert {key: written[key] for key in document} == document
+
+
+# --- fields that are absent ------------------------------------------------------------------------------------------
+
+FORM = MediaFormat(encoding="PCMU", sample_rate=8000)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            '{"event":"start","stream_id":"s","start":{"call_control_id":"c","media_format":'
+            '{"encoding":"PCMU","sample_rate":8000}}}',
+            Start(stream_id=StreamId("s"), call_control_id=CallControlId("c"), media_format=FORM, sequence_number=0),
+        ),
+        ('{"event":"media","media":{"payload":"AAEC"}}', Media(payload=b"\x00\x01\x02")),
+        ('{"event":"dtmf","dtmf":{"digit":"#"}}', Dtmf(digit="#")),
+        ('{"event":"mark","mark":{"name":"m"}}', Mark(name="m")),
+        ('{"event":"error","payload":{"code":100002}}', Error(code=100002)),
+        ('{"event":"stop"}', Stop()),
+    ],
+)
+def test_a_frame_without_its_counters_has_zeros(text: str, message: Message) -> None:
+    """0 is no number that counts: the jitter buffer and the order of keys leave such frames as they came."""
+    assert message == msgspec.structs.replace(parse_message(text), extra={})
+
+
+def test_what_we_make_has_no_counters_either() -> None:
+    """Telnyx numbers its frames; ours have nothing to say about that."""
+    media = Media(payload=b"")
+    start = Start(stream_id=StreamId("s"), call_control_id=CallControlId("c"), media_format=FORM)
+
+    assert (0, 0, 0, "inbound") == (media.chunk, media.timestamp, media.sequence_number, media.track)
+    assert (0, 0, None) == (Dtmf(digit="1").sequence_number, Stop().sequence_number, Mark(name="m").sequence_number)
+    assert (1, 1) == (FORM.channels, start.sequence_number)  # a start frame is the first that has a number
+
+
+@pytest.mark.parametrize("number", [True, False, "soon", 1.5, [], {}, None, ""])
+def test_what_is_no_number_counts_as_absent(number: object) -> None:
+    """A frame is not lost for a counter that means nothing."""
+    document = {
+        "event": "media",
+        "sequence_number": number,
+        "media": {"payload": "AA==", "chunk": number, "timestamp": number},
+    }
+    message = parse_message(json.dumps(document))
+
+    assert isinstance(message, Media)
+    assert (0, 0, 0) == (message.chunk, message.timestamp, message.sequence_number)
+
+
+def test_rows_of_custom_parameters_that_are_none_are_left_out() -> None:
+    """Their shape is not documented, so anything may stand there."""
+    document = sample("ws/t-start-custom-parameters.json")
+    document["start"]["custom_parameters"] = [{"name": "a", "value": 1}, {"value": "b"}, "name", None, {"name": "c"}]
+    message = parse_message(json.dumps(document))
+
+    assert isinstance(message, Start)
+    assert {"a": "1", "c": ""} == message.custom_parameters
+
+
+def test_a_value_that_an_error_quotes_is_cut() -> None:
+    """It came from outside: 40 characters show what it is."""
+    for characters, quoted in ((38, '"' + "x" * 38 + '"'), (39, '"' + "x" * 39 + "…")):
+        document = sample("ws/t-start-pcmu.json")
+        document["start"]["media_format"]["sample_rate"] = "x" * characters
+        with pytest.raises(RemoteProtocolError, match="sample_rate") as caught:
+            parse_message(json.dumps(document))
+
+        assert str(caught.value).endswith(f": {quoted}")
+
+
+def test_an_id_that_was_made_up_is_short() -> None:
+    """It stands in timelines and on pages beside the ids of others."""
+    document = sample("ws/t-start-pcmu.json")
+    del document["stream_id"]
+    message = parse_message(json.dumps(document))
+
+    assert isinstance(message, Start)
+    assert len("unnamed-") + 16 == len(message.stream_id)
+
+
+# --- the quick ways --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", [int, str])
+def test_the_quick_ways_read_numbers_and_texts(how: type[int] | type[str]) -> None:
+    """What they cannot read goes the slow way, at twenty times the price, for every frame of the call."""
+    text = json.dumps(spelt(sample("ws/t-media-inbound.json"), how))
+    frame, body = read_media(text), read_audio(text.encode())
+
+    assert frame is not None and body is not None
+    assert (2, 1, 20, "inbound") == (frame.sequence_number, frame.media.chunk, frame.media.timestamp, frame.media.track)
+    assert (1, "inbound", frame.media.payload) == (body.chunk, body.track, body.payload)
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b'{"event":"mark","mark":{"name":"m"}}', b"\xff", b"[" * 100_000])
+def test_the_quick_ways_leave_everything_else(text: bytes) -> None:
+    """None, and no exception: the slow way says what it is."""
+    assert read_media(text) is None
+    assert read_audio(text) is None
+
+
+def test_what_is_made_for_every_frame_does_not_wake_the_garbage_collector() -> None:
+    """With hundreds of calls it would run dozens of times a second, and hold all of them up."""
+    assert not any(kind.__struct_config__.gc for kind in (MediaBody, MediaFrame, AudioBody))
+
+
+def test_the_longest_frame_has_room_for_any_packet() -> None:
+    """A second of 48 kHz L16 in base64 is 128 kB, 30 s of PCMU are 320 kB."""
+    assert 1_048_576 == FRAME_BYTES_MAX
