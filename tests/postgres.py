@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,9 +31,43 @@ def programs() -> Path | None:
     return next((place for place in places if (place / "initdb").exists() and (place / "pg_ctl").exists()), None)
 
 
+class Server:
+    """A server that can be stopped and started, or frozen: a failover, and a machine that stands still."""
+
+    def __init__(self, place: Path, data: Path, port: int, options: str) -> None:
+        self.url = f"postgresql://callpath@127.0.0.1:{port}/{{}}"
+        self._place = place
+        self._data = data
+        self._options = options
+
+    def start(self) -> None:
+        self._pg_ctl("--log", self._data / "log", "--options", self._options, "start")
+
+    def stop(self) -> None:
+        self._pg_ctl("--mode", "immediate", "stop")
+
+    def freeze(self) -> None:
+        """Connections stay, and nobody answers on them."""
+        for pid in self._pids():
+            os.kill(pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        for pid in self._pids():
+            os.kill(pid, signal.SIGCONT)
+
+    def _pg_ctl(self, *words: object) -> None:
+        _run(self._place / "pg_ctl", "--pgdata", self._data, "--wait", *words)
+
+    def _pids(self) -> list[int]:
+        """The server's first process, so that it starts no others, and then those."""
+        first = int((self._data / "postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+        return [first, *map(int, children)]
+
+
 @contextmanager
-def running(*, fsync: bool = False) -> Iterator[str]:
-    """The URL of a server without any of our tables, `{}` in the place of the database. Fast rather than durable."""
+def controlled(*, fsync: bool = False) -> Iterator[Server]:
+    """A server without any of our tables. Fast rather than durable."""
     place = programs()
     assert place is not None
     (port,) = _free_ports(1)
@@ -42,11 +77,19 @@ def running(*, fsync: bool = False) -> Iterator[str]:
             shutil.chown(folder, ACCOUNT)
         _run(place / "initdb", "--pgdata", data, "--username", "callpath", "--auth", "trust", "--no-sync")
         options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder} -c fsync={fsync}"
-        _run(place / "pg_ctl", "--pgdata", data, "--wait", "--log", data / "log", "--options", options, "start")
+        server = Server(place, data, port, options)
+        server.start()
         try:
-            yield f"postgresql://callpath@127.0.0.1:{port}/{{}}"
+            yield server
         finally:
-            _run(place / "pg_ctl", "--pgdata", data, "--wait", "--mode", "immediate", "stop")
+            server.stop()
+
+
+@contextmanager
+def running(*, fsync: bool = False) -> Iterator[str]:
+    """The URL of such a server, `{}` in the place of the database."""
+    with controlled(fsync=fsync) as server:
+        yield server.url
 
 
 def new_database(server: str) -> str:

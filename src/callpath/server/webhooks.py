@@ -16,7 +16,7 @@ from callpath.clock import Clock
 from callpath.errors import RemoteProtocolError, SignatureError, StoreError
 from callpath.server.calls import Calls
 from callpath.server.guard import mark_authenticated
-from callpath.wire.document import parse_json
+from callpath.wire.document import Json, parse_json
 from callpath.wire.signature import PublicKey, verify
 from callpath.wire.webhook import Version1Webhook, Webhook, read_webhook
 
@@ -27,6 +27,10 @@ BODY_BYTES_MAX = 256 * 1024
 
 BODY_S_MAX = 10.0
 """How long a body may take to arrive."""
+
+ANSWER_S_MAX = 1.8
+"""How long an event may wait to be stored. Telnyx gives up after 2 s and sends it again, so a call log that stands still is
+told to it in time; what is stored after all is a duplicate then."""
 
 LARGE_BYTES, LARGE_MAX = 16 * 1024, 64
 """So many bodies of more than so many bytes are read at once: strangers' halves of bodies must not fill the memory. One
@@ -60,7 +64,7 @@ class WebhookEndpoint:
                     "api_version_1",
                     "this is an API version 1 webhook: set webhook_api_version to 2 in the Call Control application",
                 )
-            new = await self._calls.receive_webhook(webhook, document)
+            new = await self._store(webhook, document)
         except SignatureError as error:
             return await self._refuse(request, 401, error), "refused"
         except RemoteProtocolError as error:
@@ -73,6 +77,14 @@ class WebhookEndpoint:
         except ClientDisconnect:
             return Response(status_code=400), "refused"
         return JSONResponse({"result": "ok" if new else "duplicate"}), "new" if new else "duplicate"
+
+    async def _store(self, webhook: Webhook, document: Json) -> bool:
+        """Whether it is new. Raises StoreError where it cannot be stored in time."""
+        try:
+            async with asyncio.timeout(ANSWER_S_MAX):
+                return await self._calls.receive_webhook(webhook, document)
+        except TimeoutError:
+            raise StoreError(f"the call log did not answer within {ANSWER_S_MAX} s") from None
 
     async def _refuse(self, request: Request, status: int, error: RemoteProtocolError) -> Response:
         client = request.client.host if request.client else None
