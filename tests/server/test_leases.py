@@ -37,7 +37,7 @@ from callpath.timeline import (
     WebhookReceived,
     What,
 )
-from callpath.wire.ids import SessionId
+from callpath.wire.ids import SessionId, StreamId
 from callpath.wire.media import AUTH_TOKEN_HEADER
 from tests.postgres import new_database
 from tests.serving import WAIT_S_MAX, Served, serving, upgraded
@@ -141,6 +141,11 @@ def _number_of(entries: list[Entry], kind: type[What]) -> int:
     return next(entry.number for entry in entries if isinstance(entry.what, kind))
 
 
+def die(served: Served, session: SessionId) -> None:
+    """The node does nothing about it when another one has its call."""
+    served.calls.live[session].lease_lost = lambda: None  # type: ignore[method-assign]
+
+
 async def test_a_dead_nodes_call_is_recovered(database: str, tmp_path: Path) -> None:
     """Nobody else would ever hang up, or ask what became of it."""
     async with two_nodes(database, tmp_path) as (hooks, audio):
@@ -149,6 +154,7 @@ async def test_a_dead_nodes_call_is_recovered(database: str, tmp_path: Path) -> 
         session = caller.call.leg.call_session_id
         await audio.until_kind(session, StreamStarted)
         # As if the node with the audio had died a while ago: its lease is over, and nobody prolongs it.
+        die(audio, session)
         await hooks.context.log.claim(session, "dead", -1, steal="always")
         entries = await hooks.until_kind(session, CallRecovered)
 
@@ -166,6 +172,7 @@ async def test_the_node_that_recovers_a_call_acts_for_it(database: str, tmp_path
             while hooks.calls.load(session).acts:  # until it learns that the node of the socket does
                 await asyncio.sleep(0.01)
             audio.calls._recover = None
+            die(audio, session)
             await hooks.context.log.claim(session, "dead", -1, steal="always")
             while not ((call := hooks.calls.live.get(session)) and call.acts):
                 await asyncio.sleep(0.01)
@@ -311,10 +318,39 @@ async def test_the_newest_socket_wins(database: str, tmp_path: Path) -> None:
         call = hooks.calls.load(session)
         await call.until_ready()
         await call.take_over()
+        call.note(StreamStarted(stream_id=StreamId("a newer one"), encoding="PCMU", sample_rate_hz=8000))
         entries = await hooks.until_kind(session, SocketClosed)
 
     (closed,) = [entry.what for entry in entries if isinstance(entry.what, SocketClosed)]
     assert ("us", "another server carries this call now") == (closed.by, closed.reason)
+
+
+async def test_the_node_that_hears_the_caller_claims_its_call_back(database: str, tmp_path: Path) -> None:
+    """It was cut off from the database for a while, and another node took it for dead. That one has no audio: closing the
+    socket would leave the caller in silence, and greet him again."""
+    async with two_nodes(database, tmp_path) as (hooks, audio):
+        caller = await hooks.telnyx.call()
+        await caller.heard_for(100)
+        session = caller.call.leg.call_session_id
+        await audio.until_kind(session, StreamStarted)
+        log, node = audio.context.log, audio.context.leases.node
+        await log.claim(session, hooks.context.leases.node, LEASE_MS, steal="always")
+        hooks.calls.load(session).recovered()
+        async with asyncio.timeout(WAIT_S_MAX):
+            while session not in await log.renew(node, LEASE_MS):
+                await asyncio.sleep(0.01)
+            while hooks.calls.load(session).acts:
+                await asyncio.sleep(0.01)
+        await caller.heard_for(20.0 * caller.stream.packets_played + 200)
+        acts = audio.calls.live[session].acts
+        await caller.hangup()
+        await caller.ended()
+        entries = await hooks.until_kind(session, HandlerEnded)
+
+    assert acts
+    assert ["answer", "streaming_start"] == [command.name for command in caller.commands]
+    assert 1 == len(caller.call.streams)
+    assert 1 == sum(isinstance(entry.what, HandlerStarted) for entry in entries)
 
 
 # --- one node's leases, on a manual clock ----------------------------------------------------------------------------

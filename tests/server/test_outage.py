@@ -58,14 +58,14 @@ async def test_an_outage_of_the_database_ends_no_call(
             await caller.heard_for(200)
         for caller in callers:  # the node of the socket holds the lease
             await audio.until_kind(caller.call.leg.call_session_id, HandlerStarted)
-        await _until(lambda: hooks.runner.leases.may_steal)
+        await _until(lambda: hooks.calls.context.leases.may_steal)
         await asyncio.to_thread(server.stop if how == "stopped" else server.freeze)
         for caller in callers:
             await caller.press("1")  # an event for each, in the middle of the outage
         await asyncio.sleep(1.5 * LEASE_MS / 1000)
         await asyncio.to_thread(server.start if how == "stopped" else server.thaw)
-        await _until(lambda: not hooks.runner.leases.may_steal)
-        await _until(lambda: hooks.runner.leases.may_steal)  # from here on it would steal
+        await _until(lambda: not hooks.calls.context.leases.may_steal)
+        await _until(lambda: hooks.calls.context.leases.may_steal)  # from here on it would steal
         await asyncio.sleep(2 * SCAN_MS / 1000)
         for caller in callers:
             await caller.heard_for(20.0 * caller.stream.packets_played + 200)

@@ -29,7 +29,6 @@ from callpath.timeline import (
     MediaCounted,
     RecordingNotStored,
     RecordingSaved,
-    SocketClosed,
     SocketReceived,
     SocketRefused,
     StreamMissing,
@@ -51,9 +50,6 @@ PENDING_MAX = 10_000
 NOT_READ_BACK = (*NO_WAKE_KINDS, SocketReceived)
 """Kinds of ours that come with every call and trigger nothing here. Reading them back like the others would cost a query
 each, at the very moment when a call begins to talk."""
-
-APPLIED_WHEN_READ = (SocketRefused, SocketClosed)
-"""Kinds that the state counts, so that they are applied once: when they are read back."""
 
 
 class Journal:
@@ -102,8 +98,7 @@ class Journal:
             leg=leg.leg_id if leg else None,
             call_control_id=leg.call_control_id if leg else None,
         )
-        if not isinstance(what, APPLIED_WHEN_READ):
-            self._apply(entry)  # also where it cannot be kept: what follows from it must not be decided again
+        self._apply(entry)  # also where it cannot be kept: what follows from it must not be decided again
         if len(self._pending) >= PENDING_MAX:
             logger.error("Entry dropped: the store is too slow", event_name="entry.dropped", **ids_of(entry))
             return

@@ -239,8 +239,30 @@ class LiveCall:
         self._ownership.claim_again_ms = 0.0
         self.wake()
 
+    def lease_lost(self) -> None:
+        """Another node holds the lease now: it has the call's newest socket, or took this node for dead. In the second case
+        the caller may be talking here, and the call is claimed back."""
+        if self._has_newest_socket:
+            self._context.tasks.spawn(self._claim_back(), name=f"claim call {self.session.session} back")
+        else:
+            self.lose()
+
+    async def _claim_back(self) -> None:
+        await self._journal.read_news()
+        if not self._has_newest_socket:
+            self.lose()
+            return
+        await self._ownership.claim_back()
+
+    @property
+    def _has_newest_socket(self) -> bool:
+        """The caller's audio comes here, and no stream started at another node since."""
+        start = self.stream.start if self.stream is not None else None
+        newest = self.session.newest_stream[1]
+        return self.line.is_living and (start is None or newest in ("", start.stream_id))
+
     def lose(self) -> None:
-        """Another node has the call's newest socket, or took us for dead. Nothing more is sent from here."""
+        """Another node carries the call. Nothing more is sent from here."""
         self._ownership.lose()
         self._watching.again_unix_ms = None
         self._wake.set()

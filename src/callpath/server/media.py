@@ -247,7 +247,9 @@ class StreamDriver:
         self._pacer.forget(self)
         for event in self._stream.receive_eof():
             self._take(event, now_ms)
-        self._call.note(replace(how, replaced=True) if self._stream.replaced else how)
+        start = self._stream.start
+        stream_id = start.stream_id if start is not None else None
+        self._call.note(replace(how, replaced=self._stream.replaced, stream_id=stream_id))
         self._call.socket_closed(self._stream)
         self._socket, self._send = _LOST, _LOST.send  # they hold each other, for the garbage collector to find
 

@@ -59,6 +59,15 @@ class Ownership:
             self._acts(True)
         return took
 
+    async def claim_back(self) -> None:
+        """Act for the call that another node has claimed: its audio is here."""
+        try:
+            await self.take_over(by_force=True)
+        except StoreError as error:  # the next renewal says again that it is another node's
+            logger.error("Call not claimed back", event_name="lease.not_claimed", error=str(error), **self._ids())
+        else:
+            logger.warning("Call claimed back: its audio is here", event_name="lease.claimed_back", **self._ids())
+
     def lose(self) -> None:
         """Another node has the call's newest socket, or took us for dead."""
         logger.warning("Another node acts for the call now", event_name="lease.lost", **self._ids())
