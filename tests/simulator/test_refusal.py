@@ -99,6 +99,13 @@ def test_a_bad_connection_id_has_telnyxs_words() -> None:
         ("answer", {"client_state": "not base64!"}, "90017", "/client_state"),
         ("answer", {"stream_url": "http://example.com"}, "10003", "/stream_url"),
         ("answer", {"webhook_url": "example.com"}, "10003", "/webhook_url"),
+        ("answer", {"webhook_urls": {"call_answered": "https://e.com"}}, "90057", "/webhook_urls/call_answered"),
+        ("hangup", {"reason": 'he said "no"'}, "10015", "/reason"),
+        ("hangup", {"reason": "a\nb"}, "10015", "/reason"),
+        ("hangup", {"reason": "bye \U0001f44b"}, "10015", "/reason"),
+        ("hangup", {"reason": 5}, "10026", "/reason"),
+        ("transfer", {"to": "+15555550123", "media_encryption": "SRTP"}, "10011", None),
+        ("speak", {"payload": "x", "voice": "female", "loop": 101}, "10032", "/loop"),
         ("reject", {}, "10004", "/cause"),
         ("reject", {"cause": "BUSY"}, "10032", "/cause"),
         ("speak", {"voice": "female"}, "10004", "/payload"),
@@ -222,3 +229,26 @@ def test_no_body_breaks_the_check(name: str, body: dict[str, Any]) -> None:
     document = parse_json(encode_errors(*errors), "errors")
 
     assert [] == validate(document, "openapi-subset.json#/components/schemas/call-control_Errors")
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("hangup", {"reason": "Call completed elsewhere; cause=200"}),
+        ("transfer", {"to": "sip:someone@example.com", "media_encryption": "SRTP"}),
+        ("transfer", {"to": "+15555550123", "media_encryption": "disabled"}),
+        ("answer", {"webhook_urls": {"call.answered": "https://e.com", "streaming.started": "https://e.com"}}),
+        ("speak", {"payload": "x", "voice": "female", "loop": 100}),
+        ("reject", {"cause": "TEMPORARILY_UNAVAILABLE"}),
+    ],
+)
+def test_what_telnyx_takes_is_taken(name: str, body: Json) -> None:
+    """A simulator that refuses what Telnyx takes is worse than none."""
+    assert accept_command(name, body).NAME == name
+
+
+def test_a_leg_that_stays_after_a_bridge_needs_one() -> None:
+    """`park_after_unbridge` at dial works only with link_to."""
+    body = {"connection_id": "1", "to": "+15555550123", "from": "+15555550199", "park_after_unbridge": "self"}
+
+    assert "/link_to" == refusal("dial", body)["errors"][0]["source"]["pointer"]

@@ -27,6 +27,7 @@ from callpath.wire.command import (
     ForkStart,
     GatherUsingAudio,
     GatherUsingSpeak,
+    Hangup,
     PlaybackStart,
     Speak,
     StreamingStart,
@@ -66,6 +67,9 @@ CHOICES = {
     "transcription_tracks": ("inbound", "outbound", "both"),
 }
 """Fields that are plain texts in the OpenAPI file, and whose description lists what they may be."""
+
+EVENT_PREFIXES = ("call.", "streaming.", "conference.", "siprec.")
+"""How the names of a call's events begin; which of them `webhook_urls` takes is not listed."""
 
 RETRIES_MAX, RETRIES_MS_MAX = 5, 60_000
 """`webhook_retries_policies`: at most 5 delays, 60 s in all."""
@@ -107,6 +111,7 @@ _KNOWN = {
     "10032": _Known(422, "Invalid enumerated value", "The value must be one of: {allowed}."),
     "10033": _Known(422, "Value outside of range", "The value is outside of allowed range {low} to {high}"),
     "10011": _Known(429, "Too many requests", "You have exceeded the maximum number of allowed requests."),
+    "90057": _Known(422, "Invalid webhook event", "The webhook_urls key '{name}' is not a webhook event."),
     "90010": _Known(422, "Text too long", "The text to speak is longer than allowed."),
     "90015": _Known(422, "Invalid Call Control ID", "The call_control_id provided was not valid."),
     "90017": _Known(422, "Invalid value for client_state", "The client_state must be Base64 encoded."),
@@ -357,8 +362,8 @@ def _texts_are_of_their_list(command: Command) -> Iterator[ApiError]:
         if place.value not in CHOICES[place.name]:
             yield _refusal("10032", f"/{place.name}", allowed=", ".join(CHOICES[place.name]))
     for place in _places(command, "loop"):
-        if not re.fullmatch(r"[1-9]\d{0,5}|infinity", str(place.value)):
-            yield _refusal("10032", "/loop", allowed="a number of times, infinity")
+        if not re.fullmatch(r"[1-9]\d?|100|infinity", str(place.value)):
+            yield _refusal("10032", "/loop", allowed="1 to 100, infinity")
 
 
 def _digits_are_keys(command: Command) -> Iterator[ApiError]:
@@ -368,7 +373,7 @@ def _digits_are_keys(command: Command) -> Iterator[ApiError]:
 
 
 def _a_bridge_has_two_ends(command: Command) -> Iterator[ApiError]:
-    for place in _places(command, "bridge_on_answer", "bridge_intent"):
+    for place in _places(command, "bridge_on_answer", "bridge_intent", "park_after_unbridge"):
         if place.value and isinstance(command, Dial) and not command.link_to:
             yield _refusal("10004", "/link_to", name="link_to")
 
@@ -376,6 +381,33 @@ def _a_bridge_has_two_ends(command: Command) -> Iterator[ApiError]:
 def _fork_has_a_target(command: Command) -> Iterator[ApiError]:
     if isinstance(command, ForkStart) and not (command.target or (command.rx and command.tx)):
         yield _refusal("10004", "/target", name="target")
+
+
+_REASON_REFUSED = re.compile(r"[\"`\x00-\x1f\x7f]|[^\u0000-\uffff]")
+"""What a SIP Reason text cannot hold, by the SDK 4.189.0: quotes, backticks, control characters, beyond the BMP."""
+
+
+def _a_reason_is_plain_text(command: Command) -> Iterator[ApiError]:
+    reason = command.extra.get("reason") if isinstance(command, Hangup) else None
+    if reason is not None and not isinstance(reason, str):
+        yield _refusal("10026", "/reason", name="reason")
+    elif reason is not None and _REASON_REFUSED.search(reason):
+        yield _refusal("10015", "/reason")
+
+
+def _encryption_is_for_sip(command: Command) -> Iterator[ApiError]:
+    for place in _places(command, "media_encryption"):
+        to = command.to if isinstance(command, Dial | Transfer) else ""
+        parties = to if isinstance(to, list) else [to]
+        if place.value != "disabled" and any(_E164.fullmatch(party) for party in parties):
+            yield ApiError(code="10011", title="Media encryption not supported for PSTN calls")
+
+
+def _webhook_events_are_known(command: Command) -> Iterator[ApiError]:
+    for place in _places(command, "webhook_urls"):
+        for name in place.value:
+            if not name.startswith(EVENT_PREFIXES):
+                yield _refusal("90057", f"/webhook_urls/{name}", name=name)
 
 
 def _retries_are_few(command: Command) -> Iterator[ApiError]:
@@ -402,5 +434,8 @@ _RULES: tuple[Callable[[Command], Iterator[ApiError]], ...] = (
     _digits_are_keys,
     _a_bridge_has_two_ends,
     _fork_has_a_target,
+    _a_reason_is_plain_text,
+    _encryption_is_for_sip,
+    _webhook_events_are_known,
     _retries_are_few,
 )

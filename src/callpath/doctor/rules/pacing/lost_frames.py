@@ -18,7 +18,9 @@ def check(facts: Facts) -> Finding | None:
     if not every(known, MediaCounted) and bursts is None:
         never(known, MediaCounted)
         return None
-    lost = sum(count.lost + count.late for count in known.state.counts.values())
+    counts = known.state.counts.values()
+    # A frame that was rejected leaves a gap in the chunk counter, too; it came, and no network lost it.
+    lost = max(0, sum(count.lost + count.late - count.frames_rejected for count in counts))
     if symptom(known, "SYM016") is not None:
         lost = 0  # by their numbers only: the audio was complete
     share = lost / max(1, known.state.frames_in + lost)
@@ -54,6 +56,7 @@ CAUSE = Cause(
             check,
             examples=(
                 Example("a tenth is lost", a_call(BOTH_WAYS, counted(lost=60)), fires=True),
+                Example("half came malformed", a_call(BOTH_WAYS, counted(lost=46, frames_rejected=50)), fires=False),
                 Example("bursts", a_call(BOTH_WAYS, noticed("SYM011", pauses="6")), fires=True),
                 Example(
                     "by their numbers only, which count something else too",

@@ -47,7 +47,7 @@ def check(facts: Facts) -> Finding | None:
         )
     return Finding(
         f"the socket opened and brought no start frame in {waited_ms(known, came) / 1000:.1f} s"
-        + (f"; {len(skipped)} kinds of frame could not be used" if skipped else ""),
+        + (f"; {len(skipped)} kind{'s' * (len(skipped) > 1)} of frame could not be used" if skipped else ""),
         show_entries(known, came, *skipped[:3], *(entry for entry, _ in closed[-1:])),
         kind="open",
         candidates=("not-telnyx", "handler-attached-late", "proxy-buffering-or-compression", "ws-frames-invalid"),
