@@ -225,7 +225,11 @@ def judge(facts: CallFacts) -> Verdict:
         found = _without_stream(facts)
     else:
         found = _of_stream(facts)
-    notes = [note for note in _notes(facts) if note.removeprefix("The request ").rstrip(".") not in found.sentence]
+    notes = [
+        note
+        for note in _notes(facts, found.code)
+        if note.removeprefix("The request ").rstrip(".") not in found.sentence
+    ]
     return Verdict(code=found.code, sentence=found.sentence, outcome=found.outcome, notes=tuple(notes[:NOTES_MAX]))
 
 
@@ -578,15 +582,11 @@ def _unheard(stream: StreamFacts) -> Verdict | None:
         + counters.binary_in
         + sum(count for name, count in counters.unheard.items() if name.startswith(("100003", "100004")))
     )
-    of = (
-        f"{times} of {total} messages"
-        if times < total
-        else "its only message"
-        if times == 1
-        else f"all {times} messages"
-    )
-    if times > total:
-        of = f"{times} messages"
+    if times == 1 and total <= 1:
+        of, are, have = "its only message", "is", "has"
+    else:
+        of, are, have = f"{times} of {total} messages" if times < total else f"all {times} messages", "are", "have"
+    was = "was" if are == "is" else "were"
     said = "The program sent audio, but nothing was heard:"
     match reason:
         case "binary":
@@ -596,19 +596,19 @@ def _unheard(stream: StreamFacts) -> Verdict | None:
         case "rtp_header":
             return _failed(
                 "rtp-headers",
-                f"{said} {of} have a 12-byte RTP header in the payload, and Telnyx plays none of them. Send the payload "
-                "without the header.",
+                f"{said} {of} {have} a 12-byte RTP header in the payload, and Telnyx plays no such message. Send the "
+                "payload without the header.",
             )
         case "mp3_mode":
             return _failed(
                 "raw-audio-in-mp3-mode",
-                f"{said} stream_bidirectional_mode is mp3 (the default) and {of} are no MP3, so they are not played. Set "
+                f"{said} stream_bidirectional_mode is mp3 (the default), and {of} {are} no MP3 and not played. Set "
                 "the mode to rtp, or send MP3.",
             )
         case "mp3_not_decoded":
             return _failed(
                 "mp3-not-decoded",
-                f"{said} {of} begin like an MP3, but could not be decoded (broken, or PyAV is not installed here).",
+                f"{said} {of} could not be decoded as MP3 (broken, or PyAV is not installed here).",
                 "inconclusive",
             )
         case "mp3_too_often":
@@ -624,7 +624,7 @@ def _unheard(stream: StreamFacts) -> Verdict | None:
             )
         case _:
             code, _, problem = reason.partition(": ")
-            return _failed(f"frames-refused-{code}", f"{said} {of} were refused with {code}: {problem}.")
+            return _failed(f"frames-refused-{code}", f"{said} {of} {was} refused with {code}: {problem}.")
 
 
 def _opposite(stream: StreamFacts) -> Verdict:
@@ -751,8 +751,8 @@ def _ended_by_program(facts: CallFacts) -> str:
 # --- notes ------------------------------------------------------------------------------------------------------------
 
 
-def _notes(facts: CallFacts) -> Iterable[str]:
-    """What went wrong besides, each once with its number."""
+def _notes(facts: CallFacts, decided: str) -> Iterable[str]:
+    """What went wrong besides what `decided`, each once with its number."""
     yield from _refused_notes(facts)
     for seen in facts.webhooks:
         if (note := _webhook_note(seen)) is not None:
@@ -769,7 +769,7 @@ def _notes(facts: CallFacts) -> Iterable[str]:
         elif stream.stop_reason == "fork_start":
             yield "fork_start replaced the media stream."
     for stream in facts.streams:
-        yield from _stream_notes(stream)
+        yield from _stream_notes(stream, decided)
 
 
 def _refused_notes(facts: CallFacts) -> Iterable[str]:
@@ -801,7 +801,18 @@ def _webhook_note(seen: WebhookSeen) -> str | None:
     return f"The webhook {seen.event_type} got {counted}{then}."
 
 
-def _stream_notes(stream: StreamFacts) -> Iterable[str]:
+_DECIDES = {
+    "binary": "binary-frames",
+    "rtp_header": "rtp-headers",
+    "mp3_mode": "raw-audio-in-mp3-mode",
+    "mp3_too_often": "mp3-too-often",
+    "mp3_not_decoded": "mp3-not-decoded",
+    "queue_full": "queue-full",
+}
+"""Reason of messages that no ear hears → the code of the verdict that says so."""
+
+
+def _stream_notes(stream: StreamFacts, decided: str) -> Iterable[str]:
     counters = stream.counters
     named = {
         "binary": "binary messages were dropped",
@@ -812,6 +823,8 @@ def _stream_notes(stream: StreamFacts) -> Iterable[str]:
         "queue_full": "messages did not fit into the playback queue",
     }
     for reason, times in counters.unheard.most_common(3):
+        if decided == _DECIDES.get(reason, f"frames-refused-{reason.partition(':')[0]}"):
+            continue
         if reason in named:
             yield f"{times} {named[reason]}."
         else:
