@@ -21,7 +21,17 @@ import pytest
 from structlog.testing import capture_logs
 
 from callpath.api.file_threads import InlineFiles
-from callpath.api.recording import FAILURES, Outcome, Recording, RecordingWriter, check_folder, check_path
+from callpath.api.recording import (
+    CLOSE_S_MAX,
+    FAILURES,
+    STOP_S_MAX,
+    WAITING_BYTES_MAX,
+    Outcome,
+    Recording,
+    RecordingWriter,
+    check_folder,
+    check_path,
+)
 from callpath.audio.codec import open_encoder
 from callpath.audio.pcm import Pcm
 from callpath.audio.tone import dominant_frequency_hz, tone
@@ -58,6 +68,8 @@ async def main() -> None:
 asyncio.run(main())
 """
 """A call that is recorded, a tenth of a second for each line on standard input."""
+
+FRAME: Pcm = np.full(160, 1000, np.int16)
 
 
 def recording_of(path: Path, ends: list[Outcome] | None = None, **options: Any) -> Recording:
@@ -114,6 +126,71 @@ def test_kill_9_loses_at_most_a_second(tmp_path: Path) -> None:
     assert np.abs(right[-800:]).max() > 1000  # to the very end
 
 
+@pytest.mark.parametrize(("receives", "writes"), [(True, 20), (False, 24)])
+def test_it_is_written_twice_a_second(
+    tmp_path: Path, receives: bool, writes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the caller's audio comes, or ours goes out; each time costs the disk two writes, for every call."""
+    flushes = 0
+    flush = WavWriter.flush
+
+    def counted(self: WavWriter) -> None:
+        nonlocal flushes
+        flushes += 1
+        flush(self)
+
+    monkeypatch.setattr(WavWriter, "flush", counted)
+    recording = recording_of(tmp_path / "call.wav")
+    stream = MediaStream()
+    recording.attach(stream)
+    assert stream.playout.on_sent is not None
+    for now_ms in range(20, 10_001, 20):
+        if receives:
+            recording.receive(FRAME, 8000, float(now_ms))
+        else:
+            stream.playout.on_sent(b"\x10" * 160, float(now_ms))
+    during = flushes
+    recording.close(10_000.0)
+
+    assert writes == during
+
+
+def test_while_too_much_waits_nothing_is_added(tmp_path: Path) -> None:
+    """Not even the order to write, which comes twice a second for each call."""
+    writer = RecordingWriter(InlineFiles(), waiting_bytes_max=1000)
+    ends: list[Outcome] = []
+    recording = Recording(tmp_path / "call.wav", 8000, 0.0, writer=writer, on_end=ends.append)
+    stream = MediaStream()
+    recording.attach(stream)
+    assert stream.playout.on_sent is not None
+    for now_ms in range(20, 1001, 20):
+        recording.receive(FRAME, 8000, float(now_ms))
+    written_ms = wav_duration_ms(tmp_path / "call.wav")
+    writer.count(1000)
+    stream.playout.on_sent(b"\x10" * 160, 2200.0)  # goes out now, and is heard later
+    recording.write(2100.0)
+    behind_ms = wav_duration_ms(tmp_path / "call.wav")
+    writer.count(-1)
+    recording.receive(FRAME, 8000, 2120.0)
+    recording.close(2120.0)
+    (saved,) = ends
+
+    assert 700.0 == written_ms == behind_ms
+    assert isinstance(saved, RecordingSaved)
+    assert (2120.0, 0.0) == (saved.duration_ms, saved.lost_ms)
+
+
+def test_the_limits_are_what_the_documentation_says() -> None:
+    """At 2 a.m. somebody compares them with a clock."""
+    docs = Path(__file__).parents[2] / "docs"
+    text = (docs / "howto" / "keep-recordings-elsewhere.md").read_text()
+    why = (docs / "decisions" / "0110-recordings-are-written-in-one-thread.md").read_text()
+
+    assert f"over for {CLOSE_S_MAX:g} s ({STOP_S_MAX:g} s where the server stops)" in text
+    assert f"{WAITING_BYTES_MAX / 1024**2:g} MB may wait" in why
+    assert [] == [code for code, (slug, _) in FAILURES.items() if f"| `{code}` | `{slug}` |" not in text]
+
+
 def test_our_side_is_recorded_in_the_byte_order_that_the_stream_went_over_to(tmp_path: Path) -> None:
     """With `detect` a stream begins little-endian and follows the sound; its recording stayed behind, and was noise."""
     stream = MediaStream(play_encoding="L16", byte_order="detect")
@@ -140,8 +217,6 @@ def test_our_side_is_recorded_in_the_byte_order_that_the_stream_went_over_to(tmp
 
 
 # --- disks that fail -------------------------------------------------------------------------------------------------
-
-FRAME: Pcm = np.full(160, 1000, np.int16)
 
 
 class Disk(io.FileIO):

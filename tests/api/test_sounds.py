@@ -65,6 +65,7 @@ async def test_a_file_is_decoded_once_in_a_thread(
     assert [("hold.wav", decoded[0][1])] == decoded
     assert decoded[0][1].startswith("read sounds")
     assert {id(later)} == {id(one) for one in together}
+    assert 4 == len(sounds._threads._threads)
     assert SECOND.tolist() == later.pcm.tolist()
 
 
@@ -124,6 +125,13 @@ async def test_one_name_of_a_file_is_as_good_as_another(
         await sounds.load(name, 8000)
 
     assert 1 == len(decoded)
+
+
+def test_the_limit_is_what_the_documentation_says() -> None:
+    """Whoever plans the memory of a server reads it there."""
+    text = (Path(__file__).parents[2] / "docs" / "howto" / "work-with-audio.md").read_text()
+
+    assert f"({module.CACHE_BYTES_MAX / 1024**2:.0f} MB for all files together)" in text
 
 
 async def test_the_cache_is_bounded(tmp_path: Path, decoded: list[tuple[str, str]]) -> None:
@@ -224,6 +232,8 @@ async def test_a_disk_that_hangs_is_an_error_in_the_end(tmp_path: Path, monkeypa
         ("Hello, how are you?", 'to have text spoken, use await call.speak("Hello, how are you?")'),
         ("Dr. Who is on the line.", 'use await call.speak("Dr. Who is on the line.")'),
         ("", 'there is no file ""'),
+        ("a" * 40, f'use await call.speak("{"a" * 40}")'),
+        ("a" * 41, "use await call.speak(text)"),
         ("a" * 300, "use await call.speak(text)"),
         ("Thank you for calling. " * 400, "use await call.speak(text)"),
         ("nul\0nul", "call.speak("),

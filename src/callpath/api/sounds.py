@@ -7,6 +7,7 @@ file at the same time wait for one decoding. What does not fit into the cache is
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import re
 import stat
@@ -123,8 +124,8 @@ def _identify(source: str | Path, rate_hz: int) -> _Key:
     except (FileNotFoundError, NotADirectoryError, ValueError):
         raise _not_there(source) from None
     except OSError as error:
-        if isinstance(source, str) and error.filename is not None and len(os.fsencode(source)) > 255:
-            raise _not_there(source) from None  # too long for a name
+        if error.errno == errno.ENAMETOOLONG:
+            raise _not_there(source) from None
         raise AudioError(f"{Path(source).name} cannot be read: {error.strerror or error}") from error
     if stat.S_ISDIR(found.st_mode):
         raise AudioError(f"{path.name} is a folder. play() takes the path of one WAV file")
