@@ -131,7 +131,7 @@ class Settings:
     call_ms_max: Milliseconds = _setting(
         "CALLPATH_CALL_MS_MAX",
         default=14_400_000,
-        does="hang up after so long (0: never); 4 hours is Telnyx's own limit for calls that are dialled",
+        does="maximum duration of a call, then it is hung up (0: no limit); 4 hours is Telnyx's own limit for calls that are dialled",
     )
     after_restart: Literal["resume", "hangup"] = _setting(
         "CALLPATH_AFTER_RESTART",
@@ -145,12 +145,12 @@ class Settings:
         does="how long calls may go on after SIGTERM or SIGINT before the server stops; new ones are refused meanwhile",
     )
     workers: Processes = _setting(
-        "CALLPATH_WORKERS", default=1, does="so many processes on this machine share the port and the calls"
+        "CALLPATH_WORKERS", default=1, does="how many processes on this machine share the port and the calls"
     )
     calls_max: Count = _setting(
         "CALLPATH_CALLS_MAX",
         default=0,
-        does="so many calls at once are taken by each worker; more are refused (0: as many as come)",
+        does="maximum concurrent calls of each worker, counted when a call is taken; more are refused (0: no limit)",
     )
     loop_lag_ms_max: Milliseconds = _setting(
         "CALLPATH_LOOP_LAG_MS_MAX",
