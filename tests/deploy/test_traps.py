@@ -29,6 +29,14 @@ spec:
 PROXY = "server {{ location / {{ proxy_pass http://x; {} }} }}"
 UPGRADE = "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $c;"
 
+INGRESS = """
+kind: Ingress
+metadata: {{annotations: {{{note}: other}}}}
+spec:
+  ingressClassName: {kind}
+  rules: [{{http: {{paths: [{{path: /, backend: {{service: {{name: bot}}}}}}]}}}}]
+"""
+
 TRAPS: dict[str, tuple[dict[str, str], set[str]]] = {
     "exec form, nothing else": ({"Dockerfile": EXEC}, set()),
     "shell form": ({"Dockerfile": "FROM x\nCMD callpath serve\n"}, {"stop-signal-lost"}),
@@ -81,6 +89,45 @@ TRAPS: dict[str, tuple[dict[str, str], set[str]]] = {
     "gunicorn's own workers": (
         {"Procfile": "web: gunicorn app:app --bind 0.0.0.0:$PORT"},
         {"start-command-cannot-upgrade", "stop-signal-lost"},
+    ),
+    "gunicorn with settings elsewhere": ({"Procfile": "web: gunicorn -c conf.py app:app"}, set()),
+    "ingress: Google's, with nginx's annotations": (
+        {"k8s/ingress.yaml": INGRESS.format(kind="gce", note="nginx.ingress.kubernetes.io/proxy-read-timeout")},
+        {"proxy-idle-timeout"},
+    ),
+    "ingress: Google's, with a long timeout": (
+        {
+            "k8s/ingress.yaml": INGRESS.format(kind="gce", note="x")
+            + "---\n{kind: BackendConfig, spec: {timeoutSec: 86400}}\n"
+        },
+        set(),
+    ),
+    "ingress: NGINX Inc's names another service": (
+        {"k8s/ingress.yaml": INGRESS.format(kind="nginx", note="nginx.org/websocket-services")},
+        {"proxy-keeps-upgrade"},
+    ),
+    "ingress: the community's nginx": (
+        {"k8s/ingress.yaml": INGRESS.format(kind="nginx", note="cert-manager.io/cluster-issuer")},
+        set(),
+    ),
+    "ingress: Traefik with nginx's annotations is a note": (
+        {"k8s/ingress.yaml": INGRESS.format(kind="traefik", note="nginx.ingress.kubernetes.io/proxy-read-timeout")},
+        set(),
+    ),
+    "Railway: the Dockerfile is not built": (
+        {"railway.json": '{"build": {"builder": "NIXPACKS"}}', "Dockerfile": EXEC},
+        {"railway-trap"},
+    ),
+    "somebody else's program: four workers": (
+        {
+            "Procfile": "web: uvicorn a:app --host 0.0.0.0 --workers 4",
+            "requirements.txt": "fastapi\nuvicorn[standard]>=0.30\n",
+        },
+        {"wrong-instance"},
+    ),
+    "somebody else's program: four workers and Redis": (
+        {"Procfile": "web: uvicorn a:app --host 0.0.0.0 --workers 4", "requirements.txt": "fastapi\nredis\n"},
+        set(),
     ),
     "npm start that restarts": (
         {"package.json": '{"scripts": {"start": "nodemon index.js"}}', "render.yaml": "services: [{type: web}]"},

@@ -166,8 +166,9 @@ GATES: tuple[Gate, ...] = (
     )),
     # --- files that tell a platform what to run ---
     Gate("files", "A server that cannot be reached, before one that is reached and loses calls.", (
-        "bound-to-loopback", "port-fixed", "start-command-cannot-upgrade", "proxy-keeps-upgrade", "railway-trap",
-        "call-log-not-kept", "server-sleeps", "killed-before-drained", "stop-signal-lost",
+        "bound-to-loopback", "port-fixed", "railway-trap", "start-command-cannot-upgrade", "proxy-keeps-upgrade",
+        "KEEP001/files", "DEPLOY001/files", "call-log-not-kept", "server-sleeps", "killed-before-drained",
+        "stop-signal-lost", "ingress-annotations-ignored",
     )),
     Gate("last resort", "Asked only where something is wrong and nothing above said what.", (
         "unknown-call-fault", "unknown-connection-fault", "unknown-tls-fault", "unknown-upgrade-refusal",

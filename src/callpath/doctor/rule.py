@@ -63,7 +63,7 @@ class Sign:
     """One way to recognise a cause. Empty texts mean the cause's own.
 
     `code` is the code this sign was known by when it was a rule of its own: old reports, `explain` and precedence.py
-    still use it. A new sign needs none.
+    still use it. A new sign needs none; precedence.py then calls it CODE/source.
     """
 
     source: SignSource
@@ -121,9 +121,9 @@ class Cause:
                 fallback=sign.fallback,
                 examples=sign.examples,
                 source=sign.source,
-                sign=sign.code or self.code,
+                sign=sign.code or (self.code if number == 0 else f"{self.code}/{sign.source}"),
             )
-            for sign in self.signs
+            for number, sign in enumerate(self.signs)
         )
 
 

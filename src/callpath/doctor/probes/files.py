@@ -34,7 +34,26 @@ def probe_files(folder: Path, drain_s: float) -> DeployFacts:
             plans.extend(read(name, path.read_text(encoding="utf-8")))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
             unread.append((name, f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"))
-    return DeployFacts(plans=tuple(_with_scripts(plans, folder)), drain_s=drain_s, unread=tuple(unread))
+    return DeployFacts(
+        plans=tuple(_with_scripts(plans, folder)), drain_s=drain_s, unread=tuple(unread), depends=_depends(folder)
+    )
+
+
+def _depends(folder: Path) -> tuple[str, ...]:
+    """Names of packages that the program asks for; leniently, for their names only."""
+    names: set[str] = set()
+    for name, pattern in (
+        ("requirements.txt", r"(?m)^\s*([A-Za-z][\w.-]*)"),
+        ("pyproject.toml", r"[\"']([A-Za-z][\w.-]*)\s*(?:\[[^\]]*\])?\s*(?:[<>=!~;][^\"']*)?[\"']"),
+        ("package.json", r'"([@\w][\w./@-]*)"\s*:\s*"[\^~\d*]'),
+    ):
+        path = folder / name
+        try:
+            if path.is_file() and path.stat().st_size <= FILE_BYTES_MAX:
+                names |= {found.lower() for found in re.findall(pattern, path.read_text(encoding="utf-8"))}
+        except (OSError, ValueError):
+            continue
+    return tuple(sorted(names))
 
 
 def _candidates(folder: Path) -> Iterator[Path]:
@@ -134,6 +153,7 @@ def _railway(name: str, document: dict[str, Any]) -> list[DeployPlan]:
             sleeps="sleepApplication" if deploy.get("sleepApplication") else "",
             replicas=replicas or deploy.get("numReplicas"),
             health_path=deploy.get("healthcheckPath") or "",
+            builder=str((document.get("build") or {}).get("builder") or ""),
         )
     ]
 
@@ -235,7 +255,14 @@ def _compose(name: str, document: dict[str, Any]) -> list[DeployPlan]:
 def _kubernetes(name: str, text: str) -> list[DeployPlan]:
     plans = []
     for document in yaml.safe_load_all(text):
-        if not isinstance(document, dict) or document.get("kind") not in ("Deployment", "StatefulSet", "DaemonSet"):
+        if not isinstance(document, dict):
+            continue
+        if document.get("kind") == "Ingress":
+            plans.append(_ingress(name, document))
+        if document.get("kind") == "BackendConfig":
+            seconds = (document.get("spec") or {}).get("timeoutSec")
+            plans.append(DeployPlan(file=name, platform="BackendConfig", timeout_s=_seconds(seconds)))
+        if document.get("kind") not in ("Deployment", "StatefulSet", "DaemonSet"):
             continue
         spec = document["spec"]
         pod = spec["template"]["spec"]
@@ -261,6 +288,26 @@ def _kubernetes(name: str, text: str) -> list[DeployPlan]:
             )
         )
     return plans
+
+
+def _ingress(name: str, document: dict[str, Any]) -> DeployPlan:
+    """Class, annotations and services of an ingress. The old annotation of the class goes before the field."""
+    spec = document.get("spec") or {}
+    annotations = (document.get("metadata") or {}).get("annotations") or {}
+    backends = [
+        path.get("backend") or {}
+        for rule in spec.get("rules") or []
+        for path in ((rule or {}).get("http") or {}).get("paths") or []
+    ]
+    backends.append(spec.get("defaultBackend") or {})
+    services = [(backend.get("service") or {}).get("name") or backend.get("serviceName") for backend in backends]
+    return DeployPlan(
+        file=name,
+        platform="Ingress",
+        ingress_class=str(annotations.get("kubernetes.io/ingress.class") or spec.get("ingressClassName") or ""),
+        annotations=tuple((str(key), str(value)) for key, value in annotations.items()),
+        services=tuple(dict.fromkeys(str(service) for service in services if service)),
+    )
 
 
 def _nginx(name: str, text: str) -> list[DeployPlan]:

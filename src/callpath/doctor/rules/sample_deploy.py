@@ -8,12 +8,17 @@ from typing import Any
 from callpath.doctor.facts import DeployFacts, DeployPlan, Facts, StartCommand
 
 
-def plans(*found: DeployPlan, drain_s: float = 30.0) -> Facts:
-    return Facts(DeployFacts(plans=found, drain_s=drain_s))
+def plans(*found: DeployPlan, drain_s: float = 30.0, depends: tuple[str, ...] = ()) -> Facts:
+    return Facts(DeployFacts(plans=found, drain_s=drain_s, depends=depends))
 
 
 def plan(platform: str, **what: Any) -> DeployPlan:
     return DeployPlan(file=f"{platform.lower()} file", platform=platform, **what)
+
+
+def ingress(kind: str, *annotations: tuple[str, str], services: tuple[str, ...] = ("bot",)) -> DeployPlan:
+    """A Kubernetes ingress of this class."""
+    return plan("Ingress", ingress_class=kind, annotations=annotations, services=services)
 
 
 def started(text: str, platform: str = "Docker", **what: Any) -> DeployPlan:

@@ -22,10 +22,11 @@ def _reasons(plan: DeployPlan) -> list[str]:
     host = plan.variable("HOST") or ""
     if host.startswith("127.") or host in {"localhost", "::1"}:
         reasons.append(f"{plan.file} sets HOST={host}")
+    told = host or plan.variable("UVICORN_HOST")
     for command in plan.commands:
         if LOOPBACK.search(command.text):
             reasons.append(f"{plan.file} starts `{command.text}`, which listens on this machine's own address alone")
-        elif re.search(r"\buvicorn\s", command.text) and "--host" not in command.text and not host:
+        elif re.search(r"\buvicorn\s", command.text) and "--host" not in command.text and not told:
             reasons.append(f"{plan.file} starts `{command.text}`: without --host uvicorn listens on 127.0.0.1 alone")
     return reasons
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from callpath.doctor.facts import DeployFacts, Facts
+from callpath.doctor.facts import DeployFacts, DeployPlan, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
 from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_deploy import plans, started
@@ -19,15 +19,39 @@ TRAPS = (
 )
 
 
+ASGI_ONLY = {"fastapi", "starlette", "quart", "sanic", "django-channels", "channels", "litestar"}
+
+
 def check(facts: Facts) -> Finding | None:
+    seen = facts[DeployFacts]
     found = [
         f"{plan.file} starts `{command.text}`: {what}"
-        for plan in facts[DeployFacts].plans
+        for plan in seen.plans
         for command in plan.commands
         for pattern, what in TRAPS
-        if re.search(pattern, command.text)
+        if re.search(pattern, command.text) and not _set_elsewhere(plan, command.text)
     ]
-    return Finding(found[0], tuple(found)) if found else None
+    if not found:
+        return None
+    fix = ""
+    if "gunicorn" in found[0] and not seen.ours():
+        asgi = ASGI_ONLY & set(seen.depends)
+        fix = (
+            "gunicorn -k uvicorn.workers.UvicornWorker -w 1 module:app"
+            if asgi
+            else "gunicorn --worker-class gthread --threads 100 -w 1 --timeout 0 module:app (flask-sock needs threads and "
+            "no worker timeout)"
+        )
+    return Finding(found[0], tuple(found), fix=fix)
+
+
+def _set_elsewhere(plan: DeployPlan, text: str) -> bool:
+    """gunicorn takes its worker from a file or a variable, too: then the command alone proves nothing."""
+    if "gunicorn" not in text:
+        return False
+    told = plan.variable("GUNICORN_CMD_ARGS") or ""
+    named = re.search(r"(^|\s)(-c|--config)[ =]|--threads[ =]?\d", text)
+    return bool(named) or bool(re.search(r"-k\s|worker-class|--threads", told))
 
 
 CAUSE = Cause(
@@ -51,6 +75,8 @@ CAUSE = Cause(
                     plans(started("gunicorn -k uvicorn.workers.UvicornWorker a:a")),
                     fires=False,
                 ),
+                Example("with a file of settings", plans(started("gunicorn -c conf.py app:app")), fires=False),
+                Example("threads, for flask-sock", plans(started("gunicorn --threads 100 app:app")), fires=False),
                 Example("callpath", plans(started("callpath serve")), fires=False),
                 Example("a URL was examined", nothing(), fires=None),
             ),

@@ -36,6 +36,14 @@ def check(facts: Facts) -> Finding | None:
         return None
     sure = [row for row in short if row[0].stop_s is not None or row[0].platform not in SETTABLE_ELSEWHERE]
     plan, stop, drain = (sure or short)[0]
+    if not seen.ours():
+        return Finding(
+            f"{plan.platform} kills the program {stop:.0f} s after the stop signal: a call that is up ends with it",
+            tuple(f"{plan.file}: {stop:.0f} s" for plan, stop, _ in short),
+            fix="\n".join(f"In {plan.file}: {HOW[plan.platform].format(300)}" for plan, _, _ in short)
+            + "\nAnd let the program take no new calls after SIGTERM, and exit when the last one is over.",
+            kind="note",
+        )
     unless = "" if sure else ", unless its own pages say otherwise"
     return Finding(
         f"{plan.platform} kills the server {stop:.0f} s after the stop signal{unless}; its calls may take {drain:.0f} s",

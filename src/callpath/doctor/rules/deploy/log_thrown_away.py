@@ -5,7 +5,7 @@ from __future__ import annotations
 from callpath.doctor.facts import DeployFacts, DeployPlan, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
 from callpath.doctor.rules.sample import nothing
-from callpath.doctor.rules.sample_deploy import plan, plans
+from callpath.doctor.rules.sample_deploy import plan, plans, started
 
 FORGETFUL = {"Railway", "Fly", "Render", "Kubernetes"}
 
@@ -14,6 +14,8 @@ FORGETFUL = {"Railway", "Fly", "Render", "Kubernetes"}
 
 
 def check(facts: Facts) -> Finding | None:
+    if not facts[DeployFacts].ours():
+        return None  # somebody else's program keeps no call log of ours
     plans_seen = facts[DeployFacts].plans
     wrong = [(plan, words) for plan in plans_seen if (words := _split(plan))]
     if wrong:
@@ -69,6 +71,9 @@ CAUSE = Cause(
                     "railway.json beside railway.ts",
                     plans(plan("Railway"), plan("Railway", replicas=2, environment=(("DATABASE_URL", "x"),))),
                     fires=False,
+                ),
+                Example(
+                    "somebody else's program", plans(plan("Render"), started("node server.js", "Render")), fires=False
                 ),
                 Example("a volume", plans(plan("Fly", volume=True)), fires=False),
                 Example(

@@ -7,7 +7,7 @@ import re
 from callpath.doctor.facts import DeployFacts, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
 from callpath.doctor.rules.sample import nothing
-from callpath.doctor.rules.sample_deploy import plan, plans
+from callpath.doctor.rules.sample_deploy import ingress, plan, plans
 
 WANTED = (
     ("proxy_http_version 1.1", r"proxy_http_version\s+1\.1"),
@@ -25,6 +25,27 @@ def check(facts: Facts) -> Finding | None:
                 f"{found.file} passes requests on without {' and '.join(fewest)}",
                 tuple(f"missing: {line}" for line in fewest),
             )
+    return None
+
+
+def check_ingress(facts: Facts) -> Finding | None:
+    """NGINX Inc's controller passes upgrades only for the services that its annotation names."""
+    for found in facts[DeployFacts].on("Ingress"):
+        told = dict(found.annotations)
+        if not any(name.startswith(("nginx.org/", "nginx.com/")) for name in told):
+            continue
+        named = {one.strip() for one in told.get("nginx.org/websocket-services", "").split(",")}
+        lacking = [service for service in found.services if service not in named]
+        if not lacking:
+            continue
+        wanted = ",".join(found.services)
+        return Finding(
+            f"{found.file}: nginx.org/websocket-services does not name {', '.join(lacking)}, so NGINX's ingress controller "
+            "passes no upgrade to it",
+            (f"nginx.org/websocket-services: {told.get('nginx.org/websocket-services', '(not set)')}",
+             f"services of this ingress: {', '.join(found.services)}"),
+            fix=f'In the ingress\'s metadata.annotations: nginx.org/websocket-services: "{wanted}"',
+        )  # fmt: skip
     return None
 
 
@@ -57,6 +78,27 @@ CAUSE = Cause(
                     ),
                     fires=False,
                 ),
+                Example("a URL was examined", nothing(), fires=None),
+            ),
+        ),
+        Sign(
+            "files",
+            check_ingress,
+            why="NGINX Inc's ingress controller (annotations nginx.org/…) treats a service as plain HTTP unless "
+            "nginx.org/websocket-services names it. The community's controller (nginx.ingress.kubernetes.io/…) passes "
+            "upgrades by itself.",
+            examples=(
+                Example(
+                    "another service is named",
+                    plans(ingress("nginx", ("nginx.org/websocket-services", "old"), services=("bot",))),
+                    fires=True,
+                ),
+                Example(
+                    "the service is named",
+                    plans(ingress("nginx", ("nginx.org/websocket-services", "bot,web"), services=("bot",))),
+                    fires=False,
+                ),
+                Example("the community's controller", plans(ingress("nginx", services=("bot",))), fires=False),
                 Example("a URL was examined", nothing(), fires=None),
             ),
         ),

@@ -20,6 +20,15 @@ def check(facts: Facts) -> Finding | None:
     if users and any(plan.volume and plan.variable("RAILWAY_RUN_UID") != "0" for plan in railway):
         return Finding(f"the image runs as {users[0]}, and Railway mounts a volume that only root may write to",
                        fix="Set RAILWAY_RUN_UID=0 on the service.")  # fmt: skip
+    unused = [plan for plan in railway if plan.builder.upper() in {"NIXPACKS", "RAILPACK", "HEROKU", "PAKETO"}]
+    if images and unused:
+        return Finding(
+            f"{unused[0].file} builds with {unused[0].builder}: {images[0].file} is not used, and what it installs is "
+            "not there",
+            (f"{images[0].file} would start: {'; '.join(command.text for command in images[0].commands) or 'nothing'}",
+             f"{unused[0].file} starts: {'; '.join(command.text for command in unused[0].commands) or 'what it finds'}"),
+            fix=f'In {unused[0].file}: builder = "DOCKERFILE", and no startCommand of its own; or delete {images[0].file}.',
+        )  # fmt: skip
     texts = [plan.file for plan in railway if plan.stop_is_text]
     if texts:
         return Finding(f"{texts[0]} has drainingSeconds in quotes, and Railway refuses the deploy: it expects a number",

@@ -21,9 +21,20 @@ def check(facts: Facts) -> Finding | None:
     ]
     if not kept:
         return None
+    words = re.sub(r"^(exec\s+)?", "", kept[0][1])
+    theirs = (
+        ""
+        if facts[DeployFacts].ours()
+        else (
+            'CMD ["node", "src/index.js"] in place of npm start; in a script: exec in front of the last command.'
+            if any(re.search(r"\b(npm|yarn|pnpm|node)\b", text) for _, text in kept)
+            else f"Put exec in front of the command that is to get the signal: exec {words}"
+        )
+    )
     return Finding(
-        f"{kept[0][0]} starts the server through a shell or a script runner, which gets the stop signal in its place",
-        tuple(f"{file}: {text}" for file, text in kept),
+        fix=theirs,
+        summary=f"{kept[0][0]} starts the server through a shell or a script runner, which gets the stop signal",
+        evidence=tuple(f"{file}: {text}" for file, text in kept),
     )
 
 

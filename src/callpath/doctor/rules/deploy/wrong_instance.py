@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+
 from callpath.doctor.calls import every, no_socket
 from callpath.doctor.edges import SHORT_MS, posts, show_row, upgrades
 from callpath.doctor.facts import (
     CallFacts,
+    DeployFacts,
+    DeployPlan,
     Ending,
     Exchange,
     FactMissing,
@@ -20,6 +25,7 @@ from callpath.doctor.rule import Cause, Example, Finding, Sign
 from callpath.doctor.rules.sample import answer, failed, nothing, tries, upgrade
 from callpath.doctor.rules.sample_account import platform
 from callpath.doctor.rules.sample_call import ACCEPTED, call, found_way
+from callpath.doctor.rules.sample_deploy import plans, started
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
 from callpath.timeline import FirstInbound
 
@@ -143,6 +149,44 @@ def edge_instances(facts: Facts) -> Finding | None:
     )
 
 
+SHARED = re.compile(
+    r"redis|valkey|psycopg|asyncpg|^pg$|postgres|sqlalchemy|mongo|mysql|dynamodb|^boto3$|memcache|prisma|typeorm|sequelize|nats"
+)
+"""Packages with which processes share what they know of a call."""
+
+
+def files_processes(facts: Facts) -> Finding | None:
+    seen = facts[DeployFacts]
+    if seen.ours():
+        return None  # callpath serve shares its call log by itself; call-log-not-kept judges where it lies
+    shared = [name for name in seen.depends if SHARED.search(name)]
+    found = [line for plan in seen.plans for line in _several(plan)]
+    if not found or shared or not seen.depends:
+        return None
+    return Finding(
+        found[0],
+        (*found, "no package that processes could share state by (Redis, a database) is asked for"),
+        kind="limited",
+        confidence="medium",
+        question="Does the webhook's handler keep the call in a variable that the socket's handler reads? Then run one "
+        "process (--workers 1, one replica), or keep the call in Redis or a database.",
+    )
+
+
+def _several(plan: DeployPlan) -> Iterator[str]:
+    if plan.replicas is not None and plan.replicas > 1:
+        yield f"{plan.file} runs {plan.replicas} replicas"
+    for name in ("WEB_CONCURRENCY", "UVICORN_WORKERS"):
+        if (plan.variable(name) or "").isdigit() and int(plan.variable(name) or "0") > 1:
+            yield f"{plan.file} sets {name}={plan.variable(name)}"
+    for command in plan.commands:
+        workers = re.search(r"(?:--workers[ =]|\s-w\s?)(\d+)", command.text) or re.search(
+            r"\bpm2\b.*\s-i\s+(\d+|max)", command.text
+        )
+        if workers and workers[1] not in {"0", "1"}:
+            yield f"{plan.file} starts {workers[1]} processes: `{command.text}`"
+
+
 CAUSE = Cause(
     code="DEPLOY001",
     slug="wrong-instance",
@@ -185,6 +229,28 @@ CAUSE = Cause(
                 Example("one", platform(volumes=("/data",)), fires=False),
                 Example("replicas may not be asked", platform(replicas=None), fires=None),
                 Example("the platform was not asked", nothing(), fires=None),
+            ),
+        ),
+        Sign(
+            "files",
+            files_processes,
+            title="Several processes share no memory",
+            why="Webhook and socket of a call land on any of the processes. What one keeps in a variable the others do not "
+            "know: a share of the calls is refused.",
+            fix="Run one process, or keep the call's state in Redis or a database.",
+            examples=(
+                Example(
+                    "four workers",
+                    plans(started("uvicorn app:app --host 0.0.0.0 --workers 4"), depends=("fastapi",)),
+                    fires=True,
+                ),
+                Example(
+                    "four workers and Redis",
+                    plans(started("uvicorn app:app --host 0.0.0.0 --workers 4"), depends=("fastapi", "redis")),
+                    fires=False,
+                ),
+                Example("one worker", plans(started("gunicorn -w 1 app:app"), depends=("flask",)), fires=False),
+                Example("a URL was examined", nothing(), fires=None),
             ),
         ),
         Sign(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from callpath.doctor.facts import Facts, IdleFacts
+from callpath.doctor.facts import DeployFacts, Facts, IdleFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
 from callpath.doctor.rules.sample import held, nothing
+from callpath.doctor.rules.sample_deploy import ingress, plan, plans
+
+NGINX_READ = ("nginx.ingress.kubernetes.io/proxy-read-timeout", "3600")
 
 
 def check(facts: Facts) -> Finding | None:
@@ -23,6 +26,28 @@ def check(facts: Facts) -> Finding | None:
     return Finding(
         f"a silent stream is cut without a close frame after {silent.held_ms / 1000:.1f} s, a busy one lives on",
         evidence,
+    )
+
+
+GCE_S = 30.0
+"""The backend service timeout of Google's balancers; of a WebSocket it is the whole life (cloud.google.com, 2026-11)."""
+
+
+def check_ingress(facts: Facts) -> Finding | None:
+    seen = facts[DeployFacts]
+    google = [plan for plan in seen.on("Ingress") if plan.ingress_class.startswith("gce")]
+    told = [plan.timeout_s for plan in seen.on("BackendConfig") if plan.timeout_s is not None]
+    limit_s = max(told, default=GCE_S)
+    if not google or limit_s >= 3600:
+        return None
+    ignored = [name for name, _ in google[0].annotations if name.startswith("nginx.")]
+    return Finding(
+        f"{google[0].file}: Google's load balancer ends every stream after {limit_s:.0f} s",
+        (
+            f"class {google[0].ingress_class}, "
+            + (f"BackendConfig timeoutSec {limit_s:.0f}" if told else "no BackendConfig: the default of 30 s holds"),
+            *((f"without effect for this class: {', '.join(ignored)}",) if ignored else ()),
+        ),
     )
 
 
@@ -47,6 +72,25 @@ CAUSE = Cause(
                 Example("none", held(10, silent=None, media=None), fires=False),
                 Example("both at the same age", held(10, silent=4.0, media=4.0), fires=False),
                 Example("not held", nothing(), fires=None),
+            ),
+        ),
+        Sign(
+            "files",
+            check_ingress,
+            title="The ingress ends streams after a fixed time",
+            why="GKE's own ingress is no nginx: annotations of nginx do nothing there. The timeout of its backend service, "
+            "30 s by default, is the longest life of a WebSocket.",
+            fix="Make a BackendConfig with spec.timeoutSec: 86400 and name it in the Service's annotation "
+            'cloud.google.com/backend-config: \'{"default": "NAME"}\'.',
+            examples=(
+                Example("nginx's annotations on gce", plans(ingress("gce", NGINX_READ, services=("bot",))), fires=True),
+                Example(
+                    "a BackendConfig of a day",
+                    plans(ingress("gce"), plan("BackendConfig", timeout_s=86_400.0)),
+                    fires=False,
+                ),
+                Example("an nginx", plans(ingress("nginx", NGINX_READ)), fires=False),
+                Example("a URL was examined", nothing(), fires=None),
             ),
         ),
     ),
