@@ -131,7 +131,7 @@ class Settings:
     call_ms_max: Milliseconds = _setting(
         "CALLPATH_CALL_MS_MAX",
         default=14_400_000,
-        does="maximum duration of a call, then it is hung up (0: no limit); 4 hours is Telnyx's own limit for calls that are dialled",
+        does="maximum duration of a call (0: no limit); 4 hours is Telnyx's own limit for calls that are dialled",
     )
     after_restart: Literal["resume", "hangup"] = _setting(
         "CALLPATH_AFTER_RESTART",
