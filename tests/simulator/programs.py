@@ -358,6 +358,17 @@ def flat(payload: bytes, _count: int) -> str:
     return json.dumps({"event": "media", "payload": base64.b64encode(payload).decode()})
 
 
+def greeting_then_nothing(_payload: bytes, count: int) -> bytes | None:
+    return voice() if count == 1 else None
+
+
+def with_comfort_noise() -> list[bytes]:
+    """A sentence of 0.6 s, and hiss at -38 dBFS before and after it."""
+    hiss = np.random.default_rng(5).normal(0, 32768 * 10 ** (-38 / 20), 8000 * 3)
+    hiss[8000 : 8000 + 4800] += speech()[2000:6800]
+    return pieces(bytes(ENCODER.encode(np.clip(hiss, -32768, 32767).astype(np.int16))))
+
+
 RANDOM = random.Random(7)
 
 

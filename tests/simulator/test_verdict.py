@@ -116,6 +116,18 @@ async def dialling(program: Program, event: Json) -> None:
         await program.post("/v2/calls", body)
 
 
+async def joining(program: Program, event: Json) -> None:
+    """Answer, dial an agent, and let Telnyx join the two: no command on this leg."""
+    payload = event["payload"]
+    if event["event_type"] == "call.initiated" and payload["direction"] == "incoming":
+        program.words["caller"] = payload["call_control_id"]
+        await program.act(event, "answer")
+    if event["event_type"] == "call.answered" and payload["to"] == NUMBER:
+        body = {"connection_id": program.telnyx.options.connection_id, "from": NUMBER, "to": "+15555550777"}
+        linked = {"link_to": program.words["caller"], "bridge_on_answer": True}
+        await program.post("/v2/calls", body | linked)
+
+
 async def twice(program: Program, event: Json) -> None:
     """streaming_start two times, as of two workers that do not know of each other."""
     await answering()(program, event)
@@ -172,6 +184,13 @@ async def drop_raw(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
     lines = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"]
     writer.write("\r\n".join([*lines, f"Sec-WebSocket-Accept: {accept_key(key)}", "", ""]).encode())
     await writer.drain()
+    writer.close()
+
+
+async def mute_raw(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Something that is no HTTP."""
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"SSH-2.0-OpenSSH_9.7\r\n")
     writer.close()
 
 
@@ -282,6 +301,13 @@ CASES = (
         hook=p.nothing,
         callee=Callee(rejects="user_busy"),
     ),
+    healthy("an agent is dialled and joined", "served-without-stream", hook=joining, expect_audio=False),
+    healthy(
+        "a long greeting and an early end",
+        talk=echo(p.greeting_then_nothing, after=commanding("hangup", at=25)),
+        notes=("still waiting",),
+    ),
+    healthy("comfort noise around a sentence", talk=p.paced(p.with_comfort_noise()), listen_ms=2_500),
     # --- the webhook ---
     defect(
         "nobody at the webhook",
@@ -323,6 +349,15 @@ CASES = (
         hook=p.nothing,
     ),
     # --- the API ---
+    defect(
+        "GET in place of POST", "wrong-path", "is a POST", hook=p.requesting("GET", "/v2/calls/{id}/actions/answer")
+    ),
+    defect(
+        "a slash at the end",
+        "wrong-path",
+        "ends with a slash",
+        hook=p.requesting("POST", "/v2/calls/{id}/actions/answer/"),
+    ),
     defect("a wrong key", "wrong-key", "answer was refused with 401 10009", "another one", key="Bearer KEYwrong"),
     defect("no key", "wrong-key", "no Authorization header", key=""),
     defect("a key without Bearer", "wrong-key", 'without "Bearer "', key="{key}"),
@@ -422,6 +457,14 @@ CASES = (
     defect("it hangs up at once", "hung-up-without-stream", "hung up", hook=on_answer(("hangup", {}))),
     defect("it turns the call down", "turned-down", "reject (USER_BUSY)", hook=p.rejecting),
     # --- the socket ---
+    defect("no HTTP at the socket's port", "not-opened", "no HTTP", hook=answering(url="ws://127.0.0.1:{mute}/x")),
+    defect(
+        "only the outbound track",
+        "silent",
+        "stream_track is outbound_track",
+        exit_code=5,
+        hook=answering(stream={"stream_track": "outbound_track"}),
+    ),
     defect(
         "no such path for the socket",
         "not-opened",
@@ -589,6 +632,7 @@ CASES = (
     defect("TeXML with a bare &", "texml-unusable", "not XML", "&amp;", texml=TEXML.format("<Say>you & me</Say>")),
     defect("TeXML that is not there", "texml-status", "HTTP 404", texml="404"),
     defect("TeXML that hangs up", "texml-no-stream", "without a stream", texml=TEXML.format("<Pause length='0.2'/>")),
+    defect("TeXML that dials", "not-simulated", "Dial", exit_code=7, texml=TEXML.format("<Dial>+15555550777</Dial>")),
     # --- outbound ---
     defect(
         "a dial with another application's id",
@@ -611,10 +655,12 @@ CASES = (
 )
 
 
+Where = tuple[str, dict[str, int], httpx2.AsyncClient]
+"""The server of all programs, raw ports, and a client for the programs' requests."""
+
+
 @contextlib.asynccontextmanager
-async def everything(
-    running: dict[str, Program], documents: dict[str, str]
-) -> AsyncIterator[tuple[str, int, httpx2.AsyncClient]]:
+async def everything(running: dict[str, Program], documents: dict[str, str]) -> AsyncIterator[Where]:
     """One server for all programs, and a raw one that drops its sockets."""
 
     async def hook(request: Request) -> Response:
@@ -628,8 +674,10 @@ async def everything(
         return Response(text, 404 if text == "404" else 200, media_type="application/xml")
 
     raw = await asyncio.start_server(drop_raw, "127.0.0.1", 0)
+    mute = await asyncio.start_server(mute_raw, "127.0.0.1", 0)
     async with (
         raw,
+        mute,
         httpx2.AsyncClient(trust_env=False, timeout=10) as http,
         served(
             Route("/{name}/hook", hook, methods=["GET", "POST"]),
@@ -637,22 +685,23 @@ async def everything(
             WebSocketRoute("/{name}/ws", talk),
         ) as base,
     ):
-        yield base, raw.sockets[0].getsockname()[1], http
+        ports = {"raw": raw.sockets[0].getsockname()[1], "mute": mute.sockets[0].getsockname()[1]}
+        yield base, ports, http
 
 
 async def play(
     case: Case,
     number: int,
-    where: tuple[str, int, httpx2.AsyncClient],
+    where: Where,
     running: dict[str, Program],
     documents: dict[str, str],
 ) -> CallResult:
     """One call of the table."""
-    base, raw, http = where
+    base, ports, http = where
     name = f"c{number}"
     program = running[name] = Program(case.hook, case.talk)
     program.base = f"{base}/{name}"
-    words = {"ws": program.ws, "raw": str(raw), "port": base.rpartition(":")[2]}
+    words = {"ws": program.ws, **{kind: str(port) for kind, port in ports.items()}, "port": base.rpartition(":")[2]}
     documents[name] = (case.texml or "").replace("{ws}", program.ws)
     program.words, program.http = words, http
     telnyx = Simulator(

@@ -249,8 +249,10 @@ def _note(exchange: Exchange, request: Request, refused: Refused) -> None:
         remark = "the path does not begin with /v2"
     elif refused.status == 404 and path.startswith("/v2/v2/"):
         remark = "the path has /v2 twice"
-    elif refused.status == 404 and (known := _known_action(request)):
-        remark = known
+    elif refused.status == 404:
+        remark = _known_action(request)
+    elif refused.status == 400 and "json" not in request.headers.get("content-type", "json"):
+        remark = f"the body is {request.headers['content-type'].partition(';')[0]}, and not JSON"
     exchange.turned_away(request.method, path, _name_of(request), refused.status, refused.errors, remark=remark)
 
 
@@ -266,9 +268,11 @@ def _name_of(request: Request) -> str:
 
 
 def _known_action(request: Request) -> str:
-    name = request.path_params.get("action")
-    if name is None:
+    name = _name_of(request)
+    if " " in name:
         return ""
+    if request.url.path.endswith("/"):
+        return "the path ends with a slash"
     if name in ACTIONS:
         return f"{name} is a {COMMANDS[name].METHOD}, not a {request.method}"
     near = difflib.get_close_matches(name, (*ACTIONS, *NOT_SIMULATED), 1)

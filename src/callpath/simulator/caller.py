@@ -22,7 +22,14 @@ from urllib.parse import urlsplit
 
 import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI, WebSocketException
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidMessage,
+    InvalidStatus,
+    InvalidURI,
+    WebSocketException,
+)
 
 from callpath.audio.codec import Decoder, Encoder, Pcm, open_decoder, open_encoder
 from callpath.audio.framer import Framer
@@ -97,6 +104,8 @@ class Caller:
         """What the API turned away before it reached a call, while this call was alive; the first 100."""
         self.documents: list[DocumentSeen] = []
         """TeXML documents that were fetched."""
+        self.skipped_verbs: list[str] = []
+        """TeXML verbs that the simulator does not have."""
         self.dials: list[str] = []
         """Numbers that the program dialled while this call was alive; the first 100."""
         self.problems: list[str] = []
@@ -415,8 +424,9 @@ class Caller:
 
     @property
     def served_by_telnyx(self) -> bool:
-        """A menu without a stream: Telnyx itself was asked to speak, to play or to listen."""
-        return not self.call.streams and any(one.name in SERVES and one.status == 200 for one in self.commands)
+        """A call without a stream in which Telnyx itself speaks, plays or listens, or that was joined with another leg."""
+        served = any(one.name in SERVES and one.status == 200 for one in self.commands)
+        return not self.call.streams and (served or any(seen.event_type == "call.bridged" for seen in self.webhooks))
 
     def _facts(self, hearing: Hearing | None, *, expect_audio: bool) -> CallFacts:
         call = self.call
@@ -433,6 +443,7 @@ class Caller:
             commands=self.commands,
             requests=self.requests,
             documents=self.documents,
+            skipped_verbs=self.skipped_verbs,
             dials=self.dials,
             streams=[self._stream_facts(stream) for stream in call.streams],
             options=self._options,
@@ -804,6 +815,10 @@ async def _connect(
         raise NotOpened(f"TLS with {where} failed: {error.reason or error}{plain}") from None
     except InvalidURI:
         raise NotOpened(f"{where} is not a WebSocket address") from None
+    except InvalidMessage:
+        raise NotOpened(f"{where} closed the connection, or sent something that is no HTTP, instead of 101") from None
+    except InvalidHandshake as error:
+        raise NotOpened(f"{where} answered the upgrade wrongly: {error}") from None
     except (OSError, WebSocketException, ValueError) as error:
         raise NotOpened(f"{where} could not be reached: {error}") from None
 

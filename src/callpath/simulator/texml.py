@@ -234,6 +234,7 @@ class TexmlCall:
                 case Redirect():
                     return urljoin(url, verb.url)
                 case Unknown():
+                    caller.skipped_verbs.append(verb.name)
                     caller.add_problem(f"the TeXML verb {verb.name} is not simulated, and was skipped")
         return None
 

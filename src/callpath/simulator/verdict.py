@@ -28,6 +28,9 @@ Outcome = Literal["ok", "failed", "unreachable", "silent", "inconclusive"]
 NOISE_SHARE_MIN = 0.7
 """From this share of flat spectra on, what was heard is noise. Speech has at most 0.3, noise 0.95 and more."""
 
+WAITING_MS_MAX = 500.0
+"""More audio than this in the queue was meant to be heard."""
+
 CHOPPY_SHARE_MAX = 0.75
 """Less audio than this part of the time in which it came cannot be played without gaps."""
 
@@ -172,6 +175,8 @@ class CallFacts:
     commands: Sequence[CommandSeen]
     requests: Sequence[RequestSeen]
     documents: Sequence[DocumentSeen]
+    skipped_verbs: Sequence[str]
+    """TeXML verbs that the simulator does not have."""
     dials: Sequence[str]
     streams: Sequence[StreamFacts]
     options: CarrierOptions
@@ -296,11 +301,22 @@ def _texml_unanswered(facts: CallFacts) -> Verdict:
         what = "answered" if kind == "texml-status" else "cannot be used:"
         return _failed(kind, f"The call was not answered: the TeXML at {url} {what} {_stop(last.problem)}")
     refused = [one for one in facts.commands if one.status != 200]
+    if facts.skipped_verbs:
+        return _skipped(facts, "The call was not answered")
     if refused:
         return _failed("texml-refused", f"The call was not answered: the TeXML asks for {_refusal(refused[-1])}.")
     done = _listed(one.name for one in facts.accepted)
     asked = f": it asked for {done}" if done else ""
     return _failed("texml-no-answer", f"The TeXML at {url} did not answer the call{asked}.")
+
+
+def _skipped(facts: CallFacts, what: str) -> Verdict:
+    return _failed(
+        "not-simulated",
+        f"{what}, and nothing can be said about the program: its TeXML uses {_listed(facts.skipped_verbs)}, which this "
+        "simulator does not have.",
+        "inconclusive",
+    )
 
 
 def _undelivered(seen: WebhookSeen, what: str) -> Verdict:
@@ -409,6 +425,8 @@ def _without_stream(facts: CallFacts) -> Verdict:
         return _undelivered(event, "The call was answered, but no stream was started")
     if facts.ended_by == "program":
         after_s = _seconds((facts.ended_at_ms or 0.0) - answered_at_ms)
+        if facts.skipped_verbs:
+            return _skipped(facts, "The call was answered, but no stream was started")
         if facts.documents:
             return _failed("texml-no-stream", "The TeXML ended the call without a stream, and without saying anything.")
         return _failed(
@@ -431,7 +449,9 @@ def _without_stream(facts: CallFacts) -> Verdict:
 
 
 def _serving(facts: CallFacts) -> list[str]:
-    return [one.name for one in facts.accepted if one.name in SERVES]
+    served = [one.name for one in facts.accepted if one.name in SERVES]
+    # A dial with link_to joins this leg without a command on it.
+    return served or ["dial and bridge"] * any(seen.event_type == "call.bridged" for seen in facts.webhooks)
 
 
 def _served(facts: CallFacts, served: Sequence[str]) -> Verdict:
@@ -509,7 +529,9 @@ def _not_opened(facts: CallFacts, stream: StreamFacts) -> Verdict:
             f"The media WebSocket was not opened: {url} was still being tried when {who}, {_seconds(waiting_ms)} after the "
             f"answer{again}.",
         )
-    return _failed("not-opened", f"The media WebSocket was not opened: {stream.failed}{again}.")
+    goes_on = [one.name for one in facts.accepted if one.name in SERVES]
+    then = f"; the program went on with {_listed(goes_on)}" if goes_on else ""
+    return _failed("not-opened", f"The media WebSocket was not opened: {stream.failed}{again}{then}.")
 
 
 def _lost(facts: CallFacts, stream: StreamFacts) -> Verdict | None:
@@ -735,7 +757,10 @@ def _quiet(facts: CallFacts) -> str:
     """Why the ear heard nothing although packets may have come."""
     frames = sum(one.counters.frames_in for one in facts.streams)
     if not frames:
-        return "the program sent no audio, so the caller heard nothing"
+        last = facts.streams[-1]
+        deaf = last.request.track == "outbound_track"
+        why = " (stream_track is outbound_track, so it does not hear the caller either)" if deaf else ""
+        return f"the program sent no audio in the {_age(last)} of the stream{why}, so the caller heard nothing"
     received = [payload for one in facts.streams for payload in one.received]
     how = "all of it is digital silence" if not received else "all of it is too quiet to hear"
     return f"nothing was heard: the program sent {_count(frames, 'frame')} of audio, and {how}"
@@ -769,7 +794,8 @@ def _notes(facts: CallFacts, decided: str) -> Iterable[str]:
         elif stream.stop_reason == "fork_start":
             yield "fork_start replaced the media stream."
     for stream in facts.streams:
-        yield from _stream_notes(stream, decided)
+        by_program = facts.ended_by == "program" or stream.stop_reason in ("streaming_stop", "fork_start")
+        yield from _stream_notes(stream, decided, by_program=by_program)
 
 
 def _refused_notes(facts: CallFacts) -> Iterable[str]:
@@ -812,7 +838,7 @@ _DECIDES = {
 """Reason of messages that no ear hears → the code of the verdict that says so."""
 
 
-def _stream_notes(stream: StreamFacts, decided: str) -> Iterable[str]:
+def _stream_notes(stream: StreamFacts, decided: str, *, by_program: bool) -> Iterable[str]:
     counters = stream.counters
     named = {
         "binary": "binary messages were dropped",
@@ -830,6 +856,9 @@ def _stream_notes(stream: StreamFacts, decided: str) -> Iterable[str]:
         else:
             code, _, problem = reason.partition(": ")
             yield f"{_count(times, 'message')} {'was' if times == 1 else 'were'} refused with {code}: {problem}."
+    waiting_ms = counters.audio_ms_in - PACKET_MS * (counters.packets_played + counters.packets_opposite)
+    if by_program and waiting_ms > WAITING_MS_MAX and not counters.clears_in:
+        yield f"{_seconds(waiting_ms)} of the program's audio was still waiting when it ended the stream or the call."
     if counters.packets_opposite and counters.packets_played:
         yield f"{counters.packets_opposite * PACKET_MS / 1000:.1f} s went to the opposite leg only."
 
