@@ -71,8 +71,8 @@ WITHOUT_EFFECT = re.compile(r"@dataclass|frozen=True|TYPE_CHECKING|^\s*(from|imp
 """Lines whose faults change nothing that a test could see."""
 
 TIMEOUT_S_MIN, TIMEOUT_RUNS = 20.0, 5.0
-"""A fault that makes a loop endless is found, too: after this many times what the tests take without a fault, but not before
-the minimum. Measured at each start, since a busy machine is no fault."""
+"""A fault that makes a loop endless is found, too: after this many times what the tests take without a fault, and at least
+after the minimum. It is measured at each start, since a busy machine is no fault."""
 
 
 @dataclass(frozen=True)
