@@ -176,7 +176,7 @@ class Process:
 
 @asynccontextmanager
 async def process(
-    telnyx: Simulator, data_dir: Path, *, port: int | None = None, **environment: str
+    telnyx: Simulator, data_dir: Path, *, port: int | None = None, handler: str = "tone", **environment: str
 ) -> AsyncIterator[Process]:
     """The tone server, listening and connected with `telnyx`. `port` is that of one that was here before."""
     if port is None:
@@ -193,7 +193,7 @@ async def process(
     }
     started = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "callpath", "serve", "tone"),
+        *("-m", "callpath", "serve", handler),
         env=os.environ | given | environment,
         cwd=data_dir,
         stdout=asyncio.subprocess.DEVNULL,

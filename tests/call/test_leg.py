@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from callpath.call.leg import Leg, LegState
+from itertools import permutations
+from typing import cast
+
+import msgspec
+import pytest
+
+from callpath.call.leg import Leg, LegState, main_leg, stamp_of
+from callpath.timeline import WebhookReceived
 from callpath.wire.ids import CallControlId, LegId
 from callpath.wire.webhook import Webhook, read_webhook
+from tests.call.timelines import event
 from tests.telnyx import sample
 
 
@@ -32,3 +40,140 @@ def test_who_calls_whom_is_learnt_from_any_event() -> None:
 def test_other_events_say_nothing_about_the_leg() -> None:
     """A speak that ended is no state of a call."""
     assert leg_after("call.speak.ended").state is LegState.SEEN
+
+
+INITIATED, ANSWERED, HANGUP = (event(name, second) for name, second in
+                               (("call.initiated.inbound", 1), ("call.answered", 2), ("call.hangup", 20)))  # fmt: skip
+
+
+def leg_of(*whats: WebhookReceived) -> Leg:
+    """A leg after these, which came here a second after each other, from 1000 on."""
+    leg: Leg | None = None
+    for number, what in enumerate(whats, 1):
+        webhook = read_webhook(what.body)
+        assert isinstance(webhook, Webhook)
+        at = 1_000 * number
+        stamp = stamp_of(webhook, at)
+        leg = leg or Leg(LegId("l"), CallControlId("c"), stamp)
+        leg.apply(webhook.payload, stamp, at)
+    assert leg is not None
+    return leg
+
+
+@pytest.mark.parametrize(
+    ("whats", "state", "answered", "hangup"),
+    [
+        ([INITIATED], LegState.INITIATED, 0, 0),
+        ([INITIATED, ANSWERED], LegState.ANSWERED, 2_000, 0),
+        ([INITIATED, ANSWERED, HANGUP], LegState.ENDED, 2_000, 3_000),
+        ([HANGUP, ANSWERED, ANSWERED, HANGUP], LegState.ENDED, 2_000, 1_000),
+    ],
+)
+def test_states_and_when_they_were_told(
+    whats: list[WebhookReceived], state: LegState, answered: int, hangup: int
+) -> None:
+    """By the first delivery of each."""
+    leg = leg_of(*whats)
+
+    assert (state, answered, hangup) == (leg.state, leg.answered_unix_ms, leg.hangup_unix_ms)
+
+
+def test_a_hangup_brings_its_cause_and_its_witness() -> None:
+    """What a verdict stands on."""
+    leg = leg_of(HANGUP)
+
+    assert ("normal_clearing", "caller", "200") == (leg.hangup_cause, leg.hangup_source, leg.sip_hangup_cause)
+    assert leg.quality is not None
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
+def test_what_the_last_event_says_is_right(order: tuple[int, ...]) -> None:
+    """Whichever was delivered last. An event that says nothing of it changes nothing."""
+    whats = [
+        event("call.answered", 2, client_state="Yg==", codec="PCMA"),
+        event("call.answered", 3, client_state="Yw==", codec="OPUS"),
+        event("call.answered", 4, client_state=None, codec=None),
+    ]
+    leg = leg_of(*(whats[number] for number in order))
+
+    assert ("Yw==", "OPUS") == (leg.client_state, leg.codec)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))), ids=str)
+def test_numbers_are_those_of_the_call_initiated(order: tuple[int, ...]) -> None:
+    """Of several, of the last; the other events stand in for it until one comes."""
+    whats = [
+        event("call.initiated.inbound", 5, direction="outgoing", **{"from": "+15555550105", "to": "+15555550106"}),
+        event("call.initiated.inbound", 4, direction="incoming", **{"from": "+15555550103", "to": "+15555550104"}),
+        event("call.answered", 3, **{"from": "+15555550101", "to": "+15555550102"}),
+        event("call.hangup", 6, **{"from": "+15555550107", "to": "+15555550108"}),
+    ]
+    leg = leg_of(*(whats[number] for number in order))
+
+    assert ("outgoing", "+15555550105", "+15555550106") == (leg.direction, leg.from_, leg.to)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
+def test_without_a_call_initiated_numbers_are_those_of_the_first_event(order: tuple[int, ...]) -> None:
+    """A transfer changes them later."""
+    whats = [
+        event("call.answered", 3, **{"from": "+15555550101", "to": "+15555550102"}),
+        event("call.hangup", 6, **{"from": "+15555550107", "to": "+15555550108"}),
+        event("call.answered", 2, **{"from": None, "to": None}),
+    ]
+    leg = leg_of(*(whats[number] for number in order))
+
+    assert ("+15555550101", "+15555550102") == (leg.from_, leg.to)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(2))), ids=str)
+def test_of_two_hangups_the_later_is_right(order: tuple[int, ...]) -> None:
+    """With all that it says: half of one and half of the other would be a cause that nobody reported."""
+    whats = [
+        event("call.hangup", 6, hangup_cause="user_busy", hangup_source="callee", sip_hangup_cause="486"),
+        event(
+            "call.hangup", 7, hangup_cause="timeout", hangup_source=None, sip_hangup_cause=None, call_quality_stats=None
+        ),
+    ]
+    leg = leg_of(*(whats[number] for number in order))
+
+    assert ("timeout", None, None, None) == (leg.hangup_cause, leg.hangup_source, leg.sip_hangup_cause, leg.quality)
+
+
+def test_the_first_event_of_a_leg_is_kept() -> None:
+    """By it the leg of the caller is told from others."""
+    leg = leg_of(ANSWERED, HANGUP, INITIATED)
+    first = leg.first[0]
+
+    assert first == stamp_of(cast("Webhook", read_webhook(INITIATED.body)), 0)[0]
+
+
+def test_the_main_leg_is_the_one_that_began_first() -> None:
+    """Of two that began at the same moment, always the same one."""
+    a, b, c = (
+        Leg(LegId(name), CallControlId(name), first)
+        for name, first in (("a", (5, "x")), ("b", (4, "y")), ("c", (4, "y")))
+    )
+
+    assert b is main_leg([a, b, c]) is main_leg([c, b, a])
+    assert main_leg([]) is None
+
+
+@pytest.mark.parametrize(
+    ("occurred_at", "ms"),
+    [
+        ("2026-01-02T03:04:00.076316Z", 1_767_323_040_076),
+        ("2026-01-02T03:04:00Z", 1_767_323_040_000),
+        ("2026-01-02T04:04:00.5+01:00", 1_767_323_040_500),
+        ("2026-01-02T03:04:00", 1_767_323_040_000),
+        ("soon", 77),
+        (None, 77),
+    ],
+)
+def test_the_place_of_an_event_among_others(occurred_at: str | None, ms: int) -> None:
+    """As Telnyx's clock has it; without one, by when it came."""
+    webhook = read_webhook(INITIATED.body)
+    assert isinstance(webhook, Webhook)
+    placed = stamp_of(msgspec.structs.replace(webhook, occurred_at=occurred_at), 77)
+
+    assert (ms, webhook.id) == placed

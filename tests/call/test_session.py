@@ -14,17 +14,24 @@ from callpath.call.plan import StreamPlan
 from callpath.call.session import CallSession, Stage, fold, missing_stage_sentence
 from callpath.timeline import (
     CallChecked,
+    CallRecovered,
+    CallStuck,
     CommandAnswered,
     CommandSent,
     Entry,
     FirstInbound,
+    FirstOutbound,
     FrameRejected,
+    HandlerEnded,
     HandlerFailed,
+    HandlerStarted,
     MediaCounted,
+    PolicyActed,
     SocketClosed,
     SocketReceived,
     SocketRefused,
     StreamAccepted,
+    StreamMissing,
     StreamProbed,
     StreamStarted,
     StreamStarting,
@@ -333,6 +340,183 @@ def test_a_stream_gives_life_to_its_token_and_a_refusal_does_not() -> None:
     assert [1000] * 5 == [fold(SESSION, timeline(what)).stream_unix_ms for what in alive]
     assert 0 == fold(SESSION, timeline(refused, SocketReceived(path="/x"), StreamAccepted(status=200))).stream_unix_ms
     assert 1004 == fold(SESSION, timeline(*alive, refused)).stream_unix_ms
+
+
+# --- commands --------------------------------------------------------------------------------------------------------
+
+
+def asked(command_id: str, command: str = "streaming_start", **body: Any) -> CommandSent:
+    return CommandSent(command=command, command_id=command_id, body=body)
+
+
+def answered(command_id: str, status: int | None = 200, **answer: Any) -> CommandAnswered:
+    return CommandAnswered(command="streaming_start", command_id=command_id, status=status, **answer)
+
+
+def test_commands_are_in_the_order_in_which_they_were_sent_first() -> None:
+    """Not in that of their ids, or of being read; two of one moment in that of their ids."""
+    whats = [
+        asked("c", stream_url="wss://x"),
+        asked("b", "speak"),
+        asked("a", stream_url="wss://x"),
+        asked("c", stream_url=""),
+    ]
+    same = [Entry(session=SESSION, at_unix_ms=1002, what=asked("0", stream_url="wss://x"))]
+    session = fold(SESSION, [*timeline(*whats), *same])
+
+    assert ["c", "0", "a"] == session.stream_requests()
+    assert ["c", "b", "0", "a"] == [sent.command_id for sent in session.unanswered()]
+    assert ["c", "0", "a"] == [sent.command_id for sent in session.sent("streaming_start", "answer")]
+    assert ["c", "b", "0", "a"] == [sent.command_id for sent in session.sent("streaming_start", "speak")]
+    assert [1000, 1001, 1002] == [session.sent_unix_ms[one] for one in "cba"]
+    assert session.commands["c"].body == {"stream_url": "wss://x"}  # as it was sent first
+
+
+def test_of_two_answers_the_later_is_right() -> None:
+    """A restarted server notes that nobody knows the answer, and then it comes."""
+    unknown, known = answered("c", None, error_detail="nobody knows"), answered("c", 200)
+    session = fold(SESSION, timeline(asked("c"), unknown, known))
+
+    assert session.answers["c"] == known
+    assert session.is_accepted("c")
+    assert session.unanswered() == []
+    assert not fold(SESSION, timeline(asked("c"), known, unknown)).is_accepted("c")
+    assert not fold(SESSION, timeline(asked("c"))).is_accepted("c")
+
+
+def test_a_call_that_was_turned_away_needs_nothing() -> None:
+    """It would be answered after all."""
+    refused = PolicyActed(policy="refuse", number=1, step="busy")
+    session = fold(SESSION, timeline(INITIATED, refused))
+
+    assert session.refused
+    assert session.next_commands(PLAN, "t") == []
+    assert not fold(SESSION, timeline(INITIATED, PolicyActed(policy="stuck", number=1, step="hangup"))).refused
+
+
+def test_a_leg_is_found_by_its_control_id() -> None:
+    """Commands and frames name a call by it."""
+    session = fold(SESSION, timeline(INITIATED, event("call.initiated.outbound", 30, **OTHER)))
+
+    assert session.leg_of(CONTROL) is session.leg
+    assert (other := session.leg_of(CallControlId("v3:b"))) is not None
+    assert other.leg_id == "leg-b"
+    assert session.leg_of(CallControlId("v3:c")) is None
+
+
+# --- what is the last of its kind ------------------------------------------------------------------------------------
+
+
+def test_the_last_of_each_kind_counts() -> None:
+    """Of the same moment, always the same one."""
+    one, two = (SocketRefused(status=status, reason="x", detail="x", path="/x") for status in (401, 403))
+    probes = [StreamProbed(url="wss://x", healthy=None, decided=False, summary=summary) for summary in "ab"]
+    failures = [HandlerFailed(error=error, traceback="") for error in "ab"]
+    missing = [StreamMissing(attempt=attempt, seen="nothing", reason="x") for attempt in (2, 1)]
+    urls = [StreamUrl(url=url) for url in ("wss://b", "wss://a")]
+    whats = [one, two, *probes, *failures, *missing, *urls]
+    session, other = fold(SESSION, timeline(*whats)), fold(SESSION, reversed(timeline(*whats)))
+    at_once = [Entry(session=SESSION, at_unix_ms=1, what=what) for what in whats]
+
+    assert session == other
+    assert (session.refusal, session.refused_unix_ms) == ((1001, two), 1001)
+    assert (session.probed, session.handler_error, session.stream_url) == (probes[1], "b", "wss://a")
+    assert session.missing == (1007, missing[1])
+    assert fold(SESSION, at_once) == fold(SESSION, reversed(at_once))
+    assert fold(SESSION, at_once).stream_url == "wss://b"
+
+
+def test_a_step_and_a_trouble_are_as_they_were_noted_first() -> None:
+    """Two nodes may note the same one; the command that follows is that of the first."""
+    steps = [PolicyActed(policy="no_socket", number=1, step=step) for step in ("retry", "hangup")]
+    stuck = [CallStuck(reason=reason, number=1, after_ms=1) for reason in ("too_long", "media_idle")]
+    session = fold(SESSION, timeline(*steps, *stuck, *steps))
+    at_once = [Entry(session=SESSION, at_unix_ms=1, what=what) for what in (*steps, *stuck)]
+
+    assert session.acted == {("no_socket", 1): (1000, steps[0])}
+    assert session.stuck == {1: (1002, stuck[0])}
+    assert fold(SESSION, at_once).acted == fold(SESSION, reversed(at_once)).acted == {("no_socket", 1): (1, steps[1])}
+
+
+def test_times_are_the_first_or_the_last_of_their_kind() -> None:
+    """Stages are reached once; what may happen again counts by its last time."""
+    once = [
+        StreamStarting(within="streaming_start"),
+        StreamAccepted(status=200),
+        SocketReceived(path="/x"),
+        FIRST,
+        FirstInbound(stream_id=STREAM, payload_bytes=160),
+        FirstOutbound(stream_id=STREAM, payload_bytes=160),
+        CallRecovered(),
+        event("streaming.failed", 6),
+        event("call.speak.ended", 7),
+    ]
+    session = fold(SESSION, timeline(*once, *once))
+
+    assert {stage.value: at for stage, at in session.stages.items()} == {
+        1: 1007, 3: 1000, 4: 1001, 5: 1002, 6: 1003, 7: 1004, 8: 1005,
+    }  # fmt: skip
+    assert (session.accepted_unix_ms, session.received_unix_ms, session.started_unix_ms) == (1010, 1011, 1012)
+    assert (session.recovered_unix_ms, session.failed_unix_ms) == (1015, 1016)
+    assert list(session.speaks_ended.values()) == [1008]
+    assert (session.first_unix_ms, session.last_unix_ms) == (1000, 1017)
+    assert len(session.streaming_failures) == 1
+
+
+def test_frames_are_counted_over_all_streams() -> None:
+    """Of each stream by its last counts."""
+    counts = [
+        MediaCounted(stream_id=StreamId("s1"), frames_in=10, frames_out=9),
+        MediaCounted(stream_id=StreamId("s1"), frames_in=30, frames_out=20),
+        MediaCounted(stream_id=StreamId("s2"), frames_in=5, frames_out=4),
+    ]
+    session = fold(SESSION, timeline(*counts))
+
+    assert (35, 24) == (session.frames_in, session.frames_out)
+    assert (35, 24) == (fold(SESSION, reversed(timeline(*counts))).frames_in, session.frames_out)
+
+
+@pytest.mark.parametrize(
+    ("whats", "finished"),
+    [
+        ([], False),
+        ([HandlerStarted(name="x")], False),
+        ([HandlerStarted(name="x"), HandlerEnded()], True),
+        ([HandlerStarted(name="x"), HandlerFailed(error="x", traceback="")], True),
+        ([HandlerStarted(name="x"), HandlerEnded(cancelled=True)], False),
+        ([HandlerStarted(name="x"), HandlerEnded(), HandlerStarted(name="x")], False),
+    ],
+)
+def test_a_handler_has_finished_when_it_returned_or_raised(whats: list[What], finished: bool) -> None:
+    """One that was cancelled by us is entered again on the next stream."""
+    assert finished == fold(SESSION, timeline(*whats)).handler_finished
+
+
+@pytest.mark.parametrize(
+    ("whats", "state"),
+    [
+        ([], "new"),
+        ([event("call.speak.ended", 7)], "new"),
+        ([INITIATED], "ringing"),
+        ([INITIATED, FIRST], "ringing"),
+        ([INITIATED, ANSWERED], "answered"),
+        ([INITIATED, ANSWERED, FIRST], "streaming"),
+        ([INITIATED, ANSWERED, FIRST, HANGUP], "ended"),
+        ([CallChecked(alive=False)], "new"),
+        ([INITIATED, CallChecked(alive=True)], "ringing"),
+        ([INITIATED, CallChecked(alive=None)], "ringing"),
+        ([INITIATED, CallChecked(alive=False)], "ended"),
+    ],
+)
+def test_states(whats: list[What], state: str) -> None:
+    """The word in every list of calls."""
+    assert state == fold(SESSION, timeline(*whats)).state
+
+
+def test_a_stream_that_telnyx_announces_has_been_started() -> None:
+    """streaming.stopped has the same fields, and is none."""
+    assert fold(SESSION, timeline(event("streaming.started"))).streaming_started
+    assert not fold(SESSION, timeline(event("streaming.stopped"))).streaming_started
 
 
 # --- which stage was not reached -------------------------------------------------------------------------------------

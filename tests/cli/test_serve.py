@@ -240,9 +240,9 @@ async def test_a_second_server_on_the_same_call_log(workers: str, tmp_path: Path
             command, env=os.environ | known, capture_output=True, text=True, timeout=60, cwd=tmp_path, check=False
         )
 
-    async with Simulator() as telnyx, process(telnyx, data, CALLPATH_WORKERS=workers) as first:
+    async with Simulator() as telnyx, process(telnyx, data, handler="echo", CALLPATH_WORKERS=workers) as first:
         caller = await telnyx.call()
-        await caller.heard_for(200)
+        await caller.stream_started()
         seconds = [await asyncio.to_thread(other, "serve", "tone", CALLPATH_WORKERS=number) for number in ("1", "2")]
         listed = await asyncio.to_thread(other, "calls", "--json")
         judged = await asyncio.to_thread(other, "doctor", "call", "--last", "--offline", "--json")

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from callpath.api.app import App
+from callpath.api.call import Call
+from callpath.audio.tone import tone
 from callpath.server import leases
-from callpath.server.builtin import BUILTIN
 from callpath.simulator.caller import Caller
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.simulator import Simulator
@@ -27,6 +29,19 @@ LEASE_MS, RENEW_MS, SCAN_MS, SLOW_MS = 3_000, 500.0, 100.0, 500.0
 """A fifth of the real ones."""
 
 CALLS = 4
+
+
+def endless() -> App:
+    """The caller hears a tone for as long as the call lasts."""
+    app = App()
+
+    @app.call
+    async def play(call: Call) -> None:
+        second = tone(440, duration_ms=1_000, sample_rate_hz=call.sample_rate_hz)
+        while True:
+            await call.play(second)
+
+    return app
 
 
 @pytest.fixture
@@ -48,10 +63,8 @@ async def test_an_outage_of_the_database_ends_no_call(
     options = CarrierOptions(webhook_retry_ms=(1_000, 2_000, 4_000, 8_000, 8_000))
     async with (
         Simulator(options=options) as telnyx,
-        serving(BUILTIN["tone"](), tmp_path / "audio", telnyx=telnyx, database_url=database) as audio,
-        serving(
-            BUILTIN["tone"](), tmp_path / "hooks", telnyx=telnyx, database_url=database, public_url=audio.url
-        ) as hooks,
+        serving(endless(), tmp_path / "audio", telnyx=telnyx, database_url=database) as audio,
+        serving(endless(), tmp_path / "hooks", telnyx=telnyx, database_url=database, public_url=audio.url) as hooks,
     ):
         callers = [await telnyx.call() for _ in range(CALLS)]
         for caller in callers:
