@@ -13,7 +13,7 @@ from callpath.doctor.rules.sample import NGINX_404, answer, media, upgrade
 KEYS = {
     "schema_version", "url", "started_unix_ms", "duration_ms", "healthy", "decided", "exit_code", "verdict", "undecided",
     "findings", "notes", "ruled_out", "not_checked", "steps", "platform", "suspects", "proven", "unproven",
-    "call", "sources", "heading", "level", "unwaited", "local", "traffic",
+    "call", "sources", "heading", "level", "unwaited", "local", "traffic", "reproduce", "next_steps",
 }  # fmt: skip
 VERDICT_KEYS = {"code", "slug", "title", "layer", "owner", "confidence", "why", "fix", "evidence", "summary"}
 

@@ -305,7 +305,7 @@ async def _keep_silent(
 async def _ask_h2(door: Door, shape: Shape) -> Exchange | None:
     """A GET over HTTP/2. That SETTINGS come proves little (a proxy may speak both): an answer to a request does.
 
-    Over TLS it is sent only where the server chose h2 in the handshake.
+    Over TLS it is sent only where the server chose h2 in the handshake, or with --thorough.
     """
     started_ms = door.clock.now_ms()
     try:
@@ -315,7 +315,8 @@ async def _ask_h2(door: Door, shape: Shape) -> Exchange | None:
     content = b""
     answered = False
     try:
-        if channel.tls is not None and channel.tls.selected_alpn_protocol() != "h2":
+        chosen = channel.tls is None or channel.tls.selected_alpn_protocol() == "h2"
+        if not chosen and not door.request.thorough:
             return None
         door.count()
         async with asyncio.timeout(1.5):

@@ -2,7 +2,6 @@
 
 terminal.py  The diagnosis on a terminal at 2 a.m.
 redact.py    What is hidden before a report is shared, and what a terminal must not be told.
-reproduce.py Commands that show a finding without the doctor.
 markdown.py  The report as Markdown, safe to share.
 html.py      The report as one page, with the call drawn from top to bottom.
 document.py  The JSON document.

@@ -15,6 +15,7 @@
     call        for a call that was: its stages (reached, missing, not yet, unknown) and timeline; null for a URL
     level       of a URL that works: audio, listening (none was expected), silent (none came), inside (a carrier cannot
                 reach it)
+    reproduce   a command that shows the evidence; next_steps: what else it may be, likeliest first, each with its command
     unwaited    what this run did not wait for; traffic: requests sent, their maximum, what only --thorough sends
     sources     what was asked about the call, and what came of it; empty for a URL
 """
@@ -24,6 +25,7 @@ from __future__ import annotations
 from typing import Any
 
 from callpath.doctor.report.terminal import headline
+from callpath.doctor.reproduce import next_steps, reproduce
 from callpath.doctor.verdict import CallSeen, Diagnosis, Found
 
 SCHEMA_VERSION = 1
@@ -84,6 +86,8 @@ def document(diagnosis: Diagnosis) -> dict[str, Any]:
         "level": diagnosis.level,
         "unwaited": list(diagnosis.unwaited),
         "local": diagnosis.local,
+        "reproduce": reproduce(diagnosis),
+        "next_steps": [{"title": title, "command": command} for title, command in next_steps(diagnosis)],
         "traffic": None
         if diagnosis.traffic is None
         else {

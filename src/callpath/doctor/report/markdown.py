@@ -9,8 +9,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from callpath.doctor.report.redact import printable, redacted
-from callpath.doctor.report.reproduce import command_for
-from callpath.doctor.report.terminal import _seconds, advice, headline, next_steps, sent
+from callpath.doctor.report.terminal import _seconds, advice, headline, sent
+from callpath.doctor.reproduce import next_steps, reproduce
 from callpath.doctor.verdict import CallSeen, Diagnosis, Found, Line
 
 
@@ -42,7 +42,7 @@ def _markdown(diagnosis: Diagnosis) -> list[str]:
                 f"{number}. {title}" + (f": `{how}`" if how else "") for number, (title, how) in enumerate(steps, 1)
             ]
             lines += [""]
-        command = command_for(diagnosis.facts, rule.layer) if call is None else ""
+        command = reproduce(diagnosis)
         lines += ["```", command, "```", ""] if command else []
         lines += ["## Evidence", "", *(f"- `{line}`" for line in finding.evidence), ""]
         others = [found for found in diagnosis.findings if found is not verdict]

@@ -7,9 +7,9 @@ import textwrap
 from collections.abc import Iterator
 from functools import partial
 
-from callpath.doctor.facts import Facts, TrafficFacts, UrlFacts
+from callpath.doctor.facts import TrafficFacts, UrlFacts
 from callpath.doctor.report.redact import printable
-from callpath.doctor.report.reproduce import command_for, command_for_cause
+from callpath.doctor.reproduce import next_steps, reproduce
 from callpath.doctor.verdict import CallSeen, Diagnosis, Found, Step
 
 WIDTH = 80
@@ -68,16 +68,6 @@ def advice(diagnosis: Diagnosis) -> str:
     if finding.question:
         return f"to find out: {finding.question}"
     return f"fix: {finding.fix or verdict.rule.fix}"
-
-
-def next_steps(diagnosis: Diagnosis) -> list[tuple[str, str]]:
-    """What may be the cause where none is proven, likeliest first: (title, command)."""
-    verdict = diagnosis.verdict
-    if verdict is None or verdict.finding.kind == "fault":
-        return []
-    # The commands are about a URL that was just examined; a call that is over cannot be tried again.
-    facts = diagnosis.facts if diagnosis.call is None else Facts()
-    return [command_for_cause(facts, slug) for slug in verdict.finding.candidates]
 
 
 def terminal(diagnosis: Diagnosis, *, colour: bool, verbose: bool = False, width: int = WIDTH) -> str:
@@ -191,7 +181,7 @@ def _explained(diagnosis: Diagnosis, verdict: Found, verbose: bool, width: int) 
     yield ""
     if finding.kind != "open" or finding.title:
         yield from wrapped(f"{finding.summary}.", "  ")
-    command = command_for(diagnosis.facts, rule.layer) if diagnosis.call is None else ""
+    command = reproduce(diagnosis)
     evidence = finding.evidence if verbose else finding.evidence[:3]
     if command:
         yield from _command(command, "  ", width)

@@ -19,6 +19,7 @@ def check_tls(facts: Facts) -> Finding | None:
         (f"carrier: {carrier.outcome} {carrier.reason}".rstrip(), *shapes),
         kind="open",
         confidence="low",
+        candidates=("proxy-protocol-expected",) if carrier.outcome in {"eof", "reset", "timeout"} else (),
         question="What does the TLS terminator's error log say at this second?",
     )
 

@@ -19,8 +19,21 @@ def check(facts: Facts) -> Finding | None:
         return None
     plain = facts[UpgradeFacts].shape("plain")
     if cut and plain is not None and plain.outcome == carrier.outcome and facts[UpgradeFacts].silent == "open":
+        summary = (
+            "whatever is asked, the connection is closed without an answer; it stays open as long as we ask nothing"
+        )
+        if facts[UpgradeFacts].shape("proxy-header") is None:  # which only --thorough sends
+            return Finding(
+                summary,
+                (show(carrier), show(plain)),
+                kind="open",
+                confidence="low",
+                candidates=("http2-only-endpoint", "proxy-protocol-expected", "ws-upgrade-closed"),
+                question="Does what listens there wait for another protocol (HTTP/2, a PROXY header), or does it hang up "
+                "on purpose (nginx `return 444`)? --thorough speaks those protocols.",
+            )
         return Finding(
-            "whatever is asked, the connection is closed without an answer; it stays open as long as we ask nothing",
+            summary,
             (show(carrier), show(plain)),
             confidence="medium",
             title="Requests are answered by closing the connection",

@@ -6,12 +6,30 @@ import shlex
 
 from callpath.doctor.facts import DnsFacts, Facts, MediaFacts, TlsFacts, UpgradeFacts, UrlFacts
 from callpath.doctor.rules import known
+from callpath.doctor.verdict import Diagnosis
 
 _KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 """RFC 6455's own example."""
 
 _STREAM_LAYERS = {"protocol", "codec", "pacing", "keepalive", "handler"}
 _BELOW_HTTP = {"dns", "tcp", "network", "tls"}
+
+
+def reproduce(diagnosis: Diagnosis) -> str:
+    """The command that shows the evidence of a URL's verdict without the doctor; "" where there is none."""
+    if diagnosis.verdict is None or diagnosis.call is not None:
+        return ""
+    return command_for(diagnosis.facts, diagnosis.verdict.rule.layer)
+
+
+def next_steps(diagnosis: Diagnosis) -> list[tuple[str, str]]:
+    """What may be the cause where none is proven, likeliest first: (title, command)."""
+    verdict = diagnosis.verdict
+    if verdict is None or verdict.finding.kind == "fault":
+        return []
+    # The commands are about a URL that was just examined; a call that is over cannot be tried again.
+    facts = diagnosis.facts if diagnosis.call is None else Facts()
+    return [command_for_cause(facts, slug) for slug in verdict.finding.candidates]
 
 
 def command_for(facts: Facts, layer: str) -> str:
