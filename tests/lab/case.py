@@ -15,6 +15,9 @@ HEALTHY = "healthy"
 UNDECIDED = "undecided"
 """Also right where look-alikes cannot be told apart from outside: a verdict is withheld rather than guessed."""
 
+WITHHELD = "withheld:"
+"""Before a slug: no verdict may be given, and the report must say why under that working name."""
+
 Start = Callable[["Bench"], Awaitable["Target"]]
 
 

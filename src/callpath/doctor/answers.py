@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 
 from callpath.doctor.facts import Exchange, Facts, RepeatFacts, UpgradeFacts, UrlFacts
@@ -134,6 +136,36 @@ def words_of(exchange: Exchange) -> str:
         if len(echo) > 3:
             text = text.replace(echo, " ")
     return text
+
+
+_PATH_IN_BODY = re.compile(
+    r"""(?:Cannot GET|Route GET:|No route (?:found )?for|Not found:|not found:|"path"\s*:\s*"|"url"\s*:\s*")\s*"""
+    r"""(/[^\s"'<>]*)"""
+)
+
+
+def path_told(exchange: Exchange) -> str:
+    """The path that the application says it was asked for, "" where it names none."""
+    found = _PATH_IN_BODY.search(html.unescape(exchange.text[:4000]))
+    return found.group(1).split("?")[0] if found else ""
+
+
+def sentence(exchange: Exchange) -> str:
+    """What the application says in its own words: one field of a JSON error, or a short plain text; else ""."""
+    if exchange.outcome != "answer" or author(exchange).kind in {"edge", "proxy"}:
+        return ""
+    text = exchange.text.strip()
+    try:
+        found = json.loads(text)
+    except ValueError:
+        plain = exchange.has("content-type", "text/plain") or not exchange.has("content-type")
+        return text if plain and 0 < len(text) <= 200 and "<" not in text else ""
+    while isinstance(found, dict):
+        keys = [key for key in ("detail", "message", "error_description", "reason", "error", "msg") if found.get(key)]
+        if not keys:
+            return ""
+        found = found[keys[0]]
+    return found[:200] if isinstance(found, str) else ""
 
 
 def upgrade_missed(exchange: Exchange) -> bool:

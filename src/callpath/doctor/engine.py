@@ -225,7 +225,7 @@ def _of_a_made_up_call(item: Found, facts: Facts) -> Finding:
         return finding
     if rule.sign not in OF_THE_CALL or finding.kind != "fault":
         return finding
-    if any(exchange.upgraded for exchange in upgrade.shapes):
+    if any(exchange.upgraded for exchange in upgrade.shapes if not exchange.shape.startswith("made-up")):
         return finding  # the same id, asked for in another form, was let in
     if platform.author(upgrade.carrier).kind in {"proxy", "edge"}:
         return finding  # the application was not asked

@@ -27,6 +27,7 @@ from callpath.doctor.facts import (
     UpgradeFacts,
     UrlFacts,
 )
+from callpath.doctor.probes.channel import Contexts
 from callpath.doctor.probes.control import Layer, probe_control
 from callpath.doctor.probes.dns import probe_dns
 from callpath.doctor.probes.idle import probe_idle
@@ -62,6 +63,7 @@ class Examination:
     started_ms: float
     facts: Facts = field(default_factory=Facts)
     steps: list[Step] = field(default_factory=list)
+    contexts: Contexts = field(default_factory=Contexts)
     door: Door | None = None
     cut_off_ms: float | None = None
 
@@ -135,7 +137,7 @@ async def examine(examination: Examination) -> None:
         tls = await _secure(examination, url, tcp)
         if tls is None:
             return
-    examination.door = Door(examination.request, url, tcp, tls, clock)
+    examination.door = Door(examination.request, url, tcp, tls, clock, examination.contexts)
     await _climb_http(examination, examination.door)
 
 
@@ -247,7 +249,7 @@ async def _control(
 async def _secure(examination: Examination, url: UrlFacts, tcp: TcpFacts) -> TlsFacts | None:
     """The handshakes; None where none of them carries the rest of the examination."""
     at_ms = examination.clock.now_ms()
-    tls = await probe_tls(examination.request, url, tcp, examination.clock)
+    tls = await probe_tls(examination.request, url, tcp, examination.clock, examination.contexts)
     examination.facts.add(tls)
     carrier = tls.carrier
     if carrier.outcome == "ok":

@@ -13,6 +13,7 @@ from callpath.doctor.probes.shapes import (
     Shape,
     after_refusal,
     all_shapes,
+    sibling_of,
 )
 from callpath.doctor.probes.url import probe_url
 from callpath.doctor.probes.websocket import TRIES
@@ -44,7 +45,8 @@ def _plan(request: Request) -> Iterator[str]:
     yield f"  the same upgrade {TRIES} times more, each with one frame of silence"
     if request.idle_s:
         yield f"  three streams held open for {request.idle_s:g} s"
-    yield f"  if the stream ended early: GET {MADE_UP_PLAIN.target}, GET {ROOT_PLAIN.target}"
+    beside = sibling_of(url).target
+    yield f"  if the stream ended early: upgrade {beside}, GET {MADE_UP_PLAIN.target}, GET {ROOT_PLAIN.target}"
     yield "If it is refused:"
     yield f"  the same upgrade again, and up to {LATE_TRIES} times at the end"
     room = request.requests_max - 2 - LATE_TRIES

@@ -107,7 +107,7 @@ GATES: tuple[Gate, ...] = (
     )),
     Gate("one change", "The same request with one thing changed works: that thing is the cause.", (
         "ws-origin-check-403", "ws-host-check", "url-double-slash-or-trailing", "url-unencoded-id",
-        "url-query-refused", "url-userinfo", "CALLPATH003", "node-ws-path-pattern", "url-path-mismatch",
+        "url-query-refused", "url-userinfo", "CALLPATH003", "ROUTE007", "node-ws-path-pattern", "url-path-mismatch",
     )),
     Gate("access", "Something before the application decides who may pass; the named product before the kind.", (
         "cloudflare-challenge-403", "access-gate", "ip-allowlist-403", "waf-blocks-upgrade", "ws-auth-required-401",
@@ -134,9 +134,10 @@ GATES: tuple[Gate, ...] = (
         "CLOSE009", "ws-frames-invalid",
     )),
     Gate("media", "What came back on an open stream: its form, then its encoding, then its pace.", (
-        "WS011", "outbound-envelope-wrong", "outbound-not-base64", "codec-container-sent", "rtp-header-sent",
+        "server-stops-reading", "WS011", "outbound-envelope-wrong",
+        "outbound-not-base64", "codec-container-sent", "rtp-header-sent",
         "codec-pcm16-sent-as-ulaw", "codec-alaw-as-ulaw", "sample-rate-mismatch", "burst-send-too-fast",
-        "send-too-slow-underrun", "sends-silence", "dns-ipv6-only",
+        "send-too-slow-underrun", "sends-silence", "chunks-too-short", "dns-ipv6-only",
     )),
     Gate("held open", "What only shows on a stream that is held for longer.", (
         "proxy-idle-timeout", "max-duration-cutoff", "KEEP003", "no-audio-back",
@@ -279,6 +280,8 @@ EXPLAINS: tuple[Explains, ...] = (
     Explains("ws-host-check", ("waf-blocks-upgrade", "AUTH001", "misdirected-request-421", "proxy-location-missing"),
         "with the other Host it is let in"),
     Explains("node-ws-path-pattern", ("ROUTE001",), "the library's own rule about paths is the finer name"),
+    Explains("ROUTE007", ("node-ws-attached-to-other-server", "HTTP001", "app-has-no-websocket", "proxy-location-missing"),
+        "the application refuses a path that nobody asked for"),
     Explains("ROUTE001", ("proxy-location-missing", "asgi-route-missing-403", "ws-upgrade-closed", "http-no-answer"),
         "the stream is served under another path"),
     Explains("cloudflare-challenge-403", ("ip-allowlist-403", "waf-blocks-upgrade", "AUTH001", "service-unavailable-503"),
@@ -311,6 +314,7 @@ EXPLAINS: tuple[Explains, ...] = (
     # --- frames and sound ---
     Explains("ws-extension-forced", ("ws-frames-invalid",), "compressed frames are invalid without the extension"),
     Explains("ws-frames-invalid", ("WS011",), "the reader stops at the invalid frame"),
+    Explains("server-stops-reading", ("WS011", "no-audio-back"), "what is not read is not answered"),
     Explains("proxy-idle-timeout", ("WS011",), "pings stop when the proxy cuts the stream"),
     Explains("outbound-envelope-wrong", ("sent-not-played", "@media"), "frames that cannot be read carry no audio"),
     Explains("outbound-not-base64", ("codec-container-sent", "rtp-header-sent", "codec-pcm16-sent-as-ulaw", "MEDIA007",

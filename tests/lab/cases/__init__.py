@@ -14,6 +14,7 @@ from tests.lab.cases import (
     healthy,
     http,
     keepalive,
+    machine,
     pacing,
     platforms,
     protocol,
@@ -21,13 +22,14 @@ from tests.lab.cases import (
     routing,
     tcp,
     tls,
+    unseen,
     url,
 )
 from tests.lab.programs import missing
 
 MODULES = (
     url, dns, tcp, tls, http, platforms, handshake, routing, auth, protocol, codec, pacing, keepalive, deploy, healthy,
-    rare,
+    rare, machine, unseen,
 )  # fmt: skip
 
 ALL: tuple[Case, ...] = tuple(case for module in MODULES for case in module.CASES)

@@ -174,6 +174,20 @@ async def connect(proxy: str | None, address: str, port: int) -> Channel:
         raise
 
 
+class Contexts:
+    """TLS contexts of one examination: reading the roots takes longer than a handshake, so each kind is made once."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str | None, bool, tuple[str, ...]], ssl.SSLContext] = {}
+
+    def get(self, *, ca_file: str | None, verify: bool, alpn: tuple[str, ...] = ("http/1.1",)) -> ssl.SSLContext:
+        """As `client_context` makes it. Not to be changed: it is shared."""
+        kind = (ca_file, verify, alpn)
+        if kind not in self._made:
+            self._made[kind] = client_context(ca_file=ca_file, verify=verify, alpn=alpn)
+        return self._made[kind]
+
+
 def client_context(
     *, ca_file: str | None = None, verify: bool = True, alpn: tuple[str, ...] = ("http/1.1",)
 ) -> ssl.SSLContext:

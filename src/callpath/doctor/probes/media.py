@@ -40,7 +40,7 @@ FRAME_MS = 20.0
 """Telnyx's packet time in every capture."""
 QUIET_MS = 200.0
 """Silence before the sound, so that the sound's return can be timed."""
-AFTER_STOP_MS = 250.0
+AFTER_STOP_MS = 150.0
 CLOSE_MS = 500.0
 PING_EVERY_MS = 500.0
 LATE_PONG_MS = 3000.0

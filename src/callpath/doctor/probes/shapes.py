@@ -95,6 +95,11 @@ def browser_of(url: UrlFacts) -> Shape:
     )
 
 
+def sibling_of(url: UrlFacts) -> Shape:
+    """A path beside the given one that nobody serves: it takes the same way through a proxy."""
+    return Shape(name="made-up-sibling", target=url.path.rstrip("/").rpartition("/")[0] + MADE_UP_PATH)
+
+
 def after_refusal(url: UrlFacts, carrier: Exchange) -> Iterator[Shape]:
     """What tells the causes of this refusal apart, most telling first. The budget decides how many are sent."""
     yield PLAIN

@@ -23,7 +23,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from callpath.clock import Clock
 from callpath.doctor.facts import Certificate, TcpFacts, TlsAttempt, TlsFacts, TlsOutcome, UrlFacts
-from callpath.doctor.probes.channel import USER_AGENT, Channel, client_context, connect, open_channel
+from callpath.doctor.probes.channel import USER_AGENT, Channel, Contexts, client_context, connect, open_channel
 from callpath.doctor.probes.shapes import proxy_header
 from callpath.doctor.probes.url import is_public
 from callpath.doctor.request import Request
@@ -40,19 +40,16 @@ _ALERT, _HANDSHAKE = 21, 22  # record types, RFC 8446 5.1
 _SERVER_HELLO, _CERTIFICATE_REQUEST = 2, 13  # handshake types, RFC 5246 7.4
 
 
-async def probe_tls(request: Request, url: UrlFacts, tcp: TcpFacts, clock: Clock) -> TlsFacts:
+async def probe_tls(
+    request: Request, url: UrlFacts, tcp: TcpFacts, clock: Clock, contexts: Contexts | None = None
+) -> TlsFacts:
     """Verified handshakes with every open address; further shapes against the first that failed."""
     addresses = [attempt.address for attempt in tcp.open]
 
-    def carrier_context() -> ssl.SSLContext:
-        return client_context(ca_file=request.ca_file)
-
+    context = (contexts or Contexts()).get(ca_file=request.ca_file, verify=True)
     second = request.ca_file is None and not request.insecure
     async with asyncio.TaskGroup() as tasks:
-        tried = [
-            tasks.create_task(_shake(request, url, address, "carrier", clock, carrier_context()))
-            for address in addresses
-        ]
+        tried = [tasks.create_task(_shake(request, url, address, "carrier", clock, context)) for address in addresses]
         opinion = (
             tasks.create_task(_shake(request, url, addresses[0], "mozilla", clock, mozilla_context()))
             if second

@@ -22,7 +22,7 @@ from callpath.doctor.facts import (
     UrlFacts,
 )
 from callpath.doctor.probes import shapes as shapes_of
-from callpath.doctor.probes.channel import Channel, client_context, connect
+from callpath.doctor.probes.channel import Channel, Contexts, connect
 from callpath.doctor.probes.shapes import CARRIER, Shape
 from callpath.doctor.probes.tls import SILENCE_MS, mozilla_context, ssl_reason
 from callpath.doctor.request import Request
@@ -43,7 +43,15 @@ _H2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00
 class Door:
     """Opens connections to one endpoint, the way the examination found that they can be opened."""
 
-    def __init__(self, request: Request, url: UrlFacts, tcp: TcpFacts, tls: TlsFacts | None, clock: Clock) -> None:
+    def __init__(
+        self,
+        request: Request,
+        url: UrlFacts,
+        tcp: TcpFacts,
+        tls: TlsFacts | None,
+        clock: Clock,
+        contexts: Contexts | None = None,
+    ) -> None:
         self.request = request
         self.url = url
         self.clock = clock
@@ -51,7 +59,8 @@ class Door:
         self.addresses = good or [attempt.address for attempt in tcp.open]
         self._verify = tls is None or tls.carrier.outcome == "ok"
         self._mozilla = tls is not None and bool(tls.system_rejects)
-        self._contexts: dict[tuple[bool, tuple[str, ...]], ssl.SSLContext] = {}
+        self._contexts = contexts or Contexts()
+        self._by_mozilla: dict[tuple[str, ...], ssl.SSLContext] = {}
         self.sent = 0
         self.connections = 0
         self.limited_at = 0
@@ -98,15 +107,10 @@ class Door:
         return channel
 
     def _context(self, alpn: tuple[str, ...]) -> ssl.SSLContext:
-        """Reading the system's roots takes longer than a handshake: once for each kind."""
         verify = self._verify and not self.request.insecure
-        if (verify, alpn) not in self._contexts:
-            self._contexts[verify, alpn] = (
-                mozilla_context(alpn=alpn)
-                if verify and self._mozilla
-                else client_context(ca_file=self.request.ca_file, verify=verify, alpn=alpn)
-            )
-        return self._contexts[verify, alpn]
+        if verify and self._mozilla:
+            return self._by_mozilla.setdefault(alpn, mozilla_context(alpn=alpn))
+        return self._contexts.get(ca_file=self.request.ca_file, verify=verify, alpn=alpn)
 
     def head(self, shape: Shape, key: str) -> bytes:
         """The request's bytes."""
@@ -269,8 +273,9 @@ async def probe_shapes(door: Door, carrier: Exchange, timeout_ms: float) -> Upgr
 
 
 async def probe_identity(door: Door, carrier: Exchange, timeout_ms: float) -> UpgradeFacts:
-    """The upgrade worked and the stream did not last: two plain requests show what software that is."""
-    shapes = (shapes_of.MADE_UP_PLAIN, shapes_of.ROOT_PLAIN)[: door.room]
+    """The upgrade worked and the stream did not last: does a path that nobody serves upgrade, too, and which software is
+    it?"""
+    shapes = (shapes_of.sibling_of(door.url), shapes_of.MADE_UP_PLAIN, shapes_of.ROOT_PLAIN)[: door.room]
     async with asyncio.TaskGroup() as tasks:
         asked = [tasks.create_task(ask_and_close(door, shape, timeout_ms)) for shape in shapes]
     return UpgradeFacts(carrier=carrier, shapes=tuple(task.result() for task in asked))

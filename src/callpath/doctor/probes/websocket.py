@@ -18,9 +18,9 @@ from callpath.doctor.probes.upgrade import Door
 
 MESSAGE_BYTES_MAX = 4 << 20
 """30 s, the longest chunk Telnyx takes, of 48 kHz L16 is 3.8 MB in base64."""
-TRIES = 5
-"""Five in a row miss one dead backend of two with odds of 1 in 32."""
-TRY_WAIT_MS = 150.0
+TRIES = 4
+"""With the stream before them, five in a row miss one dead backend of two with odds of 1 in 32."""
+TRY_WAIT_MS = 120.0
 """How long a try listens for an early close: the far server's own round trip is already over."""
 
 _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0, 1, 2, 8, 9, 10  # RFC 6455 5.2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.answers import show
+from callpath.doctor.answers import sentence, show
 from callpath.doctor.closings import early, show_ending
 from callpath.doctor.facts import DnsFacts, Facts, IdleFacts, MediaFacts, TcpFacts, TlsFacts, UpgradeFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
@@ -29,8 +29,11 @@ def check_http(facts: Facts) -> Finding | None:
     if carrier.upgraded:
         return None
     shapes = tuple(show(exchange) for exchange in facts[UpgradeFacts].shapes[:4])
+    told = sentence(carrier)
     return Finding(
-        "the upgrade is not answered with 101; what refuses it, and why, is not known",
+        f"the upgrade is answered with {carrier.status}: {told!r}"
+        if told
+        else "the upgrade is not answered with 101; what refuses it, and why, is not known",
         (show(carrier), *shapes),
         kind="open",
         confidence="low",

@@ -38,7 +38,7 @@ NO_BACKEND = {"500", "502", "503", "504", "timeout", "eof", "reset", "no-connect
 BRIEF_MS = 100.0
 
 
-"""Well within the 150 ms that a try waits for an early close."""
+"""Within the 120 ms that a try waits for an early close."""
 
 
 def outcomes(facts: Facts) -> list[tuple[bool, str]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from callpath.doctor.answers import show
 from callpath.doctor.calls import every, show_entries, url_asked
 from callpath.doctor.closings import early, show_ending
-from callpath.doctor.facts import CallFacts, Ending, Facts, Hold, IdleFacts
+from callpath.doctor.facts import CallFacts, Ending, Facts, Hold, IdleFacts, UpgradeFacts
 from callpath.doctor.reasons import closed_by_program, show_line
 from callpath.doctor.rule import Cause, Example, Finding, Sign
 from callpath.doctor.rules.sample import ended, held, media, nothing, url
@@ -18,6 +19,20 @@ def close_app_closes(facts: Facts) -> Finding | None:
     if ending is None or ending.kind != "close-frame":
         return None
     if ending.code in {None, 1000, 1005} or (ending.code == 1010):
+        upgrade_facts = facts.get(UpgradeFacts)
+        made_up = upgrade_facts.shape("made-up-sibling") if upgrade_facts is not None else None
+        if made_up is not None and made_up.upgraded and not ending.reason:
+            # express-ws and others accept every path and close those that no route has.
+            return Finding(
+                f"the server upgrades any path, a made-up one too, and closed this one in good order "
+                f"({show_ending(ending)}) {ending.at_ms:.0f} ms in",
+                (show_ending(ending), show(made_up)),
+                kind="open",
+                confidence="low",
+                candidates=("url-path-mismatch", "app-closes-stream"),
+                question="Has the server a route for exactly this path? Frameworks that accept before they route "
+                "(express-ws) close what no route takes, and a proxy may change the path on the way.",
+            )
         return Finding(
             f"the server closed in good order ({show_ending(ending)}) {ending.at_ms:.0f} ms in, after our {ending.after}",
             (show_ending(ending),),

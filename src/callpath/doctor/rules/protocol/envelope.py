@@ -12,6 +12,8 @@ from callpath.doctor.rules.sample_call import BOTH_WAYS, GOOD, a_call
 from callpath.timeline import StreamErrored
 
 CHATTER_MAX = 2
+SMALL_BYTES = 200
+"""Keepalives and status messages are shorter than any media frame (20 ms of PCMU are 216 characters of base64)."""
 
 
 """A greeting or a log line is odd but drowns nothing: Telnyx answers it with error 100003 and goes on."""
@@ -33,6 +35,17 @@ def media_envelope(facts: Facts) -> Finding | None:
     if len(wrong) <= CHATTER_MAX:
         return Finding(summary, evidence, kind="note")
     binary = all(arrival.kind == "binary" for arrival in wrong)
+    if stream.media and all(arrival.kind == "text" and arrival.size <= SMALL_BYTES for arrival in wrong):
+        return Finding(
+            f"{summary}, beside {len(stream.media)} good media frames",
+            evidence,
+            kind="open",
+            confidence="low",
+            candidates=("outbound-envelope-wrong",),
+            title="Texts of the application's own are mixed into the stream",
+            question="Are these keepalives or status messages? Telnyx answers each with error 100003 and goes on. Use "
+            "WebSocket pings, which need no message, and send status elsewhere.",
+        )
     return Finding(summary, evidence, title="Audio is sent as binary messages" if binary else "")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.doctor.answers import any_variant_works, refused, show
+from callpath.doctor.answers import any_variant_works, refused, sentence, show
 from callpath.doctor.closings import AT_ONCE_MS, early, show_ending
 from callpath.doctor.edges import failed_upgrades, show_row, unreached
 from callpath.doctor.facts import Facts, MediaFacts, UpgradeFacts
@@ -53,8 +53,11 @@ def http_server_error(facts: Facts) -> Finding | None:
         return None
     made_up = facts[UpgradeFacts].shape("made-up-path")
     everywhere = made_up is not None and made_up.status == 500
+    told = sentence(carrier)
     return Finding(
-        "the application fails with 500" + (" on every path" if everywhere else " on this path"),
+        "the application fails with 500"
+        + (" on every path" if everywhere else " on this path")
+        + (f": {told!r}" if told else ""),
         (show(carrier), *((show(made_up),) if made_up else ())),
     )
 

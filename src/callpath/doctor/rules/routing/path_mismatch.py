@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from urllib.parse import unquote
+
 from callpath.doctor.answers import (
     any_variant_works,
     between,
     other_path_that_works,
+    path_told,
     pattern_that_works,
     refused,
     show,
@@ -19,7 +22,7 @@ from callpath.doctor.facts import CallFacts, Facts, RefusalFacts, ServedFacts, U
 from callpath.doctor.ourselves import refused_by_callpath
 from callpath.doctor.platform import author
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import answer, nothing, upgrade
+from callpath.doctor.rules.sample import PATH, answer, nothing, upgrade
 from callpath.doctor.rules.sample_call import (
     ACCEPTED,
     ANSWERED,
@@ -61,6 +64,26 @@ def route_path_mismatch(facts: Facts) -> Finding | None:
         (show(carrier), show(other)),
         confidence="high" if variant is not None else "medium",
         fix=f"If that is the stream's path: wss://{given.authority}{other.target}. Else correct the route of the server.",
+    )
+
+
+def path_rewritten(facts: Facts) -> Finding | None:
+    carrier = refused(facts, 400, 403, 404, 405)
+    if carrier is None or any_variant_works(facts):
+        return None
+    told, asked = path_told(carrier), facts[UrlFacts].path
+    if not told or unquote(told) == unquote(asked) or unquote(told).rstrip("/") == unquote(asked).rstrip("/"):
+        return None
+    # The same answer names what it was asked for on a made-up path: a constant in a message is no path.
+    made_up = facts[UpgradeFacts].shape("made-up-path")
+    if made_up is None or path_told(made_up) in {"", told}:
+        return None
+    return Finding(
+        f"asked for {asked}, the application was asked for {told}: a proxy changes the path on the way",
+        (show(carrier), show(made_up)),
+        title="A proxy changes the path on the way",
+        fix="Pass the path on as it is: nginx `proxy_pass http://app;` without a slash or path behind the name; Apache "
+        "ProxyPass / http://app/; Traefik and Ingress without StripPrefix or rewrite-target. Or serve the shortened path.",
     )
 
 
@@ -166,6 +189,23 @@ CAUSE = Cause(
     "prefix, spelling or case.",
     fix="Use one constant for both the route and the URL in the command.",
     signs=(
+        Sign(
+            "url",
+            path_rewritten,
+            code="ROUTE007",
+            examples=(
+                Example(
+                    "a prefix is cut off",
+                    upgrade(
+                        answer(404, "<pre>Cannot GET /calls/0d0c70c1-d0c7-4d0c-80d0-c70ca11ba7e1/audio</pre>"),
+                        answer(404, "<pre>Cannot GET /made-up</pre>", shape="made-up-path", target="/api/made-up"),
+                    ),
+                    fires=True,
+                ),
+                Example("the path itself", upgrade(answer(404, f"<pre>Cannot GET {PATH}</pre>")), fires=False),
+                Example("nothing was tried", nothing(), fires=None),
+            ),
+        ),
         Sign(
             "url",
             route_path_mismatch,
