@@ -191,6 +191,21 @@ CAUSE = Cause(
     signs=(
         Sign(
             "url",
+            route_path_mismatch,
+            examples=(
+                Example(
+                    "another name",
+                    upgrade(answer(404), answer(101, shape="other:/media-stream", target="/media-stream")),
+                    fires=True,
+                ),
+                Example(
+                    "no path upgrades", upgrade(answer(404), answer(404, shape="other:/media-stream")), fires=False
+                ),
+                Example("nothing was tried", nothing(), fires=None),
+            ),
+        ),
+        Sign(
+            "url",
             path_rewritten,
             code="ROUTE007",
             examples=(
@@ -203,21 +218,6 @@ CAUSE = Cause(
                     fires=True,
                 ),
                 Example("the path itself", upgrade(answer(404, f"<pre>Cannot GET {PATH}</pre>")), fires=False),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-        Sign(
-            "url",
-            route_path_mismatch,
-            examples=(
-                Example(
-                    "another name",
-                    upgrade(answer(404), answer(101, shape="other:/media-stream", target="/media-stream")),
-                    fires=True,
-                ),
-                Example(
-                    "no path upgrades", upgrade(answer(404), answer(404, shape="other:/media-stream")), fires=False
-                ),
                 Example("nothing was tried", nothing(), fires=None),
             ),
         ),
