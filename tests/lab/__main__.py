@@ -3,6 +3,7 @@
 Exit 0 if every verdict is right, 1 if one is not, 2 on wrong usage, 130 if stopped. With --ci, one case a cause and all
 the healthy ones run; what did not come out right runs once more, alone, since a busy machine makes time limits lie; and
 only a wrong name, a false alarm or a missed fault counts.
+With --figures each aim of the doctor stands in a line of its own: its name, the value, the limit, and ok or FAIL.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ import shlex
 import sys
 from pathlib import Path
 
+from tests.lab.case import Case
 from tests.lab.cases import ALL, further_cases
 from tests.lab.look import look_at
 from tests.lab.programs import missing
-from tests.lab.runner import DOCTOR, LIES, OK, Outcome, as_json, row, run_all, summary, table
+from tests.lab.runner import DOCTOR, LIES, OK, Outcome, as_json, figure, figures, row, run_all, summary, table
 
 
 def main() -> int:
@@ -29,6 +31,10 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, metavar="DIR", help="work here and leave configurations and logs")
     parser.add_argument("--doctor", metavar="COMMAND", help="another doctor, such as 'callpath doctor' of a wheel")
     parser.add_argument("--ci", action="store_true", help="fewer cases, a second try, and only lies count")
+    parser.add_argument("--figures", action="store_true", help="also print each figure: name value limit ok|FAIL")
+    parser.add_argument(
+        "--repeat", type=int, default=1, metavar="N", help="run each case N times: is the verdict the same?"
+    )
     parser.add_argument("--list", action="store_true", help="only list the cases")
     parser.add_argument("--look", action="store_true", help="without the doctor: show what a plain client sees")
     arguments = parser.parse_args()
@@ -50,6 +56,8 @@ def main() -> int:
     if arguments.look:
         asyncio.run(look_at(present, arguments.jobs, arguments.keep))
         return 0
+    if arguments.repeat > 1:
+        return repeat(present, arguments.repeat, arguments.jobs, arguments.figures)
     doctor = tuple(shlex.split(arguments.doctor)) if arguments.doctor else DOCTOR
     outcomes: list[Outcome] = []
 
@@ -68,6 +76,8 @@ def main() -> int:
         stopped = True
         say(f"stopped after {len(outcomes)} of {len(present)} cases")
     say("\n" + summary(outcomes))
+    if arguments.figures:
+        say("\n" + figures(outcomes))
     if arguments.json:
         arguments.json.write_text(as_json(outcomes))
     if arguments.table:
@@ -77,6 +87,22 @@ def main() -> int:
     if arguments.ci:
         return 1 if any(outcome.mark in LIES for outcome in outcomes) else 0
     return 0 if all(outcome.mark == OK for outcome in outcomes) else 1
+
+
+def repeat(cases: list[Case], times: int, jobs: int, with_figures: bool) -> int:
+    """Run each case `times` times; 0 where each gave one verdict alone."""
+    seen: dict[str, dict[str, int]] = {}
+    for _ in range(times):
+        for outcome in asyncio.run(run_all(cases, jobs, lambda _: None)):
+            counts = seen.setdefault(outcome.case, {})
+            counts[outcome.verdict] = counts.get(outcome.verdict, 0) + 1
+    for name, counts in seen.items():
+        mark = OK if len(counts) == 1 else "DIFFERS"
+        say(f"{mark:<11} {name:<38} " + ", ".join(f"{verdict} {count}" for verdict, count in counts.items()))
+    unsteady = sum(1 for counts in seen.values() if len(counts) > 1)
+    if with_figures:
+        say("\n" + figure("cases_with_more_than_one_verdict", unsteady, 0))
+    return 1 if unsteady else 0
 
 
 def say(line: str) -> None:

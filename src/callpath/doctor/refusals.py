@@ -113,8 +113,6 @@ REFUSALS = (
         "the origin or the tunnel's service does not answer",
         "With a tunnel: cloudflared tunnel info NAME, and the service in its ingress rules must be the application's "
         "address and port. Without: is the origin up, and does its firewall admit Cloudflare's ranges?"),
-    Refusal("Cloudflare", (530, 404), r"error code: 1033|Argo Tunnel error|1033", "no-app",
-        "the tunnel is not running", "Start it: cloudflared tunnel run NAME."),
     Refusal("Cloudflare", (403,), r"error code: 10(06|07|08|09|10|20)\b|Access denied|you have been blocked", "blocked",
         "a firewall rule forbids the request",
         "Security, Events shows the rule; add a skip rule for the stream's path."),

@@ -104,13 +104,13 @@ odd(
 # --- when the answer comes ---
 
 
-@case("ws-handshake-slow", why="Seven seconds of work before the accept.")
+@case("ws-handshake-slow", UNDECIDED, why="Seven seconds of work before the accept.")
 async def slow_accept(bench: Bench) -> Target:
     await bench.asgi_app("accepts-late")
     return bench.target()
 
 
-@case("ws-handshake-slow", why="The same in websockets: process_request waits for a database.")
+@case("ws-handshake-slow", UNDECIDED, why="The same in websockets: process_request waits for a database.")
 async def slow_accept_websockets(bench: Bench) -> Target:
     await bench.voice_app("echo", "--open-after-s", "6")
     return bench.target()

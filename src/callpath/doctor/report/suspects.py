@@ -99,7 +99,7 @@ def _platform(facts: Facts, verdict: Found | None) -> Suspect:
 def _reachable(facts: Facts, verdict: Found | None) -> Suspect:
     name = "the carrier cannot reach the URL"
     slug = verdict.rule.slug if verdict else ""
-    dns, tcp, tls = facts.get(DnsFacts), facts.get(TcpFacts), facts.get(TlsFacts)
+    dns, tcp, tls, given = facts.get(DnsFacts), facts.get(TcpFacts), facts.get(TlsFacts), facts.get(UrlFacts)
     if slug in {"url-private-host", "dns-private-address"}:
         return Suspect(name, True, "Yes: the address exists only on this machine or inside this network.")
     if dns is not None and not dns.addresses:
@@ -116,7 +116,8 @@ def _reachable(facts: Facts, verdict: Found | None) -> Suspect:
         return Suspect(name, None, "Reached from this machine; the address is this machine's own, so nothing is known "
                                    "about the way from outside.")  # fmt: skip
     return Suspect(
-        name, False, "No, as far as can be seen from here: DNS, TCP"
+        name, None if given is not None and given.local else False,
+        "Not seen: this was a local test." if given is not None and given.local else "Not seen from here: DNS, TCP"
         + (" and TLS" if tls is not None else "")
         + " work. A firewall that admits only some sources can only be excluded from the carrier's side.",
     )  # fmt: skip

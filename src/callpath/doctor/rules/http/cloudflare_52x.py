@@ -29,6 +29,8 @@ def check(facts: Facts) -> Finding | None:
             "Set the zone's SSL mode to Full (Railway and similar hosts renew certificates that Full (strict) refuses), "
             "or mend the origin's certificate."
         )
+    if carrier.status == 530 and "1033" in carrier.text:
+        fix = "The tunnel is not running. Start it: cloudflared tunnel run NAME (its state: cloudflared tunnel info NAME)."
     return Finding(f"{carrier.status}: {_WORDS[carrier.status]}", (show(carrier),), fix=fix)
 
 
