@@ -370,6 +370,13 @@ _BAD = re.compile(
     r"aborting|exceeded)\b".replace("~", "[ _-]?"),
     re.IGNORECASE,
 )
+_BAD_WORDS = (
+    "❌", "🚨", "✗", "⛔", "error", "fail", "can", "could", "unable", "missing", "invalid", "uthori", "denied", "not",
+    "unknown", "no ", "no_", "refus", "reject", "forbidden", "auth", "bad token", "expired", "mismatch", "unexpected",
+    "aborting", "exceeded",
+)  # fmt: skip
+"""One of these stands in every text that _BAD finds something in."""
+
 _FINE = re.compile(
     r"\bno errors?\b|\berrors?[\"']?[:=] ?(?:0|none|null|false|\[\])|\b0 errors?\b|without (?:any )?errors?|\bnot an "
     r"error\b|"
@@ -422,7 +429,10 @@ _GONE = re.compile(
 def complaint_of(text: str, level: str = "") -> Complaint | None:
     """What is wrong in the program's own words; None where it says nothing of the kind."""
     text = text[:600]
-    bad = level.lower() in _BAD_LEVELS or _BAD.search(text) is not None
+    low = text.lower()
+    bad = level.lower() in _BAD_LEVELS or (any(word in low for word in _BAD_WORDS) and _BAD.search(text) is not None)
+    if not bad and "because" not in low and "since" not in low and "due to" not in low:
+        return None
     if not bad or _FINE.search(text):
         closes = _CLOSES.search(text) is not None and re.search(r"\bbecause\b|\bsince\b|\bdue to\b", text) is not None
         if not closes or _FINE.search(text):

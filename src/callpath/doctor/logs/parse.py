@@ -100,7 +100,7 @@ def _of_text(record: Record) -> None:
             record.document = document
             _of_document(document, record)
             return
-    if CONTROL.search(text):
+    if not text.isprintable():
         text = CONTROL.sub(" ", text)
     record.text = text[:TEXT_CHARS_MAX]
 
@@ -234,7 +234,7 @@ def _of_document(document: dict[str, Any], record: Record) -> None:
     text = " ".join(part for part in (message, _flat(rest), brief) if part)
     if exception and exception not in text:
         text = f"{text[:TEXT_CHARS_MAX]}\n{exception}"
-    if CONTROL.search(text):
+    if not text.isprintable():
         text = CONTROL.sub(" ", text)
     record.text = text.strip()[: TEXT_CHARS_MAX + EXCEPTION_CHARS_MAX]
 

@@ -37,7 +37,7 @@ from callpath.doctor.logs.attribute import Block, LoggedCall, Seen, group, ids_i
 from callpath.doctor.logs.extract import complaint_of, event_in, exchange_of, raised_of
 from callpath.doctor.logs.lines import Line, Reading, read_lines
 from callpath.doctor.logs.parse import parse
-from callpath.doctor.logs.patterns import stream_url_in, topic_of
+from callpath.doctor.logs.patterns import rows_for, stream_url_in, topic_of
 from callpath.doctor.logs.record import Record
 from callpath.doctor.logs.telling import told_of
 from callpath.doctor.logs.timeline import build
@@ -65,6 +65,19 @@ FAILURE_MS = 1_000
 """How long after a failure the lines that explain it may come."""
 
 ERROR_LINES_BEFORE = 3
+SHAPES_MAX = 20_000
+"""Shapes of lines that are known to repeat."""
+
+WORDS_MAX = 50_000
+"""Words of lines that were looked up."""
+
+_NO_DIGITS = dict.fromkeys(map(ord, "0123456789"))
+_BY_DIGITS = re.compile(
+    r"exit|137|http|status|code|telnyx|get |post |answer|stream|error|fail|reject|refus|port|listen|[rR]1[45]",
+    re.IGNORECASE,
+)
+"""Words beside which a number decides what a line means."""
+
 TEXT_CHARS_MAX = 400
 NOISY = {"media.in", "media.out", "alive", "socket.closed", "webhook.refused", "complaint"}
 NOISY_MAX = 6
@@ -105,6 +118,13 @@ _EXCEPTION = re.compile(
     r"^[\w./-]+\.rb:\d+:in "
 )
 """The first line of an exception's print."""
+
+_EXCEPTION_SIGNS = (
+    "raceback", "panic", "goroutine", "** (", "ncaught", "nhandled", "PHP ", "thread '", "xception", "GenServer",
+    "node:internal", "Error", ".rb:",
+)  # fmt: skip
+"""One of these stands in such a line, unless it is only a place in a file."""
+
 
 _EXCEPTION_GOES_ON = re.compile(
     r"^(?:\s|\}|at \S|Caused by|During handling|The above exception|Traceback|goroutine \d|[\w./()*-]+\([^)]*\)$|exit "
@@ -327,6 +347,20 @@ class _Failing:
     left: int = FAILURE_LINES_MAX
 
 
+@dataclass(slots=True)
+class _Shape:
+    """What a line came to that many others repeat, but for numbers. `musts` are the texts that such a line must contain;
+    `item` counts lines that come with every frame, `last` is the latest of them; `row`: an edge's ordinary row."""
+
+    source: tuple[str, str]
+    format: str
+    musts: tuple[str, ...] = ()
+    item: Seen | None = None
+    last: str = ""
+    row: bool = False
+    ids: frozenset[tuple[str, str]] = frozenset()
+
+
 @dataclass(frozen=True, slots=True)
 class _Class:
     """What a line is taken for by its words alone."""
@@ -380,6 +414,12 @@ class LogReader:
         self._error: dict[tuple[str, str], tuple[int, str]] = {}
         self._order = 0
         self._bytes = 0
+        self._repeating = since_ms is None and until_ms is None
+        self._shapes: dict[str, _Shape] = {}
+        self._words: dict[str, bool] = {}
+        self._format = "text"
+        self._outcome: _Shape | None = None
+        self._skipped_line: Line | None = None
 
     def read(self, name: str, chunks: Iterable[bytes]) -> Reading:
         """One whole file. Never raises for what is in it."""
@@ -392,6 +432,8 @@ class LogReader:
                 told = reading.bytes
                 self._on_progress(self._bytes + told)
         self._bytes += reading.bytes
+        self._catch_up()
+        self._forget_shapes()
         self._open.clear()
         self._failing.clear()
         return reading
@@ -441,8 +483,92 @@ class LogReader:
     # --- one line -----------------------------------------------------------------------------------------------------
 
     def _line(self, line: Line) -> None:
-        if line.document is None and not line.text.strip():
+        if line.document is not None:
+            self._whole_line(line)
             return
+        text = line.text
+        if not text or text.isspace():
+            return
+        if not self._repeating or self._failing or self._partial:
+            self._whole_line(line)
+            return
+        key = text.translate(_NO_DIGITS)
+        shape = self._shapes.get(key)
+        if shape is not None and self._repeats(shape, text):
+            self._skipped_line = line
+            return
+        if shape is None and self._says_nothing(key, text):
+            self._skipped_line = line
+            return
+        self._outcome = None
+        self._whole_line(line)
+        outcome = self._outcome
+        if outcome is not None and all(must in text for must in outcome.musts):
+            if len(self._shapes) >= SHAPES_MAX:
+                self._forget_shapes()
+            self._shapes[key] = outcome
+
+    def _says_nothing(self, key: str, text: str) -> bool:
+        """Whether no word of the line is one that any pass looks for; it is then counted, and not read. `key` is the text
+        without its digits."""
+        words = self._words
+        for word in key.split():
+            speaks = words.get(word)
+            if speaks is None:
+                if len(words) >= WORDS_MAX:
+                    words.clear()
+                speaks = words[word] = _speaks(word)
+            if speaks:
+                return False
+        first = key[:1]
+        if first == "{" and _BAD_LEVEL.search(text) is not None:
+            return False
+        if first == "<" or any(held.depth or (held.exception and not held.done) for held in self._open.values()):
+            return False
+        self._open.clear()
+        self._formats[self._format] += 1
+        return True
+
+    def _repeats(self, shape: _Shape, text: str) -> bool:
+        """Whether this line says no more than one of the same shape did: then it is counted, and not read again."""
+        for must in shape.musts:
+            if must not in text:
+                return False
+        held = self._open.get(shape.source)
+        if held is not None:
+            if held.depth or (held.exception and not held.done):
+                return False
+            del self._open[shape.source]
+        if shape.ids:
+            self._open[shape.source] = _Open(Block(ids=set(shape.ids)))  # what may be printed below it is this call's
+        self._formats[shape.format] += 1
+        if shape.row:
+            self._row_count += 1
+        if shape.item is not None:
+            shape.item.times += 1
+            shape.last = text
+        return True
+
+    def _catch_up(self) -> None:
+        """Read the last line that was skipped: it has the time of what follows it."""
+        line, self._skipped_line = self._skipped_line, None
+        if line is not None:
+            for record in unwrap(line):
+                at_ms = self._time_of(parse(record))
+                if at_ms is not None:
+                    self._span(at_ms)
+                    if record.edge is not None and not record.served:
+                        self._edge_span(record.edge.at_unix_ms)
+
+    def _forget_shapes(self) -> None:
+        """Forget what was learned about repeated lines; their last times first."""
+        for shape in self._shapes.values():
+            if shape.item is not None and shape.last:
+                for record in unwrap(Line(shape.item.file, 0, shape.last)):
+                    shape.item.last_ms = self._time_of(parse(record)) or shape.item.last_ms
+        self._shapes.clear()
+
+    def _whole_line(self, line: Line) -> None:
         for record in unwrap(line):
             key = (record.file, record.source)
             begun = self._partial.pop(key, "")
@@ -454,41 +580,63 @@ class LogReader:
 
     def _record(self, record: Record) -> None:
         self._formats[record.format] += 1
+        self._format = record.format
         if record.skipped:
             self._skipped[record.skipped] += 1
             return
         if record.edge is not None and not record.served:
             self._edge(record.edge, record.edge_platform)
+            if self._ordinary(record.edge) and not record.document:
+                self._outcome = _Shape(
+                    (record.file, record.source), record.format, (f'" {record.edge.status} ',), row=True
+                )
             return
         if OWN_AGENT in record.text:
             self._own_traffic += 1
             return
         source = (record.file, record.source)
-        clock = self._clocks.get(source)
-        if clock is None:
-            clock = self._clocks[source] = Clockwork(read_at_ms=self._read_at_ms)
-        at_ms = clock.at(record.own, record.platform)
-        if at_ms is None:
-            at_ms = self._last_at.get(record.file)  # between lines with a time
-        else:
-            self._last_at[record.file] = at_ms
+        at_ms = self._time_of(record)
         if at_ms is not None:
-            self._timed = True
             if (self._since_ms is not None and at_ms < self._since_ms) or (
                 self._until_ms is not None and at_ms > self._until_ms
             ):
                 return
-            self._from = at_ms if self._from is None or at_ms < self._from else self._from
-            self._until = at_ms if self._until is None or at_ms > self._until else self._until
+            self._span(at_ms)
         self._order += 1
         if record.edge is not None:
             if OWN_AGENT in record.edge.user_agent:
                 self._own_traffic += 1
                 return
+            if self._ordinary(record.edge):
+                self._outcome = _Shape(source, record.format)
+                return
             self._served.append(replace(record.edge, at_unix_ms=at_ms or 0))
         if (record.ours is not None or " call=" in record.text) and self._our_line(record, at_ms):
             return
         self._their_line(record, at_ms, source)
+
+    def _time_of(self, record: Record) -> int | None:
+        """When the line was written; between lines with a time, that of the one before it."""
+        source = (record.file, record.source)
+        clock = self._clocks.get(source)
+        if clock is None:
+            clock = self._clocks[source] = Clockwork(read_at_ms=self._read_at_ms)
+        at_ms = clock.at(record.own, record.platform)
+        if at_ms is not None:
+            self._last_at[record.file] = at_ms
+            return at_ms
+        if self._skipped_line is not None:
+            self._catch_up()
+        return self._last_at.get(record.file)
+
+    def _span(self, at_ms: int) -> None:
+        self._timed = True
+        self._from = at_ms if self._from is None or at_ms < self._from else self._from
+        self._until = at_ms if self._until is None or at_ms > self._until else self._until
+
+    def _edge_span(self, at_ms: int) -> None:
+        self._edge_from = at_ms if self._edge_from is None or at_ms < self._edge_from else self._edge_from
+        self._edge_until = at_ms if self._edge_until is None or at_ms > self._edge_until else self._edge_until
 
     def _edge(self, row: EdgeRow, platform: str) -> None:
         if OWN_AGENT in row.user_agent or OWN_AGENT in row.path:
@@ -500,18 +648,20 @@ class LogReader:
             return
         self._row_count += 1
         self._edge_platform = platform if self._edge_platform in {"", "proxy"} else self._edge_platform
-        begun = row.at_unix_ms
-        self._edge_from = begun if self._edge_from is None else min(self._edge_from, begun)
-        self._edge_until = begun if self._edge_until is None else max(self._edge_until, begun)
-        if (
+        self._edge_span(row.at_unix_ms)
+        if not self._ordinary(row):
+            self._rows.append(row)
+
+    def _ordinary(self, row: EdgeRow) -> bool:
+        """A page or a picture that was served: no upgrade, no webhook, no refusal."""
+        return not (
             row.upgrade
             or row.method == "POST"
             or row.status >= 300
             or row.status == 0
             or TELNYX_AGENT.search(row.user_agent)
             or _STREAMISH.search(row.path)
-        ):
-            self._rows.append(row)
+        )
 
     def _our_line(self, record: Record, at_ms: int | None) -> bool:
         """A line of callpath's own log. False: it only looked like one."""
@@ -559,7 +709,7 @@ class LogReader:
             held = None
         kind = _classify(text, record.level)
         event = event_in(record.fields) if record.fields else ""
-        ids = ids_in(text) if kind.topic or event or kind.complains or _MAY_LINK.search(text) else []
+        ids = ids_in(text) if kind.topic or event or kind.complains or _may_link(text) else []
         if held is not None and ids and _another_call(held.block, ids):
             held = None
         if held is not None:
@@ -598,6 +748,9 @@ class LogReader:
         if not topic:
             if len(block.ids) > 1 and not held.seen:
                 self._see(self._made("link", record, at_ms, block))
+            elif not held.lines and not held.depth and len(block.ids) < 2 and not _BY_DIGITS.search(text):
+                names = tuple(name for _, name in block.ids)
+                self._outcome = _Shape(source, record.format, names, ids=frozenset(block.ids))
             return
         if topic in _PROCESS and not (topic == "stopping" and block.ids):
             self._about_process(topic, record, at_ms)
@@ -607,6 +760,7 @@ class LogReader:
                 return
         if topic == "stopping":
             return  # a line of one call's own worker
+        fresh = not held.lines and not held.depth
         if topic == "webhook.refused":
             self._refuse(at_ms, "webhook", "stale" if _STALE.search(text) else "bad_signature", text)
         item = self._made(topic, record, at_ms, block)
@@ -618,7 +772,9 @@ class LogReader:
             at, said = self._error.pop(source, (0, ""))
             if said and self._order - at <= ERROR_LINES_BEFORE:
                 block.text += "\n" + said
-        self._see(item)
+        kept = self._see(item)
+        if kept is not None and fresh and block.ids and topic != "complaint":
+            self._outcome = _Shape(source, record.format, tuple(name for _, name in block.ids), kept)
 
     def _made(self, topic: str, record: Record, at_ms: int | None, block: Block) -> Seen:
         return Seen(
@@ -641,7 +797,8 @@ class LogReader:
         if failing.block is not block:
             failing.block.text = f"{failing.block.text}\n{text[:BLOCK_CHARS_MAX]}"[: 2 * BLOCK_CHARS_MAX]
 
-    def _see(self, item: Seen) -> None:
+    def _see(self, item: Seen) -> Seen | None:
+        """Keep the line. Of a kind that comes with every frame only some are kept: returns the one that counts the rest."""
         if item.topic in NOISY:
             key = (item.topic, frozenset(item.block.ids) or item.file)
             self._noise[key] += 1
@@ -650,16 +807,18 @@ class LogReader:
                 if kept is not None:
                     kept.times += 1
                     kept.last_ms = item.at_ms
-                return
+                return kept
             self._last_noise[key] = item
         elif not item.block.ids:
             for noise in [noise for noise in self._noise if noise[1] == item.file]:
                 del self._noise[noise]
         if len(self._noise) > 10_000:
+            self._forget_shapes()
             self._noise.clear()
             self._last_noise.clear()
         self._all_seen += 1
         self._seen.append(item)
+        return None
 
     def _about_process(self, topic: str, record: Record, at_ms: int | None) -> None:
         self._process.append(LogLine(at_ms, topic, record.text[:TEXT_CHARS_MAX], record.number, source=record.source))
@@ -668,6 +827,29 @@ class LogReader:
         self._refusal_count += 1
         self._refusals.append(Refusal(at_ms or 0, what, reason, detail[:500]))
 
+
+_BAD_LEVEL = re.compile(r"level\"?: ?\"?[456]0\b")
+"""pino's warn, error and fatal."""
+
+
+def _speaks(word: str) -> bool:
+    """Whether a word (without its digits) has anything in it that a pass looks for."""
+    low = word.lower()
+    return (
+        rows_for(low) != 0
+        or any(sign in low for sign in _SIGNS)
+        or any(sign in word for sign in (*_LINK_SIGNS, *_EXCEPTION_SIGNS))
+    )
+
+
+_SIGNS = (
+    "error", "fail", "warn", "fatal", "crit", "severe", "alert", "emerg", "unable", "missing", "invalid", "uthori",
+    "denied", "unknown", "refus", "reject", "forbid", "auth", "expired", "mismatch", "unexpected", "abort", "exceeded",
+    "cannot", "can't", "could", "❌", "🚨", "✗", "⛔", "v:", "v%", "://", "elnyx", "/actions", "detail", "title", "get",
+    "post", "http", "method", "status", "request", "call=", "event", "callpath-doctor", "...", "because", "since",
+    "bearer", "clos", "\x1b",
+)  # fmt: skip
+"""What the passes behind the patterns look for, in lower case; `v:` is v3: without its digit."""
 
 # --- what a line is taken for ------------------------------------------------------------------------------------------
 
@@ -678,12 +860,15 @@ _NORMAL = re.compile(r"v[23](?::|%3[aA])[\w\-+/=%]{8,}|[0-9a-f]{8}-[0-9a-f]{4}-[
 
 def _classify(text: str, level: str) -> _Class:
     """Topic, event and the rest, by the words of a line: ids and long numbers have no part in it."""
-    key = (_NORMAL.sub(_normal, text[:1500]), level)
+    normal = _NORMAL.sub(_normal, text[:1500])
+    key = (normal, level)
     found = _CLASSES.get(key)
     if found is None:
         if len(_CLASSES) >= _CLASSES_MAX:
             _CLASSES.clear()
-        exception = _EXCEPTION.search(text[:2000]) is not None
+        exception = (
+            any(sign in text for sign in _EXCEPTION_SIGNS) or text.rstrip()[-1:].isdigit()
+        ) and _EXCEPTION.search(text[:2000]) is not None
         topic = topic_of(text.partition("\n")[0] if exception else text)
         found = _CLASSES[key] = _Class(
             topic=topic.name if topic is not None else "",
@@ -692,6 +877,13 @@ def _classify(text: str, level: str) -> _Class:
             complains=topic is None and complaint_of(text, level) is not None,
         )
     return found
+
+
+def _may_link(text: str) -> bool:
+    return any(sign in text for sign in _LINK_SIGNS) and _MAY_LINK.search(text) is not None
+
+
+_LINK_SIGNS = ("v3", "v2", "V3", "call", "Call", "ession", "ESSION", "leg", "Leg", "LEG", "tream", "TREAM")
 
 
 def _normal(found: re.Match[str]) -> str:
