@@ -76,7 +76,7 @@ GATES: tuple[Gate, ...] = (
     )),
     # --- what the platform's edge logged of the same way ---
     Gate("edge", "An edge that was never reached or whose application was down, before what the application answered.", (
-        "EDGE001", "edge-never-reached", "worker-timeout", "crash-loop-or-oom", "EDGE004", "EDGE021", "EDGE005",
+        "EDGE001", "edge-never-reached", "worker-timeout", "crash-loop-or-oom", "LOG008", "EDGE004", "EDGE021", "EDGE005",
         "EDGE006", "EDGE007", "EDGE008", "upgrade-not-taken", "EDGE010", "ws-refused-403", "EDGE012", "EDGE013", "EDGE014",
         "socket-closed-at-once", "logs-dropped", "EDGE017", "EDGE018", "EDGE019", "EDGE020",
     )),

@@ -299,16 +299,30 @@ def webhook_paths(rows: Iterable[EdgeRow]) -> set[str]:
 
 
 def _of_its_process(line: LogLine, call: LoggedCall | None) -> bool:
-    """Whether a line about a process may be about the one that served this call."""
+    """Whether a line about a process may be about the one that served this call: not where it is of another instance of
+    the same kind, or of another container that ended."""
     if call is None or not line.source:
         return True
     sources = call.sources
-    return not sources or line.source in sources or (not sources & {line.source} and _same_kind(line.source, sources))
+    if not sources or line.source in sources:
+        return True
+    if line.topic == "exited" and _EXITED.match(line.text) is not None:
+        return False
+    return _family(line.source) not in {_family(source) for source in sources}
 
 
-def _same_kind(source: str, sources: set[str]) -> bool:
-    """A platform's own lines (`heroku[web.1]`, the runner of a machine) carry another name than the application's."""
-    return not any(source.rstrip("0123456789") == other.rstrip("0123456789") for other in sources)
+_EXITED = re.compile(r"(?P<name>[\w.-]{1,80}) exited with code")
+"""docker compose names the container that ended."""
+
+_INSTANCE = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22,27}|(?<=-)[a-z0-9]{5,10}-[bcdfghjklmnpqrstvwxz2456789]{5}$|\b[0-9a-f]{6,40}\b|\d+"
+)
+
+
+def _family(source: str) -> str:
+    """What instances of one service have in common: `web` of `web.1`, the deployment of a pod, nothing of a machine's id.
+    A platform's own lines carry another name than the application's."""
+    return _INSTANCE.sub("#", source)
 
 
 def _near(row: EdgeRow, call: LoggedCall | None) -> bool:
@@ -821,7 +835,10 @@ class LogReader:
         return None
 
     def _about_process(self, topic: str, record: Record, at_ms: int | None) -> None:
-        self._process.append(LogLine(at_ms, topic, record.text[:TEXT_CHARS_MAX], record.number, source=record.source))
+        source = record.source
+        if not source and (named := _EXITED.match(record.text)) is not None:
+            source = named["name"]
+        self._process.append(LogLine(at_ms, topic, record.text[:TEXT_CHARS_MAX], record.number, source=source))
 
     def _refuse(self, at_ms: int | None, what: str, reason: str, detail: str) -> None:
         self._refusal_count += 1

@@ -21,8 +21,8 @@ from callpath.timeline import (
 
 LINES_MAX = 20
 CALLS_MAX = 200
-REASON_MS = 3_000
-"""How long before the hang-up the program may say why it hangs up."""
+NEAR_END_MS = 3_000
+"""A socket that closed this near to call.hangup closed with its call: the webhook is logged some time after it."""
 
 
 def told_of(
@@ -114,7 +114,7 @@ def compared(call: LoggedCall) -> ToldCall:
                 heard = True
             case FirstOutbound():
                 spoke = True
-    if ended is not None and closed is not None and closed >= ended - 1_500:
+    if ended is not None and closed is not None and closed >= ended - NEAR_END_MS:
         stopped = True
     source = next((item.source for item in call.seen if item.source), "")
     return ToldCall(

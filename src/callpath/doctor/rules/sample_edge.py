@@ -10,12 +10,14 @@ from callpath.doctor.rules.sample_call import (
     HEARD,
     HOST,
     SESSION,
+    STREAM,
     TAKEN,
     URL,
     asking,
     call,
     hung_up,
 )
+from callpath.timeline import StreamStopped
 
 PATH = f"/api/calls/{SESSION}/audio"
 
@@ -78,6 +80,15 @@ def stopped_in_call(at_ms: int = 10_000) -> Facts:
     line = LogLine(BEGIN_UNIX_MS + at_ms, "stopping", "Received SIGTERM", 7)
     return Facts(
         call(BOTH_WAYS, (20_000, hung_up()), source="logs"),
+        LogFacts(formats=("text",), lines=100, process=(line,)),
+    )
+
+
+def drained_in_call() -> Facts:
+    """The same, and the stream ends in order before the process does."""
+    line = LogLine(BEGIN_UNIX_MS + 10_000, "stopping", "Received SIGTERM", 7)
+    return Facts(
+        call(BOTH_WAYS, (19_500, StreamStopped(stream_id=STREAM)), (20_000, hung_up()), source="logs"),
         LogFacts(formats=("text",), lines=100, process=(line,)),
     )
 

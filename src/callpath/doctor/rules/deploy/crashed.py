@@ -85,7 +85,7 @@ def log_never_starts(facts: Facts) -> Finding | None:
     failed = [line for line in log.process if line.topic in {"boot failed", "crash"}]
     exits = [line for line in log.process if line.topic == "exited"]
     last = next((line for line in reversed(log.process) if line.topic in {"boot failed", "crash", "exited"}), None)
-    if last is None or not (failed or log.errors) or len(exits) + len(failed) < BOOTS_MIN:
+    if last is None or len(exits) + len(failed) < BOOTS_MIN:
         return None
     if any(row.at_unix_ms > (last.at_unix_ms or 0) and row.status < 500 for row in log.served):
         return None  # it came up in the end

@@ -9,8 +9,8 @@ from callpath.doctor.facts import CallFacts, Facts, LogFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
 from callpath.doctor.rules.sample import ended, media, nothing
 from callpath.doctor.rules.sample_call import BOTH_WAYS, GOOD, a_call, hung_up
-from callpath.doctor.rules.sample_edge import stopped_in_call
-from callpath.timeline import HandlerEnded, SocketClosed, SocketReceived, StreamStarted
+from callpath.doctor.rules.sample_edge import drained_in_call, stopped_in_call
+from callpath.timeline import HandlerEnded, SocketClosed, SocketReceived, StreamStarted, StreamStopped
 
 
 def close_going_away(facts: Facts) -> Finding | None:
@@ -67,6 +67,9 @@ def edge_deployed(facts: Facts) -> Finding | None:
     ]
     if not stops or (end is not None and end < (stops[0].at_unix_ms or 0)):
         return None
+    stopped_at = stops[0].at_unix_ms or 0
+    if any(entry.at_unix_ms > stopped_at for entry in every(call, StreamStopped)):
+        return None  # the stream came to its own end: the process waited for it
     return Finding(
         f"{((stops[0].at_unix_ms or 0) - came_at) / 1000:.1f} s after the socket came the process was told to stop, and "
         "the call was still on",
@@ -125,6 +128,7 @@ CAUSE = Cause(
             "terminationGracePeriodSeconds), and a server that drains.",
             examples=(
                 Example("SIGTERM in the middle", stopped_in_call(), fires=True),
+                Example("the process waited for the call", drained_in_call(), fires=False),
                 Example("SIGTERM afterwards", stopped_in_call(at_ms=30_000), fires=False),
                 Example("no edge log", nothing(), fires=None),
             ),

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
+from callpath.doctor.closings import AT_ONCE_MS
+from callpath.doctor.edges import show_row, upgrades
 from callpath.doctor.facts import DeployFacts, Facts, IdleFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
 from callpath.doctor.rules.sample import held, nothing
 from callpath.doctor.rules.sample_deploy import ingress, plan, plans
+from callpath.doctor.rules.sample_edge import row, seen_at_edge
 
 NGINX_READ = ("nginx.ingress.kubernetes.io/proxy-read-timeout", "3600")
 
@@ -51,6 +56,20 @@ def check_ingress(facts: Facts) -> Finding | None:
     )
 
 
+_IDLE = re.compile(r"\bH15\b|\bH28\b|idle (?:connection|timeout)", re.IGNORECASE)
+
+
+def edge_idle(facts: Facts) -> Finding | None:
+    cut = [row for row in upgrades(facts) if any(_IDLE.search(word) for word in row.upstream_errors)]
+    if not cut or cut[0].duration_ms is None or cut[0].duration_ms < AT_ONCE_MS:
+        return None
+    return Finding(
+        "the edge itself says that it cut the stream because nothing moved on it, "
+        f"{cut[0].duration_ms / 1000:.0f} s after it opened",
+        tuple(show_row(row) for row in cut[:3]),
+    )
+
+
 CAUSE = Cause(
     code="KEEP001",
     slug="proxy-idle-timeout",
@@ -91,6 +110,21 @@ CAUSE = Cause(
                 ),
                 Example("an nginx", plans(ingress("nginx", NGINX_READ)), fires=False),
                 Example("a URL was examined", nothing(), fires=None),
+            ),
+        ),
+        Sign(
+            "edge",
+            edge_idle,
+            code="LOG008",
+            title="The edge cut the stream because nothing moved on it",
+            examples=(
+                Example(
+                    "Heroku's H15",
+                    seen_at_edge(row("GET", 503, duration=55_001, errors=("H15 Idle connection",)), platform="Heroku"),
+                    fires=True,
+                ),
+                Example("it was served", seen_at_edge(row("GET", 101, duration=55_001)), fires=False),
+                Example("no edge log", nothing(), fires=None),
             ),
         ),
     ),

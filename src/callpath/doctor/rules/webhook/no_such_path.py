@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from callpath.doctor.accounts import newest_failure
-from callpath.doctor.edges import posts, show_row, unreached
-from callpath.doctor.facts import Facts
+from callpath.doctor.calls import webhook
+from callpath.doctor.edges import from_telnyx, posts, show_row, unreached
+from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
 from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_account import delivered, delivery, refused_key
@@ -38,6 +39,9 @@ def edge_webhook_404(facts: Facts) -> Finding | None:
     paths = {row.path for row in lost}
     if any(row.status < 300 for row in rows):
         return None  # some other path takes them
+    call = facts.get(CallFacts)
+    if call is not None and webhook(call, "call.hangup") is not None and not any(map(from_telnyx, lost)):
+        return None  # the application got Telnyx's; these may be anybody's
     return Finding(
         f"{len(lost)} POST{'s' if len(lost) > 1 else ''} to {', '.join(sorted(paths)[:3])} answered with 404",
         tuple(show_row(row) for row in lost[:3]),
