@@ -80,8 +80,9 @@ class Journal:
         self.wake = wake
         self._store_soon = store_soon
         self._pending: list[Entry] = []
-        self._unsure = False
-        """Whether some of what waits may be in the log already: a write failed, and perhaps only its answer was lost."""
+        self._unsure_after: int | None = None
+        """Where to look in the log for what waits, from this number on: a write failed, and perhaps only its answer was
+        lost. None: nothing that waits is there."""
         self._storing = asyncio.Lock()
         self._number = timeline[-1].number if timeline else 0
         self._apply(*timeline)
@@ -134,12 +135,11 @@ class Journal:
             together = PENDING_MAX
             while self._pending:
                 try:
-                    if self._unsure:
-                        await self._drop_stored()
+                    await self._drop_stored()
                     waiting = self._pending[:together]
                     await self._context.log.append(*waiting)
                 except StoreError as error:
-                    self._unsure = True
+                    self._write_failed()
                     if len(self._pending) > 1 and together > 1:
                         together = 1  # what can be stored must not wait for what cannot
                         continue
@@ -151,7 +151,9 @@ class Journal:
 
     async def _drop_stored(self) -> None:
         """Forget what a failed write stored all the same. Raises StoreError."""
-        stored = await self._context.log.read(self.session.session, after=self._number)
+        if self._unsure_after is None:
+            return
+        stored = await self._context.log.read(self.session.session, after=self._unsure_after)
         there = Counter((entry.at_unix_ms, encode_what(entry.what)) for entry in stored)
         left = []
         for entry in self._pending:
@@ -161,7 +163,11 @@ class Journal:
             else:
                 left.append(entry)
         self._pending[: len(self._pending)] = left
-        self._unsure = False
+        self._unsure_after = None
+
+    def _write_failed(self) -> None:
+        if self._unsure_after is None:
+            self._unsure_after = self._number
 
     async def checkout_pending(self) -> list[Entry] | None:
         """What waits to be stored, for a caller who stores it together with others'. `commit_pending` has to follow, and
@@ -173,7 +179,8 @@ class Journal:
 
     def commit_pending(self, stored: int | None) -> None:
         """`stored` of them are in the log; None: the write failed, and this call tries by itself."""
-        self._unsure = self._unsure or stored is None
+        if stored is None:
+            self._write_failed()
         del self._pending[: stored or 0]
         self._storing.release()
         if self._pending:

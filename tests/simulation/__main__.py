@@ -1,0 +1,40 @@
+"""`python -m tests.simulation --seeds 500`: live that many lives, and say what was promised and not kept."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+
+import structlog
+
+from tests.simulation.life import draw, live
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation")
+    parser.add_argument("--seeds", type=int, default=500, help="how many lives")
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--seed", type=int, help="replay one life, and print its timeline")
+    asked = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    if asked.seed is not None:
+        plan = draw(asked.seed)
+        print(plan)
+        found = asyncio.run(live(plan, show=True))
+        print("\n".join(found) or "ok")
+        return bool(found)
+    failed = 0
+    for seed in range(asked.first, asked.first + asked.seeds):
+        plan = draw(seed)
+        found = asyncio.run(live(plan))
+        if found:
+            failed += 1
+            print(f"seed {seed} ({plan.handler}, {plan.nodes} nodes): {'; '.join(found)}")
+    print(f"{asked.seeds} lives from seed {asked.first}: {failed} broke a promise")
+    return bool(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

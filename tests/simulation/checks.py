@@ -1,0 +1,207 @@
+"""What must hold at each moment of a life, and at its end.
+
+The numbers are those of the issue that asked for them: 1 served or ended, 2 cancelled by us, 3 the last request stands,
+4 files, 5 lag, 8 an exact timeline, 9 nothing waits for ever.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from callpath.call.session import CallSession, fold
+from callpath.timeline import (
+    CommandAnswered,
+    CommandSent,
+    HandlerEnded,
+    HandlerFailed,
+    HandlerStarted,
+    MediaCounted,
+    MediaSymptom,
+    RecordingNotStored,
+    encode_what,
+)
+from tests.simulation.world import SESSION
+
+if TYPE_CHECKING:
+    from tests.simulation.life import Bot, Plan
+    from tests.simulation.world import World
+
+UNSERVED_MS_MAX = 5_000.0
+"""How long an answered call may have neither a handler nor anything under way."""
+
+QUIET_MS = 150_000.0
+"""From here on nothing has gone wrong for long enough that everything must have been mended."""
+
+
+class Checks:
+    """Looks at a life while it passes."""
+
+    def __init__(self, world: World, bot: Bot, plan: Plan) -> None:
+        self.found: list[str] = []
+        self._world = world
+        self._bot = bot
+        self._plan = plan
+        self._unserved_since_ms: float | None = None
+        self._over_handler_ms: float | None = None
+
+    def look(self) -> None:
+        """At one moment."""
+        self._served()
+        self._handler_ends_with_the_call()
+
+    def _say(self, what: str) -> None:
+        at = f"{self._world.clock.now_ms() / 1000:.1f} s"
+        if not any(said.startswith(what) for said in self.found):
+            self.found.append(f"{what} (at {at})")
+
+    def _session(self) -> CallSession:
+        return fold(SESSION, self._world.log.entries)
+
+    def _served(self) -> None:
+        """1: an answered call that was not handed on has a handler, or something is under way for it."""
+        world, telnyx = self._world, self._world.telnyx
+        now_ms = world.clock.now_ms()
+        if telnyx.over or telnyx.answered_ms is None or telnyx.leg_b in ("ringing", "joined") or telnyx.is_speaking:
+            self._unserved_since_ms = None
+            return
+        if self._bot.running or self._is_mended():
+            self._unserved_since_ms = None
+            return
+        if self._unserved_since_ms is None:
+            self._unserved_since_ms = now_ms
+        if now_ms - self._unserved_since_ms > UNSERVED_MS_MAX + 500.0:
+            self._say("1: nobody serves the call, and nothing is done about it")
+
+    def _is_mended(self) -> bool:
+        """Something is under way that needs its time: a command, a stream that was asked for, a node that starts."""
+        world, weather = self._world, self._world.weather
+        now_ms = world.clock.now_ms()
+        if any(since <= now_ms <= until + 16_000 for since, until in (*weather.log_down, *weather.log_slow)):
+            return True  # nothing can be decided
+        if now_ms < QUIET_MS and any(kind == "restart" for _, kind in self._plan.happenings):
+            return True  # a new process asks what became of the call; another node waits for the lease to run out
+        if now_ms < QUIET_MS and weather.webhook_lost:
+            return True  # that the call was answered is not known for a minute
+        session = self._session()
+        if session.leg is None or not session.answered_unix_ms:
+            return True
+        now_unix_ms = world.clock.now_unix_ms()
+        waits_ms = world.policy.socket_within_ms + 500
+        asked = max((session.sent_unix_ms[one] for one in session.stream_requests()), default=0)
+        closed = max([session.closed_unix_ms, *session.stops.values()], default=0)
+        reconnects = closed and now_unix_ms < closed + world.policy.reconnect_ms + 500
+        hangs_up = (
+            bool(session.sent("hangup"))
+            and now_unix_ms < session.sent_unix_ms[session.sent("hangup")[-1].command_id] + 62_000
+        )
+        spoken = (
+            session.sent("speak") and now_unix_ms < session.sent_unix_ms[session.sent("speak")[-1].command_id] + 30_000
+        )
+        return bool(
+            now_unix_ms < asked + waits_ms
+            or reconnects
+            or hangs_up
+            or spoken
+            or session.unanswered()
+            or now_unix_ms < (session.last_unix_ms or 0) + 1_000
+        )
+
+    def _handler_ends_with_the_call(self) -> None:
+        """9: a handler of a call that is over does not go on."""
+        telnyx, now_ms = self._world.telnyx, self._world.clock.now_ms()
+        if telnyx.over_ms is None or not self._bot.running:
+            return
+        if now_ms > max(telnyx.over_ms, self._plan.weather.until_ms) + 75_000:
+            self._say("9: a handler goes on after the end of its call")
+
+    def before_the_stop(self) -> None:
+        """When the life has passed, and the nodes still run."""
+        self._ended()
+
+    def at_the_end(self) -> None:
+        """When all is over."""
+        self._say_all(self._world.problems)
+        self._exact()
+        self._last_request_stands()
+        self._cancelled_by_us()
+        self._nothing_waits()
+        self._no_lag()
+        self._files()
+
+    def _say_all(self, problems: list[str]) -> None:
+        for problem in problems:
+            self._say(f"broken: {problem}")
+
+    def _ended(self) -> None:
+        """1: at the end the call is over, served, or handed on."""
+        telnyx = self._world.telnyx
+        if telnyx.over or telnyx.rings or telnyx.leg_b == "joined" or self._bot.running:
+            return
+        self._say("1: at the end the line is up, and nobody serves it")
+
+    def _exact(self) -> None:
+        """8: no entry twice, no command that was not sent, an answer for every command."""
+        world = self._world
+        entries = world.log.entries
+        seen = Counter((entry.at_unix_ms, encode_what(entry.what)) for entry in entries)
+        doubled = [
+            entry.what
+            for entry in entries
+            if seen[entry.at_unix_ms, encode_what(entry.what)] > 1 and not isinstance(entry.what, MediaCounted)
+        ]
+        if doubled:
+            self._say(f"8: an entry stands there twice: {type(doubled[0]).__name__}")
+        sent = {entry.what.command_id: entry.what for entry in entries if isinstance(entry.what, CommandSent)}
+        answered = {entry.what.command_id for entry in entries if isinstance(entry.what, CommandAnswered)}
+        died = any(kind == "restart" for _, kind in self._plan.happenings)
+        for command_id, what in sent.items():
+            if command_id not in answered and not died:
+                self._say(f"8: {what.command} has no answer")
+            if not world.telnyx.received[command_id] and not died:
+                self._say(f"8: {what.command} stands there as sent and never was")
+        unwritten = set(world.telnyx.received) - set(sent)
+        if unwritten:
+            self._say("8: a command was sent that does not stand in the timeline")
+
+    def _last_request_stands(self) -> None:
+        """3: what the handler asked for last is not undone by our hangup."""
+        for at_ms, doing in self._world.telnyx.hangups:
+            if doing == "connected" and self._bot.kind == "transfers":
+                self._say(f"3: a caller who was handed on was hung up at {at_ms / 1000:.1f} s")
+            if doing == "speaking" and self._bot.kind == "speaks" and not self._has_failed():
+                self._say(f"3: a caller who was spoken to was hung up at {at_ms / 1000:.1f} s")
+
+    def _has_failed(self) -> bool:
+        return any(isinstance(entry.what, HandlerFailed) for entry in self._world.log.entries)
+
+    def _cancelled_by_us(self) -> None:
+        """2: a cancellation that the handler let out is its failure."""
+        whats = [entry.what for entry in self._world.log.entries]
+        if self._bot.kind == "leaks" and any(isinstance(one, HandlerStarted) for one in whats):
+            ended = [one for one in whats if isinstance(one, HandlerEnded | HandlerFailed)]
+            wrong = [one for one in ended if isinstance(one, HandlerEnded) and not one.reason]
+            if wrong:
+                self._say("2: a leaked cancellation is told as ours")
+
+    def _nothing_waits(self) -> None:
+        """9: what the handler left behind ends with the call."""
+        if self._world.telnyx.over and self._bot.waiting and not self._bot.running:
+            self._say(f"9: still waits for {', '.join(sorted(self._bot.waiting))}")
+
+    def _no_lag(self) -> None:
+        """5: audio that came before the handler read is no lag."""
+        late = [
+            entry.what
+            for entry in self._world.log.entries
+            if isinstance(entry.what, MediaSymptom) and entry.what.code == "SYM012"
+        ]
+        if late and self._bot.kind in ("announces", "listens"):
+            self._say("5: a handler that reads is told to be late")
+
+    def _files(self) -> None:
+        """4: a recording that cannot be written costs one entry."""
+        failed = [entry for entry in self._world.log.entries if isinstance(entry.what, RecordingNotStored)]
+        started = sum(isinstance(entry.what, HandlerStarted) for entry in self._world.log.entries)
+        if len(failed) > max(1, started):
+            self._say("4: a recording failed more than once")
