@@ -125,8 +125,8 @@ class Settings:
     )
     no_handler_ms: Milliseconds = _setting(
         "CALLPATH_NO_HANDLER_MS",
-        default=60_000,
-        does="hang up when the line is up without socket, handler and news for so long (0: never)",
+        default=5_000,
+        does="hang up when the line is up without handler and stream, and nothing is under way, for so long (0: never)",
     )
     call_ms_max: Milliseconds = _setting(
         "CALLPATH_CALL_MS_MAX",

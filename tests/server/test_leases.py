@@ -122,7 +122,7 @@ async def test_a_stream_that_another_node_has_is_not_missing(
         call = hooks.calls.live[session]
         journal = call._journal
         call.session = journal.session = fold(session, [e for e in known if not isinstance(e.what, STREAM)])
-        journal._number, journal.has_news, call._ownership.acts = 0, False, True
+        journal._number, journal.has_news, call.ownership.acts = 0, False, True
         call._wake.set()
         async with asyncio.timeout(WAIT_S_MAX):
             while Stage.STREAM_STARTED not in call.session.stages:
@@ -143,7 +143,7 @@ def _number_of(entries: list[Entry], kind: type[What]) -> int:
 
 def die(served: Served, session: SessionId) -> None:
     """The node does nothing about it when another one has its call."""
-    served.calls.live[session].lease_lost = lambda: None  # type: ignore[method-assign]
+    served.calls.live[session].ownership.lease_lost = lambda: None  # type: ignore[method-assign]
 
 
 async def test_a_dead_nodes_call_is_recovered(database: str, tmp_path: Path) -> None:
@@ -317,7 +317,7 @@ async def test_the_newest_socket_wins(database: str, tmp_path: Path) -> None:
         await audio.until_kind(session, StreamStarted)
         call = hooks.calls.load(session)
         await call.until_ready()
-        await call.take_over()
+        await call.ownership.take_over()
         call.note(StreamStarted(stream_id=StreamId("a newer one"), encoding="PCMU", sample_rate_hz=8000))
         entries = await hooks.until_kind(session, SocketClosed)
 
@@ -335,7 +335,9 @@ async def test_the_node_that_hears_the_caller_claims_its_call_back(database: str
         await audio.until_kind(session, StreamStarted)
         log, node = audio.context.log, audio.context.leases.node
         await log.claim(session, hooks.context.leases.node, LEASE_MS, steal="always")
-        hooks.calls.load(session).recovered()
+        there = hooks.calls.load(session)
+        there.ownership.recovered()
+        there.wake()
         async with asyncio.timeout(WAIT_S_MAX):
             while session not in await log.renew(node, LEASE_MS):
                 await asyncio.sleep(0.01)

@@ -230,7 +230,7 @@ class Telnyx:
         bad = self.clock.now_ms() < weather.until_ms
         if bad and rng.random() < weather.webhook_lost:
             return
-        for _ in range(1 + (bad and rng.random() < weather.webhook_doubled)):
+        for _ in range(2 if bad and rng.random() < weather.webhook_doubled else 1):
             late_ms = rng.random() * weather.webhook_late_ms if bad else 0.0
             self.world.go(self._deliver(document, 20.0 + late_ms))
 
@@ -270,7 +270,7 @@ class Telnyx:
         node = self.world.pick_node()
         socket = await node.upgrade() if node is not None else None
         if socket is None:
-            await self._lost()
+            await self.lost(None)
             return
         if self.over:
             socket.break_off()
@@ -284,15 +284,19 @@ class Telnyx:
         if self.socket is not None:
             self.socket.break_off()
 
-    async def _lost(self) -> None:
-        """The socket is gone, or did not open: connect again, or report it."""
-        self.socket = None
-        if self.over or not self.wants_stream:
+    async def _connect_again(self) -> None:
+        if not self.over and self.wants_stream and self.socket is None:
+            await self._connect()
+
+    async def lost(self, socket: Socket | None) -> None:
+        """A socket is gone, or did not open: connect again, or report it."""
+        if self.socket is socket:
+            self.socket = None
+        if self.over or not self.wants_stream or self.socket is not None:
             return
         if self.weather.reconnects:
             await self.clock.sleep_ms(self.weather.reconnect_after_ms)
-            if not self.over and self.wants_stream and self.socket is None:
-                await self._connect()
+            await self._connect_again()
             return
         self.wants_stream = False
         if self.weather.tells_failed:
@@ -344,8 +348,7 @@ class Socket:
         if self._open:
             self._receive(Stop(stream_id=stream_id))
             self._close(1000)
-        if self._telnyx.socket is self or self._telnyx.socket is None:
-            await self._telnyx._lost()
+        await self._telnyx.lost(self)
 
     def silence(self) -> None:
         """It stays open and brings nothing any more."""
@@ -556,7 +559,9 @@ class Node:
 
     async def upgrade(self) -> Socket | None:
         """Ask for the audio socket; None: it was refused."""
-        upgrade = Upgrade(SESSION, shown_token=None, path="/audio", client="203.0.113.1", headers={})
+        self.world.upgrades += 1
+        client = f"203.0.113.{self.world.upgrades % 250}"
+        upgrade = Upgrade(SESSION, shown_token=None, path="/audio", client=client, headers={})
         try:
             admitted = await admit(self.calls, upgrade)
         except StoreError:
@@ -587,6 +592,7 @@ class World:
         self.telnyx = Telnyx(self, weather)
         self.nodes = [Node(self, f"node-{number}") for number in range(nodes)]
         self.lost_writes = 0
+        self.upgrades = 0
         self.problems: list[str] = []
         """What broke in the simulation itself, or in a task of it."""
         self._group: asyncio.TaskGroup | None = None

@@ -91,12 +91,17 @@ async def admit(calls: Calls, upgrade: Upgrade) -> Admission | Rejection:
     being_probed = context.prober is not None and session in context.prober.under_way
     if refused is not None and being_probed and refused.reason in ("no_token", "wrong_token"):
         return refused  # the doctor's: it tries all shapes of a request, and none of them is Telnyx's
-    if refused is None and calls.capacity.draining and upgrade.may_go_on and not await call.take_over(by_force=False):
+    if (
+        refused is None
+        and calls.capacity.draining
+        and upgrade.may_go_on
+        and not await call.ownership.take_over(by_force=False)
+    ):
         context.metrics.refused("upgrade", ELSEWHERE.reason)
         return ELSEWHERE
     call.note(SocketReceived(path=upgrade.path, client=upgrade.client, headers=dict(upgrade.headers)))
     if refused is None:
-        await call.take_over()
+        await call.ownership.take_over()
         return Admission(call)
     call.note(
         SocketRefused(

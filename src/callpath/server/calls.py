@@ -130,8 +130,8 @@ class Calls:
 
     def _held(self, sessions: set[SessionId], at_ms: float) -> None:
         for session, call in self.live.items():
-            if call.acts and call.acts_since_ms < at_ms and session not in sessions:
-                call.lease_lost()
+            if call.acts and call.ownership.since_ms < at_ms and session not in sessions:
+                call.ownership.lease_lost()
 
     def _orphaned(self, session: SessionId) -> None:
         if self._recover is not None:

@@ -66,7 +66,7 @@ class LiveCall:
         self._ready: asyncio.Event | None = asyncio.Event()
         """Set once the timeline so far has been read; None from then on, as it weighs more than most of the rest."""
         self.line = AudioLine(context)
-        self._ownership = Ownership(session, context)
+        self.ownership = Ownership(context, self._journal, self.line, self._wake.set)
         self.application = Application(self._journal, context, self.line, self, self._wake.set)
         self._watching = Watching(
             context,
@@ -74,7 +74,7 @@ class LiveCall:
             self.outbox,
             self.line,
             self.application,
-            self._ownership,
+            self.ownership,
             capacity,
             token,
         )
@@ -100,7 +100,7 @@ class LiveCall:
                 await self._journal.store()
                 if self._journal.has_news:
                     await self._journal.read_news()
-                if not self.acts and not self._journal.failed and not self._stopping:
+                if not self._journal.failed and not self._stopping:
                     await self._claim()
                 self._mark_ready()
                 await self._act()
@@ -118,14 +118,15 @@ class LiveCall:
             # calls a pass holds all of them up for 50 ms.
             self.application.forget()
             self.line.forget()
-            await self._ownership.release()
+            await self.ownership.release()
             if self.acts and self.session.ended:
                 await make_trace(self._context, self.session.session)
 
     async def _claim(self) -> None:
         """Act for the call, unless another node does. Commands of a process that is gone are sent again."""
-        self._journal.failed = not await self._ownership.claim()
-        if self.acts:
+        acted = self.acts
+        self._journal.failed = not await self.ownership.claim()
+        if self.acts and not acted:
             self.outbox.send_again()
 
     @property
@@ -149,8 +150,8 @@ class LiveCall:
         if self._stopping:
             return
         if self.acts and self._may_be_offered and self._capacity.refusing():
-            self._watching.again_unix_ms = None
-            await self._ownership.offer()
+            await self.ownership.offer()
+        self._watching.again_unix_ms = None
         if self.acts:
             self._watching.watch(self._lost_ms())
         self.application.cancel_if_useless(acts=self.acts, lost_ms=self._lost_ms())
@@ -180,10 +181,15 @@ class LiveCall:
             return now_ms + STORE_RETRY_MS
         at_ms = now_ms + EVICT_AFTER_MS
         if not self.acts and not self.session.ended:
-            at_ms = max(now_ms + 1, self._ownership.claim_again_ms)
+            at_ms = max(now_ms + 1, self.ownership.claim_again_ms)
         if self._watching.again_unix_ms is not None:
             at_ms = now_ms + max(1, self._watching.again_unix_ms - self._clock.now_unix_ms())
         return min(at_ms, self.application.next_turn_ms(now_ms, self._lost_ms()))
+
+    @property
+    def acts(self) -> bool:
+        """Whether this node sends what the call needs, and watches over it; another may."""
+        return self.ownership.acts
 
     @property
     def is_taken(self) -> bool:
@@ -198,11 +204,11 @@ class LiveCall:
     @property
     def is_offered(self) -> bool:
         """It is left to the other nodes, and refused here if none takes it."""
-        return self._ownership.was_offered and not self.acts and self._is_unserved
+        return self.ownership.was_offered and not self.acts and self._is_unserved
 
     @property
     def _may_be_offered(self) -> bool:
-        return self._is_unserved and not self._ownership.was_offered and self._context.log.shared
+        return self._is_unserved and not self.ownership.was_offered and self._context.log.shared
 
     @property
     def is_busy(self) -> bool:
@@ -213,59 +219,6 @@ class LiveCall:
             return self._journal.has_pending or self.stream is not None or self.application.is_saving()
         quiet_ms = self._clock.now_unix_ms() - (self.session.last_unix_ms or 0)
         return not self._is_idle() or quiet_ms < ENDING_MS
-
-    # --- which node acts ---------------------------------------------------------------------------------------------
-
-    @property
-    def acts(self) -> bool:
-        """Whether this node sends what the call needs, and watches over it; another may."""
-        return self._ownership.acts
-
-    @property
-    def acts_since_ms(self) -> float:
-        """Since when."""
-        return self._ownership.since_ms
-
-    async def take_over(self, *, by_force: bool = True) -> bool:
-        """Act for the call from now on: its audio socket is to open here. False, only where not by force: another node
-        does. Raises StoreError."""
-        took = await self._ownership.take_over(by_force=by_force)
-        if not took and self.acts:
-            self.lose()
-        return took
-
-    def recovered(self) -> None:
-        """The lease is this node's now, whoever had it when we asked last."""
-        self._ownership.claim_again_ms = 0.0
-        self.wake()
-
-    def lease_lost(self) -> None:
-        """Another node holds the lease now: it has the call's newest socket, or took this node for dead. In the second case
-        the caller may be talking here, and the call is claimed back."""
-        if self._has_newest_socket:
-            self._context.tasks.spawn(self._claim_back(), name=f"claim call {self.session.session} back")
-        else:
-            self.lose()
-
-    async def _claim_back(self) -> None:
-        await self._journal.read_news()
-        if not self._has_newest_socket:
-            self.lose()
-            return
-        await self._ownership.claim_back()
-
-    @property
-    def _has_newest_socket(self) -> bool:
-        """The caller's audio comes here, and no stream started at another node since."""
-        start = self.stream.start if self.stream is not None else None
-        newest = self.session.newest_stream[1]
-        return self.line.is_living and (start is None or newest in ("", start.stream_id))
-
-    def lose(self) -> None:
-        """Another node carries the call. Nothing more is sent from here."""
-        self._ownership.lose()
-        self._watching.again_unix_ms = None
-        self._wake.set()
 
     # --- what the handler's Call asks of us --------------------------------------------------------------------------
 
@@ -289,7 +242,7 @@ class LiveCall:
 
     def _lost_ms(self) -> float | None:
         """Time since the stream was lost, here or with another node; None: it is there, or never was."""
-        return self.line.lost_ms(self.acts_since_ms) if self.session.started_unix_ms else None
+        return self.line.lost_ms(self.ownership.since_ms) if self.session.started_unix_ms else None
 
     @property
     def call(self) -> Call | None:

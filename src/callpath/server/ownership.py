@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import structlog
 
 from callpath.errors import StoreError
 from callpath.server.context import Context
+from callpath.server.journal import Journal
 from callpath.server.leases import LEASE_MS, OFFER_MS
-from callpath.wire.ids import SessionId
+from callpath.server.line import AudioLine
 
 logger = structlog.get_logger("callpath")
 
 
 class Ownership:
-    """The claim of this node on one call."""
+    """The claim of this node on one call. `wake` is called when it changes from outside."""
 
-    def __init__(self, session: SessionId, context: Context) -> None:
+    def __init__(self, context: Context, journal: Journal, line: AudioLine, wake: Callable[[], None]) -> None:
         self.acts = False
         """This node acts for the call; another may."""
         self.since_ms = 0.0
@@ -24,12 +27,20 @@ class Ownership:
         """We could not take it, and left it to the other nodes; after a while we refuse it ourselves."""
         self.claim_again_ms = 0.0
         """When to claim it the next time."""
-        self._session = session
+        self._context = context
         self._leases = context.leases
         self._clock = context.clock
+        self._journal = journal
+        self._session = journal.session.session
+        self._line = line
+        self._wake = wake
+        self._asked_about: tuple[int, str] | None = None
+        """The newest stream when we last asked because of one that is not here."""
 
     async def claim(self) -> bool:
         """Act for the call, unless another node does. False: the log could not be asked."""
+        if self._has_stream_elsewhere():
+            self.acts, self.claim_again_ms = False, 0.0
         now_ms = self._clock.now_ms()
         if self.acts or now_ms < self.claim_again_ms:
             return True
@@ -51,16 +62,38 @@ class Ownership:
         except StoreError as error:
             logger.error("Call not offered", event_name="lease.not_offered", error=str(error), **self._ids())
 
-    async def take_over(self, *, by_force: bool) -> bool:
+    async def take_over(self, *, by_force: bool = True) -> bool:
         """Act for the call from now on: its audio socket is to open here. False, only where not by force: another node
         does. Raises StoreError."""
         took = await self._leases.claim(self._session, by_force=by_force)
         if took:
             self._acts(True)
+        elif self.acts:
+            self._lose()
         return took
 
-    async def claim_back(self) -> None:
-        """Act for the call that another node has claimed: its audio is here."""
+    def recovered(self) -> None:
+        """The lease is this node's now, whoever had it when we asked last."""
+        self.claim_again_ms = 0.0
+
+    def lease_lost(self) -> None:
+        """Another node holds the lease now: it has the call's newest socket, or took this node for dead. In the second case
+        the caller may be talking here, and the call is claimed back."""
+        if self._has_newest_socket():
+            self._context.tasks.spawn(self._claim_back(), name=f"claim call {self._session} back")
+        else:
+            self._lose()
+
+    async def release(self) -> None:
+        """Nothing is left to do here; any node may act for the call."""
+        if self.acts:
+            await self._leases.release(self._session)
+
+    async def _claim_back(self) -> None:
+        await self._journal.read_news()
+        if not self._has_newest_socket():
+            self._lose()
+            return
         try:
             await self.take_over(by_force=True)
         except StoreError as error:  # the next renewal says again that it is another node's
@@ -68,16 +101,33 @@ class Ownership:
         else:
             logger.warning("Call claimed back: its audio is here", event_name="lease.claimed_back", **self._ids())
 
-    def lose(self) -> None:
-        """Another node has the call's newest socket, or took us for dead."""
+    def _lose(self) -> None:
+        """Another node carries the call. Nothing more is sent from here."""
         logger.warning("Another node acts for the call now", event_name="lease.lost", **self._ids())
         self.acts = False
         self.claim_again_ms = self._clock.now_ms() + LEASE_MS
+        self._wake()
 
-    async def release(self) -> None:
-        """Nothing is left to do here; any node may act for the call."""
-        if self.acts:
-            await self._leases.release(self._session)
+    def _has_newest_socket(self) -> bool:
+        """The caller's audio comes here, and no stream started at another node since."""
+        start = self._line.stream.start if self._line.stream is not None else None
+        newest = self._journal.session.newest_stream[1]
+        return self._line.is_living and (start is None or newest in ("", start.stream_id))
+
+    def _has_stream_elsewhere(self) -> bool:
+        """The timeline tells of an open stream that is not here: another node has claimed the call with it, and we would
+        hear of that only when we renew our leases."""
+        session = self._journal.session
+        alone = not self._context.log.shared or not self.acts
+        if (
+            alone
+            or self._line.stream is not None
+            or not session.stream_open
+            or session.newest_stream == self._asked_about
+        ):
+            return False
+        self._asked_about = session.newest_stream
+        return True
 
     def _acts(self, acts: bool) -> None:
         self.acts = acts

@@ -163,4 +163,6 @@ async def _recover(calls: Calls, session: SessionId, then: Literal["resume", "ha
                 ),
             )
     # Only now, with the whole picture, does the call act.
-    calls.load(session).recovered()
+    call = calls.load(session)
+    call.ownership.recovered()
+    call.wake()
