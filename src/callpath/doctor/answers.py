@@ -47,9 +47,29 @@ def mixed(facts: Facts) -> bool:
     return len(outcomes) == 2
 
 
+_ASKED_AS = {
+    "carrier": "as Telnyx",
+    "again": "the same again",
+    "plain": "plain GET",
+    "browser": "as a browser",
+    "origin": "with an Origin",
+    "browser-agent": "with a browser's User-Agent",
+    "made-up-path": "made-up path",
+    "made-up-path-plain": "made-up path, plain GET",
+    "made-up-sibling": "made-up path beside it",
+    "root-plain": "/, plain GET",
+    "forwarded-carrier": "with a Telnyx address in X-Forwarded-For",
+    "forwarded-https": "with X-Forwarded-Proto: https",
+    "no-token": "without the token",
+    "no-query": "without the query",
+}
+"""How a request differed, in words."""
+
+
 def show(exchange: Exchange) -> str:
     """One line of evidence: what was asked, what was answered."""
     asked = f"{exchange.method} {exchange.target}"
+    how = _ASKED_AS.get(exchange.shape, exchange.shape)
     match exchange.outcome:
         case "answer":
             parts = [f"{asked} -> {exchange.status} {exchange.reason}".rstrip()]
@@ -59,13 +79,13 @@ def show(exchange: Exchange) -> str:
             text = " ".join(exchange.text.split())
             if text:
                 parts.append(f"body: {text[:120]!r}")
-            return f"[{exchange.shape}] " + "; ".join(parts)
+            return f"[{how}] " + "; ".join(parts)
         case "timeout":
-            return f"[{exchange.shape}] {asked} -> no answer within {exchange.ms / 1000:.1f} s"
+            return f"[{how}] {asked} -> no answer within {exchange.ms / 1000:.1f} s"
         case "eof" | "reset":
-            return f"[{exchange.shape}] {asked} -> connection {'closed' if exchange.outcome == 'eof' else 'reset'}"
+            return f"[{how}] {asked} -> connection {'closed' if exchange.outcome == 'eof' else 'reset'}"
         case _:
-            return f"[{exchange.shape}] {asked} -> {exchange.outcome} {exchange.raw[:60]!r} {exchange.error}".rstrip()
+            return f"[{how}] {asked} -> {exchange.outcome} {exchange.raw[:60]!r} {exchange.error}".rstrip()
 
 
 def works(facts: Facts, *shapes: str) -> Exchange | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from urllib.parse import quote, unquote
 
 from callpath.doctor.facts import Exchange, UrlFacts
@@ -73,7 +74,7 @@ FORWARDED_HTTPS = Shape(name="forwarded-https", extra=(("X-Forwarded-Proto", "ht
 H2 = Shape(name="h2", alpn=("h2",), http2=True)
 LOCALHOST = Shape(name="host:localhost", host="localhost")
 
-LATE_TRIES = 2
+LATE_TRIES = 3
 """Requests that are kept back for the same upgrade once more, after seconds: did something wake up?"""
 SLOW_MS = 1000.0
 
@@ -115,8 +116,9 @@ def after_refusal(url: UrlFacts, carrier: Exchange) -> Iterator[Shape]:
         yield from _defects(url)
         yield MADE_UP_PLAIN
         yield from _without_token_or_query(url)
+        yield from islice(_others(url, carrier), 2)
         yield ROOT_PLAIN
-        yield from _others(url, carrier)
+        yield from islice(_others(url, carrier), 2, None)
         return
     if status in {400, 401, 403, 406, 418, 444, 451, 493, 499, 501, 503}:
         yield browser_of(url)

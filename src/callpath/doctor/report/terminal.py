@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import textwrap
 from collections.abc import Iterator
@@ -211,7 +212,12 @@ def _explained(diagnosis: Diagnosis, verdict: Found, verbose: bool, width: int) 
 
 def _command(text: str, indent: str, width: int) -> Iterator[str]:
     """A command to copy: where it is longer than a line it goes on after a backslash, never inside quotes."""
-    words = shlex.split(printable(text), posix=False)
+    words: list[str] = []
+    for word in shlex.split(printable(text), posix=False):
+        if words and re.fullmatch(r"-{1,2}[a-zA-Z][\w-]*", words[-1]) and not word.startswith("-"):
+            words[-1] += f" {word}"  # an option and its value stay together
+        else:
+            words.append(word)
     line = f"{indent}$ {words[0]}"
     for word in words[1:]:
         if len(line) + 1 + len(word) + 2 > width:
