@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import pytest
 
 from callpath.doctor.evidence import evidence, judge_again, judge_facts, read_facts, write_facts
-from callpath.doctor.facts import Facts
+from callpath.doctor.facts import Arrival, Facts, MediaFacts
 from callpath.doctor.rule import Example, Rule
 from callpath.doctor.rules import RULES
-from callpath.doctor.rules.sample import media
+from callpath.doctor.rules.sample import answer, media, upgrade
 from callpath.doctor.verdict import Diagnosis
 from callpath.errors import EvidenceError
 
@@ -78,3 +79,21 @@ def test_what_is_no_evidence_is_refused(text: str, says: str) -> None:
 def test_facts_of_another_version_are_left_out() -> None:
     """A file of next year has a fact more; the rest is judged."""
     assert [] == list(read_facts({"WeatherFacts": {"rain": True}}))
+
+
+def test_audio_that_looks_like_a_number_is_kept() -> None:
+    """Base64 may hold what reads like a key or a number; hiding that would break the file."""
+    for seed in range(300):
+        payload = bytes((seed * 31 + n * n) % 256 for n in range(160))
+        facts = media(Arrival(20.0, "text", 300, "", "media", payload))
+        text = json.dumps(evidence(judge_facts(facts)))
+
+        assert payload == judge_again(text).facts[MediaFacts].arrivals[0].payload
+
+
+def test_secrets_in_a_body_are_hidden() -> None:
+    """A server may echo what it was asked with."""
+    text = json.dumps(evidence(judge_facts(upgrade(answer(418, "token=s3cr3t-of-mine")))))
+    body = json.loads(text)["facts"]["UpgradeFacts"]["carrier"]["body"]
+
+    assert b"token=[hidden]" == base64.b64decode(body)

@@ -9,6 +9,7 @@ does not know is left out: an old file stays readable, and what it lacks is "not
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterable
 from dataclasses import is_dataclass
@@ -39,7 +40,8 @@ _KINDS: dict[str, type] = {
 
 def write_facts(facts: Facts) -> Json:
     """Every fact by its name."""
-    return {type(fact).__name__: _written(fact) for fact in facts}
+    written: Json = _plain({type(fact).__name__: _written(fact) for fact in facts})
+    return written
 
 
 def read_facts(written: Json) -> Facts:
@@ -59,7 +61,8 @@ def read_facts(written: Json) -> Facts:
 def evidence(diagnosis: Diagnosis, secrets: Iterable[str] = ()) -> Json:
     """The document of a diagnosis with every fact in it: what `--json` prints. Secrets and numbers in facts are hidden."""
     facts = diagnosis.facts
-    hidden = _hidden(write_facts(facts), tuple(secret for secret in secrets if secret), {})
+    written = {type(fact).__name__: _written(fact) for fact in facts}
+    hidden = _plain(_hidden(written, tuple(secret for secret in secrets if secret), {}))
     return document(diagnosis) | {"kind": _kind(facts), "facts": hidden}
 
 
@@ -80,7 +83,29 @@ def _hidden(value: Any, secrets: tuple[str, ...], numbers: dict[str, str]) -> An
         case list() | tuple():
             return [_hidden(item, secrets, numbers) for item in value]
         case dict():
-            return {key: _hidden(item, secrets, numbers) for key, item in value.items()}
+            return {
+                key: redacted(item.decode("latin-1"), None, secrets).encode("latin-1", "replace")
+                if isinstance(item, bytes) and key in _TEXT_IN_BYTES
+                else _hidden(item, secrets, numbers)
+                for key, item in value.items()
+            }
+        case _:
+            return value
+
+
+_TEXT_IN_BYTES = {"body", "raw", "plain_answer"}
+"""Bytes that are somebody's words; other bytes are audio."""
+
+
+def _plain(value: Any) -> Any:
+    """Bytes as base64, the rest as it is."""
+    match value:
+        case bytes():
+            return base64.b64encode(value).decode()
+        case list():
+            return [_plain(item) for item in value]
+        case dict():
+            return {key: _plain(item) for key, item in value.items()}
         case _:
             return value
 
@@ -152,7 +177,7 @@ def _written(fact: object) -> Any:
                 for entry in fact.entries
             ],
         }
-    return msgspec.to_builtins(fact, str_keys=True)
+    return msgspec.to_builtins(fact, str_keys=True, builtin_types=(bytes,))
 
 
 def _call_facts(value: Json) -> CallFacts:
