@@ -66,10 +66,7 @@ def seen_at_edge(
     return Facts(
         call(happened, (20_000, hung_up()), source="logs"),
         EdgeFacts(
-            platform=platform,
-            rows=rows,
-            from_unix_ms=BEGIN_UNIX_MS - 60_000,
-            until_unix_ms=BEGIN_UNIX_MS + until_ms,
+            platform=platform, rows=rows, from_unix_ms=BEGIN_UNIX_MS - 60_000, until_unix_ms=BEGIN_UNIX_MS + until_ms
         ),
         LogFacts(formats=("text",), lines=100, process=lines, dropped=dropped),
     )
@@ -79,8 +76,7 @@ def stopped_in_call(at_ms: int = 10_000) -> Facts:
     """A call of 20 s with a stream, and a process that is told to stop."""
     line = LogLine(BEGIN_UNIX_MS + at_ms, "stopping", "Received SIGTERM", 7)
     return Facts(
-        call(BOTH_WAYS, (20_000, hung_up()), source="logs"),
-        LogFacts(formats=("text",), lines=100, process=(line,)),
+        call(BOTH_WAYS, (20_000, hung_up()), source="logs"), LogFacts(formats=("text",), lines=100, process=(line,))
     )
 
 

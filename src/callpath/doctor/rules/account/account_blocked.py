@@ -5,7 +5,6 @@ from __future__ import annotations
 from callpath.doctor.calls import needed_refusal, refused_by, show_entries
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import RANG, a_call, answered, sent
 
 WORDS = {
@@ -22,8 +21,6 @@ WORDS = {
     "90042": "the voice profile's limit of calls at once is reached",
     "90043": "the connection's limit of calls at once is reached",
 }
-
-
 """Source: Telnyx, API errors; in our words."""
 
 
@@ -39,6 +36,15 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+PAST = Sign(
+    "call",
+    check,
+    examples=(
+        Example("no funds", a_call(RANG, sent("answer"), answered("answer", 403, "20100")), fires=True),
+        Example("another refusal", a_call(RANG, sent("answer"), answered("answer", 422, "90018")), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="CALL010",
     slug="account-not-permitted",
@@ -47,15 +53,5 @@ CAUSE = Cause(
     owner="you",
     why="The command itself is right, the account is not in a state to carry it out.",
     fix="Telnyx portal: billing (balance), account level (verification), outbound voice profile (limits, destinations).",
-    signs=(
-        Sign(
-            "call",
-            check,
-            examples=(
-                Example("no funds", a_call(RANG, sent("answer"), answered("answer", 403, "20100")), fires=True),
-                Example("another refusal", a_call(RANG, sent("answer"), answered("answer", 422, "90018")), fires=False),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(PAST,),
 )

@@ -25,6 +25,22 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+ACCOUNT = Sign(
+    "account",
+    check,
+    examples=(
+        Example("switched off", account(app(active=False)), fires=True),
+        Example(
+            "the number's application is gone",
+            account(None, row=number(connection_id=OTHER), application_missing=True),
+            fires=True,
+        ),
+        Example("active", account(), fires=False),
+        Example("which application is meant is not known", account(None), fires=None),
+        Example("the key was refused", refused_key(), fires=None),
+    ),
+)
+
 CAUSE = Cause(
     code="TELNYX009",
     slug="app-inactive-or-deleted",
@@ -33,21 +49,5 @@ CAUSE = Cause(
     owner="you",
     why="An application that is not active takes no calls, makes none, and sends no webhooks.",
     fix="Switch it on: in the portal under Voice, Programmable Voice, or `callpath doctor account --fix`.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            examples=(
-                Example("switched off", account(app(active=False)), fires=True),
-                Example(
-                    "the number's application is gone",
-                    account(None, row=number(connection_id=OTHER), application_missing=True),
-                    fires=True,
-                ),
-                Example("active", account(), fires=False),
-                Example("which application is meant is not known", account(None), fires=None),
-                Example("the key was refused", refused_key(), fires=None),
-            ),
-        ),
-    ),
+    signs=(ACCOUNT,),
 )

@@ -27,25 +27,25 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
+ACCOUNT = Sign(
+    "account",
+    check,
+    examples=(
+        Example("none may come in", account(app(inbound={"channel_limit": 0})), fires=True),
+        Example("none may go out", account(app(outbound={"channel_limit": 0})), fires=True),
+        Example("ten", account(), fires=False),
+        Example("no limit", account(app(inbound={}, outbound={})), fires=False),
+        Example("the key was refused", refused_key(), fires=None),
+    ),
+)
+
 CAUSE = Cause(
     code="TELNYX015",
     slug="channel-limit-zero",
-    title="The application may hold no call at all",
+    title="Channel limit is 0",
     layer="account",
     owner="you",
     why="Telnyx turns away every call above the limit, hence every one.",
     fix="Raise the channel limit in the application's settings (Inbound, Outbound), or leave it empty.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            examples=(
-                Example("none may come in", account(app(inbound={"channel_limit": 0})), fires=True),
-                Example("none may go out", account(app(outbound={"channel_limit": 0})), fires=True),
-                Example("ten", account(), fires=False),
-                Example("no limit", account(app(inbound={}, outbound={})), fires=False),
-                Example("the key was refused", refused_key(), fires=None),
-            ),
-        ),
-    ),
+    signs=(ACCOUNT,),
 )

@@ -30,6 +30,18 @@ def credit(text: str) -> Facts:
     return account(balance={"balance": text, "available_credit": text, "currency": "USD"})
 
 
+ACCOUNT = Sign(
+    "account",
+    check,
+    examples=(
+        Example("nothing left", credit("0.00"), fires=True),
+        Example("in debt", credit("-3.20"), fires=True),
+        Example("some left", credit("0.05"), fires=False),
+        Example("the balance may not be asked", account(balance=None), fires=None),
+        Example("the key was refused", refused_key(), fires=None),
+    ),
+)
+
 CAUSE = Cause(
     code="TELNYX003",
     slug="account-no-credit",
@@ -38,17 +50,5 @@ CAUSE = Cause(
     owner="you",
     why="Telnyx blocks calls of an account that cannot pay for them; nothing in the server shows it.",
     fix="Pay in at the Telnyx portal (Billing), and switch on auto-recharge.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            examples=(
-                Example("nothing left", credit("0.00"), fires=True),
-                Example("in debt", credit("-3.20"), fires=True),
-                Example("some left", credit("0.05"), fires=False),
-                Example("the balance may not be asked", account(balance=None), fires=None),
-                Example("the key was refused", refused_key(), fires=None),
-            ),
-        ),
-    ),
+    signs=(ACCOUNT,),
 )

@@ -46,8 +46,7 @@ def check(facts: Facts) -> Finding | None:
     shown = ", ".join(map(str, allowed)) or "none"
     if not allowed:
         return Finding(
-            f"the outbound voice profile {name!r} allows no country at all",
-            kind="fault" if destination else "note",
+            f"the outbound voice profile {name!r} allows no country at all", kind="fault" if destination else "note"
         )
     if not destination:
         raise FactMissing(AccountFacts)
@@ -66,6 +65,20 @@ def to(number: str, *allowed: str) -> Facts:
     return account(destination=number, outbound_profile=profile(whitelisted_destinations=list(allowed)))
 
 
+ACCOUNT = Sign(
+    "account",
+    check,
+    examples=(
+        Example("Germany, with the profile's defaults", to("+4915112345678", "US", "CA"), fires=True),
+        Example("Jamaica, which has North America's code", to("+18765550123", "US", "CA"), fires=True),
+        Example("nothing is allowed", to("+15555550123"), fires=True),
+        Example("the USA", to("+15555550123", "US", "CA"), fires=False),
+        Example("Germany, allowed", to("+4915112345678", "US", "de"), fires=False),
+        Example("nobody said what is to be dialled", account(), fires=None),
+        Example("the key was refused", refused_key(), fires=None),
+    ),
+)
+
 CAUSE = Cause(
     code="TELNYX018",
     slug="destination-not-allowed",
@@ -74,19 +87,5 @@ CAUSE = Cause(
     owner="you",
     why="A profile allows the USA and Canada, and nothing else, until you say so.",
     fix="Add the country in the portal: Voice, Outbound Voice Profiles, Allowed Destinations.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            examples=(
-                Example("Germany, with the profile's defaults", to("+4915112345678", "US", "CA"), fires=True),
-                Example("Jamaica, which has North America's code", to("+18765550123", "US", "CA"), fires=True),
-                Example("nothing is allowed", to("+15555550123"), fires=True),
-                Example("the USA", to("+15555550123", "US", "CA"), fires=False),
-                Example("Germany, allowed", to("+4915112345678", "US", "de"), fires=False),
-                Example("nobody said what is to be dialled", account(), fires=None),
-                Example("the key was refused", refused_key(), fires=None),
-            ),
-        ),
-    ),
+    signs=(ACCOUNT,),
 )

@@ -39,26 +39,26 @@ def failover(url: str) -> Facts:
     return account(app(webhook_event_failover_url=url))
 
 
+ACCOUNT = Sign(
+    "account",
+    check,
+    examples=(
+        Example("another host", failover("https://backup.example.net/hook"), fires=True),
+        Example("our host, another path", failover("https://calls.example.com/hook"), fires=True),
+        Example("the same once more", failover(URL), fires=True),
+        Example("none", account(), fires=False),
+        Example("the key was refused", refused_key(), fires=None),
+    ),
+)
+
 CAUSE = Cause(
     code="TELNYX012",
     slug="webhook-failover-elsewhere",
-    title="The failover URL leads elsewhere",
+    title="The failover URL is another server's",
     layer="account",
     owner="you",
     why="A webhook that fails twice here is delivered there: that server then holds half of the call, and this one misses "
     "events.",
     fix="If that server does not share this one's call log, leave the failover URL empty.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            examples=(
-                Example("another host", failover("https://backup.example.net/hook"), fires=True),
-                Example("our host, another path", failover("https://calls.example.com/hook"), fires=True),
-                Example("the same once more", failover(URL), fires=True),
-                Example("none", account(), fires=False),
-                Example("the key was refused", refused_key(), fires=None),
-            ),
-        ),
-    ),
+    signs=(ACCOUNT,),
 )

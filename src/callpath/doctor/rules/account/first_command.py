@@ -26,24 +26,24 @@ def within(seconds: int, *, on: bool = True) -> Facts:
     return account(app(first_command_timeout=on, first_command_timeout_secs=seconds))
 
 
+ACCOUNT = Sign(
+    "account",
+    check,
+    examples=(
+        Example("two seconds", within(2), fires=True),
+        Example("thirty", within(30), fires=False),
+        Example("switched off", within(2, on=False), fires=False),
+        Example("the key was refused", refused_key(), fires=None),
+    ),
+)
+
 CAUSE = Cause(
     code="TELNYX014",
     slug="first-command-timeout-short",
-    title="Telnyx hangs up where the first command is late",
+    title="Telnyx hangs up when the first command is late",
     layer="account",
     owner="you",
     why="A webhook that has to be sent a second time comes after two seconds or more; a host that wakes up takes longer.",
     fix="Raise first_command_timeout_secs to 30, or switch first_command_timeout off.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            examples=(
-                Example("two seconds", within(2), fires=True),
-                Example("thirty", within(30), fires=False),
-                Example("switched off", within(2, on=False), fires=False),
-                Example("the key was refused", refused_key(), fires=None),
-            ),
-        ),
-    ),
+    signs=(ACCOUNT,),
 )

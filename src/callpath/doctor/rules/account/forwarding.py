@@ -31,6 +31,19 @@ def forwards(kind: str, to: str = "+15555550144", *, on: bool = True) -> Facts:
     return account(voices=(voice(call_forwarding=forwarding),))
 
 
+ACCOUNT = Sign(
+    "account",
+    check,
+    examples=(
+        Example("always", forwards("always"), fires=True),
+        Example("where it cannot be reached", forwards("on-failure"), fires=True),
+        Example("switched on, to nowhere: the default", forwards("always", ""), fires=False),
+        Example("switched off", forwards("always", on=False), fires=False),
+        Example("its voice settings may not be asked", account(voices=()), fires=None),
+        Example("the key was refused", refused_key(), fires=None),
+    ),
+)
+
 CAUSE = Cause(
     code="TELNYX019",
     slug="number-forwarded",
@@ -39,18 +52,5 @@ CAUSE = Cause(
     owner="you",
     why="A number that forwards always hands each call to another one; its application hears of none.",
     fix="Switch call forwarding off in the portal: Numbers, the number's voice settings.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            examples=(
-                Example("always", forwards("always"), fires=True),
-                Example("where it cannot be reached", forwards("on-failure"), fires=True),
-                Example("switched on, to nowhere: the default", forwards("always", ""), fires=False),
-                Example("switched off", forwards("always", on=False), fires=False),
-                Example("its voice settings may not be asked", account(voices=()), fires=None),
-                Example("the key was refused", refused_key(), fires=None),
-            ),
-        ),
-    ),
+    signs=(ACCOUNT,),
 )

@@ -7,7 +7,6 @@ import re
 from callpath.doctor.calls import needed_refusal, refused_by, show_entries
 from callpath.doctor.facts import AccountFacts, CallFacts, FactMissing, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_account import account, refused_key
 from callpath.doctor.rules.sample_call import GOOD, RANG, a_call, answered, sent
 from callpath.timeline import CommandAnswered
@@ -47,6 +46,32 @@ def call_api_key(facts: Facts) -> Finding | None:
     return Finding(f"Telnyx refused {what.command}: {refused_by(what)}", show_entries(known, entry))
 
 
+ACCOUNT = Sign(
+    "account",
+    telnyx_key,
+    examples=(
+        Example("401 on the first question", refused_key(), fires=True),
+        Example("questions are answered", account(), fires=False),
+        Example("no answer came", Facts(AccountFacts()), fires=None),
+    ),
+)
+
+PAST = Sign(
+    "call",
+    call_api_key,
+    code="CALL007",
+    title="Telnyx does not accept the API key",
+    why="Every command is refused with it: calls come in, nobody answers, and the caller hears it ring.",
+    fix="Make a new API v2 key (Telnyx portal, API Keys; it begins with KEY) in the account that owns the "
+    "number, and set "
+    "TELNYX_API_KEY, without blanks, quotes or line ends.",
+    examples=(
+        Example("401 to the answer", a_call(RANG, sent("answer"), answered("answer", 401, "10009")), fires=True),
+        Example("another refusal", a_call(RANG, sent("answer"), answered("answer", 422, "90018")), fires=False),
+        Example("a call that worked", a_call(GOOD), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="TELNYX001",
     slug="api-key-invalid",
@@ -56,33 +81,5 @@ CAUSE = Cause(
     why="The key is wrong, has been revoked, belongs to another account, or is one of the old API v1. Every command fails "
     "with it: calls ring out.",
     fix="Make a key in the Telnyx portal (API Keys), set it as TELNYX_API_KEY (it begins with KEY), restart the server.",
-    signs=(
-        Sign(
-            "account",
-            telnyx_key,
-            examples=(
-                Example("401 on the first question", refused_key(), fires=True),
-                Example("questions are answered", account(), fires=False),
-                Example("no answer came", Facts(AccountFacts()), fires=None),
-            ),
-        ),
-        Sign(
-            "call",
-            call_api_key,
-            code="CALL007",
-            title="Telnyx does not accept the API key",
-            why="Every command is refused with it: calls come in, nobody answers, and the caller hears it ring.",
-            fix="Make a new API v2 key (Telnyx portal, API Keys; it begins with KEY) in the account that owns the "
-            "number, and set "
-            "TELNYX_API_KEY, without blanks, quotes or line ends.",
-            examples=(
-                Example(
-                    "401 to the answer", a_call(RANG, sent("answer"), answered("answer", 401, "10009")), fires=True
-                ),
-                Example("another refusal", a_call(RANG, sent("answer"), answered("answer", 422, "90018")), fires=False),
-                Example("a call that worked", a_call(GOOD), fires=False),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(ACCOUNT, PAST),
 )

@@ -35,34 +35,34 @@ def check(facts: Facts) -> Finding | None:
 THEIRS = app(id=OTHER, application_name="billing", webhook_event_url="https://billing.example.net/hook")
 
 
+ACCOUNT = Sign(
+    "account",
+    check,
+    examples=(
+        Example(
+            "on one application, while another leads to us",
+            account(row=number(connection_id=OTHER), applications=(app(), THEIRS)),
+            fires=True,
+        ),
+        Example("on ours", account(), fires=False),
+        Example("the only application there is", account(THEIRS, row=number(connection_id=OTHER)), fires=False),
+        Example(
+            "on another one, whose webhooks come here, too",
+            account(row=number(connection_id=OTHER), applications=(app(), app(id=OTHER))),
+            fires=False,
+        ),
+        Example("no number was asked for", account(number_found=None, connection_id=OURS), fires=None),
+        Example("the key was refused", refused_key(), fires=None),
+    ),
+)
+
 CAUSE = Cause(
     code="TELNYX008",
     slug="number-on-other-application",
-    title="The number leads to another application",
+    title="The number is assigned to another application",
     layer="account",
     owner="you",
     why="The webhooks of its calls go to another program. This server never hears of them.",
     fix="Assign the number to the application whose webhook URL is this server's.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            examples=(
-                Example(
-                    "on one application, while another leads to us",
-                    account(row=number(connection_id=OTHER), applications=(app(), THEIRS)),
-                    fires=True,
-                ),
-                Example("on ours", account(), fires=False),
-                Example("the only application there is", account(THEIRS, row=number(connection_id=OTHER)), fires=False),
-                Example(
-                    "on another one, whose webhooks come here, too",
-                    account(row=number(connection_id=OTHER), applications=(app(), app(id=OTHER))),
-                    fires=False,
-                ),
-                Example("no number was asked for", account(number_found=None, connection_id=OURS), fires=None),
-                Example("the key was refused", refused_key(), fires=None),
-            ),
-        ),
-    ),
+    signs=(ACCOUNT,),
 )

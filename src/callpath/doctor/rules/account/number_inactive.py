@@ -38,6 +38,17 @@ def status(text: str) -> Facts:
     return account(row=number(status=text))
 
 
+ACCOUNT = Sign(
+    "account",
+    check,
+    examples=(
+        Example("porting is not finished", status("port-pending"), fires=True),
+        Example("papers are missing", status("requirement-info-pending"), fires=True),
+        Example("active", account(), fires=False),
+        Example("the key was refused", refused_key(), fires=None),
+    ),
+)
+
 CAUSE = Cause(
     code="TELNYX005",
     slug="number-not-active",
@@ -46,16 +57,5 @@ CAUSE = Cause(
     owner="you",
     why="Only an active number takes calls.",
     fix="See Numbers in the Telnyx portal for what is missing: papers, payment, or the end of porting.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            examples=(
-                Example("porting is not finished", status("port-pending"), fires=True),
-                Example("papers are missing", status("requirement-info-pending"), fires=True),
-                Example("active", account(), fires=False),
-                Example("the key was refused", refused_key(), fires=None),
-            ),
-        ),
-    ),
+    signs=(ACCOUNT,),
 )

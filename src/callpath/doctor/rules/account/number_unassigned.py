@@ -31,29 +31,29 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+ACCOUNT = Sign(
+    "account",
+    check,
+    examples=(
+        Example("no connection", account(row=number(connection_id=None)), fires=True),
+        Example(
+            "an application without a number",
+            account(app(), number_found=None, number=None, numbers=(), numbers_listed=True),
+            fires=True,
+        ),
+        Example("assigned", account(), fires=False),
+        Example("the key was refused", refused_key(), fires=None),
+    ),
+)
+
 CAUSE = Cause(
     code="TELNYX006",
     slug="number-not-assigned",
-    title="The number leads to no application",
+    title="The number is not assigned to an application",
     layer="account",
     owner="you",
     why="Telnyx does not know whom to tell of a call: no webhook is sent, and the caller hears a message.",
     fix="Assign the number to your Call Control application: in the portal under Numbers, or let `callpath doctor account "
     "--number … --application … --fix` do it.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            examples=(
-                Example("no connection", account(row=number(connection_id=None)), fires=True),
-                Example(
-                    "an application without a number",
-                    account(app(), number_found=None, number=None, numbers=(), numbers_listed=True),
-                    fires=True,
-                ),
-                Example("assigned", account(), fires=False),
-                Example("the key was refused", refused_key(), fires=None),
-            ),
-        ),
-    ),
+    signs=(ACCOUNT,),
 )

@@ -21,6 +21,22 @@ def check(facts: Facts) -> Finding | None:
     return Finding(f"this account has no number {masked(asked.number_asked)}", tuple(hints))
 
 
+ACCOUNT = Sign(
+    "account",
+    check,
+    examples=(
+        Example("Telnyx finds none", account(number_found=False, number=None, numbers=()), fires=True),
+        Example(
+            "asked without its country code",
+            account(number_asked="+05555550199", number_found=False, number=None, numbers=()),
+            fires=True,
+        ),
+        Example("it is there", account(), fires=False),
+        Example("no number was asked for", account(number_found=None), fires=None),
+        Example("the key was refused", refused_key(), fires=None),
+    ),
+)
+
 CAUSE = Cause(
     code="TELNYX004",
     slug="number-not-in-account",
@@ -29,21 +45,5 @@ CAUSE = Cause(
     owner="you",
     why="Calls to it go to another account, or nowhere: this one never hears of them.",
     fix="Check the number with its country code, and that TELNYX_API_KEY is of the account that owns it.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            examples=(
-                Example("Telnyx finds none", account(number_found=False, number=None, numbers=()), fires=True),
-                Example(
-                    "asked without its country code",
-                    account(number_asked="+05555550199", number_found=False, number=None, numbers=()),
-                    fires=True,
-                ),
-                Example("it is there", account(), fires=False),
-                Example("no number was asked for", account(number_found=None), fires=None),
-                Example("the key was refused", refused_key(), fires=None),
-            ),
-        ),
-    ),
+    signs=(ACCOUNT,),
 )

@@ -22,6 +22,22 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+ACCOUNT = Sign(
+    "account",
+    check,
+    examples=(
+        Example(
+            "switched off, and a number is to be dialled",
+            account(outbound_profile=profile(enabled=False), destination="+15555550123"),
+            fires=True,
+        ),
+        Example("no call at once", account(outbound_profile=profile(concurrent_call_limit=0)), fires=True),
+        Example("switched on", account(), fires=False),
+        Example("it may not be asked", account(outbound_profile=None), fires=None),
+        Example("the key was refused", refused_key(), fires=None),
+    ),
+)
+
 CAUSE = Cause(
     code="TELNYX017",
     slug="outbound-profile-disabled",
@@ -30,21 +46,5 @@ CAUSE = Cause(
     owner="you",
     why="No call goes out by it. Calls that come in are not concerned.",
     fix="Switch it on in the portal: Voice, Outbound Voice Profiles.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            examples=(
-                Example(
-                    "switched off, and a number is to be dialled",
-                    account(outbound_profile=profile(enabled=False), destination="+15555550123"),
-                    fires=True,
-                ),
-                Example("no call at once", account(outbound_profile=profile(concurrent_call_limit=0)), fires=True),
-                Example("switched on", account(), fires=False),
-                Example("it may not be asked", account(outbound_profile=None), fires=None),
-                Example("the key was refused", refused_key(), fires=None),
-            ),
-        ),
-    ),
+    signs=(ACCOUNT,),
 )

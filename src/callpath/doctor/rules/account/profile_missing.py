@@ -28,6 +28,20 @@ def check(facts: Facts) -> Finding | None:
 NONE = app(outbound={"channel_limit": 10})
 
 
+ACCOUNT = Sign(
+    "account",
+    check,
+    examples=(
+        Example("none, and a number is to be dialled", account(NONE, destination="+15555550123"), fires=True),
+        Example("none: worth knowing", account(NONE), fires=True),
+        Example("one that is gone", account(outbound_profile=None, outbound_profile_missing=True), fires=True),
+        Example("there is one", account(), fires=False),
+        Example("the application does not tell", account(app(outbound=None)), fires=None),
+        Example("it may not be asked", account(outbound_profile=None), fires=None),
+        Example("the key was refused", refused_key(), fires=None),
+    ),
+)
+
 CAUSE = Cause(
     code="TELNYX016",
     slug="outbound-profile-missing",
@@ -38,19 +52,5 @@ CAUSE = Cause(
     "10010). Calls that come in are not concerned.",
     fix="Make an outbound voice profile in the portal (Voice, Outbound Voice Profiles) and choose it in the application's "
     "settings under Outbound.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            examples=(
-                Example("none, and a number is to be dialled", account(NONE, destination="+15555550123"), fires=True),
-                Example("none: worth knowing", account(NONE), fires=True),
-                Example("one that is gone", account(outbound_profile=None, outbound_profile_missing=True), fires=True),
-                Example("there is one", account(), fires=False),
-                Example("the application does not tell", account(app(outbound=None)), fires=None),
-                Example("it may not be asked", account(outbound_profile=None), fires=None),
-                Example("the key was refused", refused_key(), fires=None),
-            ),
-        ),
-    ),
+    signs=(ACCOUNT,),
 )

@@ -23,6 +23,18 @@ def screening(kind: str) -> Facts:
     return account(voices=(voice(inbound_call_screening=kind),))
 
 
+ACCOUNT = Sign(
+    "account",
+    check,
+    examples=(
+        Example("rejects", screening("reject_calls"), fires=True),
+        Example("only flags", screening("flag_calls"), fires=False),
+        Example("off", account(), fires=False),
+        Example("its voice settings may not be asked", account(voices=()), fires=None),
+        Example("the key was refused", refused_key(), fires=None),
+    ),
+)
+
 CAUSE = Cause(
     code="TELNYX020",
     slug="number-screens-callers",
@@ -31,17 +43,5 @@ CAUSE = Cause(
     owner="you",
     why="A call that is rejected there leaves no trace here: for that caller the number seems dead.",
     fix="Set inbound call screening to flag_calls or disabled in the number's voice settings, if such callers are wanted.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            examples=(
-                Example("rejects", screening("reject_calls"), fires=True),
-                Example("only flags", screening("flag_calls"), fires=False),
-                Example("off", account(), fires=False),
-                Example("its voice settings may not be asked", account(voices=()), fires=None),
-                Example("the key was refused", refused_key(), fires=None),
-            ),
-        ),
-    ),
+    signs=(ACCOUNT,),
 )

@@ -21,6 +21,17 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+ACCOUNT = Sign(
+    "account",
+    check,
+    examples=(
+        Example("two", account(applications=(app(), app(id=OTHER, application_name="old"))), fires=True),
+        Example("one", account(), fires=False),
+        Example("they may not be listed", account(applications_listed=False), fires=None),
+        Example("the key was refused", refused_key(), fires=None),
+    ),
+)
+
 CAUSE = Cause(
     code="TELNYX028",
     slug="webhook-url-shared",
@@ -29,16 +40,5 @@ CAUSE = Cause(
     owner="you",
     why="That is allowed. Where one of them is set in another way (version, limits, profile), only its calls behave oddly.",
     fix="Keep one application for each server, unless you mean it so.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            examples=(
-                Example("two", account(applications=(app(), app(id=OTHER, application_name="old"))), fires=True),
-                Example("one", account(), fires=False),
-                Example("they may not be listed", account(applications_listed=False), fires=None),
-                Example("the key was refused", refused_key(), fires=None),
-            ),
-        ),
-    ),
+    signs=(ACCOUNT,),
 )

@@ -7,7 +7,6 @@ import re
 from callpath.doctor.calls import needed_refusal, refused_by, show_entries
 from callpath.doctor.facts import AccountFacts, ApiRefusal, CallFacts, FactMissing, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_account import account, refused_key
 from callpath.doctor.rules.sample_call import RANG, a_call, answered, sent
 
@@ -74,6 +73,38 @@ def call_api_unreachable(facts: Facts) -> Finding | None:
     return Finding(f"{what.command} got no answer after {what.attempts} tries: {what.error_detail}", evidence)
 
 
+ACCOUNT = Sign(
+    "account",
+    telnyx_unreachable,
+    examples=(
+        Example("no connection", unanswered(None, "the connection to api.telnyx.com failed"), fires=True),
+        Example("somebody else answers", unanswered(404, "not Telnyx's error format: '<html>'"), fires=True),
+        Example("the key was refused", refused_key(), fires=False),
+        Example("questions are answered", account(), fires=False),
+        Example("nothing was asked", Facts(AccountFacts()), fires=None),
+    ),
+)
+
+PAST = Sign(
+    "call",
+    call_api_unreachable,
+    code="CALL008",
+    title="Telnyx's API did not answer our command",
+    why="Webhooks come in, but commands do not get out: a firewall that stops outgoing connections, a DNS or "
+    "TLS fault on "
+    "this machine, or a wrong TELNYX_API_BASE.",
+    fix="Try from the server: curl https://api.telnyx.com/v2/balance -H 'Authorization: Bearer …'. Open "
+    "outgoing 443, or "
+    "put TELNYX_API_BASE right.",
+    examples=(
+        Example(
+            "no connection", a_call(RANG, sent("answer"), answered("answer", None, None, "failed: refused")), fires=True
+        ),
+        Example("an error of Telnyx's", a_call(RANG, sent("answer"), answered("answer", 503)), fires=True),
+        Example("a refusal", a_call(RANG, sent("answer"), answered("answer", 422, "90018")), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="TELNYX002",
     slug="telnyx-api-unreachable",
@@ -82,39 +113,5 @@ CAUSE = Cause(
     owner="network",
     why="Without an answer nothing is known about the account.",
     fix="Let this machine reach api.telnyx.com on port 443.",
-    signs=(
-        Sign(
-            "account",
-            telnyx_unreachable,
-            examples=(
-                Example("no connection", unanswered(None, "the connection to api.telnyx.com failed"), fires=True),
-                Example("somebody else answers", unanswered(404, "not Telnyx's error format: '<html>'"), fires=True),
-                Example("the key was refused", refused_key(), fires=False),
-                Example("questions are answered", account(), fires=False),
-                Example("nothing was asked", Facts(AccountFacts()), fires=None),
-            ),
-        ),
-        Sign(
-            "call",
-            call_api_unreachable,
-            code="CALL008",
-            title="Telnyx's API did not answer our command",
-            why="Webhooks come in, but commands do not get out: a firewall that stops outgoing connections, a DNS or "
-            "TLS fault on "
-            "this machine, or a wrong TELNYX_API_BASE.",
-            fix="Try from the server: curl https://api.telnyx.com/v2/balance -H 'Authorization: Bearer …'. Open "
-            "outgoing 443, or "
-            "put TELNYX_API_BASE right.",
-            examples=(
-                Example(
-                    "no connection",
-                    a_call(RANG, sent("answer"), answered("answer", None, None, "failed: refused")),
-                    fires=True,
-                ),
-                Example("an error of Telnyx's", a_call(RANG, sent("answer"), answered("answer", 503)), fires=True),
-                Example("a refusal", a_call(RANG, sent("answer"), answered("answer", 422, "90018")), fires=False),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(ACCOUNT, PAST),
 )

@@ -34,25 +34,25 @@ def timeout(seconds: int | None) -> Facts:
     return account(app(webhook_timeout_secs=seconds))
 
 
+ACCOUNT = Sign(
+    "account",
+    check,
+    examples=(
+        Example("none at all", timeout(0), fires=True),
+        Example("half a minute", timeout(30), fires=True),
+        Example("five seconds", timeout(5), fires=False),
+        Example("unset", timeout(None), fires=False),
+        Example("the key was refused", refused_key(), fires=None),
+    ),
+)
+
 CAUSE = Cause(
     code="TELNYX013",
     slug="webhook-timeout-odd",
-    title="The webhook time-out is odd",
+    title="Unusual webhook timeout",
     layer="account",
     owner="you",
     why="Callers wait while Telnyx waits.",
     fix="Leave the webhook time-out (in the portal: custom webhook retry delay) empty.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            examples=(
-                Example("none at all", timeout(0), fires=True),
-                Example("half a minute", timeout(30), fires=True),
-                Example("five seconds", timeout(5), fires=False),
-                Example("unset", timeout(None), fires=False),
-                Example("the key was refused", refused_key(), fires=None),
-            ),
-        ),
-    ),
+    signs=(ACCOUNT,),
 )

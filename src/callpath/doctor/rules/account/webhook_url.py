@@ -43,6 +43,27 @@ def at(url: str) -> Facts:
     return account(app(webhook_event_url=url))
 
 
+ACCOUNT = Sign(
+    "account",
+    check,
+    examples=(
+        Example("another host", at("https://old.example.com/api/calls/webhook"), fires=True),
+        Example("another path", at("https://calls.example.com/webhook"), fires=True),
+        Example("http in place of https", at("http://calls.example.com/api/calls/webhook"), fires=True),
+        Example("a slash at the end", at(URL + "/"), fires=True),
+        Example("no URL", at(""), fires=True),
+        Example(
+            "no application leads here",
+            account(None, row=number(connection_id=None), applications=(app(id=OTHER),)),
+            fires=True,
+            winner="number-not-assigned",
+        ),
+        Example("the same, the host in capitals", at("https://CALLS.example.com:443/api/calls/webhook"), fires=False),
+        Example("the same", account(), fires=False),
+        Example("the key was refused", refused_key(), fires=None),
+    ),
+)
+
 CAUSE = Cause(
     code="TELNYX010",
     slug="webhook-url-mismatch",
@@ -52,28 +73,5 @@ CAUSE = Cause(
     why="Telnyx tells of calls at that URL and nowhere else; a part of it that differs, a slash at the end included, is "
     "another place.",
     fix="Set the application's webhook URL to the one that `callpath serve` prints when it starts.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            examples=(
-                Example("another host", at("https://old.example.com/api/calls/webhook"), fires=True),
-                Example("another path", at("https://calls.example.com/webhook"), fires=True),
-                Example("http in place of https", at("http://calls.example.com/api/calls/webhook"), fires=True),
-                Example("a slash at the end", at(URL + "/"), fires=True),
-                Example("no URL", at(""), fires=True),
-                Example(
-                    "no application leads here",
-                    account(None, row=number(connection_id=None), applications=(app(id=OTHER),)),
-                    fires=True,
-                    winner="number-not-assigned",
-                ),
-                Example(
-                    "the same, the host in capitals", at("https://CALLS.example.com:443/api/calls/webhook"), fires=False
-                ),
-                Example("the same", account(), fires=False),
-                Example("the key was refused", refused_key(), fires=None),
-            ),
-        ),
-    ),
+    signs=(ACCOUNT,),
 )

@@ -7,7 +7,7 @@ import re
 from callpath.doctor.answers import LOGIN_WORDS, refused, show, words_of
 from callpath.doctor.facts import Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import answer, nothing, upgrade
+from callpath.doctor.rules.sample import answer, upgrade
 
 _PAGE = re.compile(
     r"<(title|h1)[^>]*>[^<]*(sign in|log ?in|authentication required|access denied)[^<]*<|oauth2[-_]proxy"
@@ -34,29 +34,26 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example(
+            "to another host's log-in", upgrade(answer(302, Location="https://login.example.com/authorize")), fires=True
+        ),
+        Example("to www", upgrade(answer(301, Location="https://www.example.com/")), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="AUTH002",
     slug="access-gate",
-    title="An access gate for people stands in front of the stream",
+    title="Login page (SSO, Cloudflare Access) in front of the stream",
     layer="auth",
     owner="you",
     why="Cloudflare Access, Vercel's deployment protection, IAP, oauth2-proxy or the application's own session guard sends "
     "whoever is not logged in to a log-in page. A carrier cannot log in.",
     fix="Add a bypass for the stream's path (a service policy at the gate, skip_auth_routes in oauth2-proxy), and "
     "check the call's token there.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example(
-                    "to another host's log-in",
-                    upgrade(answer(302, Location="https://login.example.com/authorize")),
-                    fires=True,
-                ),
-                Example("to www", upgrade(answer(301, Location="https://www.example.com/")), fires=False),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

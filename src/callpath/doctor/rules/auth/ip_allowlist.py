@@ -8,7 +8,7 @@ from callpath.doctor.answers import any_variant_works, own_proxy_answer, refused
 from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.platform import author
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import answer, nothing, upgrade
+from callpath.doctor.rules.sample import answer, upgrade
 
 _WORDS = re.compile(
     r"\bip\b[^\n]{0,50}(not|denied|blocked|forbidden|allow)|(not|denied|forbidden)[^\n]{0,30}\b(ip"
@@ -43,6 +43,22 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example(
+            "the carrier's address opens it", upgrade(answer(403), answer(101, shape="forwarded-carrier")), fires=True
+        ),
+        Example(
+            "nginx forbids in every shape",
+            upgrade(*(answer(403, "<center>nginx</center>", shape=s) for s in ("carrier", "plain", "browser"))),
+            fires=True,
+        ),
+        Example("a bare 403", upgrade(answer(403)), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="AUTH005",
     slug="ip-allowlist-403",
@@ -53,24 +69,5 @@ CAUSE = Cause(
     "whether the carrier is inside, only the list itself can tell. A filter behind a proxy may see the proxy's address.",
     fix="Add the carrier's ranges (Telnyx lists them with its webhook addresses), or exempt the stream's path and "
     "check its token; behind a proxy trust its X-Forwarded-For (`trust proxy`, real_ip).",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example(
-                    "the carrier's address opens it",
-                    upgrade(answer(403), answer(101, shape="forwarded-carrier")),
-                    fires=True,
-                ),
-                Example(
-                    "nginx forbids in every shape",
-                    upgrade(*(answer(403, "<center>nginx</center>", shape=s) for s in ("carrier", "plain", "browser"))),
-                    fires=True,
-                ),
-                Example("a bare 403", upgrade(answer(403)), fires=False),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from callpath.doctor.calls import every, show_entries
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import a_call, turned_away
 from callpath.timeline import SocketRefused, StreamStarted
 
@@ -29,6 +28,15 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+PAST = Sign(
+    "call",
+    check,
+    examples=(
+        Example("an odd reason", a_call(turned_away("draining", 503)), fires=True),
+        Example("no token", a_call(turned_away("no_token", 401)), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="CALL044",
     slug="socket-refused",
@@ -37,15 +45,5 @@ CAUSE = Cause(
     owner="you",
     why="Telnyx got through to the application; nothing on the way is at fault. The application itself said no.",
     fix="Look in the application for what answers an upgrade with this status: a route, a guard, a lookup of the call.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            examples=(
-                Example("an odd reason", a_call(turned_away("draining", 503)), fires=True),
-                Example("no token", a_call(turned_away("no_token", 401)), fires=False),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(PAST,),
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from callpath.doctor.calls import needed_refusal, refused_by, show_entries
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import ANSWERED, RANG, a_call, answered, sent
 
 _OWN_RULES = {"90018", "90034", "90045", "90046"}
@@ -33,6 +32,17 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+PAST = Sign(
+    "call",
+    check,
+    examples=(
+        Example(
+            "answered an outgoing call", a_call(RANG, sent("answer"), answered("answer", 422, "90102")), fires=True
+        ),
+        Example("accepted", a_call(ANSWERED), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="CALL011",
     slug="answer-refused",
@@ -42,19 +52,5 @@ CAUSE = Cause(
     why="Without an answered call there is no stream. What Telnyx objects to stands in its own words above.",
     fix="Send the command as Telnyx's words ask; callpath's own commands are checked before they go out, so look at what "
     "the handler or another program sends.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            examples=(
-                Example(
-                    "answered an outgoing call",
-                    a_call(RANG, sent("answer"), answered("answer", 422, "90102")),
-                    fires=True,
-                ),
-                Example("accepted", a_call(ANSWERED), fires=False),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(PAST,),
 )

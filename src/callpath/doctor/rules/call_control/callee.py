@@ -6,7 +6,6 @@ from callpath.call.session import Stage
 from callpath.doctor.calls import ended_unix_ms, payload, show_entries, webhook
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import GOOD, a_call, hook, hung_up
 
 WORDS = {
@@ -36,6 +35,19 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+PAST = Sign(
+    "call",
+    check,
+    examples=(
+        Example(
+            "busy",
+            a_call(hook("call.initiated", direction="outgoing"), (3_000, hung_up("user_busy", "callee"))),
+            fires=True,
+        ),
+        Example("a call that worked", a_call(GOOD), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="CALL014",
     slug="callee-did-not-answer",
@@ -45,19 +57,5 @@ CAUSE = Cause(
     why="An outgoing call has no stream before somebody answers it. Nothing was asked of this server but to wait.",
     fix="Nothing to mend here. For call_rejected on every number look at the outbound voice profile (destinations) and at "
     "the caller id.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            examples=(
-                Example(
-                    "busy",
-                    a_call(hook("call.initiated", direction="outgoing"), (3_000, hung_up("user_busy", "callee"))),
-                    fires=True,
-                ),
-                Example("a call that worked", a_call(GOOD), fires=False),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(PAST,),
 )

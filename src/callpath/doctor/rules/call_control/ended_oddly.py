@@ -6,7 +6,6 @@ from callpath.call.session import Stage
 from callpath.doctor.calls import payload, show_entries, we_hung_up, webhook
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import BOTH_WAYS, GOOD, a_call, hung_up
 
 ODD = {
@@ -38,6 +37,17 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+PAST = Sign(
+    "call",
+    check,
+    examples=(
+        Example(
+            "a carrier's timer", a_call(BOTH_WAYS, (9_000, hung_up("recovery_on_timer_expire", "unknown"))), fires=True
+        ),
+        Example("a party hung up", a_call(GOOD), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="CALL085",
     slug="call-ended-abnormally",
@@ -46,19 +56,5 @@ CAUSE = Cause(
     owner="far end",
     why="A call that a party ends has normal_clearing. Other causes are a carrier's, or a limit's.",
     fix="Give Telnyx the call_session_id and the time; for time_limit raise time_limit_secs.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            examples=(
-                Example(
-                    "a carrier's timer",
-                    a_call(BOTH_WAYS, (9_000, hung_up("recovery_on_timer_expire", "unknown"))),
-                    fires=True,
-                ),
-                Example("a party hung up", a_call(GOOD), fires=False),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(PAST,),
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from callpath.doctor.calls import needed_refusal, refused_by, show_entries, url_asked, way_evidence, way_now
 from callpath.doctor.facts import CallFacts, Facts, WayFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import ACCEPTED, ANSWERED, a_call, answered, asking
 
 
@@ -28,6 +27,15 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+PAST = Sign(
+    "call",
+    check,
+    examples=(
+        Example("90046", a_call(ANSWERED, asking(), answered("streaming_start", 422, "90046")), fires=True),
+        Example("accepted", a_call(ACCEPTED), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="CALL021",
     slug="stream-failed-to-start",
@@ -38,15 +46,5 @@ CAUSE = Cause(
     "carried out. "
     "One program also saw it for a mix of parameters at dial.",
     fix="Make the stream's URL reachable, then ask again with a new command_id.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            examples=(
-                Example("90046", a_call(ANSWERED, asking(), answered("streaming_start", 422, "90046")), fires=True),
-                Example("accepted", a_call(ACCEPTED), fires=False),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(PAST,),
 )

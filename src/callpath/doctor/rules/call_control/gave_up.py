@@ -24,7 +24,6 @@ from callpath.doctor.calls import (
 )
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import ACCEPTED, ANSWERING, GOOD, RANG, a_call, hung_up
 from callpath.timeline import (
     CommandAnswered,
@@ -100,6 +99,20 @@ def _we_hung_up(known: CallFacts) -> bool:
     return any(isinstance(e.what, CommandSent) and e.what.command in {"hangup", "reject"} for e in known.entries)
 
 
+PAST = Sign(
+    "call",
+    check,
+    examples=(
+        Example("hung up while it rang", a_call(RANG, (400, hung_up("originator_cancel"))), fires=True),
+        Example("hung up 0.3 s after streaming_start", a_call(ACCEPTED, (1_200, hung_up())), fires=True),
+        Example(
+            "hung up while it was being answered", a_call(ANSWERING, (900, hung_up("originator_cancel"))), fires=True
+        ),
+        Example("there was time enough", a_call(ACCEPTED, (20_000, hung_up())), fires=False),
+        Example("a call that worked", a_call(GOOD), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="CALL012",
     slug="caller-gave-up",
@@ -109,22 +122,5 @@ CAUSE = Cause(
     why="Nothing failed up to then, and the next step had no time to come. No fault of this server, of the platform or of "
     "the URL shows in this call.",
     fix="Nothing to mend in this call. Judge one that lasted longer.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            examples=(
-                Example("hung up while it rang", a_call(RANG, (400, hung_up("originator_cancel"))), fires=True),
-                Example("hung up 0.3 s after streaming_start", a_call(ACCEPTED, (1_200, hung_up())), fires=True),
-                Example(
-                    "hung up while it was being answered",
-                    a_call(ANSWERING, (900, hung_up("originator_cancel"))),
-                    fires=True,
-                ),
-                Example("there was time enough", a_call(ACCEPTED, (20_000, hung_up())), fires=False),
-                Example("a call that worked", a_call(GOOD), fires=False),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(PAST,),
 )

@@ -8,7 +8,6 @@ from callpath.doctor.calls import ended_unix_ms, every, first, show_entries, web
 from callpath.doctor.facts import CallFacts, Facts, ToldFacts
 from callpath.doctor.reasons import BEFORE_MS, last_words, show_line
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import BOTH_WAYS, HEARD, hung_up, sent
 from callpath.doctor.rules.sample_log import line, told_call
 from callpath.timeline import CommandSent, SocketReceived, StreamStarted
@@ -54,6 +53,33 @@ def log_hung_up(facts: Facts) -> Finding | None:
     )
 
 
+PAST = Sign(
+    "call",
+    log_hung_up,
+    examples=(
+        Example(
+            "the model called its tool",
+            told_call(
+                HEARD,
+                (2_400, sent("hangup")),
+                (2_600, hung_up(source="callee")),
+                hangups=(line(2_300, "model called tool end_call"),),
+            ),
+            fires=True,
+        ),
+        Example(
+            "after a conversation",
+            told_call(BOTH_WAYS, (40_000, sent("hangup")), (40_200, hung_up(source="callee")), conversed=True),
+            fires=False,
+        ),
+        Example(
+            "a voicemail answered",
+            told_call(HEARD, (2_400, sent("hangup")), (2_600, hung_up()), machine="machine"),
+            fires=False,
+        ),
+    ),
+)
+
 CAUSE = Cause(
     code="CALL092",
     slug="hung-up-by-bot",
@@ -65,33 +91,5 @@ CAUSE = Cause(
     fix="Log why hangup is sent. Start silence timers after the greeting was played (a mark says when), and let a "
     "model end "
     "the call only after the caller has spoken.",
-    signs=(
-        Sign(
-            "call",
-            log_hung_up,
-            examples=(
-                Example(
-                    "the model called its tool",
-                    told_call(
-                        HEARD,
-                        (2_400, sent("hangup")),
-                        (2_600, hung_up(source="callee")),
-                        hangups=(line(2_300, "model called tool end_call"),),
-                    ),
-                    fires=True,
-                ),
-                Example(
-                    "after a conversation",
-                    told_call(BOTH_WAYS, (40_000, sent("hangup")), (40_200, hung_up(source="callee")), conversed=True),
-                    fires=False,
-                ),
-                Example(
-                    "a voicemail answered",
-                    told_call(HEARD, (2_400, sent("hangup")), (2_600, hung_up()), machine="machine"),
-                    fires=False,
-                ),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(PAST,),
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from callpath.doctor.calls import asked, every, first, packets, show_entries, webhook
 from callpath.doctor.facts import CallFacts, FactMissing, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import ANSWERED, BOTH_WAYS, GOOD, a_call, asking
 from callpath.timeline import FirstOutbound, StreamStarted
 
@@ -31,6 +30,15 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+PAST = Sign(
+    "call",
+    check,
+    examples=(
+        Example("left out", a_call(ANSWERED, asking(stream_bidirectional_mode=None), BOTH_WAYS[9:]), fires=True),
+        Example("rtp", a_call(GOOD), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="CALL054",
     slug="bidirectional-mode-missing",
@@ -39,17 +47,5 @@ CAUSE = Cause(
     owner="you",
     why="stream_bidirectional_mode is mp3 unless it is set. We hear the caller, and the caller hears nothing.",
     fix='stream_bidirectional_mode: "rtp", with stream_bidirectional_codec',
-    signs=(
-        Sign(
-            "call",
-            check,
-            examples=(
-                Example(
-                    "left out", a_call(ANSWERED, asking(stream_bidirectional_mode=None), BOTH_WAYS[9:]), fires=True
-                ),
-                Example("rtp", a_call(GOOD), fires=False),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(PAST,),
 )

@@ -6,7 +6,6 @@ from callpath.call.session import Stage
 from callpath.doctor.calls import COMMAND_MS, asked, never, overdue, payload, show_entries, waited_ms, webhook
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import ANSWERED, RANG, a_call, hung_up
 from callpath.timeline import CommandAnswered, CommandSent
 
@@ -40,6 +39,17 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+PAST = Sign(
+    "call",
+    check,
+    examples=(
+        Example("no command", a_call(RANG, (20_000, hung_up("originator_cancel"))), fires=True),
+        Example("answered", a_call(ANSWERED), fires=False),
+        Example("the caller gave up at once", a_call(RANG, (400, hung_up("originator_cancel"))), fires=False),
+        Example("logs that never show commands", a_call(RANG, shown=frozenset({"webhook.received"})), fires=None),
+    ),
+)
+
 CAUSE = Cause(
     code="CALL013",
     slug="call-never-answered",
@@ -49,19 +59,5 @@ CAUSE = Cause(
     why="An incoming call waits for the command answer, sent over HTTP. Telnyx ignores what stands in the answer to its "
     "webhook (a habit from TwiML), and the caller hears it ring until he gives up.",
     fix="On call.initiated POST /v2/calls/{call_control_id}/actions/answer, and wait for call.answered.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            examples=(
-                Example("no command", a_call(RANG, (20_000, hung_up("originator_cancel"))), fires=True),
-                Example("answered", a_call(ANSWERED), fires=False),
-                Example("the caller gave up at once", a_call(RANG, (400, hung_up("originator_cancel"))), fires=False),
-                Example(
-                    "logs that never show commands", a_call(RANG, shown=frozenset({"webhook.received"})), fires=None
-                ),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(PAST,),
 )

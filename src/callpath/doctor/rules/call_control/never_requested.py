@@ -21,15 +21,12 @@ from callpath.doctor.calls import (
 from callpath.doctor.facts import CallFacts, FactMissing, Facts, ToldFacts
 from callpath.doctor.reasons import last_words, show_line
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import ANSWERED, ASKED, a_call, hung_up
 from callpath.timeline import FirstInbound, HandlerFailed, SocketReceived, StreamStarted, WebhookReceived
 
 _BY_TELNYX = re.compile(
     r"call\.(?:speak|playback|gather|dtmf|recording|transcription|machine|bridged|enqueued|conversation|refer)\b"
 )
-
-
 """Events of calls that need no stream of ours."""
 
 
@@ -82,6 +79,21 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+PAST = Sign(
+    "call",
+    check,
+    examples=(
+        Example("answered, then nothing", a_call(ANSWERED, (20_000, hung_up())), fires=True),
+        Example("asked for", a_call(ASKED), fires=False),
+        Example("hung up at once", a_call(ANSWERED, (600, hung_up())), fires=False),
+        Example(
+            "logs that show neither command nor marker",
+            a_call(ANSWERED, shown=frozenset({"webhook.received"})),
+            fires=None,
+        ),
+    ),
+)
+
 CAUSE = Cause(
     code="CALL015",
     slug="streaming-start-never-sent",
@@ -93,21 +105,5 @@ CAUSE = Cause(
     "An exception that is swallowed, a branch that is not taken, or an event name that is compared wrongly leaves it out.",
     fix="On call.answered POST /v2/calls/{call_control_id}/actions/streaming_start with stream_url, "
     "stream_bidirectional_mode rtp and stream_bidirectional_target_legs self.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            examples=(
-                Example("answered, then nothing", a_call(ANSWERED, (20_000, hung_up())), fires=True),
-                Example("asked for", a_call(ASKED), fires=False),
-                Example("hung up at once", a_call(ANSWERED, (600, hung_up())), fires=False),
-                Example(
-                    "logs that show neither command nor marker",
-                    a_call(ANSWERED, shown=frozenset({"webhook.received"})),
-                    fires=None,
-                ),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(PAST,),
 )

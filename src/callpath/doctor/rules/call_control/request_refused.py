@@ -5,7 +5,6 @@ from __future__ import annotations
 from callpath.doctor.calls import needed_refusal, refused_by, show_entries
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import ACCEPTED, ANSWERED, a_call, answered, asking
 
 _OWN_RULES = {"90018", "90034", "90045", "90046", "10003"}
@@ -34,6 +33,15 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+PAST = Sign(
+    "call",
+    check,
+    examples=(
+        Example("an unknown id", a_call(ANSWERED, asking(), answered("streaming_start", 422, "90015")), fires=True),
+        Example("accepted", a_call(ACCEPTED), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="CALL022",
     slug="streaming-start-refused",
@@ -42,17 +50,5 @@ CAUSE = Cause(
     owner="you",
     why="Nothing was connected, because nothing was accepted. What Telnyx objects to stands in its own words above.",
     fix="Send streaming_start as Telnyx's words ask, with parameters of its list.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            examples=(
-                Example(
-                    "an unknown id", a_call(ANSWERED, asking(), answered("streaming_start", 422, "90015")), fires=True
-                ),
-                Example("accepted", a_call(ACCEPTED), fires=False),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(PAST,),
 )

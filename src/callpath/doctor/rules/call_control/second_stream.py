@@ -5,7 +5,6 @@ from __future__ import annotations
 from callpath.doctor.calls import NEEDED, every, refusals, refused_by, show_entries
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import ACCEPTED, ANSWERED, a_call, answered, asking
 from callpath.timeline import StreamStarted, StreamStarting
 
@@ -24,6 +23,15 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+PAST = Sign(
+    "call",
+    check,
+    examples=(
+        Example("90045", a_call(ANSWERED, asking(), answered("streaming_start", 422, "90045")), fires=True),
+        Example("accepted", a_call(ACCEPTED), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="CALL020",
     slug="second-stream-refused",
@@ -34,15 +42,5 @@ CAUSE = Cause(
     "in answer and "
     "again by streaming_start, or by two programs. The first one may lead to another URL.",
     fix="Ask once. If another program starts a stream or fork_start on this call, stop that first (streaming_stop).",
-    signs=(
-        Sign(
-            "call",
-            check,
-            examples=(
-                Example("90045", a_call(ANSWERED, asking(), answered("streaming_start", 422, "90045")), fires=True),
-                Example("accepted", a_call(ACCEPTED), fires=False),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(PAST,),
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from callpath.doctor.calls import show_entries, stopped_early, waited_ms, webhook
 from callpath.doctor.facts import CallFacts, Facts, TelnyxCallFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import BOTH_WAYS, GOOD, STOPPED, a_call, counted, hung_up, sent
 
 
@@ -45,6 +44,20 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+PAST = Sign(
+    "call",
+    check,
+    examples=(
+        Example("20 s without it", a_call(BOTH_WAYS, (9_000, counted()), STOPPED, (30_000, hung_up())), fires=True),
+        Example(
+            "we asked for it",
+            a_call(BOTH_WAYS, (9_000, sent("streaming_stop")), STOPPED, (30_000, hung_up())),
+            fires=False,
+        ),
+        Example("at the call's end", a_call(GOOD), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="CALL087",
     slug="stream-stopped-in-midcall",
@@ -53,22 +66,5 @@ CAUSE = Cause(
     owner="unclear",
     why="streaming_stop ends the stream and not the call; so does a fork. The caller hears nothing from then on.",
     fix="Let one program alone command the call; ask for the stream again when it is needed.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            examples=(
-                Example(
-                    "20 s without it", a_call(BOTH_WAYS, (9_000, counted()), STOPPED, (30_000, hung_up())), fires=True
-                ),
-                Example(
-                    "we asked for it",
-                    a_call(BOTH_WAYS, (9_000, sent("streaming_stop")), STOPPED, (30_000, hung_up())),
-                    fires=False,
-                ),
-                Example("at the call's end", a_call(GOOD), fires=False),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(PAST,),
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from callpath.doctor.calls import ended_unix_ms, first, refusals, show_entries, told
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import BOTH_WAYS, GOOD, a_call
 from callpath.timeline import HandlerEnded, HandlerFailed
 
@@ -37,24 +36,23 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+PAST = Sign(
+    "call",
+    check,
+    examples=(
+        Example("no hang-up for minutes", a_call(BOTH_WAYS, HandlerEnded(), looked_ms=300_000), fires=True),
+        Example("hung up", a_call(GOOD), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="CALL086",
     slug="line-left-up",
-    title="The line stayed up when the call was over for us",
+    title="Call leg still up after the application finished (leaked call)",
     layer="call-control",
     owner="you",
     why="Closing the socket ends neither the stream nor the call; only hangup does. A line that nobody ends is "
     "billed up to 4 hours.",
     fix="Send hangup when the handler is done. callpath does; see why it did not come through.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            examples=(
-                Example("no hang-up for minutes", a_call(BOTH_WAYS, HandlerEnded(), looked_ms=300_000), fires=True),
-                Example("hung up", a_call(GOOD), fires=False),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(PAST,),
 )

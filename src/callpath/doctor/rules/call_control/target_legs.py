@@ -5,7 +5,6 @@ from __future__ import annotations
 from callpath.doctor.calls import asked, every, first, packets, show_entries, webhook
 from callpath.doctor.facts import CallFacts, FactMissing, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import ANSWERED, BOTH_WAYS, GOOD, a_call, asking, hung_up
 from callpath.timeline import FirstOutbound
 
@@ -36,6 +35,19 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+PAST = Sign(
+    "call",
+    check,
+    examples=(
+        Example(
+            "left out, nothing played",
+            a_call(ANSWERED, asking(stream_bidirectional_target_legs=None), BOTH_WAYS[9:], (9_000, hung_up(out=0))),
+            fires=True,
+        ),
+        Example("self", a_call(GOOD), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="CALL055",
     slug="target-legs-opposite",
@@ -46,21 +58,5 @@ CAUSE = Cause(
     "call of one leg "
     "has none.",
     fix='stream_bidirectional_target_legs: "self"',
-    signs=(
-        Sign(
-            "call",
-            check,
-            examples=(
-                Example(
-                    "left out, nothing played",
-                    a_call(
-                        ANSWERED, asking(stream_bidirectional_target_legs=None), BOTH_WAYS[9:], (9_000, hung_up(out=0))
-                    ),
-                    fires=True,
-                ),
-                Example("self", a_call(GOOD), fires=False),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(PAST,),
 )

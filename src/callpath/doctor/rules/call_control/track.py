@@ -5,7 +5,6 @@ from __future__ import annotations
 from callpath.doctor.calls import asked, every, show_entries
 from callpath.doctor.facts import CallFacts, FactMissing, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import ANSWERED, GOOD, STARTED, a_call, asking
 from callpath.timeline import MediaCounted, StreamStarted
 
@@ -23,6 +22,15 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+PAST = Sign(
+    "call",
+    check,
+    examples=(
+        Example("outbound_track", a_call(ANSWERED, asking(stream_track="outbound_track"), STARTED[9:]), fires=True),
+        Example("inbound_track", a_call(GOOD), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="CALL052",
     slug="stream-track-wrong",
@@ -31,17 +39,5 @@ CAUSE = Cause(
     owner="you",
     why="inbound_track is what the party says, outbound_track what is played to it.",
     fix="CALLPATH_STREAM_TRACK=inbound_track (or both_tracks, to have both)",
-    signs=(
-        Sign(
-            "call",
-            check,
-            examples=(
-                Example(
-                    "outbound_track", a_call(ANSWERED, asking(stream_track="outbound_track"), STARTED[9:]), fires=True
-                ),
-                Example("inbound_track", a_call(GOOD), fires=False),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(PAST,),
 )

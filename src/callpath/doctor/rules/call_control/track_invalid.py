@@ -5,7 +5,6 @@ from __future__ import annotations
 from callpath.doctor.calls import asked, needed_refusal, refused_by, show_entries
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import ACCEPTED, ANSWERED, a_call, answered, asking
 
 
@@ -22,6 +21,23 @@ def check(facts: Facts) -> Finding | None:
                    show_entries(known, entry))  # fmt: skip
 
 
+PAST = Sign(
+    "call",
+    check,
+    examples=(
+        Example(
+            "both",
+            a_call(
+                ANSWERED,
+                asking(stream_track="both"),
+                answered("streaming_start", 422, "10032", "stream_track must be one of: inbound_track, both_tracks"),
+            ),
+            fires=True,
+        ),
+        Example("accepted", a_call(ACCEPTED), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="CALL017",
     slug="stream-track-invalid",
@@ -30,25 +46,5 @@ CAUSE = Cause(
     owner="you",
     why="The values are inbound_track, outbound_track and both_tracks. People send both, or inbound.",
     fix='stream_track: "inbound_track"',
-    signs=(
-        Sign(
-            "call",
-            check,
-            examples=(
-                Example(
-                    "both",
-                    a_call(
-                        ANSWERED,
-                        asking(stream_track="both"),
-                        answered(
-                            "streaming_start", 422, "10032", "stream_track must be one of: inbound_track, both_tracks"
-                        ),
-                    ),
-                    fires=True,
-                ),
-                Example("accepted", a_call(ACCEPTED), fires=False),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(PAST,),
 )

@@ -7,7 +7,6 @@ from callpath.doctor.calls import show_entries, until_unix_ms
 from callpath.doctor.facts import CallFacts, Facts, ToldFacts
 from callpath.doctor.reasons import show_error, show_line
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import CAME, GOOD, a_call, after, hung_up
 
 _KINDS = {
@@ -67,6 +66,16 @@ def _as_the_program_says(call: CallFacts, words: tuple[str, ...]) -> Finding:
 _BAD = {"error", "critical", "fatal", "crit", "emergency", "alert"}
 
 
+PAST = Sign(
+    "call",
+    check,
+    fallback=True,
+    examples=(
+        Example("a stage is missing", a_call(CAME, after(9_000, hung_up())), fires=True, winner="stream-never-started"),
+        Example("audio flowed both ways", a_call(GOOD), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="CALL099",
     slug="unknown-call-fault",
@@ -75,21 +84,5 @@ CAUSE = Cause(
     owner="unclear",
     why="The evidence fits none of the causes the doctor knows, or several; a guess would send you the wrong way.",
     fix="Answer the question above, or send the report (--report) to whoever runs that stage.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            fallback=True,
-            examples=(
-                Example(
-                    "a stage is missing",
-                    a_call(CAME, after(9_000, hung_up())),
-                    fires=True,
-                    winner="stream-never-started",
-                ),
-                Example("audio flowed both ways", a_call(GOOD), fires=False),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(PAST,),
 )

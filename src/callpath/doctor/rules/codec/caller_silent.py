@@ -5,7 +5,6 @@ from __future__ import annotations
 from callpath.doctor.calls import symptom_seen, symptom_words
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import BOTH_WAYS, CAME, GOOD, a_call, noticed
 
 
@@ -33,6 +32,31 @@ def call_silent_both(facts: Facts) -> Finding | None:
     )
 
 
+PAST = Sign(
+    "call",
+    call_caller_silent,
+    examples=(
+        Example("SYM005 was seen", a_call(BOTH_WAYS, noticed("SYM005")), fires=True),
+        Example("a call that worked", a_call(GOOD), fires=False),
+        Example("logs without symptoms", a_call(CAME, shown=frozenset({"socket.received"})), fires=None),
+    ),
+)
+
+PAST_2 = Sign(
+    "call",
+    call_silent_both,
+    code="CALL066",
+    title="Silence came from the caller, and nothing was sent",
+    why="Nobody was heard on either side: the caller is muted or gone, and the handler waits for a word.",
+    fix="Let the handler speak first; call from another phone.",
+    owner="unclear",
+    examples=(
+        Example("SYM007 was seen", a_call(BOTH_WAYS, noticed("SYM007")), fires=True),
+        Example("a call that worked", a_call(GOOD), fires=False),
+        Example("logs without symptoms", a_call(CAME, shown=frozenset({"socket.received"})), fires=None),
+    ),
+)
+
 CAUSE = Cause(
     code="CALL064",
     slug="inbound-silence",
@@ -42,31 +66,5 @@ CAUSE = Cause(
     why="Frames arrive in time, and every one is silence: the phone is muted, or its audio does not reach "
     "Telnyx. The socket is not at fault.",
     fix="Call from another phone. If it stays silent, send Telnyx this report: one-way audio on the phone's side.",
-    signs=(
-        Sign(
-            "call",
-            call_caller_silent,
-            examples=(
-                Example("SYM005 was seen", a_call(BOTH_WAYS, noticed("SYM005")), fires=True),
-                Example("a call that worked", a_call(GOOD), fires=False),
-                Example("logs without symptoms", a_call(CAME, shown=frozenset({"socket.received"})), fires=None),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-        Sign(
-            "call",
-            call_silent_both,
-            code="CALL066",
-            title="Silence came from the caller, and nothing was sent",
-            why="Nobody was heard on either side: the caller is muted or gone, and the handler waits for a word.",
-            fix="Let the handler speak first; call from another phone.",
-            owner="unclear",
-            examples=(
-                Example("SYM007 was seen", a_call(BOTH_WAYS, noticed("SYM007")), fires=True),
-                Example("a call that worked", a_call(GOOD), fires=False),
-                Example("logs without symptoms", a_call(CAME, shown=frozenset({"socket.received"})), fires=None),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(PAST, PAST_2),
 )

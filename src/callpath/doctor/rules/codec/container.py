@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from callpath.doctor.facts import Arrival, Facts, MediaFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import media, nothing
+from callpath.doctor.rules.sample import media
 
 _HEADS: tuple[tuple[bytes, str], ...] = (
     (b"RIFF", "a WAV file"),
@@ -25,6 +25,15 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("WAV", media(Arrival(20.0, "text", 300, "", "media", b"RIFF....WAVE")), fires=True),
+        Example("audio", media(Arrival(20.0, "text", 300, "", "media", b"\xff\x7e" * 80)), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="MEDIA003",
     slug="codec-container-sent",
@@ -34,15 +43,5 @@ CAUSE = Cause(
     why="In rtp mode the payload is the codec's bytes alone. A header is played as a crack, and what follows is mostly in "
     "another encoding.",
     fix='Ask the speech service for raw mulaw at 8000 Hz ("container": "none"), or strip the header and transcode.',
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example("WAV", media(Arrival(20.0, "text", 300, "", "media", b"RIFF....WAVE")), fires=True),
-                Example("audio", media(Arrival(20.0, "text", 300, "", "media", b"\xff\x7e" * 80)), fires=False),
-                Example("no stream was opened", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

@@ -6,11 +6,9 @@ import itertools
 
 from callpath.doctor.facts import Arrival, Facts, MediaFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import media, nothing
+from callpath.doctor.rules.sample import media
 
 HEADER_BYTES = 12
-
-
 """Version, payload type, sequence number, timestamp, source (RFC 3550, 5.1)."""
 
 
@@ -44,6 +42,15 @@ def _packets(count: int, step: int) -> tuple[Arrival, ...]:
     )
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("packets that count", media(*_packets(10, 1)), fires=True),
+        Example("audio that begins with 0x80 and does not count", media(*_packets(10, 0)), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="MEDIA011",
     slug="rtp-header-sent",
@@ -53,15 +60,5 @@ CAUSE = Cause(
     why='"rtp" mode names the pace and the codecs, not the packets: Telnyx makes those itself. A payload with a header is '
     "taken without an error, and the caller hears nothing (observed).",
     fix="Send the codec's bytes alone: cut off the first 12 bytes of each packet.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example("packets that count", media(*_packets(10, 1)), fires=True),
-                Example("audio that begins with 0x80 and does not count", media(*_packets(10, 0)), fires=False),
-                Example("no stream was opened", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from callpath.doctor.facts import Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
 from callpath.doctor.rules.deploy.wrong_instance import NO_BACKEND, outcomes, recovered
-from callpath.doctor.rules.sample import answer, nothing, tries, upgrade
+from callpath.doctor.rules.sample import answer, tries, upgrade
 
 
 def check(facts: Facts) -> Finding | None:
@@ -29,6 +29,23 @@ def check(facts: Facts) -> Finding | None:
     return Finding(summary, evidence)
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example(
+            "every second try 502",
+            Facts(*upgrade(answer(101)), tries(answer(502), answer(101), answer(502))),
+            fires=True,
+        ),
+        Example(
+            "every second try 404",
+            Facts(*upgrade(answer(101)), tries(answer(404), answer(101), answer(404))),
+            fires=False,
+        ),
+    ),
+)
+
 CAUSE = Cause(
     code="DEPLOY003",
     slug="backend-flapping",
@@ -39,23 +56,5 @@ CAUSE = Cause(
     "in turn): a share of the calls fails.",
     fix="Take the dead backend out or bring it up, and switch health checks on (HAProxy `check`, nginx max_fails, an "
     "upstream health check).",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example(
-                    "every second try 502",
-                    Facts(*upgrade(answer(101)), tries(answer(502), answer(101), answer(502))),
-                    fires=True,
-                ),
-                Example(
-                    "every second try 404",
-                    Facts(*upgrade(answer(101)), tries(answer(404), answer(101), answer(404))),
-                    fires=False,
-                ),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

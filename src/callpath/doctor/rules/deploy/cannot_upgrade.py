@@ -6,7 +6,6 @@ import re
 
 from callpath.doctor.facts import DeployFacts, DeployPlan, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_deploy import plans, started
 
 TRAPS = (
@@ -54,6 +53,21 @@ def _set_elsewhere(plan: DeployPlan, text: str) -> bool:
     return bool(named) or bool(re.search(r"-k\s|worker-class|--threads", told))
 
 
+FILES = Sign(
+    "files",
+    check,
+    examples=(
+        Example("gunicorn alone", plans(started("gunicorn app:app --bind 0.0.0.0:8000")), fires=True),
+        Example("a reloading server", plans(started("uvicorn app:app --host 0.0.0.0 --reload")), fires=True),
+        Example(
+            "gunicorn with an ASGI worker", plans(started("gunicorn -k uvicorn.workers.UvicornWorker a:a")), fires=False
+        ),
+        Example("with a file of settings", plans(started("gunicorn -c conf.py app:app")), fires=False),
+        Example("threads, for flask-sock", plans(started("gunicorn --threads 100 app:app")), fires=False),
+        Example("callpath", plans(started("callpath serve")), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="DEPLOY011",
     slug="start-command-cannot-upgrade",
@@ -63,23 +77,5 @@ CAUSE = Cause(
     why="The webhook works under any server; the audio needs one that speaks WebSockets and stays up.",
     fix="Start `callpath serve module:app`; for another ASGI program uvicorn without --reload, or gunicorn with "
     "-k uvicorn.workers.UvicornWorker.",
-    signs=(
-        Sign(
-            "files",
-            check,
-            examples=(
-                Example("gunicorn alone", plans(started("gunicorn app:app --bind 0.0.0.0:8000")), fires=True),
-                Example("a reloading server", plans(started("uvicorn app:app --host 0.0.0.0 --reload")), fires=True),
-                Example(
-                    "gunicorn with an ASGI worker",
-                    plans(started("gunicorn -k uvicorn.workers.UvicornWorker a:a")),
-                    fires=False,
-                ),
-                Example("with a file of settings", plans(started("gunicorn -c conf.py app:app")), fires=False),
-                Example("threads, for flask-sock", plans(started("gunicorn --threads 100 app:app")), fires=False),
-                Example("callpath", plans(started("callpath serve")), fires=False),
-                Example("a URL was examined", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(FILES,),
 )

@@ -7,7 +7,7 @@ from dataclasses import replace
 from callpath.doctor.facts import FactMissing, Facts, PlatformFacts, RepeatFacts, UpgradeFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
 from callpath.doctor.rules.deploy.wrong_instance import outcomes, recovered
-from callpath.doctor.rules.sample import answer, failed, nothing, tries, upgrade
+from callpath.doctor.rules.sample import answer, failed, tries, upgrade
 from callpath.doctor.rules.sample_account import platform
 
 SLOW_FIRST_MS = 2500.0
@@ -43,6 +43,39 @@ def states(*statuses: str) -> Facts:
     return platform(deployments=tuple((status, "2026-01-02T03:04:05.000Z") for status in statuses))
 
 
+LIVE = Sign(
+    "url",
+    deploy_cold_start,
+    examples=(
+        Example("502, then fine", Facts(*upgrade(answer(502)), tries(*[answer(101)] * 4)), fires=True),
+        Example(
+            "slow, then fast", Facts(*upgrade(replace(answer(101), ms=6000.0)), tries(*[answer(101)] * 4)), fires=True
+        ),
+        Example(
+            "one connection that timed out",
+            Facts(*upgrade(failed("no-connection")), tries(*[answer(101)] * 4)),
+            fires=False,
+        ),
+        Example("always fine", Facts(*upgrade(answer(101)), tries(answer(101))), fires=False),
+    ),
+)
+
+ACCOUNT = Sign(
+    "account",
+    platform_asleep,
+    code="PLATFORM007",
+    title="The service sleeps",
+    why="A service that sleeps is woken by the first request, which may get 502 and waits for seconds. "
+    "Telnyx waits two "
+    "seconds for a webhook's answer.",
+    fix="Switch serverless (app sleeping) off for this service: Settings, Deploy, Serverless.",
+    examples=(
+        Example("asleep", states("SLEEPING"), fires=True),
+        Example("awake", states("SUCCESS"), fires=False),
+        Example("deployments may not be asked", platform(deployments=None), fires=None),
+    ),
+)
+
 CAUSE = Cause(
     code="DEPLOY002",
     slug="edge-cold-start",
@@ -53,41 +86,5 @@ CAUSE = Cause(
     "of the day is silent, the second is fine.",
     fix='Keep one instance running: Railway: serverless off; Render: a paid plan; Fly: auto_stop_machines = "off", '
     "min_machines_running = 1; Cloud Run: min instances 1.",
-    signs=(
-        Sign(
-            "url",
-            deploy_cold_start,
-            examples=(
-                Example("502, then fine", Facts(*upgrade(answer(502)), tries(*[answer(101)] * 4)), fires=True),
-                Example(
-                    "slow, then fast",
-                    Facts(*upgrade(replace(answer(101), ms=6000.0)), tries(*[answer(101)] * 4)),
-                    fires=True,
-                ),
-                Example(
-                    "one connection that timed out",
-                    Facts(*upgrade(failed("no-connection")), tries(*[answer(101)] * 4)),
-                    fires=False,
-                ),
-                Example("always fine", Facts(*upgrade(answer(101)), tries(answer(101))), fires=False),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-        Sign(
-            "account",
-            platform_asleep,
-            code="PLATFORM007",
-            title="The service sleeps",
-            why="A service that sleeps is woken by the first request, which may get 502 and waits for seconds. "
-            "Telnyx waits two "
-            "seconds for a webhook's answer.",
-            fix="Switch serverless (app sleeping) off for this service: Settings, Deploy, Serverless.",
-            examples=(
-                Example("asleep", states("SLEEPING"), fires=True),
-                Example("awake", states("SUCCESS"), fires=False),
-                Example("deployments may not be asked", platform(deployments=None), fires=None),
-                Example("the platform was not asked", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE, ACCOUNT),
 )

@@ -6,7 +6,6 @@ from callpath.doctor.calls import ended_unix_ms, every
 from callpath.doctor.edges import came, posts, process_lines, said, show_row, upgrades
 from callpath.doctor.facts import CallFacts, EdgeFacts, FactMissing, Facts, LogFacts, LogLine, PlatformFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_account import platform
 from callpath.doctor.rules.sample_call import BOTH_WAYS, hung_up
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
@@ -143,6 +142,80 @@ def states(*statuses: str) -> Facts:
     return platform(deployments=tuple((status, "2026-01-02T03:04:05.000Z") for status in statuses))
 
 
+EDGE = Sign(
+    "edge",
+    edge_crashed,
+    examples=(
+        Example(
+            "502 after a crash",
+            seen_at_edge(row("GET", 502, errors=("connection refused",)), process=("crash: Uncaught Exception",)),
+            fires=True,
+        ),
+        Example("502 without one", seen_at_edge(row("GET", 502, errors=("connection refused",))), fires=False),
+    ),
+)
+
+PAST = Sign(
+    "call",
+    log_died_in_call,
+    code="LOG001",
+    examples=(
+        Example(
+            "memory ran out in mid-call",
+            told_call(BOTH_WAYS, (30_000, hung_up()), process=((9_000, "out of memory", "OOM-killed"),)),
+            fires=True,
+        ),
+        Example(
+            "after the call",
+            told_call(BOTH_WAYS, (30_000, hung_up()), process=((40_000, "exited", "exited with code 1"),)),
+            fires=False,
+        ),
+    ),
+)
+
+PAST_2 = Sign(
+    "call",
+    log_never_starts,
+    code="LOG002",
+    examples=(
+        Example(
+            "a module is missing, again and again",
+            told_call(
+                process=(
+                    (0, "boot failed", "ModuleNotFoundError: No module named 'backend'"),
+                    (100, "exited", "exited with code 1"),
+                    (9_000, "boot failed", "ModuleNotFoundError: No module named 'backend'"),
+                    (9_100, "exited", "exited with code 1"),
+                )
+            ),
+            fires=True,
+        ),
+        Example(
+            "a call came", told_call(BOTH_WAYS, process=((0, "boot failed", "Cannot find module 'x'"),)), fires=False
+        ),
+    ),
+)
+
+ACCOUNT = Sign(
+    "account",
+    platform_down,
+    code="PLATFORM006",
+    title="Nothing runs behind the name",
+    why="The host's edge answers 502 or 404 for a service that is not up: no webhook is taken, no audio either.",
+    fix="Deploy the service, and see its log.",
+    examples=(
+        Example("crashed", states("CRASHED", "REMOVED"), fires=True),
+        Example("removed", states("REMOVED"), fires=True),
+        Example("the only one failed", states("FAILED"), fires=True),
+        Example("never deployed", platform(deployments=()), fires=True),
+        Example("it runs", states("SUCCESS", "REMOVED"), fires=False),
+        Example("the newest failed, the one before runs", states("FAILED", "SUCCESS"), fires=False),
+        Example("one is under way", states("BUILDING", "REMOVED"), fires=False),
+        Example("asleep", states("SLEEPING"), fires=False),
+        Example("deployments may not be asked", platform(deployments=None), fires=None),
+    ),
+)
+
 CAUSE = Cause(
     code="EDGE003",
     slug="crash-loop-or-oom",
@@ -151,84 +224,5 @@ CAUSE = Cause(
     owner="you",
     why="The process died: the edge had nobody to hand requests to, and what the call needed next was never sent.",
     fix="Read the crash's own lines; give it more memory or mend the exception, and look at the deployment's restarts.",
-    signs=(
-        Sign(
-            "edge",
-            edge_crashed,
-            examples=(
-                Example(
-                    "502 after a crash",
-                    seen_at_edge(
-                        row("GET", 502, errors=("connection refused",)), process=("crash: Uncaught Exception",)
-                    ),
-                    fires=True,
-                ),
-                Example("502 without one", seen_at_edge(row("GET", 502, errors=("connection refused",))), fires=False),
-                Example("no edge log", nothing(), fires=None),
-            ),
-        ),
-        Sign(
-            "call",
-            log_died_in_call,
-            code="LOG001",
-            examples=(
-                Example(
-                    "memory ran out in mid-call",
-                    told_call(BOTH_WAYS, (30_000, hung_up()), process=((9_000, "out of memory", "OOM-killed"),)),
-                    fires=True,
-                ),
-                Example(
-                    "after the call",
-                    told_call(BOTH_WAYS, (30_000, hung_up()), process=((40_000, "exited", "exited with code 1"),)),
-                    fires=False,
-                ),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-        Sign(
-            "call",
-            log_never_starts,
-            code="LOG002",
-            examples=(
-                Example(
-                    "a module is missing, again and again",
-                    told_call(
-                        process=(
-                            (0, "boot failed", "ModuleNotFoundError: No module named 'backend'"),
-                            (100, "exited", "exited with code 1"),
-                            (9_000, "boot failed", "ModuleNotFoundError: No module named 'backend'"),
-                            (9_100, "exited", "exited with code 1"),
-                        )
-                    ),
-                    fires=True,
-                ),
-                Example(
-                    "a call came",
-                    told_call(BOTH_WAYS, process=((0, "boot failed", "Cannot find module 'x'"),)),
-                    fires=False,
-                ),
-                Example("no log", nothing(), fires=None),
-            ),
-        ),
-        Sign(
-            "account",
-            platform_down,
-            code="PLATFORM006",
-            title="Nothing runs behind the name",
-            why="The host's edge answers 502 or 404 for a service that is not up: no webhook is taken, no audio either.",
-            fix="Deploy the service, and see its log.",
-            examples=(
-                Example("crashed", states("CRASHED", "REMOVED"), fires=True),
-                Example("removed", states("REMOVED"), fires=True),
-                Example("the only one failed", states("FAILED"), fires=True),
-                Example("never deployed", platform(deployments=()), fires=True),
-                Example("it runs", states("SUCCESS", "REMOVED"), fires=False),
-                Example("the newest failed, the one before runs", states("FAILED", "SUCCESS"), fires=False),
-                Example("one is under way", states("BUILDING", "REMOVED"), fires=False),
-                Example("asleep", states("SLEEPING"), fires=False),
-                Example("deployments may not be asked", platform(deployments=None), fires=None),
-                Example("the platform was not asked", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(EDGE, PAST, PAST_2, ACCOUNT),
 )

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from callpath.doctor.facts import DeployFacts, DeployPlan, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_deploy import plan, plans, started
 
 FORGETFUL = {"Railway", "Fly", "Render", "Kubernetes"}
-
-
 """A container's own disk ends with the container."""
 
 
@@ -46,6 +43,27 @@ def _split(plan: DeployPlan) -> str:
     )
 
 
+FILES = Sign(
+    "files",
+    check,
+    examples=(
+        Example(
+            "two replicas, two files",
+            plans(plan("Railway", replicas=2, environment=(("DATABASE_URL", "sqlite:///x.db"),))),
+            fires=True,
+        ),
+        Example("gone with each deploy, unless set elsewhere", plans(plan("Render")), fires=True),
+        Example(
+            "railway.json beside railway.ts",
+            plans(plan("Railway"), plan("Railway", replicas=2, environment=(("DATABASE_URL", "x"),))),
+            fires=False,
+        ),
+        Example("somebody else's program", plans(plan("Render"), started("node server.js", "Render")), fires=False),
+        Example("a volume", plans(plan("Fly", volume=True)), fires=False),
+        Example("Postgres", plans(plan("Railway", replicas=2, environment=(("DATABASE_URL", "x"),))), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="DEPLOY009",
     slug="call-log-not-kept",
@@ -56,31 +74,5 @@ CAUSE = Cause(
     "server that has never heard of it and is refused; where it is thrown away, a restart forgets the calls that are up.",
     fix="Set DATABASE_URL=postgresql://… (needed for more than one replica), or give the one replica a volume and point "
     "CALLPATH_DATA_DIR at it.",
-    signs=(
-        Sign(
-            "files",
-            check,
-            examples=(
-                Example(
-                    "two replicas, two files",
-                    plans(plan("Railway", replicas=2, environment=(("DATABASE_URL", "sqlite:///x.db"),))),
-                    fires=True,
-                ),
-                Example("gone with each deploy, unless set elsewhere", plans(plan("Render")), fires=True),
-                Example(
-                    "railway.json beside railway.ts",
-                    plans(plan("Railway"), plan("Railway", replicas=2, environment=(("DATABASE_URL", "x"),))),
-                    fires=False,
-                ),
-                Example(
-                    "somebody else's program", plans(plan("Render"), started("node server.js", "Render")), fires=False
-                ),
-                Example("a volume", plans(plan("Fly", volume=True)), fires=False),
-                Example(
-                    "Postgres", plans(plan("Railway", replicas=2, environment=(("DATABASE_URL", "x"),))), fires=False
-                ),
-                Example("a URL was examined", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(FILES,),
 )

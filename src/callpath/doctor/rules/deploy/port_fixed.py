@@ -6,18 +6,13 @@ import re
 
 from callpath.doctor.facts import DeployFacts, DeployPlan, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_deploy import plan, plans, started
 
 TELLING = {"Railway", "Render", "Heroku"}
-
-
 """They choose the port, and tell it in PORT."""
 
 
 FINDING = {"Railway", "Render"}
-
-
 """They look which port is open, too, which may well be right: docs.railway.com, render.com/docs (2026-11)."""
 
 
@@ -52,6 +47,17 @@ def _port(text: str) -> int | None:
     return int(found[1]) if found else None
 
 
+FILES = Sign(
+    "files",
+    check,
+    examples=(
+        Example("PORT is ignored", plans(started("callpath serve --port 8000", "Heroku")), fires=True),
+        Example("two different numbers", plans(plan("Fly", port=8080, environment=(("PORT", "8000"),))), fires=True),
+        Example("as the platform says", plans(started("callpath serve", "Railway")), fires=False),
+        Example("the same twice", plans(plan("Fly", port=8000, environment=(("PORT", "8000"),))), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="DEPLOY006",
     slug="port-fixed",
@@ -62,19 +68,5 @@ CAUSE = Cause(
     "server's log looks healthy.",
     fix="Take --port out of the start command: callpath reads PORT. Where the platform's file names a port (internal_port, "
     "containerPort), set PORT to the same.",
-    signs=(
-        Sign(
-            "files",
-            check,
-            examples=(
-                Example("PORT is ignored", plans(started("callpath serve --port 8000", "Heroku")), fires=True),
-                Example(
-                    "two different numbers", plans(plan("Fly", port=8080, environment=(("PORT", "8000"),))), fires=True
-                ),
-                Example("as the platform says", plans(started("callpath serve", "Railway")), fires=False),
-                Example("the same twice", plans(plan("Fly", port=8000, environment=(("PORT", "8000"),))), fires=False),
-                Example("a URL was examined", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(FILES,),
 )

@@ -6,7 +6,6 @@ import re
 
 from callpath.doctor.facts import DeployFacts, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_deploy import ingress, plan, plans
 
 WANTED = (
@@ -49,6 +48,48 @@ def check_ingress(facts: Facts) -> Finding | None:
     return None
 
 
+FILES = Sign(
+    "files",
+    check,
+    examples=(
+        Example("nginx's defaults", plans(plan("nginx", proxied=("proxy_pass http://app;",))), fires=True),
+        Example(
+            "all three lines",
+            plans(
+                plan(
+                    "nginx",
+                    proxied=(
+                        "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; "
+                        "proxy_set_header Connection $connection_upgrade;",
+                    ),
+                )
+            ),
+            fires=False,
+        ),
+    ),
+)
+
+FILES_2 = Sign(
+    "files",
+    check_ingress,
+    why="NGINX Inc's ingress controller (annotations nginx.org/…) treats a service as plain HTTP unless "
+    "nginx.org/websocket-services names it. The community's controller (nginx.ingress.kubernetes.io/…) passes "
+    "upgrades by itself.",
+    examples=(
+        Example(
+            "another service is named",
+            plans(ingress("nginx", ("nginx.org/websocket-services", "old"), services=("bot",))),
+            fires=True,
+        ),
+        Example(
+            "the service is named",
+            plans(ingress("nginx", ("nginx.org/websocket-services", "bot,web"), services=("bot",))),
+            fires=False,
+        ),
+        Example("the community's controller", plans(ingress("nginx", services=("bot",))), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="DEPLOY010",
     slug="proxy-keeps-upgrade",
@@ -59,48 +100,5 @@ CAUSE = Cause(
     "an ordinary GET.",
     fix="In the location that passes requests on: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; "
     'proxy_set_header Connection "upgrade"; proxy_read_timeout 120s;',
-    signs=(
-        Sign(
-            "files",
-            check,
-            examples=(
-                Example("nginx's defaults", plans(plan("nginx", proxied=("proxy_pass http://app;",))), fires=True),
-                Example(
-                    "all three lines",
-                    plans(
-                        plan(
-                            "nginx",
-                            proxied=(
-                                "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; "
-                                "proxy_set_header Connection $connection_upgrade;",
-                            ),
-                        )
-                    ),
-                    fires=False,
-                ),
-                Example("a URL was examined", nothing(), fires=None),
-            ),
-        ),
-        Sign(
-            "files",
-            check_ingress,
-            why="NGINX Inc's ingress controller (annotations nginx.org/…) treats a service as plain HTTP unless "
-            "nginx.org/websocket-services names it. The community's controller (nginx.ingress.kubernetes.io/…) passes "
-            "upgrades by itself.",
-            examples=(
-                Example(
-                    "another service is named",
-                    plans(ingress("nginx", ("nginx.org/websocket-services", "old"), services=("bot",))),
-                    fires=True,
-                ),
-                Example(
-                    "the service is named",
-                    plans(ingress("nginx", ("nginx.org/websocket-services", "bot,web"), services=("bot",))),
-                    fires=False,
-                ),
-                Example("the community's controller", plans(ingress("nginx", services=("bot",))), fires=False),
-                Example("a URL was examined", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(FILES, FILES_2),
 )

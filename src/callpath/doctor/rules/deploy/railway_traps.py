@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from callpath.doctor.facts import DeployFacts, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_deploy import plan, plans
 
 
@@ -42,6 +41,21 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
+FILES = Sign(
+    "files",
+    check,
+    examples=(
+        Example("VOLUME", plans(plan("Railway"), plan("Docker", volume_keyword=True)), fires=True),
+        Example(
+            "a volume that cannot be written",
+            plans(plan("Railway", volume=True), plan("Docker", user="app")),
+            fires=True,
+        ),
+        Example("a number in quotes", plans(plan("Railway", stop_s=300, stop_is_text=True)), fires=True),
+        Example("the same file elsewhere", plans(plan("Docker", volume_keyword=True)), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="DEPLOY012",
     slug="railway-trap",
@@ -52,21 +66,5 @@ CAUSE = Cause(
     "drainingSeconds (railwayapp/docs, issue 1243, 2026-07), and is retiring railway.json "
     "(docs.railway.com: config-as-code, volumes/reference; 2026-11).",
     fix="See the evidence.",
-    signs=(
-        Sign(
-            "files",
-            check,
-            examples=(
-                Example("VOLUME", plans(plan("Railway"), plan("Docker", volume_keyword=True)), fires=True),
-                Example(
-                    "a volume that cannot be written",
-                    plans(plan("Railway", volume=True), plan("Docker", user="app")),
-                    fires=True,
-                ),
-                Example("a number in quotes", plans(plan("Railway", stop_s=300, stop_is_text=True)), fires=True),
-                Example("the same file elsewhere", plans(plan("Docker", volume_keyword=True)), fires=False),
-                Example("a URL was examined", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(FILES,),
 )

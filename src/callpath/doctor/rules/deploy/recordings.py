@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from callpath.doctor.facts import ArchiveFacts, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 
 
 def check(facts: Facts) -> Finding | None:
@@ -26,6 +25,16 @@ def _archive(code: str = "", said: str = "") -> Facts:
     return Facts(ArchiveFacts(url="s3://calls", code=code, said=said))
 
 
+ACCOUNT = Sign(
+    "account",
+    check,
+    examples=(
+        Example("credentials that may only read", _archive("REC001", "cannot be written: AccessDenied"), fires=True),
+        Example("no such bucket", _archive("REC002", "cannot be written: NoSuchBucket"), fires=True),
+        Example("it works", _archive(), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="PLATFORM010",
     slug="recordings-unwritable",
@@ -35,20 +44,5 @@ CAUSE = Cause(
     why="A small object was to be written, read and deleted, as the server does with recordings. While that fails they "
     "stay on the server's own disk, which on most platforms ends with the container.",
     fix="See the evidence, and the codes in docs/howto/keep-recordings-elsewhere.md.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            examples=(
-                Example(
-                    "credentials that may only read",
-                    _archive("REC001", "cannot be written: AccessDenied"),
-                    fires=True,
-                ),
-                Example("no such bucket", _archive("REC002", "cannot be written: NoSuchBucket"), fires=True),
-                Example("it works", _archive(), fires=False),
-                Example("recordings stay on disk", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(ACCOUNT,),
 )

@@ -7,7 +7,7 @@ from callpath.doctor.closings import early, show_ending
 from callpath.doctor.edges import said
 from callpath.doctor.facts import CallFacts, Facts, LogFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import ended, media, nothing
+from callpath.doctor.rules.sample import ended, media
 from callpath.doctor.rules.sample_call import BOTH_WAYS, GOOD, a_call, hung_up
 from callpath.doctor.rules.sample_edge import drained_in_call, stopped_in_call
 from callpath.timeline import HandlerEnded, SocketClosed, SocketReceived, StreamStarted, StreamStopped
@@ -78,6 +78,47 @@ def edge_deployed(facts: Facts) -> Finding | None:
     )
 
 
+LIVE = Sign(
+    "url",
+    close_going_away,
+    examples=(
+        Example("1001", media(ending=ended(code=1001)), fires=True),
+        Example("1000", media(ending=ended(code=1000)), fires=False),
+    ),
+)
+
+PAST = Sign(
+    "call",
+    call_server_stopped,
+    code="CALL080",
+    title="The server was stopped or replaced in mid-call",
+    why="A deployment, restart or scale-down ends the process, and with it every stream that it carries.",
+    fix="Give the old process time: on Railway set RAILWAY_DEPLOYMENT_DRAINING_SECONDS (it is 0 by default), "
+    "elsewhere the "
+    "platform's termination grace period. Deploy when no call is on.",
+    examples=(
+        Example("1012", a_call(BOTH_WAYS, (9_000, SocketClosed(code=1012, by="us")), (20_000, hung_up())), fires=True),
+        Example("closed in order", a_call(GOOD), fires=False),
+        Example("the socket is open", a_call(BOTH_WAYS), fires=False),
+    ),
+)
+
+EDGE = Sign(
+    "edge",
+    edge_deployed,
+    code="EDGE020",
+    title="The application was stopped while the call was on",
+    why="A deployment, a restart or a stop ended the process that held the socket. Railway gives it 0 seconds "
+    "unless told otherwise.",
+    fix="Let calls end before the process does: RAILWAY_DEPLOYMENT_DRAINING_SECONDS (or kill_timeout, "
+    "terminationGracePeriodSeconds), and a server that drains.",
+    examples=(
+        Example("SIGTERM in the middle", stopped_in_call(), fires=True),
+        Example("the process waited for the call", drained_in_call(), fires=False),
+        Example("SIGTERM afterwards", stopped_in_call(at_ms=30_000), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="CLOSE005",
     slug="deploy-kills-streams",
@@ -87,51 +128,5 @@ CAUSE = Cause(
     why="1001 and 1012 are what servers and proxies send when they stop or reload (a redeploy, Caddy's reload).",
     fix="Drain before stopping: Railway RAILWAY_DEPLOYMENT_DRAINING_SECONDS; Caddy stream_close_delay; catch SIGTERM "
     "and let calls end.",
-    signs=(
-        Sign(
-            "url",
-            close_going_away,
-            examples=(
-                Example("1001", media(ending=ended(code=1001)), fires=True),
-                Example("1000", media(ending=ended(code=1000)), fires=False),
-                Example("no stream was opened", nothing(), fires=None),
-            ),
-        ),
-        Sign(
-            "call",
-            call_server_stopped,
-            code="CALL080",
-            title="The server was stopped or replaced in mid-call",
-            why="A deployment, restart or scale-down ends the process, and with it every stream that it carries.",
-            fix="Give the old process time: on Railway set RAILWAY_DEPLOYMENT_DRAINING_SECONDS (it is 0 by default), "
-            "elsewhere the "
-            "platform's termination grace period. Deploy when no call is on.",
-            examples=(
-                Example(
-                    "1012",
-                    a_call(BOTH_WAYS, (9_000, SocketClosed(code=1012, by="us")), (20_000, hung_up())),
-                    fires=True,
-                ),
-                Example("closed in order", a_call(GOOD), fires=False),
-                Example("the socket is open", a_call(BOTH_WAYS), fires=False),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-        Sign(
-            "edge",
-            edge_deployed,
-            code="EDGE020",
-            title="The application was stopped while the call was on",
-            why="A deployment, a restart or a stop ended the process that held the socket. Railway gives it 0 seconds "
-            "unless told otherwise.",
-            fix="Let calls end before the process does: RAILWAY_DEPLOYMENT_DRAINING_SECONDS (or kill_timeout, "
-            "terminationGracePeriodSeconds), and a server that drains.",
-            examples=(
-                Example("SIGTERM in the middle", stopped_in_call(), fires=True),
-                Example("the process waited for the call", drained_in_call(), fires=False),
-                Example("SIGTERM afterwards", stopped_in_call(at_ms=30_000), fires=False),
-                Example("no edge log", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE, PAST, EDGE),
 )

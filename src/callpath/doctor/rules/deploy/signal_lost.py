@@ -6,12 +6,9 @@ import re
 
 from callpath.doctor.facts import DeployFacts, Facts, StartCommand
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_deploy import plans, shelled, started
 
 RUNNERS = {"npm", "yarn", "pnpm"}
-
-
 """They start a shell that starts the program, and npm exits at SIGTERM without waiting for it."""
 
 
@@ -46,6 +43,17 @@ def _kept(command: StartCommand) -> bool:
     return in_shell or first in RUNNERS
 
 
+FILES = Sign(
+    "files",
+    check,
+    examples=(
+        Example("shell form with a variable", plans(shelled("callpath serve --port $PORT")), fires=True),
+        Example("npm in between", plans(started("npm start", "Heroku")), fires=True),
+        Example("a shell that steps aside", plans(shelled("cd /app && exec callpath serve")), fires=False),
+        Example("exec form", plans(started("callpath serve")), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="DEPLOY004",
     slug="stop-signal-lost",
@@ -56,17 +64,5 @@ CAUSE = Cause(
     "nothing is drained, and after the stop time every call that is up is cut.",
     fix='Start the server itself: CMD ["callpath", "serve"] in a Dockerfile, or `exec callpath serve` where a shell is '
     "needed.",
-    signs=(
-        Sign(
-            "files",
-            check,
-            examples=(
-                Example("shell form with a variable", plans(shelled("callpath serve --port $PORT")), fires=True),
-                Example("npm in between", plans(started("npm start", "Heroku")), fires=True),
-                Example("a shell that steps aside", plans(shelled("cd /app && exec callpath serve")), fires=False),
-                Example("exec form", plans(started("callpath serve")), fires=False),
-                Example("a URL was examined", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(FILES,),
 )

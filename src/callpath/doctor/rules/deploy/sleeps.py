@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from callpath.doctor.facts import DeployFacts, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_deploy import plan, plans
 
 
@@ -18,6 +17,15 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+FILES = Sign(
+    "files",
+    check,
+    examples=(
+        Example("Fly stops machines", plans(plan("Fly", sleeps='auto_stop_machines = "stop"')), fires=True),
+        Example("it stays up", plans(plan("Fly")), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="DEPLOY008",
     slug="server-sleeps",
@@ -27,15 +35,5 @@ CAUSE = Cause(
     why="Telnyx waits about two seconds for an answer to a webhook. A server that first has to start misses it, and the "
     "caller hears it ring; one that is stopped in the middle of a call cuts it.",
     fix='Keep one running: sleepApplication off on Railway, auto_stop_machines = "off" on Fly, a paid plan on Render.',
-    signs=(
-        Sign(
-            "files",
-            check,
-            examples=(
-                Example("Fly stops machines", plans(plan("Fly", sleeps='auto_stop_machines = "stop"')), fires=True),
-                Example("it stays up", plans(plan("Fly")), fires=False),
-                Example("a URL was examined", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(FILES,),
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from callpath.doctor.facts import FactMissing, Facts, PlatformFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_account import platform
 
 
@@ -25,6 +24,16 @@ def states(*statuses: str) -> Facts:
     return platform(deployments=tuple((status, "2026-01-02T03:04:05.000Z") for status in statuses))
 
 
+ACCOUNT = Sign(
+    "account",
+    check,
+    examples=(
+        Example("failed after one that runs", states("FAILED", "SUCCESS"), fires=True),
+        Example("the newest runs", states("SUCCESS", "FAILED"), fires=False),
+        Example("deployments may not be asked", platform(deployments=None), fires=None),
+    ),
+)
+
 CAUSE = Cause(
     code="PLATFORM008",
     slug="stale-build",
@@ -33,16 +42,5 @@ CAUSE = Cause(
     owner="you",
     why="What was changed since is not live.",
     fix="See the build log of the one that failed.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            examples=(
-                Example("failed after one that runs", states("FAILED", "SUCCESS"), fires=True),
-                Example("the newest runs", states("SUCCESS", "FAILED"), fires=False),
-                Example("deployments may not be asked", platform(deployments=None), fires=None),
-                Example("the platform was not asked", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(ACCOUNT,),
 )

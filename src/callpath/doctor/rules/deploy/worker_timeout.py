@@ -6,7 +6,6 @@ from callpath.doctor.calls import every, until_unix_ms
 from callpath.doctor.edges import said
 from callpath.doctor.facts import CallFacts, FactMissing, Facts, LogFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import BOTH_WAYS, hung_up
 from callpath.doctor.rules.sample_log import told_call
 from callpath.timeline import SocketReceived, StreamStarted
@@ -35,6 +34,23 @@ def log_worker_timeout(facts: Facts) -> Finding | None:
     )
 
 
+PAST = Sign(
+    "call",
+    log_worker_timeout,
+    examples=(
+        Example(
+            "30 s into the stream",
+            told_call(BOTH_WAYS, (45_000, hung_up()), process=((31_000, "worker timeout", "WORKER TIMEOUT (pid:9)"),)),
+            fires=True,
+        ),
+        Example(
+            "after the call",
+            told_call(BOTH_WAYS, (20_000, hung_up()), process=((31_000, "worker timeout", "WORKER TIMEOUT (pid:9)"),)),
+            fires=False,
+        ),
+    ),
+)
+
 CAUSE = Cause(
     code="CALL091",
     slug="worker-timeout",
@@ -45,27 +61,5 @@ CAUSE = Cause(
     "WebSocket is one request that lasts as long as the call, so the worker is killed in mid-call.",
     fix="Run an asynchronous worker: gunicorn -k uvicorn.workers.UvicornWorker main:app (ASGI), or gunicorn -k gevent / "
     "--worker-class gthread --threads 100 --timeout 0 (Flask with flask-sock).",
-    signs=(
-        Sign(
-            "call",
-            log_worker_timeout,
-            examples=(
-                Example(
-                    "30 s into the stream",
-                    told_call(
-                        BOTH_WAYS, (45_000, hung_up()), process=((31_000, "worker timeout", "WORKER TIMEOUT (pid:9)"),)
-                    ),
-                    fires=True,
-                ),
-                Example(
-                    "after the call",
-                    told_call(
-                        BOTH_WAYS, (20_000, hung_up()), process=((31_000, "worker timeout", "WORKER TIMEOUT (pid:9)"),)
-                    ),
-                    fires=False,
-                ),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(PAST,),
 )

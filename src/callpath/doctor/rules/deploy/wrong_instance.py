@@ -22,7 +22,7 @@ from callpath.doctor.facts import (
     WayFacts,
 )
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import answer, failed, nothing, tries, upgrade
+from callpath.doctor.rules.sample import answer, failed, tries, upgrade
 from callpath.doctor.rules.sample_account import platform
 from callpath.doctor.rules.sample_call import ACCEPTED, call, found_way
 from callpath.doctor.rules.sample_deploy import plans, started
@@ -30,14 +30,10 @@ from callpath.doctor.rules.sample_edge import row, seen_at_edge
 from callpath.timeline import FirstInbound
 
 NO_BACKEND = {"500", "502", "503", "504", "timeout", "eof", "reset", "no-connection", "malformed"}
-
-
 """No answer of an application: a proxy's 5xx, or none at all. See DEPLOY003."""
 
 
 BRIEF_MS = 100.0
-
-
 """Within the 120 ms that a try waits for an early close."""
 
 
@@ -187,6 +183,98 @@ def _several(plan: DeployPlan) -> Iterator[str]:
             yield f"{plan.file} starts {workers[1]} processes: `{command.text}`"
 
 
+LIVE = Sign(
+    "url",
+    deploy_instances,
+    examples=(
+        Example(
+            "every second try", Facts(*upgrade(answer(101)), tries(answer(404), answer(101), answer(404))), fires=True
+        ),
+        Example("always fine", Facts(*upgrade(answer(101)), tries(answer(101), answer(101))), fires=False),
+        Example("woke up", Facts(*upgrade(failed("timeout")), tries(*[answer(101)] * 4)), fires=False),
+    ),
+)
+
+ACCOUNT = Sign(
+    "account",
+    platform_replicas,
+    code="PLATFORM009",
+    title="Several replicas share no call log",
+    why="The edge chooses a replica for each request by chance: a call's webhooks come to one, its audio to "
+    "another, "
+    "which knows nothing of the call.",
+    fix="Set the service to one replica, or give all of them one Postgres as DATABASE_URL.",
+    examples=(
+        Example("three, with SQLite", platform(replicas=3, shared_log=False), fires=True),
+        Example("three, with a volume", platform(replicas=3, volumes=("/data",), shared_log=True), fires=True),
+        Example("three, and nobody knows their store", platform(replicas=3, shared_log=None), fires=True),
+        Example("three, with Postgres", platform(replicas=3, shared_log=True), fires=False),
+        Example("one", platform(volumes=("/data",)), fires=False),
+        Example("replicas may not be asked", platform(replicas=None), fires=None),
+    ),
+)
+
+FILES = Sign(
+    "files",
+    files_processes,
+    title="Several processes share no memory",
+    why="Webhook and socket of a call land on any of the processes. What one keeps in a variable the others do not "
+    "know: a share of the calls is refused.",
+    fix="Run one process, or keep the call's state in Redis or a database.",
+    examples=(
+        Example(
+            "four workers",
+            plans(started("uvicorn app:app --host 0.0.0.0 --workers 4"), depends=("fastapi",)),
+            fires=True,
+        ),
+        Example(
+            "four workers and Redis",
+            plans(started("uvicorn app:app --host 0.0.0.0 --workers 4"), depends=("fastapi", "redis")),
+            fires=False,
+        ),
+        Example("one worker", plans(started("gunicorn -w 1 app:app"), depends=("flask",)), fires=False),
+    ),
+)
+
+PAST = Sign(
+    "call",
+    call_other_log,
+    code="CALL026",
+    title="Webhooks and sockets of a call reach different servers",
+    why="Each process lets in only sockets of calls in its call log. Two replicas with a log each, or an old "
+    "deployment that "
+    "still answers under that name, refuse the other's calls.",
+    fix="Give all replicas one DATABASE_URL, or run one replica; and let PUBLIC_URL lead to the server that gets "
+    "the webhooks.",
+    examples=(
+        Example("it does not know the call", Facts(call(ACCEPTED), found_way("unknown_session")), fires=True),
+        Example("it knows the call", Facts(call(ACCEPTED), found_way("call_ended")), fires=False),
+    ),
+)
+
+EDGE = Sign(
+    "edge",
+    edge_instances,
+    code="EDGE019",
+    title="The socket came to another deployment than the webhooks",
+    why="Webhook and upgrade were served by two deployments or instances. What the one keeps in memory of the "
+    "call the other does not know.",
+    fix="Keep the call's state in a store that all instances share, run one instance, or wait for calls to end "
+    "before the old deployment goes.",
+    examples=(
+        Example(
+            "two deployments",
+            seen_at_edge(row("POST", deployment="aaaa1111"), row("GET", 404, deployment="bbbb2222")),
+            fires=True,
+        ),
+        Example(
+            "one deployment",
+            seen_at_edge(row("POST", deployment="aaaa1111"), row("GET", 404, deployment="aaaa1111")),
+            fires=False,
+        ),
+    ),
+)
+
 CAUSE = Cause(
     code="DEPLOY001",
     slug="wrong-instance",
@@ -197,100 +285,5 @@ CAUSE = Cause(
     "not know the call. A share of the calls fails.",
     fix="Find the instance that differs (the proxy's log names the backend), add health checks, deploy all of them "
     "together.",
-    signs=(
-        Sign(
-            "url",
-            deploy_instances,
-            examples=(
-                Example(
-                    "every second try",
-                    Facts(*upgrade(answer(101)), tries(answer(404), answer(101), answer(404))),
-                    fires=True,
-                ),
-                Example("always fine", Facts(*upgrade(answer(101)), tries(answer(101), answer(101))), fires=False),
-                Example("woke up", Facts(*upgrade(failed("timeout")), tries(*[answer(101)] * 4)), fires=False),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-        Sign(
-            "account",
-            platform_replicas,
-            code="PLATFORM009",
-            title="Several replicas share no call log",
-            why="The edge chooses a replica for each request by chance: a call's webhooks come to one, its audio to "
-            "another, "
-            "which knows nothing of the call.",
-            fix="Set the service to one replica, or give all of them one Postgres as DATABASE_URL.",
-            examples=(
-                Example("three, with SQLite", platform(replicas=3, shared_log=False), fires=True),
-                Example("three, with a volume", platform(replicas=3, volumes=("/data",), shared_log=True), fires=True),
-                Example("three, and nobody knows their store", platform(replicas=3, shared_log=None), fires=True),
-                Example("three, with Postgres", platform(replicas=3, shared_log=True), fires=False),
-                Example("one", platform(volumes=("/data",)), fires=False),
-                Example("replicas may not be asked", platform(replicas=None), fires=None),
-                Example("the platform was not asked", nothing(), fires=None),
-            ),
-        ),
-        Sign(
-            "files",
-            files_processes,
-            title="Several processes share no memory",
-            why="Webhook and socket of a call land on any of the processes. What one keeps in a variable the others do not "
-            "know: a share of the calls is refused.",
-            fix="Run one process, or keep the call's state in Redis or a database.",
-            examples=(
-                Example(
-                    "four workers",
-                    plans(started("uvicorn app:app --host 0.0.0.0 --workers 4"), depends=("fastapi",)),
-                    fires=True,
-                ),
-                Example(
-                    "four workers and Redis",
-                    plans(started("uvicorn app:app --host 0.0.0.0 --workers 4"), depends=("fastapi", "redis")),
-                    fires=False,
-                ),
-                Example("one worker", plans(started("gunicorn -w 1 app:app"), depends=("flask",)), fires=False),
-                Example("a URL was examined", nothing(), fires=None),
-            ),
-        ),
-        Sign(
-            "call",
-            call_other_log,
-            code="CALL026",
-            title="Webhooks and sockets of a call reach different servers",
-            why="Each process lets in only sockets of calls in its call log. Two replicas with a log each, or an old "
-            "deployment that "
-            "still answers under that name, refuse the other's calls.",
-            fix="Give all replicas one DATABASE_URL, or run one replica; and let PUBLIC_URL lead to the server that gets "
-            "the webhooks.",
-            examples=(
-                Example("it does not know the call", Facts(call(ACCEPTED), found_way("unknown_session")), fires=True),
-                Example("it knows the call", Facts(call(ACCEPTED), found_way("call_ended")), fires=False),
-                Example("nothing was probed", nothing(), fires=None),
-            ),
-        ),
-        Sign(
-            "edge",
-            edge_instances,
-            code="EDGE019",
-            title="The socket came to another deployment than the webhooks",
-            why="Webhook and upgrade were served by two deployments or instances. What the one keeps in memory of the "
-            "call the other does not know.",
-            fix="Keep the call's state in a store that all instances share, run one instance, or wait for calls to end "
-            "before the old deployment goes.",
-            examples=(
-                Example(
-                    "two deployments",
-                    seen_at_edge(row("POST", deployment="aaaa1111"), row("GET", 404, deployment="bbbb2222")),
-                    fires=True,
-                ),
-                Example(
-                    "one deployment",
-                    seen_at_edge(row("POST", deployment="aaaa1111"), row("GET", 404, deployment="aaaa1111")),
-                    fires=False,
-                ),
-                Example("no edge log", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE, ACCOUNT, FILES, PAST, EDGE),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from callpath.doctor.facts import DnsFacts, DnsQuery, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import dns, nothing
+from callpath.doctor.rules.sample import dns
 
 
 def check(facts: Facts) -> Finding | None:
@@ -25,6 +25,15 @@ def check(facts: Facts) -> Finding | None:
 _V6 = DnsQuery("AAAA", "answer", "192.0.2.53", 9.0, ("2001:db8::1",))
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("AAAA alone", dns(_V6, addresses=("2001:db8::1",)), fires=True),
+        Example("both", dns(_V6, addresses=("2001:db8::1", "203.0.113.1")), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="DNS008",
     slug="dns-ipv6-only",
@@ -33,15 +42,5 @@ CAUSE = Cause(
     owner="you",
     why="The ranges that Telnyx publishes are IPv4; whether it connects to an endpoint that has only IPv6 is not known.",
     fix="Add an A record.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example("AAAA alone", dns(_V6, addresses=("2001:db8::1",)), fires=True),
-                Example("both", dns(_V6, addresses=("2001:db8::1", "203.0.113.1")), fires=False),
-                Example("never asked", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

@@ -33,6 +33,16 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("NXDOMAIN for everything", Facts(*dns(_NXDOMAIN), control(dns="nxdomain")), fires=True),
+        Example("the control is found", Facts(*dns(_NXDOMAIN), control()), fires=False),
+        Example("no control was measured", dns(_NXDOMAIN), fires=None),
+    ),
+)
+
 CAUSE = Cause(
     code="MACHINE001",
     slug="machine-no-dns",
@@ -41,15 +51,5 @@ CAUSE = Cause(
     owner="network",
     why="The same step fails where it is known to work, so the failure says nothing about the URL.",
     fix="Mend the machine or network that the doctor runs on, or run it from another.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example("NXDOMAIN for everything", Facts(*dns(_NXDOMAIN), control(dns="nxdomain")), fires=True),
-                Example("the control is found", Facts(*dns(_NXDOMAIN), control()), fires=False),
-                Example("no control was measured", dns(_NXDOMAIN), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

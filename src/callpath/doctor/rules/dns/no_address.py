@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from callpath.doctor.facts import DnsFacts, DnsQuery, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import dns, nothing
+from callpath.doctor.rules.sample import dns
 
 
 def check(facts: Facts) -> Finding | None:
@@ -27,6 +27,19 @@ def check(facts: Facts) -> Finding | None:
     return Finding(f"{looked.name} exists but has neither an A nor an AAAA record", chains)
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example(
+            "TXT only",
+            dns(DnsQuery("A", "nodata", "192.0.2.53", 9.0), DnsQuery("AAAA", "nodata", "192.0.2.53", 9.0)),
+            fires=True,
+        ),
+        Example("no such name", dns(DnsQuery("A", "nxdomain", "192.0.2.53", 9.0)), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="DNS004",
     slug="dns-no-address",
@@ -35,19 +48,5 @@ CAUSE = Cause(
     owner="you",
     why="The zone knows the name (it may hold TXT or MX records, or a CNAME that ends nowhere) but gives no address.",
     fix="Add the A/AAAA or CNAME record that the platform asks for.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example(
-                    "TXT only",
-                    dns(DnsQuery("A", "nodata", "192.0.2.53", 9.0), DnsQuery("AAAA", "nodata", "192.0.2.53", 9.0)),
-                    fires=True,
-                ),
-                Example("no such name", dns(DnsQuery("A", "nxdomain", "192.0.2.53", 9.0)), fires=False),
-                Example("never asked", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

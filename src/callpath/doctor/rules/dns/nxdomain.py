@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from callpath.doctor.facts import DnsFacts, DnsQuery, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import dns, nothing
+from callpath.doctor.rules.sample import dns
 
 
 def check(facts: Facts) -> Finding | None:
@@ -24,6 +24,19 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("a misspelt name", dns(DnsQuery("A", "nxdomain", "192.0.2.53", 12.0)), fires=True),
+        Example(
+            "a record",
+            dns(DnsQuery("A", "answer", "192.0.2.53", 12.0, ("203.0.113.1",)), addresses=("203.0.113.1",)),
+            fires=False,
+        ),
+    ),
+)
+
 CAUSE = Cause(
     code="DNS001",
     slug="dns-nxdomain",
@@ -32,19 +45,5 @@ CAUSE = Cause(
     owner="you",
     why="No record, a misspelt host, an expired domain, or a CNAME to a service that is gone: nobody can connect.",
     fix="Create the record (at Railway a custom domain needs its CNAME and its TXT), or correct the host in the URL.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example("a misspelt name", dns(DnsQuery("A", "nxdomain", "192.0.2.53", 12.0)), fires=True),
-                Example(
-                    "a record",
-                    dns(DnsQuery("A", "answer", "192.0.2.53", 12.0, ("203.0.113.1",)), addresses=("203.0.113.1",)),
-                    fires=False,
-                ),
-                Example("never asked", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

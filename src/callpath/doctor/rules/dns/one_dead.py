@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from callpath.doctor.facts import Facts, TcpFacts, TlsFacts, UrlFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing, tcp
+from callpath.doctor.rules.sample import tcp
 
 
 def check(facts: Facts) -> Finding | None:
@@ -36,6 +36,15 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("one of two refuses", tcp("open", "refused"), fires=True),
+        Example("both open", tcp("open", "open"), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="DNS006",
     slug="dns-one-address-dead",
@@ -44,15 +53,5 @@ CAUSE = Cause(
     owner="you",
     why="Each call picks an address. Those that pick the dead one (or prefer IPv6 and find it dead) never connect.",
     fix="Remove the record of the dead address (an AAAA that nobody serves is common), or bring that machine back.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example("one of two refuses", tcp("open", "refused"), fires=True),
-                Example("both open", tcp("open", "open"), fires=False),
-                Example("no connection was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from callpath.doctor.facts import FactMissing, Facts, PlatformFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_account import domain, platform
 
 
@@ -33,6 +32,15 @@ STALE = domain(dns_records=(("abc.up.railway.app", "old.example.net", "DNS_RECOR
 RIGHT = domain(dns_records=(("abc.up.railway.app", "abc.up.railway.app", "DNS_RECORD_STATUS_PROPAGATED"),))
 
 
+ACCOUNT = Sign(
+    "account",
+    check,
+    examples=(
+        Example("the CNAME names another host", platform(STALE), fires=True),
+        Example("as it has to be", platform(RIGHT), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="PLATFORM003",
     slug="platform-dns-requires-update",
@@ -41,15 +49,5 @@ CAUSE = Cause(
     owner="you",
     why="The name leads elsewhere, or the host cannot see that it is yours, and routes nothing.",
     fix="Set the records as the host shows them for this domain.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            examples=(
-                Example("the CNAME names another host", platform(STALE), fires=True),
-                Example("as it has to be", platform(RIGHT), fires=False),
-                Example("the platform was not asked", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(ACCOUNT,),
 )

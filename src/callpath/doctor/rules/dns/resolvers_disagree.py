@@ -42,6 +42,18 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example(
+            "found by public resolvers only", Facts(*dns(_NXDOMAIN), control(public=(_PUBLIC, _PUBLIC))), fires=True
+        ),
+        Example("found by none", Facts(*dns(_NXDOMAIN), control(public=(_NXDOMAIN, _NXDOMAIN))), fires=False),
+        Example("no control was measured", dns(_NXDOMAIN), fires=None),
+    ),
+)
+
 CAUSE = Cause(
     code="DNS009",
     slug="dns-resolvers-disagree",
@@ -51,19 +63,5 @@ CAUSE = Cause(
     why="Telnyx asks public resolvers. A new record, a stale cache, a filter or split DNS makes this network see "
     "something else.",
     fix="Run the doctor with --resolver 1.1.1.1 to see what the world sees, and correct the record that differs.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example(
-                    "found by public resolvers only",
-                    Facts(*dns(_NXDOMAIN), control(public=(_PUBLIC, _PUBLIC))),
-                    fires=True,
-                ),
-                Example("found by none", Facts(*dns(_NXDOMAIN), control(public=(_NXDOMAIN, _NXDOMAIN))), fires=False),
-                Example("no control was measured", dns(_NXDOMAIN), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from callpath.doctor.facts import DnsFacts, DnsQuery, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import dns, nothing
+from callpath.doctor.rules.sample import dns
 
 
 def check(facts: Facts) -> Finding | None:
@@ -21,6 +21,15 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("silence", dns(DnsQuery("A", "timeout", "192.0.2.53", 4000.0)), fires=True),
+        Example("an answer", dns(DnsQuery("A", "servfail", "192.0.2.53", 12.0)), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="DNS003",
     slug="dns-timeout",
@@ -30,15 +39,5 @@ CAUSE = Cause(
     why="Either the resolver asked from here is down or filtered, or the zone's own name servers are silent. In the first "
     "case nothing is known about the name, in the second nobody can call.",
     fix="Ask another resolver (--resolver 1.1.1.1). If that one times out too, the zone's name servers are down.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example("silence", dns(DnsQuery("A", "timeout", "192.0.2.53", 4000.0)), fires=True),
-                Example("an answer", dns(DnsQuery("A", "servfail", "192.0.2.53", 12.0)), fires=False),
-                Example("never asked", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

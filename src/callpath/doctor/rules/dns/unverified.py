@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from callpath.doctor.facts import FactMissing, Facts, PlatformFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_account import domain, platform
 
 
@@ -24,6 +23,16 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+ACCOUNT = Sign(
+    "account",
+    check,
+    examples=(
+        Example("not verified", platform(domain(verified=False)), fires=True),
+        Example("verified", platform(), fires=False),
+        Example("a name of the platform's own", platform(domain(custom=False, verified=None)), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="PLATFORM004",
     slug="platform-domain-unverified",
@@ -32,16 +41,5 @@ CAUSE = Cause(
     owner="you",
     why="A custom domain needs the CNAME and a TXT record. Without the second the edge answers 404 in place of routing.",
     fix="Set the TXT record that the host shows beside the domain (service, Settings, Networking).",
-    signs=(
-        Sign(
-            "account",
-            check,
-            examples=(
-                Example("not verified", platform(domain(verified=False)), fires=True),
-                Example("verified", platform(), fires=False),
-                Example("a name of the platform's own", platform(domain(custom=False, verified=None)), fires=False),
-                Example("the platform was not asked", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(ACCOUNT,),
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from callpath.doctor.calls import ended_unix_ms, first, never, show_entries
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import CAME, GOOD, HEARD, a_call
 from callpath.timeline import HandlerFailed, HandlerStarted
 
@@ -34,6 +33,16 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+PAST = Sign(
+    "call",
+    check,
+    examples=(
+        Example("an error", a_call(HEARD, HandlerFailed(error="KeyError: 'x'", traceback="")), fires=True),
+        Example("a call that worked", a_call(GOOD), fires=False),
+        Example("logs without handlers", a_call(CAME, shown=frozenset({"socket.received"})), fires=None),
+    ),
+)
+
 CAUSE = Cause(
     code="CALL053",
     slug="handler-crashed",
@@ -43,16 +52,5 @@ CAUSE = Cause(
     why="The stream was there and worked; the code that was to use it failed, and nobody is "
     "left to talk to the caller. (A callpath server hangs up then.)",
     fix="Mend what the last line of the traceback names (callpath calls show ID --json has all of it).",
-    signs=(
-        Sign(
-            "call",
-            check,
-            examples=(
-                Example("an error", a_call(HEARD, HandlerFailed(error="KeyError: 'x'", traceback="")), fires=True),
-                Example("a call that worked", a_call(GOOD), fires=False),
-                Example("logs without handlers", a_call(CAME, shown=frozenset({"socket.received"})), fires=None),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(PAST,),
 )

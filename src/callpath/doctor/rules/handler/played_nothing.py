@@ -5,7 +5,6 @@ from __future__ import annotations
 from callpath.doctor.calls import PLAY_MS, every, first, never, overdue, show_entries, waited_ms, webhook
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import BOTH_WAYS, HEARD, a_call, hung_up
 from callpath.timeline import (
     CommandSent,
@@ -51,25 +50,24 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+PAST = Sign(
+    "call",
+    check,
+    examples=(
+        Example("20 s of nothing", a_call(HEARD, (20_000, hung_up())), fires=True),
+        Example("returned without a word", a_call(HEARD, (5_000, HandlerEnded()), hung_up()), fires=True),
+        Example("it spoke", a_call(BOTH_WAYS), fires=False),
+        Example("hung up at once", a_call(HEARD, hung_up()), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="CALL058",
     slug="handler-played-nothing",
-    title="The caller was heard, and nothing was played",
+    title="The handler sent no audio",
     layer="handler",
     owner="you",
     why="The socket, the stream and the caller's audio are in order. What the caller hears is the handler's to send.",
     fix="Let the handler log what it waits for; send a greeting first, which needs nobody else.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            examples=(
-                Example("20 s of nothing", a_call(HEARD, (20_000, hung_up())), fires=True),
-                Example("returned without a word", a_call(HEARD, (5_000, HandlerEnded()), hung_up()), fires=True),
-                Example("it spoke", a_call(BOTH_WAYS), fires=False),
-                Example("hung up at once", a_call(HEARD, hung_up()), fires=False),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(PAST,),
 )

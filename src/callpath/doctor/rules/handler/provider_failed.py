@@ -8,7 +8,6 @@ from callpath.doctor.calls import ended_unix_ms, every, first, show_entries, unt
 from callpath.doctor.edges import said
 from callpath.doctor.facts import CallFacts, FactMissing, Facts, LogFacts, ToldFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_edge import logged
 from callpath.timeline import FirstInbound, FirstOutbound, SocketReceived, StreamStarted
 
@@ -65,6 +64,18 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+PAST = Sign(
+    "call",
+    check,
+    examples=(
+        Example(
+            "refused at the AI", logged("provider failed: OpenAI realtime websocket handshake failed (401)"), fires=True
+        ),
+        Example("it spoke all the same", logged("provider failed: deepgram closed", spoke=True), fires=False),
+        Example("nothing of the kind", logged("listening: on port 8080"), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="CALL059",
     slug="ai-side-not-ready",
@@ -74,20 +85,5 @@ CAUSE = Cause(
     why="Telnyx reached the program. What the caller should hear comes from another service, over a connection that the "
     "program opens itself, and the log tells of its failure.",
     fix="Mend the connection to that service. Until then say something that needs nobody else: a greeting from a file.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            examples=(
-                Example(
-                    "refused at the AI",
-                    logged("provider failed: OpenAI realtime websocket handshake failed (401)"),
-                    fires=True,
-                ),
-                Example("it spoke all the same", logged("provider failed: deepgram closed", spoke=True), fires=False),
-                Example("nothing of the kind", logged("listening: on port 8080"), fires=False),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(PAST,),
 )

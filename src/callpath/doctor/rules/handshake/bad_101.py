@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import answer, nothing, upgrade
+from callpath.doctor.rules.sample import answer, upgrade
 
 
 def check(facts: Facts) -> Finding | None:
@@ -26,24 +26,23 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("a wrong one", upgrade(replace(answer(101), accept_ok=False)), fires=True),
+        Example("a right one", upgrade(answer(101)), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="WS003",
     slug="ws-accept-wrong",
-    title="The handshake's answer does not fit the question",
+    title="Invalid 101: Sec-WebSocket-Accept mismatch",
     layer="handshake",
     owner="you",
     why="A client must close when Sec-WebSocket-Accept is missing or wrong (RFC 6455 4.1): the server is hand-made, or a "
     "proxy or cache replays or edits the answer.",
     fix="Use a WebSocket library, and keep the proxy from changing Sec-WebSocket-* headers.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example("a wrong one", upgrade(replace(answer(101), accept_ok=False)), fires=True),
-                Example("a right one", upgrade(answer(101)), fires=False),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

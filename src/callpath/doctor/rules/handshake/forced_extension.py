@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from callpath.doctor.facts import Facts, MediaFacts, UpgradeFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import answer, nothing, upgrade
+from callpath.doctor.rules.sample import answer, upgrade
 
 
 def check(facts: Facts) -> Finding | None:
@@ -21,6 +21,15 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("deflate", upgrade(answer(101, Sec_WebSocket_Extensions="permessage-deflate")), fires=True),
+        Example("none", upgrade(answer(101)), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="WS006",
     slug="ws-extension-forced",
@@ -29,15 +38,5 @@ CAUSE = Cause(
     owner="you",
     why="A client that offered no extension must close the connection (RFC 6455 4.1); compressed frames cannot be read.",
     fix="Switch compression off (ws perMessageDeflate: false), or use it only when the request offers it.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example("deflate", upgrade(answer(101, Sec_WebSocket_Extensions="permessage-deflate")), fires=True),
-                Example("none", upgrade(answer(101)), fires=False),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import answer, nothing, upgrade
+from callpath.doctor.rules.sample import answer, upgrade
 
 
 def check(facts: Facts) -> Finding | None:
@@ -17,6 +17,15 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("audio", upgrade(answer(101, Sec_WebSocket_Protocol="audio")), fires=True),
+        Example("none", upgrade(answer(101)), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="WS005",
     slug="ws-subprotocol-forced",
@@ -25,15 +34,5 @@ CAUSE = Cause(
     owner="you",
     why="A client that offered none must close the connection (RFC 6455 4.1). Lenient test clients do not notice.",
     fix="Answer with Sec-WebSocket-Protocol only when the request had it (ws handleProtocols: return false otherwise).",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example("audio", upgrade(answer(101, Sec_WebSocket_Protocol="audio")), fires=True),
-                Example("none", upgrade(answer(101)), fires=False),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

@@ -7,7 +7,7 @@ import re
 from callpath.doctor.answers import refused, show, words_of, works
 from callpath.doctor.facts import Facts, UrlFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import answer, nothing, upgrade
+from callpath.doctor.rules.sample import answer, upgrade
 
 _WORDS = re.compile(
     r"invalid host|host (header )?(is )?not allowed|disallowed ?host|blocked request\. this host"
@@ -32,6 +32,15 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("Starlette", upgrade(answer(400, "Invalid host header")), fires=True),
+        Example("another 400", upgrade(answer(400, "Bad Request")), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="WS002",
     slug="ws-host-check",
@@ -42,15 +51,5 @@ CAUSE = Cause(
     "proxy passes on another Host than it got.",
     fix="Add the public host to the list, or pass the right one on: nginx proxy_set_header Host $host; Apache "
     "ProxyPreserveHost On.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example("Starlette", upgrade(answer(400, "Invalid host header")), fires=True),
-                Example("another 400", upgrade(answer(400, "Bad Request")), fires=False),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

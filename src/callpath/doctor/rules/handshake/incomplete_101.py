@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import answer, nothing, upgrade
+from callpath.doctor.rules.sample import answer, upgrade
 
 
 def check(facts: Facts) -> Finding | None:
@@ -31,6 +31,19 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example(
+            "no Connection",
+            upgrade(replace(answer(101), headers=(("Upgrade", "websocket"), ("Sec-WebSocket-Accept", "right")))),
+            fires=True,
+        ),
+        Example("a whole one", upgrade(answer(101)), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="WS007",
     slug="ws-101-incomplete",
@@ -41,21 +54,5 @@ CAUSE = Cause(
     "deletes them on the way back has the same effect.",
     fix="Keep Upgrade and Connection in the answer (no proxy_hide_header, http-response del-header or Header unset "
     "for them).",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example(
-                    "no Connection",
-                    upgrade(
-                        replace(answer(101), headers=(("Upgrade", "websocket"), ("Sec-WebSocket-Accept", "right")))
-                    ),
-                    fires=True,
-                ),
-                Example("a whole one", upgrade(answer(101)), fires=False),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

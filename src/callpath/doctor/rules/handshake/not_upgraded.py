@@ -6,7 +6,6 @@ from callpath.doctor.calls import url_asked
 from callpath.doctor.edges import failed_upgrades, from_telnyx, refused_by_us, show_row
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
 
 CANDIDATES = {
@@ -38,6 +37,15 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+EDGE = Sign(
+    "edge",
+    check,
+    examples=(
+        Example("426", seen_at_edge(row("GET", 426)), fires=True),
+        Example("101", seen_at_edge(row("GET", 101, duration=20_000)), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="EDGE009",
     slug="upgrade-not-taken",
@@ -48,15 +56,5 @@ CAUSE = Cause(
     "WebSocket on that path, one that is attached to another server or pattern, or the upgrade's headers lost "
     "on the way.",
     fix="callpath doctor url tells these apart by the body and the headers of the answer.",
-    signs=(
-        Sign(
-            "edge",
-            check,
-            examples=(
-                Example("426", seen_at_edge(row("GET", 426)), fires=True),
-                Example("101", seen_at_edge(row("GET", 101, duration=20_000)), fires=False),
-                Example("no edge log", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(EDGE,),
 )

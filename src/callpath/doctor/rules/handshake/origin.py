@@ -7,7 +7,7 @@ import re
 from callpath.doctor.answers import refused, show, words_of, works
 from callpath.doctor.facts import Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import answer, nothing, upgrade
+from callpath.doctor.rules.sample import answer, upgrade
 
 
 def check(facts: Facts) -> Finding | None:
@@ -36,6 +36,18 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("works with Origin", upgrade(answer(403), answer(101, shape="origin")), fires=True),
+        Example(
+            "says so", upgrade(answer(403, "Failed to open a WebSocket connection: missing Origin header.")), fires=True
+        ),
+        Example("another 403", upgrade(answer(403)), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="WS001",
     slug="ws-origin-check-403",
@@ -46,20 +58,5 @@ CAUSE = Cause(
     "and refuses every call.",
     fix="Admit a missing Origin on this path: websockets origins=[..., None]; ws verifyClient: if (!origin) return true; "
     "Django: leave AllowedHostsOriginValidator off this route; nginx: no `if ($http_origin ...)` there.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example("works with Origin", upgrade(answer(403), answer(101, shape="origin")), fires=True),
-                Example(
-                    "says so",
-                    upgrade(answer(403, "Failed to open a WebSocket connection: missing Origin header.")),
-                    fires=True,
-                ),
-                Example("another 403", upgrade(answer(403)), fires=False),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

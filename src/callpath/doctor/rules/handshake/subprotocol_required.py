@@ -7,7 +7,7 @@ import re
 from callpath.doctor.answers import refused, show, words_of
 from callpath.doctor.facts import Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import answer, nothing, upgrade
+from callpath.doctor.rules.sample import answer, upgrade
 
 
 def check(facts: Facts) -> Finding | None:
@@ -17,6 +17,15 @@ def check(facts: Facts) -> Finding | None:
     return Finding("the refusal speaks of a subprotocol", (show(carrier),))
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("missing", upgrade(answer(400, "missing subprotocol; expected one of: audio")), fires=True),
+        Example("another 400", upgrade(answer(400)), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="WS008",
     slug="ws-subprotocol-required",
@@ -25,15 +34,5 @@ CAUSE = Cause(
     owner="you",
     why="A carrier is not known to offer any Sec-WebSocket-Protocol; a server that insists on one refuses every call.",
     fix="Accept a handshake without subprotocol on this path.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example("missing", upgrade(answer(400, "missing subprotocol; expected one of: audio")), fires=True),
-                Example("another 400", upgrade(answer(400)), fires=False),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

@@ -7,7 +7,7 @@ import re
 from callpath.doctor.answers import any_variant_works, refused, show, upgrade_missed, words_of
 from callpath.doctor.facts import Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import answer, nothing, upgrade
+from callpath.doctor.rules.sample import answer, upgrade
 
 
 def check(facts: Facts) -> Finding | None:
@@ -29,6 +29,15 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("version 8", upgrade(answer(426, Sec_WebSocket_Version="8")), fires=True),
+        Example("version 13 is fine", upgrade(answer(426, Sec_WebSocket_Version="13")), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="WS009",
     slug="ws-version-or-key-rejected",
@@ -37,15 +46,5 @@ CAUSE = Cause(
     owner="you",
     why="An ancient or hand-made server knows an early draft only, or misjudges the key.",
     fix="Update the WebSocket library; version 13 is RFC 6455, from 2011.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example("version 8", upgrade(answer(426, Sec_WebSocket_Version="8")), fires=True),
-                Example("version 13 is fine", upgrade(answer(426, Sec_WebSocket_Version="13")), fires=False),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

@@ -6,7 +6,7 @@ from callpath.doctor.answers import show
 from callpath.doctor.facts import Facts
 from callpath.doctor.ourselves import refused_by_callpath
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import answer, nothing, upgrade
+from callpath.doctor.rules.sample import answer, upgrade
 
 _FIXES = {
     "too_many_upgrades": "Nothing, for calls: an upgrade with its call's token is never counted. Probe with a token (run "
@@ -24,8 +24,6 @@ _QUESTIONS = {
     "too_many_probes": "Does it take an upgrade that shows a token?",
     "draining": "Does it still say so in a minute? It was stopping when it was asked.",
 }
-
-
 """Where what was seen is not what keeps calls out."""
 
 
@@ -46,6 +44,17 @@ def said(reason: str, status: int) -> Facts:
     return upgrade(answer(status, f'{{"error":"{reason}","detail":"too many of them"}}', X_Callpath="0.1.0"))
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("upgrades without a token", said("too_many_upgrades", 429), fires=True),
+        Example("as many calls as it may carry", said("full", 503), fires=True),
+        Example("a process that stops", said("draining", 503), fires=True),
+        Example("another server's limit", upgrade(answer(429, "Too Many Requests")), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="CALLPATH004",
     slug="rate-limited",
@@ -55,17 +64,5 @@ CAUSE = Cause(
     why="A callpath server bounds what it does for those who show no token, how many calls it carries, and how many "
     "probes. What it says then is its own word, not a proxy's.",
     fix="See what it says; /metrics counts each refusal under callpath_refused_total.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example("upgrades without a token", said("too_many_upgrades", 429), fires=True),
-                Example("as many calls as it may carry", said("full", 503), fires=True),
-                Example("a process that stops", said("draining", 503), fires=True),
-                Example("another server's limit", upgrade(answer(429, "Too Many Requests")), fires=False),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

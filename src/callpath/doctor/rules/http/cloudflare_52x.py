@@ -5,7 +5,7 @@ from __future__ import annotations
 from callpath.doctor.answers import refused, show
 from callpath.doctor.facts import Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import answer, nothing, upgrade
+from callpath.doctor.rules.sample import answer, upgrade
 
 _WORDS = {
     520: "the origin answered with something that is not HTTP",
@@ -34,6 +34,15 @@ def check(facts: Facts) -> Finding | None:
     return Finding(f"{carrier.status}: {_WORDS[carrier.status]}", (show(carrier),), fix=fix)
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("origin refuses", upgrade(answer(521, "error code: 521", Server="cloudflare")), fires=True),
+        Example("502", upgrade(answer(502)), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="HTTP011",
     slug="cloudflare-52x-origin",
@@ -42,15 +51,5 @@ CAUSE = Cause(
     owner="you",
     why="The request came to Cloudflare and got stuck between it and the server.",
     fix="By the code: start the origin, open its firewall for Cloudflare's ranges, correct the DNS target or the SSL mode.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example("origin refuses", upgrade(answer(521, "error code: 521", Server="cloudflare")), fires=True),
-                Example("502", upgrade(answer(502)), fires=False),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

@@ -7,7 +7,7 @@ import re
 from callpath.doctor.answers import refused, show
 from callpath.doctor.facts import Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import answer, nothing, upgrade
+from callpath.doctor.rules.sample import answer, upgrade
 
 
 def check(facts: Facts) -> Finding | None:
@@ -21,6 +21,19 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example(
+            "a challenge",
+            upgrade(answer(403, "Just a moment...", cf_mitigated="challenge", Server="cloudflare")),
+            fires=True,
+        ),
+        Example("the application's 403", upgrade(answer(403, Server="cloudflare")), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="AUTH003",
     slug="cloudflare-challenge-403",
@@ -32,19 +45,5 @@ CAUSE = Cause(
     "a desk test from a browser passes.",
     fix="Add a WAF rule that skips the stream's and the webhook's path; Bot Fight Mode cannot be skipped on free "
     "plans: switch it off, or make the record DNS-only.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example(
-                    "a challenge",
-                    upgrade(answer(403, "Just a moment...", cf_mitigated="challenge", Server="cloudflare")),
-                    fires=True,
-                ),
-                Example("the application's 403", upgrade(answer(403, Server="cloudflare")), fires=False),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

@@ -9,7 +9,7 @@ from callpath.doctor.edges import PROXIES, nobody_there, process_lines, said, sh
 from callpath.doctor.facts import EdgeFacts, FactMissing, Facts, PlatformFacts, UpgradeFacts
 from callpath.doctor.platform import author, recognise
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import answer, nothing, upgrade
+from callpath.doctor.rules.sample import answer, upgrade
 from callpath.doctor.rules.sample_account import domain, platform
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
 
@@ -89,6 +89,83 @@ def edge_app_unreached(facts: Facts) -> Finding | None:
     )
 
 
+LIVE = Sign(
+    "url",
+    http_edge_failed,
+    examples=(
+        Example(
+            "Railway's 502",
+            upgrade(
+                answer(
+                    502,
+                    '{"status":"error","code":502,"message":"Application failed to respond"}',
+                    x_railway_fallback="true",
+                )
+            ),
+            fires=True,
+        ),
+        Example(
+            "ALB has no healthy target",
+            upgrade(
+                answer(
+                    503,
+                    "<html><body><center><h1>503 Service Temporarily Unavailable</h1></center></body></html>",
+                    Server="awselb/2.0",
+                )
+            ),
+            fires=True,
+        ),
+        Example(
+            "a tunnel of Cloudflare's without its service",
+            upgrade(answer(502, "error code: 502", Server="cloudflare", CF_RAY="1")),
+            fires=True,
+        ),
+        Example(
+            "the application's own 503 behind Cloudflare",
+            upgrade(answer(503, '{"error":"warming up"}', Server="cloudflare", CF_RAY="1")),
+            fires=False,
+        ),
+        Example("nginx's 502", upgrade(answer(502, "<center>nginx</center>")), fires=False),
+    ),
+)
+
+ACCOUNT = Sign(
+    "account",
+    platform_target_port,
+    code="PLATFORM001",
+    title="Target port does not match the port that the program listens on",
+    why="Railway keeps a target port for each domain. A stale one gives 502 on every path, while the program "
+    "is healthy.",
+    fix="Make the domain's target port and the port that the server listens on the same.",
+    examples=(
+        Example("3000, and the server listens on 8080", platform(domain(target_port=3000)), fires=True),
+        Example("the same port", platform(), fires=False),
+        Example("the platform finds the port itself", platform(domain(target_port=None)), fires=False),
+        Example(
+            "another name of the service", platform(domain(), domain("x.up.railway.app", target_port=1)), fires=False
+        ),
+        Example("our port is not known", platform(listening_port=None), fires=None),
+    ),
+)
+
+EDGE = Sign(
+    "edge",
+    edge_app_unreached,
+    code="EDGE004",
+    title="The platform's edge could not reach the application",
+    why="The edge is up and has taken the request; connecting to the application was refused: it listens on "
+    "another port than the domain's target port, or on 127.0.0.1 only, or it is down.",
+    fix="Listen on 0.0.0.0 and the port in $PORT, compare the domain's target port with it, and look whether the "
+    "process is up.",
+    examples=(
+        Example("connection refused", seen_at_edge(row("GET", 502, errors=("connection refused",))), fires=True),
+        Example(
+            "webhooks are refused, too", seen_at_edge(row("POST", 502, errors=("connection refused",))), fires=True
+        ),
+        Example("the application said 404", seen_at_edge(row("GET", 404)), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="HTTP008",
     slug="edge-app-failed-to-respond",
@@ -98,89 +175,5 @@ CAUSE = Cause(
     why="The edge is up, the application behind it does not answer: it listens on another port or only on 127.0.0.1, the "
     "domain's target port is stale, or it crashed.",
     fix="Bind 0.0.0.0 and $PORT, check the target port, read the deployment's log.",
-    signs=(
-        Sign(
-            "url",
-            http_edge_failed,
-            examples=(
-                Example(
-                    "Railway's 502",
-                    upgrade(
-                        answer(
-                            502,
-                            '{"status":"error","code":502,"message":"Application failed to respond"}',
-                            x_railway_fallback="true",
-                        )
-                    ),
-                    fires=True,
-                ),
-                Example(
-                    "ALB has no healthy target",
-                    upgrade(
-                        answer(
-                            503,
-                            "<html><body><center><h1>503 Service Temporarily Unavailable</h1></center></body></html>",
-                            Server="awselb/2.0",
-                        )
-                    ),
-                    fires=True,
-                ),
-                Example(
-                    "a tunnel of Cloudflare's without its service",
-                    upgrade(answer(502, "error code: 502", Server="cloudflare", CF_RAY="1")),
-                    fires=True,
-                ),
-                Example(
-                    "the application's own 503 behind Cloudflare",
-                    upgrade(answer(503, '{"error":"warming up"}', Server="cloudflare", CF_RAY="1")),
-                    fires=False,
-                ),
-                Example("nginx's 502", upgrade(answer(502, "<center>nginx</center>")), fires=False),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-        Sign(
-            "account",
-            platform_target_port,
-            code="PLATFORM001",
-            title="The host's edge knocks at another port than the server listens on",
-            why="Railway keeps a target port for each domain. A stale one gives 502 on every path, while the program "
-            "is healthy.",
-            fix="Make the domain's target port and the port that the server listens on the same.",
-            examples=(
-                Example("3000, and the server listens on 8080", platform(domain(target_port=3000)), fires=True),
-                Example("the same port", platform(), fires=False),
-                Example("the platform finds the port itself", platform(domain(target_port=None)), fires=False),
-                Example(
-                    "another name of the service",
-                    platform(domain(), domain("x.up.railway.app", target_port=1)),
-                    fires=False,
-                ),
-                Example("our port is not known", platform(listening_port=None), fires=None),
-                Example("the platform was not asked", nothing(), fires=None),
-            ),
-        ),
-        Sign(
-            "edge",
-            edge_app_unreached,
-            code="EDGE004",
-            title="The platform's edge could not reach the application",
-            why="The edge is up and has taken the request; connecting to the application was refused: it listens on "
-            "another port than the domain's target port, or on 127.0.0.1 only, or it is down.",
-            fix="Listen on 0.0.0.0 and the port in $PORT, compare the domain's target port with it, and look whether the "
-            "process is up.",
-            examples=(
-                Example(
-                    "connection refused", seen_at_edge(row("GET", 502, errors=("connection refused",))), fires=True
-                ),
-                Example(
-                    "webhooks are refused, too",
-                    seen_at_edge(row("POST", 502, errors=("connection refused",))),
-                    fires=True,
-                ),
-                Example("the application said 404", seen_at_edge(row("GET", 404)), fires=False),
-                Example("no edge log", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE, ACCOUNT, EDGE),
 )

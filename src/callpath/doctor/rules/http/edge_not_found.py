@@ -8,7 +8,7 @@ from callpath.doctor.answers import any_variant_works, edge_refusal, refused, sh
 from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.platform import author
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import answer, nothing, upgrade
+from callpath.doctor.rules.sample import answer, upgrade
 
 _NO_APP = re.compile(
     r"application not found|no such app|there is no app|no-such-app|ERR_NGROK_(3200|6022|3004)"
@@ -39,6 +39,28 @@ def check(facts: Facts) -> Finding | None:
     return Finding(f"{who.name or 'the platform'} has no application behind this host", (show(carrier),))
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example(
+            "Railway's 404",
+            upgrade(
+                answer(
+                    404, '{"status":"error","code":404,"message":"Application not found"}', x_railway_fallback="true"
+                )
+            ),
+            fires=True,
+        ),
+        Example(
+            "a web app of Azure's that is stopped",
+            upgrade(answer(403, "<h1>Error 403 - This web app is stopped.</h1>")),
+            fires=True,
+        ),
+        Example("the application's 404", upgrade(answer(404, "no such call")), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="HTTP009",
     slug="edge-app-not-found",
@@ -49,30 +71,5 @@ CAUSE = Cause(
     "missing), the tunnel ended, or the service sleeps.",
     fix="Attach the domain to the service and deploy it; at Railway add the CNAME and the TXT record. If it only "
     "slept, the next try works.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example(
-                    "Railway's 404",
-                    upgrade(
-                        answer(
-                            404,
-                            '{"status":"error","code":404,"message":"Application not found"}',
-                            x_railway_fallback="true",
-                        )
-                    ),
-                    fires=True,
-                ),
-                Example(
-                    "a web app of Azure's that is stopped",
-                    upgrade(answer(403, "<h1>Error 403 - This web app is stopped.</h1>")),
-                    fires=True,
-                ),
-                Example("the application's 404", upgrade(answer(404, "no such call")), fires=False),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

@@ -7,7 +7,7 @@ import re
 from callpath.doctor.answers import refused, show, words_of
 from callpath.doctor.facts import Facts, UrlFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import answer, nothing, upgrade
+from callpath.doctor.rules.sample import answer, upgrade
 
 _TOO_LARGE = re.compile(
     r"header(s)? or cookie too large|header fields? too large|request header.{0,20}too (large|long)"
@@ -27,6 +27,15 @@ def check(facts: Facts) -> Finding | None:
     return Finding(f"the server finds {what} too large{long_url}", (show(carrier),))
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("a long token", upgrade(answer(431)), fires=True),
+        Example("another 400", upgrade(answer(400, "Bad Request")), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="HTTP014",
     slug="header-too-large-431",
@@ -37,15 +46,5 @@ CAUSE = Cause(
     "Railway 32 KB).",
     fix="Use a short opaque token, or raise the limit: nginx large_client_header_buffers, Node "
     "--max-http-header-size, HAProxy tune.bufsize.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example("a long token", upgrade(answer(431)), fires=True),
-                Example("another 400", upgrade(answer(400, "Bad Request")), fires=False),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

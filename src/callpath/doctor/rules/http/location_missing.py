@@ -6,7 +6,7 @@ from callpath.doctor.answers import alike, any_variant_works, other_path_that_wo
 from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.platform import author
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import NGINX_404, answer, nothing, upgrade
+from callpath.doctor.rules.sample import NGINX_404, answer, upgrade
 
 
 def check(facts: Facts) -> Finding | None:
@@ -50,6 +50,17 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("nginx's own 404", upgrade(answer(404, NGINX_404, Server="nginx")), fires=True),
+        Example(
+            "the application's 404 through nginx", upgrade(answer(404, "no such call", Server="nginx")), fires=False
+        ),
+    ),
+)
+
 CAUSE = Cause(
     code="HTTP002",
     slug="proxy-location-missing",
@@ -61,19 +72,5 @@ CAUSE = Cause(
     fix="Add the route: nginx `location /api/calls/ { proxy_pass http://app; ... }`, Caddy `reverse_proxy "
     "/api/calls/* app:port`, "
     "HAProxy a use_backend rule or default_backend, an ingress path.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example("nginx's own 404", upgrade(answer(404, NGINX_404, Server="nginx")), fires=True),
-                Example(
-                    "the application's 404 through nginx",
-                    upgrade(answer(404, "no such call", Server="nginx")),
-                    fires=False,
-                ),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from callpath.doctor.answers import refused, show
 from callpath.doctor.facts import Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import answer, failed, nothing, upgrade
+from callpath.doctor.rules.sample import answer, failed, upgrade
 
 
 def check(facts: Facts) -> Finding | None:
@@ -14,6 +14,15 @@ def check(facts: Facts) -> Finding | None:
         return None
     return Finding(f"the answer cannot be read as HTTP: {carrier.raw[:48]!r}", (show(carrier),))
 
+
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("garbage", upgrade(failed("malformed", raw=b"hello\r\n")), fires=True),
+        Example("HTTP", upgrade(answer(404)), fires=False),
+    ),
+)
 
 CAUSE = Cause(
     code="HTTP013",
@@ -24,15 +33,5 @@ CAUSE = Cause(
     why="Something on this port answers with other bytes: another protocol, or a hand-made server whose status line or "
     "head is broken.",
     fix="See what listens on the port, and compare its answer with RFC 9112: status line, headers, an empty line.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example("garbage", upgrade(failed("malformed", raw=b"hello\r\n")), fires=True),
-                Example("HTTP", upgrade(answer(404)), fires=False),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

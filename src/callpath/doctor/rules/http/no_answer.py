@@ -6,7 +6,7 @@ from callpath.doctor.answers import any_variant_works, edges, refused, show
 from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.refusals import SLOW_TO_WAKE
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import answer, failed, nothing, upgrade
+from callpath.doctor.rules.sample import answer, failed, upgrade
 
 
 def check(facts: Facts) -> Finding | None:
@@ -36,6 +36,15 @@ def check(facts: Facts) -> Finding | None:
     return Finding("requests are taken and never answered", (show(carrier), *((show(plain),) if plain else ())))
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("silence", upgrade(failed("timeout"), answer(200, shape="plain")), fires=True),
+        Example("a refusal", upgrade(answer(404)), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="HTTP012",
     slug="http-no-answer",
@@ -45,15 +54,5 @@ CAUSE = Cause(
     why="The connection opens and the request disappears: an upgrade handler without an else branch, a handler that waits "
     "before it accepts, or a process that accepts and does nothing.",
     fix="Find what holds the request: log at the first line of the upgrade handler; accept first, work later.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example("silence", upgrade(failed("timeout"), answer(200, shape="plain")), fires=True),
-                Example("a refusal", upgrade(answer(404)), fires=False),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

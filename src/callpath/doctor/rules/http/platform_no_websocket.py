@@ -9,7 +9,7 @@ from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.platform import recognise
 from callpath.doctor.refusals import edge_of_host, names_of
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import answer, nothing, upgrade
+from callpath.doctor.rules.sample import answer, upgrade
 
 _STATIC = {"Netlify", "GitHub Pages", "object storage"}
 _OF_API_GATEWAY = re.compile(
@@ -45,24 +45,23 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("functions", upgrade(answer(404, "", Server="Netlify")), fires=True),
+        Example("Railway", upgrade(answer(404, "no such call", Server="railway-edge")), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="HTTP010",
     slug="platform-no-websocket",
-    title="What stands behind this URL cannot do WebSockets",
+    title="This host does not support WebSockets",
     layer="http",
     owner="platform",
     why="Static hosting, short-lived functions and API gateways in HTTP mode answer requests and cannot keep a connection.",
     fix="Run the stream's endpoint as a long-lived process: any container or VM service (Railway, Render, Fly, Cloud "
     "Run, ECS).",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example("functions", upgrade(answer(404, "", Server="Netlify")), fires=True),
-                Example("Railway", upgrade(answer(404, "no such call", Server="railway-edge")), fires=False),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

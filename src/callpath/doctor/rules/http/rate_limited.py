@@ -10,7 +10,7 @@ from callpath.doctor.facts import Exchange, Facts, RepeatFacts, TrafficFacts, Up
 from callpath.doctor.ourselves import own_word
 from callpath.doctor.platform import author
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import answer, nothing, tries, upgrade
+from callpath.doctor.rules.sample import answer, tries, upgrade
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
 
 _WORDS = re.compile(r"too many|rate.?limit|throttl|slow down|quota", re.IGNORECASE)
@@ -73,6 +73,33 @@ def edge_rate_limited(facts: Facts) -> Finding | None:
     return Finding("the upgrade was answered with 429", tuple(show_row(row) for row in rows[:3])) if rows else None
 
 
+LIVE = Sign(
+    "url",
+    http_rate_limited,
+    examples=(
+        Example("429 at once", upgrade(answer(429)), fires=True),
+        Example(
+            "the third try: the doctor's own doing",
+            Facts(*upgrade(answer(101)), tries(answer(101), answer(429))),
+            fires=True,
+        ),
+        Example("all pass", Facts(*upgrade(answer(101)), tries(answer(101), answer(101))), fires=False),
+        Example("a callpath server's own", upgrade(answer(429, OWN, X_Callpath="0.1.0")), fires=False),
+    ),
+)
+
+EDGE = Sign(
+    "edge",
+    edge_rate_limited,
+    code="EDGE012",
+    title="A rate limit turned the upgrade away",
+    fix="Exempt the stream's path or the carrier's ranges from the limiter.",
+    examples=(
+        Example("429", seen_at_edge(row("GET", 429)), fires=True),
+        Example("404", seen_at_edge(row("GET", 404)), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="HTTP015",
     slug="rate-limited-429",
@@ -82,33 +109,5 @@ CAUSE = Cause(
     why="All calls come from a handful of carrier addresses, so that a limit per client address is soon used up.",
     fix="Exempt the stream's path or the carrier's ranges from the limiter (nginx limit_req/limit_conn, "
     "express-rate-limit, the CDN's rules).",
-    signs=(
-        Sign(
-            "url",
-            http_rate_limited,
-            examples=(
-                Example("429 at once", upgrade(answer(429)), fires=True),
-                Example(
-                    "the third try: the doctor's own doing",
-                    Facts(*upgrade(answer(101)), tries(answer(101), answer(429))),
-                    fires=True,
-                ),
-                Example("all pass", Facts(*upgrade(answer(101)), tries(answer(101), answer(101))), fires=False),
-                Example("a callpath server's own", upgrade(answer(429, OWN, X_Callpath="0.1.0")), fires=False),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-        Sign(
-            "edge",
-            edge_rate_limited,
-            code="EDGE012",
-            title="A rate limit turned the upgrade away",
-            fix="Exempt the stream's path or the carrier's ranges from the limiter.",
-            examples=(
-                Example("429", seen_at_edge(row("GET", 429)), fires=True),
-                Example("404", seen_at_edge(row("GET", 404)), fires=False),
-                Example("no edge log", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE, EDGE),
 )

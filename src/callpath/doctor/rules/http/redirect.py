@@ -6,7 +6,7 @@ from callpath.doctor.answers import LOGIN_WORDS, refused, same_url, show, works
 from callpath.doctor.edges import failed_upgrades, show_row
 from callpath.doctor.facts import Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import answer, nothing, upgrade
+from callpath.doctor.rules.sample import answer, upgrade
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
 
 
@@ -43,6 +43,29 @@ def edge_redirect(facts: Facts) -> Finding | None:
     )
 
 
+LIVE = Sign(
+    "url",
+    http_redirect,
+    examples=(
+        Example("to www", upgrade(answer(301, Location="https://www.example.com/")), fires=True),
+        Example("to a login", upgrade(answer(302, Location="https://login.example.com/")), fires=False),
+    ),
+)
+
+EDGE = Sign(
+    "edge",
+    edge_redirect,
+    code="EDGE007",
+    title="The upgrade was redirected",
+    why="A WebSocket client does not follow redirects: http for https, ws for wss, a missing slash, another host, "
+    "a login page.",
+    fix="Give Telnyx the URL that the redirect leads to: wss, the final host and the exact path.",
+    examples=(
+        Example("301", seen_at_edge(row("GET", 301)), fires=True),
+        Example("404", seen_at_edge(row("GET", 404)), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="HTTP006",
     slug="redirect-on-upgrade",
@@ -51,29 +74,5 @@ CAUSE = Cause(
     owner="you",
     why="WebSocket clients and carriers do not follow redirects, whatever they lead to: https, www, another host.",
     fix="Put the final URL into stream_url, or exempt the path from the redirect.",
-    signs=(
-        Sign(
-            "url",
-            http_redirect,
-            examples=(
-                Example("to www", upgrade(answer(301, Location="https://www.example.com/")), fires=True),
-                Example("to a login", upgrade(answer(302, Location="https://login.example.com/")), fires=False),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-        Sign(
-            "edge",
-            edge_redirect,
-            code="EDGE007",
-            title="The upgrade was redirected",
-            why="A WebSocket client does not follow redirects: http for https, ws for wss, a missing slash, another host, "
-            "a login page.",
-            fix="Give Telnyx the URL that the redirect leads to: wss, the final host and the exact path.",
-            examples=(
-                Example("301", seen_at_edge(row("GET", 301)), fires=True),
-                Example("404", seen_at_edge(row("GET", 404)), fires=False),
-                Example("no edge log", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE, EDGE),
 )

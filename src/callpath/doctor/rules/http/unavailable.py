@@ -7,7 +7,7 @@ from callpath.doctor.facts import Facts
 from callpath.doctor.platform import author
 from callpath.doctor.rule import Cause, Example, Finding, Sign
 from callpath.doctor.rules.http.upstream_down import DEAD_BACKEND_IS_503
-from callpath.doctor.rules.sample import answer, nothing, upgrade
+from callpath.doctor.rules.sample import answer, upgrade
 
 
 def check(facts: Facts) -> Finding | None:
@@ -25,6 +25,15 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("maintenance", upgrade(answer(503, "down for maintenance")), fires=True),
+        Example("a dead backend", upgrade(answer(503, "<address>Apache</address>")), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="HTTP019",
     slug="service-unavailable-503",
@@ -33,15 +42,5 @@ CAUSE = Cause(
     owner="you",
     why="A maintenance page, a limit of connections, or an application that is starting, draining or overloaded.",
     fix="End the maintenance mode, raise the limit, or wait for the start; Retry-After says how long.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example("maintenance", upgrade(answer(503, "down for maintenance")), fires=True),
-                Example("a dead backend", upgrade(answer(503, "<address>Apache</address>")), fires=False),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

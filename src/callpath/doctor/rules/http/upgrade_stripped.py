@@ -17,7 +17,7 @@ from callpath.doctor.calls import no_socket, refused_upgrade
 from callpath.doctor.facts import CallFacts, Facts, RefusalFacts, UpgradeFacts
 from callpath.doctor.platform import author, is_node_ws, recognise
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import NGINX_404, answer, failed, nothing, upgrade
+from callpath.doctor.rules.sample import NGINX_404, answer, failed, upgrade
 from callpath.doctor.rules.sample_call import ACCEPTED, SESSION, call, refusals
 
 _ASGI = {"uvicorn", "Hypercorn", "Daphne", "FastAPI"}
@@ -166,6 +166,55 @@ def call_upgrade_dropped(facts: Facts) -> Finding | None:
     )
 
 
+LIVE = Sign(
+    "url",
+    http_upgrade_stripped,
+    examples=(
+        Example(
+            "the websockets library misses the header",
+            upgrade(
+                answer(
+                    426, "Failed to open a WebSocket connection: invalid Connection header: close.\n", Server="nginx"
+                )
+            ),
+            fires=True,
+        ),
+        Example(
+            "a callpath server misses the header",
+            upgrade(answer(426, '{"error":"no_upgrade","detail":"no Upgrade header"}', x_callpath="0.1.0")),
+            fires=True,
+        ),
+        Example("nginx has no such location", upgrade(answer(404, NGINX_404, Server="nginx")), fires=False),
+        Example("it works", upgrade(answer(101)), fires=False),
+        Example("no HTTP answer", upgrade(failed("eof")), fires=False),
+    ),
+)
+
+PAST = Sign(
+    "call",
+    call_upgrade_dropped,
+    code="CALL047",
+    title="A proxy on the way takes the upgrade out of the request",
+    why="A carrier sends Upgrade: websocket. What arrived had the right path and no such header: nginx and "
+    "others drop it "
+    "unless told otherwise, and some speak HTTP/1.0 or HTTP/2 to what is behind them.",
+    fix="nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "
+    '"upgrade".\n'
+    "`callpath doctor url` says more about the proxy.",
+    examples=(
+        Example(
+            "an ordinary GET",
+            Facts(call(ACCEPTED), refusals("no_upgrade", what="upgrade", path=f"/api/calls/{SESSION}/audio")),
+            fires=True,
+        ),
+        Example(
+            "somebody opened another call's URL in a browser",
+            Facts(call(ACCEPTED), refusals("no_upgrade", what="upgrade", path="/api/calls/other/audio")),
+            fires=False,
+        ),
+    ),
+)
+
 CAUSE = Cause(
     code="HTTP001",
     slug="proxy-upgrade-headers-stripped",
@@ -176,57 +225,5 @@ CAUSE = Cause(
     "a plain GET, which the application answers as such. Ordinary pages keep working.",
     fix="\n".join(f"{name}: {words}" for name, words in _FIXES.items()),
     fixes=_FIXES,
-    signs=(
-        Sign(
-            "url",
-            http_upgrade_stripped,
-            examples=(
-                Example(
-                    "the websockets library misses the header",
-                    upgrade(
-                        answer(
-                            426,
-                            "Failed to open a WebSocket connection: invalid Connection header: close.\n",
-                            Server="nginx",
-                        )
-                    ),
-                    fires=True,
-                ),
-                Example(
-                    "a callpath server misses the header",
-                    upgrade(answer(426, '{"error":"no_upgrade","detail":"no Upgrade header"}', x_callpath="0.1.0")),
-                    fires=True,
-                ),
-                Example("nginx has no such location", upgrade(answer(404, NGINX_404, Server="nginx")), fires=False),
-                Example("it works", upgrade(answer(101)), fires=False),
-                Example("no HTTP answer", upgrade(failed("eof")), fires=False),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-        Sign(
-            "call",
-            call_upgrade_dropped,
-            code="CALL047",
-            title="A proxy on the way takes the upgrade out of the request",
-            why="A carrier sends Upgrade: websocket. What arrived had the right path and no such header: nginx and "
-            "others drop it "
-            "unless told otherwise, and some speak HTTP/1.0 or HTTP/2 to what is behind them.",
-            fix="nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "
-            '"upgrade".\n'
-            "`callpath doctor url` says more about the proxy.",
-            examples=(
-                Example(
-                    "an ordinary GET",
-                    Facts(call(ACCEPTED), refusals("no_upgrade", what="upgrade", path=f"/api/calls/{SESSION}/audio")),
-                    fires=True,
-                ),
-                Example(
-                    "somebody opened another call's URL in a browser",
-                    Facts(call(ACCEPTED), refusals("no_upgrade", what="upgrade", path="/api/calls/other/audio")),
-                    fires=False,
-                ),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE, PAST),
 )

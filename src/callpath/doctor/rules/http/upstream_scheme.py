@@ -7,7 +7,7 @@ import re
 from callpath.doctor.answers import refused, show
 from callpath.doctor.facts import Facts, UrlFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import answer, nothing, upgrade
+from callpath.doctor.rules.sample import answer, upgrade
 
 _WANTS_TLS = re.compile(
     r"plain HTTP request was sent to HTTPS port|HTTP request to an HTTPS server|plain HTTP to an SSL-enabled",
@@ -22,6 +22,15 @@ def check(facts: Facts) -> Finding | None:
     return Finding("our request came over TLS, yet the backend complains about plain HTTP", (show(carrier),))
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("a TLS backend", upgrade(answer(400, "The plain HTTP request was sent to HTTPS port")), fires=True),
+        Example("another 400", upgrade(answer(400)), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="HTTP020",
     slug="proxy-upstream-scheme-wrong",
@@ -30,17 +39,5 @@ CAUSE = Cause(
     owner="you",
     why="TLS ends at the proxy, which passes the request on in the clear to a port that expects TLS.",
     fix="Use https:// (or ssl in HAProxy's server line) towards that backend, or its plain port.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example(
-                    "a TLS backend", upgrade(answer(400, "The plain HTTP request was sent to HTTPS port")), fires=True
-                ),
-                Example("another 400", upgrade(answer(400)), fires=False),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

@@ -8,7 +8,7 @@ from callpath.doctor.answers import edge_refusal, own_proxy_answer, refused, sho
 from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.platform import author
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import answer, nothing, upgrade
+from callpath.doctor.rules.sample import answer, upgrade
 
 _WORDS = re.compile(
     r"mod_?security|web application firewall|\bWAF\b|request (was )?blocked|has been blocked|incident id"
@@ -54,6 +54,16 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("browsers pass", upgrade(answer(403), answer(101, shape="browser-agent")), fires=True),
+        Example("it says so", upgrade(answer(403, "Request blocked. Incident ID: 17")), fires=True),
+        Example("a bare 403", upgrade(answer(403)), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="AUTH004",
     slug="waf-blocks-upgrade",
@@ -64,16 +74,5 @@ CAUSE = Cause(
     "or a bot.",
     fix="Exempt the stream's path from the rule set (ModSecurity: SecRuleRemoveById or ctl:ruleEngine=Off for the "
     "location).",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example("browsers pass", upgrade(answer(403), answer(101, shape="browser-agent")), fires=True),
-                Example("it says so", upgrade(answer(403, "Request blocked. Incident ID: 17")), fires=True),
-                Example("a bare 403", upgrade(answer(403)), fires=False),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

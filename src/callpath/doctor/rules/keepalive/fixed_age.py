@@ -5,7 +5,7 @@ from __future__ import annotations
 from callpath.doctor.closings import AT_ONCE_MS, early
 from callpath.doctor.facts import Arrival, CallFacts, Facts, IdleFacts, MediaFacts, RepeatFacts, ToldFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import ended, held, media, nothing
+from callpath.doctor.rules.sample import ended, held, media
 from callpath.doctor.rules.sample_call import BOTH_WAYS
 from callpath.doctor.rules.sample_log import another, told_call
 
@@ -92,6 +92,68 @@ def log_same_age(facts: Facts) -> Finding | None:
     )
 
 
+LIVE = Sign(
+    "url",
+    keep_fixed_age,
+    examples=(
+        Example("all at 4 s", held(10, silent=4.0, media=4.1), fires=True),
+        Example("only the silent one", held(10, silent=4.0, media=None), fires=False),
+    ),
+)
+
+PAST = Sign(
+    "call",
+    log_same_age,
+    code="LOG007",
+    title="Every call's stream is cut at the same age",
+    examples=(
+        Example(
+            "three calls, 300 s each",
+            told_call(
+                BOTH_WAYS,
+                this=another("a", 0, opened_ms=1_000, closed_ms=301_000),
+                others=(
+                    another("b", 400_000, opened_ms=401_000, closed_ms=701_050),
+                    another("c", 800_000, opened_ms=801_000, closed_ms=1_101_020),
+                ),
+            ),
+            fires=True,
+        ),
+        Example(
+            "another call lived longer",
+            told_call(
+                BOTH_WAYS,
+                this=another("a", 0, opened_ms=1_000, closed_ms=301_000),
+                others=(
+                    another("b", 400_000, opened_ms=401_000, closed_ms=701_050),
+                    another("c", 800_000, opened_ms=801_000, closed_ms=1_501_020),
+                ),
+            ),
+            fires=False,
+        ),
+    ),
+)
+
+LIVE_2 = Sign(
+    "url",
+    close_cut_early,
+    code="CLOSE009",
+    title="The stream is cut at a fixed age",
+    why="A limit on the life of a request or connection applies to the stream although it is busy: Cloud "
+    "Run's request "
+    "timeout, a gateway's limit, a proxy's server timeout.",
+    fix="Raise the limit (Cloud Run --timeout 3600), switch it off for the stream's route, and be ready to "
+    "be reconnected.",
+    examples=(
+        Example(
+            "cut in the middle of the talk",
+            media(Arrival(990.0, "text", 300, "", "media", b"\xff"), ending=ended("eof", at_ms=1000.0, after="media")),
+            fires=True,
+        ),
+        Example("dropped at once", media(ending=ended("eof")), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="KEEP002",
     slug="max-duration-cutoff",
@@ -101,71 +163,5 @@ CAUSE = Cause(
     why="A limit on the life of a request or connection applies to the stream although it is busy: Cloud Run (5 min by "
     "default, 60 at most), gateways, Traefik's or Node's request timers, a timer in the application.",
     fix="Raise or switch off that limit for the stream's route, and be ready for a reconnect.",
-    signs=(
-        Sign(
-            "url",
-            keep_fixed_age,
-            examples=(
-                Example("all at 4 s", held(10, silent=4.0, media=4.1), fires=True),
-                Example("only the silent one", held(10, silent=4.0, media=None), fires=False),
-                Example("not held", nothing(), fires=None),
-            ),
-        ),
-        Sign(
-            "call",
-            log_same_age,
-            code="LOG007",
-            title="Every call's stream is cut at the same age",
-            examples=(
-                Example(
-                    "three calls, 300 s each",
-                    told_call(
-                        BOTH_WAYS,
-                        this=another("a", 0, opened_ms=1_000, closed_ms=301_000),
-                        others=(
-                            another("b", 400_000, opened_ms=401_000, closed_ms=701_050),
-                            another("c", 800_000, opened_ms=801_000, closed_ms=1_101_020),
-                        ),
-                    ),
-                    fires=True,
-                ),
-                Example(
-                    "another call lived longer",
-                    told_call(
-                        BOTH_WAYS,
-                        this=another("a", 0, opened_ms=1_000, closed_ms=301_000),
-                        others=(
-                            another("b", 400_000, opened_ms=401_000, closed_ms=701_050),
-                            another("c", 800_000, opened_ms=801_000, closed_ms=1_501_020),
-                        ),
-                    ),
-                    fires=False,
-                ),
-                Example("no log", nothing(), fires=None),
-            ),
-        ),
-        Sign(
-            "url",
-            close_cut_early,
-            code="CLOSE009",
-            title="The stream is cut at a fixed age",
-            why="A limit on the life of a request or connection applies to the stream although it is busy: Cloud "
-            "Run's request "
-            "timeout, a gateway's limit, a proxy's server timeout.",
-            fix="Raise the limit (Cloud Run --timeout 3600), switch it off for the stream's route, and be ready to "
-            "be reconnected.",
-            examples=(
-                Example(
-                    "cut in the middle of the talk",
-                    media(
-                        Arrival(990.0, "text", 300, "", "media", b"\xff"),
-                        ending=ended("eof", at_ms=1000.0, after="media"),
-                    ),
-                    fires=True,
-                ),
-                Example("dropped at once", media(ending=ended("eof")), fires=False),
-                Example("no stream was opened", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE, PAST, LIVE_2),
 )

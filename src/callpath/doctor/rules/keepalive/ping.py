@@ -5,7 +5,6 @@ from __future__ import annotations
 from callpath.doctor.calls import broken_off, show_entries, symptom, webhook
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import BOTH_WAYS, GOOD, a_call
 from callpath.timeline import SocketClosed
 
@@ -24,6 +23,15 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+PAST = Sign(
+    "call",
+    check,
+    examples=(
+        Example("1011 by us", a_call(BOTH_WAYS, (40_000, SocketClosed(code=1011, by="us"))), fires=True),
+        Example("closed in order", a_call(GOOD), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="CALL081",
     slug="socket-went-silent",
@@ -35,15 +43,5 @@ CAUSE = Cause(
     "find it out.",
     fix="Look for time-outs and restarts on the way at that second: NAT and load balancer idle limits, proxies "
     "that were replaced.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            examples=(
-                Example("1011 by us", a_call(BOTH_WAYS, (40_000, SocketClosed(code=1011, by="us"))), fires=True),
-                Example("closed in order", a_call(GOOD), fires=False),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(PAST,),
 )

@@ -5,13 +5,10 @@ from __future__ import annotations
 from callpath.doctor.calls import broken_off, every, payload, show_entries, webhook, worst_lag
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import BOTH_WAYS, GOOD, a_call, hung_up
 from callpath.timeline import SocketClosed, SocketReceived, StreamStarted
 
 _ROUND_S = (30, 55, 60, 100, 120, 180, 300, 350, 600, 900, 3600)
-
-
 """Ages at which proxies and platforms like to cut: their defaults."""
 
 
@@ -34,13 +31,7 @@ def check(facts: Facts) -> Finding | None:
         f"the socket broke{after}, {how}, while the call was on"
         + ("; Telnyx connected again" if again else "")
         + (f"; Telnyx reports streaming.failed ({reason})" if failed is not None else ""),
-        show_entries(
-            known,
-            entry,
-            failed,
-            held_up[1] if held_up is not None else None,
-            webhook(known, "call.hangup"),
-        ),
+        show_entries(known, entry, failed, held_up[1] if held_up is not None else None, webhook(known, "call.hangup")),
         kind="open",
         candidates=("proxy-idle-timeout", "max-duration-cutoff", "deploy-kills-streams", "crash-loop-or-oom")
         if at_round or what.code in {1001, 1006, 1012}
@@ -50,6 +41,20 @@ def check(facts: Facts) -> Finding | None:
         "callpath doctor url URL --idle 130 holds a stream open to see whether it is cut again.",
     )
 
+
+PAST = Sign(
+    "call",
+    check,
+    examples=(
+        Example(
+            "1006, and the call went on",
+            a_call(BOTH_WAYS, (61_000, SocketClosed(code=1006)), looked_ms=90_000),
+            fires=True,
+        ),
+        Example("at the call's own end", a_call(BOTH_WAYS, (9_000, SocketClosed(code=1006)), hung_up()), fires=False),
+        Example("closed in order", a_call(GOOD), fires=False),
+    ),
+)
 
 CAUSE = Cause(
     code="CALL083",
@@ -61,22 +66,5 @@ CAUSE = Cause(
     "network, or by "
     "Telnyx. The call itself goes on, and the caller hears nothing.",
     fix="Raise the time-outs on the way, keep the process up; callpath carries on by itself when Telnyx connects again.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            examples=(
-                Example(
-                    "1006, and the call went on",
-                    a_call(BOTH_WAYS, (61_000, SocketClosed(code=1006)), looked_ms=90_000),
-                    fires=True,
-                ),
-                Example(
-                    "at the call's own end", a_call(BOTH_WAYS, (9_000, SocketClosed(code=1006)), hung_up()), fires=False
-                ),
-                Example("closed in order", a_call(GOOD), fires=False),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(PAST,),
 )

@@ -7,7 +7,6 @@ from callpath.doctor.calls import show_entries as show_entries
 from callpath.doctor.edges import asked_for, came, covers, posts, show_row, upgrades
 from callpath.doctor.facts import CallFacts, EdgeFacts, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
 
 
@@ -44,6 +43,16 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+EDGE = Sign(
+    "edge",
+    check,
+    examples=(
+        Example("webhooks, and no upgrade", seen_at_edge(row("POST")), fires=True),
+        Example("the log ends before the call does", seen_at_edge(row("POST"), until_ms=900), fires=False),
+        Example("the upgrade is there", seen_at_edge(row("POST"), row("GET", 404)), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="EDGE002",
     slug="edge-never-reached",
@@ -54,16 +63,5 @@ CAUSE = Cause(
     "upgrade ended before it: another address in DNS, a certificate that is not trusted, a firewall, or a URL "
     "that leads elsewhere.",
     fix="callpath doctor url URL climbs the layers below the edge one by one.",
-    signs=(
-        Sign(
-            "edge",
-            check,
-            examples=(
-                Example("webhooks, and no upgrade", seen_at_edge(row("POST")), fires=True),
-                Example("the log ends before the call does", seen_at_edge(row("POST"), until_ms=900), fires=False),
-                Example("the upgrade is there", seen_at_edge(row("POST"), row("GET", 404)), fires=False),
-                Example("no edge log", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(EDGE,),
 )

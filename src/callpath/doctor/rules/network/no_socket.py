@@ -20,7 +20,6 @@ from callpath.doctor.calls import (
 )
 from callpath.doctor.facts import CallFacts, Facts, WayFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import ACCEPTED, GOOD, a_call, hung_up
 
 
@@ -58,26 +57,25 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+PAST = Sign(
+    "call",
+    check,
+    examples=(
+        Example("nothing for 20 s", a_call(ACCEPTED, (20_000, hung_up())), fires=True),
+        Example("still within its time", a_call(ACCEPTED, looked_ms=3_000), fires=False),
+        Example("the socket came", a_call(GOOD), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="CALL033",
     slug="socket-never-came",
-    title="The stream was accepted, and no socket came",
+    title="Telnyx accepted streaming_start but never connected",
     layer="network",
     owner="unclear",
     why="The 200 to streaming_start means accepted, not connected. Between it and this server lie DNS, the way, TLS, the "
     "platform's edge and every proxy; the timeline cannot see them.",
     fix="callpath doctor url URL plays the carrier from outside; callpath doctor logs reads the platform's edge log: a row "
     "for this path says that Telnyx came, and no row that it did not.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            examples=(
-                Example("nothing for 20 s", a_call(ACCEPTED, (20_000, hung_up())), fires=True),
-                Example("still within its time", a_call(ACCEPTED, looked_ms=3_000), fires=False),
-                Example("the socket came", a_call(GOOD), fires=False),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(PAST,),
 )

@@ -18,7 +18,6 @@ from callpath.doctor.calls import (
 )
 from callpath.doctor.facts import CallFacts, EdgeFacts, Facts, WayFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import ACCEPTED, GOOD, a_call, hook
 from callpath.timeline import FirstInbound, SocketReceived, SocketRefused, StreamStarted
 
@@ -54,28 +53,27 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+PAST = Sign(
+    "call",
+    check,
+    examples=(
+        Example(
+            "connection_failed",
+            a_call(ACCEPTED, hook("streaming.failed", failure_reason="connection_failed")),
+            fires=True,
+        ),
+        Example("the socket came", a_call(GOOD), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="CALL032",
     slug="stream-connection-failed",
-    title="Telnyx could not open the socket",
+    title="Telnyx could not connect the media WebSocket",
     layer="network",
     owner="unclear",
     why="failure_reason is a short word and names no cause: DNS, TCP, TLS, a firewall and any answer but 101 all give "
     "connection_failed.",
     fix="Make the stream's URL reachable from the internet: callpath doctor url URL names what stands in the way.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            examples=(
-                Example(
-                    "connection_failed",
-                    a_call(ACCEPTED, hook("streaming.failed", failure_reason="connection_failed")),
-                    fires=True,
-                ),
-                Example("the socket came", a_call(GOOD), fires=False),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(PAST,),
 )

@@ -6,7 +6,7 @@ from callpath.doctor.calls import show_entries, symptom_seen, worst_lag
 from callpath.doctor.closings import early
 from callpath.doctor.facts import CallFacts, Facts, MediaFacts, TcpFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import media, nothing
+from callpath.doctor.rules.sample import media
 from callpath.doctor.rules.sample_call import BOTH_WAYS, CAME, GOOD, a_call, blocked, counted, noticed
 from callpath.timeline import LoopBlocked
 
@@ -54,8 +54,6 @@ def ws_blocked(facts: Facts) -> Finding | None:
 
 
 BROKEN_MS = 500.0
-
-
 """Above this a caller hears a gap: callpath sends audio at most 200 ms ahead."""
 
 
@@ -86,6 +84,33 @@ def call_loop_blocked(facts: Facts) -> Finding | None:
     return Finding(summary, evidence, kind="fault" if lag_ms >= BROKEN_MS else "note")
 
 
+LIVE = Sign(
+    "url",
+    ws_blocked,
+    by_time=True,
+    examples=(
+        Example("2.5 s", media(pong_ms=(20.0, 2500.0, 30.0)), fires=True),
+        Example("prompt", media(pong_ms=(20.0, 21.0, 30.0)), fires=False),
+    ),
+)
+
+PAST = Sign(
+    "call",
+    call_loop_blocked,
+    code="CALL070",
+    title="Something in the process blocks the event loop",
+    why="While one piece of code computes or waits without await, no call of the process gets or sends audio.",
+    fix="Move blocking work (database drivers, HTTP clients, models) to a thread: await asyncio.to_thread(…). "
+    "callpath names the function, file and line in the log and the timeline (loop.blocked).",
+    examples=(
+        Example("800 ms", a_call(BOTH_WAYS, noticed("SYM013", lag_ms="800")), fires=True),
+        Example("told by another call of the process", a_call(BOTH_WAYS, counted(loop_lag_ms=800.0)), fires=True),
+        Example("the function is known", a_call(BOTH_WAYS, blocked(3000.0)), fires=True),
+        Example("a call that worked", a_call(GOOD), fires=False),
+        Example("logs without symptoms", a_call(CAME, shown=frozenset({"socket.received"})), fires=None),
+    ),
+)
+
 CAUSE = Cause(
     code="WS011",
     slug="event-loop-blocked",
@@ -96,39 +121,5 @@ CAUSE = Cause(
     "a model, "
     "a flood of logging) holds the loop, and audio stutters for every call at once.",
     fix="Move the work into a thread or process (asyncio.to_thread, worker_threads), and log less per frame.",
-    signs=(
-        Sign(
-            "url",
-            ws_blocked,
-            by_time=True,
-            examples=(
-                Example("2.5 s", media(pong_ms=(20.0, 2500.0, 30.0)), fires=True),
-                Example("prompt", media(pong_ms=(20.0, 21.0, 30.0)), fires=False),
-                Example("no stream was opened", nothing(), fires=None),
-            ),
-        ),
-        Sign(
-            "call",
-            call_loop_blocked,
-            code="CALL070",
-            title="Something in the process blocks the event loop",
-            why="While one piece of code computes or waits without await, no call of the process gets or sends audio.",
-            fix="Move blocking work (database drivers, HTTP clients, models) to a thread: await asyncio.to_thread(…). "
-            "callpath names the function, file and line in the log and the timeline (loop.blocked).",
-            examples=(
-                Example("800 ms", a_call(BOTH_WAYS, noticed("SYM013", lag_ms="800")), fires=True),
-                Example(
-                    "told by another call of the process", a_call(BOTH_WAYS, counted(loop_lag_ms=800.0)), fires=True
-                ),
-                Example(
-                    "the function is known",
-                    a_call(BOTH_WAYS, blocked(3000.0)),
-                    fires=True,
-                ),
-                Example("a call that worked", a_call(GOOD), fires=False),
-                Example("logs without symptoms", a_call(CAME, shown=frozenset({"socket.received"})), fires=None),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE, PAST),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from callpath.doctor.closings import audio_ms, settled
 from callpath.doctor.facts import Arrival, Facts, MediaFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import media, nothing
+from callpath.doctor.rules.sample import media
 
 LEAD_MS_MAX = 3000.0
 QUEUE_MS_MAX = 30_000.0
@@ -36,6 +36,24 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+LIVE = Sign(
+    "url",
+    check,
+    by_time=True,
+    examples=(
+        Example(
+            "10 s at once",
+            media(*(Arrival(0.1 * n, "text", 300, "", "media", b"\xff" * 160) for n in range(500))),
+            fires=True,
+        ),
+        Example(
+            "in time",
+            media(*(Arrival(20.0 * n, "text", 300, "", "media", b"\xff" * 160) for n in range(90))),
+            fires=False,
+        ),
+    ),
+)
+
 CAUSE = Cause(
     code="MEDIA004",
     slug="burst-send-too-fast",
@@ -45,24 +63,5 @@ CAUSE = Cause(
     why="The carrier queues it and plays on: when the caller interrupts, seconds of speech are still to come. Long answers "
     "may hit the rate limit (100005).",
     fix="Send about real time with 200 to 500 ms of lead, and send clear when the caller speaks.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            by_time=True,
-            examples=(
-                Example(
-                    "10 s at once",
-                    media(*(Arrival(0.1 * n, "text", 300, "", "media", b"\xff" * 160) for n in range(500))),
-                    fires=True,
-                ),
-                Example(
-                    "in time",
-                    media(*(Arrival(20.0 * n, "text", 300, "", "media", b"\xff" * 160) for n in range(90))),
-                    fires=False,
-                ),
-                Example("no stream was opened", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from callpath.doctor.calls import every, never, show_entries, symptom
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import BOTH_WAYS, CAME, GOOD, a_call, counted, noticed
 from callpath.timeline import MediaCounted
 
@@ -39,6 +38,23 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+PAST = Sign(
+    "call",
+    check,
+    examples=(
+        Example("a tenth is lost", a_call(BOTH_WAYS, counted(lost=60)), fires=True),
+        Example("half came malformed", a_call(BOTH_WAYS, counted(lost=46, frames_rejected=50)), fires=False),
+        Example("bursts", a_call(BOTH_WAYS, noticed("SYM011", pauses="6")), fires=True),
+        Example(
+            "by their numbers only, which count something else too",
+            a_call(BOTH_WAYS, noticed("SYM016", missing="50"), counted(lost=60)),
+            fires=False,
+        ),
+        Example("a call that worked", a_call(GOOD), fires=False),
+        Example("logs without counters", a_call(CAME, shown=frozenset({"socket.received"})), fires=None),
+    ),
+)
+
 CAUSE = Cause(
     code="CALL073",
     slug="media-lost-or-late",
@@ -50,23 +66,5 @@ CAUSE = Cause(
     "that Telnyx itself never sent them: the phone's own network lost them.",
     fix="Run the server nearer to Telnyx's site (anchorsite), on a machine that is not busy; the phone's network "
     "is beyond you.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            examples=(
-                Example("a tenth is lost", a_call(BOTH_WAYS, counted(lost=60)), fires=True),
-                Example("half came malformed", a_call(BOTH_WAYS, counted(lost=46, frames_rejected=50)), fires=False),
-                Example("bursts", a_call(BOTH_WAYS, noticed("SYM011", pauses="6")), fires=True),
-                Example(
-                    "by their numbers only, which count something else too",
-                    a_call(BOTH_WAYS, noticed("SYM016", missing="50"), counted(lost=60)),
-                    fires=False,
-                ),
-                Example("a call that worked", a_call(GOOD), fires=False),
-                Example("logs without counters", a_call(CAME, shown=frozenset({"socket.received"})), fires=None),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(PAST,),
 )

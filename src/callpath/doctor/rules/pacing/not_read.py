@@ -5,7 +5,7 @@ from __future__ import annotations
 from callpath.doctor.facts import Facts, Hold, IdleFacts, MediaFacts
 from callpath.doctor.facts.ending import Ending
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import media, nothing
+from callpath.doctor.rules.sample import media
 
 
 def in_the_stream(facts: Facts) -> Finding | None:
@@ -36,6 +36,25 @@ def _held(stalled: bool) -> Facts:
     )
 
 
+LIVE = Sign(
+    "url",
+    in_the_stream,
+    examples=(
+        Example("full after nine seconds", media(stalled_ms=9000.0), fires=True),
+        Example("read to the end", media(), fires=False),
+    ),
+)
+
+LIVE_2 = Sign(
+    "url",
+    in_a_held_stream,
+    code="KEEP004",
+    examples=(
+        Example("full after nine seconds", _held(True), fires=True),
+        Example("read to the end", _held(False), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="WS012",
     slug="server-stops-reading",
@@ -46,25 +65,5 @@ CAUSE = Cause(
     "full queue. The caller is not heard, and Telnyx drops the stream.",
     fix="Read in a task of its own that never waits for the AI: put frames into a bounded queue and drop the oldest. Find "
     "what blocks the loop: py-spy dump --pid PID.",
-    signs=(
-        Sign(
-            "url",
-            in_the_stream,
-            examples=(
-                Example("full after nine seconds", media(stalled_ms=9000.0), fires=True),
-                Example("read to the end", media(), fires=False),
-                Example("no stream was opened", nothing(), fires=None),
-            ),
-        ),
-        Sign(
-            "url",
-            in_a_held_stream,
-            code="KEEP004",
-            examples=(
-                Example("full after nine seconds", _held(True), fires=True),
-                Example("read to the end", _held(False), fires=False),
-                Example("not held", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE, LIVE_2),
 )

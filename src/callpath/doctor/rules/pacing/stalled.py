@@ -5,13 +5,10 @@ from __future__ import annotations
 from callpath.doctor.calls import every, measure, show_entries, symptom, symptom_seen, webhook
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import BOTH_WAYS, CAME, GOOD, STOPPED, STREAM, a_call, counted, noticed
 from callpath.timeline import Entry, FirstInbound, MediaCounted, StreamStarted, StreamStopped
 
 LEAST_SHARE = 0.4
-
-
 """Of the audio that was due."""
 
 
@@ -66,6 +63,18 @@ LONG_FRAMES = [
 ]
 
 
+PAST = Sign(
+    "call",
+    check,
+    examples=(
+        Example("2 s without a frame", a_call(BOTH_WAYS, noticed("SYM010", ms="2100")), fires=True),
+        Example("a tenth of the frames", a_call(BOTH_WAYS, (12_000, counted(frames_in=50)), *STOPPED), fires=True),
+        Example("frames of 60 ms", a_call(LONG_FRAMES, (12_000, counted(frames_in=185)), *STOPPED), fires=False),
+        Example("a call that worked", a_call(GOOD), fires=False),
+        Example("logs without symptoms", a_call(CAME, shown=frozenset({"socket.received"})), fires=None),
+    ),
+)
+
 CAUSE = Cause(
     code="CALL069",
     slug="inbound-media-stalled",
@@ -76,22 +85,5 @@ CAUSE = Cause(
     "back, or Telnyx "
     "stopped sending (a fork_start does that).",
     fix="Look at the proxy's and the network's own counters at that second; give Telnyx the stream_id.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            examples=(
-                Example("2 s without a frame", a_call(BOTH_WAYS, noticed("SYM010", ms="2100")), fires=True),
-                Example(
-                    "a tenth of the frames", a_call(BOTH_WAYS, (12_000, counted(frames_in=50)), *STOPPED), fires=True
-                ),
-                Example(
-                    "frames of 60 ms", a_call(LONG_FRAMES, (12_000, counted(frames_in=185)), *STOPPED), fires=False
-                ),
-                Example("a call that worked", a_call(GOOD), fires=False),
-                Example("logs without symptoms", a_call(CAME, shown=frozenset({"socket.received"})), fires=None),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(PAST,),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from callpath.doctor.facts import Facts, MediaFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import media, nothing
+from callpath.doctor.rules.sample import media
 
 
 def check(facts: Facts) -> Finding | None:
@@ -14,6 +14,15 @@ def check(facts: Facts) -> Finding | None:
         return None
     return Finding(f"a frame that a strict client closes for: {faults[0]}", tuple(faults))
 
+
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("masked", media(protocol_errors=("a frame from the server is masked",)), fires=True),
+        Example("sound frames", media(), fires=False),
+    ),
+)
 
 CAUSE = Cause(
     code="WS010",
@@ -25,15 +34,5 @@ CAUSE = Cause(
     "carrier's "
     "client closes at the first such frame.",
     fix="Use a WebSocket library on the server, and keep filters away from the stream.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example("masked", media(protocol_errors=("a frame from the server is masked",)), fires=True),
-                Example("sound frames", media(), fires=False),
-                Example("no stream was opened", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

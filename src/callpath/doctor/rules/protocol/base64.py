@@ -6,7 +6,7 @@ import re
 
 from callpath.doctor.facts import Arrival, Facts, MediaFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import media, nothing
+from callpath.doctor.rules.sample import media
 
 _ALPHABET = re.compile(rb"[A-Za-z0-9+/_-]+={0,2}")
 
@@ -42,6 +42,29 @@ def _is_hex(arrival: Arrival) -> bool:
     return found is not None and len(set(found.group(1).lower())) > 3
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example(
+            "a data URI",
+            media(*(Arrival(20.0 * n, "text", 300, "data:audio", "media", fault="invalid_media") for n in range(9))),
+            fires=True,
+        ),
+        Example(
+            "twice",
+            media(
+                *(
+                    Arrival(20.0 * n, "text", 300, "", "media", b"gIGCg4SFhoeIiYqLjI2Oj5CRkpOUlZaXmJmam5ydnp+g")
+                    for n in range(9)
+                )
+            ),
+            fires=True,
+        ),
+        Example("audio", media(Arrival(20.0, "text", 300, "", "media", b"\xff\x7e" * 80)), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="MEDIA002",
     slug="outbound-not-base64",
@@ -52,34 +75,5 @@ CAUSE = Cause(
     "(100004) "
     "or plays noise.",
     fix="Encode the raw bytes once, in the standard alphabet: base64.b64encode(audio).decode(), audio.toString('base64').",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example(
-                    "a data URI",
-                    media(
-                        *(
-                            Arrival(20.0 * n, "text", 300, "data:audio", "media", fault="invalid_media")
-                            for n in range(9)
-                        )
-                    ),
-                    fires=True,
-                ),
-                Example(
-                    "twice",
-                    media(
-                        *(
-                            Arrival(20.0 * n, "text", 300, "", "media", b"gIGCg4SFhoeIiYqLjI2Oj5CRkpOUlZaXmJmam5ydnp+g")
-                            for n in range(9)
-                        )
-                    ),
-                    fires=True,
-                ),
-                Example("audio", media(Arrival(20.0, "text", 300, "", "media", b"\xff\x7e" * 80)), fires=False),
-                Example("no stream was opened", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

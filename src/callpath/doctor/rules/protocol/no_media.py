@@ -17,7 +17,6 @@ from callpath.doctor.calls import (
 )
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import HEARD, STARTED, a_call, hook, hung_up
 from callpath.timeline import FirstInbound, FrameRejected, MediaCounted, StreamStarted
 
@@ -62,6 +61,30 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+PAST = Sign(
+    "call",
+    check,
+    examples=(
+        Example("no frame", a_call(STARTED, (20_000, hung_up())), fires=True),
+        Example(
+            "none reached Telnyx",
+            a_call(
+                STARTED,
+                (
+                    20_000,
+                    hook(
+                        "call.hangup",
+                        call_quality_stats={"inbound": {"packet_count": "0"}, "outbound": {"packet_count": "0"}},
+                    ),
+                ),
+            ),
+            fires=True,
+        ),
+        Example("audio came", a_call(HEARD), fires=False),
+        Example("over at once", a_call(STARTED, hung_up()), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="CALL051",
     slug="no-inbound-media",
@@ -70,33 +93,5 @@ CAUSE = Cause(
     owner="unclear",
     why="Telnyx sends a frame every 20 ms as soon as the stream runs, also in silence.",
     fix="Ask for inbound_track or both_tracks, and let nothing on the way buffer.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            examples=(
-                Example("no frame", a_call(STARTED, (20_000, hung_up())), fires=True),
-                Example(
-                    "none reached Telnyx",
-                    a_call(
-                        STARTED,
-                        (
-                            20_000,
-                            hook(
-                                "call.hangup",
-                                call_quality_stats={
-                                    "inbound": {"packet_count": "0"},
-                                    "outbound": {"packet_count": "0"},
-                                },
-                            ),
-                        ),
-                    ),
-                    fires=True,
-                ),
-                Example("audio came", a_call(HEARD), fires=False),
-                Example("over at once", a_call(STARTED, hung_up()), fires=False),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(PAST,),
 )

@@ -16,7 +16,6 @@ from callpath.doctor.calls import (
 )
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import CAME, STARTED, a_call, hung_up
 from callpath.timeline import FirstInbound, FrameRejected, SocketReceived, SocketRefused, StreamStarted
 
@@ -56,6 +55,30 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+PAST = Sign(
+    "call",
+    check,
+    examples=(
+        Example("nothing came", a_call(CAME, (20_000, hung_up())), fires=True),
+        Example(
+            "with an encoding that we cannot decode",
+            a_call(CAME, FrameRejected(reason="encoding", detail="there is no encoding 'G729'"), (20_000, hung_up())),
+            fires=False,
+        ),
+        Example(
+            "one that lacks its format",
+            a_call(
+                CAME,
+                FrameRejected(reason="unusable_start", detail="start frame has no usable start.media_format"),
+                (20_000, hung_up()),
+            ),
+            fires=True,
+        ),
+        Example("started", a_call(STARTED), fires=False),
+        Example("still within its time", a_call(CAME, looked_ms=2_000), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="CALL050",
     slug="stream-never-started",
@@ -66,34 +89,5 @@ CAUSE = Cause(
     "handler is "
     "not entered.",
     fix="Look at what connected, and at proxies that buffer.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            examples=(
-                Example("nothing came", a_call(CAME, (20_000, hung_up())), fires=True),
-                Example(
-                    "with an encoding that we cannot decode",
-                    a_call(
-                        CAME,
-                        FrameRejected(reason="encoding", detail="there is no encoding 'G729'"),
-                        (20_000, hung_up()),
-                    ),
-                    fires=False,
-                ),
-                Example(
-                    "one that lacks its format",
-                    a_call(
-                        CAME,
-                        FrameRejected(reason="unusable_start", detail="start frame has no usable start.media_format"),
-                        (20_000, hung_up()),
-                    ),
-                    fires=True,
-                ),
-                Example("started", a_call(STARTED), fires=False),
-                Example("still within its time", a_call(CAME, looked_ms=2_000), fires=False),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(PAST,),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from callpath.doctor.closings import early, show_ending
 from callpath.doctor.facts import Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import ended, media, nothing
+from callpath.doctor.rules.sample import ended, media
 
 _WORDS = {
     1002: "it sees a breach of the WebSocket protocol (what a proxy changed on the way may cause it)",
@@ -24,6 +24,15 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("no texts, please", media(ending=ended(code=1003)), fires=True),
+        Example("1000", media(ending=ended(code=1000)), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="CLOSE007",
     slug="ws-refuses-frames",
@@ -32,15 +41,5 @@ CAUSE = Cause(
     owner="you",
     why="The handler expects other messages (binary ones, another schema) than the JSON texts that a carrier sends.",
     fix="Read texts and parse them as JSON: event, start, media.payload in base64.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example("no texts, please", media(ending=ended(code=1003)), fires=True),
-                Example("1000", media(ending=ended(code=1000)), fires=False),
-                Example("no stream was opened", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

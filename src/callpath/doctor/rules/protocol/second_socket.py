@@ -5,7 +5,6 @@ from __future__ import annotations
 from callpath.doctor.calls import every, first, show_entries
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import BOTH_WAYS, GOOD, STARTED, a_call, turned_away
 from callpath.timeline import FirstInbound, SocketReceived, SocketRefused
 
@@ -28,6 +27,16 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+PAST = Sign(
+    "call",
+    check,
+    examples=(
+        Example("two before any audio", a_call(STARTED, turned_away("second_socket", 409)[-2:]), fires=True),
+        Example("beside a stream that works", a_call(BOTH_WAYS, turned_away("second_socket", 409)[-1:]), fires=True),
+        Example("one", a_call(GOOD), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="CALL043",
     slug="second-socket-refused",
@@ -38,18 +47,5 @@ CAUSE = Cause(
     "connects again while "
     "the old connection hangs in a proxy, or from somebody who tries.",
     fix="Ask for the stream once; look at what sent the second request.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            examples=(
-                Example("two before any audio", a_call(STARTED, turned_away("second_socket", 409)[-2:]), fires=True),
-                Example(
-                    "beside a stream that works", a_call(BOTH_WAYS, turned_away("second_socket", 409)[-1:]), fires=True
-                ),
-                Example("one", a_call(GOOD), fires=False),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(PAST,),
 )

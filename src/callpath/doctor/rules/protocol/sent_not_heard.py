@@ -5,7 +5,6 @@ from __future__ import annotations
 from callpath.doctor.calls import EARLY_END_MS, every, first, packets, show_entries, waited_ms, webhook
 from callpath.doctor.facts import CallFacts, FactMissing, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import BOTH_WAYS, GOOD, a_call, hung_up
 from callpath.timeline import FirstOutbound, MediaCounted, StreamErrored
 
@@ -37,6 +36,16 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+PAST = Sign(
+    "call",
+    check,
+    examples=(
+        Example("0 packets", a_call(BOTH_WAYS, (9_000, hung_up(out=0))), fires=True),
+        Example("500 packets", a_call(GOOD), fires=False),
+        Example("Telnyx did not count", a_call(BOTH_WAYS, (9_000, hung_up())), fires=None),
+    ),
+)
+
 CAUSE = Cause(
     code="CALL056",
     slug="sent-not-played",
@@ -47,16 +56,5 @@ CAUSE = Cause(
     "silence. The packet "
     "count of call.hangup is the best witness.",
     fix="Ask for the stream as callpath does: rtp, target legs self, PCMU.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            examples=(
-                Example("0 packets", a_call(BOTH_WAYS, (9_000, hung_up(out=0))), fires=True),
-                Example("500 packets", a_call(GOOD), fires=False),
-                Example("Telnyx did not count", a_call(BOTH_WAYS, (9_000, hung_up())), fires=None),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(PAST,),
 )

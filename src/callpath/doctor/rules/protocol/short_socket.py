@@ -6,7 +6,6 @@ from callpath.doctor.calls import ended_unix_ms, every
 from callpath.doctor.edges import SHORT_MS, show_row, upgrades
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
 from callpath.timeline import FirstInbound, FirstOutbound
 
@@ -29,6 +28,15 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+EDGE = Sign(
+    "edge",
+    check,
+    examples=(
+        Example("40 ms of a call of 20 s", seen_at_edge(row("GET", 101, duration=40)), fires=True),
+        Example("a whole call", seen_at_edge(row("GET", 101, duration=18_000)), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="EDGE016",
     slug="socket-closed-at-once",
@@ -39,15 +47,5 @@ CAUSE = Cause(
     "closed it, failed in its handler, or did not find the call.",
     fix="Look for an exception or a close in the application's log right after the socket was received; callpath "
     "doctor url shows the close code.",
-    signs=(
-        Sign(
-            "edge",
-            check,
-            examples=(
-                Example("40 ms of a call of 20 s", seen_at_edge(row("GET", 101, duration=40)), fires=True),
-                Example("a whole call", seen_at_edge(row("GET", 101, duration=18_000)), fires=False),
-                Example("no edge log", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(EDGE,),
 )

@@ -7,7 +7,7 @@ import re
 from callpath.doctor.answers import refused, show, words_of
 from callpath.doctor.facts import Facts, MediaFacts, UpgradeFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import answer, nothing, upgrade
+from callpath.doctor.rules.sample import answer, upgrade
 
 _ENGINE_IO = re.compile(
     r'\{"code":[0-5],"message":"(Transport unknown|Session ID unknown|Bad handshake method|Bad request'
@@ -34,6 +34,15 @@ def check(facts: Facts) -> Finding | None:
     return Finding("Socket.IO answers, and understands only its own protocol", (show(carrier),))
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("it says so", upgrade(answer(400, '{"code":0,"message":"Transport unknown"}')), fires=True),
+        Example("another 400", upgrade(answer(400, "Bad Request")), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="SOCKETIO001",
     slug="socketio-not-websocket",
@@ -42,15 +51,5 @@ CAUSE = Cause(
     owner="you",
     why="Socket.IO speaks a protocol of its own on top of WebSocket; a carrier's frames mean nothing to it.",
     fix="Serve the stream with the ws package on a path of its own, next to Socket.IO.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example("it says so", upgrade(answer(400, '{"code":0,"message":"Transport unknown"}')), fires=True),
-                Example("another 400", upgrade(answer(400, "Bad Request")), fires=False),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

@@ -6,7 +6,7 @@ from callpath.doctor.answers import alike, any_variant_works, refused, show
 from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.platform import author, recognise
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import answer, nothing, upgrade
+from callpath.doctor.rules.sample import answer, upgrade
 
 
 def check(facts: Facts) -> Finding | None:
@@ -29,6 +29,23 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example(
+            "uvicorn",
+            upgrade(
+                answer(403, Server="uvicorn"),
+                answer(403, shape="made-up-path", Server="uvicorn"),
+                answer(404, '{"detail":"Not Found"}', shape="made-up-path-plain", Server="uvicorn"),
+            ),
+            fires=True,
+        ),
+        Example("a page of nginx", upgrade(answer(403, "<center>nginx</center>")), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="ROUTE005",
     slug="asgi-route-missing-403",
@@ -39,23 +56,5 @@ CAUSE = Cause(
     "looks like a firewall and is a missing route (or a dependency that refused).",
     fix="@app.websocket('/api/calls/{call_session_id}/audio') on the application that uvicorn runs; mind prefixes of "
     "mounted routers.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example(
-                    "uvicorn",
-                    upgrade(
-                        answer(403, Server="uvicorn"),
-                        answer(403, shape="made-up-path", Server="uvicorn"),
-                        answer(404, '{"detail":"Not Found"}', shape="made-up-path-plain", Server="uvicorn"),
-                    ),
-                    fires=True,
-                ),
-                Example("a page of nginx", upgrade(answer(403, "<center>nginx</center>")), fires=False),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

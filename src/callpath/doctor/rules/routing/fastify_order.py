@@ -8,7 +8,7 @@ from callpath.doctor.answers import any_variant_works, between, refused, show, u
 from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.platform import author
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import answer, nothing, upgrade
+from callpath.doctor.rules.sample import answer, upgrade
 
 _TYPE_ERROR = re.compile(r'"message"\s*:\s*"[^"]*(is not a function|Cannot read propert|undefined)', re.IGNORECASE)
 
@@ -27,11 +27,25 @@ def check(facts: Facts) -> Finding | None:
         return None  # "Route GET:... not found": there is no such route at all
     if carrier.status == 500 and not (shaped and _TYPE_ERROR.search(carrier.text)):
         return None
-    return Finding(
-        "Fastify runs the route's handler as for a plain GET",
-        (show(carrier),),
-    )
+    return Finding("Fastify runs the route's handler as for a plain GET", (show(carrier),))
 
+
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example(
+            "the handler ran as HTTP",
+            upgrade(
+                answer(200, "", Content_Type="application/json"),
+                answer(200, "", shape="plain", Content_Type="application/json"),
+                answer(404, '{"message":"Route GET:/x not found"}', shape="made-up-path"),
+            ),
+            fires=True,
+        ),
+        Example("no such route", upgrade(answer(404, '{"message":"Route GET:/x not found"}')), fires=False),
+    ),
+)
 
 CAUSE = Cause(
     code="ROUTE004",
@@ -43,23 +57,5 @@ CAUSE = Cause(
     "handler runs as HTTP with a reply in the place of the socket.",
     fix="await app.register(websocket);\napp.register(async (app) => { app.get('/api/calls/:id/audio', { websocket: "
     "true }, (socket, req) => { ... }) });",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example(
-                    "the handler ran as HTTP",
-                    upgrade(
-                        answer(200, "", Content_Type="application/json"),
-                        answer(200, "", shape="plain", Content_Type="application/json"),
-                        answer(404, '{"message":"Route GET:/x not found"}', shape="made-up-path"),
-                    ),
-                    fires=True,
-                ),
-                Example("no such route", upgrade(answer(404, '{"message":"Route GET:/x not found"}')), fires=False),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

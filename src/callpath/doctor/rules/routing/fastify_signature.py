@@ -6,7 +6,7 @@ from callpath.doctor.closings import AT_ONCE_MS, early
 from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.platform import recognise
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import answer, ended, media, nothing
+from callpath.doctor.rules.sample import answer, ended, media
 
 
 def check(facts: Facts) -> Finding | None:
@@ -33,6 +33,15 @@ def _fastify() -> Facts:
     )
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("dropped by Fastify", _fastify(), fires=True),
+        Example("dropped by something else", media(ending=ended("eof")), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="CLOSE003",
     slug="fastify-websocket-handler-signature",
@@ -42,15 +51,5 @@ CAUSE = Cause(
     why="From version 10 @fastify/websocket passes the socket itself. A handler in the old style reads connection.socket, "
     "which is undefined, and throws; the plugin then destroys the connection.",
     fix="app.get(path, { websocket: true }, (socket, req) => { socket.on('message', ...) })   // not connection.socket",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example("dropped by Fastify", _fastify(), fires=True),
-                Example("dropped by something else", media(ending=ended("eof")), fires=False),
-                Example("no stream was opened", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

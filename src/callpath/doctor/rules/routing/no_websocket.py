@@ -6,7 +6,7 @@ from callpath.doctor.answers import alike, any_variant_works, between, refused, 
 from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.platform import recognise
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import answer, nothing, upgrade
+from callpath.doctor.rules.sample import answer, upgrade
 
 _NO_WEBSOCKET = {"WSGI server", "gunicorn", "Flask", "PHP", "Python http.server"}
 
@@ -59,6 +59,29 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example(
+            "WSGI",
+            upgrade(
+                answer(404, "no", Server="WSGIServer/0.2"), answer(404, "no", shape="plain", Server="WSGIServer/0.2")
+            ),
+            fires=True,
+        ),
+        Example(
+            "Flask's 404, where flask-sock may serve another path",
+            upgrade(
+                answer(404, "Not Found", Server="Werkzeug/3.0"),
+                answer(404, "Not Found", shape="plain", Server="Werkzeug/3.0"),
+            ),
+            fires=True,
+        ),
+        Example("a refusal of its own", upgrade(answer(404, "no"), answer(200, "hello", shape="plain")), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="APP001",
     slug="app-has-no-websocket",
@@ -69,32 +92,5 @@ CAUSE = Cause(
     "read as an ordinary GET.",
     fix="Run the stream's route on a server that can: uvicorn or hypercorn (ASGI), Node with ws, or a separate "
     "process that the proxy routes to.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example(
-                    "WSGI",
-                    upgrade(
-                        answer(404, "no", Server="WSGIServer/0.2"),
-                        answer(404, "no", shape="plain", Server="WSGIServer/0.2"),
-                    ),
-                    fires=True,
-                ),
-                Example(
-                    "Flask's 404, where flask-sock may serve another path",
-                    upgrade(
-                        answer(404, "Not Found", Server="Werkzeug/3.0"),
-                        answer(404, "Not Found", shape="plain", Server="Werkzeug/3.0"),
-                    ),
-                    fires=True,
-                ),
-                Example(
-                    "a refusal of its own", upgrade(answer(404, "no"), answer(200, "hello", shape="plain")), fires=False
-                ),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

@@ -6,7 +6,7 @@ from callpath.doctor.answers import any_variant_works, other_path_that_works, pa
 from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.platform import is_node_ws
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import answer, nothing, upgrade
+from callpath.doctor.rules.sample import answer, upgrade
 
 
 def check(facts: Facts) -> Finding | None:
@@ -37,6 +37,18 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example(
+            "a pattern answers", upgrade(answer(400), answer(101, shape="pattern:/api/calls/:id/audio")), fires=True
+        ),
+        Example("ws says Bad Request", upgrade(answer(400, "Bad Request", Content_Type="text/html")), fires=True),
+        Example("another 400", upgrade(answer(400, "Invalid host header")), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="ROUTE002",
     slug="node-ws-path-pattern",
@@ -50,22 +62,5 @@ CAUSE = Cause(
     "  const m = /^\\/api\\/calls\\/([^/]+)\\/audio$/.exec(new URL(req.url, 'http://x').pathname);\n"
     "  if (!m) return socket.end('HTTP/1.1 404 Not Found\\r\\n\\r\\n');\n"
     "  wss.handleUpgrade(req, socket, head, ws => wss.emit('connection', ws, req, m[1]));\n});",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example(
-                    "a pattern answers",
-                    upgrade(answer(400), answer(101, shape="pattern:/api/calls/:id/audio")),
-                    fires=True,
-                ),
-                Example(
-                    "ws says Bad Request", upgrade(answer(400, "Bad Request", Content_Type="text/html")), fires=True
-                ),
-                Example("another 400", upgrade(answer(400, "Invalid host header")), fires=False),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

@@ -6,7 +6,7 @@ from callpath.doctor.answers import any_variant_works, between, refused, show, u
 from callpath.doctor.facts import Facts
 from callpath.doctor.platform import author
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import answer, nothing, upgrade
+from callpath.doctor.rules.sample import answer, upgrade
 
 
 def check(facts: Facts) -> Finding | None:
@@ -23,6 +23,22 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example(
+            "Cannot GET",
+            upgrade(
+                answer(404, "<pre>Cannot GET /x</pre>", X_Powered_By="Express"),
+                answer(404, "<pre>Cannot GET /x</pre>", shape="plain", X_Powered_By="Express"),
+            ),
+            fires=True,
+        ),
+        Example("another 404", upgrade(answer(404, "no")), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="ROUTE003",
     slug="node-ws-attached-to-other-server",
@@ -33,22 +49,5 @@ CAUSE = Cause(
     "and Express answers it as a page.",
     fix="const server = http.createServer(app);\nconst wss = new WebSocketServer({ server });\nserver.listen(PORT);  "
     " // not app.listen",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example(
-                    "Cannot GET",
-                    upgrade(
-                        answer(404, "<pre>Cannot GET /x</pre>", X_Powered_By="Express"),
-                        answer(404, "<pre>Cannot GET /x</pre>", shape="plain", X_Powered_By="Express"),
-                    ),
-                    fires=True,
-                ),
-                Example("another 404", upgrade(answer(404, "no")), fires=False),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

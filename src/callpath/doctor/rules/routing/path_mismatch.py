@@ -22,7 +22,7 @@ from callpath.doctor.facts import CallFacts, Facts, RefusalFacts, ServedFacts, U
 from callpath.doctor.ourselves import refused_by_callpath
 from callpath.doctor.platform import author
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import PATH, answer, nothing, upgrade
+from callpath.doctor.rules.sample import PATH, answer, upgrade
 from callpath.doctor.rules.sample_call import (
     ACCEPTED,
     ANSWERED,
@@ -179,6 +179,132 @@ def route_no_such_path(facts: Facts) -> Finding | None:
     return Finding(f"{who.name or 'the application'} knows no {path}", (show(carrier),), confidence="medium")
 
 
+LIVE = Sign(
+    "url",
+    route_path_mismatch,
+    examples=(
+        Example(
+            "another name",
+            upgrade(answer(404), answer(101, shape="other:/media-stream", target="/media-stream")),
+            fires=True,
+        ),
+        Example("no path upgrades", upgrade(answer(404), answer(404, shape="other:/media-stream")), fires=False),
+    ),
+)
+
+LIVE_2 = Sign(
+    "url",
+    path_rewritten,
+    code="ROUTE007",
+    examples=(
+        Example(
+            "a prefix is cut off",
+            upgrade(
+                answer(404, "<pre>Cannot GET /calls/0d0c70c1-d0c7-4d0c-80d0-c70ca11ba7e1/audio</pre>"),
+                answer(404, "<pre>Cannot GET /made-up</pre>", shape="made-up-path", target="/api/made-up"),
+            ),
+            fires=True,
+        ),
+        Example("the path itself", upgrade(answer(404, f"<pre>Cannot GET {PATH}</pre>")), fires=False),
+    ),
+)
+
+PAST = Sign(
+    "call",
+    call_path_not_served,
+    code="CALL046",
+    title="The socket came under another path than it was sent for",
+    why="The URL in streaming_start was right for the world, and something on the way adds a prefix to the "
+    "path, or takes "
+    "one away: a proxy's location, a mount in a larger application, a PUBLIC_URL with a path of its own.",
+    fix="Let the proxy pass the path on as it is (nginx: no path behind proxy_pass), or take the prefix out "
+    "of PUBLIC_URL.",
+    examples=(
+        Example(
+            "a prefix that nobody takes away",
+            Facts(call(ACCEPTED), refusals("no_such_path", what="upgrade", path=f"/calls/api/calls/{SESSION}/audio")),
+            fires=True,
+        ),
+        Example(
+            "a stranger's upgrade",
+            Facts(call(ACCEPTED), refusals("no_such_path", what="upgrade", path="/socket.io/")),
+            fires=False,
+        ),
+    ),
+)
+
+PAST_2 = Sign(
+    "call",
+    call_other_path,
+    code="CALL024",
+    title="The stream was asked for under a path that this server does not serve",
+    why="Telnyx takes the URL as it is given. A path that the server does not have leads to a 404.",
+    fix="Build the stream URL from PUBLIC_URL alone: callpath does so by itself; another program should use "
+    "one constant "
+    "for the URL that it sends and the route that it serves.",
+    examples=(
+        Example(
+            "another path",
+            a_call(ANSWERED, asking("wss://calls.example.com/media-stream"), TAKEN, (20_000, hung_up())),
+            fires=True,
+        ),
+        Example("the served path", a_call(ACCEPTED, (20_000, hung_up())), fires=False),
+        Example("no settings are known", Facts(call(ACCEPTED, (20_000, hung_up()))), fires=None),
+    ),
+)
+
+EDGE = Sign(
+    "edge",
+    edge_path,
+    code="EDGE006",
+    title="The path in the stream's URL is not one that the application serves",
+    why="Telnyx came through, and the application knows no such path: another prefix, another case, a doubled or "
+    "trailing slash.",
+    fix="One constant for the path, used by the route and by the URL that Telnyx is sent.",
+    examples=(
+        Example("404 by the application", seen_at_edge(row("GET", 404)), fires=True),
+        Example("101", seen_at_edge(row("GET", 101, duration=20_000)), fires=False),
+    ),
+)
+
+LIVE_3 = Sign(
+    "url",
+    callpath_path,
+    code="CALLPATH003",
+    title="The callpath server was reached; it has no such path",
+    why="The request came through to the callpath server, which serves audio at "
+    "/api/calls/{call_session_id}/audio only. A proxy may also have added or cut a prefix.",
+    fix="Use the audio URL that `callpath serve` prints at start. If a proxy adds a prefix, put it into "
+    "PUBLIC_URL and "
+    "let the proxy cut it again.",
+    examples=(
+        Example(
+            "another path",
+            upgrade(answer(404, '{"error":"no_such_path","detail":"audio goes elsewhere"}', X_Callpath="0.1.0")),
+            fires=True,
+        ),
+        Example("another server's 404", upgrade(answer(404, "Not Found")), fires=False),
+    ),
+)
+
+LIVE_4 = Sign(
+    "url",
+    route_no_such_path,
+    code="ROUTE006",
+    title="The application has no such path",
+    why="The request came through to the application, which has no route of this spelling: another prefix, "
+    "name or case.",
+    fix="Compare the path with the application's route table; use one constant for both.",
+    examples=(
+        Example(
+            "the WebSocket server says 404",
+            upgrade(answer(404, "Not Found"), answer(426, "Upgrade Required", shape="plain")),
+            fires=True,
+        ),
+        Example("nginx's own page", upgrade(answer(404, "<center>nginx</center>")), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="ROUTE001",
     slug="url-path-mismatch",
@@ -188,139 +314,5 @@ CAUSE = Cause(
     why="The server upgrades another path of the same host: the URL and the route were written apart, with another "
     "prefix, spelling or case.",
     fix="Use one constant for both the route and the URL in the command.",
-    signs=(
-        Sign(
-            "url",
-            route_path_mismatch,
-            examples=(
-                Example(
-                    "another name",
-                    upgrade(answer(404), answer(101, shape="other:/media-stream", target="/media-stream")),
-                    fires=True,
-                ),
-                Example(
-                    "no path upgrades", upgrade(answer(404), answer(404, shape="other:/media-stream")), fires=False
-                ),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-        Sign(
-            "url",
-            path_rewritten,
-            code="ROUTE007",
-            examples=(
-                Example(
-                    "a prefix is cut off",
-                    upgrade(
-                        answer(404, "<pre>Cannot GET /calls/0d0c70c1-d0c7-4d0c-80d0-c70ca11ba7e1/audio</pre>"),
-                        answer(404, "<pre>Cannot GET /made-up</pre>", shape="made-up-path", target="/api/made-up"),
-                    ),
-                    fires=True,
-                ),
-                Example("the path itself", upgrade(answer(404, f"<pre>Cannot GET {PATH}</pre>")), fires=False),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-        Sign(
-            "call",
-            call_path_not_served,
-            code="CALL046",
-            title="The socket came under another path than it was sent for",
-            why="The URL in streaming_start was right for the world, and something on the way adds a prefix to the "
-            "path, or takes "
-            "one away: a proxy's location, a mount in a larger application, a PUBLIC_URL with a path of its own.",
-            fix="Let the proxy pass the path on as it is (nginx: no path behind proxy_pass), or take the prefix out "
-            "of PUBLIC_URL.",
-            examples=(
-                Example(
-                    "a prefix that nobody takes away",
-                    Facts(
-                        call(ACCEPTED),
-                        refusals("no_such_path", what="upgrade", path=f"/calls/api/calls/{SESSION}/audio"),
-                    ),
-                    fires=True,
-                ),
-                Example(
-                    "a stranger's upgrade",
-                    Facts(call(ACCEPTED), refusals("no_such_path", what="upgrade", path="/socket.io/")),
-                    fires=False,
-                ),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-        Sign(
-            "call",
-            call_other_path,
-            code="CALL024",
-            title="The stream was asked for under a path that this server does not serve",
-            why="Telnyx takes the URL as it is given. A path that the server does not have leads to a 404.",
-            fix="Build the stream URL from PUBLIC_URL alone: callpath does so by itself; another program should use "
-            "one constant "
-            "for the URL that it sends and the route that it serves.",
-            examples=(
-                Example(
-                    "another path",
-                    a_call(ANSWERED, asking("wss://calls.example.com/media-stream"), TAKEN, (20_000, hung_up())),
-                    fires=True,
-                ),
-                Example("the served path", a_call(ACCEPTED, (20_000, hung_up())), fires=False),
-                Example("no settings are known", Facts(call(ACCEPTED, (20_000, hung_up()))), fires=None),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-        Sign(
-            "edge",
-            edge_path,
-            code="EDGE006",
-            title="The path in the stream's URL is not one that the application serves",
-            why="Telnyx came through, and the application knows no such path: another prefix, another case, a doubled or "
-            "trailing slash.",
-            fix="One constant for the path, used by the route and by the URL that Telnyx is sent.",
-            examples=(
-                Example("404 by the application", seen_at_edge(row("GET", 404)), fires=True),
-                Example("101", seen_at_edge(row("GET", 101, duration=20_000)), fires=False),
-                Example("no edge log", nothing(), fires=None),
-            ),
-        ),
-        Sign(
-            "url",
-            callpath_path,
-            code="CALLPATH003",
-            title="The callpath server was reached; it has no such path",
-            why="The request came through to the callpath server, which serves audio at "
-            "/api/calls/{call_session_id}/audio only. A proxy may also have added or cut a prefix.",
-            fix="Use the audio URL that `callpath serve` prints at start. If a proxy adds a prefix, put it into "
-            "PUBLIC_URL and "
-            "let the proxy cut it again.",
-            examples=(
-                Example(
-                    "another path",
-                    upgrade(
-                        answer(404, '{"error":"no_such_path","detail":"audio goes elsewhere"}', X_Callpath="0.1.0")
-                    ),
-                    fires=True,
-                ),
-                Example("another server's 404", upgrade(answer(404, "Not Found")), fires=False),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-        Sign(
-            "url",
-            route_no_such_path,
-            code="ROUTE006",
-            title="The application has no such path",
-            why="The request came through to the application, which has no route of this spelling: another prefix, "
-            "name or case.",
-            fix="Compare the path with the application's route table; use one constant for both.",
-            examples=(
-                Example(
-                    "the WebSocket server says 404",
-                    upgrade(answer(404, "Not Found"), answer(426, "Upgrade Required", shape="plain")),
-                    fires=True,
-                ),
-                Example("nginx's own page", upgrade(answer(404, "<center>nginx</center>")), fires=False),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE, LIVE_2, PAST, PAST_2, EDGE, LIVE_3, LIVE_4),
 )

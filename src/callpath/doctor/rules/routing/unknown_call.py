@@ -12,7 +12,7 @@ from callpath.doctor.facts import CallFacts, Facts, RefusalFacts, UrlFacts
 from callpath.doctor.ourselves import refused_by_callpath
 from callpath.doctor.reasons import closed_by_program, show_line
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import answer, ended, media, nothing, upgrade
+from callpath.doctor.rules.sample import answer, ended, media, upgrade
 from callpath.doctor.rules.sample_call import ACCEPTED, CAME, GOOD, call, hung_up, refusals
 from callpath.doctor.rules.sample_log import line, told_call
 from callpath.timeline import FirstInbound, SocketClosed, StreamStarted
@@ -114,6 +114,73 @@ def said(reason: str, status: int) -> Facts:
     return upgrade(answer(status, f'{{"error":"{reason}","detail":"told"}}', X_Callpath="0.1.0"))
 
 
+LIVE = Sign(
+    "url",
+    close_lookup,
+    examples=(
+        Example("unknown session", media(ending=ended(code=1008, reason="unknown session")), fires=True),
+        Example("a crash", media(ending=ended(code=1011)), fires=False),
+    ),
+)
+
+PAST = Sign(
+    "call",
+    log_lookup,
+    code="LOG004",
+    title="The program did not know the call when its socket came",
+    examples=(
+        Example(
+            "it says so",
+            told_call(
+                CAME,
+                (1_200, SocketClosed(code=4404)),
+                (20_000, hung_up()),
+                complaints=(line(1_150, "no call state for v3:a, closing", because="lookup", closes=True),),
+            ),
+            fires=True,
+        ),
+        Example("closed at the call's end", told_call(GOOD), fires=False),
+    ),
+)
+
+PAST_2 = Sign(
+    "call",
+    call_path_of_another_call,
+    code="CALL025",
+    title="The socket came with an id that this server does not know",
+    why="The server finds the call by the call_session_id in the path. Another id of the same call (leg, "
+    "call_control_id), or "
+    "a process that has not stored the call's webhooks, leads to 404.",
+    fix="Put the call_session_id into the path of stream_url.",
+    examples=(
+        Example(
+            "the leg's id",
+            Facts(call(ACCEPTED), refusals("unknown_session", what="upgrade", path="/api/calls/leg-1/audio")),
+            fires=True,
+        ),
+        Example("no upgrade was refused", Facts(call(ACCEPTED), refusals("stale")), fires=False),
+    ),
+)
+
+LIVE_2 = Sign(
+    "url",
+    callpath_unknown_call,
+    code="CALLPATH001",
+    title="The callpath server was reached; it does not wait for this call",
+    why="A callpath server lets a socket in only for a call that it knows from its webhooks, that is not "
+    "over, and that "
+    "has no living socket yet. A made-up id is rightly refused.",
+    fix="Use the id test-connection to probe. If it is the id of a real call, its webhooks went to another "
+    "server or "
+    "another call log: compare DATABASE_URL and PUBLIC_URL of both.",
+    examples=(
+        Example("an id that nobody knows", said("unknown_session", 404), fires=True),
+        Example("a call that is over", said("call_ended", 410), fires=True),
+        Example("a token of an hour ago", said("token_expired", 410), fires=True),
+        Example("another server's 404", upgrade(answer(404, '{"error":"unknown_session"}')), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="CLOSE001",
     slug="session-lookup-fails",
@@ -123,73 +190,5 @@ CAUSE = Cause(
     why="The handler looks the id up and finds nothing: it stores another of the ids (call_control_id, call_session_id, "
     "its own), stores it too late, or the id in this URL is simply not a running call.",
     fix="Use one id for both sides, store it before streaming_start is sent, and log the id that was looked up.",
-    signs=(
-        Sign(
-            "url",
-            close_lookup,
-            examples=(
-                Example("unknown session", media(ending=ended(code=1008, reason="unknown session")), fires=True),
-                Example("a crash", media(ending=ended(code=1011)), fires=False),
-                Example("no stream was opened", nothing(), fires=None),
-            ),
-        ),
-        Sign(
-            "call",
-            log_lookup,
-            code="LOG004",
-            title="The program did not know the call when its socket came",
-            examples=(
-                Example(
-                    "it says so",
-                    told_call(
-                        CAME,
-                        (1_200, SocketClosed(code=4404)),
-                        (20_000, hung_up()),
-                        complaints=(line(1_150, "no call state for v3:a, closing", because="lookup", closes=True),),
-                    ),
-                    fires=True,
-                ),
-                Example("closed at the call's end", told_call(GOOD), fires=False),
-                Example("no log", nothing(), fires=None),
-            ),
-        ),
-        Sign(
-            "call",
-            call_path_of_another_call,
-            code="CALL025",
-            title="The socket came with an id that this server does not know",
-            why="The server finds the call by the call_session_id in the path. Another id of the same call (leg, "
-            "call_control_id), or "
-            "a process that has not stored the call's webhooks, leads to 404.",
-            fix="Put the call_session_id into the path of stream_url.",
-            examples=(
-                Example(
-                    "the leg's id",
-                    Facts(call(ACCEPTED), refusals("unknown_session", what="upgrade", path="/api/calls/leg-1/audio")),
-                    fires=True,
-                ),
-                Example("no upgrade was refused", Facts(call(ACCEPTED), refusals("stale")), fires=False),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-        Sign(
-            "url",
-            callpath_unknown_call,
-            code="CALLPATH001",
-            title="The callpath server was reached; it does not wait for this call",
-            why="A callpath server lets a socket in only for a call that it knows from its webhooks, that is not "
-            "over, and that "
-            "has no living socket yet. A made-up id is rightly refused.",
-            fix="Use the id test-connection to probe. If it is the id of a real call, its webhooks went to another "
-            "server or "
-            "another call log: compare DATABASE_URL and PUBLIC_URL of both.",
-            examples=(
-                Example("an id that nobody knows", said("unknown_session", 404), fires=True),
-                Example("a call that is over", said("call_ended", 410), fires=True),
-                Example("a token of an hour ago", said("token_expired", 410), fires=True),
-                Example("another server's 404", upgrade(answer(404, '{"error":"unknown_session"}')), fires=False),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE, PAST, PAST_2, LIVE_2),
 )

@@ -6,7 +6,7 @@ from callpath.doctor.answers import any_variant_works, refused, show
 from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.platform import author
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import answer, nothing, upgrade
+from callpath.doctor.rules.sample import answer, upgrade
 
 
 def check(facts: Facts) -> Finding | None:
@@ -52,6 +52,17 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example(
+            "cut off", upgrade(answer(502, "<center>nginx</center>"), answer(200, "ok", shape="plain")), fires=True
+        ),
+        Example("a dead upstream", upgrade(answer(502), answer(502, shape="plain")), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="HTTP004",
     slug="ws-upgrade-closed",
@@ -62,19 +73,5 @@ CAUSE = Cause(
     "does not know, or it throws. From outside there is only a closed connection (or a proxy's 502).",
     fix="Read the application's log for that second. In Node, answer unknown paths in server.on('upgrade') with a status "
     "before socket.destroy(), so that the reason can be seen.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example(
-                    "cut off",
-                    upgrade(answer(502, "<center>nginx</center>"), answer(200, "ok", shape="plain")),
-                    fires=True,
-                ),
-                Example("a dead upstream", upgrade(answer(502), answer(502, shape="plain")), fires=False),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from callpath.doctor.facts import Facts, TcpFacts, TlsFacts, UpgradeFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing, shake, tls
+from callpath.doctor.rules.sample import shake, tls
 
 FORWARDER_MS = 900.0
-
-
 """A forwarder tries its backend again for about a second or more (HAProxy: three times, a second apart) before it
 gives up; a listener that wants nobody closes at once."""
 
@@ -51,6 +49,15 @@ def _tls_cut(outcome: str) -> Facts:
     return facts
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("reset in the handshake, whatever is said", _tls_cut("reset"), fires=True),
+        Example("an alert is an answer", _tls_cut("alert"), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="TCP003",
     slug="tcp-reset-on-accept",
@@ -61,15 +68,5 @@ CAUSE = Cause(
     "connection limit, a filter by source address (tcpwrappers, a proxy's reject rule), or a crashing accept loop.",
     fix="Look at what holds the port (ss -ltnp) and at its log for this second; check its backend, limits and source "
     "rules.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example("reset in the handshake, whatever is said", _tls_cut("reset"), fires=True),
-                Example("an alert is an answer", _tls_cut("alert"), fires=False),
-                Example("no connection was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

@@ -23,6 +23,16 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("no IPv6 here", Facts(url(), _SIX, control(ipv6="unreachable")), fires=True),
+        Example("the control connects", Facts(url(), _SIX, control(ipv6="open")), fires=False),
+        Example("no control was measured", tcp("timeout"), fires=None),
+    ),
+)
+
 CAUSE = Cause(
     code="MACHINE003",
     slug="machine-no-ipv6",
@@ -31,15 +41,5 @@ CAUSE = Cause(
     owner="network",
     why="The same step fails where it is known to work, so the failure says nothing about the URL.",
     fix="Mend the machine or network that the doctor runs on, or run it from another.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example("no IPv6 here", Facts(url(), _SIX, control(ipv6="unreachable")), fires=True),
-                Example("the control connects", Facts(url(), _SIX, control(ipv6="open")), fires=False),
-                Example("no control was measured", tcp("timeout"), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

@@ -26,6 +26,25 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example(
+            "the control times out, too",
+            Facts(*tcp("timeout"), control(tcp="timeout", tls=None, mozilla=None)),
+            fires=True,
+        ),
+        Example("the control connects", Facts(*tcp("timeout"), control()), fires=False),
+        Example(
+            "refused, and nothing to compare with",
+            Facts(*tcp("refused"), control(dns="nxdomain", tcp=None)),
+            fires=False,
+        ),
+        Example("no control was measured", tcp("timeout"), fires=None),
+    ),
+)
+
 CAUSE = Cause(
     code="MACHINE002",
     slug="machine-no-route",
@@ -34,24 +53,5 @@ CAUSE = Cause(
     owner="network",
     why="The same step fails where it is known to work, so the failure says nothing about the URL.",
     fix="Mend the machine or network that the doctor runs on, or run it from another.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example(
-                    "the control times out, too",
-                    Facts(*tcp("timeout"), control(tcp="timeout", tls=None, mozilla=None)),
-                    fires=True,
-                ),
-                Example("the control connects", Facts(*tcp("timeout"), control()), fires=False),
-                Example(
-                    "refused, and nothing to compare with",
-                    Facts(*tcp("refused"), control(dns="nxdomain", tcp=None)),
-                    fires=False,
-                ),
-                Example("no control was measured", tcp("timeout"), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

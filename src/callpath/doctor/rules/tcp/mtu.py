@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from callpath.doctor.facts import Facts, TlsFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing, tls
+from callpath.doctor.rules.sample import tls
 
 
 def check(facts: Facts) -> Finding | None:
@@ -23,6 +23,15 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("a short answer passes", tls("timeout", plain_answer=b"HTTP/1.1 400 sent to HTTPS port"), fires=True),
+        Example("nothing passes", tls("timeout"), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="TCP005",
     slug="tcp-mtu-blackhole",
@@ -33,17 +42,5 @@ CAUSE = Cause(
     "needed) is filtered: short answers pass, the certificates do not.",
     fix="Clamp the MSS on the tunnel (iptables -t mangle ... TCPMSS --clamp-mss-to-pmtu), and let ICMP type 3 code 4 "
     "through.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example(
-                    "a short answer passes", tls("timeout", plain_answer=b"HTTP/1.1 400 sent to HTTPS port"), fires=True
-                ),
-                Example("nothing passes", tls("timeout"), fires=False),
-                Example("no handshake was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

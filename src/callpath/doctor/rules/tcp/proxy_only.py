@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from callpath.doctor.facts import Facts, ProxyFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 
 
 def check(facts: Facts) -> Finding | None:
@@ -18,6 +17,17 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example(
+            "used", Facts(ProxyFacts(proxy="http://proxy.example:3128", outcome="used", direct="timeout")), fires=True
+        ),
+        Example("failed", Facts(ProxyFacts(proxy="http://proxy.example:3128", outcome="failed")), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="NET001",
     slug="reached-through-proxy",
@@ -26,19 +36,5 @@ CAUSE = Cause(
     owner="network",
     why="HTTPS_PROXY names a proxy, and the direct way from this machine fails. Telnyx does not come through it.",
     fix="Nothing for the URL. To examine the direct way, run the doctor where no proxy is needed.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example(
-                    "used",
-                    Facts(ProxyFacts(proxy="http://proxy.example:3128", outcome="used", direct="timeout")),
-                    fires=True,
-                ),
-                Example("failed", Facts(ProxyFacts(proxy="http://proxy.example:3128", outcome="failed")), fires=False),
-                Example("no proxy was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

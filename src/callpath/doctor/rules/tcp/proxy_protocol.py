@@ -5,7 +5,7 @@ from __future__ import annotations
 from callpath.doctor.answers import refused, show
 from callpath.doctor.facts import Facts, TlsFacts, UpgradeFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import answer, failed, nothing, upgrade
+from callpath.doctor.rules.sample import answer, failed, upgrade
 
 
 def check(facts: Facts) -> Finding | None:
@@ -30,6 +30,15 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("only after a PROXY line", upgrade(failed("eof"), answer(101, shape="proxy-header")), fires=True),
+        Example("closed either way", upgrade(failed("eof"), failed("eof", shape="proxy-header")), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="TLS013",
     slug="proxy-protocol-expected",
@@ -40,17 +49,5 @@ CAUSE = Cause(
     "directly writes none, and is dropped.",
     fix="Send the traffic through that balancer, or remove the expectation: nginx `listen ... proxy_protocol`, HAProxy "
     "`accept-proxy`, Apache RemoteIPProxyProtocol, Caddy proxy_protocol listener wrapper.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example(
-                    "only after a PROXY line", upgrade(failed("eof"), answer(101, shape="proxy-header")), fires=True
-                ),
-                Example("closed either way", upgrade(failed("eof"), failed("eof", shape="proxy-header")), fires=False),
-                Example("nothing answered", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

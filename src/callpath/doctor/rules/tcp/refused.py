@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from callpath.doctor.facts import Facts, TcpFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing, tcp
+from callpath.doctor.rules.sample import tcp
 
 
 def check(facts: Facts) -> Finding | None:
@@ -14,6 +14,15 @@ def check(facts: Facts) -> Finding | None:
     shown = tuple(f"{a.address}:{a.port} {a.outcome} after {a.ms:.0f} ms" for a in connections.attempts)
     return Finding(f"port {connections.attempts[0].port} refuses connections", shown)
 
+
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("nothing listens", tcp("refused"), fires=True),
+        Example("it hangs instead", tcp("timeout"), fires=False),
+    ),
+)
 
 CAUSE = Cause(
     code="TCP001",
@@ -25,15 +34,5 @@ CAUSE = Cause(
     "firewall rejects. All four look the same from outside.",
     fix="Start the server, bind 0.0.0.0 (not 127.0.0.1) and the right port, open it in the firewall: ss -ltnp shows "
     "who listens.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example("nothing listens", tcp("refused"), fires=True),
-                Example("it hangs instead", tcp("timeout"), fires=False),
-                Example("no connection was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from callpath.doctor.facts import Facts, TcpFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing, tcp
+from callpath.doctor.rules.sample import tcp
 
 
 def check(facts: Facts) -> Finding | None:
@@ -23,6 +23,15 @@ def check(facts: Facts) -> Finding | None:
     return Finding("the network says that the host cannot be reached", shown)
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("no route to host", tcp("unreachable"), fires=True),
+        Example("refused", tcp("refused"), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="TCP004",
     slug="tcp-host-unreachable",
@@ -33,15 +42,5 @@ CAUSE = Cause(
     "ICMP message.",
     fix="Check that the address is the running machine's, and firewall rules that reject (REJECT with "
     "icmp-host-prohibited).",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example("no route to host", tcp("unreachable"), fires=True),
-                Example("refused", tcp("refused"), fires=False),
-                Example("no connection was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

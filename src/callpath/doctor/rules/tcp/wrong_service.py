@@ -6,7 +6,7 @@ import re
 
 from callpath.doctor.facts import Facts, TcpFacts, TlsFacts, UpgradeFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import failed, nothing, upgrade
+from callpath.doctor.rules.sample import failed, upgrade
 
 _SERVICES: tuple[tuple[bytes, str], ...] = (
     (rb"^SSH-", "SSH"),
@@ -40,6 +40,15 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("SSH", upgrade(failed("malformed", raw=b"SSH-2.0-OpenSSH_9.2\r\n")), fires=True),
+        Example("an HTTP server that hangs", upgrade(failed("timeout")), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="TCP006",
     slug="tcp-wrong-service",
@@ -48,15 +57,5 @@ CAUSE = Cause(
     owner="you",
     why="The port in the URL, or the forwarding behind it, belongs to something that speaks neither TLS nor HTTP.",
     fix="Correct the port in the URL, or the target of the port forwarding.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example("SSH", upgrade(failed("malformed", raw=b"SSH-2.0-OpenSSH_9.2\r\n")), fires=True),
-                Example("an HTTP server that hangs", upgrade(failed("timeout")), fires=False),
-                Example("no connection was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

@@ -7,7 +7,7 @@ import re
 from callpath.doctor.answers import refused, show
 from callpath.doctor.facts import Facts, TlsFacts, UpgradeFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing, shake, tls
+from callpath.doctor.rules.sample import shake, tls
 
 _ALERTS = ("CERTIFICATE_REQUIRED", "ALERT_BAD_CERTIFICATE", "ALERT_UNKNOWN_CA", "ALERT_NO_CERTIFICATE")
 
@@ -52,6 +52,19 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("TLS 1.3 says so", tls("alert", reason="TLSV13_ALERT_CERTIFICATE_REQUIRED"), fires=True),
+        Example(
+            "another alert",
+            tls("alert", reason="SSLV3_ALERT_HANDSHAKE_FAILURE", shapes=(shake("tls12", "alert"),)),
+            fires=False,
+        ),
+    ),
+)
+
 CAUSE = Cause(
     code="TLS010",
     slug="tls-client-certificate-required",
@@ -62,19 +75,5 @@ CAUSE = Cause(
     fix="Switch it off for the stream's host or path: nginx ssl_verify_client off; HAProxy verify none; Apache "
     "SSLVerifyClient "
     "none; stunnel verifyPeer = no; Cloudflare: no mTLS rule. Authenticate with stream_auth_token.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example("TLS 1.3 says so", tls("alert", reason="TLSV13_ALERT_CERTIFICATE_REQUIRED"), fires=True),
-                Example(
-                    "another alert",
-                    tls("alert", reason="SSLV3_ALERT_HANDSHAKE_FAILURE", shapes=(shake("tls12", "alert"),)),
-                    fires=False,
-                ),
-                Example("no handshake was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

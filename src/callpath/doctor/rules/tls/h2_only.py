@@ -5,7 +5,7 @@ from __future__ import annotations
 from callpath.doctor.answers import refused, show
 from callpath.doctor.facts import Facts, TlsFacts, UpgradeFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import answer, failed, nothing, upgrade
+from callpath.doctor.rules.sample import answer, failed, upgrade
 
 
 def check(facts: Facts) -> Finding | None:
@@ -39,6 +39,16 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("only h2 answers", upgrade(failed("eof"), failed("answer", shape="h2", version="2")), fires=True),
+        Example("nothing answers", upgrade(failed("eof"), failed("eof", shape="h2")), fires=False),
+        Example("an ordinary refusal", upgrade(answer(404)), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="TLS014",
     slug="http2-only-endpoint",
@@ -49,18 +59,5 @@ CAUSE = Cause(
     "for gRPC.",
     fix="Offer http/1.1 as well: HAProxy `alpn h2,http/1.1` and no `proto h2`; Cloud Run: no end-to-end HTTP/2; "
     "nginx: plain listen.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example(
-                    "only h2 answers", upgrade(failed("eof"), failed("answer", shape="h2", version="2")), fires=True
-                ),
-                Example("nothing answers", upgrade(failed("eof"), failed("eof", shape="h2")), fires=False),
-                Example("an ordinary refusal", upgrade(answer(404)), fires=False),
-                Example("nothing was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

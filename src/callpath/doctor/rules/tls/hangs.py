@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from callpath.doctor.facts import Facts, TlsFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing, tls
+from callpath.doctor.rules.sample import tls
 
 
 def check(facts: Facts) -> Finding | None:
@@ -20,6 +20,12 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(Example("silence", tls("timeout"), fires=True), Example("an alert", tls("alert"), fires=False)),
+)
+
 CAUSE = Cause(
     code="TLS009",
     slug="tls-handshake-timeout",
@@ -30,15 +36,5 @@ CAUSE = Cause(
     "never reads, or another service on the port. Packets too large for the way look alike from some networks.",
     fix="See what holds the port and whether it runs: ss -ltnp, top, its log. If it works from other networks, "
     "suspect the MTU.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example("silence", tls("timeout"), fires=True),
-                Example("an alert", tls("alert"), fires=False),
-                Example("no handshake was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

@@ -53,6 +53,20 @@ def _untrusted(*more: object, **fields: Any) -> Facts:
     return Facts(url(), replace(facts[TlsFacts], **fields), *more)
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example(
+            "the control comes with a foreign certificate, too",
+            _untrusted(control(tls="untrusted", mozilla="untrusted", tls_issuer="CN=Zscaler Root CA")),
+            fires=True,
+        ),
+        Example("the control is trusted", _untrusted(control()), fires=False),
+        Example("no control was measured", tls("untrusted"), fires=None),
+    ),
+)
+
 CAUSE = Cause(
     code="MACHINE005",
     slug="machine-tls-inspected",
@@ -61,19 +75,5 @@ CAUSE = Cause(
     owner="network",
     why="The same step fails where it is known to work, so the failure says nothing about the URL.",
     fix="Mend the machine or network that the doctor runs on, or run it from another.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example(
-                    "the control comes with a foreign certificate, too",
-                    _untrusted(control(tls="untrusted", mozilla="untrusted", tls_issuer="CN=Zscaler Root CA")),
-                    fires=True,
-                ),
-                Example("the control is trusted", _untrusted(control()), fires=False),
-                Example("no control was measured", tls("untrusted"), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

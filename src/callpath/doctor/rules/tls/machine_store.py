@@ -7,7 +7,7 @@ from typing import Any
 
 from callpath.doctor.facts import ControlFacts, Facts, TlsFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import certificate, nothing, tls, url
+from callpath.doctor.rules.sample import certificate, tls, url
 
 
 def check(facts: Facts) -> Finding | None:
@@ -39,6 +39,15 @@ def _untrusted(*more: object, **fields: Any) -> Facts:
     return Facts(url(), replace(facts[TlsFacts], **fields), *more)
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("no root at all", _untrusted(system_roots=0, mozilla="untrusted"), fires=True),
+        Example("a full store", _untrusted(system_roots=140, mozilla="untrusted"), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="MACHINE004",
     slug="machine-trust-store",
@@ -47,15 +56,5 @@ CAUSE = Cause(
     owner="network",
     why="The same step fails where it is known to work, so the failure says nothing about the URL.",
     fix="Mend the machine or network that the doctor runs on, or run it from another.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example("no root at all", _untrusted(system_roots=0, mozilla="untrusted"), fires=True),
-                Example("a full store", _untrusted(system_roots=140, mozilla="untrusted"), fires=False),
-                Example("no handshake was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

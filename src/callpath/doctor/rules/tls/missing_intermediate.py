@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from callpath.doctor.facts import Facts, TlsFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import certificate, nothing, tls
+from callpath.doctor.rules.sample import certificate, tls
 from callpath.doctor.rules.tls.untrusted_root import chain_ends_early
 
 _UNKNOWN_ISSUER = {2, 20, 21}
@@ -30,6 +30,24 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example(
+            "leaf alone",
+            tls(
+                "untrusted",
+                certificate(issuer="CN=Example Intermediate CA"),
+                verify_code=21,
+                verify_message="unable to verify the first certificate",
+            ),
+            fires=True,
+        ),
+        Example("a whole chain", tls(), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="TLS005",
     slug="tls-missing-intermediate",
@@ -39,24 +57,5 @@ CAUSE = Cause(
     why="Browsers fetch or remember intermediates and show no error; carriers, curl and most libraries do not.",
     fix="Send the full chain: nginx ssl_certificate fullchain.pem; HAProxy: leaf, intermediate and key in one .pem; "
     "Apache SSLCertificateFile fullchain.pem; stunnel cert = fullchain.pem; Node: cert: readFileSync('fullchain.pem').",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example(
-                    "leaf alone",
-                    tls(
-                        "untrusted",
-                        certificate(issuer="CN=Example Intermediate CA"),
-                        verify_code=21,
-                        verify_message="unable to verify the first certificate",
-                    ),
-                    fires=True,
-                ),
-                Example("a whole chain", tls(), fires=False),
-                Example("no handshake was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

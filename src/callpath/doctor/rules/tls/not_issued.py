@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from callpath.doctor.facts import FactMissing, Facts, PlatformFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_account import domain, platform
 
 
@@ -24,6 +23,21 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
+ACCOUNT = Sign(
+    "account",
+    check,
+    examples=(
+        Example("still waiting", platform(domain(certificate="VALIDATING_OWNERSHIP")), fires=True),
+        Example("failed", platform(domain(certificate="ISSUE_FAILED", certificate_error="RATE_LIMIT")), fires=True),
+        Example("issued", platform(), fires=False),
+        Example(
+            "of a name that calls do not use",
+            platform(domain(), domain("b.example.com", certificate="ISSUING")),
+            fires=False,
+        ),
+    ),
+)
+
 CAUSE = Cause(
     code="PLATFORM002",
     slug="platform-certificate-not-issued",
@@ -34,23 +48,5 @@ CAUSE = Cause(
     "webhook, no audio.",
     fix="Set the CNAME and the TXT record that the host shows for this domain; a CAA record has to allow letsencrypt.org; "
     "behind Cloudflare, switch its proxy off until the certificate is there. It mostly takes less than an hour.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            examples=(
-                Example("still waiting", platform(domain(certificate="VALIDATING_OWNERSHIP")), fires=True),
-                Example(
-                    "failed", platform(domain(certificate="ISSUE_FAILED", certificate_error="RATE_LIMIT")), fires=True
-                ),
-                Example("issued", platform(), fires=False),
-                Example(
-                    "of a name that calls do not use",
-                    platform(domain(), domain("b.example.com", certificate="ISSUING")),
-                    fires=False,
-                ),
-                Example("the platform was not asked", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(ACCOUNT,),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from callpath.doctor.facts import Facts, TlsFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing, tls
+from callpath.doctor.rules.sample import tls
 
 
 def speaks_plain_http(looked: TlsFacts) -> bool:
@@ -30,6 +30,23 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example(
+            "a bare application",
+            tls("not-tls", first_bytes=b"HTTP/1.1 400", plain_answer=b"HTTP/1.1 404 Not Found"),
+            fires=True,
+        ),
+        Example(
+            "a TLS port",
+            tls("alert", first_bytes=b"\x15", plain_answer=b"HTTP/1.1 400 sent to HTTPS port"),
+            fires=False,
+        ),
+    ),
+)
+
 CAUSE = Cause(
     code="TLS007",
     slug="tls-plaintext-port",
@@ -39,23 +56,5 @@ CAUSE = Cause(
     why="The application itself answers on this port, with no TLS in front of it; or the proxy's listener lacks its "
     "ssl flag.",
     fix="Put a TLS terminator in front (the platform's edge, Caddy, nginx with `listen 443 ssl`), and aim the URL at it.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example(
-                    "a bare application",
-                    tls("not-tls", first_bytes=b"HTTP/1.1 400", plain_answer=b"HTTP/1.1 404 Not Found"),
-                    fires=True,
-                ),
-                Example(
-                    "a TLS port",
-                    tls("alert", first_bytes=b"\x15", plain_answer=b"HTTP/1.1 400 sent to HTTPS port"),
-                    fires=False,
-                ),
-                Example("no handshake was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from callpath.doctor.facts import Facts, TlsFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing, shake, tls
+from callpath.doctor.rules.sample import shake, tls
 
 
 def check(facts: Facts) -> Finding | None:
@@ -31,6 +31,19 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example(
+            "TLS 1.1 at most",
+            tls("alert", reason="TLSV1_ALERT_PROTOCOL_VERSION", shapes=(shake("tls11", version="TLSv1.1"),)),
+            fires=True,
+        ),
+        Example("TLS 1.3", tls(), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="TLS008",
     slug="tls-protocol-too-old",
@@ -40,19 +53,5 @@ CAUSE = Cause(
     why="Carriers need TLS 1.2 or newer; TLS 1.0 and 1.1 are retired (RFC 8996).",
     fix="Allow 1.2 and 1.3: nginx ssl_protocols TLSv1.2 TLSv1.3; HAProxy ssl-min-ver TLSv1.2 (and no ssl-max-ver below); "
     "stunnel: remove sslVersionMax.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example(
-                    "TLS 1.1 at most",
-                    tls("alert", reason="TLSV1_ALERT_PROTOCOL_VERSION", shapes=(shake("tls11", version="TLSv1.1"),)),
-                    fires=True,
-                ),
-                Example("TLS 1.3", tls(), fires=False),
-                Example("no handshake was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

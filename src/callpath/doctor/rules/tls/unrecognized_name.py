@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from callpath.doctor.facts import Facts, TlsFacts, UrlFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing, shake, tls
+from callpath.doctor.rules.sample import shake, tls
 
 
 def check(facts: Facts) -> Finding | None:
@@ -41,6 +41,20 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("strict about names", tls("alert", reason="TLSV1_UNRECOGNIZED_NAME"), fires=True),
+        Example(
+            "works without the name",
+            tls("alert", reason="X", shapes=(shake("no-sni", version="TLSv1.3"), shake("unverified", "alert"))),
+            fires=True,
+        ),
+        Example("a good handshake", tls(), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="TLS011",
     slug="tls-unrecognized-name",
@@ -51,20 +65,5 @@ CAUSE = Cause(
     "added, or its certificate is not issued yet.",
     fix="Add the host to the proxy's or platform's domains, and wait until its certificate is issued; remove strict-sni / "
     "ssl_reject_handshake for it.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example("strict about names", tls("alert", reason="TLSV1_UNRECOGNIZED_NAME"), fires=True),
-                Example(
-                    "works without the name",
-                    tls("alert", reason="X", shapes=(shake("no-sni", version="TLSv1.3"), shake("unverified", "alert"))),
-                    fires=True,
-                ),
-                Example("a good handshake", tls(), fires=False),
-                Example("no handshake was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

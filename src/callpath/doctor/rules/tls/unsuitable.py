@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from callpath.doctor.facts import Facts, TlsFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import certificate, nothing, tls
+from callpath.doctor.rules.sample import certificate, tls
 
 _CHAIN_CODES = {2, 9, 10, 18, 19, 20, 21, 62, 64, 7}
 
@@ -42,6 +42,19 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example(
+            "made for clients",
+            tls("untrusted", certificate(), verify_code=26, verify_message="unsuitable certificate purpose"),
+            fires=True,
+        ),
+        Example("merely expired", tls("untrusted", certificate(), verify_code=10), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="TLS015",
     slug="tls-certificate-unsuitable",
@@ -50,19 +63,5 @@ CAUSE = Cause(
     owner="you",
     why="Its purpose, key, signature or place in the chain breaks a rule that clients enforce.",
     fix="Issue a new one for server authentication (extendedKeyUsage serverAuth), with RSA 2048 or EC P-256 and SHA-256.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example(
-                    "made for clients",
-                    tls("untrusted", certificate(), verify_code=26, verify_message="unsuitable certificate purpose"),
-                    fires=True,
-                ),
-                Example("merely expired", tls("untrusted", certificate(), verify_code=10), fires=False),
-                Example("no handshake was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

@@ -6,7 +6,7 @@ import re
 
 from callpath.doctor.facts import Certificate, ControlFacts, Facts, TlsFacts, UrlFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import certificate, nothing, tls
+from callpath.doctor.rules.sample import certificate, tls
 
 _UNKNOWN_ISSUER = {
     2,
@@ -115,11 +115,35 @@ def check(facts: Facts) -> Finding | None:
             candidates=("tls-untrusted-root", "tls-missing-intermediate"),
             question=f"Is {last.issuer} an intermediate of a root you trust (then send it along), or a root of its own?",
         )
-    return Finding(
-        f"the chain ends at {last.issuer}, which is in no list of public roots",
-        evidence,
-    )
+    return Finding(f"the chain ends at {last.issuer}, which is in no list of public roots", evidence)
 
+
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example(
+            "a corporate root",
+            tls(
+                "untrusted",
+                certificate(issuer="CN=Example Corporate Root CA"),
+                verify_code=20,
+                verify_message="unable to get local issuer certificate",
+            ),
+            fires=True,
+        ),
+        Example(
+            "the intermediate is missing",
+            tls(
+                "untrusted",
+                certificate(issuer="CN=Example Intermediate CA"),
+                verify_code=20,
+                verify_message="unable to get local issuer certificate",
+            ),
+            fires=False,
+        ),
+    ),
+)
 
 CAUSE = Cause(
     code="TLS004",
@@ -130,33 +154,5 @@ CAUSE = Cause(
     why="A private or corporate CA (or a root that was withdrawn): machines that were given that root connect, a carrier "
     "does not.",
     fix="Use a certificate of a public authority for this name.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example(
-                    "a corporate root",
-                    tls(
-                        "untrusted",
-                        certificate(issuer="CN=Example Corporate Root CA"),
-                        verify_code=20,
-                        verify_message="unable to get local issuer certificate",
-                    ),
-                    fires=True,
-                ),
-                Example(
-                    "the intermediate is missing",
-                    tls(
-                        "untrusted",
-                        certificate(issuer="CN=Example Intermediate CA"),
-                        verify_code=20,
-                        verify_message="unable to get local issuer certificate",
-                    ),
-                    fires=False,
-                ),
-                Example("no handshake was tried", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

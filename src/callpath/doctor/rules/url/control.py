@@ -6,7 +6,7 @@ import re
 
 from callpath.doctor.facts import Facts, UrlFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing, url
+from callpath.doctor.rules.sample import url
 
 _STRAY = re.compile(
     r"[\x00-\x20\x7f\u00a0\u200b-\u200f\u2028\u2029\u2060\ufeff\"`<>\\]|^'|'$|%0[aAdD9]|%00|%E2%80%8[BbCcDd]"
@@ -22,6 +22,15 @@ def check(facts: Facts) -> Finding | None:
     return Finding(f"the URL contains {shown}", (f"as given: {given.raw[:120]!r}",))
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("a newline from an environment file", Facts(url("wss://voice.example.com/x\n")), fires=True),
+        Example("a clean URL", Facts(url()), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="URL002",
     slug="url-whitespace-or-control",
@@ -31,15 +40,5 @@ CAUSE = Cause(
     why="A newline, space or quote from an environment variable or a copied line has become part of the URL: the host "
     "does not resolve, the path matches nothing, or the command is refused as an invalid URL.",
     fix="Trim the value where it is read, and refuse control characters: url = value.strip().strip('\"')",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example("a newline from an environment file", Facts(url("wss://voice.example.com/x\n")), fires=True),
-                Example("a clean URL", Facts(url()), fires=False),
-                Example("no URL was read", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

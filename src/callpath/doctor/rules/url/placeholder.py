@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 from callpath.doctor.facts import Facts, UrlFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing, url
+from callpath.doctor.rules.sample import url
 
 _LEFT = re.compile(
     r"\$?\{\{?[\w.\s-]*\}?\}|\$[A-Z_]{2,}|(?<=[/=.])(undefined|null|None|NaN)(?=[/?&.:]|$)"
@@ -25,6 +25,16 @@ def check(facts: Facts) -> Finding | None:
     return Finding(f"{found.group()!r} in the URL was never replaced by a value", (f"as given: {given.raw[:120]!r}",))
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("a template", Facts(url("wss://voice.example.com/api/calls/{call_session_id}/audio")), fires=True),
+        Example("an unset variable", Facts(url("wss://voice.example.com/api/calls/undefined/audio")), fires=True),
+        Example("a real id", Facts(url()), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="URL005",
     slug="url-placeholder-unreplaced",
@@ -34,20 +44,5 @@ CAUSE = Cause(
     why="A template was sent as it is, or a variable was empty when the URL was built, so that the carrier asks for a "
     "host or a call that does not exist.",
     fix="Build the URL after all its parts are known, and fail loudly when one of them is missing.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example(
-                    "a template", Facts(url("wss://voice.example.com/api/calls/{call_session_id}/audio")), fires=True
-                ),
-                Example(
-                    "an unset variable", Facts(url("wss://voice.example.com/api/calls/undefined/audio")), fires=True
-                ),
-                Example("a real id", Facts(url()), fires=False),
-                Example("no URL was read", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from callpath.doctor.facts import Facts, UpgradeFacts, UrlFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing, url
+from callpath.doctor.rules.sample import url
 
 _WORDS = {
     "loopback": "this machine itself",
@@ -43,6 +43,16 @@ def _meant(facts: Facts, given: UrlFacts) -> bool:
     return False
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("localhost from a default", Facts(url(host="localhost", host_class="loopback")), fires=True),
+        Example("a container's name", Facts(url(host="app", host_class="bare-name")), fires=True),
+        Example("a public name", Facts(url()), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="URL003",
     slug="url-private-host",
@@ -53,16 +63,5 @@ CAUSE = Cause(
     "name works in every local test and never for a call. Mostly a default such as localhost:3000 was used because "
     "PUBLIC_URL was not set.",
     fix="Use the public name of the service, and make the public base URL a required setting with no default.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example("localhost from a default", Facts(url(host="localhost", host_class="loopback")), fires=True),
-                Example("a container's name", Facts(url(host="app", host_class="bare-name")), fires=True),
-                Example("a public name", Facts(url()), fires=False),
-                Example("no URL was read", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from callpath.doctor.answers import refused, show, works
 from callpath.doctor.facts import Facts, UrlFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import answer, nothing, upgrade, url
+from callpath.doctor.rules.sample import answer, upgrade, url
 
 
 def check(facts: Facts) -> Finding | None:
@@ -15,11 +15,21 @@ def check(facts: Facts) -> Finding | None:
     better = works(facts, "no-query")
     if better is None:
         return None
-    return Finding(
-        "the URL is refused with its query and upgraded without it",
-        (show(carrier), show(better)),
-    )
+    return Finding("the URL is refused with its query and upgraded without it", (show(carrier), show(better)))
 
+
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example(
+            "a query in the way",
+            upgrade(answer(404), answer(101, shape="no-query"), given=url(query="call=1")),
+            fires=True,
+        ),
+        Example("no query", upgrade(answer(404)), fires=False),
+    ),
+)
 
 CAUSE = Cause(
     code="URL010",
@@ -29,19 +39,5 @@ CAUSE = Cause(
     owner="you",
     why="A router that compares path and query as one text, or a filter that dislikes the query, turns the upgrade away.",
     fix="Compare only the path (url.pathname), or move ids from the query into the path.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example(
-                    "a query in the way",
-                    upgrade(answer(404), answer(101, shape="no-query"), given=url(query="call=1")),
-                    fires=True,
-                ),
-                Example("no query", upgrade(answer(404)), fires=False),
-                Example("nothing answered", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

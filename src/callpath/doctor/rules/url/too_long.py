@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from callpath.doctor.facts import Facts, UrlFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing, url
+from callpath.doctor.rules.sample import url
 
 URL_CHARS_MAX = 2000
-
-
 """Where Telnyx answers 10003 Invalid URL, as read in its API errors."""
 
 
@@ -19,6 +17,15 @@ def check(facts: Facts) -> Finding | None:
     return Finding(f"the URL has {len(given.raw)} characters, the limit is {URL_CHARS_MAX}")
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("a token in the query", Facts(url("wss://voice.example.com/?t=" + "x" * 2100)), fires=True),
+        Example("an ordinary URL", Facts(url()), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="URL009",
     slug="url-too-long",
@@ -27,15 +34,5 @@ CAUSE = Cause(
     owner="you",
     why="Telnyx refuses URLs of more than 2000 characters with 10003; servers and proxies have limits of their own.",
     fix="Put a short id into the path, and the token into stream_auth_token (4000 characters are allowed there).",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example("a token in the query", Facts(url("wss://voice.example.com/?t=" + "x" * 2100)), fires=True),
-                Example("an ordinary URL", Facts(url()), fires=False),
-                Example("no URL was read", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from callpath.doctor.answers import refused, show
 from callpath.doctor.facts import Facts, UrlFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import answer, nothing, upgrade, url
+from callpath.doctor.rules.sample import answer, upgrade, url
 
 
 def check(facts: Facts) -> Finding | None:
@@ -18,6 +18,15 @@ def check(facts: Facts) -> Finding | None:
     return Finding("the URL has a user name and password, which a carrier does not send as a header", (show(carrier),))
 
 
+LIVE = Sign(
+    "url",
+    check,
+    examples=(
+        Example("basic auth in the URL", upgrade(answer(401), given=url(userinfo=True)), fires=True),
+        Example("none", upgrade(answer(401)), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="URL011",
     slug="url-userinfo",
@@ -26,15 +35,5 @@ CAUSE = Cause(
     owner="you",
     why="Browsers and curl turn user:password@ into an Authorization header; nothing says that a carrier does.",
     fix="Exempt the stream's path from basic auth, and authenticate with stream_auth_token.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            examples=(
-                Example("basic auth in the URL", upgrade(answer(401), given=url(userinfo=True)), fires=True),
-                Example("none", upgrade(answer(401)), fires=False),
-                Example("no URL was read", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(LIVE,),
 )

@@ -19,6 +19,20 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+ACCOUNT = Sign(
+    "account",
+    check,
+    examples=(
+        Example("a challenge", delivered(delivery(403, "<title>Just a moment...</title>")), fires=True),
+        Example("another program's login", delivered(delivery(401)), fires=True),
+        Example("our own refusal", delivered(delivery(401, headers=[["x-callpath", "0.1"]])), fires=False),
+        Example("a wrong path", delivered(delivery(404)), fires=False),
+        Example("delivered", delivered(delivery(200)), fires=False),
+        Example("no webhook within a day", delivered(), fires=None),
+        Example("the key was refused", refused_key(), fires=None),
+    ),
+)
+
 CAUSE = Cause(
     code="TELNYX026",
     slug="webhook-blocked",
@@ -30,19 +44,5 @@ CAUSE = Cause(
     "answers of this kind: the caller rings out.",
     fix="Let POST /api/calls/webhook through without a challenge or login: by its path, by the user agent "
     "telnyx-webhooks, or by Telnyx's published addresses.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            examples=(
-                Example("a challenge", delivered(delivery(403, "<title>Just a moment...</title>")), fires=True),
-                Example("another program's login", delivered(delivery(401)), fires=True),
-                Example("our own refusal", delivered(delivery(401, headers=[["x-callpath", "0.1"]])), fires=False),
-                Example("a wrong path", delivered(delivery(404)), fires=False),
-                Example("delivered", delivered(delivery(200)), fires=False),
-                Example("no webhook within a day", delivered(), fires=None),
-                Example("the key was refused", refused_key(), fires=None),
-            ),
-        ),
-    ),
+    signs=(ACCOUNT,),
 )

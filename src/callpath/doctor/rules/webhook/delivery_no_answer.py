@@ -19,8 +19,6 @@ _CODES: dict[str, tuple[str, str, Owner]] = {
     "75004": ("the certificate has expired", "Renew the certificate of the webhook URL's host.", "you"),
     "75006": ("the certificate is self-signed", "Get a certificate of a public authority, Let's Encrypt say.", "you"),
 }
-
-
 """From Telnyx's list of error codes."""
 
 
@@ -37,6 +35,20 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+ACCOUNT = Sign(
+    "account",
+    check,
+    examples=(
+        Example("the name leads nowhere", delivered(delivery(None, errors=[75001])), fires=True),
+        Example("no answer, for no known reason", delivered(delivery(None)), fires=True),
+        Example("codes as objects", delivered(delivery(None, errors=[{"code": "75004", "title": "x"}])), fires=True),
+        Example("it was answered, wrongly", delivered(delivery(502)), fires=False),
+        Example("mended since", delivered(delivery(None, at=1), delivery(200, at=2)), fires=False),
+        Example("no webhook within a day", delivered(), fires=None),
+        Example("the key was refused", refused_key(), fires=None),
+    ),
+)
+
 CAUSE = Cause(
     code="TELNYX022",
     slug="webhook-unreachable",
@@ -46,21 +58,5 @@ CAUSE = Cause(
     why="Telnyx cannot open a connection to the webhook URL, or gets no answer in two seconds: DNS, TLS, firewall, or a "
     "server that is down.",
     fix="Run `callpath doctor url` with the audio URL of the same host: it names the layer that fails.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            examples=(
-                Example("the name leads nowhere", delivered(delivery(None, errors=[75001])), fires=True),
-                Example("no answer, for no known reason", delivered(delivery(None)), fires=True),
-                Example(
-                    "codes as objects", delivered(delivery(None, errors=[{"code": "75004", "title": "x"}])), fires=True
-                ),
-                Example("it was answered, wrongly", delivered(delivery(502)), fires=False),
-                Example("mended since", delivered(delivery(None, at=1), delivery(200, at=2)), fires=False),
-                Example("no webhook within a day", delivered(), fires=None),
-                Example("the key was refused", refused_key(), fires=None),
-            ),
-        ),
-    ),
+    signs=(ACCOUNT,),
 )

@@ -7,7 +7,6 @@ from callpath.doctor.calls import webhook
 from callpath.doctor.edges import from_telnyx, posts, show_row, unreached
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_account import delivered, delivery, refused_key
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
 
@@ -48,6 +47,38 @@ def edge_webhook_404(facts: Facts) -> Finding | None:
     )
 
 
+ACCOUNT = Sign(
+    "account",
+    telnyx_delivery_404,
+    examples=(
+        Example("somebody's 404", delivered(delivery(404, "Not Found")), fires=True),
+        Example("a callpath server's own", delivered(delivery(404, headers=[["X-Callpath", "0.1"]])), fires=True),
+        Example(
+            "the edge knows no such application",
+            delivered(delivery(404, '{"message":"Application not found"}')),
+            fires=True,
+        ),
+        Example("another error", delivered(delivery(500)), fires=False),
+        Example("mended since", delivered(delivery(404, at=1), delivery(200, at=2)), fires=False),
+        Example("no webhook within a day", delivered(), fires=None),
+        Example("the key was refused", refused_key(), fires=None),
+    ),
+)
+
+EDGE = Sign(
+    "edge",
+    edge_webhook_404,
+    code="EDGE017",
+    title="Webhooks come to a path that does not exist",
+    why="The URL in the Call Control application leads to this host, and to a path that the application does not "
+    "serve. No event is ever seen, so nothing is ever answered.",
+    fix="Put the URL that your server names at its start into the Call Control application, path and all.",
+    examples=(
+        Example("404", seen_at_edge(row("POST", 404)), fires=True),
+        Example("200", seen_at_edge(row("POST")), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="TELNYX024",
     slug="webhook-404",
@@ -57,39 +88,5 @@ CAUSE = Cause(
     why="The webhook URL names a path that does not exist there, or another program answers for that host.",
     fix="Set the application's webhook URL to the one that `callpath serve` prints when it starts; a proxy in front has to "
     "pass its path on.",
-    signs=(
-        Sign(
-            "account",
-            telnyx_delivery_404,
-            examples=(
-                Example("somebody's 404", delivered(delivery(404, "Not Found")), fires=True),
-                Example(
-                    "a callpath server's own", delivered(delivery(404, headers=[["X-Callpath", "0.1"]])), fires=True
-                ),
-                Example(
-                    "the edge knows no such application",
-                    delivered(delivery(404, '{"message":"Application not found"}')),
-                    fires=True,
-                ),
-                Example("another error", delivered(delivery(500)), fires=False),
-                Example("mended since", delivered(delivery(404, at=1), delivery(200, at=2)), fires=False),
-                Example("no webhook within a day", delivered(), fires=None),
-                Example("the key was refused", refused_key(), fires=None),
-            ),
-        ),
-        Sign(
-            "edge",
-            edge_webhook_404,
-            code="EDGE017",
-            title="Webhooks come to a path that does not exist",
-            why="The URL in the Call Control application leads to this host, and to a path that the application does not "
-            "serve. No event is ever seen, so nothing is ever answered.",
-            fix="Put the URL that your server names at its start into the Call Control application, path and all.",
-            examples=(
-                Example("404", seen_at_edge(row("POST", 404)), fires=True),
-                Example("200", seen_at_edge(row("POST")), fires=False),
-                Example("no edge log", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(ACCOUNT, EDGE),
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from callpath.doctor.facts import CallFacts, Facts, RefusalFacts, ServedFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import RANG, call, refusals
 
 
@@ -24,6 +23,16 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+PAST = Sign(
+    "call",
+    check,
+    examples=(
+        Example("an empty call log", Facts(call(), RefusalFacts(count=0, latest=())), fires=True),
+        Example("webhooks were refused", Facts(call(), refusals("stale")), fires=False),
+        Example("a call", Facts(call(RANG), RefusalFacts(count=0, latest=())), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="CALL005",
     slug="webhook-never-came",
@@ -33,16 +42,5 @@ CAUSE = Cause(
     why="A call begins with the webhook call.initiated. Where none comes, the number leads elsewhere, the application has "
     "another URL, or something before the server turns Telnyx away.",
     fix="Run callpath doctor account, and call the number again.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            examples=(
-                Example("an empty call log", Facts(call(), RefusalFacts(count=0, latest=())), fires=True),
-                Example("webhooks were refused", Facts(call(), refusals("stale")), fires=False),
-                Example("a call", Facts(call(RANG), RefusalFacts(count=0, latest=())), fires=False),
-                Example("no call log was read", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(PAST,),
 )

@@ -6,7 +6,6 @@ from callpath.doctor.accounts import newest_failure
 from callpath.doctor.edges import asked_for, came, posts, show_row, unreached
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_account import delivered, delivery, refused_key
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
 
@@ -49,6 +48,41 @@ def edge_webhook_refused(facts: Facts) -> Finding | None:
     )
 
 
+ACCOUNT = Sign(
+    "account",
+    telnyx_delivery_5xx,
+    examples=(
+        Example(
+            "the edge cannot reach the program", delivered(delivery(502, "Application failed to respond")), fires=True
+        ),
+        Example("our own store fails", delivered(delivery(503, headers=[["x-callpath", "0.1"]])), fires=True),
+        Example("delivered", delivered(delivery(200)), fires=False),
+        Example("mended since", delivered(delivery(502, at=1), delivery(200, at=2)), fires=False),
+        Example(
+            "at the URL of before",
+            delivered(delivery(502, url="https://old.example.com/hook", at=2), delivery(200, at=1)),
+            fires=False,
+        ),
+        Example("no webhook within a day", delivered(), fires=None),
+        Example("the key was refused", refused_key(), fires=None),
+    ),
+)
+
+EDGE = Sign(
+    "edge",
+    edge_webhook_refused,
+    code="EDGE018",
+    title="Webhooks were not answered with 2xx",
+    why="Telnyx takes everything but 2xx for a failure. What is answered with 4xx is mostly not sent again, so "
+    "the event, and the command that hangs on it, is lost.",
+    fix="Answer 200 first and work afterwards. 401 or 403: check the public key, the clock, and any guard or "
+    "firewall over the path.",
+    examples=(
+        Example("all refused", seen_at_edge(row("POST", 401)), fires=True),
+        Example("200", seen_at_edge(row("POST")), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="TELNYX027",
     slug="webhook-not-2xx-or-slow",
@@ -59,42 +93,5 @@ CAUSE = Cause(
     "again for a minute at most, then the event is lost.",
     fix="502 and 503: start the program, bind it to 0.0.0.0 and the port that the host gives in PORT. 500: see the "
     "program's log. 504: answer first, work after.",
-    signs=(
-        Sign(
-            "account",
-            telnyx_delivery_5xx,
-            examples=(
-                Example(
-                    "the edge cannot reach the program",
-                    delivered(delivery(502, "Application failed to respond")),
-                    fires=True,
-                ),
-                Example("our own store fails", delivered(delivery(503, headers=[["x-callpath", "0.1"]])), fires=True),
-                Example("delivered", delivered(delivery(200)), fires=False),
-                Example("mended since", delivered(delivery(502, at=1), delivery(200, at=2)), fires=False),
-                Example(
-                    "at the URL of before",
-                    delivered(delivery(502, url="https://old.example.com/hook", at=2), delivery(200, at=1)),
-                    fires=False,
-                ),
-                Example("no webhook within a day", delivered(), fires=None),
-                Example("the key was refused", refused_key(), fires=None),
-            ),
-        ),
-        Sign(
-            "edge",
-            edge_webhook_refused,
-            code="EDGE018",
-            title="Webhooks were not answered with 2xx",
-            why="Telnyx takes everything but 2xx for a failure. What is answered with 4xx is mostly not sent again, so "
-            "the event, and the command that hangs on it, is lost.",
-            fix="Answer 200 first and work afterwards. 401 or 403: check the public key, the clock, and any guard or "
-            "firewall over the path.",
-            examples=(
-                Example("all refused", seen_at_edge(row("POST", 401)), fires=True),
-                Example("200", seen_at_edge(row("POST")), fires=False),
-                Example("no edge log", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(ACCOUNT, EDGE),
 )

@@ -15,7 +15,6 @@ from callpath.doctor.calls import (
 )
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_call import ANSWERING, GOOD, call
 from callpath.timeline import CommandAnswered, Entry
 
@@ -61,6 +60,16 @@ def _gap(known: CallFacts) -> tuple[Entry, str] | None:
     return (taken[-1], "call.answered") if lived_on and overdue(known, taken[-1], ANSWERED_MS) else None
 
 
+PAST = Sign(
+    "call",
+    check,
+    examples=(
+        Example("no call.answered for a minute", Facts(call(ANSWERING)), fires=True),
+        Example("still within its time", Facts(call(ANSWERING, looked_ms=2_000)), fires=False),
+        Example("all of them came", Facts(call(GOOD)), fires=False),
+    ),
+)
+
 CAUSE = Cause(
     code="CALL006",
     slug="webhooks-partly-missing",
@@ -71,16 +80,5 @@ CAUSE = Cause(
     "deployment in between) the step that waits for it never comes.",
     fix="Answer webhooks with 200 at once and never with 4xx for what may pass; keep the server up during deployments. "
     "Set a failover URL in the Call Control application. callpath doctor call ID --backfill adds what Telnyx still knows.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            examples=(
-                Example("no call.answered for a minute", Facts(call(ANSWERING)), fires=True),
-                Example("still within its time", Facts(call(ANSWERING, looked_ms=2_000)), fires=False),
-                Example("all of them came", Facts(call(GOOD)), fires=False),
-                Example("no call is known", nothing(), fires=None),
-            ),
-        ),
-    ),
+    signs=(PAST,),
 )

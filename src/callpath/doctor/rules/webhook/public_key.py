@@ -22,6 +22,17 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
+ACCOUNT = Sign(
+    "account",
+    check,
+    examples=(
+        Example("refused, and none verifies", account(public_key_fits=False), fires=True),
+        Example("a recorded webhook verifies", account(public_key_fits=True), fires=False),
+        Example("no webhook is on record", account(public_key_fits=None), fires=None),
+        Example("the key was refused", refused_key(), fires=None),
+    ),
+)
+
 CAUSE = Cause(
     code="TELNYX021",
     slug="webhook-public-key-mismatch",
@@ -32,16 +43,5 @@ CAUSE = Cause(
     "and the phone just rings.",
     fix="Copy the public key from the Telnyx portal of this very account (Keys & Credentials, Public Key) to "
     "TELNYX_PUBLIC_KEY and restart. If it is the right one, something between Telnyx and the server rewrites bodies.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            examples=(
-                Example("refused, and none verifies", account(public_key_fits=False), fires=True),
-                Example("a recorded webhook verifies", account(public_key_fits=True), fires=False),
-                Example("no webhook is on record", account(public_key_fits=None), fires=None),
-                Example("the key was refused", refused_key(), fires=None),
-            ),
-        ),
-    ),
+    signs=(ACCOUNT,),
 )

@@ -6,7 +6,6 @@ from callpath.doctor.accounts import newest_failure
 from callpath.doctor.calls import turned_away_webhooks
 from callpath.doctor.facts import Facts, RefusalFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
-from callpath.doctor.rules.sample import nothing
 from callpath.doctor.rules.sample_account import delivered, delivery, refused_key
 from callpath.doctor.rules.sample_call import GOOD, RANG, call, refusals
 
@@ -52,6 +51,39 @@ def ours(status: int, reason: str) -> Facts:
     return delivered(delivery(status, f'{{"error":"{reason}","detail":"told"}}', headers=[["x-callpath", "0.1"]]))
 
 
+PAST = Sign(
+    "call",
+    call_signature,
+    examples=(
+        Example("a signature that does not fit, and no call", Facts(call(), refusals("bad_signature")), fires=True),
+        Example("one that came while a call was on", Facts(call(RANG), refusals("bad_signature")), fires=True),
+        Example("a call whose webhooks all came", Facts(call(GOOD), refusals("bad_signature")), fires=False),
+        Example("nothing was refused", Facts(call(), RefusalFacts(count=0, latest=())), fires=False),
+    ),
+)
+
+ACCOUNT = Sign(
+    "account",
+    telnyx_delivery_refused,
+    code="TELNYX025",
+    title="The server itself refuses Telnyx's webhooks",
+    why="A webhook whose signature does not fit could come from anybody, so it is not taken.",
+    fix="See the reason in the answer that Telnyx recorded.",
+    examples=(
+        Example("by its signature", ours(401, "bad_signature"), fires=True),
+        Example("by the clock", ours(401, "stale"), fires=True),
+        Example("a body that is none", ours(400, "not_json"), fires=True),
+        Example("another program's 401", delivered(delivery(401)), fires=False),
+        Example(
+            "mended since",
+            delivered(delivery(401, at=1, headers=[["x-callpath", "1"]]), delivery(200, at=2)),
+            fires=False,
+        ),
+        Example("no webhook within a day", delivered(), fires=None),
+        Example("the key was refused", refused_key(), fires=None),
+    ),
+)
+
 CAUSE = Cause(
     code="CALL001",
     slug="webhook-signature-refused",
@@ -63,40 +95,5 @@ CAUSE = Cause(
     "changed the body.",
     fix="Copy the public key of the account that owns the number: Telnyx portal, Keys & Credentials, Public Key → "
     "TELNYX_PUBLIC_KEY. It is not the API key. If it is right, something before the server rewrites the body.",
-    signs=(
-        Sign(
-            "call",
-            call_signature,
-            examples=(
-                Example(
-                    "a signature that does not fit, and no call", Facts(call(), refusals("bad_signature")), fires=True
-                ),
-                Example("one that came while a call was on", Facts(call(RANG), refusals("bad_signature")), fires=True),
-                Example("a call whose webhooks all came", Facts(call(GOOD), refusals("bad_signature")), fires=False),
-                Example("nothing was refused", Facts(call(), RefusalFacts(count=0, latest=())), fires=False),
-                Example("no call log was read", nothing(), fires=None),
-            ),
-        ),
-        Sign(
-            "account",
-            telnyx_delivery_refused,
-            code="TELNYX025",
-            title="The server itself refuses Telnyx's webhooks",
-            why="A webhook whose signature does not fit could come from anybody, so it is not taken.",
-            fix="See the reason in the answer that Telnyx recorded.",
-            examples=(
-                Example("by its signature", ours(401, "bad_signature"), fires=True),
-                Example("by the clock", ours(401, "stale"), fires=True),
-                Example("a body that is none", ours(400, "not_json"), fires=True),
-                Example("another program's 401", delivered(delivery(401)), fires=False),
-                Example(
-                    "mended since",
-                    delivered(delivery(401, at=1, headers=[["x-callpath", "1"]]), delivery(200, at=2)),
-                    fires=False,
-                ),
-                Example("no webhook within a day", delivered(), fires=None),
-                Example("the key was refused", refused_key(), fires=None),
-            ),
-        ),
-    ),
+    signs=(PAST, ACCOUNT),
 )
