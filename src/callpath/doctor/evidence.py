@@ -93,7 +93,7 @@ def _hidden(value: Any, secrets: tuple[str, ...], numbers: dict[str, str]) -> An
             return value
 
 
-_TEXT_IN_BYTES = {"body", "raw", "plain_answer"}
+_TEXT_IN_BYTES = {"body", "raw", "plain_answer", "silent_bytes"}
 """Bytes that are somebody's words; other bytes are audio."""
 
 
