@@ -88,9 +88,11 @@ class Bot:
                     await websocket.close()
                     return
                 if frame["event"] == "media":
-                    await websocket.send_text(
-                        json.dumps({"event": "media", "media": {"payload": frame["media"]["payload"]}})
-                    )
+                    # The socket may be closed while frames still wait here; what was sent before is read all the same.
+                    with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+                        await websocket.send_text(
+                            json.dumps({"event": "media", "media": {"payload": frame["media"]["payload"]}})
+                        )
 
     def names(self) -> list[str]:
         return [event["event_type"] for event in self.events]

@@ -427,3 +427,15 @@ async def test_a_linked_dial_is_bridged_when_it_is_answered() -> None:
         assert (422, "90015") == (lost.status_code, lost.json()["errors"][0]["code"])
         assert one.call.leg.call_session_id == other.call.leg.call_session_id
         assert ("+15555550111", "2w") == (other.call.leg.from_, other.call.digits_sent)
+
+
+async def test_a_stream_is_announced_and_never_comes() -> None:
+    """The case that callpath is made for: streaming.started proves nothing, and nothing else ever comes."""
+    async with Simulator(options=CarrierOptions(connect_ms_max=200)) as telnyx, running(telnyx) as bot:
+        call = await telnyx.call(faults=["announced_never_connects"])
+        await bot.until(lambda: "streaming.started" in bot.names())
+        await call.until(lambda: call.failure is not None and "never tried" in call.failure, 10_000)
+
+        assert [] == bot.upgrades
+        assert "streaming.failed" not in bot.names()
+        assert "not-opened" == call.verdict().code

@@ -297,7 +297,7 @@ export interface paths {
         put?: never;
         /**
          * Replay
-         * @description Place the call again with the stand-in Telnyx. Server-sent events: `ringing` with the new session, `ended`.
+         * @description Place the call again with the Telnyx simulator. Server-sent events: `ringing` with the new session, `ended`.
          */
         post: operations["replayCall"];
         delete?: never;

@@ -10,7 +10,7 @@ changes    server-sent events: which calls changed
 recordings the outline and the levels of a recording
 verdicts   the doctor's word on many calls, in short, for the list
 probing    the live probe and the check of the account, step by step, and their reports
-phone      the browser as a phone at the stand-in Telnyx
+phone      the browser as a phone at the Telnyx simulator
 replay     a past call once more, through the handler as it is now
 setup      what is still missing before real calls work
 static/    the pages, built from web/ by `make web`

@@ -43,7 +43,7 @@ class Door:
     clock: Clock
     handler_name: str
     serve_for: Callable[[Simulator, PhoneCodec], AbstractAsyncContextManager[str]]
-    """Serve the same App to a stand-in Telnyx, in an encoding; yields the webhook URL to give it."""
+    """Serve the same App to a Telnyx simulator, in an encoding; yields the webhook URL to give it."""
     archive: Archive | None = None
     """Where recordings are kept; None: they stay in the data directory."""
     settings_now: Callable[[], Settings] | None = None

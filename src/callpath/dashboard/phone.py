@@ -1,4 +1,4 @@
-"""The browser as a phone: its microphone becomes the caller of a stand-in Telnyx, which calls the user's own App.
+"""The browser as a phone: its microphone becomes the caller of a Telnyx simulator, which calls the user's own App.
 
 Nothing is taken a short cut: signed webhooks, Call Control commands, the media WebSocket and the codec of a phone leg are
 those of a real call; only the way from the ear to Telnyx is a WebSocket of ours.
@@ -41,7 +41,7 @@ CALLED_NUMBER = "+15555550199"
 
 PHONES_MAX = 4
 CALL_MS_MAX = 1_800_000.0
-"""Half an hour; the stand-in remembers no more of what was heard."""
+"""Half an hour; the simulator remembers no more of what was heard."""
 
 START_MS_MAX = 10_000.0
 PREFILL_PACKETS = 2
@@ -75,7 +75,7 @@ class Knobs(msgspec.Struct, tag_field="type", tag="faults"):
 
 
 class Order(msgspec.Struct, tag_field="type", tag="call"):
-    """Place a call. `rate_hz` is that of the browser's audio, both ways; `fault` one of the stand-in's by name."""
+    """Place a call. `rate_hz` is that of the browser's audio, both ways; `fault` one of the simulator's by name."""
 
     encoding: PhoneCodec = "PCMU"
     rate_hz: Annotated[int, msgspec.Meta(ge=RATE_HZ_MIN, le=RATE_HZ_MAX)] = 48_000

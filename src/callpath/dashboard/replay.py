@@ -1,6 +1,6 @@
 """A call once more, through the handler as it is now: what its caller said and pressed, at the times of then.
 
-The words come from the recording, the keys from the timeline; the stand-in Telnyx says and presses them again. The bot's
+The words come from the recording, the keys from the timeline; the Telnyx simulator says and presses them again. The bot's
 answers are those of today, so where it asks something else now, the old caller talks past it.
 """
 
@@ -57,7 +57,7 @@ def add_routes(api: FastAPI, context: Context) -> None:
 
     @api.post("/calls/{identifier}/replay", operation_id="replayCall", responses=problems(404, 409))
     async def replay(identifier: str) -> Response:
-        """Place the call again with the stand-in Telnyx. Server-sent events: `ringing` with the new session, `ended`."""
+        """Place the call again with the Telnyx simulator. Server-sent events: `ringing` with the new session, `ended`."""
         call, entries = await timeline(identifier)
         script = None
         if kept := recordings_of(entries):

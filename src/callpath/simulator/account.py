@@ -42,7 +42,7 @@ class Account:
 
     balance: Json
     applications: list[Json]
-    """Call Control applications; the first is the stand-in's own."""
+    """Call Control applications; the first is the simulator's own."""
 
     numbers: list[Json]
     voices: list[Json]
@@ -118,7 +118,7 @@ def sound_account(options: CarrierOptions, webhook_url: str, *, now: str) -> Acc
     application = {
         "id": options.connection_id,
         "record_type": "call_control_application",
-        "application_name": "callpath stand-in",
+        "application_name": "callpath simulator",
         "active": True,
         "webhook_event_url": webhook_url,
         "webhook_event_failover_url": options.failover_url or "",
@@ -144,7 +144,7 @@ def sound_account(options: CarrierOptions, webhook_url: str, *, now: str) -> Acc
         "tags": [],
         "external_pin": None,
         "connection_id": options.connection_id,
-        "connection_name": "callpath stand-in",
+        "connection_name": "callpath simulator",
         "call_forwarding_enabled": True,
         "hd_voice_enabled": False,
         "inbound_call_screening": "disabled",

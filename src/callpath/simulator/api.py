@@ -322,7 +322,7 @@ class _Reset(Response):
     async def __call__(self, _: Scope, receive: Receive, __: Send) -> None:
         # ASGI has no word for it; uvicorn's `receive` belongs to the exchange, which has the connection.
         transport = getattr(getattr(receive, "__self__", None), "transport", None)
-        assert transport is not None, "the stand-in runs on uvicorn"
+        assert transport is not None, "the simulator runs on uvicorn"
         transport.abort()
         while (await receive())["type"] != "http.disconnect":
             pass  # uvicorn would complain of an answer that never began

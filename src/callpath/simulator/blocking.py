@@ -1,4 +1,4 @@
-"""The stand-in for code without asyncio, such as most tests: the same calls, each of which returns when it is done.
+"""The simulator for code without asyncio, such as most tests: the same calls, each of which returns when it is done.
 
     with stand_in() as telnyx:
         caller = telnyx.call(say="question.wav")
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from callpath.wire.document import Json
 
 @contextmanager
 def stand_in(webhook_url: str | None = None, **how: Any) -> Iterator[BlockingSimulator]:
-    """A stand-in Telnyx until the block is left. Takes what `Simulator` takes."""
+    """A Telnyx simulator until the block is left. Takes what `Simulator` takes."""
     with start_blocking_portal() as portal:
         simulator = portal.call(lambda: Simulator(webhook_url, **how))
         with portal.wrap_async_context_manager(simulator):
@@ -39,7 +40,7 @@ class BlockingSimulator:
 
     def __init__(self, simulator: Simulator, portal: BlockingPortal) -> None:
         self.simulator = simulator
-        """The stand-in itself, which lives in another thread: look, but call nothing."""
+        """The simulator itself, which lives in another thread: look, but call nothing."""
         self._portal = portal
 
     @property
@@ -150,8 +151,9 @@ class BlockingCaller:
     def hearing(self) -> Hearing:
         return self._portal.call(lambda: self.caller.hearing)
 
-    def report(self) -> Json:
-        return self._portal.call(self.caller.report)
+    def report(self, *, expect_audio: bool = False) -> Json:
+        """As `Caller.report`: with `expect_audio`, silence and noise are verdicts too."""
+        return self._portal.call(partial(self.caller.report, expect_audio=expect_audio))
 
     def write_recording(self, path: Path | str) -> None:
         self._portal.call(self.caller.write_recording, path)

@@ -109,12 +109,12 @@ class Caller:
         self.dials: list[str] = []
         """Numbers that the program dialled while this call was alive; the first 100."""
         self.problems: list[str] = []
-        """What the stand-in could not use, in plain sentences; the first 100."""
+        """What the simulator could not use, in plain sentences; the first 100."""
         self.link = link
         self.timer = asyncio.Event()
         """Set when `call` may have planned something earlier."""
         self.number = 0
-        """Which call of this stand-in it is, from 1."""
+        """Which call of this simulator it is, from 1."""
         self.handed_out = False
         """For `Simulator.next_dialled`."""
         self._options = options
@@ -606,7 +606,7 @@ class Caller:
             if request.track != "inbound_track":
                 stream.transcode = _transcoder(stream, self._options)
         except AudioError as error:
-            raise NotOpened(f"this stand-in cannot make the caller's audio: {error}") from None
+            raise NotOpened(f"this simulator cannot make the caller's audio: {error}") from None
         await self._clock.sleep_ms(self.link.connect_delay_ms())
         url = self.link.stream_url(request.url)
         if url is None:
@@ -720,7 +720,7 @@ class Caller:
             self._note(event)
 
     def add_problem(self, sentence: str) -> None:
-        """Keep what the stand-in could not do or use, for `problems`."""
+        """Keep what the simulator could not do or use, for `problems`."""
         if len(self.problems) < PROBLEMS_MAX:
             self.problems.append(sentence)
             self.notify()
@@ -770,7 +770,7 @@ class Caller:
 
 
 class NotOpened(Exception):  # noqa: N818  (reads as what happened)
-    """Why the WebSocket could not be opened, as a half-sentence without secrets. Travels only inside the stand-in."""
+    """Why the WebSocket could not be opened, as a half-sentence without secrets. Travels only inside the simulator."""
 
 
 class _Connect(connect):
@@ -850,6 +850,8 @@ async def _end_of(socket: ClientConnection, stream: CarrierStream, injected: str
     if stream.stopped:
         return SocketEnd(at_ms, "simulator", 1000, stream.stop_reason)
     closed = await _closed(socket)
+    if closed is None:
+        return SocketEnd(at_ms, "nobody")
     if closed.rcvd is not None and (closed.sent is None or closed.rcvd_then_sent):
         return SocketEnd(at_ms, "program", int(closed.rcvd.code), closed.rcvd.reason)
     if closed.sent is not None:  # the library closes what breaks RFC 6455: bad UTF-8, a message that is too long
@@ -857,13 +859,16 @@ async def _end_of(socket: ClientConnection, stream: CarrierStream, injected: str
     return SocketEnd(at_ms, "nobody")
 
 
-async def _closed(socket: ClientConnection) -> ConnectionClosed:
-    """What `recv` says of a connection that is over."""
-    while True:
-        try:
-            await socket.recv()
-        except ConnectionClosed as closed:
-            return closed
+async def _closed(socket: ClientConnection) -> ConnectionClosed | None:
+    """What `recv` says of a connection that is over; None: it is not, whatever ended the stream."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(CLOSE_MS_MAX / 1000):
+            while True:
+                try:
+                    await socket.recv()
+                except ConnectionClosed as closed:
+                    return closed
+    return None
 
 
 # --- audio ----------------------------------------------------------------------------------------------

@@ -56,7 +56,7 @@ RTP_HELD_MS_MAX = 100
 """How long a first message that looks like RTP waits for a second one, before it is played as it is."""
 
 LATE_MS_MAX = 1_000
-"""A stand-in that was held up longer skips the audio in between instead of sending it in one burst."""
+"""A simulator that was held up longer skips the audio in between instead of sending it in one burst."""
 
 MP3_GAP_MS = 1_000
 """In mp3 mode one media message a second is taken, documented with error 100005."""
@@ -136,9 +136,9 @@ class StreamCounters:
     packets_played: int = 0
     """Packets that reached the ear, 20 ms each."""
     packets_skipped: int = 0
-    """Packets that the stand-in itself was too late for."""
+    """Packets that the simulator itself was too late for."""
     late_ms_max: float = 0.0
-    """How late the stand-in itself was at worst: blame it, not the server."""
+    """How late the simulator itself was at worst: blame it, not the server."""
 
 
 @dataclass(frozen=True, slots=True)

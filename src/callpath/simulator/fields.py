@@ -1,6 +1,6 @@
 """Documented fields of commands that callpath itself has no use for, so that `wire` has no names for them.
 
-`refusal` judges them by these types: Telnyx refuses a wrong one, and so must a stand-in. Source: Telnyx's OpenAPI file
+`refusal` judges them by these types: Telnyx refuses a wrong one, and so must a simulator. Source: Telnyx's OpenAPI file
 of 2026-07-16, for gathers and recordings its Python SDK 4.189.0. An object whose inside is not judged is a plain dict.
 """
 

@@ -96,7 +96,7 @@ class Fault:
         return [frame]
 
     def read_pause_ms(self, open_ms: float) -> float:
-        """How long the stand-in waits before it reads the server's next frame."""
+        """How long the simulator waits before it reads the server's next frame."""
         return 0.0
 
     def breaks(self) -> list[Break]:

@@ -30,7 +30,7 @@ from callpath.audio.tone import tone
 from callpath.clock import Clock, SystemClock
 from callpath.errors import AudioError, CallpathError, RemoteProtocolError
 from callpath.private_api import accept_key, apply_mask
-from callpath.simulator.caller import SAMPLE_RATE_HZ, Caller, CallFailed, NotOpened, host_port
+from callpath.simulator.caller import CLOSE_MS_MAX, SAMPLE_RATE_HZ, Caller, CallFailed, NotOpened, host_port
 from callpath.simulator.carrier import PACKET_MS, CarrierStream, bytes_per_packet
 from callpath.simulator.figures import FIGURES, Expectation, Figures, summary
 from callpath.simulator.scenario import CallResult, Outcome, Result, judge
@@ -111,7 +111,7 @@ async def run_load(
 ) -> tuple[Result, dict[str, Any]]:
     """Place the calls, hold them, hang up, and judge. Also returns what the generator says of itself.
 
-    `on_progress` is told how many ms of the run have passed since the last time. Raises ConfigError where the stand-in
+    `on_progress` is told how many ms of the run have passed since the last time. Raises ConfigError where the simulator
     has no webhook URL.
     """
     clock = clock or SystemClock()
@@ -338,7 +338,7 @@ class LoadCaller(Caller):
         try:
             cycle = self._pacer.cycle(media_format.encoding, media_format.sample_rate, self._options.l16_byte_order)
         except AudioError as error:
-            raise NotOpened(f"this stand-in cannot make the caller's audio: {error}") from None
+            raise NotOpened(f"this simulator cannot make the caller's audio: {error}") from None
         url, limit_ms = request.url, self._options.connect_ms_max
         host, port, secure = host_port(url, self._options.reach_at)
         context = (self._tls or ssl.create_default_context()) if secure else None
@@ -404,6 +404,7 @@ class _LoadSocket(asyncio.Protocol):
         request = stream.request
         self.answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.lost = False
+        self._over = asyncio.Event()
         self.close_code: int | None = None
         self.close_reason = ""
         """The program's own close frame; None: none came."""
@@ -517,10 +518,16 @@ class _LoadSocket(asyncio.Protocol):
         self.transport.write(head + mask + apply_mask(body, mask))
 
     async def close(self) -> None:
-        """Say goodbye, once; whoever opened this ends the connection."""
+        """Send a close frame, once, and wait for the server's; whoever opened this ends the connection.
+
+        An end without the wait, while echoes are unread here, resets the connection, and the server loses the stop frame.
+        """
         if not self.lost:
             self.lost = True
             self.send(struct.pack("!H", 1000), 0x8)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_MS_MAX / 1000):
+                    await self._over.wait()
 
     def pause_writing(self) -> None:
         self._reads = False
@@ -565,7 +572,7 @@ class _LoadSocket(asyncio.Protocol):
                 if not self.lost:
                     self.close_code = int.from_bytes(body[:2], "big") if len(body) >= 2 else 1005
                     self.close_reason = body[2:].decode(errors="replace")
-                self.send(body[:2], 0x8)
+                    self.send(body[:2], 0x8)
                 self._end()
             case 0xA:
                 pass
@@ -666,6 +673,7 @@ class _LoadSocket(asyncio.Protocol):
 
     def _end(self) -> None:
         self.lost = True
+        self._over.set()
         if not self.answered.done():
             self.answered.set_exception(_Refused("it closed the connection without an answer"))
         self._caller.wake_stream(self._stream)

@@ -75,7 +75,7 @@ class CarrierOptions:
     """How long a dialled party's phone rings before it answers, when nothing else is scripted."""
 
     speak_ms_per_char: int = 65
-    """Length of `speak`: about 15 characters a second, normal speech. The stand-in has no voice, only the time: a quiet
+    """Length of `speak`: about 15 characters a second, normal speech. The simulator has no voice, only the time: a quiet
     hum is heard for so long."""
 
     fetch_audio: bool = True

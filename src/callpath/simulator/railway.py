@@ -1,4 +1,4 @@
-"""A stand-in for Railway's GraphQL API: what a doctor asks it, refused where the real one would refuse.
+"""A simulator for Railway's GraphQL API: what a doctor asks it, refused where the real one would refuse.
 
     async with RailwayStandIn() as railway:
         railway.logs.append(railway.log_row("listening on 8080"))

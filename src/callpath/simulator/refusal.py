@@ -1,6 +1,6 @@
 """What Telnyx refuses, and in which words: its documented errors, and the check of a command's body.
 
-A stand-in that takes what Telnyx refuses is useless, one that refuses what Telnyx takes is worse: a field that is not
+A simulator that takes what Telnyx refuses is useless, one that refuses what Telnyx takes is worse: a field that is not
 known here is let through, null counts as absent, and only documented rules are applied.
 Wording: Telnyx's OpenAPI file of 2026-07-16 where it has an example; otherwise its list of error codes.
 """

@@ -36,7 +36,7 @@ WORST: tuple[Outcome, ...] = ("ok", "inconclusive", "missed", "silent", "failed"
 """From the best to the worst: a run is as good as its worst call."""
 
 LATE_MS_MAX = 60.0
-"""A stand-in that was later than three packets measures itself, not the program."""
+"""A simulator that was later than three packets measures itself, not the program."""
 
 CALLS_MAX = 1_000
 STREAM_MS_MAX = 10_000
@@ -126,9 +126,9 @@ async def run_scenario(
     clock: Clock | None = None,
     on_call: Callable[[CallResult], None] = lambda _: None,
 ) -> Result:
-    """Place the calls of `scenario` on a running stand-in, at their times, and judge them. `on_call`: one is over.
+    """Place the calls of `scenario` on a running simulator, at their times, and judge them. `on_call`: one is over.
 
-    Raises ConfigError where the stand-in has no webhook URL.
+    Raises ConfigError where the simulator has no webhook URL.
     """
     clock = clock or SystemClock()
     results: dict[int, CallResult] = {}
@@ -240,7 +240,7 @@ def judge(
 ) -> Result:
     """The verdict over several calls.
 
-    `late_ms` is the stand-in's own lateness where it knows it better than its calls do; then it is inconclusive above
+    `late_ms` is the simulator's own lateness where it knows it better than its calls do; then it is inconclusive above
     `late_ms_max` whatever was measured, since the load that was promised was not sent.
     """
     figures = together(call.figures for call in calls)

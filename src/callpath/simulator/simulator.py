@@ -1,4 +1,4 @@
-"""The stand-in Telnyx as one object: an API, webhooks and callers on loopback.
+"""The Telnyx simulator as one object: an API, webhooks and callers on loopback.
 
     async with Simulator("http://127.0.0.1:8080/api/calls/webhook") as telnyx:
         call = await telnyx.call(say="hello.wav")
@@ -103,7 +103,7 @@ class Callee:
 
 
 class Simulator:
-    """A stand-in Telnyx. Use it as `async with`; leaving it ends every call and lets no task survive.
+    """A Telnyx simulator. Use it as `async with`; leaving it ends every call and lets no task survive.
 
     `webhook_url` may be set later, since the program under test may need `api_base` first. `seed` decides every
     chance in the faults. `tls` is used for wss and https in place of the machine's own certificates. `panel_token` is what
@@ -190,7 +190,7 @@ class Simulator:
 
     @property
     def clock_now_ms(self) -> float:
-        """The time that all of this stand-in's milliseconds are on."""
+        """The time that all of this simulator's milliseconds are on."""
         return self._clock.now_ms()
 
     def set_callee(self, **how: Any) -> None:
@@ -446,7 +446,7 @@ class Simulator:
         try:
             if command.media_name is not None:
                 if command.media_name not in self.options.media:
-                    return "file_not_found", f"media_name {name} is not in the stand-in's options.media"
+                    return "file_not_found", f"media_name {name} is not in the simulator's options.media"
                 content = self.options.media[command.media_name].read_bytes()
                 return await asyncio.to_thread(decode_file, content, name)
             content = b""
@@ -566,7 +566,7 @@ class Simulator:
         return "no call has this call_control_id"
 
     async def pause(self, duration_ms: float) -> None:
-        """Hold an answer back, but not the end of the stand-in."""
+        """Hold an answer back, but not the end of the simulator."""
         await self._clock.wait(self._closing, self._clock.now_ms() + duration_ms)
 
     def request_limit(self) -> RateLimit | None:

@@ -69,7 +69,7 @@ class Redirect:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A verb that this stand-in has not."""
+    """A verb that this simulator has not."""
 
     name: str
 
