@@ -60,13 +60,19 @@ def to_pcm16(samples: list[int]) -> bytes:
 
 
 def speech(seconds: float, rate_hz: int = 8000) -> list[int]:
-    """Something like a voice: a few harmonics of a gliding pitch, in syllables with pauses between.
+    """Something like a voice: a few harmonics of a gliding pitch that is never quite even, and breath, in syllables with
+    pauses between. (Without unevenness it is a buzzer, in which nobody can tell the encodings apart.)
 
     Vectors, since a handler that computes for half a second would block its loop: a fault that the case does not mean.
     """
     at = np.arange(int(seconds * rate_hz)) / rate_hz
-    pitch_hz = 140 + 30 * np.sin(2 * np.pi * 0.7 * at)
+    chance = np.random.default_rng(1)
+    uneven = np.interp(
+        at, np.arange(0, seconds + 1, 0.004), chance.normal(0, 16, len(np.arange(0, seconds + 1, 0.004)))
+    )
+    pitch_hz = 140 + 30 * np.sin(2 * np.pi * 0.7 * at) + uneven
     phase = np.cumsum(2 * np.pi * pitch_hz / rate_hz)
     syllable = np.sqrt(np.maximum(0.0, np.sin(2 * np.pi * 2.1 * at)))
     wave = sum(np.sin(phase * harmonic) / harmonic for harmonic in range(1, 12))
-    return [int(sample) for sample in 5500 * syllable * wave]
+    breath = chance.normal(0, 0.12, at.size)
+    return [int(sample) for sample in 5500 * syllable * (wave + breath)]

@@ -194,6 +194,10 @@ def unproven(facts: Facts) -> tuple[str, ...]:
     media = facts.get(MediaFacts)
     if media is not None and not media.media:
         lines.append("that the server sends audio: none came in this time, which is right for one that only listens")
+    if media is not None and media.media and media.heard_as == "unknown":
+        lines.append(
+            f"that the audio is {media.codec}, as the stream says: its content could not be told from the bytes"
+        )
     if facts.get(IdleFacts) is None:
         lines.append("that a quiet stream stays open: run with --idle SECONDS")
     return tuple(lines)
