@@ -134,7 +134,7 @@ GATES: tuple[Gate, ...] = (
         "CLOSE009", "ws-frames-invalid",
     )),
     Gate("media", "What came back on an open stream: its form, then its encoding, then its pace.", (
-        "server-stops-reading", "WS011", "outbound-envelope-wrong",
+        "server-stops-reading", "WS011", "WS013", "outbound-envelope-wrong",
         "outbound-not-base64", "codec-container-sent", "rtp-header-sent",
         "codec-pcm16-sent-as-ulaw", "codec-alaw-as-ulaw", "sample-rate-mismatch", "burst-send-too-fast",
         "send-too-slow-underrun", "sends-silence", "chunks-too-short", "dns-ipv6-only",
@@ -313,9 +313,9 @@ EXPLAINS: tuple[Explains, ...] = (
     Explains("WS004", ("http-no-answer",), "it answers, only late"),
     # --- frames and sound ---
     Explains("ws-extension-forced", ("ws-frames-invalid",), "compressed frames are invalid without the extension"),
-    Explains("ws-frames-invalid", ("WS011",), "the reader stops at the invalid frame"),
-    Explains("server-stops-reading", ("WS011", "no-audio-back"), "what is not read is not answered"),
-    Explains("proxy-idle-timeout", ("WS011",), "pings stop when the proxy cuts the stream"),
+    Explains("ws-frames-invalid", ("WS011", "WS013"), "the reader stops at the invalid frame"),
+    Explains("server-stops-reading", ("WS011", "WS013", "no-audio-back"), "what is not read is not answered"),
+    Explains("proxy-idle-timeout", ("WS011", "WS013"), "pings stop when the proxy cuts the stream"),
     Explains("outbound-envelope-wrong", ("sent-not-played", "@media"), "frames that cannot be read carry no audio"),
     Explains("outbound-not-base64", ("codec-container-sent", "rtp-header-sent", "codec-pcm16-sent-as-ulaw", "MEDIA007",
         "MEDIA008", "burst-send-too-fast", "MEDIA005", "MEDIA009", "WS011"), "the bytes are not the audio's"),

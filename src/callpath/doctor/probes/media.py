@@ -236,7 +236,7 @@ async def _speak(door: Door, handshake: Exchange, socket: Socket) -> MediaFacts:
     ending = talk.ending or Ending(
         by="us" if talk.stage == "close" else "nobody", kind="open", at_ms=talk.elapsed_ms(), after=talk.stage
     )
-    if socket.unfinished and ending.kind == "open" and not (talk.arrivals or talk.pongs):
+    if socket.unfinished and ending.kind == "open" and not (talk.arrivals or talk.pongs or talk.pings_received):
         talk.protocol_errors.append(
             "a frame begins whose announced length never comes, so that nothing behind it is seen"
         )

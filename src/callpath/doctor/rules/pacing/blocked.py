@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from callpath.doctor.calls import show_entries, symptom_seen, worst_lag
 from callpath.doctor.closings import early
-from callpath.doctor.facts import CallFacts, Facts, MediaFacts, TcpFacts
+from callpath.doctor.facts import CallFacts, Ending, Facts, MediaFacts, TcpFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
 from callpath.doctor.rules.sample import media
 from callpath.doctor.rules.sample_call import BOTH_WAYS, CAME, GOOD, a_call, blocked, counted, noticed
@@ -46,11 +46,21 @@ def ws_blocked(facts: Facts) -> Finding | None:
             question="Does the application log anything for seconds at this time? A profiler (py-spy dump --pid PID) shows "
             "where its loop stands.",
         )
-    if all(ms is None for ms in stream.pong_ms) and not stream.arrivals and stream.ending.kind != "close-frame":
-        return Finding(
-            "after the 101 nothing comes back: no pong, no frame, no answer to our close", evidence, confidence="medium"
-        )
     return None
+
+
+def ws_unanswered(facts: Facts) -> Finding | None:
+    """Nothing at all for seconds: no matter of a few milliseconds, so a busy machine of the doctor's does not excuse it."""
+    stream = facts[MediaFacts]
+    if early(facts) is not None or len(stream.pong_ms) < 2 or stream.arrivals:
+        return None
+    if any(ms is not None for ms in stream.pong_ms) or stream.ending.kind == "close-frame":
+        return None
+    return Finding(
+        "after the 101 nothing comes back: no pong, no frame, no answer to our close",
+        (f"{len(stream.pong_ms)} pings, the last one waited for 3 s", f"{stream.sent_frames} frames were sent"),
+        confidence="medium",
+    )
 
 
 BROKEN_MS = 500.0
@@ -94,6 +104,21 @@ LIVE = Sign(
     ),
 )
 
+UNANSWERED = Sign(
+    "url",
+    ws_unanswered,
+    code="WS013",
+    title="The server does not answer pings",
+    examples=(
+        Example(
+            "paused after the upgrade",
+            media(pong_ms=(None, None, None), ending=Ending(by="us", kind="open", at_ms=6000.0, after="close")),
+            fires=True,
+        ),
+        Example("prompt", media(pong_ms=(20.0, 21.0, 30.0)), fires=False),
+    ),
+)
+
 PAST = Sign(
     "call",
     call_loop_blocked,
@@ -121,5 +146,5 @@ CAUSE = Cause(
     "a model, "
     "a flood of logging) holds the loop, and audio stutters for every call at once.",
     fix="Move the work into a thread or process (asyncio.to_thread, worker_threads), and log less per frame.",
-    signs=(LIVE, PAST),
+    signs=(LIVE, UNANSWERED, PAST),
 )
