@@ -10,7 +10,18 @@ import pytest
 from callpath.doctor.engine import judge
 from callpath.doctor.facts import Arrival
 from callpath.doctor.recorded import judge_call
-from callpath.doctor.report import document, explained, html_page, lanes, markdown, redacted, step_line, terminal
+from callpath.doctor.report import (
+    cause_pages,
+    document,
+    explained,
+    html_page,
+    lanes,
+    markdown,
+    redacted,
+    step_line,
+    terminal,
+)
+from callpath.doctor.report.causes import SYMPTOMS
 from callpath.doctor.report.terminal import headline
 from callpath.doctor.rules import CAUSES, known, sample_call
 from callpath.doctor.rules.sample import NGINX_404, answer, ended, media, upgrade
@@ -203,3 +214,12 @@ def test_confidence_is_always_said(diagnosis: Diagnosis) -> None:
     """A reader must be able to tell "proved" from "nobody thought about it"."""
     assert "confidence" in terminal(diagnosis, colour=False)
     assert "confidence" in markdown(diagnosis)
+
+
+def test_the_index_is_by_symptom() -> None:
+    """People search for what they see: a status, a silence, a noise. Each row leads to a cause that exists."""
+    index = cause_pages(CAUSES)["index.md"]
+
+    assert {slug for _, slugs in SYMPTOMS for slug in slugs} <= {cause.slug for cause in CAUSES}
+    assert "### 404" in index
+    assert "- [The number is not assigned to an application](TELNYX006.md)" in index

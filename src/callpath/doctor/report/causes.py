@@ -54,10 +54,54 @@ _SOURCES = {
 }
 
 
+SYMPTOMS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("The phone rings and nobody answers", ("webhook-never-came", "number-not-assigned", "webhook-url-mismatch",
+        "webhook-unreachable", "webhook-signature-refused", "api-version-1-webhooks", "api-key-invalid", "server-sleeps")),
+    ("Answered, and silence: the WebSocket never connects", ("stream-connection-failed", "socket-never-came",
+        "url-stale-host", "dns-nxdomain", "tcp-refused", "tcp-timeout-firewall-drop", "tls-untrusted-root",
+        "tls-missing-intermediate", "url-private-host", "streaming-start-never-sent", "streaming-start-refused")),
+    ("The caller hears nothing, though the socket is open", ("handler-played-nothing", "bidirectional-mode-missing",
+        "outbound-envelope-wrong", "outbound-not-base64", "target-legs-opposite", "sends-silence", "handler-crashed")),
+    ("The bot hears nothing", ("no-inbound-media", "inbound-silence", "stream-track-wrong", "inbound-media-stalled")),
+    ("Loud static, noise, chipmunk or slow voice", ("codec-alaw-as-ulaw", "codec-pcm16-sent-as-ulaw", "l16-byte-order",
+        "sample-rate-mismatch", "codec-container-sent", "rtp-header-sent", "rtp-header-received", "wrong-encoding")),
+    ("Choppy audio, gaps, delay", ("send-too-slow-underrun", "event-loop-blocked", "media-lost-or-late", "handler-behind",
+        "burst-send-too-fast")),
+    ("The upgrade is answered 200", ("spa-fallback-200", "proxy-upgrade-headers-stripped", "upgrade-not-taken",
+        "app-has-no-websocket")),
+    ("400 or 426", ("proxy-upgrade-headers-stripped", "ws-version-or-key-rejected", "ws-subprotocol-required",
+        "ws-host-check")),
+    ("301, 302, 307 or 308", ("redirect-on-upgrade", "webhook-redirected", "access-gate", "url-scheme-not-wss")),
+    ("401 or 403", ("ws-auth-required-401", "asgi-route-missing-403", "ws-origin-check-403", "cloudflare-challenge-403",
+        "waf-blocks-upgrade", "ip-allowlist-403", "access-gate", "ws-token-wrong")),
+    ("404", ("url-path-mismatch", "proxy-location-missing", "edge-app-not-found", "node-ws-attached-to-other-server",
+        "url-double-slash-or-trailing", "webhook-404")),
+    ("429", ("rate-limited-429", "rate-limited")),
+    ("500", ("app-crash-on-connect", "proxy-internal-error-500")),
+    ("502, 503 or 504", ("edge-app-failed-to-respond", "proxy-upstream-down", "proxy-upstream-timeout-504",
+        "crash-loop-or-oom", "service-unavailable-503", "cloudflare-52x-origin")),
+    ("Close 1000, 1005, 1008 or 1011 right after the start", ("session-lookup-fails", "app-closes-stream",
+        "app-crash-on-connect", "ws-auth-required-401", "fastify-websocket-handler-signature")),
+    ("1006, or cut after the same time in each call", ("proxy-idle-timeout", "max-duration-cutoff", "socket-lost",
+        "deploy-kills-streams", "killed-before-drained")),
+    ("Some calls work, some do not", ("wrong-instance", "backend-flapping", "dns-one-address-dead", "dns-stale-record",
+        "edge-cold-start", "rate-limited-429")),
+    ("Works in a browser, and not from Telnyx", ("ws-origin-check-403", "tls-missing-intermediate", "access-gate",
+        "cloudflare-challenge-403", "dns-private-address", "url-private-host")),
+)  # fmt: skip
+"""What people see and search for, and what it may be: the likeliest first."""
+
+
 def cause_pages(causes: Iterable[Cause]) -> dict[str, str]:
     """File name to text: a page for each cause, and an index of them."""
     known = tuple(causes)
-    index = ["# Causes", "", "| code | cause | title | layer | owner |", "|---|---|---|---|---|"]
+    by_slug = {cause.slug: cause for cause in known}
+    index = ["# Causes", "", "## By what is seen", ""]
+    for seen, slugs in SYMPTOMS:
+        index += [f"### {seen}", ""]
+        index += [f"- [{by_slug[slug].title}]({by_slug[slug].code}.md)" for slug in slugs if slug in by_slug] + [""]
+    index += ["## All", "", "In the order in which they are named first.", ""]
+    index += ["| code | cause | title | layer | owner |", "|---|---|---|---|---|"]
     index += [
         f"| [{cause.code}]({cause.code}.md) | {cause.slug} | {cause.title} | {cause.layer} | {cause.owner} |"
         for cause in known

@@ -77,6 +77,16 @@ def deploy_instances(facts: Facts) -> Finding | None:
         return None
     if recovered(rows) or all(text in NO_BACKEND for text in bad):
         return None
+    flags = [ok for ok, _ in rows]
+    if flags == sorted(flags) and len(good) < SURE:
+        return Finding(
+            f"{len(bad)} tries failed ({', '.join(dict.fromkeys(bad))}), and the {len(good)} after them worked",
+            tuple(f"try {number}: {text}" for number, (_, text) in enumerate(rows, 1)),
+            kind="open",
+            confidence="low",
+            candidates=("edge-cold-start", "wrong-instance"),
+            question="Does it work on every try now? Then it had just started. If every second fails, instances differ.",
+        )
     lookup = any(text.startswith("101, then") for text in bad)
     return Finding(
         f"{len(good)} of {len(rows)} identical tries worked; the others: {', '.join(dict.fromkeys(bad))}",
@@ -86,13 +96,17 @@ def deploy_instances(facts: Facts) -> Finding | None:
     )  # fmt: skip
 
 
+SURE = 3
+"""Number of good tries after the last bad one that shows it to be over."""
+
+
 def recovered(rows: list[tuple[bool, str]]) -> bool:
     """Failed first, then only worked: something woke up."""
     if rows[0][1] == "no-connection":
         return False  # below HTTP, and after TCP and TLS had worked: nothing was asleep
     flags = [ok for ok, _ in rows]
     first_good = flags.index(True) if True in flags else 0
-    return first_good > 0 and all(flags[first_good:]) and len(flags) - first_good >= 3
+    return first_good > 0 and all(flags[first_good:]) and len(flags) - first_good >= SURE
 
 
 def platform_replicas(facts: Facts) -> Finding | None:
@@ -189,6 +203,9 @@ LIVE = Sign(
     examples=(
         Example(
             "every second try", Facts(*upgrade(answer(101)), tries(answer(404), answer(101), answer(404))), fires=True
+        ),
+        Example(
+            "failed, then two tries worked", Facts(*upgrade(answer(404)), tries(answer(101), answer(101))), fires=True
         ),
         Example("always fine", Facts(*upgrade(answer(101)), tries(answer(101), answer(101))), fires=False),
         Example("woke up", Facts(*upgrade(failed("timeout")), tries(*[answer(101)] * 4)), fires=False),
