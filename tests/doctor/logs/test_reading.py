@@ -400,3 +400,38 @@ def test_a_call_of_long_ago_is_not_still_going_on() -> None:
     text = f"2026-01-02T03:04:05Z call.initiated {CALL}\n2026-01-02T03:04:06Z call.answered {CALL}\n"
 
     assert "not decided: call-in-progress" != judged(read(text)).word
+
+
+@pytest.mark.parametrize("path", sorted([*GOLDEN.glob("*.log"), *FIELD.glob("*/*.log")]), ids=lambda path: path.name)
+def test_the_shortcut_for_repeated_lines_changes_nothing(path: Path) -> None:
+    """Three times the same file, with the shortcut and without it (`--since` reads every line): the same timelines."""
+    text = path.read_bytes().decode("utf-8", "replace") * 3
+    short, whole = read(text), read(text, since_ms=0)
+
+    assert [call.name for call in whole.calls] == [call.name for call in short.calls]
+    assert [call.entries for call in whole.calls] == [call.entries for call in short.calls]
+    assert (whole.from_ms, whole.until_ms, whole.process) == (short.from_ms, short.until_ms, short.process)
+
+
+def test_ids_that_differ_in_digits_only_are_two_calls() -> None:
+    """Frames of the second call are not counted for the first."""
+    lines = [f"media frame received call_id=call-100{number}\n" for number in (1, 2)]
+    text = "".join(f"call.initiated call_id=call-100{number}\n" for number in (1, 2)) + "".join(lines * 30)
+
+    assert [30, 30] == [sum(item.times for item in call.seen if item.topic == "media.in") for call in read(text).calls]
+
+
+def test_a_status_that_changes_is_read_again() -> None:
+    """The thousandth answer may be the one that was refused."""
+    text = "".join(f"2026-01-02T03:04:05Z GET /media HTTP/1.1 200 {n}\n" for n in range(50))
+
+    assert read(text + f"2026-01-02T03:05:05Z streaming_start failed 401 {CALL}\n").calls
+
+
+def test_the_time_of_skipped_lines_counts_for_what_follows() -> None:
+    """A traceback has no time of its own: it happened when the line before it was written."""
+    beat = "".join(f"2026-01-02T03:04:{at:02d}Z cache lookup ok\n" for at in range(10, 50))
+    found = read(f"2026-01-02T03:04:05Z call.initiated {CALL}\n{beat}Server listening on port 3000\n")
+
+    assert 44_000 == (found.process[0].at_unix_ms or 0) - found.calls[0].from_ms
+    assert 44_000 == (found.until_ms or 0) - (found.from_ms or 0)

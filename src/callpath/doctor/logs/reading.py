@@ -72,6 +72,12 @@ WORDS_MAX = 50_000
 """Words of lines that were looked up."""
 
 _NO_DIGITS = dict.fromkeys(map(ord, "0123456789"))
+_REQUEST_SIGNS = ("equest", "EQUEST", "race", "orrelation", "ransaction", "span")
+_REQUEST_ID = re.compile(
+    r"(?:request|trace|span|correlation|transaction)[_-]?id[\"']?\s*[:=]\s*[\"']?[a-f-]*", re.IGNORECASE
+)
+"""Ids that every line has anew and that say nothing about a call, in a text without digits."""
+
 _BY_DIGITS = re.compile(
     r"exit|137|http|status|code|telnyx|get |post |answer|stream|error|fail|reject|refus|port|listen|[rR]1[45]",
     re.IGNORECASE,
@@ -508,6 +514,9 @@ class LogReader:
             return
         key = text.translate(_NO_DIGITS)
         shape = self._shapes.get(key)
+        if shape is None and any(sign in key for sign in _REQUEST_SIGNS):
+            key = _REQUEST_ID.sub("", key)
+            shape = self._shapes.get(key)
         if shape is not None and self._repeats(shape, text):
             self._skipped_line = line
             return
