@@ -553,7 +553,7 @@ def _describe(what: What) -> str:
         case SocketReceived():
             return f"WebSocket connection received from {what.client or 'unknown'}"
         case SocketRefused():
-            return f"WebSocket refused with {what.status}: {what.detail}"
+            return f"WebSocket refused{f' with {what.status}' if what.status else ''}: {what.detail}"
         case StreamStarted():
             again = " again" if what.again else ""
             return f"Stream started{again}: {what.encoding} at {what.sample_rate_hz} Hz"

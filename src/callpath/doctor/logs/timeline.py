@@ -421,7 +421,7 @@ class _Maker:
                 if not self._again(item, "socket.refused"):
                     status = int(field_of("status", item.text) or 0)
                     yield SocketRefused(
-                        status=status or 403, reason="", detail=item.text[:200], path=field_of("path", item.text)
+                        status=status, reason="", detail=item.text[:200], path=field_of("path", item.text)
                     )
             case "stream.started":
                 if not self._again(item, "stream.started", within_ms=10_000):

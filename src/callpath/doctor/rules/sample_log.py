@@ -31,6 +31,11 @@ def another(name: str, from_ms: int, *, opened_ms: int, closed_ms: int, close_co
     )
 
 
+def another_call(name: str, from_ms: int, *, complete: bool) -> ToldCall:
+    """Another call of the same log, which had audio both ways or had not."""
+    return ToldCall(name=name, from_unix_ms=at(from_ms), until_unix_ms=at(from_ms + 10_000), complete=complete)
+
+
 def told_call(
     *happened: Timed | list[Timed],
     complaints: tuple[ToldLine, ...] = (),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from callpath.doctor.calls import every, show_entries
-from callpath.doctor.facts import CallFacts, Facts
+from callpath.doctor.facts import CallFacts, Facts, ToldFacts
+from callpath.doctor.reasons import BEFORE_MS, last_words
 from callpath.doctor.rule import Cause, Example, Finding, Sign
 from callpath.doctor.rules.sample_call import a_call, turned_away
 from callpath.timeline import SocketRefused, StreamStarted
@@ -21,9 +22,21 @@ def check(facts: Facts) -> Finding | None:
     if not found or every(known, StreamStarted):
         return None
     entry, what = found[-1]
+    words = last_words(facts, entry.at_unix_ms - BEFORE_MS, entry.at_unix_ms)
+    told = facts.get(ToldFacts)
+    beside = [
+        one
+        for one in (told.others if told is not None else ())
+        if one.opened_unix_ms is not None and one.opened_unix_ms <= entry.at_unix_ms <= one.until_unix_ms
+    ]
+    if beside and told is not None and any(line.because == "busy" for line in told.complaints):
+        words = (*words, f"call {beside[0].name[:16]} was on at that time: the program takes one call at a time")
+    answer = f"answered {what.status}" if what.status else "refused"
     return Finding(
-        f"the upgrade reached the application and was answered {what.status} {what.reason}: {what.detail}".rstrip(": "),
-        (*show_entries(known, entry), f"from {what.client or 'unknown'}, path {what.path or 'unknown'}"),
+        f"the upgrade reached the application and was {answer} {what.reason}: {what.detail}".replace(" :", ":").rstrip(
+            ": "
+        ),
+        (*words, *show_entries(known, entry), f"from {what.client or 'unknown'}, path {what.path or 'unknown'}"),
         confidence="high" if what.detail or what.reason else "medium",
     )
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
-from callpath.doctor.facts import FactMissing, Facts, PlatformFacts, RepeatFacts, UpgradeFacts
+from callpath.doctor.facts import FactMissing, Facts, PlatformFacts, RepeatFacts, ToldFacts, UpgradeFacts
 from callpath.doctor.rule import Cause, Example, Finding, Sign
 from callpath.doctor.rules.deploy.wrong_instance import outcomes, recovered
 from callpath.doctor.rules.sample import answer, failed, tries, upgrade
 from callpath.doctor.rules.sample_account import platform
+from callpath.doctor.rules.sample_call import ACCEPTED, hung_up
+from callpath.doctor.rules.sample_log import another_call, told_call
 
 SLOW_FIRST_MS = 2500.0
 
@@ -76,6 +79,73 @@ ACCOUNT = Sign(
     ),
 )
 
+
+STARTS_MIN = 2
+"""One dead call after one start is chance."""
+
+
+def log_first_call_dead(facts: Facts) -> Finding | None:
+    told = facts[ToldFacts]
+    calls = sorted((told.this, *told.others), key=lambda one: one.from_unix_ms)
+    bounds = [*told.starts_unix_ms, calls[-1].until_unix_ms + 1]
+    rounds = [[one for one in calls if begin <= one.from_unix_ms < end] for begin, end in itertools.pairwise(bounds)]
+    rounds = [group for group in rounds if len(group) > 1]
+    firsts = [group[0] for group in rounds]
+    if len(rounds) < STARTS_MIN or told.this not in firsts or any(one.complete for one in firsts):
+        return None
+    if not all(one.complete for group in rounds for one in group[1:]):
+        return None
+    return Finding(
+        f"the first call after each of {len(rounds)} starts of the process failed, and all "
+        f"{sum(map(len, rounds)) - len(firsts)} later ones worked",
+        tuple(f"call {one.name[:16]}: the first after a start, without audio both ways" for one in firsts[:4]),
+        kind="limited",
+        question="What is made at the first call and not at the start: a model that is loaded, a pool that is filled, an "
+        "AI session that is opened? Make it before the process says that it listens.",
+    )
+
+
+LOGGED = Sign(
+    "call",
+    log_first_call_dead,
+    code="LOG009",
+    title="The first call after each start fails",
+    why="Something is only ready once the first call has asked for it, and that call does not wait so long.",
+    fix="Warm up before the process says that it listens: load the model, fill the pools, open one session. Let the "
+    "platform's health check wait for it.",
+    examples=(
+        Example(
+            "two starts, two dead first calls",
+            told_call(
+                ACCEPTED,
+                (20_000, hung_up()),
+                starts=(-1_000, 100_000),
+                others=(
+                    another_call("b", 30_000, complete=True),
+                    another_call("c", 101_000, complete=False),
+                    another_call("d", 130_000, complete=True),
+                ),
+            ),
+            fires=True,
+        ),
+        Example(
+            "a later call failed, too",
+            told_call(
+                ACCEPTED,
+                (20_000, hung_up()),
+                starts=(-1_000, 100_000),
+                others=(
+                    another_call("b", 30_000, complete=False),
+                    another_call("c", 101_000, complete=False),
+                    another_call("d", 130_000, complete=True),
+                ),
+            ),
+            fires=False,
+        ),
+    ),
+)
+
+
 CAUSE = Cause(
     code="DEPLOY002",
     slug="edge-cold-start",
@@ -86,5 +156,5 @@ CAUSE = Cause(
     "of the day is silent, the second is fine.",
     fix='Keep one instance running: Railway: serverless off; Render: a paid plan; Fly: auto_stop_machines = "off", '
     "min_machines_running = 1; Cloud Run: min instances 1.",
-    signs=(LIVE, ACCOUNT),
+    signs=(LIVE, ACCOUNT, LOGGED),
 )
