@@ -166,7 +166,7 @@ def app(name: str, handler: str, why: str, options: tuple[str, ...] = (), slugs:
     CASES.add(name, *slugs, why=why, start=start)
 
 
-app("healthy-listens-only", "listens-only", "Hears and never plays: transcription.")
+app("healthy-listens-only", "listens-only", "Hears and never plays: transcription.", ("--listen-only",))
 app("healthy-greets-first", "greets-first", "Speaks before it is spoken to.")
 app("healthy-lead", "greets-with-lead", "Runs 400 ms ahead of the ear.")
 app("healthy-large-chunks", "large-chunks", "200 ms a message.")
@@ -179,7 +179,7 @@ app("healthy-slow-echo", "slow-echo", "300 ms round trip.")
 app("healthy-alaw-call", "echo-alaw-call", "Speaks A-law on a PCMA call.", ("--codec", "PCMA"))
 app("healthy-echo-alaw", "echo", "Echo on a PCMA call.", ("--codec", "PCMA"))
 app("healthy-idle", "echo", "Idle for four seconds, and still there.", ("--idle", "4"))
-app("healthy-idle-listener", "listens-only", "A listener, idle for four seconds.", ("--idle", "4"))
+app("healthy-idle-listener", "listens-only", "A listener, idle for four seconds.", ("--idle", "4", "--listen-only"))
 app("healthy-longer-media", "echo", "Four seconds of media.", ("--media", "4"))
 app(
     "healthy-unknown-session",

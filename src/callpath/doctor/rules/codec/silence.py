@@ -29,9 +29,13 @@ def media_silence(facts: Facts) -> Finding | None:
     evidence = ("0xFF and 0x7F are mu-law's silence, 0xD5 and 0x55 A-law's, 0x00 what zeroed PCM leaves",)
     if value in silence:
         return Finding(
-            f"{len(stream.media)} frames of silence came: right for a program that waits for the caller to speak",
+            f"{len(stream.media)} frames came, and all are silence",
             evidence,
-            kind="note",
+            kind="limited",
+            confidence="low",
+            candidates=("sends-silence",),
+            question="Does the program wait until the caller says something it understands? Then this is right: call it "
+            "and speak. Else its speech service gives nothing: read its log.",
         )
     return Finding(f"{len(stream.media)} frames came, all of one byte: 0x{value:02X}", evidence)
 
