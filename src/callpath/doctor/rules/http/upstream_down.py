@@ -100,7 +100,11 @@ def tls_forwarder(facts: Facts) -> Finding | None:
     return Finding(
         f"{what} without a byte of HTTP, even if we ask nothing",
         (show(carrier), f"silent connection: {upgrade_facts.silent}"),
-        confidence="medium",
+        kind="open",
+        confidence="low",
+        candidates=("proxy-upstream-down", "proxy-protocol-expected", "ws-upgrade-closed"),
+        question="Is the application up where the forwarder (stunnel, hitch, HAProxy in TCP mode) connects to? "
+        "If it is: does one of the two send or expect a PROXY header, and the other not?",
     )
 
 
