@@ -30,5 +30,6 @@ def test_a_file_that_is_no_evidence(run: Run, tmp_path: Path) -> None:
     file.write_text("hello")
     result = run("doctor", "judge", str(file))
 
-    assert "--json" in result.output
+    assert 2 == result.exit_code
+    assert "--json" in " ".join(result.output.split())
     assert "Traceback" not in result.output

@@ -14,6 +14,7 @@ from callpath.doctor.report import (
     cause_pages,
     document,
     explained,
+    explained_plain,
     html_page,
     lanes,
     markdown,
@@ -23,6 +24,7 @@ from callpath.doctor.report import (
 )
 from callpath.doctor.report.causes import SYMPTOMS
 from callpath.doctor.report.terminal import headline
+from callpath.doctor.rule import Cause
 from callpath.doctor.rules import CAUSES, known, sample_call
 from callpath.doctor.rules.sample import NGINX_404, answer, ended, media, upgrade
 from callpath.doctor.verdict import Diagnosis, Source, Step
@@ -181,6 +183,16 @@ def test_every_code_can_be_explained() -> None:
 
         assert cause.code in page
         assert cause.fix in page
+
+
+@pytest.mark.parametrize("cause", CAUSES, ids=lambda cause: cause.code)
+def test_on_a_terminal_an_explanation_is_plain_text(cause: Cause) -> None:
+    """Fences, tables and lines of 220 columns are for browsers."""
+    text = explained_plain(cause, width=72)
+
+    assert cause.title.split()[0] in text
+    assert [] == [mark for mark in ("**", "```", "|---") if mark in text]
+    assert [] == [line for line in text.splitlines() if len(line) > 72 and " " in line.strip()[:60]]
 
 
 def test_an_old_code_names_the_new_one() -> None:

@@ -149,7 +149,7 @@ def explain(
     directory: Path | None = typer.Option(None, "--markdown", metavar="DIR", help="Write the pages here."),
 ) -> None:
     """Say what a code means, how it comes about and what mends it."""
-    from callpath.doctor.report import cause_pages, explained
+    from callpath.doctor.report import cause_pages, explained_plain
     from callpath.doctor.rules import CAUSES, known
 
     if everything and directory is not None:
@@ -169,7 +169,8 @@ def explain(
             f"there is no cause {code}; `callpath doctor explain --all` lists them", param_hint="CODE"
         )
     for cause in chosen:
-        typer.echo(explained(cause, asked=code))
+        width = max(60, min(100, shutil.get_terminal_size((80, 24)).columns))
+        typer.echo(explained_plain(cause, asked=code, width=width))
 
 
 def _probe_token(url: str) -> str | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from callpath.cli.environment import clear_errors, named_values, width
+from callpath.cli.environment import named_values, width
 
 
 def judge(
@@ -25,13 +25,14 @@ def judge(
     from callpath.doctor.evidence import evidence, judge_again
     from callpath.doctor.facts import AccountFacts, CallFacts
     from callpath.doctor.report import one_line, terminal
+    from callpath.errors import EvidenceError
 
-    with clear_errors():
-        try:
-            text = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-        except OSError as error:
-            raise typer.BadParameter(f"{file}: {error.strerror}", param_hint="FILE") from None
-        diagnosis = judge_again(text)
+    try:
+        diagnosis = judge_again(sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes())
+    except OSError as error:
+        raise typer.BadParameter(f"{file}: {error.strerror}", param_hint="FILE") from None
+    except EvidenceError as error:
+        raise typer.BadParameter(f"{file}: {error}", param_hint="FILE") from None
     colour = sys.stdout.isatty() and not named_values().get("NO_COLOR")
     if as_json:
         typer.echo(json.dumps(evidence(diagnosis), indent=1, ensure_ascii=False))

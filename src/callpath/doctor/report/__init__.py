@@ -11,7 +11,7 @@ suspects.py  The three that are always accused; what was proven and what was not
 
 from __future__ import annotations
 
-from callpath.doctor.report.causes import cause_pages, explained
+from callpath.doctor.report.causes import cause_pages, explained, explained_plain
 from callpath.doctor.report.document import document
 from callpath.doctor.report.html import LONG_GAP_MS, html_page, lanes
 from callpath.doctor.report.markdown import ROWS_MAX, markdown
@@ -25,6 +25,7 @@ __all__ = [
     "cause_pages",
     "document",
     "explained",
+    "explained_plain",
     "html_page",
     "lanes",
     "markdown",

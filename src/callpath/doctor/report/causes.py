@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 
 from callpath.doctor import precedence
@@ -43,6 +44,32 @@ def explained(cause: Cause, asked: str = "") -> str:
     if cause.old_codes:
         lines += [f"Also known as: {', '.join(cause.old_codes)}.", ""]
     return "\n".join(lines)
+
+
+def explained_plain(cause: Cause, asked: str = "", width: int = 80) -> str:
+    """The same page for a terminal, as wide as that is."""
+
+    def wrapped(text: str, indent: str = "  ", hanging: str = "  ") -> str:
+        return textwrap.fill(text, width, initial_indent=indent, subsequent_indent=hanging, break_on_hyphens=False)
+
+    lines = [f"{cause.code} {cause.slug}", wrapped(cause.title, "", "")]
+    if asked.upper() in cause.old_codes:
+        lines.append(f"{asked.upper()} is now part of {cause.code}.")
+    lines += ["", f"Layer: {cause.layer}. Owner: {cause.owner}.", "", "Why", wrapped(cause.why), "", "Fix"]
+    lines += [wrapped(line) for line in cause.fix.split("\n")]
+    lines += [wrapped(f"{name}: {words}", "  - ", "    ") for name, words in cause.fixes.items()]
+    for sign in cause.signs:
+        parts = (sign.title and f"{sign.title}.", sign.why, sign.fix and f"Fix: {sign.fix}")
+        if any(parts):
+            lines += ["", f"Seen in {_SOURCES[sign.source]}", wrapped(" ".join(part for part in parts if part))]
+    for head, fires in (("Named when", True), ("Not named when", False)):
+        titles = dict.fromkeys(one.title for sign in cause.signs for one in sign.examples if one.fires is fires)
+        if titles:
+            lines += ["", head, *(wrapped(title, "  - ", "    ") for title in titles)]
+    deeper = precedence.explained_by(cause)
+    if deeper:
+        lines += ["", wrapped(f"Explained by, where one of these is found too: {', '.join(deeper)}.", "", "")]
+    return "\n".join(lines) + "\n"
 
 
 _SOURCES = {
