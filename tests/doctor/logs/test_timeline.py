@@ -12,6 +12,8 @@ from callpath.timeline import (
     HandlerFailed,
     SocketClosed,
     StreamAccepted,
+    StreamErrored,
+    StreamStarted,
     StreamStarting,
     WebhookReceived,
 )
@@ -177,3 +179,31 @@ def test_a_close_that_the_program_announced_is_its_own() -> None:
     )
 
     assert [("us", 4404)] == [(what.by, what.code) for what in timeline(text) if isinstance(what, SocketClosed)]
+
+
+def test_names_in_a_stack_trace_are_no_events() -> None:
+    """`OnStart(StartFrame f)` says what the program was about to do when it failed."""
+    text = (
+        f"call.initiated {CALL}\nmedia websocket connected {CALL}\n"
+        "An unhandled exception was thrown by the application.\nSystem.NullReferenceException: Object reference not set\n"
+        "   at Bot.Media.OnStart(StartFrame f) in /src/Media.cs:line 41\n"
+        f"websocket closed 1006 {CALL}\ncall.hangup {CALL}\n"
+    )
+    whats = timeline(text)
+
+    assert not any(isinstance(what, StreamStarted) for what in whats)
+    assert ["System.NullReferenceException: Object reference not set"] == [
+        what.error for what in whats if isinstance(what, HandlerFailed)
+    ]
+
+
+def test_an_error_frame_of_telnyxs() -> None:
+    """Its code says what was wrong with what we sent."""
+    text = (
+        f"start event {CALL}\n"
+        'telnyx error frame {"event":"error","payload":{"code":100004,"title":"invalid_media"}}\n'
+    )
+
+    assert [(100004, "invalid_media")] == [
+        (what.code, what.title) for what in timeline(text) if isinstance(what, StreamErrored)
+    ]

@@ -94,6 +94,7 @@ PATTERNS: tuple[Pattern, ...] = (
     _row("restart", "starting container restart boot booting machine running", r"^starting container|^starting process with command|container (?:started|restarted)|\brestarting\b.{0,20}(?:process|container|server|app|service)|machine started|state changed from \w+ to starting|^starting init\b|booting worker with pid|^==> running '|start script runs|started server process|starting gunicorn", talk=False),
     _row("listening", "listening running serving started bound binding available ready port :// 0.0.0.0 127.0.0.1 localhost", r"(?:listening|running|serving|started|live|ready|bound|binding|available|up)\b.{0,60}(?:\bport~?[:=]? ?#?\d{2,5}\b|(?:https?|wss?|tcp)://[\w.\-\[\]:]+:\d{2,5}|(?:0\.0\.0\.0|127\.0\.0\.1|localhost|\[?::1?\]?):\d{2,5}|:\d{4,5}\b)|uvicorn running on|\bport[:=] ?\d{4,5}$", r"\bopenai\b|redis|postgres|mongo|mysql|debugger|inspector|proxying|connected to", talk=False),
     _row("handler.failed", "asgi handler", r"exception in asgi application|\bexception in (?:the )?(?:web~?socket|ws|media|stream)\w* handler|(?:unhandled|uncaught) (?:error|exception) in (?:the )?(?:web~?socket|ws|media|stream)\w*(?: handler)?|(?:web~?socket|\bws\b|media stream|\bstream|\bmedia|\bcall) handler (?:crashed|failed|raised|error|exception)", talk=False, sockets=True),
+    _row("stream.errored", "error", r"(?:\bevent\b['\"]?\W{1,4}error\b|\berror (?:frame|event|message)\b|\btelnyx\b.{0,24}\berror\b).{0,140}\b100\d{3}\b", talk=False, sockets=True),
     # --- refusals and signatures -------------------------------------------------------------------------------------
     _row("webhook.refused", "signature webhook timestamp public", r"(?:invalid|bad|missing|wrong|no|mismatch\w*|unverified|failed)[\w ]{0,24}signature|signature[\w :\-]{0,30}(?:fail|invalid|mismatch|missing|reject|wrong|not valid|did not|does not|bad|error)|webhook (?:was )?(?:refused|rejected|unauthori[sz]ed)|timestamp (?:too old|outside|expired|out of)|public key.{0,40}(?:invalid|missing|not set|wrong)|rejected? (?:unsigned|webhook)", r"\bskip\w*|\bdisabled\b|\bnot (?:enforced|required)\b|development|signature (?:verified|valid|ok)|\bdev mode\b|\bwarn\w*: no signature"),
     # --- events of Telnyx, by their names: the name is the proof ---------------------------------------------------------
@@ -225,6 +226,7 @@ _MAY_FAIL = re.compile(r"fail|error|refus|reject|nauthori|invalid|time|econn|\b(
 _OTHER_FAILED = _compiled(
     r"(?:\bfail\w*|\berror\b|\brefus\w*|\breject\w*|\bunauthori[sz]ed\b|\binvalid\b[^.]{0,12}\bkey\b|timed? ?out|econnrefused|\b(?:401|403|429|5\d\d)\b)"
     r".{0,160}(?:web~?socket|\bws\b|\bwss?:|session|connect\w*|realtime|handshake|stream|api)"
+    r"|(?:\berror\b|\bfail\w*).{0,160}(?:insufficient~quota|\bquota\b|rate~limit|billing|credits?\b|invalid~(?:api~)?key|incorrect api key)"
     r"|(?:web~?socket|\bws\b|\bwss?:|session|connect\w*|realtime|handshake|stream|api).{0,160}"
     r"(?:\bfail\w*|\berror\b|\brefus\w*|\breject\w*|\bunauthori[sz]ed\b|timed? ?out|econnrefused|http~?(?:401|403|429|5\d\d)\b)"
 )

@@ -766,6 +766,8 @@ class LogReader:
             topic = "complaint"
         if not topic and url:
             topic = "stream.url"
+        if held.lines and held.exception and exchange is None and topic not in _PROCESS:
+            topic = ""  # a frame of a stack, whose names say what was to be done and not what happened
         if held.lines and topic in _EXPLAINS and any(item.topic in _FAILURES for item in held.seen):
             topic = ""  # the rest of a failure's print
         if not topic:

@@ -26,6 +26,7 @@ from callpath.timeline import (
     SocketReceived,
     SocketRefused,
     StreamAccepted,
+    StreamErrored,
     StreamStarted,
     StreamStarting,
     StreamStopped,
@@ -450,6 +451,12 @@ class _Maker:
                         reason=field_of("close_reason", text),
                         by="us" if by_us else "unknown",
                     )
+            case "stream.errored":
+                named = _MEDIA_ERROR.search(text)
+                if named is not None and not self._again(item, "stream.errored", named[0]):
+                    yield StreamErrored(
+                        code=int(named[0]), title=field_of("title", text) or "?", detail=field_of("detail", text)
+                    )
             case "hangup.sent":
                 if not self._again(item, "hangup.sent"):
                     yield self._sent("hangup")
@@ -567,6 +574,7 @@ class _Maker:
         )
 
 
+_MEDIA_ERROR = re.compile(r"\b100\d{3}\b")
 _OUTBOUND = re.compile(r"outbound|\bdial|outgoing", re.IGNORECASE)
 
 
