@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,6 +30,7 @@ from callpath.audio.pcm import Pcm
 from callpath.audio.resample import resample_file_audio
 from callpath.audio.tone import dominant_frequency_hz
 from callpath.call.plan import StreamPlan
+from callpath.call.policies import CallPolicy, Step
 from callpath.call.stream import MediaStream, StreamEvent
 from callpath.clock import ManualClock
 from callpath.control import CommandReply, Control, Retry
@@ -96,6 +98,8 @@ class Pair:
         self._speech_encoder = open_encoder(encoding, rate_hz)
         self._speech_encoder.silence(20)  # G722's very first frame, repeated, would be an offset and no silence
         self.carrier = CarrierStream(request, silence=self._speech_encoder.silence(20))
+        self._heard_before: list[tuple[float, bytes]] = []
+        """What was heard on sockets that are lost."""
         self.server = MediaStream(play_encoding=play_encoding, play_rate_hz=play_rate_hz, raw=raw)
         self.now_ms = 0.0
         self.events: list[StreamEvent] = []
@@ -114,6 +118,14 @@ class Pair:
         self.carrier.say(
             [self._speech_encoder.encode(frame) for frame in (frames if tail is None else [*frames, tail])]
         )
+
+    def reconnect(self) -> None:
+        """The carrier's side of the next socket, with a stream of its own."""
+        self._heard_before += self.carrier.heard
+        before = self.carrier.request
+        number = int(before.stream_id.rpartition("-")[2]) + 1
+        request = replace(before, stream_id=StreamId(f"stream-{number}"))
+        self.carrier = CarrierStream(request, silence=self._speech_encoder.silence(20))
 
     def run(self, ms: float) -> list[StreamEvent]:
         """Let `ms` pass, frame by frame. Returns the events of our side in that time."""
@@ -135,7 +147,7 @@ class Pair:
         decoder = open_decoder(request.codec, request.sample_rate_hz)
         rate_hz = decoder.sample_rate_hz
         heard = np.zeros(int(self.now_ms * rate_hz / 1000) + rate_hz // 50, np.int16)
-        for at_ms, payload in self.carrier.heard:
+        for at_ms, payload in [*self._heard_before, *self.carrier.heard]:
             pcm = decoder.decode(payload)
             start = int(at_ms * rate_hz / 1000)
             piece = pcm[: max(0, heard.size - start)]
@@ -171,6 +183,8 @@ class HandlerUnderTest:
         """Entries of the call's timeline since the stream started, in order."""
         self.call: Call | None = None
         """The handler's Call."""
+        self.silent = False
+        """Telnyx does not tell the end of what it speaks and plays."""
         self._pair = pair
         self._clock = clock
         self._telnyx = _Telnyx(self, clock, refuse)
@@ -182,6 +196,7 @@ class HandlerUnderTest:
             clock=clock,
             data_dir=data_dir,
             files=Files.inline(),
+            policy=CallPolicy(no_socket_then=(Step("retry"), Step("hangup"))),
             recovers=False,
             log_entries=False,
         )
@@ -200,11 +215,7 @@ class HandlerUnderTest:
             await self._clock.advance(0)
             await self.event("call.answered", **numbers, client_state=request.client_state)
             await self._clock.advance(0)
-            live = self._calls.load(SESSION)
-            self._driver = StreamDriver(
-                live, live.new_stream(), self._clock, self._context.pacer, self._context.gathering
-            )
-            self._driver.begin(_Socket(self))
+            await self.connect()
             self.commands.clear()
             self.timeline.clear()
             await self.run(ms=1)
@@ -239,11 +250,19 @@ class HandlerUnderTest:
                 break
         self._raise()
 
+    async def connect(self) -> None:
+        """Telnyx opens an audio socket: the first one, or another after `lose_socket`."""
+        live = self._calls.load(SESSION)
+        self._driver = StreamDriver(live, live.new_stream(), self._clock, self._context.pacer, self._context.gathering)
+        self._driver.begin(_Socket(self))
+        await self._clock.advance(0)
+
     async def lose_socket(self) -> None:
         """The audio socket breaks off. The handler waits for another one for a while."""
         if self._driver is not None:
             self._driver.lost(SocketClosed(code=1006))
             self._driver = None
+            self._pair.reconnect()
         await self._clock.advance(0)
 
     async def event(self, event_type: str, *, leg: str = LEG, **payload: Any) -> None:
@@ -374,11 +393,13 @@ class _Telnyx:
             case Speak():
                 await event("call.speak.started")
                 await self._clock.sleep_ms(SPEAK_MS_PER_CHAR * len(command.payload))
-                await event("call.speak.ended", status="completed")
+                if not self._caller.silent:
+                    await event("call.speak.ended", status="completed")
             case PlaybackStart():
                 await event("call.playback.started")
                 await self._clock.sleep_ms(PLAYBACK_MS)
-                await event("call.playback.ended", status="completed")
+                if not self._caller.silent:
+                    await event("call.playback.ended", status="completed")
             case Transfer():
                 to = {"to": command.to, "direction": "outgoing"}
                 await event("call.initiated", leg=LEG_B, state="bridging", **to)

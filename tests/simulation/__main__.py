@@ -9,6 +9,7 @@ import sys
 
 import structlog
 
+from tests.simulation.faults import find_all
 from tests.simulation.life import draw, live
 
 
@@ -17,8 +18,11 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=500, help="how many lives")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--seed", type=int, help="replay one life, and print its timeline")
+    parser.add_argument("--faults", action="store_true", help="put the old faults back, one by one")
     asked = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    if asked.faults:
+        return bool(find_all())
     if asked.seed is not None:
         plan = draw(asked.seed)
         print(plan)

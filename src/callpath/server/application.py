@@ -53,7 +53,7 @@ class Application:
         self._journal = journal
         self._context = context
         self._line = line
-        self._backend = backend
+        self._backend: CallBackend | None = backend
         self._wake = wake
 
     @property
@@ -103,7 +103,7 @@ class Application:
     def enter(self, *, resumed: bool = True) -> None:
         """Enter the handler on the open stream. `resumed`: a handler had the call before."""
         stream, carrier, context = self._line.stream, self._line.carrier, self._context
-        assert stream is not None and carrier is not None and stream.start is not None
+        assert stream is not None and carrier is not None and stream.start is not None and self._backend is not None
         session, app = self._journal.session, context.app
         facts = CallFacts.of(session.session, session.leg, stream.start, context.data_dir, resumed=resumed)
         call = Call(
@@ -153,6 +153,7 @@ class Application:
         """Break reference cycles: the call is over."""
         if self.is_done:
             self.run = None
+        self._backend = None
 
     def _ended(self) -> None:
         if self.run is not None and self.run.call.is_saving:

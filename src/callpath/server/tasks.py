@@ -57,10 +57,15 @@ class Tasks:
 
     def keep(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run `work` until it ends by itself, also while the server stops. Raises RuntimeError after that."""
-        if self._group is None:
+        guarded = _log_exceptions(work, name)
+        try:
+            if self._group is None:
+                raise RuntimeError("the server is not running")
+            return self._group.create_task(guarded, name=name)
+        except RuntimeError:
+            guarded.close()
             work.close()
-            raise RuntimeError("the server is not running")
-        return self._group.create_task(_log_exceptions(work, name), name=name)
+            raise
 
     def run_critical(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
         """Run what no call can do without: if it fails, everything ends."""

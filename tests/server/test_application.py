@@ -1,0 +1,384 @@
+"""A handler's run on the server's own code (`place_call` is it): how it ends, and what that means for the call."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from callpath import App, Call
+from callpath.errors import ControlError
+from callpath.testing import HandlerUnderTest, place_call
+from callpath.timeline import CommandAnswered, CommandSent, HandlerEnded, HandlerFailed, HandlerStarted, PolicyActed
+from callpath.wire.command import Hangup, PlaybackStart, SendDtmf, StreamingStop
+
+
+def app_of(handle: Any) -> App:
+    app = App()
+    app.call(handle)
+    return app
+
+
+def sent(caller: HandlerUnderTest) -> list[str]:
+    return [command.NAME for command in caller.commands]
+
+
+def ends(caller: HandlerUnderTest) -> list[HandlerEnded | HandlerFailed]:
+    return [what for what in caller.timeline if isinstance(what, HandlerEnded | HandlerFailed)]
+
+
+# --- the last request stands -----------------------------------------------------------------------------------------
+
+
+async def test_a_handler_that_returns_is_hung_up_once() -> None:
+    """In a test as on the server: a bot whose test passes must not behave otherwise with a caller."""
+
+    async def handle(call: Call) -> None:
+        await call.play(bytes(3200))
+
+    async with place_call(app_of(handle)) as caller:
+        await caller.run(ms=2000)
+
+        assert sent(caller) == ["hangup"]
+        assert caller.returned
+
+
+async def test_a_transfer_is_not_undone_and_the_stream_is_stopped() -> None:
+    """The hangup went out milliseconds after it, for the same leg; and the bot would talk into the conversation."""
+
+    async def handle(call: Call) -> None:
+        await call.transfer("+15555550177")
+
+    async with place_call(app_of(handle)) as caller:
+        await caller.run(ms=30_000)
+
+        assert sent(caller) == ["transfer", "streaming_stop"]
+        assert isinstance(caller.commands[1], StreamingStop)
+
+
+async def test_what_was_played_is_heard_before_a_transfer() -> None:
+    """Telnyx loses what is still queued."""
+    asked_ms: list[float] = []
+
+    async def handle(call: Call) -> None:
+        await call.play(bytes(16_000))
+        await call.transfer("+15555550177")
+        asked_ms.append(call.played_ms)
+
+    async with place_call(app_of(handle)) as caller:
+        await caller.run(ms=3_000)
+
+    assert asked_ms[0] >= 1_000
+
+
+async def test_a_transfer_that_fails_leaves_nobody_in_silence() -> None:
+    """Busy: the caller's leg stays up, silent, and nobody serves it."""
+
+    async def handle(call: Call) -> None:
+        await call.transfer("+15555550177")
+
+    async with place_call(app_of(handle)) as caller:
+        await caller.run(ms=500)
+        await caller.event("call.hangup", leg="leg-2", hangup_cause="user_busy")
+        before = sent(caller)
+        await caller.run(ms=5_000)
+
+        assert "hangup" not in before
+        assert sent(caller)[-1] == "hangup"
+
+
+@pytest.mark.parametrize("tells", [True, False])
+async def test_what_telnyx_speaks_is_heard_before_the_hangup(tells: bool) -> None:
+    """`await call.speak("Goodbye."); return` was never heard. If Telnyx does not tell its end, there is a bound."""
+
+    async def handle(call: Call) -> None:
+        await call.speak("Goodbye, and thank you for calling.")
+
+    async with place_call(app_of(handle)) as caller:
+        if not tells:
+            caller.silent = True
+        await caller.run(ms=2_000)
+        while_speaking = sent(caller)
+        await caller.run(ms=20_000)
+
+        assert while_speaking == ["speak"]
+        assert sent(caller) == ["speak", "hangup"]
+
+
+@pytest.mark.parametrize("command", [PlaybackStart(audio_url="https://a/b.mp3"), SendDtmf(digits="12W34")])
+async def test_what_telnyx_plays_is_heard_before_the_hangup(command: Any) -> None:
+    """Files and keys likewise: no webhook tells the end of keys."""
+
+    async def handle(call: Call) -> None:
+        await call.send(command)
+
+    async with place_call(app_of(handle)) as caller:
+        await caller.run(ms=1_500)
+        while_playing = sent(caller)
+        await caller.run(ms=10_000)
+
+        assert while_playing == [command.NAME]
+        assert sent(caller) == [command.NAME, "hangup"]
+
+
+async def test_a_refused_hangup_is_sent_again_until_the_call_is_over() -> None:
+    """Each goes out under an id of its own, since Telnyx carries a repeated one out once."""
+
+    async def handle(call: Call) -> None: ...
+
+    refuse = {"hangup": "90015"}
+    async with place_call(app_of(handle), refuse=refuse) as caller:
+        await caller.run(ms=10_000)
+        refused = list(caller.commands)
+        refuse.clear()
+        await caller.run(ms=30_000)
+        over = len(caller.commands)
+        await caller.run(ms=120_000)
+
+    ids = [command.command_id for command in refused]
+    assert {Hangup} == {type(command) for command in refused}
+    assert 3 <= len(refused) <= 5
+    assert len(ids) == len(set(ids))
+    assert over == len(refused) + 1 == len(caller.commands)
+
+
+async def test_the_bots_own_hangup_has_its_answer() -> None:
+    """call.hangup beats the HTTP answer, and cancelled the handler that waited for it: no answer stood in the timeline."""
+
+    async def handle(call: Call) -> None:
+        await call.hangup()
+        await asyncio.Event().wait()
+
+    async with place_call(app_of(handle)) as caller:
+        await caller.run(ms=1_000)
+
+    assert ["hangup"] == [what.command for what in caller.timeline if isinstance(what, CommandSent)]
+    assert ["hangup"] == [what.command for what in caller.timeline if isinstance(what, CommandAnswered)]
+    assert [HandlerEnded(cancelled=True, reason="the call is over")] == ends(caller)
+
+
+# --- cancelled means that we cancelled -------------------------------------------------------------------------------
+
+
+async def _awaits_a_cancelled_task(call: Call) -> None:
+    task = asyncio.get_running_loop().create_task(asyncio.Event().wait())
+    task.cancel()
+    await task
+
+
+async def _raises_cancelled(call: Call) -> None:
+    raise asyncio.CancelledError("of a library")
+
+
+async def _cancels_itself(call: Call) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("handle", [_awaits_a_cancelled_task, _raises_cancelled, _cancels_itself])
+async def test_a_leaked_cancellation_is_the_handlers_failure(handle: Any) -> None:
+    """It was taken for ours: "the call is over", a lie, and the caller heard nothing for up to four hours."""
+
+    async def soon(call: Call) -> None:
+        await anext(aiter(call.audio))
+        await handle(call)
+
+    async with place_call(app_of(soon)) as caller:
+        with pytest.raises(asyncio.CancelledError):
+            await caller.run(ms=1_000)
+        await caller.run(ms=1_000)
+
+    assert sent(caller) == ["hangup"]
+    (failed,) = ends(caller)
+    assert isinstance(failed, HandlerFailed)
+    assert "not callpath's" in failed.error
+
+
+async def test_sys_exit_in_a_handler_ends_its_call_and_not_the_server() -> None:
+    """asyncio lets SystemExit out of the event loop: every other caller would be cut off."""
+
+    async def handle(call: Call) -> None:
+        await anext(aiter(call.audio))
+        raise SystemExit(3)
+
+    async with place_call(app_of(handle)) as caller:
+        with pytest.raises(RuntimeError, match=r"sys\.exit\(3\)"):
+            await caller.run(ms=1_000)
+        await caller.run(ms=1_000)
+
+    assert sent(caller) == ["hangup"]
+
+
+async def test_a_swallowed_cancellation_is_no_return() -> None:
+    """A handler that catches ours to clean up and then returns has not asked for the hangup of a call that goes on."""
+
+    async def handle(call: Call) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return
+
+    async with place_call(app_of(handle)) as caller:
+        await caller.lose_socket()
+        await caller.run(ms=11_000)
+
+        assert [HandlerEnded(cancelled=True, reason="its socket was lost, and not back within 10 s")] == ends(caller)
+        assert "hangup" not in sent(caller)
+
+
+async def test_a_handler_that_does_not_end_is_cancelled_again() -> None:
+    """Once may be an accident of its error handling; a call that is over must not hold it for ever."""
+    cancelled: list[int] = []
+
+    async def handle(call: Call) -> None:
+        while len(cancelled) < 3:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                cancelled.append(1)
+
+    async with place_call(app_of(handle)) as caller:
+        await caller.run(ms=100)
+        await caller.event("call.hangup", hangup_cause="normal_clearing")
+        await caller.run(ms=20_000)
+
+    assert cancelled == [1, 1, 1]
+
+
+# --- a handler that is gone, and a socket that is not ----------------------------------------------------------------
+
+
+async def test_a_socket_that_comes_back_late_gets_a_handler_of_its_own() -> None:
+    """59 frames came in and none went out: the new socket was attached to a handler that had been cancelled."""
+    resumed: list[bool] = []
+
+    async def handle(call: Call) -> None:
+        resumed.append(call.facts.resumed)
+        async for chunk in call.audio:
+            await call.play(chunk)
+
+    async with place_call(app_of(handle)) as caller:
+        await caller.run(ms=500)
+        await caller.lose_socket()
+        await caller.run(ms=11_000)
+        await caller.connect()
+        await caller.run(ms=1_000)
+
+        assert resumed == [False, True]
+        assert caller.call is not None and caller.call.played_ms > 500
+
+
+async def test_a_socket_that_comes_back_in_time_goes_on_with_its_handler() -> None:
+    """The caller is not greeted twice."""
+    entered: list[Call] = []
+
+    async def handle(call: Call) -> None:
+        entered.append(call)
+        async for chunk in call.audio:
+            await call.play(chunk)
+
+    async with place_call(app_of(handle)) as caller:
+        await caller.run(ms=500)
+        await caller.lose_socket()
+        await caller.run(ms=5_000)
+        await caller.connect()
+        await caller.run(ms=1_000)
+
+        assert len(entered) == 1
+        assert entered[0].played_ms > 500
+
+
+async def test_a_lost_socket_of_which_telnyx_says_nothing_is_asked_for_again() -> None:
+    """Only streaming.failed led to a retry: without it the caller heard a minute of silence, then the line went dead."""
+
+    async def handle(call: Call) -> None:
+        await asyncio.Event().wait()
+
+    async with place_call(app_of(handle)) as caller:
+        await caller.run(ms=500)
+        await caller.lose_socket()
+        await caller.run(ms=9_900)
+        before = sent(caller)
+        await caller.run(ms=300)
+
+        assert before == []
+        assert sent(caller) == ["streaming_start"]
+        assert [what.step for what in caller.timeline if isinstance(what, PolicyActed)] == ["retry"]
+
+
+async def test_a_reconnected_socket_never_reaches_a_finished_handler() -> None:
+    """It has returned, and its hangup is on the way."""
+    refuse = {"hangup": "90015"}
+
+    async def handle(call: Call) -> None: ...
+
+    async with place_call(app_of(handle), refuse=refuse) as caller:
+        await caller.run(ms=500)
+        await caller.lose_socket()
+        await caller.connect()
+        await caller.run(ms=2_000)
+        refuse.clear()
+
+    assert 1 == sum(isinstance(what, HandlerStarted) for what in caller.timeline)
+
+
+# --- nothing waits for ever ------------------------------------------------------------------------------------------
+
+
+async def test_what_a_handler_left_behind_ends_with_the_call() -> None:
+    """A pump in a task of its own, as every bot with a speech service has one, leaked with its Call."""
+    ended: dict[str, Any] = {}
+
+    async def handle(call: Call) -> None:
+        async def leave(name: str, work: Any) -> None:
+            ended[name] = await work
+
+        async def late() -> Any:
+            await asyncio.sleep(0)
+            while "play" not in ended:
+                await asyncio.sleep(0)
+            await call.mark("late")
+            return await call.play(bytes(320))
+
+        loop = asyncio.get_running_loop()
+        tasks = [
+            loop.create_task(leave("play", call.play(bytes(16_000 * 600)))),
+            loop.create_task(leave("finished", call.finished())),
+            loop.create_task(leave("late", late())),
+        ]
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended["tasks"] = tasks
+
+    async with place_call(app_of(handle)) as caller:
+        await caller.run(ms=1_000)
+        await caller.hang_up()
+        await caller.run(ms=1_000)
+
+    assert {name: ended[name] for name in ("play", "finished", "late")} == {
+        "play": False,
+        "finished": None,
+        "late": False,
+    }
+
+
+async def test_a_command_that_telnyx_refuses_is_the_handlers_to_see() -> None:
+    """It is raised where it was asked for, and a handler that bears it goes on."""
+    seen: list[str | None] = []
+
+    async def handle(call: Call) -> None:
+        try:
+            await call.transfer("+15555550177")
+        except ControlError as error:
+            seen.append(error.code)
+        await asyncio.Event().wait()
+
+    async with place_call(app_of(handle), refuse={"transfer": "10015"}) as caller:
+        await caller.run(ms=1_000)
+
+        assert seen == ["10015"]
+        assert sent(caller) == ["transfer"]

@@ -1,0 +1,215 @@
+"""Old faults, put back one by one into the server's own code: the lives must find each of them.
+
+The names are those of the review of 2026-11-30. A fault is a function that patches; what it patched is put back afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from callpath.api.playing import Player
+from callpath.api.queue import AudioQueue, DropOldestQueue
+from callpath.call import ending, watchdog
+from callpath.call.watchdog import Evaluation
+from callpath.server.application import Application, HandlerRun
+from callpath.server.journal import Journal
+from callpath.server.leases import Leases
+from callpath.server.line import AudioLine
+from callpath.server.outbox import Outbox
+from callpath.server.ownership import Ownership
+from tests.simulation.life import draw, live
+
+SEEDS_MAX = 400
+"""How many lives are tried."""
+
+Patch = Callable[[object, str, Any], None]
+
+
+@contextmanager
+def _patched(fault: str) -> Iterator[None]:
+    before: list[tuple[object, str, Any]] = []
+
+    def patch(owner: object, name: str, value: Any) -> None:
+        before.append((owner, name, owner.__dict__[name]))
+        setattr(owner, name, value)
+
+    FAULTS[fault](patch)
+    try:
+        yield
+    finally:
+        for owner, name, value in reversed(before):
+            setattr(owner, name, value)
+
+
+def _h1_reattach(patch: Patch) -> None:
+    """A stream that starts again is given to the handler that was cancelled, and the watchdog enters none."""
+
+    def enter(self: Application, *, resumed: bool = True) -> None:
+        if self.run is None:
+            entered(self, resumed=resumed)
+
+    entered = Application.enter
+    patch(Application, "enter", enter)
+
+
+def _h1_leak(patch: Patch) -> None:
+    """Every CancelledError is taken for ours."""
+    patch(HandlerRun, "_was_cancelled", lambda _self: True)
+    described = HandlerRun._run
+
+    async def run(self: HandlerRun) -> None:
+        self._reason = ""
+        await described(self)
+
+    patch(HandlerRun, "_run", run)
+
+
+def _h1_hangup_once(patch: Patch) -> None:
+    """A refused hangup is not sent again."""
+    due = ending._hangup_due
+    patch(ending, "_hangup_due", lambda session, running: None if session.sent("hangup") else due(session, running))
+
+
+def _h1_watchdog(patch: Patch) -> None:
+    """With an open socket the watchdog looks at nothing but frames; without one it waits for a minute."""
+    evaluate = watchdog.evaluate
+
+    def old(session: Any, policy: Any, state: Any, now: int) -> Evaluation:
+        return replace(evaluate(session, replace(policy, no_handler_ms=60_000), state, now), enter_handler=False)
+
+    patch(watchdog, "evaluate", old)
+    from callpath.server import watching
+
+    patch(watching, "evaluate", old)
+
+
+def _h3_transfer(patch: Patch) -> None:
+    """Whoever returns is hung up, whatever was asked for last."""
+    patch(ending, "is_handed_on", lambda _session: False)
+
+
+def _h3_speak(patch: Patch) -> None:
+    """What Telnyx still speaks is cut off."""
+    patch(ending, "_telnyx_done_unix_ms", lambda _session: 0)
+
+
+def _h4_h5_leases(patch: Patch) -> None:
+    """A lease that has run out means a dead node, also right after a break; a node that has lost one closes its socket."""
+    patch(Leases, "may_steal", property(lambda _self: True))
+    patch(Ownership, "lease_lost", Ownership._lose)
+
+
+def _h6_queue(patch: Patch) -> None:
+    """Audio waits while nobody reads."""
+    patch(AudioQueue, "put", DropOldestQueue.put)
+    patch(AudioQueue, "behind", property(lambda self: len(self._items)))
+
+
+def _m3_acts(patch: Patch) -> None:
+    """A node that lost a call goes on with its handler, and sends what it asks for."""
+    patch(Application, "cancel_if_useless", _never_for_others(Application.cancel_if_useless))
+
+
+def _never_for_others(cancel: Any) -> Any:
+    def old(self: Application, *, acts: bool, lost_ms: float | None) -> None:
+        cancel(self, acts=True, lost_ms=lost_ms)
+
+    return old
+
+
+def _m4_lost(patch: Patch) -> None:
+    """A lost socket of which Telnyx says nothing is not asked for again."""
+    patch(AudioLine, "lost_ms", lambda _self, _since_ms: None)
+
+
+def _m5_cancelled_store(patch: Patch) -> None:
+    """Storing is cancelled with the task that wanted it, which may be a handler's."""
+
+    async def store(self: Journal) -> None:
+        await self._store_pending()
+
+    patch(Journal, "store", store)
+
+    async def send(self: Outbox, command: Any) -> None:
+        import msgspec
+
+        from callpath.call.plan import derived_command_id
+
+        session = self._journal.session
+        assert session.leg is not None
+        number = 1 + len(session.sent(command.NAME))
+        command_id = derived_command_id(session.leg.call_control_id, command.NAME, number)
+        command = msgspec.structs.replace(command, command_id=command_id)
+        self._note_sent(command)
+        refusal: list[Any] = []
+        await self._carry_out(command, command_id, refusal, 0.0)
+        if refusal:
+            raise refusal[0]
+
+    patch(Outbox, "send", send)
+
+
+def _m8_replaced(patch: Patch) -> None:
+    """A socket that is replaced stays open."""
+    new_stream = AudioLine.new_stream
+
+    def old(self: AudioLine) -> Any:
+        self._close = None
+        return new_stream(self)
+
+    patch(AudioLine, "new_stream", old)
+
+
+def _m9_end(patch: Patch) -> None:
+    """The end of a call wakes nobody who waits to play."""
+    patch(Player, "end", lambda _self: None)
+
+
+def _unsure(patch: Patch) -> None:
+    """What a failed write stored all the same is stored again."""
+
+    async def nothing(self: Journal) -> None:
+        return None
+
+    patch(Journal, "_drop_stored", nothing)
+
+
+FAULTS: dict[str, Callable[[Patch], None]] = {
+    "H1a": _h1_reattach,
+    "H1b": _h1_leak,
+    "H1d": _h1_hangup_once,
+    "H1": _h1_watchdog,
+    "H3 speak": _h3_speak,
+    "H3 transfer": _h3_transfer,
+    "H5": _h4_h5_leases,
+    "H6": _h6_queue,
+    "M3": _m3_acts,
+    "M4": _m4_lost,
+    "M5": _m5_cancelled_store,
+    "M8": _m8_replaced,
+    "M9": _m9_end,
+    "lost answer of a write": _unsure,
+}
+
+
+def finding_seed(fault: str, seeds: int = SEEDS_MAX) -> int | None:
+    """The first seed whose life tells of the fault; None: none of them."""
+    with _patched(fault):
+        for seed in range(seeds):
+            if asyncio.run(live(draw(seed))):
+                return seed
+    return None
+
+
+def find_all(seeds: int = SEEDS_MAX) -> int:
+    """Put each back, and say which seed found it; how many were not found."""
+    missed = 0
+    for fault in FAULTS:
+        seed = finding_seed(fault, seeds)
+        missed += seed is None
+        print(f"{fault:24} {'not found' if seed is None else f'found by seed {seed}'}", flush=True)
+    return missed
