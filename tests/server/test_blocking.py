@@ -17,7 +17,7 @@ from callpath import App, Call
 from callpath.clock import ManualClock, SystemClock
 from callpath.config import Settings
 from callpath.server import blocking
-from callpath.server.blocking import AGAIN_MS, CURRENT_CALL, BlockWatch, Sample
+from callpath.server.blocking import AGAIN_MS, CURRENT_CALL, HANDLER_TASK, BlockWatch, Sample
 from callpath.timeline import LoopBlocked, describe, encode_what, parse_what
 from callpath.wire.ids import SessionId
 from tests.serving import serving
@@ -42,7 +42,7 @@ class Notes:
 
 def watched(
     handler: Callable[[], Coroutine[Any, Any, None]],
-    name: str = f"handler {SESSION}",
+    session: SessionId = SESSION,
     runner: Callable[..., Any] = asyncio.run,
     **given: Any,
 ) -> list[tuple[SessionId, LoopBlocked]]:
@@ -56,10 +56,10 @@ def watched(
             await asyncio.sleep(0)
 
             async def handle() -> None:
-                CURRENT_CALL.set(SessionId(name.partition(" ")[2]))
+                CURRENT_CALL.set(session)
                 await handler()
 
-            await tasks.create_task(handle(), name=name)
+            await tasks.create_task(handle(), name=f"{HANDLER_TASK}{session}")
             with_answer = asyncio.Event()  # after a whole round of the watch nothing more can come of what was before
             asyncio.get_running_loop().call_later(3 * blocking.ASK_EVERY_MS / 1000, with_answer.set)
             await with_answer.wait()
@@ -143,7 +143,7 @@ def test_what_belongs_to_no_call_is_logged() -> None:
 
     with capture_logs() as logs:
         callback = watched(handler)
-        gone = watched(of_a_call_that_is_gone, name="handler s2")
+        gone = watched(of_a_call_that_is_gone, session=SessionId("s2"))
 
     assert [session for session, _ in callback] == []
     assert [session for session, _ in gone] == ["s2"]

@@ -26,7 +26,7 @@ from callpath.api.call import Call, CallBackend, CallFacts
 from callpath.call.ending import is_silenced
 from callpath.call.session import Stage
 from callpath.call.stream import MediaStream
-from callpath.server.blocking import CURRENT_CALL
+from callpath.server.blocking import CURRENT_CALL, HANDLER_TASK
 from callpath.server.context import Context
 from callpath.server.journal import Journal
 from callpath.server.line import AudioLine, Carrier
@@ -226,7 +226,7 @@ class HandlerRun:
         try:
             # As a task of its own, so that a frame resumes the handler and not every coroutine around it.
             entered = _enter(app.handler, self.call)
-            await asyncio.get_running_loop().create_task(entered, name=f"handler of {self.call.session_id}")
+            await asyncio.get_running_loop().create_task(entered, name=f"{HANDLER_TASK}{self.call.session_id}")
             await self.call.finished()
         except asyncio.CancelledError as error:
             if self._was_cancelled():

@@ -48,6 +48,9 @@ CODE_CHARS_MAX = 100
 CURRENT_CALL: contextvars.ContextVar[SessionId] = contextvars.ContextVar("callpath_call")
 """Set in a handler's task, and so in every task that the handler starts."""
 
+HANDLER_TASK = "handler of "
+"""Begins the name of a handler's task; the call's session follows."""
+
 logger = structlog.get_logger("callpath")
 
 
@@ -147,8 +150,8 @@ class BlockWatch:
         get_context: Callable[[], contextvars.Context] | None = getattr(task, "get_context", None)
         if get_context is not None:  # from Python 3.12 on
             return get_context().get(CURRENT_CALL)
-        kind, _, session = task.get_name().partition(" ")
-        return SessionId(session) if kind == "handler" and session else None
+        _, found, session = task.get_name().partition(HANDLER_TASK)
+        return SessionId(session) if found else None
 
     # --- in the loop -------------------------------------------------------------------------------------------------
 
