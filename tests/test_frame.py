@@ -46,9 +46,6 @@ TESTED_ELSEWHERE = {
     "server/watching.py": "server/test_calls.py",
     "server/outbox.py": "server/test_calls.py",
     "server/context.py": "server/test_calls.py",  # fields
-    "server/tasks.py": "server/test_calls.py",
-    "server/application.py": "test_testing.py",
-    "call/ending.py": "test_testing.py",
     "server/capacity.py": "server/test_drain.py",
     "server/events.py": "server/test_recovery.py",
     "server/ownership.py": "server/test_leases.py",

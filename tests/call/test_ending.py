@@ -1,0 +1,370 @@
+"""When a call is hung up, and when it is not ours to hang up any more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from callpath.call.ending import (
+    CONFIRM_MS,
+    DIGIT_MS,
+    GATHER_MS_MAX,
+    LEG_ENDED_MS,
+    PLAYBACK_MS_MAX,
+    RETRY_MS,
+    RETRY_MS_MAX,
+    SPEAK_MS,
+    SPEAK_MS_PER_CHAR,
+    Ending,
+    is_being_hung_up,
+    is_handed_on,
+    is_silenced,
+    next_ending,
+)
+from callpath.call.session import CallSession
+from callpath.timeline import (
+    CommandAnswered,
+    CommandSent,
+    Entry,
+    HandlerEnded,
+    HandlerFailed,
+    HandlerStarted,
+    StreamStarted,
+    WebhookReceived,
+    What,
+)
+from callpath.wire.command import (
+    Bridge,
+    Command,
+    Gather,
+    GatherUsingSpeak,
+    Hangup,
+    PlaybackStart,
+    PlaybackStop,
+    SendDtmf,
+    Speak,
+    StreamingStop,
+    Transfer,
+)
+from callpath.wire.document import write
+from callpath.wire.ids import StreamId
+from tests.call.test_session import ANSWERED, HANGUP, INITIATED
+from tests.call.timelines import LEG_B, SESSION, event
+
+STREAM = StreamStarted(stream_id=StreamId("s1"), encoding="PCMU", sample_rate_hz=8000)
+TRANSFER = Transfer(to="+15555550123", command_id="t")
+SPEAK = Speak(payload="x" * 50, voice="female", command_id="p")
+
+
+class Ended:
+    """A call on a clock that the test moves, answered and entered at 1,000."""
+
+    def __init__(self) -> None:
+        self.session = CallSession(SESSION)
+        self.now = 1_000
+        self.hangups: list[str] = []
+        self.add(INITIATED, ANSWERED, STREAM, HandlerStarted(name="h"))
+
+    def add(self, *whats: What) -> None:
+        for what in whats:
+            self.session.apply(Entry(session=SESSION, at_unix_ms=self.now, what=what))
+
+    def send(self, command: Command, *, status: int | None = 200) -> None:
+        """Send a command; `status` None: no answer yet."""
+        assert command.command_id is not None
+        body = write(command)
+        self.add(CommandSent(command=command.NAME, command_id=command.command_id, body=body))
+        if status is not None:
+            self.answer(command.command_id, command.NAME, status)
+
+    def answer(self, command_id: str, name: str = "hangup", status: int = 200) -> None:
+        self.add(CommandAnswered(command=name, command_id=command_id, status=status))
+
+    def ask(self, *, running: bool = False) -> Ending:
+        return next_ending(self.session, handler_running=running, now_unix_ms=self.now)
+
+    def names(self, *, running: bool = False) -> list[str]:
+        return [command.NAME for command in self.ask(running=running).commands]
+
+    def hang_up(self, *, status: int | None = 200) -> str:
+        """Send the hangup that is due; its command_id."""
+        (command,) = self.ask().commands
+        assert isinstance(command, Hangup) and command.command_id is not None
+        self.send(command, status=status)
+        return command.command_id
+
+
+def done(event_type: str) -> WebhookReceived:
+    """Telnyx tells that it has ended what it did."""
+    body = event("call.speak.ended", event_id="done", status="completed", digits="12").body
+    body["data"]["event_type"] = event_type
+    return WebhookReceived(event_type=event_type, event_id="done", body=body)
+
+
+def returned(*before: What) -> Ended:
+    """A call whose handler returned at 2,000, after what it did before."""
+    call = Ended()
+    call.add(*before)
+    call.now = 2_000
+    call.add(HandlerEnded())
+    return call
+
+
+def after(commands: Iterable[Command], status: int | None = 200) -> Ended:
+    """One whose handler sent these at 1,500 and returned at 2,000."""
+    call = Ended()
+    call.now = 1_500
+    for command in commands:
+        call.send(command, status=status)
+    call.now = 2_000
+    call.add(HandlerEnded())
+    return call
+
+
+# --- the handler is done ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", [HandlerEnded(), HandlerFailed(error="ValueError: x", traceback="")])
+def test_a_call_whose_handler_is_done_is_hung_up(end: What) -> None:
+    """Whether it returned or raised."""
+    call = Ended()
+    call.add(end)
+
+    assert call.names() == ["hangup"]
+    assert call.names(running=True) == []  # it was entered again, and the entry is not here yet
+
+
+def test_a_handler_that_we_cancelled_is_not_done() -> None:
+    """Its socket was lost: another will come, or the watchdog helps the caller."""
+    call = Ended()
+    call.add(HandlerEnded(cancelled=True, reason="its socket was lost"))
+
+    assert call.ask() == Ending()
+
+
+def test_a_handler_that_was_entered_again_is_not_done() -> None:
+    """By another node, say, after the one before had failed."""
+    call = returned()
+    call.now = 2_001
+    call.add(HandlerStarted(name="h"))
+
+    assert call.ask() == Ending()
+
+
+def test_nothing_is_asked_of_a_call_that_is_over_or_unknown() -> None:
+    """Telnyx would answer 90018."""
+    over = returned(HANGUP)
+
+    assert over.ask() == Ending()
+    assert next_ending(CallSession(SESSION), handler_running=False, now_unix_ms=0) == Ending()
+
+
+# --- until it is over ------------------------------------------------------------------------------------------------
+
+
+def test_a_hangup_under_way_is_waited_for() -> None:
+    """The HTTP client repeats it by itself for up to a minute."""
+    call = returned()
+    call.hang_up(status=None)
+    call.now += 100_000
+
+    assert call.ask() == Ending()
+    assert is_being_hung_up(call.session)
+
+
+def test_an_accepted_hangup_is_sent_again_when_the_end_does_not_come() -> None:
+    """Telnyx says 90018 if only its webhook is lost."""
+    call = returned()
+    first = call.hang_up()
+    call.now += CONFIRM_MS - 1
+    early = call.ask()
+    call.now += 1
+    (again,) = call.ask().commands
+
+    assert early == Ending(again_unix_ms=2_000 + CONFIRM_MS)
+    assert again.command_id != first
+
+
+def test_a_refused_hangup_is_sent_again_ever_more_slowly() -> None:
+    """And for as long as the call is up: at most once a minute."""
+    call = returned()
+    waits, ids = [], set()
+    for _ in range(9):
+        ids.add(call.hang_up(status=422))
+        again = call.ask().again_unix_ms
+        assert again is not None
+        waits.append(again - call.now)
+        call.now = again
+
+    assert waits == [min(RETRY_MS * 2**number, RETRY_MS_MAX) for number in range(9)]
+    assert len(ids) == 9
+
+
+def test_a_hangup_of_the_handlers_own_is_repeated_while_it_runs() -> None:
+    """It asked for the end of the call; that its handler goes on changes nothing."""
+    call = Ended()
+    call.send(Hangup(command_id="of the handler"), status=500)
+    call.now += RETRY_MS
+
+    assert call.names(running=True) == ["hangup"]
+
+
+# --- what Telnyx still does ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("command", "longest_ms", "tells"),
+    [
+        (SPEAK, SPEAK_MS + 50 * SPEAK_MS_PER_CHAR, "call.speak.ended"),
+        (PlaybackStart(audio_url="https://a/b.mp3", command_id="p"), PLAYBACK_MS_MAX, "call.playback.ended"),
+        (Gather(command_id="p"), SPEAK_MS + GATHER_MS_MAX, "call.gather.ended"),
+        (
+            GatherUsingSpeak(payload="x" * 20, voice="female", command_id="p"),
+            SPEAK_MS + 20 * SPEAK_MS_PER_CHAR + GATHER_MS_MAX,
+            "call.gather.ended",
+        ),
+        (SendDtmf(digits="12W3", command_id="p"), 4 * DIGIT_MS, None),
+    ],
+)
+def test_what_telnyx_does_for_the_caller_is_waited_for(command: Command, longest_ms: int, tells: str | None) -> None:
+    """Until it tells the end, or for as long as it can take."""
+    call = after([command])
+    waiting = call.ask()
+    call.now = 1_500 + longest_ms
+    too_long = call.names()
+    call.now = 2_500
+    if tells is not None:
+        call.add(done(tells))
+
+    assert waiting == Ending(again_unix_ms=1_500 + longest_ms)
+    assert too_long == ["hangup"]
+    assert call.names() == ([] if tells is None else ["hangup"])
+
+
+def test_each_of_several_is_waited_for() -> None:
+    """They queue: two ends must come, and the bound is that of both."""
+    call = after([SPEAK, Speak(payload="y" * 10, voice="female", command_id="q")])
+    bound = 1_500 + 2 * SPEAK_MS + 60 * SPEAK_MS_PER_CHAR
+    call.add(event("call.speak.ended", event_id="one"))
+    one = call.ask()
+    call.add(event("call.speak.ended", event_id="one"))  # the same again
+    still = call.ask()
+    call.add(event("call.speak.ended", event_id="two"))
+
+    assert one == still == Ending(again_unix_ms=bound)
+    assert call.names() == ["hangup"]
+
+
+def test_what_was_refused_or_stopped_is_not_waited_for() -> None:
+    """Nothing of it is heard."""
+    refused, stopped = after([SPEAK], status=422), after([SPEAK])
+    stopped.send(PlaybackStop(command_id="stop"))
+
+    assert refused.names() == ["hangup"]
+    assert stopped.names() == ["hangup"]
+    assert after([SPEAK], status=None).names() == []  # whether it is carried out is not known
+
+
+# --- handed on -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", [TRANSFER, Bridge(call_control_id="v3:b", command_id="b")])
+def test_a_caller_who_was_handed_on_is_not_hung_up(command: Command) -> None:
+    """The hangup of our leg ends the bridged call."""
+    call = after([command])
+    call.now += 3_600_000
+
+    assert is_handed_on(call.session)
+    assert "hangup" not in call.names()
+
+
+@pytest.mark.parametrize("status", [422, None])
+def test_one_whose_transfer_was_not_accepted_is(status: int | None) -> None:
+    """Refused, or without an answer and without a sign that it was carried out."""
+    assert not is_handed_on(after([TRANSFER], status=status).session)
+
+
+def test_a_transfer_whose_answer_is_lost_is_known_by_its_leg() -> None:
+    """It was carried out: a leg rings."""
+    call = after([TRANSFER], status=None)
+    call.add(event("call.initiated.outbound", event_id="b", **LEG_B))
+
+    assert is_handed_on(call.session)
+
+
+def test_a_transfer_that_failed_gives_the_caller_back() -> None:
+    """Busy: our leg stays up, silent. Telnyx ends it by itself where the two were joined, so a moment is left for that."""
+    call = after([TRANSFER])
+    call.add(event("call.initiated.outbound", event_id="b", **LEG_B))
+    ringing = call.names()
+    call.now = 9_000
+    call.add(event("call.hangup", event_id="bh", **LEG_B))
+
+    assert "hangup" not in ringing
+    assert call.ask() == Ending(again_unix_ms=9_000 + LEG_ENDED_MS)
+    call.now = 9_000 + LEG_ENDED_MS
+    assert call.names() == ["hangup"]
+
+
+def test_a_leg_of_before_the_transfer_says_nothing_about_it() -> None:
+    """A consultation that has ended is not the transfer's other party."""
+    call = Ended()
+    call.add(event("call.hangup", event_id="bh", **LEG_B))
+    call.now = 1_500
+    call.send(TRANSFER)
+    call.now = 2_000
+    call.add(HandlerEnded())
+
+    assert is_handed_on(call.session)
+
+
+def test_a_caller_who_is_parked_on_purpose_is_left_there() -> None:
+    """`park_after_unbridge` asks for it."""
+    parked = Transfer(to="+15555550123", command_id="t", park_after_unbridge="self")
+    call = after([parked])
+    call.add(event("call.initiated.outbound", event_id="b", **LEG_B), event("call.hangup", event_id="bh", **LEG_B))
+    call.now += 3_600_000
+
+    assert is_handed_on(call.session)
+    assert "hangup" not in call.names()
+    assert not is_handed_on(after([parked], status=422).session)
+
+
+# --- the stream of a caller who was handed on ------------------------------------------------------------------------
+
+
+def test_the_stream_of_a_caller_who_was_handed_on_is_stopped_once() -> None:
+    """It would stay open, and what is played into it is heard in their conversation."""
+    call = after([TRANSFER])
+    (stop,) = call.ask().commands
+    while_running = call.names(running=True)
+    call.send(stop, status=None)
+    under_way = call.names()
+    call.answer(str(stop.command_id), "streaming_stop")
+
+    assert isinstance(stop, StreamingStop)
+    assert while_running == under_way == call.names() == []
+    assert is_silenced(call.session)
+
+
+def test_a_stream_that_telnyx_opens_again_is_stopped_again() -> None:
+    """Observed after a transfer."""
+    call = after([TRANSFER])
+    (first,) = call.ask().commands
+    call.send(first)
+    call.now = 3_000
+    call.add(StreamStarted(stream_id=StreamId("s2"), encoding="PCMU", sample_rate_hz=8000))
+    (second,) = call.ask().commands
+
+    assert isinstance(second, StreamingStop)
+    assert first.command_id != second.command_id
+    assert not is_silenced(call.session)
+
+
+def test_a_stop_that_was_refused_silences_nothing() -> None:
+    """The stream goes on."""
+    call = Ended()
+    call.send(StreamingStop(command_id="s"), status=422)
+
+    assert not is_silenced(call.session)
