@@ -43,7 +43,7 @@ from callpath.doctor.rules.sample_call import (
     turned_away,
 )
 from callpath.doctor.verdict import Diagnosis
-from callpath.timeline import SocketClosed, Unknown, What
+from callpath.timeline import HandlerEnded, SocketClosed, Unknown, What
 from callpath.wire.api import CallEvent
 from tests.doctor.answering import closed_port
 
@@ -266,6 +266,16 @@ def test_a_blocked_loop_explains_only_what_it_can_bring_about(what: What, slug: 
     assert [("event-loop-blocked", "")] == [
         (one.rule.slug, one.under) for one in found.findings if one.rule.slug == "event-loop-blocked"
     ]
+
+
+@pytest.mark.parametrize("command", ["speak", "playback_start", "transfer", "bridge"])
+def test_a_call_that_telnyx_served_is_healthy(command: str) -> None:
+    """Telnyx spoke, or the caller was passed on and talked: that the handler sent no audio is how it was meant."""
+    happened = [*HEARD, sent(command), answered(command), (4_000, HandlerEnded()), *STOPPED, (25_000, hung_up(out=900))]
+    refused = [*HEARD, sent(command), answered(command, 422, "10015"), (4_000, HandlerEnded()), (25_000, hung_up())]
+
+    assert "healthy" == verdict(diagnosed(happened))
+    assert "handler-played-nothing" == verdict(diagnosed(refused))
 
 
 def test_a_handler_that_waits_and_then_speaks_is_no_fault() -> None:

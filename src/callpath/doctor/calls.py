@@ -325,6 +325,35 @@ NEEDED = ("answer", "streaming_start", "dial")
 """Commands without which no audio flows."""
 
 
+SPEAKING = frozenset(
+    {"speak", "playback_start", "gather_using_speak", "gather_using_audio", "gather_using_ai", "ai_assistant_start"}
+)
+PASSING_ON = frozenset({"transfer", "bridge", "refer", "conference_join", "join"})
+
+
+def telnyx_spoke(call: CallFacts) -> tuple[Entry, ...]:
+    """Commands by which Telnyx itself spoke to the caller, and that were carried out."""
+    return _carried_out(call, SPEAKING)
+
+
+def passed_on(call: CallFacts) -> tuple[Entry, ...]:
+    """Commands that gave the caller to somebody else, and that were carried out; or the webhook that says so."""
+    return _carried_out(call, PASSING_ON) or webhooks(call, "call.bridged", "conference.participant.joined")
+
+
+def _carried_out(call: CallFacts, commands: frozenset[str]) -> tuple[Entry, ...]:
+    return tuple(
+        entry
+        for entry in every(call, CommandAnswered)
+        if isinstance(entry.what, CommandAnswered) and entry.what.accepted and entry.what.command in commands
+    )
+
+
+def audio_by_other_means(call: CallFacts) -> bool:
+    """The caller heard Telnyx, or somebody whom the call was passed on to: no audio of the handler's is missing."""
+    return call.state.missing_stage() is Stage.FIRST_OUTBOUND and bool(telnyx_spoke(call) or passed_on(call))
+
+
 def needed_refusal(call: CallFacts, fits: Callable[[CommandAnswered], bool]) -> tuple[Entry, CommandAnswered] | None:
     """The first command on the way to the stream that failed, if it failed so; later ones are its followers. None where
     the stream came all the same.

@@ -236,7 +236,7 @@ def call_works(facts: Facts) -> bool:
     call = facts[CallFacts]
     ended = calls.ended_unix_ms(call)
     return (
-        call.state.missing_stage() is None
+        (call.state.missing_stage() is None or calls.audio_by_other_means(call))
         and ended is not None
         and calls.broken_off(call) is None
         and calls.stopped_early(call) is None

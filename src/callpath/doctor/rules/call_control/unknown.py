@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from callpath.call.session import Stage, missing_stage_sentence
-from callpath.doctor.calls import show_entries, until_unix_ms
+from callpath.doctor.calls import audio_by_other_means, show_entries, until_unix_ms
 from callpath.doctor.facts import CallFacts, Facts, ToldFacts
 from callpath.doctor.reasons import show_error, show_line
 from callpath.doctor.rule import Cause, Example, Finding, Sign
@@ -26,7 +26,7 @@ def check(facts: Facts) -> Finding | None:
     if call.source == "logs" and not call.state.stages:
         return None  # nothing about a call was understood: of that nothing can be wrong
     unclear = call.source == "logs" and missing in _KINDS and not call.shows(_KINDS[missing])
-    if missing is None or unclear:
+    if missing is None or unclear or audio_by_other_means(call):
         # It may have happened: nothing is known to be wrong, unless the program itself says so.
         return _as_the_program_says(call, words) if words else None
     shown = missing is Stage.WEBHOOK_RECEIVED or call.source == "timeline"
