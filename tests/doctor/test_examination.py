@@ -428,3 +428,45 @@ async def test_the_whole_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert diagnosis.steps[-1].name == "time"
     assert diagnosis.exit_code == 4
+
+
+def pouring(*texts: bytes) -> Handler:
+    """Says the first text and then the second without an end."""
+
+    async def handle(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(texts[0])
+        while not writer.is_closing():
+            writer.write(texts[1])
+            await writer.drain()
+            await asyncio.sleep(0)
+
+    return handle
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        pouring(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n" * 100),
+        pouring(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n" * 20),
+        pouring(b"HTTP/1.1 404 No\r\nTransfer-Encoding: chunked\r\n\r\n", b"1000\r\n" + b"x" * 4096 + b"\r\n"),
+        upgrading(pouring(b"", frame(9, b"x" * 100) * 50)),
+        upgrading(pouring(b"\x81\x7f" + (1 << 40).to_bytes(8, "big"), b"x" * 65_536)),
+        upgrading(pouring(b"\x01\x01a", b"\x00\x01a" * 500)),
+    ],
+    ids=["headers", "interim answers", "a body", "pings", "one frame", "fragments"],
+)
+async def test_a_peer_that_never_ends(handler: Handler) -> None:
+    """Whatever the peer pours out: the examination ends by itself, and nothing of it is called healthy."""
+    async with serving(handler) as port:
+        request = Request(
+            url=f"ws://127.0.0.1:{port}/media",
+            local=True,
+            timeout_ms=300,
+            answer_timeout_ms=400,
+            budget_ms=1500,
+            media_s=0.3,
+        )
+        diagnosis = await asyncio.wait_for(diagnose(request, CLOCK), 25)
+
+    assert diagnosis.exit_code in {1, 4}
+    assert not any(item.crashed for item in diagnosis.not_checked)
