@@ -347,7 +347,7 @@ class _Socket:
     def close(self, code: int, reason: str) -> None:
         """The caller goes on listening: the call is over by another event."""
 
-    def look(self, now_ms: float) -> None:
+    def on_second(self, now_ms: float) -> None:
         """No ping is due."""
 
 

@@ -310,7 +310,7 @@ class CallStuck(What, frozen=True, kw_only=True, tag="call.stuck"):
     after_ms: int
 
 
-class CallRefused(What, frozen=True, kw_only=True, tag="call.refused"):
+class CallRejected(What, frozen=True, kw_only=True, tag="call.refused"):
     """A new call is turned away: the server is `draining`, `full`, or its event loop is `late`."""
 
     reason: str
@@ -436,7 +436,7 @@ KINDS: tuple[type[What], ...] = (
     StreamProbed,
     PolicyActed,
     CallStuck,
-    CallRefused,
+    CallRejected,
     CallRecovered,
     CallChecked,
     CallTraced,
@@ -611,8 +611,8 @@ def _describe(what: What) -> str:
             return f"Policy {what.policy}, step {what.number}: {what.step}"
         case CallStuck():
             return f"The line is up and the call goes nowhere ({what.reason}, after {what.after_ms / 1000:.0f} s)"
-        case CallRefused():
-            return f"Call refused: {what.detail or what.reason}"
+        case CallRejected():
+            return f"Call rejected: {what.detail or what.reason}"
         case CallRecovered():
             missed = f", {what.fetched} missed events fetched" if what.fetched else ""
             return f"Recovered after a restart{missed}" + (f" ({what.detail})" if what.detail else "")

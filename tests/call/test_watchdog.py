@@ -16,7 +16,7 @@ from callpath.errors import ConfigError
 from callpath.timeline import (
     CallChecked,
     CallRecovered,
-    CallRefused,
+    CallRejected,
     CallStuck,
     CommandAnswered,
     CommandSent,
@@ -94,7 +94,7 @@ def _word(what: What) -> str:
             return f"step {what.step}"
         case CallStuck():
             return f"stuck {what.reason}"
-        case CallRefused():
+        case CallRejected():
             return "refused"
         case _:
             raise AssertionError(what)
@@ -448,7 +448,7 @@ def test_zero_turns_a_time_off() -> None:
 
 # --- no room ---------------------------------------------------------------------------------------------------------
 
-DRAINING = RuntimeState(refusing=CallRefused(reason="draining"))
+DRAINING = RuntimeState(refusing=CallRejected(reason="draining"))
 
 
 def test_a_call_for_which_there_is_no_room_is_turned_away() -> None:
@@ -460,7 +460,7 @@ def test_a_call_for_which_there_is_no_room_is_turned_away() -> None:
     (command,) = due_commands(call.session, PLAN, "t", POLICY)
 
     assert found.entries == (
-        CallRefused(reason="draining"),
+        CallRejected(reason="draining"),
         PolicyActed(policy="refuse", number=1, step="busy"),
     )
     assert write(command) | {"command_id": None} == {"command_id": None, "cause": "USER_BUSY"}

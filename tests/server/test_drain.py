@@ -22,7 +22,7 @@ from callpath.server.pacer import Pacer
 from callpath.simulator.simulator import Simulator
 from callpath.store.sql import open_call_log
 from callpath.timeline import (
-    CallRefused,
+    CallRejected,
     CommandSent,
     HandlerEnded,
     SocketRefused,
@@ -59,7 +59,7 @@ async def test_a_deploy_cuts_no_call(tmp_path: Path) -> None:
 
     assert code == 0
     assert [what.command for what in refused if isinstance(what, CommandSent)] == ["reject"]
-    assert CallRefused(reason="draining", detail="the server is stopping") in refused
+    assert CallRejected(reason="draining", detail="the server is stopping") in refused
     assert any(isinstance(what, WebhookReceived) and what.event_type == "call.hangup" for what in kept)
     assert "stream.missing" not in [kind_of(what) for what in kept]
 
@@ -214,7 +214,7 @@ async def test_a_full_house_takes_no_more_calls(tmp_path: Path) -> None:
         metrics = served.context.metrics.text().decode()
 
     assert [entry.what.command for entry in entries if isinstance(entry.what, CommandSent)] == ["reject"]
-    assert [entry.what.reason for entry in entries if isinstance(entry.what, CallRefused)] == ["full"]
+    assert [entry.what.reason for entry in entries if isinstance(entry.what, CallRejected)] == ["full"]
     assert 'callpath_refused_total{reason="full",what="call"} 1.0' in metrics
 
 
@@ -259,9 +259,9 @@ async def test_a_late_loop_takes_no_more_calls(tmp_path: Path, monkeypatch: pyte
         monkeypatch.setattr(served.context.pacer, "lag_ms_lately", lambda _: 501.0)
         caller = await served.telnyx.call()
         await caller.ended()
-        entries = await served.until_kind(caller.call.leg.call_session_id, CallRefused)
+        entries = await served.until_kind(caller.call.leg.call_session_id, CallRejected)
 
-    assert [entry.what.reason for entry in entries if isinstance(entry.what, CallRefused)] == ["late"]
+    assert [entry.what.reason for entry in entries if isinstance(entry.what, CallRejected)] == ["late"]
 
 
 # --- platforms -------------------------------------------------------------------------------------------------------

@@ -80,7 +80,7 @@ class Peer:
     def close(self, code: int, reason: str) -> None:
         self.closed.append((code, reason))
 
-    def look(self, now_ms: float) -> None: ...
+    def on_second(self, now_ms: float) -> None: ...
 
 
 def driven(
@@ -467,7 +467,7 @@ async def test_a_fault_of_ours_in_one_second_does_not_stop_what_is_played() -> N
     def fail(now_ms: float) -> None:
         raise TypeError("ours")
 
-    live.call.look = fail
+    live.call.on_second = fail
     stream.play(np.full(16_000, 1000, np.int16))
     failed = 0
     for _ in range(120):

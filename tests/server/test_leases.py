@@ -23,7 +23,7 @@ from callpath.store.memory import MemoryCallLog
 from callpath.store.port import CallLog
 from callpath.timeline import (
     CallRecovered,
-    CallRefused,
+    CallRejected,
     Entry,
     FirstInbound,
     FirstOutbound,
@@ -191,7 +191,7 @@ async def test_a_node_that_stops_leaves_new_calls_to_the_other(database: str, tm
         await caller.ended()
 
     assert ["answer", "streaming_start"] == [command.name for command in caller.commands]
-    assert [] == [entry.what for entry in entries if isinstance(entry.what, CallRefused)]
+    assert [] == [entry.what for entry in entries if isinstance(entry.what, CallRejected)]
     assert 0 == held_up
 
 
@@ -215,7 +215,7 @@ async def test_a_call_that_comes_at_the_very_moment_of_the_stop(
         await caller.ended()
 
     assert ["answer", "streaming_start"] == [command.name for command in caller.commands]
-    assert [] == [entry.what for entry in entries if isinstance(entry.what, CallRefused)]
+    assert [] == [entry.what for entry in entries if isinstance(entry.what, CallRejected)]
 
 
 async def test_a_node_that_stops_leaves_sockets_to_the_other(database: str, tmp_path: Path) -> None:
@@ -273,10 +273,10 @@ async def test_where_no_node_has_room_the_caller_is_told(
             while not hooks.calls.offered():
                 await asyncio.sleep(0.01)
         await caller.ended()
-        entries = await hooks.until_kind(caller.call.leg.call_session_id, CallRefused)
+        entries = await hooks.until_kind(caller.call.leg.call_session_id, CallRejected)
 
     assert ["reject"] == [command.name for command in caller.commands]
-    assert 1 == sum(isinstance(entry.what, CallRefused) for entry in entries)
+    assert 1 == sum(isinstance(entry.what, CallRejected) for entry in entries)
 
 
 async def test_a_socket_that_comes_while_leases_are_prolonged(

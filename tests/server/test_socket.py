@@ -72,13 +72,13 @@ async def read(peer: socket.socket, length: int) -> bytes:
 async def test_a_peer_that_went_silent_is_pinged_then_closed_then_cut_off() -> None:
     """A phone network that lost its route sends no goodbye. Without this the call would be alive for ever."""
     async with joined() as (ours, receiver, peer):
-        ours.look(0)
-        ours.look(PING_EVERY_MS)
+        ours.on_second(0)
+        ours.on_second(PING_EVERY_MS)
         ping = await read(peer, 2)
-        ours.look(2 * PING_EVERY_MS)
+        ours.on_second(2 * PING_EVERY_MS)
         close = await read(peer, 4)
-        ours.look(2 * PING_EVERY_MS + 1000)  # from here on it waits for an answer
-        ours.look(2 * PING_EVERY_MS + 1000 + CLOSE_WAIT_MS)
+        ours.on_second(2 * PING_EVERY_MS + 1000)  # from here on it waits for an answer
+        ours.on_second(2 * PING_EVERY_MS + 1000 + CLOSE_WAIT_MS)
         how = await receiver.how
 
     assert ping == encode_frame(Opcode.PING, b"")
@@ -89,9 +89,9 @@ async def test_a_peer_that_went_silent_is_pinged_then_closed_then_cut_off() -> N
 async def test_whoever_sends_anything_lives() -> None:
     """An answer to the ping, or a frame of audio, which comes fifty times a second anyway."""
     async with joined() as (ours, receiver, peer):
-        ours.look(0)
+        ours.on_second(0)
         for number, frame in enumerate((b"\x8a\x80" + KEY, b"\x81\x82" + KEY + apply_mask(b"{}", KEY)), 1):
-            ours.look(number * PING_EVERY_MS)
+            ours.on_second(number * PING_EVERY_MS)
             await read(peer, 2)
             peer.send(frame)
             await asyncio.sleep(0)
@@ -99,7 +99,7 @@ async def test_whoever_sends_anything_lives() -> None:
                 await asyncio.sleep(0)
             for _ in range(10):  # a pong calls nobody
                 await asyncio.sleep(0)
-        ours.look(3 * PING_EVERY_MS)
+        ours.on_second(3 * PING_EVERY_MS)
         ping = await read(peer, 2)
 
         assert ping == encode_frame(Opcode.PING, b"")

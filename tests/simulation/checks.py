@@ -88,7 +88,7 @@ class Checks:
             return True
         now_unix_ms = world.clock.now_unix_ms()
         waits_ms = world.policy.socket_within_ms + 500
-        asked = max((session.sent_unix_ms[one] for one in session.stream_requests()), default=0)
+        asked = max([session.accepted_unix_ms, *(session.sent_unix_ms[one] for one in session.stream_requests())])
         closed = max([session.closed_unix_ms, *session.stops.values()], default=0)
         reconnects = closed and now_unix_ms < closed + world.policy.reconnect_ms + 500
         hangs_up = (

@@ -37,7 +37,7 @@ def _patched(fault: str) -> Iterator[None]:
         before.append((owner, name, owner.__dict__[name]))
         setattr(owner, name, value)
 
-    FAULTS[fault](patch)
+    FAULTS[fault][0](patch)
     try:
         yield
     finally:
@@ -178,28 +178,29 @@ def _unsure(patch: Patch) -> None:
     patch(Journal, "_drop_stored", nothing)
 
 
-FAULTS: dict[str, Callable[[Patch], None]] = {
-    "H1a": _h1_reattach,
-    "H1b": _h1_leak,
-    "H1d": _h1_hangup_once,
-    "H1": _h1_watchdog,
-    "H3 speak": _h3_speak,
-    "H3 transfer": _h3_transfer,
-    "H5": _h4_h5_leases,
-    "H6": _h6_queue,
-    "M3": _m3_acts,
-    "M4": _m4_lost,
-    "M5": _m5_cancelled_store,
-    "M8": _m8_replaced,
-    "M9": _m9_end,
-    "lost answer of a write": _unsure,
+FAULTS: dict[str, tuple[Callable[[Patch], None], int]] = {
+    "H1": (_h1_watchdog, 248),
+    "H1a": (_h1_reattach, 14),
+    "H1b": (_h1_leak, 1),
+    "H1d": (_h1_hangup_once, 1),
+    "H3 speak": (_h3_speak, 1),
+    "H3 transfer": (_h3_transfer, 71),
+    "H5": (_h4_h5_leases, 0),
+    "H6": (_h6_queue, 0),
+    "M3": (_m3_acts, 0),
+    "M4": (_m4_lost, 0),
+    "M5": (_m5_cancelled_store, 0),
+    "M8": (_m8_replaced, 0),
+    "M9": (_m9_end, 0),
+    "lost answer of a write": (_unsure, 0),
 }
+"""Each fault, and a seed whose life tells of it: `python -m tests.simulation --faults` finds another where lives have changed."""
 
 
 def finding_seed(fault: str, seeds: int = SEEDS_MAX) -> int | None:
     """The first seed whose life tells of the fault; None: none of them."""
     with _patched(fault):
-        for seed in range(seeds):
+        for seed in (FAULTS[fault][1], *range(seeds)):
             if asyncio.run(live(draw(seed))):
                 return seed
     return None

@@ -34,4 +34,4 @@ def test_lives(first: int) -> None:
 @pytest.mark.parametrize("fault", sorted(FAULTS))
 def test_an_old_fault_is_found(fault: str) -> None:
     """A simulation that never fails may look at nothing."""
-    assert finding_seed(fault) is not None
+    assert finding_seed(fault, seeds=0) is not None

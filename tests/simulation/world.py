@@ -384,7 +384,7 @@ class Socket:
             self.closed_by_server = code, reason
             self._driver.lost(SocketClosed(code=code, reason=reason, by="us"))
 
-    def look(self, now_ms: float) -> None:
+    def on_second(self, now_ms: float) -> None:
         """No pings here."""
 
 

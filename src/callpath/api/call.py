@@ -319,7 +319,7 @@ class Call:
             pcm = self._from_stream.push(pcm)
         self.audio.put(pcm.tobytes())
 
-    def look(self, now_ms: float) -> None:
+    def on_second(self, now_ms: float) -> None:
         """A second has passed."""
         if self._recording is not None:
             self._recording.write(now_ms)

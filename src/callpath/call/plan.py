@@ -6,7 +6,6 @@ and `stream_bidirectional_target_legs` is opposite (nobody is there). So every p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid5
@@ -15,7 +14,6 @@ from callpath.call.address import audio_url
 from callpath.wire.command import (
     Answer,
     Encoding,
-    Parameter,
     SamplingRate,
     StreamCodec,
     StreamingStart,
@@ -69,7 +67,6 @@ class StreamPlan:
         leg: CallControlId,
         session: SessionId,
         token: str | None,
-        custom_parameters: Mapping[str, str] | None = None,
     ) -> StreamingStart:
         """Ask for the stream of an answered call."""
         return StreamingStart(
@@ -82,8 +79,6 @@ class StreamPlan:
             stream_bidirectional_sampling_rate=self.play_rate_hz,
             stream_bidirectional_target_legs=self.target_legs,
             stream_auth_token=None if self.token_in_path else token,
-            custom_parameters=[Parameter(name=name, value=value) for name, value in (custom_parameters or {}).items()]
-            or None,
         )
 
 

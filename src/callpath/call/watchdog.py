@@ -17,7 +17,7 @@ from callpath.call.leg import LegState
 from callpath.call.plan import StreamPlan, derived_command_id
 from callpath.call.policies import CallPolicy
 from callpath.call.session import REFUSE, CallSession
-from callpath.timeline import CallRefused, CallStuck, PolicyActed, StreamMissing, What
+from callpath.timeline import CallRejected, CallStuck, PolicyActed, StreamMissing, What
 from callpath.wire.command import Command, Hangup, Reject, Speak, StreamingStart, Transfer
 
 NO_SOCKET, STUCK = "no_socket", "stuck"
@@ -40,7 +40,7 @@ STUCK_AGAIN_MS, STUCK_AGAIN_MS_MAX = 30_000, 600_000
 class RuntimeState:
     """What only the process knows that carries the call."""
 
-    refusing: CallRefused | None = None
+    refusing: CallRejected | None = None
     """Why no new call can be taken; None: it can."""
 
     socket_open: bool = False

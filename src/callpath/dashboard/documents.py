@@ -17,7 +17,7 @@ from callpath.doctor.verdict import Diagnosis
 from callpath.timeline import (
     CallChecked,
     CallRecovered,
-    CallRefused,
+    CallRejected,
     CallStuck,
     CallTraced,
     CommandAnswered,
@@ -353,7 +353,7 @@ def _place(what: What) -> tuple[Lane, Tone]:
             return "commands", "warn"
         case PolicyActed() | CallRecovered() | CallChecked():
             return "handler", "plain"
-        case CallStuck() | CallRefused() | LoopBlocked():
+        case CallStuck() | CallRejected() | LoopBlocked():
             return "handler", "warn"
         case FirstInbound() | FirstOutbound():
             return "audio", "good"

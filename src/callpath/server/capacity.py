@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from callpath.server.context import Context
-from callpath.timeline import CallRefused
+from callpath.timeline import CallRejected
 
 
 class Capacity:
@@ -17,16 +17,16 @@ class Capacity:
         self._context = context
         self._taken = taken
 
-    def refusing(self) -> CallRefused | None:
+    def refusing(self) -> CallRejected | None:
         """Why no new call can be taken; None: it can."""
         if self.draining:
-            return CallRefused(reason="draining", detail="the server is stopping")
+            return CallRejected(reason="draining", detail="the server is stopping")
         calls_max = self._context.calls_max
         if calls_max and self._taken() >= calls_max:
-            return CallRefused(reason="full", detail=f"{calls_max} calls are there already (CALLPATH_CALLS_MAX)")
+            return CallRejected(reason="full", detail=f"{calls_max} calls are there already (CALLPATH_CALLS_MAX)")
         lag_ms = self._context.pacer.lag_ms_lately(self._context.clock.now_ms())
         if self._context.loop_lag_ms_max and lag_ms > self._context.loop_lag_ms_max:
-            return CallRefused(
+            return CallRejected(
                 reason="late", detail=f"the event loop was {lag_ms:.0f} ms late (CALLPATH_LOOP_LAG_MS_MAX)"
             )
         return None

@@ -19,7 +19,7 @@ from callpath.server.metrics import Metrics
 from callpath.store.port import CallLog
 from callpath.timeline import (
     NO_WAKE_KINDS,
-    CallRefused,
+    CallRejected,
     CallStuck,
     CommandAnswered,
     CommandRetried,
@@ -274,7 +274,7 @@ def log_entry(entry: Entry) -> None:
     getattr(logger, level)(describe(what), event_name=kind_of(what), **fields, **ids_of(entry))
 
 
-WARNINGS = (CallRefused, CommandRetried, LoopBlocked, SocketRefused, StreamMissing, CallStuck, RecordingNotStored)
+WARNINGS = (CallRejected, CommandRetried, LoopBlocked, SocketRefused, StreamMissing, CallStuck, RecordingNotStored)
 
 
 def _failed(what: What) -> bool:

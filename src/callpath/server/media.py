@@ -334,7 +334,7 @@ class StreamDriver:
         self._pacer.wake_at(self, at_ms)
 
     def _on_second(self, now_ms: float) -> None:
-        self._socket.look(now_ms)
+        self._socket.on_second(now_ms)
         if self._firsts and self._gathering.has_time(waited=True):
             self._note_firsts()
         call = self._call.call
@@ -347,7 +347,7 @@ class StreamDriver:
         ):
             self._take(event, now_ms)
         if call is not None and self._call.stream is self._stream:
-            call.look(now_ms)
+            call.on_second(now_ms)
         if self._close_at_ms is None and self._call.session.ended:
             self._close_at_ms = now_ms + CLOSE_AFTER_STOP_MS
         if self._close_at_ms is not None and now_ms >= self._close_at_ms:
@@ -482,7 +482,7 @@ class _LostSocket:
     def close(self, code: int, reason: str) -> None:
         """It is closed."""
 
-    def look(self, now_ms: float) -> None:
+    def on_second(self, now_ms: float) -> None:
         """There is nothing to see."""
 
 

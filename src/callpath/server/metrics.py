@@ -21,7 +21,7 @@ from prometheus_client.registry import Collector
 from callpath.config import Settings, is_this_machine
 from callpath.server.workers import Worker
 from callpath.timeline import (
-    CallRefused,
+    CallRejected,
     CallStuck,
     CommandAnswered,
     CommandRetried,
@@ -131,7 +131,7 @@ class Metrics:
                 self._probes.labels(what.code or ("healthy" if what.healthy else "none")).inc()
             case PolicyActed():
                 self._steps.labels(what.policy, what.step).inc()
-            case CallRefused():
+            case CallRejected():
                 self.refused("call", what.reason)
             case CallStuck():
                 self._stuck.labels(what.reason).inc()

@@ -78,7 +78,7 @@ class Socket(Protocol):
         """Say goodbye; `Receiver.lost` follows."""
         ...
 
-    def look(self, now_ms: float) -> None:
+    def on_second(self, now_ms: float) -> None:
         """Called about once a second: pings, and patience that has an end."""
         ...
 
@@ -126,7 +126,7 @@ class FrameSocket:
             self._closed = SocketClosed(code=code, reason=reason, by="us")
             self._transport.write(encode_close(code, reason))
 
-    def look(self, now_ms: float) -> None:
+    def on_second(self, now_ms: float) -> None:
         if self._closed is not None:
             if self._patience_ms is None:
                 self._patience_ms = now_ms + CLOSE_WAIT_MS
@@ -249,7 +249,7 @@ class AsgiSocket:
             self._closed = SocketClosed(code=code, reason=reason, by="us")
             self._changed.set()
 
-    def look(self, now_ms: float) -> None:
+    def on_second(self, now_ms: float) -> None:
         """The server beneath pings, and has its own patience."""
 
     async def carry(self) -> None:
