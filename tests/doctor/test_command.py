@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from callpath.cli.doctor import app
+from callpath.cli.doctor import _controls, _proxy, app
+from callpath.doctor.request import Controls
 from callpath.doctor.rules import RULES
 
 RUN = CliRunner()
@@ -49,11 +50,54 @@ def test_a_report_is_written(closed_port: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [["--resolve", "nonsense"], ["--resolver", "voice.example.com"], ["--report", "x.pdf"], ["--ipv4", "--ipv6"]],
-)
+    [["--resolve", "nonsense"], ["--resolver", "voice.example.com"], ["--report", "x.pdf"], ["--ipv4", "--ipv6"],
+     ["--control", "api.telnyx.com:https"], ["--control", ""]],
+)  # fmt: skip
 def test_wrong_usage_is_two(wrong: list[str]) -> None:
     """And nothing is probed."""
     assert RUN.invoke(app, ["url", "wss://voice.example.com/", *wrong]).exit_code == 2
+
+
+def test_a_plan_sends_nothing() -> None:
+    """Who asks whether a probe is harmless must not set it off by asking."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        port = server.getsockname()[1]
+        result = RUN.invoke(app, ["url", f"ws://127.0.0.1:{port}/audio", "--plan"])
+        with pytest.raises(BlockingIOError):
+            server.accept()
+
+    assert result.exit_code == 0
+    assert "At most 12 requests" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("proxy", "bypass", "url", "used"),
+    [
+        ("http://proxy.example:3128", "", "wss://voice.example.com/", "http://proxy.example:3128"),
+        ("http://proxy.example:3128", "example.com", "wss://voice.example.com/", None),
+        ("", "", "wss://voice.example.com/", None),
+        ("http://proxy.example:3128", "", "wss://[", None),
+    ],
+)
+def test_the_environment_names_a_proxy(
+    proxy: str, bypass: str, url: str, used: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As curl and every library read it; a URL that cannot be read needs none."""
+    for name in ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    if proxy:
+        monkeypatch.setenv("https_proxy", proxy)
+    monkeypatch.setenv("no_proxy", bypass)
+
+    assert used == _proxy(url)
+
+
+def test_controls_can_be_named_and_switched_off() -> None:
+    """A network without internet has a host of its own that is known to work, or none."""
+    assert _controls(None) == Controls()
+    assert _controls("none") is None
+    assert _controls("intranet.example:8443") == Controls(host="intranet.example", port=8443)
 
 
 def test_explain(tmp_path: Path) -> None:

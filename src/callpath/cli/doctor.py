@@ -111,7 +111,7 @@ def url(
         known_call=known_call,
         thorough=thorough,
         proxy=_proxy(url),
-        controls=_controls(control or named_values().get("CALLPATH_DOCTOR_CONTROL")),
+        controls=_controls((named_values().get("CALLPATH_DOCTOR_CONTROL") or None) if control is None else control),
     )
     if plan:
         from callpath.doctor.plan import plan_text
