@@ -194,16 +194,15 @@ FAULTS: dict[str, tuple[Callable[[Patch], None], int]] = {
     "M9": (_m9_end, 0),
     "lost answer of a write": (_unsure, 0),
 }
-"""Each fault, and a seed whose life tells of it: `python -m tests.simulation --faults` finds another where lives have changed."""
+"""Each fault, and a seed whose life tells of it. Where lives have changed, `python -m tests.simulation --faults` finds
+others."""
 
 
 def finding_seed(fault: str, seeds: int = SEEDS_MAX) -> int | None:
     """The first seed whose life tells of the fault; None: none of them."""
+    tried: list[int] = [FAULTS[fault][1], *range(seeds)]
     with _patched(fault):
-        for seed in (FAULTS[fault][1], *range(seeds)):
-            if asyncio.run(live(draw(seed))):
-                return seed
-    return None
+        return next((seed for seed in tried if asyncio.run(live(draw(seed)))), None)
 
 
 def find_all(seeds: int = SEEDS_MAX) -> int:
