@@ -8,14 +8,29 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+import pytest
+
 from callpath.clock import SystemClock
 from callpath.doctor import engine, examination
 from callpath.doctor.engine import diagnose, judge
-from callpath.doctor.facts import Arrival, Facts, MachineFacts, TcpAttempt, TcpFacts, UrlFacts
+from callpath.doctor.facts import Arrival, DnsFacts, DnsQuery, Facts, MachineFacts, TcpAttempt, TcpFacts, UrlFacts
 from callpath.doctor.request import Request
 from callpath.doctor.rule import Finding
 from callpath.doctor.rules import rules_of
-from callpath.doctor.rules.sample import NGINX_404, answer, certificate, ended, media, tcp, tls, tries, upgrade, url
+from callpath.doctor.rules.sample import (
+    NGINX_404,
+    answer,
+    certificate,
+    control,
+    dns,
+    ended,
+    media,
+    tcp,
+    tls,
+    tries,
+    upgrade,
+    url,
+)
 from callpath.doctor.verdict import Step
 
 
@@ -260,3 +275,21 @@ def test_the_same_facts_give_the_same_verdict() -> None:
     facts = list(Facts(*upgrade(answer(404, NGINX_404), answer(200, shape="plain")), tries(answer(404, NGINX_404))))
 
     assert 1 == len({str(judge("", Facts(*order)).findings) for order in (facts, facts[::-1])})
+
+
+@pytest.mark.parametrize(
+    ("given", "verdict"),
+    [
+        (url(), "machine-no-dns"),
+        (url("wss://voice. example.com/media"), "url-whitespace-or-control"),
+        (url("wss://localhost/media", host="localhost", host_class="loopback"), "url-private-host"),
+    ],
+)
+def test_a_failed_control_takes_back_what_needs_the_network_alone(given: UrlFacts, verdict: str) -> None:
+    """A blank in the URL is there whatever the resolver says."""
+    looked = dns(DnsQuery("A", "nxdomain", "192.0.2.53", 12.0))[DnsFacts]
+    found = judge("", Facts(given, looked, control(dns="nxdomain", tcp=None, tls=None, mozilla=None)))
+
+    assert found.verdict is not None
+    assert verdict == found.verdict.rule.slug
+    assert "dns-nxdomain" in {item.rule.slug for item in found.findings}

@@ -329,7 +329,11 @@ def _again(facts: Facts) -> int:
 def _fold(found: list[Found]) -> tuple[Found, ...]:
     """The findings by precedence, each that a proven cause brings about under it; those that stand alone come first."""
     control = next((item for item in found if precedence.withholds(item.rule)), None)
-    if control is not None:
+    # What stands in the URL itself needs no network to be proven.
+    if control is not None and not any(
+        item.finding.kind == "fault" and precedence.place_of_rule(item.rule) < precedence.place_of_rule(control.rule)
+        for item in found
+    ):
         # The control failed, too: whatever else was seen was seen through a machine or resolver that does not work.
         rest = [replace(item, under=control.rule.code) for item in found if item is not control]
         return (control, *sorted(rest, key=_place))
