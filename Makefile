@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-lowest test-pythons wheels check serve web web-test screenshots bench mutate soak lab lab-ci docs format clean help
+.PHONY: demo test test-lowest test-pythons wheels check serve web web-test screenshots bench mutate soak lives lab lab-ci docs format clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make bench   speed, side by side with others"
 	@echo "make mutate  how many faults in a module its own test file finds, about an hour"
 	@echo "make soak    faults, load and fuzz in numbers, about an hour"
+	@echo "make lives   calls whose lives are drawn from seeds, against what was promised; SEEDS=100000 takes hours"
 	@echo "make lab     the doctor against real software that was set wrong on purpose"
 
 $(READY): pyproject.toml
@@ -75,6 +76,11 @@ mutate: $(READY)
 
 soak: $(READY)
 	@timeout 80m $(BIN)/python -m tests.soak --report soak-report.txt
+
+SEEDS ?= 100000
+
+lives: $(READY)
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
 lab: $(READY)
 	@tests/lab/install.sh

@@ -40,6 +40,12 @@ A, B = "leg-a", "leg-b"
 FRAME_EVERY_MS = 100.0
 """How often the caller's audio comes: a fifth of a real phone's, which is enough to show life."""
 
+LOOK_EVERY_MS = 500.0
+"""How often a life is looked at."""
+
+OVER_MS = 80_000.0
+"""How long a life goes on after the end of its call, so that what was left behind is seen."""
+
 WEBHOOK_TRIES_MS = (0, 2_000, 5_000, 12_000, 30_000, 58_000)
 """When Telnyx tries to deliver a webhook; after a minute it gives up."""
 
@@ -641,6 +647,10 @@ class World:
         await fresh.start()
         self.nodes[self.nodes.index(node)] = fresh
 
+    def _is_long_over(self) -> bool:
+        over_ms = self.telnyx.over_ms
+        return over_ms is not None and self.clock.now_ms() > max(over_ms, self.weather.until_ms) + OVER_MS
+
     async def run(
         self,
         life: Callable[[], Awaitable[None]],
@@ -648,14 +658,14 @@ class World:
         at_the_end: Callable[[], None],
         ms: float,
     ) -> None:
-        """Let a life pass, looking at it ten times a second, and once more before the nodes stop."""
+        """Let a life pass, looking at it every LOOK_EVERY_MS, and once more before the nodes stop."""
         async with asyncio.TaskGroup() as group:
             self._group = group
             for node in self.nodes:
                 await node.start()
             self.go(life())
-            while self.clock.now_ms() < ms:
-                await self.clock.advance(100.0)
+            while self.clock.now_ms() < ms and not self._is_long_over():
+                await self.clock.advance(LOOK_EVERY_MS)
                 at_each_moment()
             at_the_end()
             for node in self.nodes:
