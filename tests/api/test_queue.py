@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from callpath.api.queue import DropOldestQueue
+from callpath.api.queue import AudioQueue, DropOldestQueue
 
 
 async def test_a_waiting_reader_runs_in_the_next_turn_of_the_loop() -> None:
@@ -135,3 +135,85 @@ async def test_only_one_reader() -> None:
         waiting.put(1)
 
     assert first.result() == 1
+
+
+# --- a caller's audio while nobody reads ------------------------------------------------------------------------------
+
+
+def chunks(*numbers: int) -> list[bytes]:
+    return [bytes([number]) for number in numbers]
+
+
+async def test_a_handler_that_reads_soon_misses_nothing() -> None:
+    """It looks something up first, or the machine is busy."""
+    audio = AudioQueue(250)
+    for chunk in chunks(*range(10)):
+        audio.put(chunk)
+
+    assert [await anext(audio) for _ in range(10)] == chunks(*range(10))
+    assert (audio.discarded, audio.dropped) == (0, 0)
+
+
+async def test_what_came_before_the_first_read_is_no_lag() -> None:
+    """An announcement of four seconds: an echo after it would be four seconds late for the rest of the call."""
+    audio = AudioQueue(250)
+    for number in range(200):
+        audio.put(bytes([number]))
+        assert audio.behind == 0
+    first = await anext(audio)
+
+    assert first == bytes([198])
+    assert (audio.behind, audio.discarded) == (1, 198)
+
+
+async def test_a_reader_that_falls_behind_loses_the_oldest_and_is_behind() -> None:
+    """That is lag, and counts."""
+    audio = AudioQueue(3)
+    audio.put(b"0")
+    await anext(audio)
+    for chunk in chunks(1, 2, 3, 4):
+        audio.put(chunk)
+
+    assert (audio.behind, audio.dropped, audio.discarded) == (3, 1, 0)
+    assert audio.skip() == 3
+    assert audio.behind == 0
+
+
+@pytest.mark.parametrize(("pause", "kept"), [(25, 25), (26, 2), (200, 2)])
+async def test_a_reader_that_waits_in_play_gets_what_is_new(pause: int, kept: int) -> None:
+    """For longer than half a second: hold music, a menu. A moment's wait for room loses nothing."""
+    audio = AudioQueue(250)
+    reader = asyncio.ensure_future(_read_one(audio))
+    await asyncio.sleep(0)
+    audio.put(b"x")
+    audio = await reader
+
+    for number in range(pause):
+        audio.put(bytes([number]))
+    assert (len(audio), audio.behind) == (kept, 0)
+    audio.resume()
+    assert audio.behind == kept
+    assert await anext(audio) == bytes([pause - kept])
+
+
+async def _read_one(audio: AudioQueue) -> AudioQueue:
+    await anext(audio)
+    assert audio.pause()
+    assert not audio.pause()  # it pauses already
+    return audio
+
+
+async def test_only_the_task_that_reads_pauses_its_reading() -> None:
+    """A pump that plays in a task of its own must not take the reader's audio."""
+    audio = AudioQueue(250)
+    reader = asyncio.ensure_future(_read_two(audio))
+    await asyncio.sleep(0)
+
+    assert not audio.pause()  # this task never read
+    audio.put(b"1")
+    audio.put(b"2")
+    assert await reader == [b"1", b"2"]
+
+
+async def _read_two(audio: AudioQueue) -> list[bytes]:
+    return [await anext(audio), await anext(audio)]

@@ -97,10 +97,10 @@ class Call:
         self.audio = AudioQueue(limit=AUDIO_QUEUE_MS_MAX // 20)
         """The caller's speech in chunks of 20 ms: `async for chunk in call.audio`. Ends with the call.
 
-        Before the first read only the newest 40 ms are kept: what the caller says during an announcement is discarded. From
-        then on AUDIO_QUEUE_MS_MAX wait for a slow reader; then the oldest chunk is dropped. While the reading task waits in
-        `play` or `finished` for more than half a second, again only the newest 40 ms are kept. `call.audio.skip()` forgets
-        what waits."""
+        Until the first read, once 200 ms have passed, only the newest 40 ms are kept: what the caller says during an
+        announcement is discarded. From then on AUDIO_QUEUE_MS_MAX wait for a slow reader; then the oldest chunk is dropped.
+        While the reading task waits in `play` or `finished` for more than half a second, again only the newest 40 ms are
+        kept. `call.audio.skip()` forgets what waits."""
         self.events = DropOldestQueue[Event](limit=EVENTS_MAX)
         """Keys pressed (`DtmfPressed`) and marks that came back (`MarkHandedBack`)."""
         self._backend = backend

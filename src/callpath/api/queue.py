@@ -15,6 +15,9 @@ from typing import Any, Generic, TypeVar
 Item = TypeVar("Item")
 
 
+FIRST_MS_MAX = 200
+"""How long a handler may take to its first read without losing audio."""
+
 PAUSE_MS_MAX = 500
 """How long the reader of a call's audio may pause in `play` before the audio of that time is discarded."""
 
@@ -81,9 +84,9 @@ class DropOldestQueue(Generic[Item]):
 class AudioQueue(DropOldestQueue[bytes]):
     """A call's audio on its way to the handler, in chunks of 20 ms.
 
-    Before the first read only the newest UNREAD_MS_MAX are kept. From then on at most `limit` chunks wait, and the oldest
-    is dropped and counted. While the task that reads waits in `play` or `finished`, it does not fall behind: if that takes
-    longer than PAUSE_MS_MAX, only the newest UNREAD_MS_MAX are kept again.
+    A first read within FIRST_MS_MAX gets all of it; after that only the newest UNREAD_MS_MAX are kept until it comes. From
+    then on at most `limit` chunks wait, and the oldest is dropped and counted. While the task that reads waits in `play` or
+    `finished`, it does not fall behind: if that takes longer than PAUSE_MS_MAX, only the newest UNREAD_MS_MAX are kept again.
     """
 
     def __init__(self, limit: int) -> None:
@@ -133,8 +136,8 @@ class AudioQueue(DropOldestQueue[bytes]):
     def _put_unread(self, item: bytes) -> None:
         self._paused_chunks += 1
         self._items.append(item)
-        is_short = self._reader is not None and self._paused_chunks * _CHUNK_MS <= PAUSE_MS_MAX
-        kept = self._limit if is_short else UNREAD_MS_MAX // _CHUNK_MS
+        short_ms = FIRST_MS_MAX if self._reader is None else PAUSE_MS_MAX
+        kept = self._limit if self._paused_chunks * _CHUNK_MS <= short_ms else UNREAD_MS_MAX // _CHUNK_MS
         over = len(self._items) - kept
         if over > 0:
             del self._items[:over]
