@@ -20,6 +20,7 @@ FAMILY = {
     "ControlError": "CallpathError",
     "StoreError": "CallpathError",
     "ArchiveError": "CallpathError",
+    "EvidenceError": "CallpathError",
     "PlatformError": "CallpathError",
 }
 

@@ -86,7 +86,7 @@ class AudioQueue(DropOldestQueue[bytes]):
 
     A first read within FIRST_MS_MAX gets all of it; after that only the newest UNREAD_MS_MAX are kept until it comes. From
     then on at most `limit` chunks wait, and the oldest is dropped and counted. While the task that reads waits in `play` or
-    `finished`, it does not fall behind: if that takes longer than PAUSE_MS_MAX, only the newest UNREAD_MS_MAX are kept again.
+    `finished`, it does not fall behind: if that takes longer than PAUSE_MS_MAX, only the newest UNREAD_MS_MAX are kept.
     """
 
     def __init__(self, limit: int) -> None:
