@@ -1,7 +1,7 @@
 """What must hold at each moment of a life, and at its end.
 
 The numbers are those of the issue that asked for them: 1 served or ended, 2 cancelled by us, 3 the last request stands,
-4 files, 5 lag, 8 an exact timeline, 9 nothing waits for ever.
+4 files, 5 lag, 7 other nodes, 8 an exact timeline, 9 nothing waits for ever.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 UNSERVED_MS_MAX = 5_000.0
 """How long an answered call may have neither a handler nor anything under way."""
 
+TWO_HANDLERS_MS_MAX = 4_000.0
+"""How long a node that lost the call may take to learn of it and to end its handler, which may clean up."""
+
 QUIET_MS = 150_000.0
 """From here on nothing has gone wrong for long enough that everything must have been mended."""
 
@@ -43,11 +46,12 @@ class Checks:
         self._bot = bot
         self._plan = plan
         self._unserved_since_ms: float | None = None
-        self._over_handler_ms: float | None = None
+        self._two_since_ms: float | None = None
 
     def look(self) -> None:
         """At one moment."""
         self._served()
+        self._one_handler()
         self._handler_ends_with_the_call()
 
     def _say(self, what: str) -> None:
@@ -73,11 +77,15 @@ class Checks:
         if now_ms - self._unserved_since_ms > UNSERVED_MS_MAX + 500.0:
             self._say("1: nobody serves the call, and nothing is done about it")
 
+    def _log_is_bad(self) -> bool:
+        weather, now_ms = self._world.weather, self._world.clock.now_ms()
+        return any(since <= now_ms <= until + 16_000 for since, until in (*weather.log_down, *weather.log_slow))
+
     def _is_mended(self) -> bool:
         """Something is under way that needs its time: a command, a stream that was asked for, a node that starts."""
         world, weather = self._world, self._world.weather
         now_ms = world.clock.now_ms()
-        if any(since <= now_ms <= until + 16_000 for since, until in (*weather.log_down, *weather.log_slow)):
+        if self._log_is_bad():
             return True  # nothing can be decided
         if now_ms < QUIET_MS and any(kind == "restart" for _, kind in self._plan.happenings):
             return True  # a new process asks what became of the call; another node waits for the lease to run out
@@ -106,6 +114,16 @@ class Checks:
             or session.unanswered()
             or now_unix_ms < (session.last_unix_ms or 0) + 1_000
         )
+
+    def _one_handler(self) -> None:
+        """7: a node that lost the call ends its handler."""
+        now_ms = self._world.clock.now_ms()
+        if self._bot.running < 2:
+            self._two_since_ms = None
+        elif self._two_since_ms is None:
+            self._two_since_ms = now_ms
+        elif now_ms > self._two_since_ms + TWO_HANDLERS_MS_MAX and not self._log_is_bad():
+            self._say("7: two handlers have the call")
 
     def _handler_ends_with_the_call(self) -> None:
         """9: a handler of a call that is over does not go on."""

@@ -8,13 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 from callpath.api.playing import Player
 from callpath.api.queue import AudioQueue, DropOldestQueue
-from callpath.call import ending, watchdog
-from callpath.call.watchdog import Evaluation
+from callpath.call import ending
 from callpath.server.application import Application, HandlerRun
 from callpath.server.journal import Journal
 from callpath.server.leases import Leases
@@ -72,19 +70,6 @@ def _h1_hangup_once(patch: Patch) -> None:
     """A refused hangup is not sent again."""
     due = ending._hangup_due
     patch(ending, "_hangup_due", lambda session, running: None if session.sent("hangup") else due(session, running))
-
-
-def _h1_watchdog(patch: Patch) -> None:
-    """With an open socket the watchdog looks at nothing but frames; without one it waits for a minute."""
-    evaluate = watchdog.evaluate
-
-    def old(session: Any, policy: Any, state: Any, now: int) -> Evaluation:
-        return replace(evaluate(session, replace(policy, no_handler_ms=60_000), state, now), enter_handler=False)
-
-    patch(watchdog, "evaluate", old)
-    from callpath.server import watching
-
-    patch(watching, "evaluate", old)
 
 
 def _h3_transfer(patch: Patch) -> None:
@@ -179,7 +164,6 @@ def _unsure(patch: Patch) -> None:
 
 
 FAULTS: dict[str, tuple[Callable[[Patch], None], int]] = {
-    "H1": (_h1_watchdog, 248),
     "H1a": (_h1_reattach, 14),
     "H1b": (_h1_leak, 1),
     "H1d": (_h1_hangup_once, 1),

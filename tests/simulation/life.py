@@ -126,7 +126,7 @@ class Bot:
                 self._start(self._waits("events", _all(call.events)))
                 await self._listen(call)
             case "announces":
-                await call.play(bytes(16_000 * 4))
+                await call.play(bytes(16_000 * 20))
                 await self._echo(call)
             case _:
                 await self._listen(call)
@@ -174,6 +174,7 @@ def draw(seed: int) -> Plan:
         failing={name: rng.randint(1, 60) for name in ("hangup", "answer", "streaming_start") if sometimes(0.1)},
         lost_answers={name: 1 for name in ("hangup", "transfer", "speak", "answer") if sometimes(0.15)},
         answer_ms=rng.choice([10.0, 30.0, 300.0]),
+        reply_ms=rng.choice([0.0, 0.0, 200.0]),
         reconnects=sometimes(0.6),
         reconnect_after_ms=rng.choice([200.0, 2_000.0, 9_900.0, 10_050.0, 12_000.0, 20_000.0]),
         tells_failed=sometimes(0.7),

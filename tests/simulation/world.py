@@ -68,6 +68,8 @@ class Weather:
     failing: dict[str, int] = field(default_factory=dict)
     """How often a command is answered with 503, and not carried out."""
     answer_ms: float = 30.0
+    reply_ms: float = 0.0
+    """How long the answer to a command takes after it was carried out: its webhook may be first."""
     reconnects: bool = True
     reconnect_after_ms: float = 2_000.0
     tells_failed: bool = True
@@ -126,6 +128,7 @@ class Telnyx:
         if command.command_id not in self.carried_out:
             self.carried_out[command.command_id] = command
             self._carry_out(command)
+        await self.clock.sleep_ms(weather.reply_ms)
         if self._takes(weather.lost_answers, name):
             raise self._error(command, None, None, retryable=True)
         return CommandReply(200, {}, weather.answer_ms, 1)
@@ -388,6 +391,8 @@ class Socket:
         if self._open:
             self._open = False
             self.closed_by_server = code, reason
+            if "another server" in reason and self._telnyx.socket is self and not self._silent and not self._ends:
+                self.node.world.problems.append("7: the newest socket was closed though the caller talked on it")
             self._driver.lost(SocketClosed(code=code, reason=reason, by="us"))
 
     def on_second(self, now_ms: float) -> None:
@@ -663,6 +668,7 @@ class World:
             self._group = group
             for node in self.nodes:
                 await node.start()
+                await self.clock.advance(self.rng.uniform(0.0, 1_000.0))
             self.go(life())
             while self.clock.now_ms() < ms and not self._is_long_over():
                 await self.clock.advance(LOOK_EVERY_MS)

@@ -115,16 +115,14 @@ class Ownership:
         return self._line.is_living and (start is None or newest in ("", start.stream_id))
 
     def _has_stream_elsewhere(self) -> bool:
-        """The timeline tells of an open stream that is not here: another node has claimed the call with it, and we would
+        """The timeline tells of a newer stream that is not here: another node has claimed the call with it, and we would
         hear of that only when we renew our leases."""
         session = self._journal.session
-        alone = not self._context.log.shared or not self.acts
-        if (
-            alone
-            or self._line.stream is not None
-            or not session.stream_open
-            or session.newest_stream == self._asked_about
-        ):
+        if not self._context.log.shared or not self.acts or not session.stream_open:
+            return False
+        start = self._line.stream.start if self._line.stream is not None else None
+        is_here = start is not None and start.stream_id == session.newest_stream[1]
+        if is_here or session.newest_stream == self._asked_about:
             return False
         self._asked_about = session.newest_stream
         return True
