@@ -33,6 +33,9 @@ UNSERVED_MS_MAX = 5_000.0
 TWO_HANDLERS_MS_MAX = 4_000.0
 """How long a node that lost the call may take to learn of it and to end its handler, which may clean up."""
 
+DEAF_MS_MAX = 30_000.0
+"""How long a handler may go on without a stream: ten seconds for Telnyx to connect again, and a request or two."""
+
 QUIET_MS = 150_000.0
 """From here on nothing has gone wrong for long enough that everything must have been mended."""
 
@@ -47,6 +50,7 @@ class Checks:
         self._plan = plan
         self._unserved_since_ms: float | None = None
         self._two_since_ms: float | None = None
+        self._deaf_since_ms = 0.0
 
     def look(self) -> None:
         """At one moment."""
@@ -69,6 +73,7 @@ class Checks:
         if telnyx.over or telnyx.answered_ms is None or telnyx.leg_b in ("ringing", "joined") or telnyx.is_speaking:
             self._unserved_since_ms = None
             return
+        self._has_sound()
         if self._bot.running or self._is_mended():
             self._unserved_since_ms = None
             return
@@ -115,6 +120,14 @@ class Checks:
             or now_unix_ms < (session.last_unix_ms or 0) + 1_000
         )
 
+    def _has_sound(self) -> None:
+        """1: a handler without a stream is no service."""
+        world, now_ms = self._world, self._world.clock.now_ms()
+        if world.telnyx.socket is not None or not self._bot.running or self._log_is_bad():
+            self._deaf_since_ms = now_ms
+        elif now_ms > self._deaf_since_ms + DEAF_MS_MAX:
+            self._say("1: a handler has had no stream for long")
+
     def _one_handler(self) -> None:
         """7: a node that lost the call ends its handler."""
         now_ms = self._world.clock.now_ms()
@@ -136,6 +149,8 @@ class Checks:
     def before_the_stop(self) -> None:
         """When the life has passed, and the nodes still run."""
         self._ended()
+        if any(one.is_open and one.node.alive for one in self._world.telnyx.given_up):
+            self._say("9: a socket that was replaced stays open")
 
     def at_the_end(self) -> None:
         """When all is over."""

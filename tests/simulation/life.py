@@ -183,13 +183,14 @@ def draw(seed: int) -> Plan:
         answers_transfer=sometimes(0.7),
         tells_speak_ended=sometimes(0.8),
     )
-    if sometimes(0.2):
+    nodes = rng.choice([1, 1, 2, 2])
+    if sometimes(0.2 * nodes):
         since = rng.uniform(0, 40_000)
-        weather.log_down.append((since, since + rng.choice([500.0, 5_000.0, 20_000.0])))
+        weather.log_down.append((since, since + rng.choice([500.0, 5_000.0, 20_000.0, 20_000.0])))
     if sometimes(0.15):
         since = rng.uniform(0, 40_000)
         weather.log_slow.append((since, since + 20_000.0))
-    plan = Plan(seed, rng.choice(HANDLERS), weather, nodes=rng.choice([1, 1, 2]), record=sometimes(0.2))
+    plan = Plan(seed, rng.choice(HANDLERS), weather, nodes=nodes, record=sometimes(0.2))
     kinds = ["lose socket"] * 4 + ["silence socket", "restart", "lose write", "disk full"]
     for _ in range(rng.choice([0, 1, 1, 2, 3])):
         plan.happenings.append((rng.uniform(500, BAD_MS - 10_000), rng.choice(kinds)))
@@ -240,6 +241,7 @@ async def _happen(world: World, kind: str) -> None:
         case "silence socket":
             if telnyx.socket is not None:
                 telnyx.socket.silence()
+                world.later(3_000.0, telnyx.open_another)
         case "restart":
             node = world.pick_node()
             if node is not None:

@@ -106,6 +106,7 @@ class Telnyx:
         """When a hangup was carried out, and what Telnyx was doing for the caller at that moment."""
         self.streams = 0
         self.socket: Socket | None = None
+        self.given_up: list[Socket] = []
         self.wants_stream = False
         self.events = 0
         self.told: list[dict[str, Any]] = []
@@ -275,6 +276,13 @@ class Telnyx:
             return
         self.world.go(self._connect())
 
+    def open_another(self) -> None:
+        """Beside a socket that brings nothing any more."""
+        if not self.over and self.wants_stream and self.socket is not None:
+            self.given_up.append(self.socket)
+            self.socket = None
+            self.world.go(self._connect())
+
     async def _connect(self) -> None:
         node = self.world.pick_node()
         socket = await node.upgrade() if node is not None else None
@@ -336,7 +344,7 @@ class Socket:
         self._driver = driver
         self._telnyx = node.world.telnyx
         self._clock = node.world.clock
-        self._open = True
+        self.is_open = True
         self._silent = False
         self._ends = False
 
@@ -349,12 +357,12 @@ class Socket:
             media_format=MediaFormat(encoding="PCMU", sample_rate=8000),
         )
         self._receive(start)
-        while self._open and not self._ends:
+        while self.is_open and not self._ends:
             if not self._silent:
                 self.frames += 1
                 self._receive(Media(payload=bytes([0x7F]) * 160, chunk=self.frames, stream_id=stream_id))
             await self._clock.sleep_ms(FRAME_EVERY_MS)
-        if self._open:
+        if self.is_open:
             self._receive(Stop(stream_id=stream_id))
             self._close(1000)
         await self._telnyx.lost(self)
@@ -372,13 +380,13 @@ class Socket:
         self._close(1006)
 
     def _close(self, code: int) -> None:
-        if self._open:
-            self._open = False
+        if self.is_open:
+            self.is_open = False
             if self.node.alive:
                 self._driver.lost(SocketClosed(code=code, by="peer"))
 
     def _receive(self, message: Any) -> None:
-        if self._open and self.node.alive:
+        if self.is_open and self.node.alive:
             self._driver.receive_text(encode_message(message).encode())
 
     # What the driver asks of a socket:
@@ -388,8 +396,8 @@ class Socket:
 
     def close(self, code: int, reason: str) -> None:
         """The server closes."""
-        if self._open:
-            self._open = False
+        if self.is_open:
+            self.is_open = False
             self.closed_by_server = code, reason
             if "another server" in reason and self._telnyx.socket is self and not self._silent and not self._ends:
                 self.node.world.problems.append("7: the newest socket was closed though the caller talked on it")
