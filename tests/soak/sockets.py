@@ -8,6 +8,7 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
+from callpath.server.admission import SOCKETS_EXTRA, SOCKETS_PER_CALL
 from callpath.server.tokens import CallTokens
 from callpath.simulator.load import LoadPlan, run_load
 from callpath.simulator.simulator import Simulator
@@ -25,7 +26,8 @@ async def upgrades(folder: Path, number: int, room: int) -> list[Figure]:
     tokens = CallTokens(SECRET)
     statuses: Counter[bytes] = Counter()
     opened: list[asyncio.StreamWriter] = []
-    async with Node(folder, CALLPATH_CALLS_MAX=str(room)) as node:
+    calls_max = (room - SOCKETS_EXTRA) // SOCKETS_PER_CALL
+    async with Node(folder, CALLPATH_CALLS_MAX=str(calls_max)) as node:
         async with senders(node.port, 8) as them:
             for at in range(0, number, len(them)):
                 names = range(at, min(number, at + len(them)))
