@@ -41,6 +41,8 @@ def of_kind(kind: type[What]) -> st.SearchStrategy[What]:
 
 
 def _value(kind: Any) -> st.SearchStrategy[Any]:
+    if kind == float | None:
+        return st.none() | st.floats(allow_nan=False, allow_infinity=False)
     if kind is float:
         return st.floats(allow_nan=False, allow_infinity=False)
     if kind == dict[str, Any]:
