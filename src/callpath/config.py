@@ -137,7 +137,7 @@ class Settings:
         "CALLPATH_AFTER_RESTART",
         default="resume",
         does="what becomes of calls that were up when the last process stopped, and still are: resume asks for the stream "
-        "again and enters the handler anew",
+        "again and enters the handler again",
     )
     drain_seconds: Seconds = _setting(
         "CALLPATH_DRAIN_SECONDS",

@@ -76,7 +76,7 @@ _REQUEST_SIGNS = ("equest", "EQUEST", "race", "orrelation", "ransaction", "span"
 _REQUEST_ID = re.compile(
     r"(?:request|trace|span|correlation|transaction)[_-]?id[\"']?\s*[:=]\s*[\"']?[a-f-]*", re.IGNORECASE
 )
-"""Ids that every line has anew and that say nothing about a call, in a text without digits."""
+"""Ids that differ on every line and say nothing about a call, in a text without digits."""
 
 _BY_DIGITS = re.compile(
     r"exit|137|http|status|code|telnyx|get |post |answer|stream|error|fail|reject|refus|port|listen|[rR]1[45]",

@@ -87,7 +87,7 @@ PAST_2 = Sign(
     code="CALL042",
     title="The socket came after the call was over",
     why="The caller hung up while Telnyx was opening the socket. It was rightly refused.",
-    fix="Nothing to mend in this call.",
+    fix="Nothing to fix in this call.",
     examples=(
         Example("hung up meanwhile", a_call(ACCEPTED, hung_up(), turned_away("call_ended", 410)[-2:]), fires=True),
         Example("refused for its token", a_call(turned_away("wrong_token")), fires=False),
@@ -102,6 +102,6 @@ CAUSE = Cause(
     owner="far end",
     why="Between a webhook and the command that follows from it the caller may hang up. Telnyx then answers 90018. No "
     "fault of the stream, and nothing was reached or refused.",
-    fix="Nothing to mend. If it happens often, look at how long the server takes from the webhook to the command.",
+    fix="Nothing to fix. If it happens often, look at how long the server takes from the webhook to the command.",
     signs=(PAST, PAST_2),
 )

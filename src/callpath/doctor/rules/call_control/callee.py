@@ -55,7 +55,7 @@ CAUSE = Cause(
     layer="call-control",
     owner="far end",
     why="An outgoing call has no stream before somebody answers it. Nothing was asked of this server but to wait.",
-    fix="Nothing to mend here. For call_rejected on every number look at the outbound voice profile (destinations) and at "
+    fix="Nothing to fix here. For call_rejected on every number look at the outbound voice profile (destinations) and at "
     "the caller id.",
     signs=(PAST,),
 )

@@ -121,6 +121,6 @@ CAUSE = Cause(
     owner="far end",
     why="Nothing failed up to then, and the next step had no time to come. No fault of this server, of the platform or of "
     "the URL shows in this call.",
-    fix="Nothing to mend in this call. Judge one that lasted longer.",
+    fix="Nothing to fix in this call. Judge one that lasted longer.",
     signs=(PAST,),
 )
