@@ -6,22 +6,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from callpath.call.ending import (
-    CONFIRM_MS,
-    DIGIT_MS,
-    GATHER_MS_MAX,
-    LEG_ENDED_MS,
-    PLAYBACK_MS_MAX,
-    RETRY_MS,
-    RETRY_MS_MAX,
-    SPEAK_MS,
-    SPEAK_MS_PER_CHAR,
-    Ending,
-    is_being_hung_up,
-    is_handed_on,
-    is_silenced,
-    next_ending,
-)
+from callpath.call.ending import Ending, is_being_hung_up, is_handed_on, is_silenced, next_ending
+from callpath.call.plan import derived_command_id
 from callpath.call.session import CallSession
 from callpath.timeline import (
     CommandAnswered,
@@ -48,11 +34,12 @@ from callpath.wire.command import (
     Transfer,
 )
 from callpath.wire.document import write
-from callpath.wire.ids import StreamId
+from callpath.wire.ids import CallControlId, StreamId
 from tests.call.test_session import ANSWERED, HANGUP, INITIATED
 from tests.call.timelines import LEG_B, SESSION, event
 
 STREAM = StreamStarted(stream_id=StreamId("s1"), encoding="PCMU", sample_rate_hz=8000)
+CONTROL_ID = CallControlId(ANSWERED.body["data"]["payload"]["call_control_id"])
 TRANSFER = Transfer(to="+15555550123", command_id="t")
 SPEAK = Speak(payload="x" * 50, voice="female", command_id="p")
 
@@ -131,7 +118,8 @@ def test_a_call_whose_handler_is_done_is_hung_up(end: What) -> None:
     call = Ended()
     call.add(end)
 
-    assert call.names() == ["hangup"]
+    (hangup,) = call.ask().commands
+    assert hangup == Hangup(command_id=derived_command_id(CONTROL_ID, "hangup"))
     assert call.names(running=True) == []  # it was entered again, and the entry is not here yet
 
 
@@ -177,35 +165,35 @@ def test_an_accepted_hangup_is_sent_again_when_the_end_does_not_come() -> None:
     """Telnyx says 90018 if only its webhook is lost."""
     call = returned()
     first = call.hang_up()
-    call.now += CONFIRM_MS - 1
+    call.now += 9_999
     early = call.ask()
     call.now += 1
     (again,) = call.ask().commands
 
-    assert early == Ending(again_unix_ms=2_000 + CONFIRM_MS)
+    assert early == Ending(again_unix_ms=12_000)
     assert again.command_id != first
 
 
 def test_a_refused_hangup_is_sent_again_ever_more_slowly() -> None:
     """And for as long as the call is up: at most once a minute."""
     call = returned()
-    waits, ids = [], set()
+    waits, ids = [], []
     for _ in range(9):
-        ids.add(call.hang_up(status=422))
+        ids.append(call.hang_up(status=422))
         again = call.ask().again_unix_ms
         assert again is not None
         waits.append(again - call.now)
         call.now = again
 
-    assert waits == [min(RETRY_MS * 2**number, RETRY_MS_MAX) for number in range(9)]
-    assert len(ids) == 9
+    assert waits == [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000]
+    assert ids == [derived_command_id(CONTROL_ID, "hangup", number) for number in range(1, 10)]
 
 
 def test_a_hangup_of_the_handlers_own_is_repeated_while_it_runs() -> None:
     """It asked for the end of the call; that its handler goes on changes nothing."""
     call = Ended()
     call.send(Hangup(command_id="of the handler"), status=500)
-    call.now += RETRY_MS
+    call.now += 1_000
 
     assert call.names(running=True) == ["hangup"]
 
@@ -216,15 +204,15 @@ def test_a_hangup_of_the_handlers_own_is_repeated_while_it_runs() -> None:
 @pytest.mark.parametrize(
     ("command", "longest_ms", "tells"),
     [
-        (SPEAK, SPEAK_MS + 50 * SPEAK_MS_PER_CHAR, "call.speak.ended"),
-        (PlaybackStart(audio_url="https://a/b.mp3", command_id="p"), PLAYBACK_MS_MAX, "call.playback.ended"),
-        (Gather(command_id="p"), SPEAK_MS + GATHER_MS_MAX, "call.gather.ended"),
+        (SPEAK, 15_000, "call.speak.ended"),
+        (PlaybackStart(audio_url="https://a/b.mp3", command_id="p"), 600_000, "call.playback.ended"),
+        (Gather(command_id="p"), 130_000, "call.gather.ended"),
         (
             GatherUsingSpeak(payload="x" * 20, voice="female", command_id="p"),
-            SPEAK_MS + 20 * SPEAK_MS_PER_CHAR + GATHER_MS_MAX,
+            132_000,
             "call.gather.ended",
         ),
-        (SendDtmf(digits="12W3", command_id="p"), 4 * DIGIT_MS, None),
+        (SendDtmf(digits="12W3", command_id="p"), 4_000, None),
     ],
 )
 def test_what_telnyx_does_for_the_caller_is_waited_for(command: Command, longest_ms: int, tells: str | None) -> None:
@@ -245,7 +233,7 @@ def test_what_telnyx_does_for_the_caller_is_waited_for(command: Command, longest
 def test_each_of_several_is_waited_for() -> None:
     """They queue: two ends must come, and the bound is that of both."""
     call = after([SPEAK, Speak(payload="y" * 10, voice="female", command_id="q")])
-    bound = 1_500 + 2 * SPEAK_MS + 60 * SPEAK_MS_PER_CHAR
+    bound = 1_500 + 26_000
     call.add(event("call.speak.ended", event_id="one"))
     one = call.ask()
     call.add(event("call.speak.ended", event_id="one"))  # the same again
@@ -302,8 +290,8 @@ def test_a_transfer_that_failed_gives_the_caller_back() -> None:
     call.add(event("call.hangup", event_id="bh", **LEG_B))
 
     assert "hangup" not in ringing
-    assert call.ask() == Ending(again_unix_ms=9_000 + LEG_ENDED_MS)
-    call.now = 9_000 + LEG_ENDED_MS
+    assert call.ask() == Ending(again_unix_ms=9_000 + 2_000)
+    call.now = 9_000 + 2_000
     assert call.names() == ["hangup"]
 
 
@@ -368,3 +356,41 @@ def test_a_stop_that_was_refused_silences_nothing() -> None:
     call.send(StreamingStop(command_id="s"), status=422)
 
     assert not is_silenced(call.session)
+
+
+def test_a_stream_that_started_with_the_stop_is_stopped() -> None:
+    """Within one millisecond the stop counts as the later one: a second would end nothing."""
+    call = after([TRANSFER])
+    call.add(StreamStarted(stream_id=StreamId("s2"), encoding="PCMU", sample_rate_hz=8000))
+    (stop,) = call.ask().commands
+    call.send(stop, status=None)
+
+    assert stop.command_id == derived_command_id(CONTROL_ID, "streaming_stop")
+    assert call.names() == []
+    call.answer(str(stop.command_id), "streaming_stop")
+    assert is_silenced(call.session)
+
+
+def test_the_last_accepted_stop_counts() -> None:
+    """An early one was for a stream of before."""
+    call = Ended()
+    call.send(StreamingStop(command_id="s1"))
+    call.now = 5_000
+    call.add(StreamStarted(stream_id=StreamId("s2"), encoding="PCMU", sample_rate_hz=8000))
+    before = is_silenced(call.session)
+    call.now = 6_000
+    call.send(StreamingStop(command_id="s2"))
+
+    assert not before
+    assert is_silenced(call.session)
+
+
+def test_a_leg_that_is_seen_with_the_transfer_is_its_leg() -> None:
+    """Its webhook and the command may be of one millisecond."""
+    call = after([TRANSFER])
+    call.now = 1_500
+    call.add(event("call.initiated.outbound", event_id="b", **LEG_B))
+    call.add(event("call.hangup", event_id="bh", **LEG_B))
+    call.now = 2_000
+
+    assert not is_handed_on(call.session)

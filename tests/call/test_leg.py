@@ -17,12 +17,17 @@ from tests.telnyx import sample
 
 
 def leg_after(*names: str) -> Leg:
-    leg = Leg(LegId("l"), CallControlId("c"))
+    leg = Leg(LegId("l"), CallControlId("c"), (0, ""))
     for name in names:
         webhook = read_webhook(sample(f"webhooks/{name}.json"))
         assert isinstance(webhook, Webhook)
-        leg.apply(webhook.payload)
+        leg.apply(webhook.payload, (0, ""), 1_000)
     return leg
+
+
+def test_the_numbers_of_the_states_are_permanent() -> None:
+    """Rows of the list of calls are stored with them."""
+    assert [("SEEN", 0), ("INITIATED", 1), ("ANSWERED", 2), ("ENDED", 3)] == [(one.name, one.value) for one in LegState]
 
 
 def test_a_late_event_does_not_wake_a_dead_leg() -> None:
@@ -76,6 +81,20 @@ def test_states_and_when_they_were_told(
     leg = leg_of(*whats)
 
     assert (state, answered, hangup) == (leg.state, leg.answered_unix_ms, leg.hangup_unix_ms)
+
+
+def test_when_a_leg_was_seen_first() -> None:
+    """By what came here first, whichever event occurred first; a transfer's leg is told from one of before by it."""
+    leg = leg_of(HANGUP, INITIATED, ANSWERED)
+    late = Leg(LegId("l"), CallControlId("c"), (0, ""))
+    for at in (3_000, 2_000, 4_000):
+        webhook = read_webhook(ANSWERED.body)
+        assert isinstance(webhook, Webhook)
+        late.apply(webhook.payload, (at, "x"), at)
+
+    assert leg.seen_unix_ms == 1_000
+    assert (late.seen_unix_ms, late.answered_unix_ms) == (2_000, 2_000)
+    assert Leg(LegId("l"), CallControlId("c"), (0, "")).seen_unix_ms == 0
 
 
 def test_a_hangup_brings_its_cause_and_its_witness() -> None:

@@ -22,6 +22,8 @@ from callpath.timeline import (
     CommandSent,
     Entry,
     FrameRejected,
+    HandlerEnded,
+    HandlerFailed,
     PolicyActed,
     SocketReceived,
     SocketRefused,
@@ -31,7 +33,7 @@ from callpath.timeline import (
     StreamStarting,
     What,
 )
-from callpath.wire.command import Command, Hangup, Transfer
+from callpath.wire.command import Command, Hangup, StreamingStop, Transfer
 from callpath.wire.document import write
 from callpath.wire.ids import StreamId
 from tests.call.test_session import ANSWERED, HANGUP, INITIATED, PLAN
@@ -314,6 +316,91 @@ def test_a_stream_lost_with_a_restart_is_waited_for_and_then_asked_for() -> None
 
     assert call.run(7_999) == []
     assert call.run(1) == ["missing lost", "step retry", "streaming_start"]
+
+
+@pytest.mark.parametrize(("lost_ms", "again_ms"), [(0.0, 10_001), (2_500.0, 7_501), (9_999.0, 2)])
+def test_a_lost_socket_may_come_back(lost_ms: float, again_ms: int) -> None:
+    """Telnyx was seen to connect again by itself; a request meanwhile would be refused (90045)."""
+    call = asked()
+    call.add(STREAM)
+    found = evaluate(call.session, POLICY, RuntimeState(lost_ms=lost_ms), call.now)
+
+    assert found == Evaluation(again_unix_ms=call.now + again_ms)
+
+
+def test_a_lost_socket_that_stays_away_is_asked_for_again() -> None:
+    """Also where Telnyx says nothing of it: the caller hears silence."""
+    call = asked()
+    call.add(STREAM)
+    missing, step = evaluate(call.session, POLICY, RuntimeState(lost_ms=10_000.0), call.now).entries
+
+    assert isinstance(missing, StreamMissing)
+    assert (missing.seen, missing.reason) == ("lost", "the socket was lost, and not back within 10 s")
+    assert step == PolicyActed(policy="no_socket", number=1, step="retry")
+
+
+@pytest.mark.parametrize("why", [HandlerEnded(), StreamingStop.NAME, Hangup.NAME, Transfer.NAME])
+def test_a_stream_that_nobody_needs_is_not_asked_for(why: What | str) -> None:
+    """The handler is done, or it stopped the stream, hung up, or handed the caller on."""
+    call = asked()
+    call.add(STREAM)
+    match why:
+        case str():
+            commands: dict[str, Command] = {
+                StreamingStop.NAME: StreamingStop(command_id="c"),
+                Hangup.NAME: Hangup(command_id="c"),
+                Transfer.NAME: Transfer(to="+15555550123", command_id="c"),
+            }
+            call.send(commands[why])
+        case _:
+            call.add(why)
+    state = RuntimeState(lost_ms=60_000.0, handler_running=why == StreamingStop.NAME)
+
+    assert evaluate(call.session, POLICY, state, call.now + 4_000).entries == ()
+
+
+# --- a stream that nobody serves -------------------------------------------------------------------------------------
+
+OPEN = RuntimeState(socket_open=True, stream_open=True)
+
+
+def test_a_stream_without_a_handler_gets_one() -> None:
+    """59 frames came in and none went out, for up to four hours."""
+    call = asked()
+    call.add(STREAM)
+    found = evaluate(call.session, POLICY, OPEN, call.now)
+
+    assert found.enter_handler
+    assert found.again_unix_ms == call.now + 1_000
+    assert not evaluate(call.session, POLICY, replace(OPEN, handler_running=True), call.now).enter_handler
+
+
+@pytest.mark.parametrize(
+    "what", [HandlerEnded(), HandlerFailed(error="x", traceback=""), HANGUP], ids=["returned", "raised", "over"]
+)
+def test_a_handler_that_is_done_is_not_entered_again(what: What) -> None:
+    """Its call is hung up, or over."""
+    call = asked()
+    call.add(STREAM)
+    call.add(what)
+
+    assert not evaluate(call.session, POLICY, OPEN, call.now).enter_handler
+
+
+def test_a_caller_who_was_handed_on_gets_no_handler() -> None:
+    """The stream is still open for a moment."""
+    call = asked()
+    call.add(STREAM)
+    call.send(Transfer(to="+15555550123", command_id="t"))
+
+    assert not evaluate(call.session, POLICY, OPEN, call.now).enter_handler
+
+
+def test_a_socket_without_a_start_frame_is_no_stream() -> None:
+    """It would be waited for as long as anything came over it."""
+    call = asked()
+
+    assert call.run(8_000, RuntimeState(socket_open=True))[:2] == ["missing nothing", "step retry"]
 
 
 # --- stuck -----------------------------------------------------------------------------------------------------------

@@ -260,7 +260,7 @@ async def test_a_start_frame_of_another_call_is_told_by_its_ids(
     """Refused wrongly, a caller is left in silence; taken wrongly, he hears another."""
     session = CallSession(SessionId("s"))
     for number, leg in enumerate(legs):
-        session.legs[LegId(f"leg-{number}")] = Leg(LegId(f"leg-{number}"), CallControlId(leg))
+        session.legs[LegId(f"leg-{number}")] = Leg(LegId(f"leg-{number}"), CallControlId(leg), (0, ""))
     start = msgspec.convert({"stream_id": "x", "media_format": START["start"]["media_format"], **named}, Start)
 
     assert another is (names_another_call(session, start) is not None)

@@ -30,7 +30,7 @@ class Leg:
 
     leg_id: LegId
     call_control_id: CallControlId
-    first: Stamp = (0, "")
+    first: Stamp
     """The first event that is known of it."""
 
     state: LegState = LegState.SEEN
@@ -51,7 +51,7 @@ class Leg:
     told: dict[str, tuple[bool, Stamp]] = field(default_factory=dict)
     """Which event each of these is from, and whether that was a call.initiated."""
 
-    def apply(self, payload: CallPayload, stamp: Stamp = (0, ""), at_unix_ms: int = 0) -> None:
+    def apply(self, payload: CallPayload, stamp: Stamp, at_unix_ms: int) -> None:
         """Learn from one event, whatever was learnt before. `at_unix_ms` is when it came here."""
         self.first = min(self.first, stamp)
         self.seen_unix_ms = min(at_unix_ms, self.seen_unix_ms or at_unix_ms)

@@ -269,7 +269,7 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
             self.leg, self.call_control_id = payload.call_leg_id, payload.call_control_id
         if payload.call_leg_id != self.leg:
             return  # the leg that talks to us is the first
-        leg = Leg(payload.call_leg_id, payload.call_control_id, state=self.leg_state)
+        leg = Leg(payload.call_leg_id, payload.call_control_id, self.occurred, state=self.leg_state)
         leg.direction, leg.from_, leg.to, leg.hangup_cause = self.direction, self.from_, self.to, self.hangup_cause
         leg.told = {name: (False, (0, "")) for name in ("from_", "to") if getattr(leg, name)}
         leg.apply(payload, self.occurred, at)
