@@ -4,7 +4,7 @@ The log is the truth; everything else only wakes the actor. So a webhook and an 
 a call that this process has never seen is loaded from its timeline.
 
     journal.py      its timeline: entries, state     application.py  its handler, from entering it to its end
-    outbox.py       its commands and their answers   watching.py     what is wrong with it, and what it needs now
+    outbox.py       its commands and their answers   supervisor.py   what is wrong with it, and what it needs now
     line.py         its audio socket                 ownership.py    whether this node acts for it
 """
 
@@ -25,7 +25,7 @@ from callpath.server.journal import GroupStore, Journal
 from callpath.server.line import AudioLine, Carrier
 from callpath.server.outbox import Outbox
 from callpath.server.ownership import Ownership
-from callpath.server.watching import Watching
+from callpath.server.supervisor import Supervisor
 from callpath.timeline import Entry, What
 from callpath.wire.command import Command
 from callpath.wire.ids import SessionId
@@ -68,7 +68,7 @@ class LiveCall:
         self.line = AudioLine(context)
         self.ownership = Ownership(context, self._journal, self.line, self._wake.set)
         self.application = Application(self._journal, context, self.line, self, self._wake.set)
-        self._watching = Watching(
+        self._supervisor = Supervisor(
             context,
             self._journal,
             self.outbox,
@@ -90,7 +90,7 @@ class LiveCall:
     def stop(self) -> None:
         """The server is shutting down."""
         self._stopping = True
-        self._watching.again_unix_ms = None
+        self._supervisor.again_unix_ms = None
         self.wake()
 
     async def run(self) -> None:
@@ -151,16 +151,16 @@ class LiveCall:
             return
         if self.acts and self._may_be_offered and self._capacity.refusing():
             await self.ownership.offer()
-        self._watching.again_unix_ms = None
+        self._supervisor.again_unix_ms = None
         if self.acts:
-            self._watching.watch(self._lost_ms())
+            self._supervisor.supervise(self._lost_ms())
         self.application.cancel_if_useless(acts=self.acts, lost_ms=self._lost_ms())
 
     def _may_be_evicted(self) -> bool:
         return (
             self._is_idle()
             and not self._journal.has_pending
-            and self._watching.again_unix_ms is None
+            and self._supervisor.again_unix_ms is None
             and not self.is_offered
         )
 
@@ -182,8 +182,8 @@ class LiveCall:
         at_ms = now_ms + EVICT_AFTER_MS
         if not self.acts and not self.session.ended:
             at_ms = max(now_ms + 1, self.ownership.claim_again_ms)
-        if self._watching.again_unix_ms is not None:
-            at_ms = now_ms + max(1, self._watching.again_unix_ms - self._clock.now_unix_ms())
+        if self._supervisor.again_unix_ms is not None:
+            at_ms = now_ms + max(1, self._supervisor.again_unix_ms - self._clock.now_unix_ms())
         return min(at_ms, self.application.next_turn_ms(now_ms, self._lost_ms()))
 
     @property

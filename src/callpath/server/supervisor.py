@@ -15,7 +15,7 @@ from callpath.server.ownership import Ownership
 from callpath.timeline import CallStuck, PolicyActed, StreamMissing
 
 
-class Watching:
+class Supervisor:
     """Watches over one call while this node acts for it."""
 
     def __init__(
@@ -40,7 +40,7 @@ class Watching:
         self._capacity = capacity
         self._token = token
 
-    def watch(self, lost_ms: float | None) -> None:
+    def supervise(self, lost_ms: float | None) -> None:
         """Write down what is wrong, and send what the call needs. `lost_ms`: how long it has had no socket."""
         session, context, now_unix_ms = self._journal.session, self._context, self._context.clock.now_unix_ms()
         unserved = not session.commands and not session.refused
