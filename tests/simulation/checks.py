@@ -36,6 +36,9 @@ TWO_HANDLERS_MS_MAX = 4_000.0
 DEAF_MS_MAX = 30_000.0
 """How long a handler may go on without a stream: ten seconds for Telnyx to connect again, and a request or two."""
 
+WRITTEN_MS_MAX = 5_000.0
+"""How long after an outage of the log it may take until everything that happened meanwhile is written."""
+
 QUIET_MS = 150_000.0
 """From here on nothing has gone wrong for long enough that everything must have been mended."""
 
@@ -194,8 +197,16 @@ class Checks:
             if not world.telnyx.received[command_id] and not died:
                 self._say(f"8: {what.command} stands there as sent and never was")
         unwritten = set(world.telnyx.received) - set(sent)
-        if unwritten:
+        if any(not self._died_with(world.telnyx.received_ms[command_id]) for command_id in unwritten):
             self._say("8: a command was sent that does not stand in the timeline")
+
+    def _died_with(self, at_ms: float) -> bool:
+        """What happened at that time could not be written before its process was gone: the log was down until then."""
+        restarts = [when for when, kind in self._plan.happenings if kind == "restart"]
+        return any(
+            since <= at_ms <= until and any(at_ms <= restart <= until + WRITTEN_MS_MAX for restart in restarts)
+            for since, until in self._plan.weather.log_down
+        )
 
     def _last_request_stands(self) -> None:
         """3: what the handler asked for last is not undone by our hangup."""

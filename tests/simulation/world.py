@@ -101,6 +101,8 @@ class Telnyx:
         """What Telnyx speaks or plays: from when, until when."""
         self.received: Counter[str] = Counter()
         """How often each command_id came."""
+        self.received_ms: dict[str, float] = {}
+        """When it came first."""
         self.carried_out: dict[str, Command] = {}
         self.hangups: list[tuple[float, str]] = []
         """When a hangup was carried out, and what Telnyx was doing for the caller at that moment."""
@@ -119,6 +121,7 @@ class Telnyx:
         name, weather = command.NAME, self.weather
         assert command.command_id is not None
         self.received[command.command_id] += 1
+        self.received_ms.setdefault(command.command_id, self.clock.now_ms())
         await self.clock.sleep_ms(weather.answer_ms)
         if self._takes(weather.failing, name):
             raise self._error(command, 503, None, retryable=True)

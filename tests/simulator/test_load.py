@@ -35,7 +35,7 @@ async def test_the_round_trip_of_each_call_is_timed(echo_bot: Foreign) -> None:
 async def test_what_is_sent_is_what_telnyx_sends() -> None:
     """The frames are made by another way than a caller's; a server must not be able to tell."""
     async with Simulator() as telnyx, running(telnyx) as bot:
-        await run_load(LoadPlan(calls=1, ramp_ms=0, duration_ms=300), telnyx)
+        await run_load(LoadPlan(calls=1, ramp_ms=0, duration_ms=3_000), telnyx)  # frames may be late on a busy machine
 
     assert ["connected", "start", "media"] == [frame["event"] for frame in bot.frames[:3]]
     assert "stop" == bot.frames[-1]["event"]

@@ -15,10 +15,10 @@ from callpath.timeline import HandlerFailed
 from callpath.wire.ids import SessionId
 from tests.soak.node import KEY, Node, event, senders
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]  # ten processes, one after the other
 
 NUMBER = "+4915155501234"
-DIGITS = "8316749"
+DIGITS = "83*16#749"  # a time can look like a row of digits
 API_KEY = "KEY0CANARY0123456789ABCDEF_canaryCANARY01"
 SECRET = "canary-secret-of-the-audio-tokens"
 LOGIN = "canary-login-of-the-dashboard"

@@ -71,15 +71,24 @@ class Leases:
         return now_ms >= self._steady_since_ms + STEADY_MS and not stands_still
 
     async def claim(self, session: SessionId, *, by_force: bool = False) -> bool:
-        """Act for the call from now on. False: another node does. `by_force`: its audio socket is here.
+        """Act for the call from now on. False: another node does, or did. `by_force`: its audio socket is here.
 
         Raises StoreError.
         """
+        return await self._claim(session, "always" if by_force else "never")
+
+    async def claim_orphan(self, session: SessionId) -> bool:
+        """Act for a call whose node is gone, or offered it. False: another node acts for it.
+
+        Whoever claims it so has to recover it: what came while nobody acted may be missing from the log. Raises StoreError.
+        """
+        return await self._claim(session, "expired" if self.may_steal else "never")
+
+    async def _claim(self, session: SessionId, steal: Steal) -> bool:
         if not self._log.shared:
             return True
         while (released := self._releasing.get(session)) is not None:
             await released.wait()  # else it would delete the lease that we are about to get
-        steal: Steal = "always" if by_force else "expired" if self.may_steal else "never"
         return await self._timed(self._log.claim(session, self.node, LEASE_MS, steal=steal))
 
     async def offer(self, session: SessionId) -> None:

@@ -130,7 +130,7 @@ async def recover_call(calls: Calls, session: SessionId, then: Literal["resume",
         state = fold(session, await context.log.read(session))
         if not state.commands:
             return
-    if await context.leases.claim(session):
+    if await context.leases.claim_orphan(session):
         await _recover(calls, session, then)
 
 
