@@ -435,8 +435,8 @@ async def test_alone_every_call_is_ours() -> None:
 
 
 async def test_a_call_whose_lease_ran_out_is_taken_by_recovery_alone() -> None:
-    """An event for it may reach us before the scan finds it. Whoever took it then would act on a timeline with holes, and no
-    entry would tell that its node is gone."""
+    """An event for it may reach us before the scan finds it. A node that took it then would act on a timeline with holes,
+    and no entry would tell that the call's node is gone."""
     clock = ManualClock()
     log = Log(clock)
     async with nodes(log, clock, "b") as (b,):
