@@ -12,8 +12,10 @@ from callpath.doctor.facts import Arrival, Facts, MediaFacts
 from callpath.doctor.rule import Example, Rule
 from callpath.doctor.rules import RULES
 from callpath.doctor.rules.sample import answer, media, upgrade
+from callpath.doctor.rules.sample_call import a_call, after, hook, sent
 from callpath.doctor.verdict import Diagnosis
 from callpath.errors import EvidenceError
+from callpath.timeline import DtmfReceived
 
 EXAMPLES = [(rule, example) for rule in RULES for example in rule.examples if example.fires]
 
@@ -97,3 +99,23 @@ def test_secrets_in_a_body_are_hidden() -> None:
     body = json.loads(text)["facts"]["UpgradeFacts"]["carrier"]["body"]
 
     assert b"token=[hidden]" == base64.b64decode(body)
+
+
+def test_what_a_caller_pressed_and_said_is_hidden() -> None:
+    """Keys, words and names look like any other text: the field that holds them says what they are."""
+    facts = a_call(
+        *after(
+            0,
+            hook("call.initiated", caller_id_name="Erika Mustermann", client_state="cHJpdmF0ZQ=="),
+            DtmfReceived(digit="7"),
+            hook("call.gather.ended", digits="83*16#749", status="valid"),
+            hook("call.transcription", transcription_data={"transcript": "my account number is"}),
+            sent("speak", payload="Your balance is 12 dollars", voice="female"),
+        )
+    )
+    text = json.dumps(evidence(judge_facts(facts)), ensure_ascii=False)
+
+    for private in ("Erika", "cHJpdmF0ZQ==", "83*16#749", '"digit": "7"', "my account", "Your balance"):
+        assert private not in text
+    assert '"•••••••••"' in text
+    assert judge_facts(facts).findings == judge_again(text).findings

@@ -83,15 +83,29 @@ def _hidden(value: Any, secrets: tuple[str, ...], numbers: dict[str, str]) -> An
         case list() | tuple():
             return [_hidden(item, secrets, numbers) for item in value]
         case dict():
-            return {
-                key: redacted(item.decode("latin-1"), None, secrets).encode("latin-1", "replace")
-                if isinstance(item, bytes) and key in _TEXT_IN_BYTES
-                else _hidden(item, secrets, numbers)
-                for key, item in value.items()
-            }
+            return {key: _hidden_item(key, item, secrets, numbers) for key, item in value.items()}
         case _:
             return value
 
+
+def _hidden_item(key: Any, item: Any, secrets: tuple[str, ...], numbers: dict[str, str]) -> Any:
+    """What a caller pressed, said or is called is hidden by the name of its field: the words themselves do not show it."""
+    match item:
+        case bytes() if key in _TEXT_IN_BYTES:
+            return redacted(item.decode("latin-1"), None, secrets).encode("latin-1", "replace")
+        case str() if key in _DIGITS:
+            return "•" * len(item)
+        case str() if key in _PRIVATE and item:
+            return "[hidden]"
+        case _:
+            return _hidden(item, secrets, numbers)
+
+
+_DIGITS = {"digit", "digits"}
+"""Keys that somebody pressed: how many, not which."""
+
+_PRIVATE = {"transcript", "caller_id_name", "client_state", "payload"}
+"""Somebody's words and names; `payload` as text is what a command speaks (in a webhook it is an object)."""
 
 _TEXT_IN_BYTES = {"body", "raw", "plain_answer", "silent_bytes"}
 """Bytes that are somebody's words; other bytes are audio."""
