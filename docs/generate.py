@@ -75,7 +75,7 @@ def stand_in_page() -> str:
         + ".\n",
         "| command | what it does |",
         "|---|---|",
-        *(f"| `{name}` | {_doc(command)} |" for name, command in COMMANDS.items()),
+        *(f"| `{name}` | {_doc(command)} |" for name, command in COMMANDS.items() if name not in NOT_SIMULATED),
         "\nAccepted without an effect: `voice` and all about how a voice sounds (a hum is heard for as long as the text "
         "would take), `record_timeout_secs`, `mute_dtmf`, `play_ringtone`, `media_encryption`, SIP headers and "
         "credentials, `sound_modifications`, `audio_url` of dial and transfer, assistants, conferences, queues and "

@@ -104,6 +104,15 @@ async def test_a_duplicate_changes_nothing(tmp_path: Path) -> None:
     assert len(entries) == 1
 
 
+async def test_an_event_of_a_whole_conference_is_taken_and_belongs_to_no_call(tmp_path: Path) -> None:
+    """It names no leg. Refused, Telnyx would report a failed delivery for every text spoken to a conference."""
+    async with server(tmp_path) as it:
+        answer = await it.post(sample("webhooks/conference.speak.started.json"))
+        entries = await it.context.log.read(SESSION)
+
+    assert (200, []) == (answer.status_code, entries)
+
+
 @pytest.fixture
 async def one_server(tmp_path: Path) -> AsyncIterator[Server]:
     async with server(tmp_path) as it:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from callpath.simulator.api import ACTIONS
 from callpath.simulator.fields import FIELDS
 from callpath.simulator.refusal import Refused, accept_command
 from callpath.wire.command import COMMANDS
@@ -132,7 +133,7 @@ def bodies(name: str) -> st.SearchStrategy[Json]:
 
 def test_every_command_has_a_documented_schema() -> None:
     """A command without one would be taken on our word alone."""
-    assert COMMANDS.keys() == SCHEMAS.keys()
+    assert {"dial", *ACTIONS} == SCHEMAS.keys()
 
 
 @pytest.mark.parametrize("name", sorted(SCHEMAS))
@@ -164,7 +165,8 @@ def test_accepted_means_that_telnyx_accepts(name: str) -> None:
                 assert {error.code for error in refused.errors} <= RULES
                 assert all(error.source and error.source.pointer for error in refused.errors)
         else:
-            assert wrong == set()
+            # A bridge to a queue has no call_control_id: the SDK's type says that one is required, its text that it is not.
+            assert wrong == set() or (name == "bridge" and "queue" in body and wrong == {""})
             assert body == write(taken)
 
     check()

@@ -13,6 +13,7 @@ from callpath.errors import RemoteProtocolError
 from callpath.wire.webhook import (
     CallHangup,
     CallPayload,
+    ConferenceWebhook,
     StreamingStarted,
     Webhook,
     encode_webhook,
@@ -102,3 +103,11 @@ def test_no_body_makes_the_parser_fail_otherwise(body: bytes) -> None:
         parse_webhook(body)
     except RemoteProtocolError as error:
         assert error.reason in ("not_json", "wrong_shape")
+
+
+def test_an_event_of_a_whole_conference_names_no_leg() -> None:
+    """Read as an event of a call it would be refused, and Telnyx would send it again and again."""
+    webhook = parse_webhook(json.dumps(sample("webhooks/conference.speak.started.json")).encode())
+
+    assert isinstance(webhook, ConferenceWebhook)
+    assert "00000000-0000-4000-8000-0000000000f1" == webhook.payload.conference_id

@@ -18,7 +18,7 @@ from callpath.server.calls import Calls
 from callpath.server.guard import mark_authenticated
 from callpath.wire.document import Json, parse_json
 from callpath.wire.signature import PublicKey, verify
-from callpath.wire.webhook import Version1Webhook, Webhook, read_webhook
+from callpath.wire.webhook import ConferenceWebhook, Version1Webhook, Webhook, read_webhook
 
 logger = structlog.get_logger("callpath")
 
@@ -64,6 +64,8 @@ class WebhookEndpoint:
                     "api_version_1",
                     "this is an API version 1 webhook: set webhook_api_version to 2 in the Call Control application",
                 )
+            if isinstance(webhook, ConferenceWebhook):  # of no single call, so of no timeline
+                return JSONResponse({"result": "ok"}), "new"
             new = await self._store(webhook, document)
         except SignatureError as error:
             return await self._refuse(request, 401, error), "refused"

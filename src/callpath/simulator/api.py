@@ -31,8 +31,6 @@ from callpath.wire.document import Json, parse_json, write
 BODY_BYTES_MAX = 1 << 20
 """Room for `playback_content`; Telnyx's own limit is unknown."""
 
-ACTIONS = tuple(name for name in COMMANDS if name != "dial")
-
 NOT_SIMULATED = (
     "ai_assistant_add_messages",
     "ai_assistant_join",
@@ -54,6 +52,7 @@ NOT_SIMULATED = (
 )
 """Actions that Telnyx has and this simulator has not: answered with 501, so that nobody takes them for done."""
 
+ACTIONS = tuple(name for name in COMMANDS if name != "dial" and name not in NOT_SIMULATED)
 
 RESOURCES_NOT_SIMULATED = (
     "ai",

@@ -277,9 +277,9 @@ class CarrierCall:
         if placed is not None:
             self._notices.read(placed)
             self._read_recording(placed)
-            self._digits_asked = placed.extra.get("send_digits_on_answer")
+            self._digits_asked = placed.send_digits_on_answer
             self._at(now_ms + 1000 * (placed.timeout_secs or RING_S), self._ring_out)
-            if placed.extra.get("retry_on_timeout") is False:
+            if isinstance(placed, Dial) and placed.retry_on_timeout is False:
                 self._rung_out = "no_answer"
             limit_ms = 1000 * (placed.time_limit_secs or TIME_LIMIT_S)
             self._at(now_ms + limit_ms, lambda at: self._end(at, "time_limit", "unknown", "200"))

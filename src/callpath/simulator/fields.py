@@ -52,6 +52,15 @@ class _Detection(msgspec.Struct):
     maximum_word_length_millis: int | None = None
     silence_threshold: int | None = None
     total_analysis_time_millis: int | None = None
+    prompt_end_timeout_millis: int | None = None
+    beep_detection_profile: Literal["both", "freq_only"] | None = None
+    beep_min_frequency_hz: int | None = None
+    beep_max_frequency_hz: int | None = None
+    beep_min_tone_duration_millis: int | None = None
+    beep_spectral_confirmation: bool | None = None
+    beep_spectral_min_purity: float | None = None
+    beep_spectral_window_millis: int | None = None
+    beep_spectral_reject_fax_cng: bool | None = None
 
 
 class _Conference(msgspec.Struct):
@@ -111,10 +120,7 @@ class _Placed(_SetUp):
     answering_machine_detection_config: _Detection | None = None
     from_display_name: str | None = None
     media_encryption: Literal["disabled", "SRTP", "DTLS"] | None = None
-    media_name: str | None = None
-    park_after_unbridge: str | None = None
     privacy: Literal["id", "none"] | None = None
-    send_digits_on_answer: str | None = None
     sip_auth_password: str | None = None
     sip_auth_username: str | None = None
     sip_region: Literal["US", "Europe", "Canada", "Australia", "Middle East"] | None = None
@@ -123,32 +129,22 @@ class _Placed(_SetUp):
 
 class _Dial(_Placed):
     assistant: Json | None = None
-    audio_url: str | None = None
     billing_group_id: str | None = None
-    bridge_intent: bool | None = None
-    bridge_on_answer: bool | None = None
     conference_config: _Conference | None = None
     conversation_relay_config: Json | None = None
     deepfake_detection: _Deepfake | None = None
     dialogflow_config: _Dialogflow | None = None
     enable_dialogflow: bool | None = None
-    prevent_double_bridge: bool | None = None
-    retry_on_timeout: bool | None = None
-    supervise_call_control_id: str | None = None
-    supervisor_role: Literal["barge", "whisper", "monitor"] | None = None
+    route_to_mobile: bool | None = None
     transcription: bool | None = None
     transcription_config: Json | None = None
 
 
 class _Transfer(_Placed):
-    answering_machine_detection: (
-        Literal["premium", "detect", "detect_beep", "detect_words", "greeting_end", "disabled"] | None
-    ) = None
-    mute_dtmf: Literal["none", "both", "self", "opposite"] | None = None
+    route_to_mobile: bool | None = None
 
 
 class _Bridge(_Recorded):
-    queue: str | None = None
     ringtone: (
         Literal[
             "at", "au", "be", "bg", "br", "ch", "cl", "cn", "cz", "de", "dk", "ee", "es", "fi", "fr", "gr", "hu", "il",

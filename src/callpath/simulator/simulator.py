@@ -489,7 +489,7 @@ class Simulator:
         return self._shelf.get(name, self._clock.now_ms())
 
     async def _bridge_by(self, caller: Caller, command: Bridge) -> None:
-        other = self._find(command.call_control_id)
+        other = self._find(command.call_control_id or "")
         assert other is not None, "checked when the command came"
         # One that still rings is bridged as soon as it is answered.
         while other.call.state in ("parked", "ringing"):
@@ -601,6 +601,8 @@ class Simulator:
         return {"result": "ok"} | ({"recording_id": caller.call.recording_id} if recorded else {})
 
     def _check_bridge(self, caller: Caller, command: Bridge) -> None:
+        if command.call_control_id is None:  # enqueue is not simulated, so every queue is empty; the code is unknown
+            raise refuse("90033", detail=f"The queue {command.queue} is empty.")
         other = self._find(command.call_control_id)
         if other is None or other is caller:
             raise refuse("90015", "/call_control_id")
@@ -639,7 +641,7 @@ class Simulator:
         caller = self._register(
             self._leg(
                 "outgoing",
-                linked.call.leg.from_ if linked is not None and command.extra.get("bridge_intent") else command.from_,
+                linked.call.leg.from_ if linked is not None and command.bridge_intent else command.from_,
                 to,
                 session=None if linked is None else linked.call.leg.call_session_id,
             ),
@@ -651,7 +653,7 @@ class Simulator:
                 one.dials.append(to)
         self._log_command(caller, CommandSeen(now_ms, "dial", document, 200))
         caller.carry_out(caller.call.begin(now_ms, command))
-        bridge_to = linked if command.extra.get("bridge_on_answer") else None
+        bridge_to = linked if command.bridge_on_answer else None
         self._spawn(self._ring(caller, callee, bridge_to), "ringing")
         leg = caller.call.leg
         status = CallStatus(

@@ -3,6 +3,7 @@
 media      the frames on the audio WebSocket, both directions   (start here)
 webhook    the call and streaming events that Telnyx POSTs
 command    the bodies of Call Control commands
+conference the bodies of a conference's commands, and its resources
 api        what the API answers: results, errors, calls, deliveries
 signature  Ed25519 over a webhook's raw body
 ids        the ids of a call, so that one is never passed where another is meant

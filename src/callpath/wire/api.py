@@ -16,6 +16,7 @@ class CommandResult(Document, frozen=True, kw_only=True):
 
     result: str
     recording_id: str | None = None
+    conversation_relay_id: str | None = None
 
 
 class CallStatus(Document, frozen=True, kw_only=True):
@@ -204,9 +205,16 @@ def parse_errors(body: bytes) -> list[ApiError]:
     """The errors of an answer that is not 2xx; empty when it is not Telnyx's error document (a proxy's page, say)."""
     try:
         rows = parse_json(body, "error answer").get("errors")
-        return [read(ApiError, row, "error") for row in rows] if isinstance(rows, list) else []
+        return [read(ApiError, _usual(row), "error") for row in rows] if isinstance(rows, list) else []
     except RemoteProtocolError:
         return []
+
+
+def _usual(row: Any) -> Any:
+    """A refused dial has a number for a code and no title: observed, with the D-code at the end of its detail."""
+    if isinstance(row, dict) and isinstance(row.get("code"), int) and not isinstance(row["code"], bool):
+        return {**row, "code": str(row["code"]), "title": row.get("title") or row.get("detail") or "no title"}
+    return row
 
 
 def encode_errors(*errors: ApiError) -> bytes:

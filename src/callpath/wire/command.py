@@ -2,7 +2,7 @@
 
 Every command may carry `command_id` (the same id on the same call is carried out once) and `client_state` (base64,
 repeated in every later webhook). `extra` adds any documented field that has no name here.
-Source: Telnyx's OpenAPI file of 2026-07-16.
+Source: Telnyx's OpenAPI file of 2026-07-16 and the types of its Python SDK 4.189.0 (November 2026).
 """
 
 from __future__ import annotations
@@ -82,6 +82,18 @@ class Answer(_StreamParameters, frozen=True, kw_only=True):
     preferred_codecs: str | None = None
 
 
+MachineDetection = Literal[
+    "premium",
+    "premium_ios_call_screening_detection",
+    "detect",
+    "detect_beep",
+    "detect_words",
+    "greeting_end",
+    "disabled",
+]
+SupervisorRole = Literal["barge", "whisper", "monitor"]
+
+
 class Dial(_StreamParameters, frozen=True, kw_only=True):
     """Call `to`. `connection_id` is the Call Control application's id."""
 
@@ -98,11 +110,23 @@ class Dial(_StreamParameters, frozen=True, kw_only=True):
     stream_auth_token: str | None = None
     stream_establish_before_call_originate: bool | None = None
     send_silence_when_idle: bool | None = None
-    answering_machine_detection: (
-        Literal["premium", "detect", "detect_beep", "detect_words", "greeting_end", "disabled"] | None
-    ) = None
+    retry_on_timeout: bool | None = None
+    answering_machine_detection: MachineDetection | None = None
+    answering_machine_detection_config: Json | None = None
     from_display_name: str | None = None
+    diversion: str | None = None
     link_to: str | None = None
+    bridge_intent: bool | None = None
+    bridge_on_answer: bool | None = None
+    park_after_unbridge: str | None = None
+    prevent_double_bridge: bool | None = None
+    supervise_call_control_id: str | None = None
+    supervisor_role: SupervisorRole | None = None
+    conference_config: Json | None = None
+    audio_url: str | None = None
+    media_name: str | None = None
+    send_digits_on_answer: str | None = None
+    custom_headers: list[Parameter] | None = None
 
 
 class Reject(Command, frozen=True, kw_only=True):
@@ -114,9 +138,12 @@ class Reject(Command, frozen=True, kw_only=True):
 
 
 class Hangup(Command, frozen=True, kw_only=True):
-    """End the call."""
+    """End the call. `reason` goes on the CANCEL of an outbound call that still rings."""
 
     NAME: ClassVar[str] = "hangup"
+
+    reason: str | None = None
+    custom_headers: list[Parameter] | None = None
 
 
 class StreamingStop(Command, frozen=True, kw_only=True):
@@ -283,6 +310,7 @@ class TranscriptionStart(Command, frozen=True, kw_only=True):
     NAME: ClassVar[str] = "transcription_start"
 
     transcription_engine: str | None = None
+    transcription_engine_config: Json | None = None
     transcription_tracks: str | None = None
 
 
@@ -312,11 +340,12 @@ class ForkStop(Command, frozen=True, kw_only=True):
 
 
 class Bridge(Command, frozen=True, kw_only=True):
-    """Join this call to another one that is up, so that the two parties hear each other."""
+    """Join this call to another one that is up, or to the head of a queue, so that the two parties hear each other."""
 
     NAME: ClassVar[str] = "bridge"
 
-    call_control_id: str
+    call_control_id: str | None = None
+    queue: str | None = None
     park_after_unbridge: str | None = None
     hold_after_unbridge: bool | None = None
     prevent_double_bridge: bool | None = None
@@ -338,6 +367,109 @@ class Transfer(Command, frozen=True, kw_only=True):
     target_leg_client_state: str | None = None
     park_after_unbridge: str | None = None
     webhook_url: str | None = None
+    diversion: str | None = None
+    media_name: str | None = None
+    send_digits_on_answer: str | None = None
+    answering_machine_detection: MachineDetection | None = None
+    answering_machine_detection_config: Json | None = None
+    mute_dtmf: Literal["none", "both", "self", "opposite"] | None = None
+    custom_headers: list[Parameter] | None = None
+
+
+class Refer(Command, frozen=True, kw_only=True):
+    """Send the far end, which must be a SIP endpoint, to `sip_address` by SIP REFER."""
+
+    NAME: ClassVar[str] = "refer"
+
+    sip_address: str
+    custom_headers: list[Parameter] | None = None
+    sip_headers: list[Parameter] | None = None
+    sip_auth_username: str | None = None
+    sip_auth_password: str | None = None
+
+
+class Enqueue(Command, frozen=True, kw_only=True):
+    """Put the call into a queue, which is made if it does not exist."""
+
+    NAME: ClassVar[str] = "enqueue"
+
+    queue_name: str
+    max_size: int | None = None
+    max_wait_time_secs: int | None = None
+    keep_after_hangup: bool | None = None
+
+
+class LeaveQueue(Command, frozen=True, kw_only=True):
+    """Take the call out of its queue; it is parked."""
+
+    NAME: ClassVar[str] = "leave_queue"
+
+
+class SuppressionStart(Command, frozen=True, kw_only=True):
+    """Remove noise from one direction of the call, or from both. No webhook."""
+
+    NAME: ClassVar[str] = "suppression_start"
+
+    direction: Literal["inbound", "outbound", "both"] | None = None
+    noise_suppression_engine: str | None = None
+    noise_suppression_engine_config: Json | None = None
+
+
+class SuppressionStop(Command, frozen=True, kw_only=True):
+    """End noise suppression. No webhook."""
+
+    NAME: ClassVar[str] = "suppression_stop"
+
+
+class SwitchSupervisorRole(Command, frozen=True, kw_only=True):
+    """Change what a supervisor's leg may say and hear."""
+
+    NAME: ClassVar[str] = "switch_supervisor_role"
+
+    role: SupervisorRole
+
+
+class GatherUsingAi(Command, frozen=True, kw_only=True):
+    """Let an AI of Telnyx ask for what `parameters` (JSON Schema) describes."""
+
+    NAME: ClassVar[str] = "gather_using_ai"
+
+    parameters: Json
+    greeting: str | None = None
+    voice: str | None = None
+    language: str | None = None
+    send_partial_results: bool | None = None
+    send_message_history_updates: bool | None = None
+    user_response_timeout_ms: int | None = None
+
+
+Interruptible = Literal["none", "any", "speech", "dtmf"]
+
+
+class ConversationRelayStart(Command, frozen=True, kw_only=True):
+    """Let Telnyx listen and speak: a WebSocket of ours gets text and sends text."""
+
+    NAME: ClassVar[str] = "conversation_relay_start"
+
+    url: str | None = None
+    conversation_relay_url: str | None = None
+    conversation_relay_settings: Json | None = None
+    greeting: str | None = None
+    voice: str | None = None
+    language: str | None = None
+    transcription_engine: str | None = None
+    transcription_engine_config: Json | None = None
+    dtmf_detection: bool | None = None
+    conversation_relay_dtmf_detection: bool | None = None
+    interruptible: Interruptible | bool | None = None
+    interruptible_greeting: Interruptible | bool | None = None
+    custom_parameters: Json | None = None
+
+
+class ConversationRelayStop(Command, frozen=True, kw_only=True):
+    """End the Conversation Relay; the call stays up."""
+
+    NAME: ClassVar[str] = "conversation_relay_stop"
 
 
 COMMANDS: dict[str, type[Command]] = {
@@ -368,6 +500,15 @@ COMMANDS: dict[str, type[Command]] = {
         ForkStop,
         Bridge,
         Transfer,
+        Refer,
+        Enqueue,
+        LeaveQueue,
+        SuppressionStart,
+        SuppressionStop,
+        SwitchSupervisorRole,
+        GatherUsingAi,
+        ConversationRelayStart,
+        ConversationRelayStop,
     )
 }
 """Name → class, for every command that callpath knows."""

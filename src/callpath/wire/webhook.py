@@ -2,7 +2,7 @@
 
 The envelope of API version 2 is `{"data": {event_type, id, occurred_at, payload}, "meta": {attempt, delivered_to}}`.
 `id` is the key against duplicates. Any event may come late, twice, or out of order. Source: Telnyx's OpenAPI file of
-2026-07-16; fields marked "observed" were seen in real calls and are not in it.
+2026-07-16 and its Python SDK 4.189.0; fields marked "observed" were seen in real calls and are not in it.
 """
 
 from __future__ import annotations
@@ -73,6 +73,8 @@ class CallAnswered(_Parties, frozen=True, kw_only=True):
 class CallBridged(_Parties, frozen=True, kw_only=True):
     """Two legs were joined; comes once for each."""
 
+    start_time: str | None = None  # observed
+
 
 class InboundQuality(Part, frozen=True, kw_only=True):
     """The phone's audio as Telnyx received it. One packet is 20 ms."""
@@ -111,6 +113,7 @@ class CallHangup(_Parties, frozen=True, kw_only=True):
     tags: list[str] | None = None
     sip_headers: list[Header] | None = None
     custom_headers: list[Header] | None = None
+    telnyx_error: Json | None = None  # observed: null, or an object with a D-code in error_code
 
 
 class CallDtmfReceived(_Parties, frozen=True, kw_only=True):
@@ -167,10 +170,22 @@ class CallRecordingSaved(CallPayload, frozen=True, kw_only=True):
 
     recording_id: str | None = None  # not in the OpenAPI file
     channels: str | None = None
+    format: str | None = None  # not in the OpenAPI file
+    start_time: str | None = None  # documented: of the recording, not of the call
+    end_time: str | None = None
     recording_started_at: str | None = None
     recording_ended_at: str | None = None
     recording_urls: RecordingUrls | None = None
     public_recording_urls: RecordingUrls | None = None
+
+
+class CallRecordingTranscriptionSaved(CallPayload, frozen=True, kw_only=True):
+    """What was said in a recording, as text."""
+
+    recording_id: str | None = None
+    recording_transcription_id: str | None = None
+    status: str | None = None
+    transcription_text: str | None = None
 
 
 class CallRecordingError(CallPayload, frozen=True, kw_only=True):
@@ -210,6 +225,206 @@ class CallMachinePremiumDetectionEnded(CallMachineDetectionEnded, frozen=True, k
 
 class CallMachinePremiumGreetingEnded(CallMachineDetectionEnded, frozen=True, kw_only=True):
     """Premium detection heard the greeting end."""
+
+
+class CallMachinePremiumDetectionStarted(_Parties, frozen=True, kw_only=True):
+    """Premium detection begins."""
+
+
+class CallMachinePremiumCallScreeningDetected(CallMachineDetectionEnded, frozen=True, kw_only=True):
+    """A phone screens the call (iOS, Pixel). Detection begins again: `machine` before this was provisional."""
+
+
+class CallAIGatherEnded(_Parties, frozen=True, kw_only=True):
+    """A gather by an AI is over. `status`: valid or invalid."""
+
+    status: str | None = None
+    result: Json | None = None
+    message_history: list[Json] | None = None
+
+
+class CallAIGatherPartialResults(_Parties, frozen=True, kw_only=True):
+    """What a gather by an AI has found so far."""
+
+    partial_results: Json | None = None
+    message_history: list[Json] | None = None
+
+
+class CallAIGatherMessageHistoryUpdated(_Parties, frozen=True, kw_only=True):
+    """What was said so far in a gather by an AI."""
+
+    message_history: list[Json] | None = None
+
+
+class CallEnqueued(CallPayload, frozen=True, kw_only=True):
+    """The call waits in a queue."""
+
+    queue: str | None = None
+    current_position: int | None = None
+    queue_avg_wait_time_secs: int | None = None
+
+
+class CallDequeued(CallPayload, frozen=True, kw_only=True):
+    """The call left its queue. `reason`: bridged, bridging-in-process, hangup, leave or timeout."""
+
+    queue: str | None = None
+    queue_position: int | None = None
+    reason: str | None = None
+    wait_time_secs: int | None = None
+
+
+class CallReferStarted(_Parties, frozen=True, kw_only=True):
+    """The SIP REFER went out."""
+
+    sip_notify_response: int | None = None
+
+
+class CallReferCompleted(CallReferStarted, frozen=True, kw_only=True):
+    """The far end went to the address of the REFER."""
+
+
+class CallReferFailed(CallReferStarted, frozen=True, kw_only=True):
+    """The far end did not go there."""
+
+
+class CallConversationCreated(_Parties, frozen=True, kw_only=True):
+    """A conversation of an assistant, or of a Conversation Relay, exists."""
+
+    conversation_id: str | None = None
+
+
+class CallConversationStartFailed(_Parties, frozen=True, kw_only=True):
+    """An assistant could not start. `reason`: invalid_request or service_error."""
+
+    assistant_id: str | None = None
+    reason: str | None = None
+
+
+class CallConversationEnded(_Parties, frozen=True, kw_only=True):
+    """A conversation is over. `reason` customer_disconnect: our socket was closed."""
+
+    assistant_id: str | None = None
+    conversation_id: str | None = None
+    duration_sec: int | None = None
+    reason: str | None = None
+    messages: list[Json] | None = None
+    llm_model: str | None = None
+    stt_model: str | None = None
+    tts_provider: str | None = None
+    tts_model_id: str | None = None
+    tts_voice_id: str | None = None
+
+
+class CallConversationInsightsGenerated(CallPayload, frozen=True, kw_only=True):
+    """Answers to the questions that an assistant's insights ask of a conversation."""
+
+    insight_group_id: str | None = None
+    results: list[Json] | None = None
+
+
+class CallAnalyzed(CallConversationEnded, frozen=True, kw_only=True):
+    """What a conversation cost, and where its recordings are. `cost` is a text where there are no data."""
+
+    cost: Json | str | None = None
+    recordings: list[Json] | None = None
+    conversation_insights: list[Json] | None = None
+
+
+class CallDeepfakeDetectionResult(CallPayload, frozen=True, kw_only=True):
+    """Whether a voice is a person's: `result` real, fake or silence_timeout."""
+
+    result: str | None = None
+    score: float | None = None
+    consistency: float | None = None
+
+
+class CallDeepfakeDetectionError(CallPayload, frozen=True, kw_only=True):
+    """The detection of false voices failed."""
+
+    error_message: str | None = None
+
+
+class SiprecStarted(CallPayload, frozen=True, kw_only=True):
+    """A SIPREC session began."""
+
+
+class SiprecStopped(CallPayload, frozen=True, kw_only=True):
+    """A SIPREC session ended."""
+
+    hangup_cause: str | None = None
+
+
+class SiprecFailed(CallPayload, frozen=True, kw_only=True):
+    """A SIPREC session could not be made."""
+
+    failure_cause: str | None = None
+
+
+class ConferenceCreated(_Parties, frozen=True, kw_only=True):
+    """A conference exists. The leg is its creator's."""
+
+    conference_id: str | None = None
+    occurred_at: str | None = None
+
+
+class ConferenceEnded(ConferenceCreated, frozen=True, kw_only=True):
+    """A conference is over. `reason`: all_left, host_left or time_exceeded."""
+
+    reason: str | None = None
+
+
+class ConferenceFloorChanged(ConferenceCreated, frozen=True, kw_only=True):
+    """Another participant speaks."""
+
+
+class ConferenceParticipantJoined(ConferenceCreated, frozen=True, kw_only=True):
+    """A leg joined a conference."""
+
+
+class ConferenceParticipantLeft(ConferenceCreated, frozen=True, kw_only=True):
+    """A leg left a conference."""
+
+
+class ConferenceParticipantSpeakStarted(ConferenceCreated, frozen=True, kw_only=True):
+    """Telnyx began to speak to some participants; comes for each."""
+
+    creator_call_session_id: SessionId | None = None
+
+
+class ConferenceParticipantSpeakEnded(ConferenceParticipantSpeakStarted, frozen=True, kw_only=True):
+    """Telnyx finished or stopped speaking to this participant."""
+
+
+class ConferenceParticipantPlaybackStarted(ConferenceParticipantSpeakStarted, frozen=True, kw_only=True):
+    """Telnyx began to play a file to some participants; comes for each."""
+
+    media_url: str | None = None
+    media_name: str | None = None
+
+
+class ConferenceParticipantPlaybackEnded(ConferenceParticipantPlaybackStarted, frozen=True, kw_only=True):
+    """Telnyx finished or stopped playing a file to this participant."""
+
+
+class ConferencePayload(Part, frozen=True, kw_only=True):
+    """What an event about a whole conference carries: it is about no single leg."""
+
+    conference_id: str
+    connection_id: str | None = None
+    creator_call_session_id: SessionId | None = None
+    call_control_id: CallControlId | None = None
+    call_session_id: SessionId | None = None
+    client_state: str | None = None
+    occurred_at: str | None = None
+    media_url: str | None = None
+    media_name: str | None = None
+    recording_id: str | None = None
+    channels: str | None = None
+    format: str | None = None
+    recording_started_at: str | None = None
+    recording_ended_at: str | None = None
+    recording_urls: RecordingUrls | None = None
+    public_recording_urls: RecordingUrls | None = None
 
 
 class CallHold(_Parties, frozen=True, kw_only=True):
@@ -294,11 +509,50 @@ EVENTS: dict[str, type[CallPayload]] = {
     "call.fork.started": CallForkStarted,
     "call.fork.stopped": CallForkStopped,
     "call.cost": CallCost,
+    "call.machine.premium.detection.started": CallMachinePremiumDetectionStarted,
+    "call.machine.premium.call_screening.detected": CallMachinePremiumCallScreeningDetected,
+    "call.recording.transcription.saved": CallRecordingTranscriptionSaved,
+    "call.ai_gather.ended": CallAIGatherEnded,
+    "call.ai_gather.partial_results": CallAIGatherPartialResults,
+    "call.ai_gather.message_history_updated": CallAIGatherMessageHistoryUpdated,
+    "call.enqueued": CallEnqueued,
+    "call.dequeued": CallDequeued,
+    "call.refer.started": CallReferStarted,
+    "call.refer.completed": CallReferCompleted,
+    "call.refer.failed": CallReferFailed,
+    "call.conversation.created": CallConversationCreated,
+    "call.conversation.start_failed": CallConversationStartFailed,
+    "call.conversation.ended": CallConversationEnded,
+    "call.conversation_insights.generated": CallConversationInsightsGenerated,
+    "call.analyzed": CallAnalyzed,
+    "call.deepfake_detection.result": CallDeepfakeDetectionResult,
+    "call.deepfake_detection.error": CallDeepfakeDetectionError,
+    "siprec.started": SiprecStarted,
+    "siprec.stopped": SiprecStopped,
+    "siprec.failed": SiprecFailed,
+    "conference.created": ConferenceCreated,
+    "conference.ended": ConferenceEnded,
+    "conference.floor.changed": ConferenceFloorChanged,
+    "conference.participant.joined": ConferenceParticipantJoined,
+    "conference.participant.left": ConferenceParticipantLeft,
+    "conference.participant.playback.started": ConferenceParticipantPlaybackStarted,
+    "conference.participant.playback.ended": ConferenceParticipantPlaybackEnded,
+    "conference.participant.speak.started": ConferenceParticipantSpeakStarted,
+    "conference.participant.speak.ended": ConferenceParticipantSpeakEnded,
     "streaming.started": StreamingStarted,
     "streaming.stopped": StreamingStopped,
     "streaming.failed": StreamingFailed,
 }
 """Event name → its payload. An event that is not here gets a plain `CallPayload`."""
+
+CONFERENCE_EVENTS = (
+    "conference.playback.started",
+    "conference.playback.ended",
+    "conference.speak.started",
+    "conference.speak.ended",
+    "conference.recording.saved",
+)
+"""Events about a whole conference, which name no leg."""
 
 _UNDERSCORED = {name.replace(".", "_"): name for name in EVENTS}
 """Names as dograh saw them inside version 2 envelopes (`streaming_started`)."""
@@ -315,13 +569,24 @@ class Webhook(Document, frozen=True, kw_only=True):
     delivered_to: str | None = None
 
 
+class ConferenceWebhook(Document, frozen=True, kw_only=True):
+    """One event about a whole conference."""
+
+    id: str
+    event_type: str
+    payload: ConferencePayload
+    occurred_at: str | None = None
+    attempt: int | None = None
+    delivered_to: str | None = None
+
+
 class Version1Webhook(Part, frozen=True, kw_only=True):
     """An event of an application that is still on API version 1: nothing in it can be verified or acted on."""
 
     event_type: str
 
 
-def parse_webhook(body: bytes) -> Webhook | Version1Webhook:
+def parse_webhook(body: bytes) -> Webhook | ConferenceWebhook | Version1Webhook:
     """Read the body of one webhook.
 
     Raises RemoteProtocolError (`not_json`, `wrong_shape`) when it is no event of a call: the text says what is missing.
@@ -329,7 +594,7 @@ def parse_webhook(body: bytes) -> Webhook | Version1Webhook:
     return read_webhook(parse_json(body, "webhook"))
 
 
-def read_webhook(document: Json) -> Webhook | Version1Webhook:
+def read_webhook(document: Json) -> Webhook | ConferenceWebhook | Version1Webhook:
     """The same for a document that is parsed already (a stored one). Raises RemoteProtocolError (`wrong_shape`)."""
     data = document.get("data")
     if data is None and isinstance(document.get("event_type"), str) and isinstance(document.get("payload"), dict):
@@ -348,28 +613,33 @@ def read_webhook(document: Json) -> Webhook | Version1Webhook:
         meta.get("attempt"),
         meta.get("delivered_to"),
     )
-    webhook = Webhook(
-        id=event_id,
-        event_type=name,
-        payload=read(EVENTS.get(name, CallPayload), data.get("payload"), f"{event_type} payload"),
-        occurred_at=occurred_at if isinstance(occurred_at, str) else None,
-        attempt=attempt if isinstance(attempt, int) else None,
-        delivered_to=delivered_to if isinstance(delivered_to, str) else None,
-    )
+    envelope: dict[str, Any] = {
+        "id": event_id,
+        "event_type": name,
+        "occurred_at": occurred_at if isinstance(occurred_at, str) else None,
+        "attempt": attempt if isinstance(attempt, int) else None,
+        "delivered_to": delivered_to if isinstance(delivered_to, str) else None,
+    }
+    what = f"{event_type} payload"
+    webhook: Webhook | ConferenceWebhook
+    if name in CONFERENCE_EVENTS:
+        webhook = ConferenceWebhook(payload=read(ConferencePayload, data.get("payload"), what), **envelope)
+    else:
+        webhook = Webhook(payload=read(EVENTS.get(name, CallPayload), data.get("payload"), what), **envelope)
     return msgspec.structs.replace(webhook, extra=difference(document, _document(webhook)))
 
 
-def webhook_document(webhook: Webhook) -> Json:
+def webhook_document(webhook: Webhook | ConferenceWebhook) -> Json:
     """The document that Telnyx would send for `webhook`."""
     return merge(_document(webhook), webhook.extra)
 
 
-def encode_webhook(webhook: Webhook) -> bytes:
+def encode_webhook(webhook: Webhook | ConferenceWebhook) -> bytes:
     """The body that Telnyx would send: keys in alphabetical order, as in the captures."""
     return msgspec.json.encode(webhook_document(webhook), order="sorted")
 
 
-def version_1_document(webhook: Webhook) -> Json:
+def version_1_document(webhook: Webhook | ConferenceWebhook) -> Json:
     """The same event as an application on API version 1 gets it: no data, underscores, `created_at`."""
     data = webhook_document(webhook)["data"]
     created = {"created_at": data["occurred_at"]} if "occurred_at" in data else {}
@@ -382,7 +652,7 @@ def version_1_document(webhook: Webhook) -> Json:
     }
 
 
-def _document(webhook: Webhook) -> Json:
+def _document(webhook: Webhook | ConferenceWebhook) -> Json:
     data: Json = {
         "record_type": "event",
         "event_type": webhook.event_type,
