@@ -64,6 +64,10 @@ class Sign:
 
     `code` is the code this sign was known by when it was a rule of its own: old reports, `explain` and precedence.py
     still use it. A new sign needs none; precedence.py then calls it CODE/source.
+
+    `named`, `quiet` and `unchecked` are its examples: what is seen, in words, and the facts. It fires on the first,
+    does not on the second, and says of the third that it could not check. `winners` names, by example, the slug of
+    the cause that is rightly named instead where all signs judge the same facts.
     """
 
     source: SignSource
@@ -78,25 +82,37 @@ class Sign:
     """It sees only a time, which a busy machine of the doctor's own can bring about, too."""
     fallback: bool = False
     """Asked only where something is wrong and no other sign said what."""
-    examples: tuple[Example, ...] = ()
+    named: Mapping[str, Facts] = field(default_factory=dict)
+    quiet: Mapping[str, Facts] = field(default_factory=dict)
+    unchecked: Mapping[str, Facts] = field(default_factory=dict)
+    winners: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def examples(self) -> tuple[Example, ...]:
+        """Those on which it fires, then those on which it does not, then those on which it could not check."""
+        return tuple(
+            Example(title, facts, fires, self.winners.get(title, ""))
+            for fires, group in ((True, self.named), (False, self.quiet), (None, self.unchecked))
+            for title, facts in group.items()
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
     """One cause. `code` is permanent: never reused, never renumbered; `slug` is the cause's name.
 
-    `fixes` maps a platform or framework (as platform.py names it) to its own words. What the cause explains, and what
-    explains it, is in precedence.py alone.
+    `layer` is the folder that the file stands in, unless it says otherwise. `fixes` maps a platform or framework (as
+    platform.py names it) to its own words. What the cause explains, and what explains it, is in precedence.py alone.
     """
 
     code: str
     slug: str
     title: str
-    layer: str
     owner: Owner
     why: str
     fix: str
     signs: tuple[Sign, ...]
+    layer: str = ""
     fixes: Mapping[str, str] = field(default_factory=dict)
 
     @property

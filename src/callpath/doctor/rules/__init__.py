@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from dataclasses import replace
 
 from callpath.doctor import precedence
 from callpath.doctor.rule import Cause, Rule, SignSource
@@ -28,9 +29,9 @@ def _found() -> list[Cause]:
     causes: list[Cause] = []
     for module in pkgutil.walk_packages(__path__, f"{__name__}."):
         loaded = importlib.import_module(module.name)
-        causes += getattr(loaded, "CAUSES", ())
-        if hasattr(loaded, "CAUSE"):
-            causes.append(loaded.CAUSE)
+        layer = module.name.split(".")[-2].replace("_", "-")
+        here = (*getattr(loaded, "CAUSES", ()), *([loaded.CAUSE] if hasattr(loaded, "CAUSE") else ()))
+        causes += [cause if cause.layer else replace(cause, layer=layer) for cause in here]
     return causes
 
 

@@ -1,11 +1,9 @@
 """UNKNOWN001: something is wrong, and no rule knows what."""
 
-from __future__ import annotations
-
 from callpath.doctor.answers import sentence, show
 from callpath.doctor.closings import early, show_ending
 from callpath.doctor.facts import DnsFacts, Facts, IdleFacts, MediaFacts, TcpFacts, TlsFacts, UpgradeFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, nothing, tls, upgrade
 
 
@@ -37,7 +35,8 @@ def check_http(facts: Facts) -> Finding | None:
         (show(carrier), *shapes),
         kind="open",
         confidence="low",
-        question="Does the request show in the application's own log? If not, what stands before it answers: look there.",
+        question="Does the request show in the application's own log? If not, what stands before it answers: look "
+        "there.",
     )
 
 
@@ -116,11 +115,9 @@ CAUSES = (
                 "url",
                 check_tls,
                 fallback=True,
-                examples=(
-                    Example("an odd alert", tls("alert", reason="ODD"), fires=True),
-                    Example("a good handshake", tls(), fires=False),
-                    Example("no handshake was tried", nothing(), fires=None),
-                ),
+                named={"an odd alert": tls("alert", reason="ODD")},
+                quiet={"a good handshake": tls()},
+                unchecked={"no handshake was tried": nothing()},
             ),
         ),
     ),
@@ -137,11 +134,9 @@ CAUSES = (
                 "url",
                 check_http,
                 fallback=True,
-                examples=(
-                    Example("a teapot", upgrade(answer(418)), fires=True),
-                    Example("an upgrade", upgrade(answer(101)), fires=False),
-                    Example("nothing was tried", nothing(), fires=None),
-                ),
+                named={"a teapot": upgrade(answer(418))},
+                quiet={"an upgrade": upgrade(answer(101))},
+                unchecked={"nothing was tried": nothing()},
             ),
         ),
     ),

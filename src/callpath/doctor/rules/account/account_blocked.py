@@ -1,12 +1,10 @@
 """CALL010: the Telnyx account may not do this: blocked, without funds, not verified, or over a limit."""
 
-from __future__ import annotations
-
 import re
 
 from callpath.doctor.calls import needed_refusal, refused_by, show_entries
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_call import RANG, a_call, answered, sent
 
 WORDS = {
@@ -86,27 +84,24 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-PAST = Sign(
-    "call",
-    check,
-    examples=(
-        Example("no funds", a_call(RANG, sent("answer"), answered("answer", 403, "20100")), fires=True),
-        Example(
-            "a country that is not allowed",
-            a_call(sent("dial"), answered("dial", 403, "10010", "Dialed number is not whitelisted D13")),
-            fires=True,
-        ),
-        Example("another refusal", a_call(RANG, sent("answer"), answered("answer", 422, "90018")), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="CALL010",
     slug="account-not-permitted",
     title="The Telnyx account may not do this now",
-    layer="account",
     owner="you",
     why="The command itself is right, the account is not in a state to carry it out.",
     fix="Telnyx portal: billing (balance), account level (verification), outbound voice profile (limits, destinations).",
-    signs=(PAST,),
+    signs=(
+        Sign(
+            "call",
+            check,
+            named={
+                "no funds": a_call(RANG, sent("answer"), answered("answer", 403, "20100")),
+                "a country that is not allowed": a_call(
+                    sent("dial"), answered("dial", 403, "10010", "Dialed number is not whitelisted D13")
+                ),
+            },
+            quiet={"another refusal": a_call(RANG, sent("answer"), answered("answer", 422, "90018"))},
+        ),
+    ),
 )

@@ -1,11 +1,9 @@
 """TELNYX011: the application sends webhooks of API version 1."""
 
-from __future__ import annotations
-
 from callpath.doctor.accounts import named, the_application
 from callpath.doctor.calls import turned_away_webhooks
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_account import account, app, refused_key
 from callpath.doctor.rules.sample_call import call, refusals
 
@@ -30,40 +28,33 @@ def call_api_version(facts: Facts) -> Finding | None:
     )
 
 
-ACCOUNT = Sign(
-    "account",
-    telnyx_api_version,
-    examples=(
-        Example("version 1", account(app(webhook_api_version="1")), fires=True),
-        Example("version 2", account(), fires=False),
-        Example("the key was refused", refused_key(), fires=None),
-    ),
-)
-
-PAST = Sign(
-    "call",
-    call_api_version,
-    code="CALL003",
-    title="The Call Control application sends webhooks of API version 1",
-    why="Applications made by API begin with webhook_api_version 1: another envelope, another signature. A "
-    "server for "
-    "version 2 refuses every event, and the phone just rings.",
-    fix="Set webhook_api_version to 2: Telnyx portal, Call Control application, Webhook API Version; or "
-    "callpath doctor account --fix.",
-    examples=(
-        Example("version 1", Facts(call(), refusals("api_version_1")), fires=True),
-        Example("another reason", Facts(call(), refusals("stale")), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="TELNYX011",
     slug="api-version-1-webhooks",
     title="The application sends webhooks of API version 1",
-    layer="account",
     owner="you",
-    why="Version 1 has another envelope, other event names, and no Ed25519 signature: a server of today refuses each one, "
-    "and the phone just rings. It is the default of applications that were made by API.",
+    why="Version 1 has another envelope, other event names, and no Ed25519 signature: a server of today refuses each "
+    "one, and the phone just rings. It is the default of applications that were made by API.",
     fix='Set webhook_api_version to "2": in the portal (Programmable Voice), or `callpath doctor account --fix`.',
-    signs=(ACCOUNT, PAST),
+    signs=(
+        Sign(
+            "account",
+            telnyx_api_version,
+            named={"version 1": account(app(webhook_api_version="1"))},
+            quiet={"version 2": account()},
+            unchecked={"the key was refused": refused_key()},
+        ),
+        Sign(
+            "call",
+            call_api_version,
+            code="CALL003",
+            title="The Call Control application sends webhooks of API version 1",
+            why="Applications made by API begin with webhook_api_version 1: another envelope, another signature. A "
+            "server for version 2 refuses every event, and the phone just rings.",
+            fix="Set webhook_api_version to 2: Telnyx portal, Call Control application, Webhook API Version; or "
+            "callpath doctor account --fix.",
+            named={"version 1": Facts(call(), refusals("api_version_1"))},
+            quiet={"another reason": Facts(call(), refusals("stale"))},
+        ),
+    ),
 )

@@ -1,10 +1,8 @@
 """TELNYX009: the application is switched off, or gone."""
 
-from __future__ import annotations
-
 from callpath.doctor.accounts import known_account, named, the_application
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_account import OTHER, account, app, number, refused_key
 
 
@@ -14,7 +12,8 @@ def check(facts: Facts) -> Finding | None:
         return Finding(
             f"there is no application and no connection id:{asked.connection_id} in this account any more",
             ("404 for /call_control_applications and for /connections",),
-            fix="Make a Call Control application in the portal (Voice, Programmable Voice), and assign the number to it.",
+            fix="Make a Call Control application in the portal (Voice, Programmable Voice), and assign the number to "
+            "it.",
         )
     application = the_application(facts)
     if application.active is not False:
@@ -25,29 +24,25 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-ACCOUNT = Sign(
-    "account",
-    check,
-    examples=(
-        Example("switched off", account(app(active=False)), fires=True),
-        Example(
-            "the number's application is gone",
-            account(None, row=number(connection_id=OTHER), application_missing=True),
-            fires=True,
-        ),
-        Example("active", account(), fires=False),
-        Example("which application is meant is not known", account(None), fires=None),
-        Example("the key was refused", refused_key(), fires=None),
-    ),
-)
-
 CAUSE = Cause(
     code="TELNYX009",
     slug="app-inactive-or-deleted",
     title="The Call Control application is switched off or gone",
-    layer="account",
     owner="you",
     why="An application that is not active takes no calls, makes none, and sends no webhooks.",
     fix="Switch it on: in the portal under Voice, Programmable Voice, or `callpath doctor account --fix`.",
-    signs=(ACCOUNT,),
+    signs=(
+        Sign(
+            "account",
+            check,
+            named={
+                "switched off": account(app(active=False)),
+                "the number's application is gone": account(
+                    None, row=number(connection_id=OTHER), application_missing=True
+                ),
+            },
+            quiet={"active": account()},
+            unchecked={"which application is meant is not known": account(None), "the key was refused": refused_key()},
+        ),
+    ),
 )

@@ -1,10 +1,8 @@
 """TELNYX015: the application may hold no call at all."""
 
-from __future__ import annotations
-
 from callpath.doctor.accounts import known_account, named, the_application
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Example, Finding, Kind, Sign
+from callpath.doctor.rule import Cause, Finding, Kind, Sign
 from callpath.doctor.rules.sample_account import account, app, refused_key
 
 
@@ -27,25 +25,23 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-ACCOUNT = Sign(
-    "account",
-    check,
-    examples=(
-        Example("none may come in", account(app(inbound={"channel_limit": 0})), fires=True),
-        Example("none may go out", account(app(outbound={"channel_limit": 0})), fires=True),
-        Example("ten", account(), fires=False),
-        Example("no limit", account(app(inbound={}, outbound={})), fires=False),
-        Example("the key was refused", refused_key(), fires=None),
-    ),
-)
-
 CAUSE = Cause(
     code="TELNYX015",
     slug="channel-limit-zero",
     title="Channel limit is 0",
-    layer="account",
     owner="you",
     why="Telnyx turns away every call above the limit, hence every one.",
     fix="Raise the channel limit in the application's settings (Inbound, Outbound), or leave it empty.",
-    signs=(ACCOUNT,),
+    signs=(
+        Sign(
+            "account",
+            check,
+            named={
+                "none may come in": account(app(inbound={"channel_limit": 0})),
+                "none may go out": account(app(outbound={"channel_limit": 0})),
+            },
+            quiet={"ten": account(), "no limit": account(app(inbound={}, outbound={}))},
+            unchecked={"the key was refused": refused_key()},
+        ),
+    ),
 )

@@ -1,12 +1,10 @@
 """TELNYX003: the account has no money left."""
 
-from __future__ import annotations
-
 from decimal import Decimal, InvalidOperation
 
 from callpath.doctor.accounts import known_account
 from callpath.doctor.facts import AccountFacts, FactMissing, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_account import account, refused_key
 
 
@@ -30,25 +28,20 @@ def credit(text: str) -> Facts:
     return account(balance={"balance": text, "available_credit": text, "currency": "USD"})
 
 
-ACCOUNT = Sign(
-    "account",
-    check,
-    examples=(
-        Example("nothing left", credit("0.00"), fires=True),
-        Example("in debt", credit("-3.20"), fires=True),
-        Example("some left", credit("0.05"), fires=False),
-        Example("the balance may not be asked", account(balance=None), fires=None),
-        Example("the key was refused", refused_key(), fires=None),
-    ),
-)
-
 CAUSE = Cause(
     code="TELNYX003",
     slug="account-no-credit",
     title="The Telnyx account has no credit left",
-    layer="account",
     owner="you",
     why="Telnyx blocks calls of an account that cannot pay for them; nothing in the server shows it.",
     fix="Pay in at the Telnyx portal (Billing), and switch on auto-recharge.",
-    signs=(ACCOUNT,),
+    signs=(
+        Sign(
+            "account",
+            check,
+            named={"nothing left": credit("0.00"), "in debt": credit("-3.20")},
+            quiet={"some left": credit("0.05")},
+            unchecked={"the balance may not be asked": account(balance=None), "the key was refused": refused_key()},
+        ),
+    ),
 )

@@ -1,10 +1,8 @@
 """TELNYX018: the outbound voice profile does not allow the country that is to be dialled."""
 
-from __future__ import annotations
-
 from callpath.doctor.accounts import known_account, masked, the_profile
 from callpath.doctor.facts import AccountFacts, FactMissing, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_account import account, profile, refused_key
 
 _CODES = """
@@ -24,9 +22,7 @@ _CODES = """
 971 AE|972 IL|973 BH|974 QA|975 BT|976 MN|977 NP|98 IR|992 TJ|993 TM|994 AZ|995 GE|996 KG|998 UZ
 """
 
-
 """Calling code and the countries behind it (ITU E.164). Of North America's areas, those that are countries of their own."""
-
 
 _COUNTRIES = {row.split()[0]: tuple(row.split()[1:]) for line in _CODES.split("\n") for row in line.split("|") if row}
 
@@ -65,27 +61,24 @@ def to(number: str, *allowed: str) -> Facts:
     return account(destination=number, outbound_profile=profile(whitelisted_destinations=list(allowed)))
 
 
-ACCOUNT = Sign(
-    "account",
-    check,
-    examples=(
-        Example("Germany, with the profile's defaults", to("+4915112345678", "US", "CA"), fires=True),
-        Example("Jamaica, which has North America's code", to("+18765550123", "US", "CA"), fires=True),
-        Example("nothing is allowed", to("+15555550123"), fires=True),
-        Example("the USA", to("+15555550123", "US", "CA"), fires=False),
-        Example("Germany, allowed", to("+4915112345678", "US", "de"), fires=False),
-        Example("nobody said what is to be dialled", account(), fires=None),
-        Example("the key was refused", refused_key(), fires=None),
-    ),
-)
-
 CAUSE = Cause(
     code="TELNYX018",
     slug="destination-not-allowed",
     title="The outbound voice profile does not allow the country that is to be dialled",
-    layer="account",
     owner="you",
     why="A profile allows the USA and Canada, and nothing else, until you say so.",
     fix="Add the country in the portal: Voice, Outbound Voice Profiles, Allowed Destinations.",
-    signs=(ACCOUNT,),
+    signs=(
+        Sign(
+            "account",
+            check,
+            named={
+                "Germany, with the profile's defaults": to("+4915112345678", "US", "CA"),
+                "Jamaica, which has North America's code": to("+18765550123", "US", "CA"),
+                "nothing is allowed": to("+15555550123"),
+            },
+            quiet={"the USA": to("+15555550123", "US", "CA"), "Germany, allowed": to("+4915112345678", "US", "de")},
+            unchecked={"nobody said what is to be dialled": account(), "the key was refused": refused_key()},
+        ),
+    ),
 )

@@ -1,10 +1,8 @@
 """TELNYX012: the failover URL leads elsewhere."""
 
-from __future__ import annotations
-
 from callpath.doctor.accounts import named, the_application
 from callpath.doctor.facts import Facts, ServedFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_account import URL, account, app, refused_key
 from callpath.doctor.urls import differences, same_host
 
@@ -39,26 +37,25 @@ def failover(url: str) -> Facts:
     return account(app(webhook_event_failover_url=url))
 
 
-ACCOUNT = Sign(
-    "account",
-    check,
-    examples=(
-        Example("another host", failover("https://backup.example.net/hook"), fires=True),
-        Example("our host, another path", failover("https://calls.example.com/hook"), fires=True),
-        Example("the same once more", failover(URL), fires=True),
-        Example("none", account(), fires=False),
-        Example("the key was refused", refused_key(), fires=None),
-    ),
-)
-
 CAUSE = Cause(
     code="TELNYX012",
     slug="webhook-failover-elsewhere",
     title="The failover URL is another server's",
-    layer="account",
     owner="you",
-    why="A webhook that fails twice here is delivered there: that server then holds half of the call, and this one misses "
-    "events.",
+    why="A webhook that fails twice here is delivered there: that server then holds half of the call, and this one "
+    "misses events.",
     fix="If that server does not share this one's call log, leave the failover URL empty.",
-    signs=(ACCOUNT,),
+    signs=(
+        Sign(
+            "account",
+            check,
+            named={
+                "another host": failover("https://backup.example.net/hook"),
+                "our host, another path": failover("https://calls.example.com/hook"),
+                "the same once more": failover(URL),
+            },
+            quiet={"none": account()},
+            unchecked={"the key was refused": refused_key()},
+        ),
+    ),
 )

@@ -1,10 +1,8 @@
 """TELNYX014: Telnyx hangs up where the first command is late."""
 
-from __future__ import annotations
-
 from callpath.doctor.accounts import named, the_application
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_account import account, app, refused_key
 
 SECONDS_MIN = 5
@@ -26,24 +24,21 @@ def within(seconds: int, *, on: bool = True) -> Facts:
     return account(app(first_command_timeout=on, first_command_timeout_secs=seconds))
 
 
-ACCOUNT = Sign(
-    "account",
-    check,
-    examples=(
-        Example("two seconds", within(2), fires=True),
-        Example("thirty", within(30), fires=False),
-        Example("switched off", within(2, on=False), fires=False),
-        Example("the key was refused", refused_key(), fires=None),
-    ),
-)
-
 CAUSE = Cause(
     code="TELNYX014",
     slug="first-command-timeout-short",
     title="Telnyx hangs up when the first command is late",
-    layer="account",
     owner="you",
-    why="A webhook that has to be sent a second time comes after two seconds or more; a host that wakes up takes longer.",
+    why="A webhook that has to be sent a second time comes after two seconds or more; a host that wakes up takes "
+    "longer.",
     fix="Raise first_command_timeout_secs to 30, or switch first_command_timeout off.",
-    signs=(ACCOUNT,),
+    signs=(
+        Sign(
+            "account",
+            check,
+            named={"two seconds": within(2)},
+            quiet={"thirty": within(30), "switched off": within(2, on=False)},
+            unchecked={"the key was refused": refused_key()},
+        ),
+    ),
 )

@@ -1,10 +1,8 @@
 """TELNYX019: the number forwards its calls."""
 
-from __future__ import annotations
-
 from callpath.doctor.accounts import masked, the_voices
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_account import account, refused_key, voice
 
 
@@ -31,26 +29,23 @@ def forwards(kind: str, to: str = "+15555550144", *, on: bool = True) -> Facts:
     return account(voices=(voice(call_forwarding=forwarding),))
 
 
-ACCOUNT = Sign(
-    "account",
-    check,
-    examples=(
-        Example("always", forwards("always"), fires=True),
-        Example("where it cannot be reached", forwards("on-failure"), fires=True),
-        Example("switched on, to nowhere: the default", forwards("always", ""), fires=False),
-        Example("switched off", forwards("always", on=False), fires=False),
-        Example("its voice settings may not be asked", account(voices=()), fires=None),
-        Example("the key was refused", refused_key(), fires=None),
-    ),
-)
-
 CAUSE = Cause(
     code="TELNYX019",
     slug="number-forwarded",
     title="The number forwards its calls",
-    layer="account",
     owner="you",
     why="A number that forwards always hands each call to another one; its application hears of none.",
     fix="Switch call forwarding off in the portal: Numbers, the number's voice settings.",
-    signs=(ACCOUNT,),
+    signs=(
+        Sign(
+            "account",
+            check,
+            named={"always": forwards("always"), "where it cannot be reached": forwards("on-failure")},
+            quiet={
+                "switched on, to nowhere: the default": forwards("always", ""),
+                "switched off": forwards("always", on=False),
+            },
+            unchecked={"its voice settings may not be asked": account(voices=()), "the key was refused": refused_key()},
+        ),
+    ),
 )

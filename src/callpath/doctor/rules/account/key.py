@@ -1,12 +1,10 @@
 """TELNYX001: Telnyx does not take the API key."""
 
-from __future__ import annotations
-
 import re
 
 from callpath.doctor.calls import needed_refusal, refused_by, show_entries
 from callpath.doctor.facts import AccountFacts, CallFacts, FactMissing, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_account import account, refused_key
 from callpath.doctor.rules.sample_call import GOOD, RANG, a_call, answered, sent
 from callpath.timeline import CommandAnswered
@@ -24,7 +22,6 @@ def telnyx_key(facts: Facts) -> Finding | None:
 
 CODES = {"10009", "20001", "20002", "20003", "20008"}
 """Authentication failed, key missing, revoked, forbidden, invalid. Source: Telnyx, API errors."""
-
 
 _UNAUTHENTICATED = re.compile(
     r"authenticat\w*[ _-]?(?:error|fail|exception)|no such api key|invalid api key|\(authentication\)|unauthori[sz]ed",
@@ -46,40 +43,35 @@ def call_api_key(facts: Facts) -> Finding | None:
     return Finding(f"Telnyx refused {what.command}: {refused_by(what)}", show_entries(known, entry))
 
 
-ACCOUNT = Sign(
-    "account",
-    telnyx_key,
-    examples=(
-        Example("401 on the first question", refused_key(), fires=True),
-        Example("questions are answered", account(), fires=False),
-        Example("no answer came", Facts(AccountFacts()), fires=None),
-    ),
-)
-
-PAST = Sign(
-    "call",
-    call_api_key,
-    code="CALL007",
-    title="Telnyx does not accept the API key",
-    why="Every command is refused with it: calls come in, nobody answers, and the caller hears it ring.",
-    fix="Make a new API v2 key (Telnyx portal, API Keys; it begins with KEY) in the account that owns the "
-    "number, and set "
-    "TELNYX_API_KEY, without blanks, quotes or line ends.",
-    examples=(
-        Example("401 to the answer", a_call(RANG, sent("answer"), answered("answer", 401, "10009")), fires=True),
-        Example("another refusal", a_call(RANG, sent("answer"), answered("answer", 422, "90018")), fires=False),
-        Example("a call that worked", a_call(GOOD), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="TELNYX001",
     slug="api-key-invalid",
     title="Telnyx does not take the API key",
-    layer="account",
     owner="you",
-    why="The key is wrong, has been revoked, belongs to another account, or is one of the old API v1. Every command fails "
-    "with it: calls ring out.",
+    why="The key is wrong, has been revoked, belongs to another account, or is one of the old API v1. Every command "
+    "fails with it: calls ring out.",
     fix="Make a key in the Telnyx portal (API Keys), set it as TELNYX_API_KEY (it begins with KEY), restart the server.",
-    signs=(ACCOUNT, PAST),
+    signs=(
+        Sign(
+            "account",
+            telnyx_key,
+            named={"401 on the first question": refused_key()},
+            quiet={"questions are answered": account()},
+            unchecked={"no answer came": Facts(AccountFacts())},
+        ),
+        Sign(
+            "call",
+            call_api_key,
+            code="CALL007",
+            title="Telnyx does not accept the API key",
+            why="Every command is refused with it: calls come in, nobody answers, and the caller hears it ring.",
+            fix="Make a new API v2 key (Telnyx portal, API Keys; it begins with KEY) in the account that owns the "
+            "number, and set TELNYX_API_KEY, without blanks, quotes or line ends.",
+            named={"401 to the answer": a_call(RANG, sent("answer"), answered("answer", 401, "10009"))},
+            quiet={
+                "another refusal": a_call(RANG, sent("answer"), answered("answer", 422, "90018")),
+                "a call that worked": a_call(GOOD),
+            },
+        ),
+    ),
 )

@@ -1,10 +1,8 @@
 """TELNYX005: the number is not active."""
 
-from __future__ import annotations
-
 from callpath.doctor.accounts import masked, the_numbers
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_account import account, number, refused_key
 
 _WORDS = {
@@ -38,24 +36,23 @@ def status(text: str) -> Facts:
     return account(row=number(status=text))
 
 
-ACCOUNT = Sign(
-    "account",
-    check,
-    examples=(
-        Example("porting is not finished", status("port-pending"), fires=True),
-        Example("papers are missing", status("requirement-info-pending"), fires=True),
-        Example("active", account(), fires=False),
-        Example("the key was refused", refused_key(), fires=None),
-    ),
-)
-
 CAUSE = Cause(
     code="TELNYX005",
     slug="number-not-active",
     title="The number is not active",
-    layer="account",
     owner="you",
     why="Only an active number takes calls.",
     fix="See Numbers in the Telnyx portal for what is missing: papers, payment, or the end of porting.",
-    signs=(ACCOUNT,),
+    signs=(
+        Sign(
+            "account",
+            check,
+            named={
+                "porting is not finished": status("port-pending"),
+                "papers are missing": status("requirement-info-pending"),
+            },
+            quiet={"active": account()},
+            unchecked={"the key was refused": refused_key()},
+        ),
+    ),
 )

@@ -1,10 +1,8 @@
 """TELNYX007: the number leads to a SIP or TeXML connection."""
 
-from __future__ import annotations
-
 from callpath.doctor.accounts import known_account, masked
 from callpath.doctor.facts import AccountFacts, FactMissing, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_account import OTHER, account, number, refused_key
 
 
@@ -29,40 +27,34 @@ def check(facts: Facts) -> Finding | None:
 
 SIP = number(connection_id=OTHER)
 
-
-ACCOUNT = Sign(
-    "account",
-    check,
-    examples=(
-        Example(
-            "404 as an application, an ip_connection otherwise",
-            account(None, row=SIP, application_missing=True, connection_kind="ip_connection"),
-            fires=True,
-        ),
-        Example(
-            "so, while an application for it is there",
-            account(row=SIP, application_missing=True, connection_kind="texml_application"),
-            fires=True,
-        ),
-        Example(
-            "an application after all, which may not be asked as one",
-            account(None, row=SIP, application_missing=True, connection_kind="call_control_application"),
-            fires=None,
-        ),
-        Example("an application", account(), fires=False),
-        Example("the key was refused", refused_key(), fires=None),
-    ),
-)
-
 CAUSE = Cause(
     code="TELNYX007",
     slug="number-on-sip-connection",
     title="The number is assigned to a SIP or TeXML connection",
-    layer="account",
     owner="you",
-    why="Only a Call Control application sends call.initiated and takes commands. A SIP connection rings a PBX, a TeXML "
-    "application asks for a document.",
-    fix="Assign the number to your Call Control application: in the portal under Numbers, or let `callpath doctor account "
-    "--number … --application … --fix` do it.",
-    signs=(ACCOUNT,),
+    why="Only a Call Control application sends call.initiated and takes commands. A SIP connection rings a PBX, a "
+    "TeXML application asks for a document.",
+    fix="Assign the number to your Call Control application: in the portal under Numbers, or let `callpath doctor "
+    "account --number … --application … --fix` do it.",
+    signs=(
+        Sign(
+            "account",
+            check,
+            named={
+                "404 as an application, an ip_connection otherwise": account(
+                    None, row=SIP, application_missing=True, connection_kind="ip_connection"
+                ),
+                "so, while an application for it is there": account(
+                    row=SIP, application_missing=True, connection_kind="texml_application"
+                ),
+            },
+            quiet={"an application": account()},
+            unchecked={
+                "an application after all, which may not be asked as one": account(
+                    None, row=SIP, application_missing=True, connection_kind="call_control_application"
+                ),
+                "the key was refused": refused_key(),
+            },
+        ),
+    ),
 )

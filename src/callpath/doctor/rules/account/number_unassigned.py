@@ -1,10 +1,8 @@
 """TELNYX006: the number leads to no application."""
 
-from __future__ import annotations
-
 from callpath.doctor.accounts import known_account, masked, named, the_numbers
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_account import account, app, number, refused_key
 
 
@@ -19,8 +17,8 @@ def check(facts: Facts) -> Finding | None:
                 for row in asked.other_numbers
             ),
             kind="note",
-            fix="Assign a number to it in the Telnyx portal (Numbers, Connection or application), or give the number that "
-            "should lead here: callpath doctor account --number +1…",
+            fix="Assign a number to it in the Telnyx portal (Numbers, Connection or application), or give the number "
+            "that should lead here: callpath doctor account --number +1…",
         )
     loose = [row for row in rows if not row.get("connection_id")]
     if not loose:
@@ -31,29 +29,26 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-ACCOUNT = Sign(
-    "account",
-    check,
-    examples=(
-        Example("no connection", account(row=number(connection_id=None)), fires=True),
-        Example(
-            "an application without a number",
-            account(app(), number_found=None, number=None, numbers=(), numbers_listed=True),
-            fires=True,
-        ),
-        Example("assigned", account(), fires=False),
-        Example("the key was refused", refused_key(), fires=None),
-    ),
-)
-
 CAUSE = Cause(
     code="TELNYX006",
     slug="number-not-assigned",
     title="The number is not assigned to an application",
-    layer="account",
     owner="you",
     why="Telnyx does not know whom to tell of a call: no webhook is sent, and the caller hears a message.",
-    fix="Assign the number to your Call Control application: in the portal under Numbers, or let `callpath doctor account "
-    "--number … --application … --fix` do it.",
-    signs=(ACCOUNT,),
+    fix="Assign the number to your Call Control application: in the portal under Numbers, or let `callpath doctor "
+    "account --number … --application … --fix` do it.",
+    signs=(
+        Sign(
+            "account",
+            check,
+            named={
+                "no connection": account(row=number(connection_id=None)),
+                "an application without a number": account(
+                    app(), number_found=None, number=None, numbers=(), numbers_listed=True
+                ),
+            },
+            quiet={"assigned": account()},
+            unchecked={"the key was refused": refused_key()},
+        ),
+    ),
 )

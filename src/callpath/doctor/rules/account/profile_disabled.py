@@ -1,10 +1,8 @@
 """TELNYX017: the outbound voice profile is switched off."""
 
-from __future__ import annotations
-
 from callpath.doctor.accounts import known_account, the_profile
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_account import account, profile, refused_key
 
 
@@ -22,29 +20,25 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-ACCOUNT = Sign(
-    "account",
-    check,
-    examples=(
-        Example(
-            "switched off, and a number is to be dialled",
-            account(outbound_profile=profile(enabled=False), destination="+15555550123"),
-            fires=True,
-        ),
-        Example("no call at once", account(outbound_profile=profile(concurrent_call_limit=0)), fires=True),
-        Example("switched on", account(), fires=False),
-        Example("it may not be asked", account(outbound_profile=None), fires=None),
-        Example("the key was refused", refused_key(), fires=None),
-    ),
-)
-
 CAUSE = Cause(
     code="TELNYX017",
     slug="outbound-profile-disabled",
     title="The outbound voice profile is switched off",
-    layer="account",
     owner="you",
     why="No call goes out by it. Calls that come in are not concerned.",
     fix="Switch it on in the portal: Voice, Outbound Voice Profiles.",
-    signs=(ACCOUNT,),
+    signs=(
+        Sign(
+            "account",
+            check,
+            named={
+                "switched off, and a number is to be dialled": account(
+                    outbound_profile=profile(enabled=False), destination="+15555550123"
+                ),
+                "no call at once": account(outbound_profile=profile(concurrent_call_limit=0)),
+            },
+            quiet={"switched on": account()},
+            unchecked={"it may not be asked": account(outbound_profile=None), "the key was refused": refused_key()},
+        ),
+    ),
 )

@@ -1,10 +1,8 @@
 """TELNYX016: the application has no outbound voice profile."""
 
-from __future__ import annotations
-
 from callpath.doctor.accounts import known_account, named, the_application
 from callpath.doctor.facts import AccountFacts, FactMissing, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_account import account, app, refused_key
 
 
@@ -27,30 +25,30 @@ def check(facts: Facts) -> Finding | None:
 
 NONE = app(outbound={"channel_limit": 10})
 
-
-ACCOUNT = Sign(
-    "account",
-    check,
-    examples=(
-        Example("none, and a number is to be dialled", account(NONE, destination="+15555550123"), fires=True),
-        Example("none: worth knowing", account(NONE), fires=True),
-        Example("one that is gone", account(outbound_profile=None, outbound_profile_missing=True), fires=True),
-        Example("there is one", account(), fires=False),
-        Example("the application does not tell", account(app(outbound=None)), fires=None),
-        Example("it may not be asked", account(outbound_profile=None), fires=None),
-        Example("the key was refused", refused_key(), fires=None),
-    ),
-)
-
 CAUSE = Cause(
     code="TELNYX016",
     slug="outbound-profile-missing",
     title="The application has no outbound voice profile",
-    layer="account",
     owner="you",
     why="Telnyx dials only by the rules of a profile. A dial without one is refused, or accepted and then fails (D38, "
     "10010). Calls that come in are not concerned.",
-    fix="Make an outbound voice profile in the portal (Voice, Outbound Voice Profiles) and choose it in the application's "
-    "settings under Outbound.",
-    signs=(ACCOUNT,),
+    fix="Make an outbound voice profile in the portal (Voice, Outbound Voice Profiles) and choose it in the "
+    "application's settings under Outbound.",
+    signs=(
+        Sign(
+            "account",
+            check,
+            named={
+                "none, and a number is to be dialled": account(NONE, destination="+15555550123"),
+                "none: worth knowing": account(NONE),
+                "one that is gone": account(outbound_profile=None, outbound_profile_missing=True),
+            },
+            quiet={"there is one": account()},
+            unchecked={
+                "the application does not tell": account(app(outbound=None)),
+                "it may not be asked": account(outbound_profile=None),
+                "the key was refused": refused_key(),
+            },
+        ),
+    ),
 )

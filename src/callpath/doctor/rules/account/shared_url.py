@@ -1,10 +1,8 @@
 """TELNYX028: several applications send their webhooks here."""
 
-from __future__ import annotations
-
 from callpath.doctor.accounts import known_account, named
 from callpath.doctor.facts import AccountFacts, FactMissing, Facts, ServedFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_account import OTHER, account, app, refused_key
 from callpath.doctor.urls import same_url
 
@@ -21,24 +19,24 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-ACCOUNT = Sign(
-    "account",
-    check,
-    examples=(
-        Example("two", account(applications=(app(), app(id=OTHER, application_name="old"))), fires=True),
-        Example("one", account(), fires=False),
-        Example("they may not be listed", account(applications_listed=False), fires=None),
-        Example("the key was refused", refused_key(), fires=None),
-    ),
-)
-
 CAUSE = Cause(
     code="TELNYX028",
     slug="webhook-url-shared",
     title="Several applications send their webhooks here",
-    layer="account",
     owner="you",
-    why="That is allowed. Where one of them is set in another way (version, limits, profile), only its calls behave oddly.",
+    why="That is allowed. Where one of them is set in another way (version, limits, profile), only its calls behave "
+    "oddly.",
     fix="Keep one application for each server, unless you mean it so.",
-    signs=(ACCOUNT,),
+    signs=(
+        Sign(
+            "account",
+            check,
+            named={"two": account(applications=(app(), app(id=OTHER, application_name="old")))},
+            quiet={"one": account()},
+            unchecked={
+                "they may not be listed": account(applications_listed=False),
+                "the key was refused": refused_key(),
+            },
+        ),
+    ),
 )

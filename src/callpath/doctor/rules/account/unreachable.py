@@ -1,12 +1,10 @@
 """TELNYX002: no answer from Telnyx's API."""
 
-from __future__ import annotations
-
 import re
 
 from callpath.doctor.calls import needed_refusal, refused_by, show_entries
 from callpath.doctor.facts import AccountFacts, ApiRefusal, CallFacts, FactMissing, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_account import account, refused_key
 from callpath.doctor.rules.sample_call import RANG, a_call, answered, sent
 
@@ -23,8 +21,8 @@ def telnyx_unreachable(facts: Facts) -> Finding | None:
             f"Telnyx's API could not be asked: {first.detail}",
             kind="open",
             candidates=("telnyx-api-unreachable",),
-            question="Does this machine reach the API at all (curl -sI https://api.telnyx.com/v2/balance)? If the server "
-            "runs on this machine, too, its commands fail in the same way.",
+            question="Does this machine reach the API at all (curl -sI https://api.telnyx.com/v2/balance)? If the "
+            "server runs on this machine, too, its commands fail in the same way.",
         )
     return Finding(
         f"what answers at TELNYX_API_BASE is not Telnyx's API: {first.status}, {first.detail}",
@@ -73,45 +71,38 @@ def call_api_unreachable(facts: Facts) -> Finding | None:
     return Finding(f"{what.command} got no answer after {what.attempts} tries: {what.error_detail}", evidence)
 
 
-ACCOUNT = Sign(
-    "account",
-    telnyx_unreachable,
-    examples=(
-        Example("no connection", unanswered(None, "the connection to api.telnyx.com failed"), fires=True),
-        Example("somebody else answers", unanswered(404, "not Telnyx's error format: '<html>'"), fires=True),
-        Example("the key was refused", refused_key(), fires=False),
-        Example("questions are answered", account(), fires=False),
-        Example("nothing was asked", Facts(AccountFacts()), fires=None),
-    ),
-)
-
-PAST = Sign(
-    "call",
-    call_api_unreachable,
-    code="CALL008",
-    title="Telnyx's API did not answer our command",
-    why="Webhooks come in, but commands do not get out: a firewall that stops outgoing connections, a DNS or "
-    "TLS fault on "
-    "this machine, or a wrong TELNYX_API_BASE.",
-    fix="Try from the server: curl https://api.telnyx.com/v2/balance -H 'Authorization: Bearer …'. Open "
-    "outgoing 443, or "
-    "put TELNYX_API_BASE right.",
-    examples=(
-        Example(
-            "no connection", a_call(RANG, sent("answer"), answered("answer", None, None, "failed: refused")), fires=True
-        ),
-        Example("an error of Telnyx's", a_call(RANG, sent("answer"), answered("answer", 503)), fires=True),
-        Example("a refusal", a_call(RANG, sent("answer"), answered("answer", 422, "90018")), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="TELNYX002",
     slug="telnyx-api-unreachable",
     title="Telnyx's API gave no answer",
-    layer="account",
     owner="network",
     why="Without an answer nothing is known about the account.",
     fix="Let this machine reach api.telnyx.com on port 443.",
-    signs=(ACCOUNT, PAST),
+    signs=(
+        Sign(
+            "account",
+            telnyx_unreachable,
+            named={
+                "no connection": unanswered(None, "the connection to api.telnyx.com failed"),
+                "somebody else answers": unanswered(404, "not Telnyx's error format: '<html>'"),
+            },
+            quiet={"the key was refused": refused_key(), "questions are answered": account()},
+            unchecked={"nothing was asked": Facts(AccountFacts())},
+        ),
+        Sign(
+            "call",
+            call_api_unreachable,
+            code="CALL008",
+            title="Telnyx's API did not answer our command",
+            why="Webhooks come in, but commands do not get out: a firewall that stops outgoing connections, a DNS or "
+            "TLS fault on this machine, or a wrong TELNYX_API_BASE.",
+            fix="Try from the server: curl https://api.telnyx.com/v2/balance -H 'Authorization: Bearer …'. Open "
+            "outgoing 443, or put TELNYX_API_BASE right.",
+            named={
+                "no connection": a_call(RANG, sent("answer"), answered("answer", None, None, "failed: refused")),
+                "an error of Telnyx's": a_call(RANG, sent("answer"), answered("answer", 503)),
+            },
+            quiet={"a refusal": a_call(RANG, sent("answer"), answered("answer", 422, "90018"))},
+        ),
+    ),
 )

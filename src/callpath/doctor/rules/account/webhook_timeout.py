@@ -1,10 +1,8 @@
 """TELNYX013: the application's webhook time-out is odd."""
 
-from __future__ import annotations
-
 from callpath.doctor.accounts import named, the_application
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_account import account, app, refused_key
 
 SECONDS_MIN, SECONDS_MAX = 2, 10
@@ -34,25 +32,20 @@ def timeout(seconds: int | None) -> Facts:
     return account(app(webhook_timeout_secs=seconds))
 
 
-ACCOUNT = Sign(
-    "account",
-    check,
-    examples=(
-        Example("none at all", timeout(0), fires=True),
-        Example("half a minute", timeout(30), fires=True),
-        Example("five seconds", timeout(5), fires=False),
-        Example("unset", timeout(None), fires=False),
-        Example("the key was refused", refused_key(), fires=None),
-    ),
-)
-
 CAUSE = Cause(
     code="TELNYX013",
     slug="webhook-timeout-odd",
     title="Unusual webhook timeout",
-    layer="account",
     owner="you",
     why="Callers wait while Telnyx waits.",
     fix="Leave the webhook time-out (in the portal: custom webhook retry delay) empty.",
-    signs=(ACCOUNT,),
+    signs=(
+        Sign(
+            "account",
+            check,
+            named={"none at all": timeout(0), "half a minute": timeout(30)},
+            quiet={"five seconds": timeout(5), "unset": timeout(None)},
+            unchecked={"the key was refused": refused_key()},
+        ),
+    ),
 )

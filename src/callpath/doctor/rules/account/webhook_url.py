@@ -1,10 +1,8 @@
 """TELNYX010: the application's webhook URL is not the one that we serve."""
 
-from __future__ import annotations
-
 from callpath.doctor.accounts import known_account, named, the_application
 from callpath.doctor.facts import Facts, ServedFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_account import OTHER, URL, account, app, number, refused_key
 from callpath.doctor.urls import differences
 
@@ -25,17 +23,17 @@ def check(facts: Facts) -> Finding | None:
     if not found:
         return None
     return Finding(
-        f"the application {named(application)} sends its webhooks to {application.webhook_event_url or 'nobody'}, this "
-        f"server takes them at {served.webhook_url}",
+        f"the application {named(application)} sends its webhooks to {application.webhook_event_url or 'nobody'}, "
+        f"this server takes them at {served.webhook_url}",
         found,
-        fix=f"Set its webhook URL to {served.webhook_url}: in the portal under Voice, Programmable Voice, or `callpath "
-        "doctor account --fix`. If that URL is the right one, correct PUBLIC_URL instead.",
+        fix=f"Set its webhook URL to {served.webhook_url}: in the portal under Voice, Programmable Voice, or "
+        "`callpath doctor account --fix`. If that URL is the right one, correct PUBLIC_URL instead.",
     )
 
 
 _MAKE = (
-    "Make a Call Control application in the portal (Voice, Programmable Voice) with this server's webhook URL, version 2, "
-    "and assign a number to it."
+    "Make a Call Control application in the portal (Voice, Programmable Voice) with this server's webhook URL, "
+    "version 2, and assign a number to it."
 )
 
 
@@ -43,35 +41,34 @@ def at(url: str) -> Facts:
     return account(app(webhook_event_url=url))
 
 
-ACCOUNT = Sign(
-    "account",
-    check,
-    examples=(
-        Example("another host", at("https://old.example.com/api/calls/webhook"), fires=True),
-        Example("another path", at("https://calls.example.com/webhook"), fires=True),
-        Example("http in place of https", at("http://calls.example.com/api/calls/webhook"), fires=True),
-        Example("a slash at the end", at(URL + "/"), fires=True),
-        Example("no URL", at(""), fires=True),
-        Example(
-            "no application leads here",
-            account(None, row=number(connection_id=None), applications=(app(id=OTHER),)),
-            fires=True,
-            winner="number-not-assigned",
-        ),
-        Example("the same, the host in capitals", at("https://CALLS.example.com:443/api/calls/webhook"), fires=False),
-        Example("the same", account(), fires=False),
-        Example("the key was refused", refused_key(), fires=None),
-    ),
-)
-
 CAUSE = Cause(
     code="TELNYX010",
     slug="webhook-url-mismatch",
     title="The application's webhook URL is not this server's",
-    layer="account",
     owner="you",
-    why="Telnyx tells of calls at that URL and nowhere else; a part of it that differs, a slash at the end included, is "
-    "another place.",
+    why="Telnyx tells of calls at that URL and nowhere else; a part of it that differs, a slash at the end included, "
+    "is another place.",
     fix="Set the application's webhook URL to the one that `callpath serve` prints when it starts.",
-    signs=(ACCOUNT,),
+    signs=(
+        Sign(
+            "account",
+            check,
+            named={
+                "another host": at("https://old.example.com/api/calls/webhook"),
+                "another path": at("https://calls.example.com/webhook"),
+                "http in place of https": at("http://calls.example.com/api/calls/webhook"),
+                "a slash at the end": at(URL + "/"),
+                "no URL": at(""),
+                "no application leads here": account(
+                    None, row=number(connection_id=None), applications=(app(id=OTHER),)
+                ),
+            },
+            quiet={
+                "the same, the host in capitals": at("https://CALLS.example.com:443/api/calls/webhook"),
+                "the same": account(),
+            },
+            unchecked={"the key was refused": refused_key()},
+            winners={"no application leads here": "number-not-assigned"},
+        ),
+    ),
 )

@@ -1,10 +1,8 @@
 """EDGE011: the upgrade was refused with 403."""
 
-from __future__ import annotations
-
 from callpath.doctor.edges import failed_upgrades, refused_by_us, show_row
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
 
 
@@ -23,23 +21,15 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-EDGE = Sign(
-    "edge",
-    check,
-    examples=(
-        Example("403", seen_at_edge(row("GET", 403)), fires=True),
-        Example("404", seen_at_edge(row("GET", 404)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="EDGE011",
     slug="ws-refused-403",
     title="The upgrade was refused with 403",
-    layer="auth",
     owner="unclear",
     why="403 has many authors: a framework without a route for the path (Starlette, FastAPI), a check of the "
     "Origin header, a list of addresses, a firewall for web applications.",
     fix="callpath doctor url on the stream's URL tells them apart by the answer's headers and body.",
-    signs=(EDGE,),
+    signs=(
+        Sign("edge", check, named={"403": seen_at_edge(row("GET", 403))}, quiet={"404": seen_at_edge(row("GET", 404))}),
+    ),
 )

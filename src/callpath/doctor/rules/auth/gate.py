@@ -1,12 +1,10 @@
 """AUTH002: a log-in for people stands in front."""
 
-from __future__ import annotations
-
 import re
 
 from callpath.doctor.answers import LOGIN_WORDS, refused, show, words_of
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, upgrade
 
 _PAGE = re.compile(
@@ -34,26 +32,21 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example(
-            "to another host's log-in", upgrade(answer(302, Location="https://login.example.com/authorize")), fires=True
-        ),
-        Example("to www", upgrade(answer(301, Location="https://www.example.com/")), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="AUTH002",
     slug="access-gate",
     title="Login page (SSO, Cloudflare Access) in front of the stream",
-    layer="auth",
     owner="you",
-    why="Cloudflare Access, Vercel's deployment protection, IAP, oauth2-proxy or the application's own session guard sends "
-    "whoever is not logged in to a log-in page. A carrier cannot log in.",
+    why="Cloudflare Access, Vercel's deployment protection, IAP, oauth2-proxy or the application's own session guard "
+    "sends whoever is not logged in to a log-in page. A carrier cannot log in.",
     fix="Add a bypass for the stream's path (a service policy at the gate, skip_auth_routes in oauth2-proxy), and "
     "check the call's token there.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"to another host's log-in": upgrade(answer(302, Location="https://login.example.com/authorize"))},
+            quiet={"to www": upgrade(answer(301, Location="https://www.example.com/"))},
+        ),
+    ),
 )

@@ -1,13 +1,11 @@
 """AUTH005: only some sources are let in."""
 
-from __future__ import annotations
-
 import re
 
 from callpath.doctor.answers import any_variant_works, own_proxy_answer, refused, show, words_of, works
 from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.platform import author
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, upgrade
 
 _WORDS = re.compile(
@@ -43,31 +41,27 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example(
-            "the carrier's address opens it", upgrade(answer(403), answer(101, shape="forwarded-carrier")), fires=True
-        ),
-        Example(
-            "nginx forbids in every shape",
-            upgrade(*(answer(403, "<center>nginx</center>", shape=s) for s in ("carrier", "plain", "browser"))),
-            fires=True,
-        ),
-        Example("a bare 403", upgrade(answer(403)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="AUTH005",
     slug="ip-allowlist-403",
     title="Only listed source addresses are let in",
-    layer="auth",
     owner="you",
     why="allow/deny, Require ip or a filter of the application admits some addresses. This probe is outside the list; "
-    "whether the carrier is inside, only the list itself can tell. A filter behind a proxy may see the proxy's address.",
+    "whether the carrier is inside, only the list itself can tell. A filter behind a proxy may see the proxy's "
+    "address.",
     fix="Add the carrier's ranges (Telnyx lists them with its webhook addresses), or exempt the stream's path and "
     "check its token; behind a proxy trust its X-Forwarded-For (`trust proxy`, real_ip).",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={
+                "the carrier's address opens it": upgrade(answer(403), answer(101, shape="forwarded-carrier")),
+                "nginx forbids in every shape": upgrade(
+                    *(answer(403, "<center>nginx</center>", shape=s) for s in ("carrier", "plain", "browser"))
+                ),
+            },
+            quiet={"a bare 403": upgrade(answer(403))},
+        ),
+    ),
 )

@@ -1,11 +1,9 @@
 """CALL044: the socket came, and the server refused it for a reason that has no rule of its own."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import every, show_entries
 from callpath.doctor.facts import CallFacts, Facts, ToldFacts
 from callpath.doctor.reasons import BEFORE_MS, last_words
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_call import a_call, turned_away
 from callpath.timeline import SocketRefused, StreamStarted
 
@@ -41,22 +39,19 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-PAST = Sign(
-    "call",
-    check,
-    examples=(
-        Example("an odd reason", a_call(turned_away("draining", 503)), fires=True),
-        Example("no token", a_call(turned_away("no_token", 401)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="CALL044",
     slug="socket-refused",
     title="The socket came, and the application refused it",
-    layer="auth",
     owner="you",
     why="Telnyx got through to the application; nothing on the way is at fault. The application itself said no.",
     fix="Look in the application for what answers an upgrade with this status: a route, a guard, a lookup of the call.",
-    signs=(PAST,),
+    signs=(
+        Sign(
+            "call",
+            check,
+            named={"an odd reason": a_call(turned_away("draining", 503))},
+            quiet={"no token": a_call(turned_away("no_token", 401))},
+        ),
+    ),
 )

@@ -1,7 +1,5 @@
 """AUTH001: the upgrade needs credentials."""
 
-from __future__ import annotations
-
 import re
 
 from callpath.doctor.answers import LOGIN_WORDS, refused, show, words_of, works
@@ -11,7 +9,7 @@ from callpath.doctor.edges import failed_upgrades, refused_by_us, show_row
 from callpath.doctor.facts import CallFacts, Facts, ServedFacts, UrlFacts
 from callpath.doctor.ourselves import refused_by_callpath
 from callpath.doctor.reasons import closed_by_program, show_line
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, ended, media, upgrade
 from callpath.doctor.rules.sample_call import CAME, GOOD, a_call, hung_up, turned_away
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
@@ -137,107 +135,86 @@ def log_no_token(facts: Facts) -> Finding | None:
     )
 
 
-LIVE = Sign(
-    "url",
-    auth_required,
-    examples=(
-        Example("basic auth", upgrade(answer(401, WWW_Authenticate="Basic")), fires=True),
-        Example("a bare 403", upgrade(answer(403)), fires=False),
-    ),
-)
-
-PAST = Sign(
-    "call",
-    log_no_token,
-    code="LOG006",
-    title="The program refused the socket for want of a valid token",
-    examples=(
-        Example(
-            "it says so",
-            told_call(
-                CAME,
-                (1_200, SocketClosed(code=1008, reason="unauthorized")),
-                (20_000, hung_up()),
-                complaints=(line(1_150, "invalid token, closing", because="auth", closes=True),),
-            ),
-            fires=True,
-        ),
-        Example("closed at the call's end", told_call(GOOD), fires=False),
-    ),
-)
-
-PAST_2 = Sign(
-    "call",
-    call_no_token,
-    code="CALL040",
-    title="The socket came without the call's token, and we refused it",
-    why="Each call's socket is guarded by a token that Telnyx shows in the header x-telnyx-streaming-auth-token. "
-    "A proxy that "
-    "passes only known headers drops it.",
-    fix="Let the proxy pass the header, or set CALLPATH_TOKEN_IN=path.",
-    examples=(
-        Example("no token", a_call(turned_away("no_token", 401)), fires=True),
-        Example("let in later", a_call(turned_away("no_token", 401), GOOD), fires=False),
-        Example("a wrong one", a_call(turned_away("wrong_token")), fires=False),
-    ),
-)
-
-EDGE = Sign(
-    "edge",
-    edge_auth,
-    code="EDGE010",
-    title="The application wants a login for the stream",
-    why="A guard over all routes, basic auth or a token check answered 401. Telnyx logs in nowhere; it can only "
-    "show the stream's token.",
-    fix="Exempt the stream's path from the guard, and prove the caller by a token in the path or by stream_auth_token.",
-    examples=(
-        Example("401", seen_at_edge(row("GET", 401)), fires=True),
-        Example("404", seen_at_edge(row("GET", 404)), fires=False),
-    ),
-)
-
-LIVE_2 = Sign(
-    "url",
-    callpath_token,
-    code="CALLPATH002",
-    title="The callpath server was reached; it asks for a token",
-    why="Each call's audio socket is guarded by a token that Telnyx is given with streaming_start; the "
-    "doctor's own probe "
-    "needs one, too, on a public host.",
-    fix="Run the doctor where the server's settings are (TELNYX_API_KEY, or CALLPATH_SECRET where it is "
-    "set): the probe "
-    "token for test-connection is then made by itself. Or give it with --token.",
-    examples=(
-        Example("a probe without its token", said("no_probe_token", 401), fires=True),
-        Example("a wrong one", said("wrong_token", 403), fires=True),
-        Example("another guard's 401", upgrade(answer(401, WWW_Authenticate="Basic")), fires=False),
-    ),
-)
-
-LIVE_3 = Sign(
-    "url",
-    auth_closed_for_token,
-    code="AUTH006",
-    title="The stream is closed: token missing or invalid",
-    why="The handler checks a token after it accepted. The carrier sends stream_auth_token in the header "
-    "x-telnyx-streaming-auth-token and in the first frame, nowhere else.",
-    fix="Send the same secret as stream_auth_token in the command, and compare it with that header. Try it "
-    "with --token.",
-    examples=(
-        Example("bad token", media(ending=ended(code=1008, reason="invalid token")), fires=True),
-        Example("a crash", media(ending=ended(code=1011)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="AUTH001",
     slug="ws-auth-required-401",
     title="The upgrade is refused without credentials",
-    layer="auth",
     owner="you",
-    why="A global guard, basic auth on staging, a JWT middleware or verifyClient stands before the stream. A carrier can "
-    "send one token, in the header x-telnyx-streaming-auth-token, and nothing else.",
-    fix="Exempt the stream's path from the guard and check the call's own token: stream_auth_token in the command, or a "
-    "secret in the path. Try it with --token.",
-    signs=(LIVE, PAST, PAST_2, EDGE, LIVE_2, LIVE_3),
+    why="A global guard, basic auth on staging, a JWT middleware or verifyClient stands before the stream. A carrier "
+    "can send one token, in the header x-telnyx-streaming-auth-token, and nothing else.",
+    fix="Exempt the stream's path from the guard and check the call's own token: stream_auth_token in the command, or "
+    "a secret in the path. Try it with --token.",
+    signs=(
+        Sign(
+            "url",
+            auth_required,
+            named={"basic auth": upgrade(answer(401, WWW_Authenticate="Basic"))},
+            quiet={"a bare 403": upgrade(answer(403))},
+        ),
+        Sign(
+            "call",
+            log_no_token,
+            code="LOG006",
+            title="The program refused the socket for want of a valid token",
+            named={
+                "it says so": told_call(
+                    CAME,
+                    (1_200, SocketClosed(code=1008, reason="unauthorized")),
+                    (20_000, hung_up()),
+                    complaints=(line(1_150, "invalid token, closing", because="auth", closes=True),),
+                )
+            },
+            quiet={"closed at the call's end": told_call(GOOD)},
+        ),
+        Sign(
+            "call",
+            call_no_token,
+            code="CALL040",
+            title="The socket came without the call's token, and we refused it",
+            why="Each call's socket is guarded by a token that Telnyx shows in the header "
+            "x-telnyx-streaming-auth-token. A proxy that passes only known headers drops it.",
+            fix="Let the proxy pass the header, or set CALLPATH_TOKEN_IN=path.",
+            named={"no token": a_call(turned_away("no_token", 401))},
+            quiet={
+                "let in later": a_call(turned_away("no_token", 401), GOOD),
+                "a wrong one": a_call(turned_away("wrong_token")),
+            },
+        ),
+        Sign(
+            "edge",
+            edge_auth,
+            code="EDGE010",
+            title="The application wants a login for the stream",
+            why="A guard over all routes, basic auth or a token check answered 401. Telnyx logs in nowhere; it can "
+            "only show the stream's token.",
+            fix="Exempt the stream's path from the guard, and prove the caller by a token in the path or by "
+            "stream_auth_token.",
+            named={"401": seen_at_edge(row("GET", 401))},
+            quiet={"404": seen_at_edge(row("GET", 404))},
+        ),
+        Sign(
+            "url",
+            callpath_token,
+            code="CALLPATH002",
+            title="The callpath server was reached; it asks for a token",
+            why="Each call's audio socket is guarded by a token that Telnyx is given with streaming_start; the "
+            "doctor's own probe needs one, too, on a public host.",
+            fix="Run the doctor where the server's settings are (TELNYX_API_KEY, or CALLPATH_SECRET where it is set): "
+            "the probe token for test-connection is then made by itself. Or give it with --token.",
+            named={"a probe without its token": said("no_probe_token", 401), "a wrong one": said("wrong_token", 403)},
+            quiet={"another guard's 401": upgrade(answer(401, WWW_Authenticate="Basic"))},
+        ),
+        Sign(
+            "url",
+            auth_closed_for_token,
+            code="AUTH006",
+            title="The stream is closed: token missing or invalid",
+            why="The handler checks a token after it accepted. The carrier sends stream_auth_token in the header "
+            "x-telnyx-streaming-auth-token and in the first frame, nowhere else.",
+            fix="Send the same secret as stream_auth_token in the command, and compare it with that header. Try it "
+            "with --token.",
+            named={"bad token": media(ending=ended(code=1008, reason="invalid token"))},
+            quiet={"a crash": media(ending=ended(code=1011))},
+        ),
+    ),
 )

@@ -1,10 +1,8 @@
 """CALL041: the socket came with a token that is not this call's."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import in_time, refused_sockets, show_entries
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_call import a_call, turned_away
 
 
@@ -28,24 +26,21 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-PAST = Sign(
-    "call",
-    check,
-    examples=(
-        Example("wrong", a_call(turned_away("wrong_token")), fires=True),
-        Example("none", a_call(turned_away("no_token", 401)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="CALL041",
     slug="ws-token-wrong",
     title="The socket came with a wrong token, and we refused it",
-    layer="auth",
     owner="you",
     why="The token is made from CALLPATH_SECRET (or TELNYX_API_KEY) and the call's id. It does not fit where the "
     "process that "
     "asked for the stream has another secret than the one that the socket reached, or where somebody else tries.",
     fix="Give all processes the same CALLPATH_SECRET. After a change of it, calls that were being set up fail once.",
-    signs=(PAST,),
+    signs=(
+        Sign(
+            "call",
+            check,
+            named={"wrong": a_call(turned_away("wrong_token"))},
+            quiet={"none": a_call(turned_away("no_token", 401))},
+        ),
+    ),
 )

@@ -1,7 +1,5 @@
 """CALL009: the call was over before our command came."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import (
     SOCKET_MS,
     ended_unix_ms,
@@ -13,7 +11,7 @@ from callpath.doctor.calls import (
     webhook,
 )
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_call import ACCEPTED, RANG, a_call, answered, asking, hook, hung_up, sent, turned_away
 from callpath.timeline import StreamAccepted
 
@@ -57,51 +55,41 @@ def call_after_the_end(facts: Facts) -> Finding | None:
     )
 
 
-PAST = Sign(
-    "call",
-    call_already_ended,
-    examples=(
-        Example(
-            "90018",
-            a_call(RANG, sent("answer"), answered("answer", 422, "90018"), hung_up("originator_cancel")),
-            fires=True,
-        ),
-        Example(
-            "only our second streaming_start came too late: the first one had failed by then",
-            a_call(
-                ACCEPTED,
-                hook("streaming.failed", failure_reason="connection_failed"),
-                *asking(),
-                hung_up(),
-                answered("streaming_start", 422, "90018"),
-            ),
-            fires=False,
-        ),
-        Example("another refusal", a_call(RANG, sent("answer"), answered("answer", 401, "10009")), fires=False),
-    ),
-)
-
-PAST_2 = Sign(
-    "call",
-    call_after_the_end,
-    code="CALL042",
-    title="The socket came after the call was over",
-    why="The caller hung up while Telnyx was opening the socket. It was rightly refused.",
-    fix="Nothing to fix in this call.",
-    examples=(
-        Example("hung up meanwhile", a_call(ACCEPTED, hung_up(), turned_away("call_ended", 410)[-2:]), fires=True),
-        Example("refused for its token", a_call(turned_away("wrong_token")), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="CALL009",
     slug="call-already-ended",
     title="The caller hung up before our command arrived",
-    layer="call-control",
     owner="far end",
     why="Between a webhook and the command that follows from it the caller may hang up. Telnyx then answers 90018. No "
     "fault of the stream, and nothing was reached or refused.",
     fix="Nothing to fix. If it happens often, look at how long the server takes from the webhook to the command.",
-    signs=(PAST, PAST_2),
+    signs=(
+        Sign(
+            "call",
+            call_already_ended,
+            named={
+                "90018": a_call(RANG, sent("answer"), answered("answer", 422, "90018"), hung_up("originator_cancel"))
+            },
+            quiet={
+                "only our second streaming_start came too late: the first one had failed by then": a_call(
+                    ACCEPTED,
+                    hook("streaming.failed", failure_reason="connection_failed"),
+                    *asking(),
+                    hung_up(),
+                    answered("streaming_start", 422, "90018"),
+                ),
+                "another refusal": a_call(RANG, sent("answer"), answered("answer", 401, "10009")),
+            },
+        ),
+        Sign(
+            "call",
+            call_after_the_end,
+            code="CALL042",
+            title="The socket came after the call was over",
+            why="The caller hung up while Telnyx was opening the socket. It was rightly refused.",
+            fix="Nothing to fix in this call.",
+            named={"hung up meanwhile": a_call(ACCEPTED, hung_up(), turned_away("call_ended", 410)[-2:])},
+            quiet={"refused for its token": a_call(turned_away("wrong_token"))},
+        ),
+    ),
 )

@@ -1,14 +1,11 @@
 """CALL011: Telnyx refused to answer or dial the call, for a reason that has no rule of its own."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import needed_refusal, refused_by, show_entries
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_call import ANSWERED, RANG, a_call, answered, sent
 
 _OWN_RULES = {"90018", "90034", "90045", "90046"}
-
 
 _WORDS = {
     "90015": "the call_control_id is not one that Telnyx knows: of another account, or mangled in the URL (encode it)",
@@ -32,25 +29,20 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-PAST = Sign(
-    "call",
-    check,
-    examples=(
-        Example(
-            "answered an outgoing call", a_call(RANG, sent("answer"), answered("answer", 422, "90102")), fires=True
-        ),
-        Example("accepted", a_call(ANSWERED), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="CALL011",
     slug="answer-refused",
     title="Telnyx refused to answer the call",
-    layer="call-control",
     owner="you",
     why="Without an answered call there is no stream. What Telnyx objects to stands in its own words above.",
-    fix="Send the command as Telnyx's words ask; callpath's own commands are checked before they go out, so look at what "
-    "the handler or another program sends.",
-    signs=(PAST,),
+    fix="Send the command as Telnyx's words ask; callpath's own commands are checked before they go out, so look at "
+    "what the handler or another program sends.",
+    signs=(
+        Sign(
+            "call",
+            check,
+            named={"answered an outgoing call": a_call(RANG, sent("answer"), answered("answer", 422, "90102"))},
+            quiet={"accepted": a_call(ANSWERED)},
+        ),
+    ),
 )

@@ -1,10 +1,8 @@
 """CALL016: the stream was asked for before the call was answered, and refused for it."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import asked, needed_refusal, no_socket, refused_by, show_entries, webhook
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_call import ACCEPTED, GOOD, RANG, a_call, answered, asking, hook, hung_up
 
 
@@ -46,42 +44,34 @@ def call_before_answer_accepted(facts: Facts) -> Finding | None:
     )
 
 
-PAST = Sign(
-    "call",
-    call_before_answer,
-    examples=(
-        Example("90034", a_call(RANG, asking(), answered("streaming_start", 422, "90034")), fires=True),
-        Example("accepted", a_call(ACCEPTED), fires=False),
-    ),
-)
-
-PAST_2 = Sign(
-    "call",
-    call_before_answer_accepted,
-    code="CALL030",
-    why="Asked too early, Telnyx may answer 200 and even announce streaming.started, and open no socket. The "
-    "answer "
-    "command's own 200 does not mean that the call is answered: the webhook call.answered does.",
-    fix="Send streaming_start when call.answered has come, or put stream_url into answer.",
-    examples=(
-        Example(
-            "asked right after call.initiated",
-            a_call(RANG, asking(), answered("streaming_start"), (1_000, hook("call.answered")), (20_000, hung_up())),
-            fires=True,
-        ),
-        Example("asked after call.answered", a_call(ACCEPTED, (20_000, hung_up())), fires=False),
-        Example("the socket came", a_call(GOOD), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="CALL016",
     slug="streaming-before-answer",
     title="The stream was asked for before the call was answered",
-    layer="call-control",
     owner="you",
-    why="streaming_start needs an answered call. The answer command's 200 does not mean answered: that is what the webhook "
-    "call.answered says, in the one real capture 0.7 s later.",
+    why="streaming_start needs an answered call. The answer command's 200 does not mean answered: that is what the "
+    "webhook call.answered says, in the one real capture 0.7 s later.",
     fix="Send streaming_start on call.answered, or put stream_url into answer.",
-    signs=(PAST, PAST_2),
+    signs=(
+        Sign(
+            "call",
+            call_before_answer,
+            named={"90034": a_call(RANG, asking(), answered("streaming_start", 422, "90034"))},
+            quiet={"accepted": a_call(ACCEPTED)},
+        ),
+        Sign(
+            "call",
+            call_before_answer_accepted,
+            code="CALL030",
+            why="Asked too early, Telnyx may answer 200 and even announce streaming.started, and open no socket. The "
+            "answer command's own 200 does not mean that the call is answered: the webhook call.answered does.",
+            fix="Send streaming_start when call.answered has come, or put stream_url into answer.",
+            named={
+                "asked right after call.initiated": a_call(
+                    RANG, asking(), answered("streaming_start"), (1_000, hook("call.answered")), (20_000, hung_up())
+                )
+            },
+            quiet={"asked after call.answered": a_call(ACCEPTED, (20_000, hung_up())), "the socket came": a_call(GOOD)},
+        ),
+    ),
 )

@@ -1,11 +1,9 @@
 """CALL014: a call that we placed was not taken."""
 
-from __future__ import annotations
-
 from callpath.call.session import Stage
 from callpath.doctor.calls import ended_unix_ms, payload, show_entries, webhook
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_call import GOOD, a_call, hook, hung_up
 
 WORDS = {
@@ -35,27 +33,22 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-PAST = Sign(
-    "call",
-    check,
-    examples=(
-        Example(
-            "busy",
-            a_call(hook("call.initiated", direction="outgoing"), (3_000, hung_up("user_busy", "callee"))),
-            fires=True,
-        ),
-        Example("a call that worked", a_call(GOOD), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="CALL014",
     slug="callee-did-not-answer",
     title="The party that we called did not take the call",
-    layer="call-control",
     owner="far end",
     why="An outgoing call has no stream before somebody answers it. Nothing was asked of this server but to wait.",
-    fix="Nothing to fix here. For call_rejected on every number look at the outbound voice profile (destinations) and at "
-    "the caller id.",
-    signs=(PAST,),
+    fix="Nothing to fix here. For call_rejected on every number look at the outbound voice profile (destinations) and "
+    "at the caller id.",
+    signs=(
+        Sign(
+            "call",
+            check,
+            named={
+                "busy": a_call(hook("call.initiated", direction="outgoing"), (3_000, hung_up("user_busy", "callee")))
+            },
+            quiet={"a call that worked": a_call(GOOD)},
+        ),
+    ),
 )

@@ -1,17 +1,14 @@
 """CALL018: streaming_start was refused for a codec or sampling rate."""
 
-from __future__ import annotations
-
 import re
 
 from callpath.doctor.calls import asked, needed_refusal, refused_by, show_entries
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_call import ACCEPTED, ANSWERED, a_call, answered, asking
 from callpath.wire.document import Json
 
 CODECS = {"PCMU", "PCMA", "G722", "OPUS", "AMR-WB", "L16"}
-
 
 RATES = {8000, 16000, 22050, 24000, 48000}
 
@@ -47,28 +44,25 @@ def _wrong(body: Json) -> list[str]:
     return found
 
 
-PAST = Sign(
-    "call",
-    check,
-    examples=(
-        Example(
-            "small letters",
-            a_call(
-                ANSWERED, asking(stream_bidirectional_codec="pcmu"), answered("streaming_start", 422, "10032", "one of")
-            ),
-            fires=True,
-        ),
-        Example("accepted", a_call(ACCEPTED), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="CALL018",
     slug="bidirectional-codec-invalid",
     title="A codec, mode or rate of the stream has a value that does not exist",
-    layer="call-control",
     owner="you",
     why="Names are case-sensitive: PCMU, PCMA, G722, OPUS, AMR-WB, L16; rates are 8000, 16000, 22050, 24000 and 48000.",
     fix='stream_bidirectional_mode: "rtp", stream_bidirectional_codec: "PCMU", stream_bidirectional_sampling_rate: 8000',
-    signs=(PAST,),
+    signs=(
+        Sign(
+            "call",
+            check,
+            named={
+                "small letters": a_call(
+                    ANSWERED,
+                    asking(stream_bidirectional_codec="pcmu"),
+                    answered("streaming_start", 422, "10032", "one of"),
+                )
+            },
+            quiet={"accepted": a_call(ACCEPTED)},
+        ),
+    ),
 )

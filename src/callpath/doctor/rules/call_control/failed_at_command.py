@@ -1,10 +1,8 @@
 """CALL021: Telnyx could not start the stream, and said so in its answer (90046)."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import needed_refusal, refused_by, show_entries, url_asked, way_evidence, way_now
 from callpath.doctor.facts import CallFacts, Facts, WayFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_call import ACCEPTED, ANSWERED, a_call, answered, asking
 
 
@@ -27,24 +25,20 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-PAST = Sign(
-    "call",
-    check,
-    examples=(
-        Example("90046", a_call(ANSWERED, asking(), answered("streaming_start", 422, "90046")), fires=True),
-        Example("accepted", a_call(ACCEPTED), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="CALL021",
     slug="stream-failed-to-start",
     title="Telnyx could not start the stream",
-    layer="call-control",
     owner="unclear",
     why="90046 is the command's twin of streaming.failed: the socket could not be opened while the command was "
-    "carried out. "
-    "One program also saw it for a mix of parameters at dial.",
+    "carried out. One program also saw it for a mix of parameters at dial.",
     fix="Make the stream's URL reachable, then ask again with a new command_id.",
-    signs=(PAST,),
+    signs=(
+        Sign(
+            "call",
+            check,
+            named={"90046": a_call(ANSWERED, asking(), answered("streaming_start", 422, "90046"))},
+            quiet={"accepted": a_call(ACCEPTED)},
+        ),
+    ),
 )

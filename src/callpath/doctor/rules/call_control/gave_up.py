@@ -1,7 +1,5 @@
 """CALL012: the caller hung up before the call could get as far as audio."""
 
-from __future__ import annotations
-
 from callpath.call.session import Stage
 from callpath.doctor.calls import (
     ANSWERED_MS,
@@ -23,7 +21,7 @@ from callpath.doctor.calls import (
     webhook,
 )
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_call import ACCEPTED, ANSWERING, GOOD, RANG, a_call, hung_up
 from callpath.timeline import (
     CommandAnswered,
@@ -99,28 +97,24 @@ def _we_hung_up(known: CallFacts) -> bool:
     return any(isinstance(e.what, CommandSent) and e.what.command in {"hangup", "reject"} for e in known.entries)
 
 
-PAST = Sign(
-    "call",
-    check,
-    examples=(
-        Example("hung up while it rang", a_call(RANG, (400, hung_up("originator_cancel"))), fires=True),
-        Example("hung up 0.3 s after streaming_start", a_call(ACCEPTED, (1_200, hung_up())), fires=True),
-        Example(
-            "hung up while it was being answered", a_call(ANSWERING, (900, hung_up("originator_cancel"))), fires=True
-        ),
-        Example("there was time enough", a_call(ACCEPTED, (20_000, hung_up())), fires=False),
-        Example("a call that worked", a_call(GOOD), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="CALL012",
     slug="caller-gave-up",
     title="The call was over before there could be audio",
-    layer="call-control",
     owner="far end",
-    why="Nothing failed up to then, and the next step had no time to come. No fault of this server, of the platform or of "
-    "the URL shows in this call.",
+    why="Nothing failed up to then, and the next step had no time to come. No fault of this server, of the platform "
+    "or of the URL shows in this call.",
     fix="Nothing to fix in this call. Judge one that lasted longer.",
-    signs=(PAST,),
+    signs=(
+        Sign(
+            "call",
+            check,
+            named={
+                "hung up while it rang": a_call(RANG, (400, hung_up("originator_cancel"))),
+                "hung up 0.3 s after streaming_start": a_call(ACCEPTED, (1_200, hung_up())),
+                "hung up while it was being answered": a_call(ANSWERING, (900, hung_up("originator_cancel"))),
+            },
+            quiet={"there was time enough": a_call(ACCEPTED, (20_000, hung_up())), "a call that worked": a_call(GOOD)},
+        ),
+    ),
 )

@@ -1,10 +1,8 @@
 """CALL090: the call is still going on."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import ended_unix_ms, log_end, show_entries
 from callpath.doctor.facts import CallFacts, FactMissing, Facts, ToldFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_call import BOTH_WAYS, GOOD, a_call
 
 LASTS_MS = 4 * 3_600_000
@@ -44,19 +42,12 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-PAST = Sign(
-    "call",
-    check,
-    examples=(Example("no end yet", a_call(BOTH_WAYS), fires=True), Example("over", a_call(GOOD), fires=False)),
-)
-
 CAUSE = Cause(
     code="CALL090",
     slug="call-in-progress",
     title="The call is still going on",
-    layer="call-control",
     owner="unclear",
     why="A call is judged as a whole when it is over.",
     fix="Wait for its end.",
-    signs=(PAST,),
+    signs=(Sign("call", check, named={"no end yet": a_call(BOTH_WAYS)}, quiet={"over": a_call(GOOD)}),),
 )

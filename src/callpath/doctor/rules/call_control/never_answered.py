@@ -1,11 +1,9 @@
 """CALL013: the call came in, and no command to answer it was sent."""
 
-from __future__ import annotations
-
 from callpath.call.session import Stage
 from callpath.doctor.calls import COMMAND_MS, asked, never, overdue, payload, show_entries, waited_ms, webhook
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_call import ANSWERED, RANG, a_call, hung_up
 from callpath.timeline import CommandAnswered, CommandSent
 
@@ -32,32 +30,31 @@ def check(facts: Facts) -> Finding | None:
         f"call.initiated came and was stored, and no answer command followed in {waited_ms(known, rang) / 1000:.1f} s",
         show_entries(known, rang, webhook(known, "call.hangup")),
         owner="callpath" if known.source == "timeline" else "you",
-        fix="The server that stored the webhook stopped right after it, or another process shares its call log. Look at "
-        "its log at this second, keep it up during deployments, and call again."
+        fix="The server that stored the webhook stopped right after it, or another process shares its call log. Look "
+        "at its log at this second, keep it up during deployments, and call again."
         if known.source == "timeline"
         else "",
     )
 
 
-PAST = Sign(
-    "call",
-    check,
-    examples=(
-        Example("no command", a_call(RANG, (20_000, hung_up("originator_cancel"))), fires=True),
-        Example("answered", a_call(ANSWERED), fires=False),
-        Example("the caller gave up at once", a_call(RANG, (400, hung_up("originator_cancel"))), fires=False),
-        Example("logs that never show commands", a_call(RANG, shown=frozenset({"webhook.received"})), fires=None),
-    ),
-)
-
 CAUSE = Cause(
     code="CALL013",
     slug="call-never-answered",
     title="The call was never answered",
-    layer="call-control",
     owner="you",
-    why="An incoming call waits for the command answer, sent over HTTP. Telnyx ignores what stands in the answer to its "
-    "webhook (a habit from TwiML), and the caller hears it ring until he gives up.",
+    why="An incoming call waits for the command answer, sent over HTTP. Telnyx ignores what stands in the answer to "
+    "its webhook (a habit from TwiML), and the caller hears it ring until he gives up.",
     fix="On call.initiated POST /v2/calls/{call_control_id}/actions/answer, and wait for call.answered.",
-    signs=(PAST,),
+    signs=(
+        Sign(
+            "call",
+            check,
+            named={"no command": a_call(RANG, (20_000, hung_up("originator_cancel")))},
+            quiet={
+                "answered": a_call(ANSWERED),
+                "the caller gave up at once": a_call(RANG, (400, hung_up("originator_cancel"))),
+            },
+            unchecked={"logs that never show commands": a_call(RANG, shown=frozenset({"webhook.received"}))},
+        ),
+    ),
 )

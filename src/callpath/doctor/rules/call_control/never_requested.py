@@ -1,7 +1,5 @@
 """CALL015: the call was answered, and Telnyx was never asked for the stream."""
 
-from __future__ import annotations
-
 import re
 from typing import cast
 
@@ -20,7 +18,7 @@ from callpath.doctor.calls import (
 )
 from callpath.doctor.facts import CallFacts, FactMissing, Facts, ToldFacts
 from callpath.doctor.reasons import last_words, show_line
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_call import ANSWERED, ASKED, a_call, hung_up
 from callpath.timeline import FirstInbound, HandlerFailed, SocketReceived, StreamStarted, WebhookReceived
 
@@ -50,12 +48,10 @@ def check(facts: Facts) -> Finding | None:
     if log is not None and log.replies:
         return Finding(
             "the program put its commands into the answer to the webhook, where Telnyx reads none: no request for the "
-            "stream "
-            "was sent",
+            "stream was sent",
             (show_line(log.replies[0]), *show_entries(known, answered_at, webhook(known, "call.hangup"))),
             fix="Send the command to Telnyx's API: POST /v2/calls/{call_control_id}/actions/streaming_start. The "
-            "answer to a "
-            "webhook is only 200.",
+            "answer to a webhook is only 200.",
         )
     by_telnyx = [entry for entry in webhooks(known) if _BY_TELNYX.match(event_of(cast(WebhookReceived, entry.what)))]
     if known.source == "logs" and by_telnyx:
@@ -68,42 +64,35 @@ def check(facts: Facts) -> Finding | None:
         )
     return Finding(
         f"call.answered came, and no streaming_start followed in {waited_ms(known, answered_at) / 1000:.1f} s; no "
-        "stream_url "
-        "stood in answer or dial either" + (f"; {words[0]}" if words else ""),
+        "stream_url stood in answer or dial either" + (f"; {words[0]}" if words else ""),
         (*words, *show_entries(known, answered_at, failed, webhook(known, "call.hangup"))),
         owner="callpath" if known.source == "timeline" else "you",
-        fix="The server stopped between the webhook and the command, or another process shares its call log. Look at its "
-        "log at this second."
+        fix="The server stopped between the webhook and the command, or another process shares its call log. Look at "
+        "its log at this second."
         if known.source == "timeline"
         else "",
     )
 
 
-PAST = Sign(
-    "call",
-    check,
-    examples=(
-        Example("answered, then nothing", a_call(ANSWERED, (20_000, hung_up())), fires=True),
-        Example("asked for", a_call(ASKED), fires=False),
-        Example("hung up at once", a_call(ANSWERED, (600, hung_up())), fires=False),
-        Example(
-            "logs that show neither command nor marker",
-            a_call(ANSWERED, shown=frozenset({"webhook.received"})),
-            fires=None,
-        ),
-    ),
-)
-
 CAUSE = Cause(
     code="CALL015",
     slug="streaming-start-never-sent",
     title="Telnyx was never asked for the stream",
-    layer="call-control",
     owner="you",
-    why="Telnyx opens an audio WebSocket only when it is asked to: by streaming_start, or by a stream_url in "
-    "answer or dial. "
-    "An exception that is swallowed, a branch that is not taken, or an event name that is compared wrongly leaves it out.",
+    why="Telnyx opens an audio WebSocket only when it is asked to: by streaming_start, or by a stream_url in answer "
+    "or dial. An exception that is swallowed, a branch that is not taken, or an event name that is compared wrongly "
+    "leaves it out.",
     fix="On call.answered POST /v2/calls/{call_control_id}/actions/streaming_start with stream_url, "
     "stream_bidirectional_mode rtp and stream_bidirectional_target_legs self.",
-    signs=(PAST,),
+    signs=(
+        Sign(
+            "call",
+            check,
+            named={"answered, then nothing": a_call(ANSWERED, (20_000, hung_up()))},
+            quiet={"asked for": a_call(ASKED), "hung up at once": a_call(ANSWERED, (600, hung_up()))},
+            unchecked={
+                "logs that show neither command nor marker": a_call(ANSWERED, shown=frozenset({"webhook.received"}))
+            },
+        ),
+    ),
 )

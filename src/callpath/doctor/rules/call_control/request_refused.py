@@ -1,14 +1,11 @@
 """CALL022: the request for the stream was refused for a reason that has no rule of its own."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import needed_refusal, refused_by, show_entries
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_call import ACCEPTED, ANSWERED, a_call, answered, asking
 
 _OWN_RULES = {"90018", "90034", "90045", "90046", "10003"}
-
 
 _WORDS = {
     "90015": "the call_control_id is not one that Telnyx knows: of another account, or mangled in the URL (encode it)",
@@ -33,22 +30,19 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-PAST = Sign(
-    "call",
-    check,
-    examples=(
-        Example("an unknown id", a_call(ANSWERED, asking(), answered("streaming_start", 422, "90015")), fires=True),
-        Example("accepted", a_call(ACCEPTED), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="CALL022",
     slug="streaming-start-refused",
     title="Telnyx refused the request for the stream",
-    layer="call-control",
     owner="you",
     why="Nothing was connected, because nothing was accepted. What Telnyx objects to stands in its own words above.",
     fix="Send streaming_start as Telnyx's words ask, with parameters of its list.",
-    signs=(PAST,),
+    signs=(
+        Sign(
+            "call",
+            check,
+            named={"an unknown id": a_call(ANSWERED, asking(), answered("streaming_start", 422, "90015"))},
+            quiet={"accepted": a_call(ACCEPTED)},
+        ),
+    ),
 )

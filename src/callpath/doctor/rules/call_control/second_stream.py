@@ -1,10 +1,8 @@
 """CALL020: a stream was asked for while one was there."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import NEEDED, every, refusals, refused_by, show_entries
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_call import ACCEPTED, ANSWERED, a_call, answered, asking
 from callpath.timeline import StreamStarted, StreamStarting
 
@@ -23,24 +21,20 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-PAST = Sign(
-    "call",
-    check,
-    examples=(
-        Example("90045", a_call(ANSWERED, asking(), answered("streaming_start", 422, "90045")), fires=True),
-        Example("accepted", a_call(ACCEPTED), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="CALL020",
     slug="second-stream-refused",
     title="A stream was asked for while another one, or a fork, was on",
-    layer="call-control",
     owner="you",
-    why="One streaming or fork operation at a time is allowed on a call. Mostly the stream is asked for twice: "
-    "in answer and "
-    "again by streaming_start, or by two programs. The first one may lead to another URL.",
+    why="One streaming or fork operation at a time is allowed on a call. Mostly the stream is asked for twice: in "
+    "answer and again by streaming_start, or by two programs. The first one may lead to another URL.",
     fix="Ask once. If another program starts a stream or fork_start on this call, stop that first (streaming_stop).",
-    signs=(PAST,),
+    signs=(
+        Sign(
+            "call",
+            check,
+            named={"90045": a_call(ANSWERED, asking(), answered("streaming_start", 422, "90045"))},
+            quiet={"accepted": a_call(ACCEPTED)},
+        ),
+    ),
 )

@@ -1,10 +1,8 @@
 """CALL087: Telnyx stopped the stream in order, and the call went on without it."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import show_entries, stopped_early, waited_ms, webhook
 from callpath.doctor.facts import CallFacts, Facts, TelnyxCallFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_call import BOTH_WAYS, GOOD, STOPPED, a_call, counted, hung_up, sent
 
 
@@ -33,9 +31,8 @@ def check(facts: Facts) -> Finding | None:
             fix="Do not use fork_start on a call that streams.",
         )
     return Finding(
-        f"Telnyx ended the stream with a stop frame, and the call went on for {lived_s:.1f} s without it; no "
-        "command of ours "
-        "asked for that",
+        f"Telnyx ended the stream with a stop frame, and the call went on for {lived_s:.1f} s without it; no command "
+        "of ours asked for that",
         show_entries(known, stop, webhook(known, "streaming.stopped"), webhook(known, "call.hangup")),
         kind="open",
         candidates=("streaming-stop-by-another-program", "fork-started", "streaming-limit-at-telnyx"),
@@ -44,27 +41,22 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-PAST = Sign(
-    "call",
-    check,
-    examples=(
-        Example("20 s without it", a_call(BOTH_WAYS, (9_000, counted()), STOPPED, (30_000, hung_up())), fires=True),
-        Example(
-            "we asked for it",
-            a_call(BOTH_WAYS, (9_000, sent("streaming_stop")), STOPPED, (30_000, hung_up())),
-            fires=False,
-        ),
-        Example("at the call's end", a_call(GOOD), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="CALL087",
     slug="stream-stopped-in-midcall",
     title="The stream was stopped while the call went on",
-    layer="call-control",
     owner="unclear",
     why="streaming_stop ends the stream and not the call; so does a fork. The caller hears nothing from then on.",
     fix="Let one program alone command the call; ask for the stream again when it is needed.",
-    signs=(PAST,),
+    signs=(
+        Sign(
+            "call",
+            check,
+            named={"20 s without it": a_call(BOTH_WAYS, (9_000, counted()), STOPPED, (30_000, hung_up()))},
+            quiet={
+                "we asked for it": a_call(BOTH_WAYS, (9_000, sent("streaming_stop")), STOPPED, (30_000, hung_up())),
+                "at the call's end": a_call(GOOD),
+            },
+        ),
+    ),
 )

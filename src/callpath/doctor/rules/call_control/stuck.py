@@ -1,10 +1,8 @@
 """CALL086: the line stayed up when nothing more happened on it."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import ended_unix_ms, first, refusals, show_entries, told
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_call import BOTH_WAYS, GOOD, a_call
 from callpath.timeline import HandlerEnded, HandlerFailed
 
@@ -30,29 +28,25 @@ def check(facts: Facts) -> Finding | None:
         show_entries(known, over, *refused_hangup[-1:]),
         kind="open",
         candidates=("webhooks-partly-missing", "line-left-up"),
-        question="Is the line still up? Telnyx says it (GET /calls/{call_control_id}); a forgotten line is "
-        "billed. Either the "
-        "hang-up was not carried out, or its webhook was lost.",
+        question="Is the line still up? Telnyx says it (GET /calls/{call_control_id}); a forgotten line is billed. "
+        "Either the hang-up was not carried out, or its webhook was lost.",
     )
 
-
-PAST = Sign(
-    "call",
-    check,
-    examples=(
-        Example("no hang-up for minutes", a_call(BOTH_WAYS, HandlerEnded(), looked_ms=300_000), fires=True),
-        Example("hung up", a_call(GOOD), fires=False),
-    ),
-)
 
 CAUSE = Cause(
     code="CALL086",
     slug="line-left-up",
     title="Call leg still up after the application finished (leaked call)",
-    layer="call-control",
     owner="you",
     why="Closing the socket ends neither the stream nor the call; only hangup does. A line that nobody ends is "
     "billed up to 4 hours.",
     fix="Send hangup when the handler is done. callpath does; see why it did not come through.",
-    signs=(PAST,),
+    signs=(
+        Sign(
+            "call",
+            check,
+            named={"no hang-up for minutes": a_call(BOTH_WAYS, HandlerEnded(), looked_ms=300_000)},
+            quiet={"hung up": a_call(GOOD)},
+        ),
+    ),
 )

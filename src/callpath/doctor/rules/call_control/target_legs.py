@@ -1,10 +1,8 @@
 """CALL055: our audio was sent to a leg that is not there."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import asked, every, first, packets, show_entries, webhook
 from callpath.doctor.facts import CallFacts, FactMissing, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_call import ANSWERED, BOTH_WAYS, GOOD, a_call, asking, hung_up
 from callpath.timeline import FirstOutbound
 
@@ -29,34 +27,30 @@ def check(facts: Facts) -> Finding | None:
         evidence,
         kind="open",
         candidates=("target-legs-opposite",),
-        question="Did the caller hear anything? Reports differ: some programs never set it and are heard, a test "
-        "with a tone "
-        "was not. Packet counts cannot tell where send_silence_when_idle is on. Set it to self, and the question is gone.",
+        question="Did the caller hear anything? Reports differ: some programs never set it and are heard, a test with "
+        "a tone was not. Packet counts cannot tell where send_silence_when_idle is on. Set it to self, and the "
+        "question is gone.",
     )
 
-
-PAST = Sign(
-    "call",
-    check,
-    examples=(
-        Example(
-            "left out, nothing played",
-            a_call(ANSWERED, asking(stream_bidirectional_target_legs=None), BOTH_WAYS[9:], (9_000, hung_up(out=0))),
-            fires=True,
-        ),
-        Example("self", a_call(GOOD), fires=False),
-    ),
-)
 
 CAUSE = Cause(
     code="CALL055",
     slug="target-legs-opposite",
     title="Our audio was sent to the opposite leg, where nobody is",
-    layer="call-control",
     owner="you",
-    why="stream_bidirectional_target_legs is opposite unless it is set: the leg that is bridged to this one. A "
-    "call of one leg "
-    "has none.",
+    why="stream_bidirectional_target_legs is opposite unless it is set: the leg that is bridged to this one. A call "
+    "of one leg has none.",
     fix='stream_bidirectional_target_legs: "self"',
-    signs=(PAST,),
+    signs=(
+        Sign(
+            "call",
+            check,
+            named={
+                "left out, nothing played": a_call(
+                    ANSWERED, asking(stream_bidirectional_target_legs=None), BOTH_WAYS[9:], (9_000, hung_up(out=0))
+                )
+            },
+            quiet={"self": a_call(GOOD)},
+        ),
+    ),
 )

@@ -1,10 +1,8 @@
 """CALL052: only our own audio was asked for."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import asked, every, show_entries
 from callpath.doctor.facts import CallFacts, FactMissing, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_call import ANSWERED, GOOD, STARTED, a_call, asking
 from callpath.timeline import MediaCounted, StreamStarted
 
@@ -22,22 +20,19 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-PAST = Sign(
-    "call",
-    check,
-    examples=(
-        Example("outbound_track", a_call(ANSWERED, asking(stream_track="outbound_track"), STARTED[9:]), fires=True),
-        Example("inbound_track", a_call(GOOD), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="CALL052",
     slug="stream-track-wrong",
     title="The stream carries our own audio instead of the caller's",
-    layer="call-control",
     owner="you",
     why="inbound_track is what the party says, outbound_track what is played to it.",
     fix="CALLPATH_STREAM_TRACK=inbound_track (or both_tracks, to have both)",
-    signs=(PAST,),
+    signs=(
+        Sign(
+            "call",
+            check,
+            named={"outbound_track": a_call(ANSWERED, asking(stream_track="outbound_track"), STARTED[9:])},
+            quiet={"inbound_track": a_call(GOOD)},
+        ),
+    ),
 )

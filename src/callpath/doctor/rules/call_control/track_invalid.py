@@ -1,10 +1,8 @@
 """CALL017: streaming_start was refused for its stream_track."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import asked, needed_refusal, refused_by, show_entries
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_call import ACCEPTED, ANSWERED, a_call, answered, asking
 
 
@@ -21,30 +19,27 @@ def check(facts: Facts) -> Finding | None:
                    show_entries(known, entry))  # fmt: skip
 
 
-PAST = Sign(
-    "call",
-    check,
-    examples=(
-        Example(
-            "both",
-            a_call(
-                ANSWERED,
-                asking(stream_track="both"),
-                answered("streaming_start", 422, "10032", "stream_track must be one of: inbound_track, both_tracks"),
-            ),
-            fires=True,
-        ),
-        Example("accepted", a_call(ACCEPTED), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="CALL017",
     slug="stream-track-invalid",
     title="stream_track has a value that does not exist",
-    layer="call-control",
     owner="you",
     why="The values are inbound_track, outbound_track and both_tracks. People send both, or inbound.",
     fix='stream_track: "inbound_track"',
-    signs=(PAST,),
+    signs=(
+        Sign(
+            "call",
+            check,
+            named={
+                "both": a_call(
+                    ANSWERED,
+                    asking(stream_track="both"),
+                    answered(
+                        "streaming_start", 422, "10032", "stream_track must be one of: inbound_track, both_tracks"
+                    ),
+                )
+            },
+            quiet={"accepted": a_call(ACCEPTED)},
+        ),
+    ),
 )

@@ -1,11 +1,9 @@
 """MEDIA007: A-law where mu-law belongs, or the reverse."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import symptom_seen, symptom_words
 from callpath.doctor.closings import settled
 from callpath.doctor.facts import Arrival, CallFacts, Facts, MediaFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import media
 from callpath.doctor.rules.sample_call import BOTH_WAYS, CAME, GOOD, a_call, noticed
 
@@ -25,46 +23,40 @@ def call_wrong_law(facts: Facts) -> Finding | None:
     return None if found is None else Finding(*symptom_words(facts[CallFacts], found))
 
 
-LIVE = Sign(
-    "url",
-    media_law,
-    examples=(
-        Example(
-            "A-law",
-            media(*(Arrival(20.0 * n, "text", 300, "", "media", b"\xd5" * 160) for n in range(60)), heard_as="PCMA"),
-            fires=True,
-        ),
-        Example(
-            "mu-law",
-            media(*(Arrival(20.0 * n, "text", 300, "", "media", b"\xff" * 160) for n in range(60)), heard_as="PCMU"),
-            fires=False,
-        ),
-    ),
-)
-
-PAST = Sign(
-    "call",
-    call_wrong_law,
-    code="CALL060",
-    why="mu-law read as A-law, or the reverse, is loud static. callpath decodes what the start frame names, so "
-    "the frame and the bytes contradict each other.",
-    fix="Ask for stream_codec PCMU (CALLPATH_STREAM_CODEC), so that Telnyx transcodes; and send Telnyx this "
-    "report with the stream_id.",
-    owner="Telnyx",
-    examples=(
-        Example("SYM001 was seen", a_call(BOTH_WAYS, noticed("SYM001", **{"is": "PCMA"})), fires=True),
-        Example("a call that worked", a_call(GOOD), fires=False),
-        Example("logs without symptoms", a_call(CAME, shown=frozenset({"socket.received"})), fires=None),
-    ),
-)
-
 CAUSE = Cause(
     code="MEDIA007",
     slug="codec-alaw-as-ulaw",
     title="A-law/µ-law mismatch (PCMA sent as PCMU, or the reverse)",
-    layer="codec",
     owner="you",
     why="Outside North America calls carry PCMA. Bytes of one law read as the other are loud static.",
     fix="Obey start.media_format and stream_bidirectional_codec for each direction, or ask for PCMU in both.",
-    signs=(LIVE, PAST),
+    signs=(
+        Sign(
+            "url",
+            media_law,
+            named={
+                "A-law": media(
+                    *(Arrival(20.0 * n, "text", 300, "", "media", b"\xd5" * 160) for n in range(60)), heard_as="PCMA"
+                )
+            },
+            quiet={
+                "mu-law": media(
+                    *(Arrival(20.0 * n, "text", 300, "", "media", b"\xff" * 160) for n in range(60)), heard_as="PCMU"
+                )
+            },
+        ),
+        Sign(
+            "call",
+            call_wrong_law,
+            code="CALL060",
+            why="mu-law read as A-law, or the reverse, is loud static. callpath decodes what the start frame names, "
+            "so the frame and the bytes contradict each other.",
+            fix="Ask for stream_codec PCMU (CALLPATH_STREAM_CODEC), so that Telnyx transcodes; and send Telnyx this "
+            "report with the stream_id.",
+            owner="Telnyx",
+            named={"SYM001 was seen": a_call(BOTH_WAYS, noticed("SYM001", **{"is": "PCMA"}))},
+            quiet={"a call that worked": a_call(GOOD)},
+            unchecked={"logs without symptoms": a_call(CAME, shown=frozenset({"socket.received"}))},
+        ),
+    ),
 )

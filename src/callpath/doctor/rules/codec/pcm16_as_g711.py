@@ -1,10 +1,8 @@
 """MEDIA006: the bytes are another encoding than the stream's."""
 
-from __future__ import annotations
-
 from callpath.doctor.closings import settled
 from callpath.doctor.facts import Arrival, Facts, MediaFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import media
 
 
@@ -19,34 +17,29 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example(
-            "PCM",
-            media(
-                *(Arrival(20.0 * n, "text", 500, "", "media", b"\x01\x00" * 160) for n in range(60)),
-                heard_as="PCM16 little",
-            ),
-            fires=True,
-        ),
-        Example(
-            "PCMU",
-            media(*(Arrival(20.0 * n, "text", 300, "", "media", b"\xff" * 160) for n in range(60)), heard_as="PCMU"),
-            fires=False,
-        ),
-    ),
-)
-
 CAUSE = Cause(
     code="MEDIA006",
     slug="codec-pcm16-sent-as-ulaw",
     title="16-bit PCM is sent into a G.711 stream",
-    layer="codec",
     owner="you",
     why="Every byte is played as a sample of its own: loud static, twice as long. AI sessions that silently stay "
     "pcm16 do this.",
     fix="Ask the AI for g711_ulaw (and check session.updated), or transcode before sending.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={
+                "PCM": media(
+                    *(Arrival(20.0 * n, "text", 500, "", "media", b"\x01\x00" * 160) for n in range(60)),
+                    heard_as="PCM16 little",
+                )
+            },
+            quiet={
+                "PCMU": media(
+                    *(Arrival(20.0 * n, "text", 300, "", "media", b"\xff" * 160) for n in range(60)), heard_as="PCMU"
+                )
+            },
+        ),
+    ),
 )

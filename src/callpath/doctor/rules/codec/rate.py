@@ -1,11 +1,9 @@
 """MEDIA008: more or fewer bytes a second than the codec has."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import measure, symptom_seen, symptom_words
 from callpath.doctor.closings import BYTES_PER_SECOND, settled
 from callpath.doctor.facts import Arrival, CallFacts, Facts, MediaFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import media
 from callpath.doctor.rules.sample_call import BOTH_WAYS, CAME, GOOD, a_call, noticed
 
@@ -50,53 +48,43 @@ def call_rate(facts: Facts) -> Finding | None:
         *words,
         kind="open",
         candidates=("sample-rate-mismatch", "two-channels"),
-        question="Is it twice the sampling rate, or two channels? Both are twice the bytes. If a program stands between "
-        "Telnyx and this server, look at what it sends: of two channels it must send one.",
+        question="Is it twice the sampling rate, or two channels? Both are twice the bytes. If a program stands "
+        "between Telnyx and this server, look at what it sends: of two channels it must send one.",
     )
 
-
-LIVE = Sign(
-    "url",
-    media_rate,
-    examples=(
-        Example(
-            "24 kHz",
-            media(*(Arrival(20.0 * n, "text", 700, "", "media", b"\xfe\x7e\x6e" * 160) for n in range(60))),
-            fires=True,
-        ),
-        Example(
-            "8 kHz",
-            media(*(Arrival(20.0 * n, "text", 300, "", "media", b"\xfe" * 160) for n in range(60))),
-            fires=False,
-        ),
-    ),
-)
-
-PAST = Sign(
-    "call",
-    call_rate,
-    code="CALL062",
-    title="Bytes come at another rate than the stream says",
-    why="8 kHz read as 16 kHz is a chipmunk, the reverse is slow motion.",
-    fix="Ask for PCMU at 8000 Hz, or set CALLPATH_PLAY_RATE_HZ and the codec so that both sides name one rate.",
-    owner="Telnyx",
-    examples=(
-        Example("SYM003 was seen", a_call(BOTH_WAYS, noticed("SYM003", times="0.5")), fires=True),
-        Example(
-            "twice the bytes: the rate, or two channels", a_call(BOTH_WAYS, noticed("SYM003", times="1.97")), fires=True
-        ),
-        Example("a call that worked", a_call(GOOD), fires=False),
-        Example("logs without symptoms", a_call(CAME, shown=frozenset({"socket.received"})), fires=None),
-    ),
-)
 
 CAUSE = Cause(
     code="MEDIA008",
     slug="sample-rate-mismatch",
     title="Audio of another sample rate is sent",
-    layer="codec",
     owner="you",
     why="24 or 16 kHz audio in an 8 kHz stream plays slow and deep; the reverse plays like a chipmunk.",
     fix="Resample to the stream's rate with a filter before encoding, or set stream_bidirectional_sampling_rate (L16).",
-    signs=(LIVE, PAST),
+    signs=(
+        Sign(
+            "url",
+            media_rate,
+            named={
+                "24 kHz": media(
+                    *(Arrival(20.0 * n, "text", 700, "", "media", b"\xfe\x7e\x6e" * 160) for n in range(60))
+                )
+            },
+            quiet={"8 kHz": media(*(Arrival(20.0 * n, "text", 300, "", "media", b"\xfe" * 160) for n in range(60)))},
+        ),
+        Sign(
+            "call",
+            call_rate,
+            code="CALL062",
+            title="Bytes come at another rate than the stream says",
+            why="8 kHz read as 16 kHz is a chipmunk, the reverse is slow motion.",
+            fix="Ask for PCMU at 8000 Hz, or set CALLPATH_PLAY_RATE_HZ and the codec so that both sides name one rate.",
+            owner="Telnyx",
+            named={
+                "SYM003 was seen": a_call(BOTH_WAYS, noticed("SYM003", times="0.5")),
+                "twice the bytes: the rate, or two channels": a_call(BOTH_WAYS, noticed("SYM003", times="1.97")),
+            },
+            quiet={"a call that worked": a_call(GOOD)},
+            unchecked={"logs without symptoms": a_call(CAME, shown=frozenset({"socket.received"}))},
+        ),
+    ),
 )

@@ -1,16 +1,13 @@
 """MEDIA011: each payload is a whole RTP packet."""
 
-from __future__ import annotations
-
 import itertools
 
 from callpath.doctor.facts import Arrival, Facts, MediaFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import media
 
 HEADER_BYTES = 12
 """Version, payload type, sequence number, timestamp, source (RFC 3550, 5.1)."""
-
 
 PACKETS_MIN = 5
 
@@ -42,23 +39,20 @@ def _packets(count: int, step: int) -> tuple[Arrival, ...]:
     )
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("packets that count", media(*_packets(10, 1)), fires=True),
-        Example("audio that begins with 0x80 and does not count", media(*_packets(10, 0)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="MEDIA011",
     slug="rtp-header-sent",
     title="Whole RTP packets are sent where bare audio belongs",
-    layer="codec",
     owner="you",
     why='"rtp" mode names the pace and the codecs, not the packets: Telnyx makes those itself. A payload with a header is '
     "taken without an error, and the caller hears nothing (observed).",
     fix="Send the codec's bytes alone: cut off the first 12 bytes of each packet.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"packets that count": media(*_packets(10, 1))},
+            quiet={"audio that begins with 0x80 and does not count": media(*_packets(10, 0))},
+        ),
+    ),
 )

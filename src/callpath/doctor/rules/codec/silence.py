@@ -1,12 +1,10 @@
 """MEDIA009: frames come, and hold nothing."""
 
-from __future__ import annotations
-
 from callpath.call.symptoms import SILENT_S
 from callpath.doctor.calls import every, measure, symptom_seen, symptom_words
 from callpath.doctor.closings import settled
 from callpath.doctor.facts import Arrival, CallFacts, Facts, MediaFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import media
 from callpath.doctor.rules.sample_call import BOTH_WAYS, CAME, GOOD, a_call, noticed
 from callpath.timeline import StreamStarted
@@ -34,8 +32,8 @@ def media_silence(facts: Facts) -> Finding | None:
             kind="limited",
             confidence="low",
             candidates=("sends-silence",),
-            question="Does the program wait until the caller says something it understands? Then this is right: call it "
-            "and speak. Else its speech service gives nothing: read its log.",
+            question="Does the program wait until the caller says something it understands? Then this is right: call "
+            "it and speak. Else its speech service gives nothing: read its log.",
         )
     return Finding(f"{len(stream.media)} frames came, all of one byte: 0x{value:02X}", evidence)
 
@@ -52,51 +50,39 @@ def call_we_are_silent(facts: Facts) -> Finding | None:
     return Finding(
         *words,
         kind="limited",
-        question="Was the handler meant to be silent for so long, and did it speak later? Then nothing is wrong. This was "
-        "told before the call was over: the recording tells.",
+        question="Was the handler meant to be silent for so long, and did it speak later? Then nothing is wrong. This "
+        "was told before the call was over: the recording tells.",
     )
 
-
-LIVE = Sign(
-    "url",
-    media_silence,
-    examples=(
-        Example(
-            "0xFF", media(*(Arrival(20.0 * n, "text", 300, "", "media", b"\xff" * 160) for n in range(60))), fires=True
-        ),
-        Example(
-            "sound",
-            media(*(Arrival(20.0 * n, "text", 300, "", "media", b"\xfe\x7e" * 80) for n in range(60))),
-            fires=False,
-        ),
-    ),
-)
-
-PAST = Sign(
-    "call",
-    call_we_are_silent,
-    code="CALL065",
-    title="Nothing but digital silence was sent to the caller",
-    why="The handler plays, but what it plays is silence: a muted or failed text-to-speech, or zeros that "
-    "were encoded.",
-    fix="Look at the source of the audio: save what goes into play() to a file and listen.",
-    examples=(
-        Example("SYM006 at the end of the stream", a_call(BOTH_WAYS, noticed("SYM006", seconds="8")), fires=True),
-        Example(
-            "after 30 s, when words may still come", a_call(BOTH_WAYS, noticed("SYM006", seconds="30")), fires=True
-        ),
-        Example("a call that worked", a_call(GOOD), fires=False),
-        Example("logs without symptoms", a_call(CAME, shown=frozenset({"socket.received"})), fires=None),
-    ),
-)
 
 CAUSE = Cause(
     code="MEDIA009",
     slug="sends-silence",
     title="The application sends nothing but silence",
-    layer="codec",
     owner="you",
     why="The stream works, its source does not: a muted or failing speech service, zeroed buffers, a wrong conversion.",
     fix="Log the level of what the source gives before it is encoded.",
-    signs=(LIVE, PAST),
+    signs=(
+        Sign(
+            "url",
+            media_silence,
+            named={"0xFF": media(*(Arrival(20.0 * n, "text", 300, "", "media", b"\xff" * 160) for n in range(60)))},
+            quiet={"sound": media(*(Arrival(20.0 * n, "text", 300, "", "media", b"\xfe\x7e" * 80) for n in range(60)))},
+        ),
+        Sign(
+            "call",
+            call_we_are_silent,
+            code="CALL065",
+            title="Nothing but digital silence was sent to the caller",
+            why="The handler plays, but what it plays is silence: a muted or failed text-to-speech, or zeros that "
+            "were encoded.",
+            fix="Look at the source of the audio: save what goes into play() to a file and listen.",
+            named={
+                "SYM006 at the end of the stream": a_call(BOTH_WAYS, noticed("SYM006", seconds="8")),
+                "after 30 s, when words may still come": a_call(BOTH_WAYS, noticed("SYM006", seconds="30")),
+            },
+            quiet={"a call that worked": a_call(GOOD)},
+            unchecked={"logs without symptoms": a_call(CAME, shown=frozenset({"socket.received"}))},
+        ),
+    ),
 )

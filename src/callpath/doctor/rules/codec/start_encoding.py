@@ -1,10 +1,8 @@
 """CALL049: the start frame names an encoding that this server cannot decode."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import asked, closings, every, first, never, show_entries
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_call import ANSWERED, CAME, STARTED, TAKEN, a_call, asking, hung_up
 from callpath.timeline import FrameRejected, SocketReceived, StreamStarted
 
@@ -36,42 +34,39 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-PAST = Sign(
-    "call",
-    check,
-    examples=(
-        Example(
-            "no such encoding",
-            a_call(CAME, FrameRejected(reason="encoding", detail="there is no encoding 'G729'"), (20_000, hung_up())),
-            fires=True,
-        ),
-        Example(
-            "the leg's own, and the extra is missing",
-            a_call(
-                ANSWERED,
-                asking(stream_codec="default"),
-                TAKEN,
-                SocketReceived(path="/"),
-                FrameRejected(reason="encoding", detail="G722 needs FFmpeg's codecs: pip install 'callpath[codecs]'"),
-                (20_000, hung_up()),
-            ),
-            fires=True,
-        ),
-        Example("started", a_call(STARTED), fires=False),
-        Example("another kind of frame", a_call(CAME, FrameRejected(reason="binary", detail="told")), fires=False),
-        Example("logs that do not show it", a_call(CAME, shown=frozenset({"socket.received"})), fires=None),
-    ),
-)
-
 CAUSE = Cause(
     code="CALL049",
     slug="start-encoding-unreadable",
     title="The stream is in an encoding that this server cannot decode",
-    layer="codec",
     owner="you",
-    why="The start frame says how the audio is encoded. Where that cannot be decoded nothing is heard and the handler is "
-    "not entered; the socket is closed, since the frames mean nothing to us.",
-    fix="Ask for one that can be decoded: CALLPATH_STREAM_CODEC=PCMU, to which Telnyx transcodes. If it names one that "
-    "needs an extra: pip install 'callpath[codecs]'. If that is not what was asked for, look at who connected.",
-    signs=(PAST,),
+    why="The start frame says how the audio is encoded. Where that cannot be decoded nothing is heard and the handler "
+    "is not entered; the socket is closed, since the frames mean nothing to us.",
+    fix="Ask for one that can be decoded: CALLPATH_STREAM_CODEC=PCMU, to which Telnyx transcodes. If it names one "
+    "that needs an extra: pip install 'callpath[codecs]'. If that is not what was asked for, look at who connected.",
+    signs=(
+        Sign(
+            "call",
+            check,
+            named={
+                "no such encoding": a_call(
+                    CAME, FrameRejected(reason="encoding", detail="there is no encoding 'G729'"), (20_000, hung_up())
+                ),
+                "the leg's own, and the extra is missing": a_call(
+                    ANSWERED,
+                    asking(stream_codec="default"),
+                    TAKEN,
+                    SocketReceived(path="/"),
+                    FrameRejected(
+                        reason="encoding", detail="G722 needs FFmpeg's codecs: pip install 'callpath[codecs]'"
+                    ),
+                    (20_000, hung_up()),
+                ),
+            },
+            quiet={
+                "started": a_call(STARTED),
+                "another kind of frame": a_call(CAME, FrameRejected(reason="binary", detail="told")),
+            },
+            unchecked={"logs that do not show it": a_call(CAME, shown=frozenset({"socket.received"}))},
+        ),
+    ),
 )

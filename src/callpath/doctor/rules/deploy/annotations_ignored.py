@@ -1,9 +1,7 @@
 """DEPLOY013: annotations of another ingress controller."""
 
-from __future__ import annotations
-
 from callpath.doctor.facts import DeployFacts, DeployPlan, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_deploy import ingress, plans
 
 PREFIXES = {
@@ -38,32 +36,27 @@ def _of_others(found: DeployPlan) -> list[str]:
     return [name for name, _ in found.annotations if name.startswith(tuple(others))]
 
 
-FILES = Sign(
-    "files",
-    check,
-    examples=(
-        Example(
-            "nginx's on Traefik",
-            plans(ingress("traefik", ("nginx.ingress.kubernetes.io/proxy-read-timeout", "3600"))),
-            fires=True,
-        ),
-        Example(
-            "nginx's on nginx",
-            plans(ingress("nginx", ("nginx.ingress.kubernetes.io/proxy-read-timeout", "3600"))),
-            fires=False,
-        ),
-        Example("a class that is not known", plans(ingress("internal", ("nginx.org/x", "1"))), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="DEPLOY013",
     slug="ingress-annotations-ignored",
     title="Annotations of another ingress controller have no effect",
-    layer="deploy",
     owner="you",
-    why="Each controller reads annotations with its own prefix and ignores the rest: timeouts and upgrade settings that "
-    "were copied from another controller do nothing, without any message.",
+    why="Each controller reads annotations with its own prefix and ignores the rest: timeouts and upgrade settings "
+    "that were copied from another controller do nothing, without any message.",
     fix="Use the annotations of the controller that the class names (kubectl get ingressclass), or change the class.",
-    signs=(FILES,),
+    signs=(
+        Sign(
+            "files",
+            check,
+            named={
+                "nginx's on Traefik": plans(
+                    ingress("traefik", ("nginx.ingress.kubernetes.io/proxy-read-timeout", "3600"))
+                )
+            },
+            quiet={
+                "nginx's on nginx": plans(ingress("nginx", ("nginx.ingress.kubernetes.io/proxy-read-timeout", "3600"))),
+                "a class that is not known": plans(ingress("internal", ("nginx.org/x", "1"))),
+            },
+        ),
+    ),
 )

@@ -1,10 +1,8 @@
 """EDGE015: the socket was opened, and the application's log does not tell of it."""
 
-from __future__ import annotations
-
 from callpath.doctor.edges import asked_for, came, refused_by_us, show_row, upgrades
 from callpath.doctor.facts import CallFacts, Facts, LogFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
 
 
@@ -34,25 +32,20 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-EDGE = Sign(
-    "edge",
-    check,
-    examples=(
-        Example(
-            "101, and lines were dropped", seen_at_edge(row("GET", 101, duration=20_000), dropped=True), fires=True
-        ),
-        Example("404", seen_at_edge(row("GET", 404)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="EDGE015",
     slug="logs-dropped",
     title="The socket was opened, and the application's log does not tell of it",
-    layer="deploy",
     owner="unclear",
     why="The edge has a row with 101 for this call: the way is open and somebody took the socket. That the "
     "application's log is silent means dropped lines, another instance, or another service.",
     fix="Write fewer lines (platforms drop some above a rate), and read the logs of all instances.",
-    signs=(EDGE,),
+    signs=(
+        Sign(
+            "edge",
+            check,
+            named={"101, and lines were dropped": seen_at_edge(row("GET", 101, duration=20_000), dropped=True)},
+            quiet={"404": seen_at_edge(row("GET", 404))},
+        ),
+    ),
 )

@@ -1,9 +1,7 @@
 """DEPLOY003: some tries find no working backend."""
 
-from __future__ import annotations
-
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.deploy.wrong_instance import NO_BACKEND, outcomes, recovered
 from callpath.doctor.rules.sample import answer, tries, upgrade
 
@@ -23,38 +21,27 @@ def check(facts: Facts) -> Finding | None:
             kind="open",
             confidence="low",
             candidates=("backend-flapping", "tcp-timeout-firewall-drop"),
-            question="One connection did not come about in time. Run again while this machine has nothing else to do: if "
-            "it happens again, a backend, a connection limit or the network drops some.",
+            question="One connection did not come about in time. Run again while this machine has nothing else to do: "
+            "if it happens again, a backend, a connection limit or the network drops some.",
         )
     return Finding(summary, evidence)
 
-
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example(
-            "every second try 502",
-            Facts(*upgrade(answer(101)), tries(answer(502), answer(101), answer(502))),
-            fires=True,
-        ),
-        Example(
-            "every second try 404",
-            Facts(*upgrade(answer(101)), tries(answer(404), answer(101), answer(404))),
-            fires=False,
-        ),
-    ),
-)
 
 CAUSE = Cause(
     code="DEPLOY003",
     slug="backend-flapping",
     title="One of several backends is down",
-    layer="deploy",
     owner="you",
-    why="The balancer shares requests among backends of which one does not answer (or the application crashes and restarts "
-    "in turn): a share of the calls fails.",
+    why="The balancer shares requests among backends of which one does not answer (or the application crashes and "
+    "restarts in turn): a share of the calls fails.",
     fix="Take the dead backend out or bring it up, and switch health checks on (HAProxy `check`, nginx max_fails, an "
     "upstream health check).",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"every second try 502": Facts(*upgrade(answer(101)), tries(answer(502), answer(101), answer(502)))},
+            quiet={"every second try 404": Facts(*upgrade(answer(101)), tries(answer(404), answer(101), answer(404)))},
+        ),
+    ),
 )

@@ -1,11 +1,9 @@
 """DEPLOY005: the start command listens where the platform cannot come."""
 
-from __future__ import annotations
-
 import re
 
 from callpath.doctor.facts import DeployFacts, DeployPlan, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_deploy import plan, plans, started
 
 LOOPBACK = re.compile(r"--(?:host|bind)[ =](?:127\.|localhost|\[?::1)|\s-b\s+(?:127\.|localhost)")
@@ -30,26 +28,23 @@ def _reasons(plan: DeployPlan) -> list[str]:
     return reasons
 
 
-FILES = Sign(
-    "files",
-    check,
-    examples=(
-        Example("uvicorn by its default", plans(started("uvicorn app:app --port 8000")), fires=True),
-        Example(
-            "a HOST left over from development", plans(plan("Fly", environment=(("HOST", "127.0.0.1"),))), fires=True
-        ),
-        Example("everywhere", plans(started("uvicorn app:app --host 0.0.0.0")), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="DEPLOY005",
     slug="bound-to-loopback",
     title="The server listens on 127.0.0.1, where no platform can reach it",
-    layer="deploy",
     owner="you",
-    why="A platform's edge reaches the container over its network. What listens on loopback answers itself, and the edge "
-    "says 502, connection refused.",
+    why="A platform's edge reaches the container over its network. What listens on loopback answers itself, and the "
+    "edge says 502, connection refused.",
     fix="Listen on 0.0.0.0: callpath does so unless HOST says otherwise; for uvicorn add --host 0.0.0.0.",
-    signs=(FILES,),
+    signs=(
+        Sign(
+            "files",
+            check,
+            named={
+                "uvicorn by its default": plans(started("uvicorn app:app --port 8000")),
+                "a HOST left over from development": plans(plan("Fly", environment=(("HOST", "127.0.0.1"),))),
+            },
+            quiet={"everywhere": plans(started("uvicorn app:app --host 0.0.0.0"))},
+        ),
+    ),
 )

@@ -1,10 +1,8 @@
 """CALL045: our own server turned the call away."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import show_entries, told
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_call import GOOD, RANG, a_call
 from callpath.timeline import Unknown
 
@@ -32,22 +30,19 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-PAST = Sign(
-    "call",
-    check,
-    examples=(
-        Example("it drains", a_call(RANG, Unknown(stored={"kind": "call.refused", "reason": "draining"})), fires=True),
-        Example("a call that worked", a_call(GOOD), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="CALL045",
     slug="server-turned-call-away",
     title="The server was overloaded or stopping and rejected the call",
-    layer="deploy",
     owner="you",
     why="A server that is stopping, full or out of breath refuses new calls, so that those under way stay good.",
     fix="Give the process more room: fewer calls, a faster machine, nothing that blocks the event loop.",
-    signs=(PAST,),
+    signs=(
+        Sign(
+            "call",
+            check,
+            named={"it drains": a_call(RANG, Unknown(stored={"kind": "call.refused", "reason": "draining"}))},
+            quiet={"a call that worked": a_call(GOOD)},
+        ),
+    ),
 )

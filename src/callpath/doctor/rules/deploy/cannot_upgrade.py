@@ -1,11 +1,9 @@
 """DEPLOY011: the start command runs the program in a way that has no WebSockets, or restarts at will."""
 
-from __future__ import annotations
-
 import re
 
 from callpath.doctor.facts import DeployFacts, DeployPlan, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_deploy import plans, started
 
 TRAPS = (
@@ -16,7 +14,6 @@ TRAPS = (
     ),
     (r"--reload\b|\bfastapi dev\b|\bnodemon\b|\bflask run\b", "a development server restarts when a file changes"),
 )
-
 
 ASGI_ONLY = {"fastapi", "starlette", "quart", "sanic", "django-channels", "channels", "litestar"}
 
@@ -38,8 +35,8 @@ def check(facts: Facts) -> Finding | None:
         fix = (
             "gunicorn -k uvicorn.workers.UvicornWorker -w 1 module:app"
             if asgi
-            else "gunicorn --worker-class gthread --threads 100 -w 1 --timeout 0 module:app (flask-sock needs threads and "
-            "no worker timeout)"
+            else "gunicorn --worker-class gthread --threads 100 -w 1 --timeout 0 module:app (flask-sock needs threads "
+            "and no worker timeout)"
         )
     return Finding(found[0], tuple(found), fix=fix)
 
@@ -53,29 +50,28 @@ def _set_elsewhere(plan: DeployPlan, text: str) -> bool:
     return bool(named) or bool(re.search(r"-k\s|worker-class|--threads", told))
 
 
-FILES = Sign(
-    "files",
-    check,
-    examples=(
-        Example("gunicorn alone", plans(started("gunicorn app:app --bind 0.0.0.0:8000")), fires=True),
-        Example("a reloading server", plans(started("uvicorn app:app --host 0.0.0.0 --reload")), fires=True),
-        Example(
-            "gunicorn with an ASGI worker", plans(started("gunicorn -k uvicorn.workers.UvicornWorker a:a")), fires=False
-        ),
-        Example("with a file of settings", plans(started("gunicorn -c conf.py app:app")), fires=False),
-        Example("threads, for flask-sock", plans(started("gunicorn --threads 100 app:app")), fires=False),
-        Example("callpath", plans(started("callpath serve")), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="DEPLOY011",
     slug="start-command-cannot-upgrade",
     title="The start command runs a server that is not made for calls",
-    layer="deploy",
     owner="you",
     why="The webhook works under any server; the audio needs one that speaks WebSockets and stays up.",
     fix="Start `callpath serve module:app`; for another ASGI program uvicorn without --reload, or gunicorn with "
     "-k uvicorn.workers.UvicornWorker.",
-    signs=(FILES,),
+    signs=(
+        Sign(
+            "files",
+            check,
+            named={
+                "gunicorn alone": plans(started("gunicorn app:app --bind 0.0.0.0:8000")),
+                "a reloading server": plans(started("uvicorn app:app --host 0.0.0.0 --reload")),
+            },
+            quiet={
+                "gunicorn with an ASGI worker": plans(started("gunicorn -k uvicorn.workers.UvicornWorker a:a")),
+                "with a file of settings": plans(started("gunicorn -c conf.py app:app")),
+                "threads, for flask-sock": plans(started("gunicorn --threads 100 app:app")),
+                "callpath": plans(started("callpath serve")),
+            },
+        ),
+    ),
 )

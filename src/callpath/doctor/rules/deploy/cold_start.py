@@ -1,12 +1,10 @@
 """DEPLOY002: the first try wakes the service."""
 
-from __future__ import annotations
-
 import itertools
 from dataclasses import replace
 
 from callpath.doctor.facts import FactMissing, Facts, PlatformFacts, RepeatFacts, ToldFacts, UpgradeFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.deploy.wrong_instance import outcomes, recovered
 from callpath.doctor.rules.sample import answer, failed, tries, upgrade
 from callpath.doctor.rules.sample_account import platform
@@ -46,40 +44,6 @@ def states(*statuses: str) -> Facts:
     return platform(deployments=tuple((status, "2026-01-02T03:04:05.000Z") for status in statuses))
 
 
-LIVE = Sign(
-    "url",
-    deploy_cold_start,
-    examples=(
-        Example("502, then fine", Facts(*upgrade(answer(502)), tries(*[answer(101)] * 4)), fires=True),
-        Example(
-            "slow, then fast", Facts(*upgrade(replace(answer(101), ms=6000.0)), tries(*[answer(101)] * 4)), fires=True
-        ),
-        Example(
-            "one connection that timed out",
-            Facts(*upgrade(failed("no-connection")), tries(*[answer(101)] * 4)),
-            fires=False,
-        ),
-        Example("always fine", Facts(*upgrade(answer(101)), tries(answer(101))), fires=False),
-    ),
-)
-
-ACCOUNT = Sign(
-    "account",
-    platform_asleep,
-    code="PLATFORM007",
-    title="The service sleeps",
-    why="A service that sleeps is woken by the first request, which may get 502 and waits for seconds. "
-    "Telnyx waits two "
-    "seconds for a webhook's answer.",
-    fix="Switch serverless (app sleeping) off for this service: Settings, Deploy, Serverless.",
-    examples=(
-        Example("asleep", states("SLEEPING"), fires=True),
-        Example("awake", states("SUCCESS"), fires=False),
-        Example("deployments may not be asked", platform(deployments=None), fires=None),
-    ),
-)
-
-
 STARTS_MIN = 2
 """One dead call after one start is chance."""
 
@@ -100,61 +64,77 @@ def log_first_call_dead(facts: Facts) -> Finding | None:
         f"{sum(map(len, rounds)) - len(firsts)} later ones worked",
         tuple(f"call {one.name[:16]}: the first after a start, without audio both ways" for one in firsts[:4]),
         kind="limited",
-        question="What is made at the first call and not at the start: a model that is loaded, a pool that is filled, an "
-        "AI session that is opened? Make it before the process says that it listens.",
+        question="What is made at the first call and not at the start: a model that is loaded, a pool that is filled, "
+        "an AI session that is opened? Make it before the process says that it listens.",
     )
-
-
-LOGGED = Sign(
-    "call",
-    log_first_call_dead,
-    code="LOG009",
-    title="The first call after each start fails",
-    why="Something is only ready once the first call has asked for it, and that call does not wait so long.",
-    fix="Warm up before the process says that it listens: load the model, fill the pools, open one session. Let the "
-    "platform's health check wait for it.",
-    examples=(
-        Example(
-            "two starts, two dead first calls",
-            told_call(
-                ACCEPTED,
-                (20_000, hung_up()),
-                starts=(-1_000, 100_000),
-                others=(
-                    another_call("b", 30_000, complete=True),
-                    another_call("c", 101_000, complete=False),
-                    another_call("d", 130_000, complete=True),
-                ),
-            ),
-            fires=True,
-        ),
-        Example(
-            "a later call failed, too",
-            told_call(
-                ACCEPTED,
-                (20_000, hung_up()),
-                starts=(-1_000, 100_000),
-                others=(
-                    another_call("b", 30_000, complete=False),
-                    another_call("c", 101_000, complete=False),
-                    another_call("d", 130_000, complete=True),
-                ),
-            ),
-            fires=False,
-        ),
-    ),
-)
 
 
 CAUSE = Cause(
     code="DEPLOY002",
     slug="edge-cold-start",
     title="The service was asleep",
-    layer="deploy",
     owner="you",
-    why="The platform stopped the idle service; the first request wakes it and fails or waits for the boot. The first call "
-    "of the day is silent, the second is fine.",
+    why="The platform stopped the idle service; the first request wakes it and fails or waits for the boot. The first "
+    "call of the day is silent, the second is fine.",
     fix='Keep one instance running: Railway: serverless off; Render: a paid plan; Fly: auto_stop_machines = "off", '
     "min_machines_running = 1; Cloud Run: min instances 1.",
-    signs=(LIVE, ACCOUNT, LOGGED),
+    signs=(
+        Sign(
+            "url",
+            deploy_cold_start,
+            named={
+                "502, then fine": Facts(*upgrade(answer(502)), tries(*[answer(101)] * 4)),
+                "slow, then fast": Facts(*upgrade(replace(answer(101), ms=6000.0)), tries(*[answer(101)] * 4)),
+            },
+            quiet={
+                "one connection that timed out": Facts(*upgrade(failed("no-connection")), tries(*[answer(101)] * 4)),
+                "always fine": Facts(*upgrade(answer(101)), tries(answer(101))),
+            },
+        ),
+        Sign(
+            "account",
+            platform_asleep,
+            code="PLATFORM007",
+            title="The service sleeps",
+            why="A service that sleeps is woken by the first request, which may get 502 and waits for seconds. Telnyx "
+            "waits two seconds for a webhook's answer.",
+            fix="Switch serverless (app sleeping) off for this service: Settings, Deploy, Serverless.",
+            named={"asleep": states("SLEEPING")},
+            quiet={"awake": states("SUCCESS")},
+            unchecked={"deployments may not be asked": platform(deployments=None)},
+        ),
+        Sign(
+            "call",
+            log_first_call_dead,
+            code="LOG009",
+            title="The first call after each start fails",
+            why="Something is only ready once the first call has asked for it, and that call does not wait so long.",
+            fix="Warm up before the process says that it listens: load the model, fill the pools, open one session. "
+            "Let the platform's health check wait for it.",
+            named={
+                "two starts, two dead first calls": told_call(
+                    ACCEPTED,
+                    (20_000, hung_up()),
+                    starts=(-1_000, 100_000),
+                    others=(
+                        another_call("b", 30_000, complete=True),
+                        another_call("c", 101_000, complete=False),
+                        another_call("d", 130_000, complete=True),
+                    ),
+                )
+            },
+            quiet={
+                "a later call failed, too": told_call(
+                    ACCEPTED,
+                    (20_000, hung_up()),
+                    starts=(-1_000, 100_000),
+                    others=(
+                        another_call("b", 30_000, complete=False),
+                        another_call("c", 101_000, complete=False),
+                        another_call("d", 130_000, complete=True),
+                    ),
+                )
+            },
+        ),
+    ),
 )

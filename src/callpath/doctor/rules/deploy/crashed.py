@@ -1,11 +1,9 @@
 """EDGE003: the application crashed or ran out of memory."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import ended_unix_ms, every
 from callpath.doctor.edges import came, posts, process_lines, said, show_row, upgrades
 from callpath.doctor.facts import CallFacts, EdgeFacts, FactMissing, Facts, LogFacts, LogLine, PlatformFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_account import platform
 from callpath.doctor.rules.sample_call import BOTH_WAYS, hung_up
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
@@ -63,8 +61,8 @@ def log_died_in_call(facts: Facts) -> Finding | None:
     if not died:
         return None
     return Finding(
-        f"{((died[0].at_unix_ms or 0) - came_at) / 1000:.1f} s after the socket came the process ended, and the call was "
-        "still on",
+        f"{((died[0].at_unix_ms or 0) - came_at) / 1000:.1f} s after the socket came the process ended, and the call "
+        "was still on",
         tuple(said(line) for line in died[:3]),
         confidence="medium",
         title="The application died while the call was on",
@@ -111,9 +109,7 @@ _DOWN = {
     "FAILED": ("failed, and nothing older runs", "See the build log, mend it, and deploy again."),
 }
 
-
 _UNDER_WAY = {"BUILDING", "DEPLOYING", "INITIALIZING", "QUEUED", "WAITING"}
-
 
 _NEVER_RAN = {"FAILED", "SKIPPED", "NEEDS_APPROVAL"}
 
@@ -142,87 +138,75 @@ def states(*statuses: str) -> Facts:
     return platform(deployments=tuple((status, "2026-01-02T03:04:05.000Z") for status in statuses))
 
 
-EDGE = Sign(
-    "edge",
-    edge_crashed,
-    examples=(
-        Example(
-            "502 after a crash",
-            seen_at_edge(row("GET", 502, errors=("connection refused",)), process=("crash: Uncaught Exception",)),
-            fires=True,
-        ),
-        Example("502 without one", seen_at_edge(row("GET", 502, errors=("connection refused",))), fires=False),
-    ),
-)
-
-PAST = Sign(
-    "call",
-    log_died_in_call,
-    code="LOG001",
-    examples=(
-        Example(
-            "memory ran out in mid-call",
-            told_call(BOTH_WAYS, (30_000, hung_up()), process=((9_000, "out of memory", "OOM-killed"),)),
-            fires=True,
-        ),
-        Example(
-            "after the call",
-            told_call(BOTH_WAYS, (30_000, hung_up()), process=((40_000, "exited", "exited with code 1"),)),
-            fires=False,
-        ),
-    ),
-)
-
-PAST_2 = Sign(
-    "call",
-    log_never_starts,
-    code="LOG002",
-    examples=(
-        Example(
-            "a module is missing, again and again",
-            told_call(
-                process=(
-                    (0, "boot failed", "ModuleNotFoundError: No module named 'backend'"),
-                    (100, "exited", "exited with code 1"),
-                    (9_000, "boot failed", "ModuleNotFoundError: No module named 'backend'"),
-                    (9_100, "exited", "exited with code 1"),
-                )
-            ),
-            fires=True,
-        ),
-        Example(
-            "a call came", told_call(BOTH_WAYS, process=((0, "boot failed", "Cannot find module 'x'"),)), fires=False
-        ),
-    ),
-)
-
-ACCOUNT = Sign(
-    "account",
-    platform_down,
-    code="PLATFORM006",
-    title="Nothing runs behind the name",
-    why="The host's edge answers 502 or 404 for a service that is not up: no webhook is taken, no audio either.",
-    fix="Deploy the service, and see its log.",
-    examples=(
-        Example("crashed", states("CRASHED", "REMOVED"), fires=True),
-        Example("removed", states("REMOVED"), fires=True),
-        Example("the only one failed", states("FAILED"), fires=True),
-        Example("never deployed", platform(deployments=()), fires=True),
-        Example("it runs", states("SUCCESS", "REMOVED"), fires=False),
-        Example("the newest failed, the one before runs", states("FAILED", "SUCCESS"), fires=False),
-        Example("one is under way", states("BUILDING", "REMOVED"), fires=False),
-        Example("asleep", states("SLEEPING"), fires=False),
-        Example("deployments may not be asked", platform(deployments=None), fires=None),
-    ),
-)
-
 CAUSE = Cause(
     code="EDGE003",
     slug="crash-loop-or-oom",
     title="The application crashed or ran out of memory",
-    layer="deploy",
     owner="you",
     why="The process died: the edge had nobody to hand requests to, and what the call needed next was never sent.",
     fix="Read the crash's own lines; give it more memory or mend the exception, and look at the deployment's restarts.",
-    signs=(EDGE, PAST, PAST_2, ACCOUNT),
+    signs=(
+        Sign(
+            "edge",
+            edge_crashed,
+            named={
+                "502 after a crash": seen_at_edge(
+                    row("GET", 502, errors=("connection refused",)), process=("crash: Uncaught Exception",)
+                )
+            },
+            quiet={"502 without one": seen_at_edge(row("GET", 502, errors=("connection refused",)))},
+        ),
+        Sign(
+            "call",
+            log_died_in_call,
+            code="LOG001",
+            named={
+                "memory ran out in mid-call": told_call(
+                    BOTH_WAYS, (30_000, hung_up()), process=((9_000, "out of memory", "OOM-killed"),)
+                )
+            },
+            quiet={
+                "after the call": told_call(
+                    BOTH_WAYS, (30_000, hung_up()), process=((40_000, "exited", "exited with code 1"),)
+                )
+            },
+        ),
+        Sign(
+            "call",
+            log_never_starts,
+            code="LOG002",
+            named={
+                "a module is missing, again and again": told_call(
+                    process=(
+                        (0, "boot failed", "ModuleNotFoundError: No module named 'backend'"),
+                        (100, "exited", "exited with code 1"),
+                        (9_000, "boot failed", "ModuleNotFoundError: No module named 'backend'"),
+                        (9_100, "exited", "exited with code 1"),
+                    )
+                )
+            },
+            quiet={"a call came": told_call(BOTH_WAYS, process=((0, "boot failed", "Cannot find module 'x'"),))},
+        ),
+        Sign(
+            "account",
+            platform_down,
+            code="PLATFORM006",
+            title="Nothing runs behind the name",
+            why="The host's edge answers 502 or 404 for a service that is not up: no webhook is taken, no audio either.",
+            fix="Deploy the service, and see its log.",
+            named={
+                "crashed": states("CRASHED", "REMOVED"),
+                "removed": states("REMOVED"),
+                "the only one failed": states("FAILED"),
+                "never deployed": platform(deployments=()),
+            },
+            quiet={
+                "it runs": states("SUCCESS", "REMOVED"),
+                "the newest failed, the one before runs": states("FAILED", "SUCCESS"),
+                "one is under way": states("BUILDING", "REMOVED"),
+                "asleep": states("SLEEPING"),
+            },
+            unchecked={"deployments may not be asked": platform(deployments=None)},
+        ),
+    ),
 )

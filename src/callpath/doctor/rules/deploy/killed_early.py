@@ -1,19 +1,15 @@
 """DEPLOY007: the platform kills the server before its calls are over."""
 
-from __future__ import annotations
-
 from callpath.doctor.facts import DeployFacts, DeployPlan, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_deploy import plan, plans
 
 DEFAULT_STOP_S = {"Railway": 0.0, "Fly": 5.0, "compose": 10.0, "Render": 30.0, "Kubernetes": 30.0}
 """Where the file is silent. Sources: docs.railway.com, fly.io/docs, docs.docker.com, render.com/docs, kubernetes.io,
 2026-11."""
 
-
 SETTABLE_ELSEWHERE = {"Railway", "Render"}
 """On their own pages, too: a file that is silent proves nothing there."""
-
 
 HOW = {
     "Railway": "RAILWAY_DEPLOYMENT_DRAINING_SECONDS={}",
@@ -60,25 +56,26 @@ def _times(plan: DeployPlan, drain_s: float) -> list[tuple[float, float]]:
     return [(stop, float(told) if told.replace(".", "", 1).isdigit() else drain_s)]
 
 
-FILES = Sign(
-    "files",
-    check,
-    examples=(
-        Example("Railway, nothing set", plans(plan("Railway")), fires=True),
-        Example("Fly's five seconds", plans(plan("Fly"), drain_s=30), fires=True),
-        Example("time enough", plans(plan("Railway", stop_s=300.0), drain_s=290), fires=False),
-        Example("a file that says nothing about it", plans(plan("nginx")), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="DEPLOY007",
     slug="killed-before-drained",
     title="Every deploy cuts the calls that are up",
-    layer="deploy",
     owner="you",
-    why="When a new version comes, the old server is told to stop and lets its calls end. The platform waits only so long, "
-    "then kills it, and each caller hears the line go dead.",
+    why="When a new version comes, the old server is told to stop and lets its calls end. The platform waits only so "
+    "long, then kills it, and each caller hears the line go dead.",
     fix="Give the platform more time than CALLPATH_DRAIN_SECONDS.",
-    signs=(FILES,),
+    signs=(
+        Sign(
+            "files",
+            check,
+            named={
+                "Railway, nothing set": plans(plan("Railway")),
+                "Fly's five seconds": plans(plan("Fly"), drain_s=30),
+            },
+            quiet={
+                "time enough": plans(plan("Railway", stop_s=300.0), drain_s=290),
+                "a file that says nothing about it": plans(plan("nginx")),
+            },
+        ),
+    ),
 )

@@ -1,9 +1,7 @@
 """DEPLOY009: the call log lies on a disk that every deploy throws away, or that replicas do not share."""
 
-from __future__ import annotations
-
 from callpath.doctor.facts import DeployFacts, DeployPlan, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_deploy import plan, plans, started
 
 FORGETFUL = {"Railway", "Fly", "Render", "Kubernetes"}
@@ -43,36 +41,34 @@ def _split(plan: DeployPlan) -> str:
     )
 
 
-FILES = Sign(
-    "files",
-    check,
-    examples=(
-        Example(
-            "two replicas, two files",
-            plans(plan("Railway", replicas=2, environment=(("DATABASE_URL", "sqlite:///x.db"),))),
-            fires=True,
-        ),
-        Example("gone with each deploy, unless set elsewhere", plans(plan("Render")), fires=True),
-        Example(
-            "railway.json beside railway.ts",
-            plans(plan("Railway"), plan("Railway", replicas=2, environment=(("DATABASE_URL", "x"),))),
-            fires=False,
-        ),
-        Example("somebody else's program", plans(plan("Render"), started("node server.js", "Render")), fires=False),
-        Example("a volume", plans(plan("Fly", volume=True)), fires=False),
-        Example("Postgres", plans(plan("Railway", replicas=2, environment=(("DATABASE_URL", "x"),))), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="DEPLOY009",
     slug="call-log-not-kept",
     title="The call log is not kept, or not shared",
-    layer="deploy",
     owner="you",
-    why="The timeline is what the server goes by. Where each replica has its own, the audio socket of a call arrives at a "
-    "server that has never heard of it and is refused; where it is thrown away, a restart forgets the calls that are up.",
-    fix="Set DATABASE_URL=postgresql://… (needed for more than one replica), or give the one replica a volume and point "
-    "CALLPATH_DATA_DIR at it.",
-    signs=(FILES,),
+    why="The timeline is what the server goes by. Where each replica has its own, the audio socket of a call arrives "
+    "at a server that has never heard of it and is refused; where it is thrown away, a restart forgets the calls that "
+    "are up.",
+    fix="Set DATABASE_URL=postgresql://… (needed for more than one replica), or give the one replica a volume and "
+    "point CALLPATH_DATA_DIR at it.",
+    signs=(
+        Sign(
+            "files",
+            check,
+            named={
+                "two replicas, two files": plans(
+                    plan("Railway", replicas=2, environment=(("DATABASE_URL", "sqlite:///x.db"),))
+                ),
+                "gone with each deploy, unless set elsewhere": plans(plan("Render")),
+            },
+            quiet={
+                "railway.json beside railway.ts": plans(
+                    plan("Railway"), plan("Railway", replicas=2, environment=(("DATABASE_URL", "x"),))
+                ),
+                "somebody else's program": plans(plan("Render"), started("node server.js", "Render")),
+                "a volume": plans(plan("Fly", volume=True)),
+                "Postgres": plans(plan("Railway", replicas=2, environment=(("DATABASE_URL", "x"),))),
+            },
+        ),
+    ),
 )

@@ -1,16 +1,13 @@
 """DEPLOY006: the server listens on another port than the one that the platform sends requests to."""
 
-from __future__ import annotations
-
 import re
 
 from callpath.doctor.facts import DeployFacts, DeployPlan, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_deploy import plan, plans, started
 
 TELLING = {"Railway", "Render", "Heroku"}
 """They choose the port, and tell it in PORT."""
-
 
 FINDING = {"Railway", "Render"}
 """They look which port is open, too, which may well be right: docs.railway.com, render.com/docs (2026-11)."""
@@ -47,26 +44,27 @@ def _port(text: str) -> int | None:
     return int(found[1]) if found else None
 
 
-FILES = Sign(
-    "files",
-    check,
-    examples=(
-        Example("PORT is ignored", plans(started("callpath serve --port 8000", "Heroku")), fires=True),
-        Example("two different numbers", plans(plan("Fly", port=8080, environment=(("PORT", "8000"),))), fires=True),
-        Example("as the platform says", plans(started("callpath serve", "Railway")), fires=False),
-        Example("the same twice", plans(plan("Fly", port=8000, environment=(("PORT", "8000"),))), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="DEPLOY006",
     slug="port-fixed",
     title="The server listens on another port than the platform uses",
-    layer="deploy",
     owner="you",
     why="The platform sends every request to its own port. Nobody listens there, so the edge answers 502 while the "
     "server's log looks healthy.",
-    fix="Take --port out of the start command: callpath reads PORT. Where the platform's file names a port (internal_port, "
-    "containerPort), set PORT to the same.",
-    signs=(FILES,),
+    fix="Take --port out of the start command: callpath reads PORT. Where the platform's file names a port "
+    "(internal_port, containerPort), set PORT to the same.",
+    signs=(
+        Sign(
+            "files",
+            check,
+            named={
+                "PORT is ignored": plans(started("callpath serve --port 8000", "Heroku")),
+                "two different numbers": plans(plan("Fly", port=8080, environment=(("PORT", "8000"),))),
+            },
+            quiet={
+                "as the platform says": plans(started("callpath serve", "Railway")),
+                "the same twice": plans(plan("Fly", port=8000, environment=(("PORT", "8000"),))),
+            },
+        ),
+    ),
 )

@@ -1,11 +1,9 @@
 """DEPLOY010: an nginx file that passes requests on, but not upgrades."""
 
-from __future__ import annotations
-
 import re
 
 from callpath.doctor.facts import DeployFacts, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_deploy import ingress, plan, plans
 
 WANTED = (
@@ -39,8 +37,8 @@ def check_ingress(facts: Facts) -> Finding | None:
             continue
         wanted = ",".join(found.services)
         return Finding(
-            f"{found.file}: nginx.org/websocket-services does not name {', '.join(lacking)}, so NGINX's ingress controller "
-            "passes no upgrade to it",
+            f"{found.file}: nginx.org/websocket-services does not name {', '.join(lacking)}, so NGINX's ingress "
+            "controller passes no upgrade to it",
             (f"nginx.org/websocket-services: {told.get('nginx.org/websocket-services', '(not set)')}",
              f"services of this ingress: {', '.join(found.services)}"),
             fix=f'In the ingress\'s metadata.annotations: nginx.org/websocket-services: "{wanted}"',
@@ -48,57 +46,49 @@ def check_ingress(facts: Facts) -> Finding | None:
     return None
 
 
-FILES = Sign(
-    "files",
-    check,
-    examples=(
-        Example("nginx's defaults", plans(plan("nginx", proxied=("proxy_pass http://app;",))), fires=True),
-        Example(
-            "all three lines",
-            plans(
-                plan(
-                    "nginx",
-                    proxied=(
-                        "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; "
-                        "proxy_set_header Connection $connection_upgrade;",
-                    ),
-                )
-            ),
-            fires=False,
-        ),
-    ),
-)
-
-FILES_2 = Sign(
-    "files",
-    check_ingress,
-    why="NGINX Inc's ingress controller (annotations nginx.org/…) treats a service as plain HTTP unless "
-    "nginx.org/websocket-services names it. The community's controller (nginx.ingress.kubernetes.io/…) passes "
-    "upgrades by itself.",
-    examples=(
-        Example(
-            "another service is named",
-            plans(ingress("nginx", ("nginx.org/websocket-services", "old"), services=("bot",))),
-            fires=True,
-        ),
-        Example(
-            "the service is named",
-            plans(ingress("nginx", ("nginx.org/websocket-services", "bot,web"), services=("bot",))),
-            fires=False,
-        ),
-        Example("the community's controller", plans(ingress("nginx", services=("bot",))), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="DEPLOY010",
     slug="proxy-keeps-upgrade",
     title="The proxy in front does not pass upgrades on",
-    layer="deploy",
     owner="you",
-    why="nginx speaks HTTP/1.0 to what is behind it and drops the Upgrade header, unless told otherwise: the server sees "
-    "an ordinary GET.",
+    why="nginx speaks HTTP/1.0 to what is behind it and drops the Upgrade header, unless told otherwise: the server "
+    "sees an ordinary GET.",
     fix="In the location that passes requests on: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; "
     'proxy_set_header Connection "upgrade"; proxy_read_timeout 120s;',
-    signs=(FILES, FILES_2),
+    signs=(
+        Sign(
+            "files",
+            check,
+            named={"nginx's defaults": plans(plan("nginx", proxied=("proxy_pass http://app;",)))},
+            quiet={
+                "all three lines": plans(
+                    plan(
+                        "nginx",
+                        proxied=(
+                            "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; "
+                            "proxy_set_header Connection $connection_upgrade;",
+                        ),
+                    )
+                )
+            },
+        ),
+        Sign(
+            "files",
+            check_ingress,
+            why="NGINX Inc's ingress controller (annotations nginx.org/…) treats a service as plain HTTP unless "
+            "nginx.org/websocket-services names it. The community's controller (nginx.ingress.kubernetes.io/…) passes "
+            "upgrades by itself.",
+            named={
+                "another service is named": plans(
+                    ingress("nginx", ("nginx.org/websocket-services", "old"), services=("bot",))
+                )
+            },
+            quiet={
+                "the service is named": plans(
+                    ingress("nginx", ("nginx.org/websocket-services", "bot,web"), services=("bot",))
+                ),
+                "the community's controller": plans(ingress("nginx", services=("bot",))),
+            },
+        ),
+    ),
 )

@@ -1,9 +1,7 @@
 """DEPLOY012: what Railway refuses, stops reading, or leaves unwritable."""
 
-from __future__ import annotations
-
 from callpath.doctor.facts import DeployFacts, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_deploy import plan, plans
 
 
@@ -41,30 +39,25 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-FILES = Sign(
-    "files",
-    check,
-    examples=(
-        Example("VOLUME", plans(plan("Railway"), plan("Docker", volume_keyword=True)), fires=True),
-        Example(
-            "a volume that cannot be written",
-            plans(plan("Railway", volume=True), plan("Docker", user="app")),
-            fires=True,
-        ),
-        Example("a number in quotes", plans(plan("Railway", stop_s=300, stop_is_text=True)), fires=True),
-        Example("the same file elsewhere", plans(plan("Docker", volume_keyword=True)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="DEPLOY012",
     slug="railway-trap",
     title="Railway does something else with these files than they say",
-    layer="deploy",
     owner="you",
     why="Railway bans VOLUME in Dockerfiles, mounts volumes as root, refuses the text that its own page shows for "
     "drainingSeconds (railwayapp/docs, issue 1243, 2026-07), and is retiring railway.json "
     "(docs.railway.com: config-as-code, volumes/reference; 2026-11).",
     fix="See the evidence.",
-    signs=(FILES,),
+    signs=(
+        Sign(
+            "files",
+            check,
+            named={
+                "VOLUME": plans(plan("Railway"), plan("Docker", volume_keyword=True)),
+                "a volume that cannot be written": plans(plan("Railway", volume=True), plan("Docker", user="app")),
+                "a number in quotes": plans(plan("Railway", stop_s=300, stop_is_text=True)),
+            },
+            quiet={"the same file elsewhere": plans(plan("Docker", volume_keyword=True))},
+        ),
+    ),
 )

@@ -1,9 +1,7 @@
 """PLATFORM010: the place where recordings are to be kept cannot be used."""
 
-from __future__ import annotations
-
 from callpath.doctor.facts import ArchiveFacts, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 
 
 def check(facts: Facts) -> Finding | None:
@@ -14,8 +12,8 @@ def check(facts: Facts) -> Finding | None:
 
 
 FIXES = {
-    "REC001": "Give the server's credentials (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role) the right to put, "
-    "get and delete objects there.",
+    "REC001": "Give the server's credentials (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role) the right to "
+    "put, get and delete objects there.",
     "REC002": "Make the bucket, or correct its name in CALLPATH_RECORDINGS.",
     "REC003": "Set AWS_ENDPOINT_URL and AWS_REGION to your store's, and see that this machine may connect to it.",
 }
@@ -25,24 +23,23 @@ def _archive(code: str = "", said: str = "") -> Facts:
     return Facts(ArchiveFacts(url="s3://calls", code=code, said=said))
 
 
-ACCOUNT = Sign(
-    "account",
-    check,
-    examples=(
-        Example("credentials that may only read", _archive("REC001", "cannot be written: AccessDenied"), fires=True),
-        Example("no such bucket", _archive("REC002", "cannot be written: NoSuchBucket"), fires=True),
-        Example("it works", _archive(), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="PLATFORM010",
     slug="recordings-unwritable",
     title="Recordings cannot be put where they are to be kept",
-    layer="deploy",
     owner="you",
-    why="A small object was to be written, read and deleted, as the server does with recordings. While that fails they "
-    "stay on the server's own disk, which on most platforms ends with the container.",
+    why="A small object was to be written, read and deleted, as the server does with recordings. While that fails "
+    "they stay on the server's own disk, which on most platforms ends with the container.",
     fix="See the evidence, and the codes in docs/howto/keep-recordings-elsewhere.md.",
-    signs=(ACCOUNT,),
+    signs=(
+        Sign(
+            "account",
+            check,
+            named={
+                "credentials that may only read": _archive("REC001", "cannot be written: AccessDenied"),
+                "no such bucket": _archive("REC002", "cannot be written: NoSuchBucket"),
+            },
+            quiet={"it works": _archive()},
+        ),
+    ),
 )

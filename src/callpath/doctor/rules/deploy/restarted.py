@@ -1,12 +1,10 @@
 """CLOSE005: the server goes away while the stream runs."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import broken_off, closings, ended_unix_ms, every, first, show_entries, told, webhook
 from callpath.doctor.closings import early, show_ending
 from callpath.doctor.edges import said
 from callpath.doctor.facts import CallFacts, Facts, LogFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import ended, media
 from callpath.doctor.rules.sample_call import BOTH_WAYS, GOOD, a_call, hung_up
 from callpath.doctor.rules.sample_edge import drained_in_call, stopped_in_call
@@ -71,62 +69,53 @@ def edge_deployed(facts: Facts) -> Finding | None:
     if any(entry.at_unix_ms > stopped_at for entry in every(call, StreamStopped)):
         return None  # the stream came to its own end: the process waited for it
     return Finding(
-        f"{((stops[0].at_unix_ms or 0) - came_at) / 1000:.1f} s after the socket came the process was told to stop, and "
-        "the call was still on",
+        f"{((stops[0].at_unix_ms or 0) - came_at) / 1000:.1f} s after the socket came the process was told to stop, "
+        "and the call was still on",
         tuple(said(line) for line in stops[:3]),
         confidence="medium",
     )
 
 
-LIVE = Sign(
-    "url",
-    close_going_away,
-    examples=(
-        Example("1001", media(ending=ended(code=1001)), fires=True),
-        Example("1000", media(ending=ended(code=1000)), fires=False),
-    ),
-)
-
-PAST = Sign(
-    "call",
-    call_server_stopped,
-    code="CALL080",
-    title="The server was stopped or replaced in mid-call",
-    why="A deployment, restart or scale-down ends the process, and with it every stream that it carries.",
-    fix="Give the old process time: on Railway set RAILWAY_DEPLOYMENT_DRAINING_SECONDS (it is 0 by default), "
-    "elsewhere the "
-    "platform's termination grace period. Deploy when no call is on.",
-    examples=(
-        Example("1012", a_call(BOTH_WAYS, (9_000, SocketClosed(code=1012, by="us")), (20_000, hung_up())), fires=True),
-        Example("closed in order", a_call(GOOD), fires=False),
-        Example("the socket is open", a_call(BOTH_WAYS), fires=False),
-    ),
-)
-
-EDGE = Sign(
-    "edge",
-    edge_deployed,
-    code="EDGE020",
-    title="The application was stopped while the call was on",
-    why="A deployment, a restart or a stop ended the process that held the socket. Railway gives it 0 seconds "
-    "unless told otherwise.",
-    fix="Let calls end before the process does: RAILWAY_DEPLOYMENT_DRAINING_SECONDS (or kill_timeout, "
-    "terminationGracePeriodSeconds), and a server that drains.",
-    examples=(
-        Example("SIGTERM in the middle", stopped_in_call(), fires=True),
-        Example("the process waited for the call", drained_in_call(), fires=False),
-        Example("SIGTERM afterwards", stopped_in_call(at_ms=30_000), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="CLOSE005",
     slug="deploy-kills-streams",
     title="A restart or reload ends running streams",
-    layer="deploy",
     owner="you",
     why="1001 and 1012 are what servers and proxies send when they stop or reload (a redeploy, Caddy's reload).",
     fix="Drain before stopping: Railway RAILWAY_DEPLOYMENT_DRAINING_SECONDS; Caddy stream_close_delay; catch SIGTERM "
     "and let calls end.",
-    signs=(LIVE, PAST, EDGE),
+    signs=(
+        Sign(
+            "url",
+            close_going_away,
+            named={"1001": media(ending=ended(code=1001))},
+            quiet={"1000": media(ending=ended(code=1000))},
+        ),
+        Sign(
+            "call",
+            call_server_stopped,
+            code="CALL080",
+            title="The server was stopped or replaced in mid-call",
+            why="A deployment, restart or scale-down ends the process, and with it every stream that it carries.",
+            fix="Give the old process time: on Railway set RAILWAY_DEPLOYMENT_DRAINING_SECONDS (it is 0 by default), "
+            "elsewhere the platform's termination grace period. Deploy when no call is on.",
+            named={"1012": a_call(BOTH_WAYS, (9_000, SocketClosed(code=1012, by="us")), (20_000, hung_up()))},
+            quiet={"closed in order": a_call(GOOD), "the socket is open": a_call(BOTH_WAYS)},
+        ),
+        Sign(
+            "edge",
+            edge_deployed,
+            code="EDGE020",
+            title="The application was stopped while the call was on",
+            why="A deployment, a restart or a stop ended the process that held the socket. Railway gives it 0 seconds "
+            "unless told otherwise.",
+            fix="Let calls end before the process does: RAILWAY_DEPLOYMENT_DRAINING_SECONDS (or kill_timeout, "
+            "terminationGracePeriodSeconds), and a server that drains.",
+            named={"SIGTERM in the middle": stopped_in_call()},
+            quiet={
+                "the process waited for the call": drained_in_call(),
+                "SIGTERM afterwards": stopped_in_call(at_ms=30_000),
+            },
+        ),
+    ),
 )

@@ -1,11 +1,9 @@
 """DEPLOY004: something stands between the platform and the server, and keeps the stop signal."""
 
-from __future__ import annotations
-
 import re
 
 from callpath.doctor.facts import DeployFacts, Facts, StartCommand
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_deploy import plans, shelled, started
 
 RUNNERS = {"npm", "yarn", "pnpm"}
@@ -43,26 +41,27 @@ def _kept(command: StartCommand) -> bool:
     return in_shell or first in RUNNERS
 
 
-FILES = Sign(
-    "files",
-    check,
-    examples=(
-        Example("shell form with a variable", plans(shelled("callpath serve --port $PORT")), fires=True),
-        Example("npm in between", plans(started("npm start", "Heroku")), fires=True),
-        Example("a shell that steps aside", plans(shelled("cd /app && exec callpath serve")), fires=False),
-        Example("exec form", plans(started("callpath serve")), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="DEPLOY004",
     slug="stop-signal-lost",
     title="The server never hears that it should stop",
-    layer="deploy",
     owner="you",
-    why="A platform sends SIGTERM to the first process of the container. A shell in that place does not pass it on, so "
-    "nothing is drained, and after the stop time every call that is up is cut.",
+    why="A platform sends SIGTERM to the first process of the container. A shell in that place does not pass it on, "
+    "so nothing is drained, and after the stop time every call that is up is cut.",
     fix='Start the server itself: CMD ["callpath", "serve"] in a Dockerfile, or `exec callpath serve` where a shell is '
     "needed.",
-    signs=(FILES,),
+    signs=(
+        Sign(
+            "files",
+            check,
+            named={
+                "shell form with a variable": plans(shelled("callpath serve --port $PORT")),
+                "npm in between": plans(started("npm start", "Heroku")),
+            },
+            quiet={
+                "a shell that steps aside": plans(shelled("cd /app && exec callpath serve")),
+                "exec form": plans(started("callpath serve")),
+            },
+        ),
+    ),
 )

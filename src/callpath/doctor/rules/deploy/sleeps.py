@@ -1,9 +1,7 @@
 """DEPLOY008: the platform puts the server to sleep."""
 
-from __future__ import annotations
-
 from callpath.doctor.facts import DeployFacts, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_deploy import plan, plans
 
 
@@ -17,23 +15,20 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-FILES = Sign(
-    "files",
-    check,
-    examples=(
-        Example("Fly stops machines", plans(plan("Fly", sleeps='auto_stop_machines = "stop"')), fires=True),
-        Example("it stays up", plans(plan("Fly")), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="DEPLOY008",
     slug="server-sleeps",
     title="A sleeping server misses the call that should wake it",
-    layer="deploy",
     owner="you",
-    why="Telnyx waits about two seconds for an answer to a webhook. A server that first has to start misses it, and the "
-    "caller hears it ring; one that is stopped in the middle of a call cuts it.",
+    why="Telnyx waits about two seconds for an answer to a webhook. A server that first has to start misses it, and "
+    "the caller hears it ring; one that is stopped in the middle of a call cuts it.",
     fix='Keep one running: sleepApplication off on Railway, auto_stop_machines = "off" on Fly, a paid plan on Render.',
-    signs=(FILES,),
+    signs=(
+        Sign(
+            "files",
+            check,
+            named={"Fly stops machines": plans(plan("Fly", sleeps='auto_stop_machines = "stop"'))},
+            quiet={"it stays up": plans(plan("Fly"))},
+        ),
+    ),
 )

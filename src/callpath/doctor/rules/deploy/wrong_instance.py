@@ -1,7 +1,5 @@
 """DEPLOY001: the very same request sometimes works and sometimes does not."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 
@@ -21,7 +19,7 @@ from callpath.doctor.facts import (
     UpgradeFacts,
     WayFacts,
 )
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, failed, tries, upgrade
 from callpath.doctor.rules.sample_account import platform
 from callpath.doctor.rules.sample_call import ACCEPTED, call, found_way
@@ -31,7 +29,6 @@ from callpath.timeline import FirstInbound
 
 NO_BACKEND = {"500", "502", "503", "504", "timeout", "eof", "reset", "no-connection", "malformed"}
 """No answer of an application: a proxy's 5xx, or none at all. See DEPLOY003."""
-
 
 BRIEF_MS = 100.0
 """Within the 120 ms that a try waits for an early close."""
@@ -91,7 +88,8 @@ def deploy_instances(facts: Facts) -> Finding | None:
     return Finding(
         f"{len(good)} of {len(rows)} identical tries worked; the others: {', '.join(dict.fromkeys(bad))}",
         tuple(f"try {number}: {text}" for number, (_, text) in enumerate(rows, 1)),
-        fix="Keep what a call needs in a shared store (or run one replica), since webhook and stream land on any of them."
+        fix="Keep what a call needs in a shared store (or run one replica), since webhook and stream land on any of "
+        "them."
         if lookup else "",
     )  # fmt: skip
 
@@ -136,8 +134,8 @@ def call_other_log(facts: Facts) -> Finding | None:
     if way.word != "unknown_session" or no_socket(known) is None:
         return None
     return Finding(
-        "the callpath server behind the stream URL answers that it does not know this call, though its webhooks are in "
-        "this call log",
+        "the callpath server behind the stream URL answers that it does not know this call, though its webhooks are "
+        "in this call log",
         (f"{way.url}: {way.word}: {way.detail}",),
     )
 
@@ -178,8 +176,8 @@ def files_processes(facts: Facts) -> Finding | None:
         (*found, "no package that processes could share state by (Redis, a database) is asked for"),
         kind="limited",
         confidence="medium",
-        question="Does the webhook's handler keep the call in a variable that the socket's handler reads? Then run one "
-        "process (--workers 1, one replica), or keep the call in Redis or a database.",
+        question="Does the webhook's handler keep the call in a variable that the socket's handler reads? Then run "
+        "one process (--workers 1, one replica), or keep the call in Redis or a database.",
     )
 
 
@@ -197,110 +195,90 @@ def _several(plan: DeployPlan) -> Iterator[str]:
             yield f"{plan.file} starts {workers[1]} processes: `{command.text}`"
 
 
-LIVE = Sign(
-    "url",
-    deploy_instances,
-    examples=(
-        Example(
-            "every second try", Facts(*upgrade(answer(101)), tries(answer(404), answer(101), answer(404))), fires=True
-        ),
-        Example(
-            "failed, then two tries worked", Facts(*upgrade(answer(404)), tries(answer(101), answer(101))), fires=True
-        ),
-        Example("always fine", Facts(*upgrade(answer(101)), tries(answer(101), answer(101))), fires=False),
-        Example("woke up", Facts(*upgrade(failed("timeout")), tries(*[answer(101)] * 4)), fires=False),
-    ),
-)
-
-ACCOUNT = Sign(
-    "account",
-    platform_replicas,
-    code="PLATFORM009",
-    title="Several replicas share no call log",
-    why="The edge chooses a replica for each request by chance: a call's webhooks come to one, its audio to "
-    "another, "
-    "which knows nothing of the call.",
-    fix="Set the service to one replica, or give all of them one Postgres as DATABASE_URL.",
-    examples=(
-        Example("three, with SQLite", platform(replicas=3, shared_log=False), fires=True),
-        Example("three, with a volume", platform(replicas=3, volumes=("/data",), shared_log=True), fires=True),
-        Example("three, and nobody knows their store", platform(replicas=3, shared_log=None), fires=True),
-        Example("three, with Postgres", platform(replicas=3, shared_log=True), fires=False),
-        Example("one", platform(volumes=("/data",)), fires=False),
-        Example("replicas may not be asked", platform(replicas=None), fires=None),
-    ),
-)
-
-FILES = Sign(
-    "files",
-    files_processes,
-    title="Several processes share no memory",
-    why="Webhook and socket of a call land on any of the processes. What one keeps in a variable the others do not "
-    "know: a share of the calls is refused.",
-    fix="Run one process, or keep the call's state in Redis or a database.",
-    examples=(
-        Example(
-            "four workers",
-            plans(started("uvicorn app:app --host 0.0.0.0 --workers 4"), depends=("fastapi",)),
-            fires=True,
-        ),
-        Example(
-            "four workers and Redis",
-            plans(started("uvicorn app:app --host 0.0.0.0 --workers 4"), depends=("fastapi", "redis")),
-            fires=False,
-        ),
-        Example("one worker", plans(started("gunicorn -w 1 app:app"), depends=("flask",)), fires=False),
-    ),
-)
-
-PAST = Sign(
-    "call",
-    call_other_log,
-    code="CALL026",
-    title="Webhooks and sockets of a call reach different servers",
-    why="Each process lets in only sockets of calls in its call log. Two replicas with a log each, or an old "
-    "deployment that "
-    "still answers under that name, refuse the other's calls.",
-    fix="Give all replicas one DATABASE_URL, or run one replica; and let PUBLIC_URL lead to the server that gets "
-    "the webhooks.",
-    examples=(
-        Example("it does not know the call", Facts(call(ACCEPTED), found_way("unknown_session")), fires=True),
-        Example("it knows the call", Facts(call(ACCEPTED), found_way("call_ended")), fires=False),
-    ),
-)
-
-EDGE = Sign(
-    "edge",
-    edge_instances,
-    code="EDGE019",
-    title="The socket came to another deployment than the webhooks",
-    why="Webhook and upgrade were served by two deployments or instances. What the one keeps in memory of the "
-    "call the other does not know.",
-    fix="Keep the call's state in a store that all instances share, run one instance, or wait for calls to end "
-    "before the old deployment goes.",
-    examples=(
-        Example(
-            "two deployments",
-            seen_at_edge(row("POST", deployment="aaaa1111"), row("GET", 404, deployment="bbbb2222")),
-            fires=True,
-        ),
-        Example(
-            "one deployment",
-            seen_at_edge(row("POST", deployment="aaaa1111"), row("GET", 404, deployment="aaaa1111")),
-            fires=False,
-        ),
-    ),
-)
-
 CAUSE = Cause(
     code="DEPLOY001",
     slug="wrong-instance",
     title="Not every instance behind the URL answers alike",
-    layer="deploy",
     owner="you",
-    why="Several replicas or backends stand behind one address and are not equal: one is down, old, misconfigured, or does "
-    "not know the call. A share of the calls fails.",
+    why="Several replicas or backends stand behind one address and are not equal: one is down, old, misconfigured, or "
+    "does not know the call. A share of the calls fails.",
     fix="Find the instance that differs (the proxy's log names the backend), add health checks, deploy all of them "
     "together.",
-    signs=(LIVE, ACCOUNT, FILES, PAST, EDGE),
+    signs=(
+        Sign(
+            "url",
+            deploy_instances,
+            named={
+                "every second try": Facts(*upgrade(answer(101)), tries(answer(404), answer(101), answer(404))),
+                "failed, then two tries worked": Facts(*upgrade(answer(404)), tries(answer(101), answer(101))),
+            },
+            quiet={
+                "always fine": Facts(*upgrade(answer(101)), tries(answer(101), answer(101))),
+                "woke up": Facts(*upgrade(failed("timeout")), tries(*[answer(101)] * 4)),
+            },
+        ),
+        Sign(
+            "account",
+            platform_replicas,
+            code="PLATFORM009",
+            title="Several replicas share no call log",
+            why="The edge chooses a replica for each request by chance: a call's webhooks come to one, its audio to "
+            "another, which knows nothing of the call.",
+            fix="Set the service to one replica, or give all of them one Postgres as DATABASE_URL.",
+            named={
+                "three, with SQLite": platform(replicas=3, shared_log=False),
+                "three, with a volume": platform(replicas=3, volumes=("/data",), shared_log=True),
+                "three, and nobody knows their store": platform(replicas=3, shared_log=None),
+            },
+            quiet={"three, with Postgres": platform(replicas=3, shared_log=True), "one": platform(volumes=("/data",))},
+            unchecked={"replicas may not be asked": platform(replicas=None)},
+        ),
+        Sign(
+            "files",
+            files_processes,
+            title="Several processes share no memory",
+            why="Webhook and socket of a call land on any of the processes. What one keeps in a variable the others "
+            "do not know: a share of the calls is refused.",
+            fix="Run one process, or keep the call's state in Redis or a database.",
+            named={"four workers": plans(started("uvicorn app:app --host 0.0.0.0 --workers 4"), depends=("fastapi",))},
+            quiet={
+                "four workers and Redis": plans(
+                    started("uvicorn app:app --host 0.0.0.0 --workers 4"), depends=("fastapi", "redis")
+                ),
+                "one worker": plans(started("gunicorn -w 1 app:app"), depends=("flask",)),
+            },
+        ),
+        Sign(
+            "call",
+            call_other_log,
+            code="CALL026",
+            title="Webhooks and sockets of a call reach different servers",
+            why="Each process lets in only sockets of calls in its call log. Two replicas with a log each, or an old "
+            "deployment that still answers under that name, refuse the other's calls.",
+            fix="Give all replicas one DATABASE_URL, or run one replica; and let PUBLIC_URL lead to the server that "
+            "gets the webhooks.",
+            named={"it does not know the call": Facts(call(ACCEPTED), found_way("unknown_session"))},
+            quiet={"it knows the call": Facts(call(ACCEPTED), found_way("call_ended"))},
+        ),
+        Sign(
+            "edge",
+            edge_instances,
+            code="EDGE019",
+            title="The socket came to another deployment than the webhooks",
+            why="Webhook and upgrade were served by two deployments or instances. What the one keeps in memory of the "
+            "call the other does not know.",
+            fix="Keep the call's state in a store that all instances share, run one instance, or wait for calls to "
+            "end before the old deployment goes.",
+            named={
+                "two deployments": seen_at_edge(
+                    row("POST", deployment="aaaa1111"), row("GET", 404, deployment="bbbb2222")
+                )
+            },
+            quiet={
+                "one deployment": seen_at_edge(
+                    row("POST", deployment="aaaa1111"), row("GET", 404, deployment="aaaa1111")
+                )
+            },
+        ),
+    ),
 )

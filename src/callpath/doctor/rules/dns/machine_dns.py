@@ -1,9 +1,7 @@
 """MACHINE001: the resolver of this machine finds nothing."""
 
-from __future__ import annotations
-
 from callpath.doctor.facts import ControlFacts, DnsFacts, DnsQuery, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import control, dns
 
 _NXDOMAIN = DnsQuery("A", "nxdomain", "192.0.2.53", 12.0)
@@ -24,32 +22,29 @@ def check(facts: Facts) -> Finding | None:
     command = f"dig {control.host}; dig @1.1.1.1 {looked.name}"
     finds = f", while {public[0].server} finds {looked.name}" if public else ""
     return Finding(
-        f"this machine has no working DNS: its resolver does not find {control.host} either{finds}; nothing can be said "
-        "about the URL",
+        f"this machine has no working DNS: its resolver does not find {control.host} either{finds}; nothing can be "
+        "said about the URL",
         evidence,
         kind="open",
-        question=f"Does the resolver of this machine answer at all? {command}. Then run again with --resolver 1.1.1.1, "
-        "or from another network.",
+        question=f"Does the resolver of this machine answer at all? {command}. Then run again with --resolver "
+        "1.1.1.1, or from another network.",
     )
 
-
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("NXDOMAIN for everything", Facts(*dns(_NXDOMAIN), control(dns="nxdomain")), fires=True),
-        Example("the control is found", Facts(*dns(_NXDOMAIN), control()), fires=False),
-        Example("no control was measured", dns(_NXDOMAIN), fires=None),
-    ),
-)
 
 CAUSE = Cause(
     code="MACHINE001",
     slug="machine-no-dns",
     title="This machine has no working DNS",
-    layer="dns",
     owner="network",
     why="The same step fails where it is known to work, so the failure says nothing about the URL.",
     fix="Mend the machine or network that the doctor runs on, or run it from another.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"NXDOMAIN for everything": Facts(*dns(_NXDOMAIN), control(dns="nxdomain"))},
+            quiet={"the control is found": Facts(*dns(_NXDOMAIN), control())},
+            unchecked={"no control was measured": dns(_NXDOMAIN)},
+        ),
+    ),
 )

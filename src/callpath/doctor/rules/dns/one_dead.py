@@ -1,9 +1,7 @@
 """DNS006: one of several addresses takes no connection."""
 
-from __future__ import annotations
-
 from callpath.doctor.facts import Facts, TcpFacts, TlsFacts, UrlFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import tcp
 
 
@@ -36,22 +34,16 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("one of two refuses", tcp("open", "refused"), fires=True),
-        Example("both open", tcp("open", "open"), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="DNS006",
     slug="dns-one-address-dead",
     title="One of the name's addresses is dead",
-    layer="dns",
     owner="you",
     why="Each call picks an address. Those that pick the dead one (or prefer IPv6 and find it dead) never connect.",
     fix="Remove the record of the dead address (an AAAA that nobody serves is common), or bring that machine back.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url", check, named={"one of two refuses": tcp("open", "refused")}, quiet={"both open": tcp("open", "open")}
+        ),
+    ),
 )

@@ -1,7 +1,5 @@
 """DNS005: a public name leads to an address that only this machine or network has."""
 
-from __future__ import annotations
-
 from callpath.doctor.facts import (
     DnsFacts,
     Facts,
@@ -13,7 +11,7 @@ from callpath.doctor.facts import (
     UpgradeFacts,
     UrlFacts,
 )
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import dns
 
 
@@ -55,23 +53,20 @@ def _broken_above(facts: Facts) -> bool:
     )
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("an inside address", dns(addresses=("10.0.0.5",), classes=("private",)), fires=True),
-        Example("a public address", dns(addresses=("203.0.113.1",), classes=("public",)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="DNS005",
     slug="dns-private-address",
     title="The public name resolves to a private address",
-    layer="dns",
     owner="you",
-    why="Split-horizon DNS, a VPN's or Tailscale's names, a hosts file, or a record with an inside address: from here it "
-    "may even work, but the carrier cannot get there.",
+    why="Split-horizon DNS, a VPN's or Tailscale's names, a hosts file, or a record with an inside address: from here "
+    "it may even work, but the carrier cannot get there.",
     fix="Publish a record with the public address (or the platform's CNAME) in public DNS.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"an inside address": dns(addresses=("10.0.0.5",), classes=("private",))},
+            quiet={"a public address": dns(addresses=("203.0.113.1",), classes=("public",))},
+        ),
+    ),
 )

@@ -1,9 +1,7 @@
 """PLATFORM003: a DNS record of the domain is not what the host needs."""
 
-from __future__ import annotations
-
 from callpath.doctor.facts import FactMissing, Facts, PlatformFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_account import domain, platform
 
 
@@ -28,26 +26,21 @@ def check(facts: Facts) -> Finding | None:
 
 STALE = domain(dns_records=(("abc.up.railway.app", "old.example.net", "DNS_RECORD_STATUS_REQUIRES_UPDATE"),))
 
-
 RIGHT = domain(dns_records=(("abc.up.railway.app", "abc.up.railway.app", "DNS_RECORD_STATUS_PROPAGATED"),))
-
-
-ACCOUNT = Sign(
-    "account",
-    check,
-    examples=(
-        Example("the CNAME names another host", platform(STALE), fires=True),
-        Example("as it has to be", platform(RIGHT), fires=False),
-    ),
-)
 
 CAUSE = Cause(
     code="PLATFORM003",
     slug="platform-dns-requires-update",
     title="A DNS record of the domain is not what the host needs",
-    layer="dns",
     owner="you",
     why="The name leads elsewhere, or the host cannot see that it is yours, and routes nothing.",
     fix="Set the records as the host shows them for this domain.",
-    signs=(ACCOUNT,),
+    signs=(
+        Sign(
+            "account",
+            check,
+            named={"the CNAME names another host": platform(STALE)},
+            quiet={"as it has to be": platform(RIGHT)},
+        ),
+    ),
 )

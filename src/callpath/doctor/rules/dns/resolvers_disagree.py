@@ -1,9 +1,7 @@
 """DNS009: this network's resolver and public ones give different answers."""
 
-from __future__ import annotations
-
 from callpath.doctor.facts import ControlFacts, DnsFacts, DnsQuery, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import control, dns
 
 _NXDOMAIN = DnsQuery("A", "nxdomain", "192.0.2.53", 12.0)
@@ -23,7 +21,8 @@ def check(facts: Facts) -> Finding | None:
             (*ours, *shown),
             kind="open",
             candidates=("dns-stale-record",),
-            question=f"Is the record new, or filtered here? Run again as the world sees it: --resolver {answers[0].server}",
+            question="Is the record new, or filtered here? Run again as the world sees it: --resolver "
+            f"{answers[0].server}",
         )
     inside = [a for a, kind in zip(looked.addresses, looked.classes, strict=False) if kind != "public"]
     if inside and answers:
@@ -42,26 +41,21 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example(
-            "found by public resolvers only", Facts(*dns(_NXDOMAIN), control(public=(_PUBLIC, _PUBLIC))), fires=True
-        ),
-        Example("found by none", Facts(*dns(_NXDOMAIN), control(public=(_NXDOMAIN, _NXDOMAIN))), fires=False),
-        Example("no control was measured", dns(_NXDOMAIN), fires=None),
-    ),
-)
-
 CAUSE = Cause(
     code="DNS009",
     slug="dns-resolvers-disagree",
     title="Resolvers disagree about the name",
-    layer="dns",
     owner="network",
     why="Telnyx asks public resolvers. A new record, a stale cache, a filter or split DNS makes this network see "
     "something else.",
     fix="Run the doctor with --resolver 1.1.1.1 to see what the world sees, and correct the record that differs.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"found by public resolvers only": Facts(*dns(_NXDOMAIN), control(public=(_PUBLIC, _PUBLIC)))},
+            quiet={"found by none": Facts(*dns(_NXDOMAIN), control(public=(_NXDOMAIN, _NXDOMAIN)))},
+            unchecked={"no control was measured": dns(_NXDOMAIN)},
+        ),
+    ),
 )

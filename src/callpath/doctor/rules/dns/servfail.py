@@ -1,9 +1,7 @@
 """DNS002: a server answered that it cannot answer."""
 
-from __future__ import annotations
-
 from callpath.doctor.facts import DnsFacts, DnsQuery, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import dns
 
 
@@ -22,24 +20,20 @@ def check(facts: Facts) -> Finding | None:
     return Finding(f"the resolver could not answer for {looked.name}: {broken[0].rcode or broken[0].outcome}", evidence)
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("a dead upstream", dns(DnsQuery("A", "servfail", "192.0.2.53", 2000.0, rcode="SERVFAIL")), fires=True),
-        Example("no such name", dns(DnsQuery("A", "nxdomain", "192.0.2.53", 12.0)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="DNS002",
     slug="dns-servfail",
     title="DNS fails for this name",
-    layer="dns",
     owner="you",
     why="The zone's own servers do not answer properly (lame delegation, a dead or refusing name server, broken "
-    "DNSSEC), so that "
-    "resolvers give up. Some resolvers may still hold an old answer.",
+    "DNSSEC), so that resolvers give up. Some resolvers may still hold an old answer.",
     fix="Check the name servers that the registrar lists, and the DS record: dig +trace NAME; dig +cd NAME.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"a dead upstream": dns(DnsQuery("A", "servfail", "192.0.2.53", 2000.0, rcode="SERVFAIL"))},
+            quiet={"no such name": dns(DnsQuery("A", "nxdomain", "192.0.2.53", 12.0))},
+        ),
+    ),
 )

@@ -1,11 +1,9 @@
 """DNS007: the name's addresses lead to different servers."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from callpath.doctor.facts import Exchange, Facts, RepeatFacts, TcpFacts, TlsFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, tcp, tries
 
 
@@ -55,23 +53,13 @@ def _two(status: int) -> Facts:
     return facts
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("the old server answers 404", _two(404), fires=True),
-        Example("both upgrade", _two(101), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="DNS007",
     slug="dns-stale-record",
     title="One address of the name belongs to another server",
-    layer="dns",
     owner="you",
     why="After a move an old record (often the AAAA, or one at a second provider) still leads to the previous server, "
     "which has another certificate or no such path. Calls fail by the address they happen to pick.",
     fix="Remove the records of the old server, lower the TTL before the next move.",
-    signs=(LIVE,),
+    signs=(Sign("url", check, named={"the old server answers 404": _two(404)}, quiet={"both upgrade": _two(101)}),),
 )

@@ -1,9 +1,7 @@
 """DNS003: no answer at all from any resolver."""
 
-from __future__ import annotations
-
 from callpath.doctor.facts import DnsFacts, DnsQuery, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import dns
 
 
@@ -21,23 +19,20 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("silence", dns(DnsQuery("A", "timeout", "192.0.2.53", 4000.0)), fires=True),
-        Example("an answer", dns(DnsQuery("A", "servfail", "192.0.2.53", 12.0)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="DNS003",
     slug="dns-timeout",
     title="DNS does not answer",
-    layer="dns",
     owner="network",
-    why="Either the resolver asked from here is down or filtered, or the zone's own name servers are silent. In the first "
-    "case nothing is known about the name, in the second nobody can call.",
+    why="Either the resolver asked from here is down or filtered, or the zone's own name servers are silent. In the "
+    "first case nothing is known about the name, in the second nobody can call.",
     fix="Ask another resolver (--resolver 1.1.1.1). If that one times out too, the zone's name servers are down.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"silence": dns(DnsQuery("A", "timeout", "192.0.2.53", 4000.0))},
+            quiet={"an answer": dns(DnsQuery("A", "servfail", "192.0.2.53", 12.0))},
+        ),
+    ),
 )

@@ -1,9 +1,7 @@
 """PLATFORM004: the host does not believe that the domain is ours."""
 
-from __future__ import annotations
-
 from callpath.doctor.facts import FactMissing, Facts, PlatformFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_account import domain, platform
 
 
@@ -23,23 +21,22 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-ACCOUNT = Sign(
-    "account",
-    check,
-    examples=(
-        Example("not verified", platform(domain(verified=False)), fires=True),
-        Example("verified", platform(), fires=False),
-        Example("a name of the platform's own", platform(domain(custom=False, verified=None)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="PLATFORM004",
     slug="platform-domain-unverified",
     title="The host has not verified the domain",
-    layer="dns",
     owner="you",
     why="A custom domain needs the CNAME and a TXT record. Without the second the edge answers 404 in place of routing.",
     fix="Set the TXT record that the host shows beside the domain (service, Settings, Networking).",
-    signs=(ACCOUNT,),
+    signs=(
+        Sign(
+            "account",
+            check,
+            named={"not verified": platform(domain(verified=False))},
+            quiet={
+                "verified": platform(),
+                "a name of the platform's own": platform(domain(custom=False, verified=None)),
+            },
+        ),
+    ),
 )

@@ -1,10 +1,8 @@
 """CALL053: the handler raised."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import ended_unix_ms, first, never, show_entries
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_call import CAME, GOOD, HEARD, a_call
 from callpath.timeline import HandlerFailed, HandlerStarted
 
@@ -33,24 +31,21 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-PAST = Sign(
-    "call",
-    check,
-    examples=(
-        Example("an error", a_call(HEARD, HandlerFailed(error="KeyError: 'x'", traceback="")), fires=True),
-        Example("a call that worked", a_call(GOOD), fires=False),
-        Example("logs without handlers", a_call(CAME, shown=frozenset({"socket.received"})), fires=None),
-    ),
-)
-
 CAUSE = Cause(
     code="CALL053",
     slug="handler-crashed",
     title="The application's handler raised an error",
-    layer="handler",
     owner="you",
     why="The stream was there and worked; the code that was to use it failed, and nobody is "
     "left to talk to the caller. (A callpath server hangs up then.)",
     fix="Mend what the last line of the traceback names (callpath calls show ID --json has all of it).",
-    signs=(PAST,),
+    signs=(
+        Sign(
+            "call",
+            check,
+            named={"an error": a_call(HEARD, HandlerFailed(error="KeyError: 'x'", traceback=""))},
+            quiet={"a call that worked": a_call(GOOD)},
+            unchecked={"logs without handlers": a_call(CAME, shown=frozenset({"socket.received"}))},
+        ),
+    ),
 )

@@ -1,7 +1,5 @@
 """CALL058: the handler played nothing."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import (
     PLAY_MS,
     every,
@@ -15,16 +13,9 @@ from callpath.doctor.calls import (
     webhook,
 )
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_call import BOTH_WAYS, HEARD, a_call, answered, hung_up, sent
-from callpath.timeline import (
-    FirstInbound,
-    FirstOutbound,
-    HandlerEnded,
-    HandlerFailed,
-    HandlerStarted,
-    StreamStarted,
-)
+from callpath.timeline import FirstInbound, FirstOutbound, HandlerEnded, HandlerFailed, HandlerStarted, StreamStarted
 
 
 def check(facts: Facts) -> Finding | None:
@@ -47,8 +38,8 @@ def check(facts: Facts) -> Finding | None:
             "the handler returned without having played anything, and the call was hung up",
             show_entries(known, begun, heard, over, webhook(known, "call.hangup")),
             title="The handler returned without sending audio",
-            fix="See why the handler comes to its end: a condition that is not met, a configuration that is missing, a "
-            "session with an AI service that was refused and whose error is swallowed.",
+            fix="See why the handler comes to its end: a condition that is not met, a configuration that is missing, "
+            "a session with an AI service that was refused and whose error is swallowed.",
         )
     if heard is None or not overdue(known, heard, PLAY_MS):
         return None
@@ -56,48 +47,43 @@ def check(facts: Facts) -> Finding | None:
         f"the caller's audio came in, and the handler played nothing in {waited_ms(known, heard) / 1000:.1f} s",
         show_entries(known, heard, first(known, HandlerStarted), over),
         kind="limited",
-        question="Is the handler meant to speak? If it only listens, nothing is wrong. If it is, the fault is behind the "
-        "stream: an AI session that was refused or never became ready, a queue that nobody fills, play() that is "
+        question="Is the handler meant to speak? If it only listens, nothing is wrong. If it is, the fault is behind "
+        "the stream: an AI session that was refused or never became ready, a queue that nobody fills, play() that is "
         "not called.",
     )
 
-
-PAST = Sign(
-    "call",
-    check,
-    examples=(
-        Example("20 s of nothing", a_call(HEARD, (20_000, hung_up())), fires=True),
-        Example("returned without a word", a_call(HEARD, (5_000, HandlerEnded()), hung_up()), fires=True),
-        Example("it spoke", a_call(BOTH_WAYS), fires=False),
-        Example(
-            "Telnyx spoke, which is a note",
-            a_call(HEARD, sent("speak"), answered("speak"), (5_000, HandlerEnded()), hung_up()),
-            fires=True,
-        ),
-        Example(
-            "the caller was passed on",
-            a_call(
-                HEARD,
-                sent("speak"),
-                answered("speak"),
-                sent("transfer"),
-                answered("transfer"),
-                HandlerEnded(),
-                hung_up(),
-            ),
-            fires=False,
-        ),
-        Example("hung up at once", a_call(HEARD, hung_up()), fires=False),
-    ),
-)
 
 CAUSE = Cause(
     code="CALL058",
     slug="handler-played-nothing",
     title="The handler sent no audio",
-    layer="handler",
     owner="you",
     why="The socket, the stream and the caller's audio are in order. What the caller hears is the handler's to send.",
     fix="Let the handler log what it waits for; send a greeting first, which needs nobody else.",
-    signs=(PAST,),
+    signs=(
+        Sign(
+            "call",
+            check,
+            named={
+                "20 s of nothing": a_call(HEARD, (20_000, hung_up())),
+                "returned without a word": a_call(HEARD, (5_000, HandlerEnded()), hung_up()),
+                "Telnyx spoke, which is a note": a_call(
+                    HEARD, sent("speak"), answered("speak"), (5_000, HandlerEnded()), hung_up()
+                ),
+            },
+            quiet={
+                "it spoke": a_call(BOTH_WAYS),
+                "the caller was passed on": a_call(
+                    HEARD,
+                    sent("speak"),
+                    answered("speak"),
+                    sent("transfer"),
+                    answered("transfer"),
+                    HandlerEnded(),
+                    hung_up(),
+                ),
+                "hung up at once": a_call(HEARD, hung_up()),
+            },
+        ),
+    ),
 )

@@ -1,13 +1,11 @@
 """CALL059: the program's own connection to an AI, or to another service, failed while the call was on."""
 
-from __future__ import annotations
-
 import re
 
 from callpath.doctor.calls import ended_unix_ms, every, first, show_entries, until_unix_ms, webhook
 from callpath.doctor.edges import said
 from callpath.doctor.facts import CallFacts, FactMissing, Facts, LogFacts, ToldFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_edge import logged
 from callpath.timeline import FirstInbound, FirstOutbound, SocketReceived, StreamStarted
 
@@ -51,39 +49,36 @@ def check(facts: Facts) -> Finding | None:
             f"{refused[0].text[:160]}",
             (*(said(line) for line in refused[:3]), *show_entries(known, came, webhook(known, "call.hangup"))),
             confidence="medium",
-            fix="Mend that connection: its key, its quota, its address, the model's name. The line above says what was "
-            "answered.",
+            fix="Mend that connection: its key, its quota, its address, the model's name. The line above says what "
+            "was answered.",
         )
     return Finding(
         "the carrier's socket is in order; the program's own connection to another service failed, and no line shows "
         "audio to the caller",
         (*show_entries(known, came), *(said(line) for line in failed[:4])),
         kind="open",
-        question="Did the caller hear anything? If not, mend that connection first: its key, its quota, its address, the "
-        "model's name. The line above says what was answered.",
+        question="Did the caller hear anything? If not, mend that connection first: its key, its quota, its address, "
+        "the model's name. The line above says what was answered.",
     )
 
-
-PAST = Sign(
-    "call",
-    check,
-    examples=(
-        Example(
-            "refused at the AI", logged("provider failed: OpenAI realtime websocket handshake failed (401)"), fires=True
-        ),
-        Example("it spoke all the same", logged("provider failed: deepgram closed", spoke=True), fires=False),
-        Example("nothing of the kind", logged("listening: on port 8080"), fires=False),
-    ),
-)
 
 CAUSE = Cause(
     code="CALL059",
     slug="ai-side-not-ready",
     title="The stream works, and the program's own AI connection failed",
-    layer="handler",
     owner="you",
-    why="Telnyx reached the program. What the caller should hear comes from another service, over a connection that the "
-    "program opens itself, and the log tells of its failure.",
+    why="Telnyx reached the program. What the caller should hear comes from another service, over a connection that "
+    "the program opens itself, and the log tells of its failure.",
     fix="Mend the connection to that service. Until then say something that needs nobody else: a greeting from a file.",
-    signs=(PAST,),
+    signs=(
+        Sign(
+            "call",
+            check,
+            named={"refused at the AI": logged("provider failed: OpenAI realtime websocket handshake failed (401)")},
+            quiet={
+                "it spoke all the same": logged("provider failed: deepgram closed", spoke=True),
+                "nothing of the kind": logged("listening: on port 8080"),
+            },
+        ),
+    ),
 )

@@ -1,11 +1,9 @@
 """WS003: a 101 that a strict client does not take."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from callpath.doctor.facts import Facts, UpgradeFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, upgrade
 
 
@@ -26,23 +24,20 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("a wrong one", upgrade(replace(answer(101), accept_ok=False)), fires=True),
-        Example("a right one", upgrade(answer(101)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="WS003",
     slug="ws-accept-wrong",
     title="Invalid 101: Sec-WebSocket-Accept mismatch",
-    layer="handshake",
     owner="you",
-    why="A client must close when Sec-WebSocket-Accept is missing or wrong (RFC 6455 4.1): the server is hand-made, or a "
-    "proxy or cache replays or edits the answer.",
+    why="A client must close when Sec-WebSocket-Accept is missing or wrong (RFC 6455 4.1): the server is hand-made, "
+    "or a proxy or cache replays or edits the answer.",
     fix="Use a WebSocket library, and keep the proxy from changing Sec-WebSocket-* headers.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"a wrong one": upgrade(replace(answer(101), accept_ok=False))},
+            quiet={"a right one": upgrade(answer(101))},
+        ),
+    ),
 )

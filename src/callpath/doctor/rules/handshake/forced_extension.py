@@ -1,9 +1,7 @@
 """WS006: an extension nobody asked for."""
 
-from __future__ import annotations
-
 from callpath.doctor.facts import Facts, MediaFacts, UpgradeFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, upgrade
 
 
@@ -21,22 +19,19 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("deflate", upgrade(answer(101, Sec_WebSocket_Extensions="permessage-deflate")), fires=True),
-        Example("none", upgrade(answer(101)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="WS006",
     slug="ws-extension-forced",
     title="The server forces an extension",
-    layer="handshake",
     owner="you",
     why="A client that offered no extension must close the connection (RFC 6455 4.1); compressed frames cannot be read.",
     fix="Switch compression off (ws perMessageDeflate: false), or use it only when the request offers it.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"deflate": upgrade(answer(101, Sec_WebSocket_Extensions="permessage-deflate"))},
+            quiet={"none": upgrade(answer(101))},
+        ),
+    ),
 )

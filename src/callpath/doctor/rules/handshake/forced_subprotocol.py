@@ -1,9 +1,7 @@
 """WS005: a subprotocol nobody asked for."""
 
-from __future__ import annotations
-
 from callpath.doctor.facts import Facts, UpgradeFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, upgrade
 
 
@@ -17,22 +15,19 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("audio", upgrade(answer(101, Sec_WebSocket_Protocol="audio")), fires=True),
-        Example("none", upgrade(answer(101)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="WS005",
     slug="ws-subprotocol-forced",
     title="The server forces a subprotocol",
-    layer="handshake",
     owner="you",
     why="A client that offered none must close the connection (RFC 6455 4.1). Lenient test clients do not notice.",
     fix="Answer with Sec-WebSocket-Protocol only when the request had it (ws handleProtocols: return false otherwise).",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"audio": upgrade(answer(101, Sec_WebSocket_Protocol="audio"))},
+            quiet={"none": upgrade(answer(101))},
+        ),
+    ),
 )

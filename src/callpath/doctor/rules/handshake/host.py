@@ -1,12 +1,10 @@
 """WS002: the application does not accept this Host."""
 
-from __future__ import annotations
-
 import re
 
 from callpath.doctor.answers import refused, show, words_of, works
 from callpath.doctor.facts import Facts, UrlFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, upgrade
 
 _WORDS = re.compile(
@@ -32,24 +30,21 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("Starlette", upgrade(answer(400, "Invalid host header")), fires=True),
-        Example("another 400", upgrade(answer(400, "Bad Request")), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="WS002",
     slug="ws-host-check",
     title="The application does not accept the public host name",
-    layer="handshake",
     owner="you",
-    why="ALLOWED_HOSTS, TrustedHostMiddleware, Vite's allowedHosts or a virtual host knows the inside name only, or the "
-    "proxy passes on another Host than it got.",
+    why="ALLOWED_HOSTS, TrustedHostMiddleware, Vite's allowedHosts or a virtual host knows the inside name only, or "
+    "the proxy passes on another Host than it got.",
     fix="Add the public host to the list, or pass the right one on: nginx proxy_set_header Host $host; Apache "
     "ProxyPreserveHost On.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"Starlette": upgrade(answer(400, "Invalid host header"))},
+            quiet={"another 400": upgrade(answer(400, "Bad Request"))},
+        ),
+    ),
 )

@@ -1,11 +1,9 @@
 """WS007: a 101 without its Upgrade or Connection header."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from callpath.doctor.facts import Facts, UpgradeFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, upgrade
 
 
@@ -31,28 +29,25 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example(
-            "no Connection",
-            upgrade(replace(answer(101), headers=(("Upgrade", "websocket"), ("Sec-WebSocket-Accept", "right")))),
-            fires=True,
-        ),
-        Example("a whole one", upgrade(answer(101)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="WS007",
     slug="ws-101-incomplete",
     title="The 101 lacks the headers that make it an upgrade",
-    layer="handshake",
     owner="you",
-    why="Clients must close when Upgrade or Connection is missing or different in the 101 (RFC 6455 4.1); a proxy that "
-    "deletes them on the way back has the same effect.",
+    why="Clients must close when Upgrade or Connection is missing or different in the 101 (RFC 6455 4.1); a proxy "
+    "that deletes them on the way back has the same effect.",
     fix="Keep Upgrade and Connection in the answer (no proxy_hide_header, http-response del-header or Header unset "
     "for them).",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={
+                "no Connection": upgrade(
+                    replace(answer(101), headers=(("Upgrade", "websocket"), ("Sec-WebSocket-Accept", "right")))
+                )
+            },
+            quiet={"a whole one": upgrade(answer(101))},
+        ),
+    ),
 )

@@ -1,11 +1,9 @@
 """EDGE009: the application answered the upgrade as if it were an ordinary request."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import url_asked
 from callpath.doctor.edges import failed_upgrades, from_telnyx, refused_by_us, show_row
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
 
 CANDIDATES = {
@@ -37,24 +35,20 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-EDGE = Sign(
-    "edge",
-    check,
-    examples=(
-        Example("426", seen_at_edge(row("GET", 426)), fires=True),
-        Example("101", seen_at_edge(row("GET", 101, duration=20_000)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="EDGE009",
     slug="upgrade-not-taken",
     title="The application answered the upgrade as if it were an ordinary request",
-    layer="handshake",
     owner="you",
-    why="Telnyx came through to the application, which answered with a page or an error in place of 101: no "
-    "WebSocket on that path, one that is attached to another server or pattern, or the upgrade's headers lost "
-    "on the way.",
+    why="Telnyx came through to the application, which answered with a page or an error in place of 101: no WebSocket "
+    "on that path, one that is attached to another server or pattern, or the upgrade's headers lost on the way.",
     fix="callpath doctor url tells these apart by the body and the headers of the answer.",
-    signs=(EDGE,),
+    signs=(
+        Sign(
+            "edge",
+            check,
+            named={"426": seen_at_edge(row("GET", 426))},
+            quiet={"101": seen_at_edge(row("GET", 101, duration=20_000))},
+        ),
+    ),
 )

@@ -1,12 +1,10 @@
 """WS001: the upgrade needs an Origin."""
 
-from __future__ import annotations
-
 import re
 
 from callpath.doctor.answers import refused, show, words_of, works
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, upgrade
 
 
@@ -36,27 +34,24 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("works with Origin", upgrade(answer(403), answer(101, shape="origin")), fires=True),
-        Example(
-            "says so", upgrade(answer(403, "Failed to open a WebSocket connection: missing Origin header.")), fires=True
-        ),
-        Example("another 403", upgrade(answer(403)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="WS001",
     slug="ws-origin-check-403",
     title="The server insists on an Origin header",
-    layer="handshake",
     owner="you",
-    why="Browsers send Origin, carriers do not. An allowlist that does not admit its absence works in every browser test "
-    "and refuses every call.",
-    fix="Admit a missing Origin on this path: websockets origins=[..., None]; ws verifyClient: if (!origin) return true; "
-    "Django: leave AllowedHostsOriginValidator off this route; nginx: no `if ($http_origin ...)` there.",
-    signs=(LIVE,),
+    why="Browsers send Origin, carriers do not. An allowlist that does not admit its absence works in every browser "
+    "test and refuses every call.",
+    fix="Admit a missing Origin on this path: websockets origins=[..., None]; ws verifyClient: if (!origin) return "
+    "true; Django: leave AllowedHostsOriginValidator off this route; nginx: no `if ($http_origin ...)` there.",
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={
+                "works with Origin": upgrade(answer(403), answer(101, shape="origin")),
+                "says so": upgrade(answer(403, "Failed to open a WebSocket connection: missing Origin header.")),
+            },
+            quiet={"another 403": upgrade(answer(403))},
+        ),
+    ),
 )

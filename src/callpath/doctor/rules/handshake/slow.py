@@ -1,19 +1,16 @@
 """WS004: the 101 comes, but late."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 
 from callpath.doctor.edges import failed_upgrades, show_row
 from callpath.doctor.facts import Facts, RepeatFacts, UpgradeFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, upgrade
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
 
 SLOW_MS = 2500.0
 """Carriers' own limit is not published; five seconds is usual, and the way there takes its part."""
-
 
 LIMIT_MS = 8000.0
 """Chosen: an answer after 5.5 s has worked, and no client waits for ever."""
@@ -62,38 +59,32 @@ def edge_gave_up(facts: Facts) -> Finding | None:
     )
 
 
-LIVE = Sign(
-    "url",
-    ws_slow,
-    by_time=True,
-    examples=(
-        Example("seven seconds", upgrade(replace(answer(101), ms=7000.0)), fires=True),
-        Example("at once", upgrade(replace(answer(101), ms=20.0)), fires=False),
-    ),
-)
-
-EDGE = Sign(
-    "edge",
-    edge_gave_up,
-    code="EDGE013",
-    title="Telnyx gave up before the application answered the upgrade",
-    why="499 in the edge's log: the client went away while the application was still at work before accepting (a "
-    "database, a connection to an AI).",
-    fix="Accept the socket first, and do everything else afterwards.",
-    examples=(
-        Example("499", seen_at_edge(row("GET", 499, duration=5000)), fires=True),
-        Example("404", seen_at_edge(row("GET", 404)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="WS004",
     slug="ws-handshake-slow",
     title="The upgrade is answered too late",
-    layer="handshake",
     owner="you",
-    why="Work is done before the WebSocket is accepted (a database, the AI's connection, a cold import). The carrier gives "
-    "up while the caller listens to silence.",
+    why="Work is done before the WebSocket is accepted (a database, the AI's connection, a cold import). The carrier "
+    "gives up while the caller listens to silence.",
     fix="Accept first, work later: answer the upgrade at once and connect to the AI while the first frames arrive.",
-    signs=(LIVE, EDGE),
+    signs=(
+        Sign(
+            "url",
+            ws_slow,
+            by_time=True,
+            named={"seven seconds": upgrade(replace(answer(101), ms=7000.0))},
+            quiet={"at once": upgrade(replace(answer(101), ms=20.0))},
+        ),
+        Sign(
+            "edge",
+            edge_gave_up,
+            code="EDGE013",
+            title="Telnyx gave up before the application answered the upgrade",
+            why="499 in the edge's log: the client went away while the application was still at work before accepting "
+            "(a database, a connection to an AI).",
+            fix="Accept the socket first, and do everything else afterwards.",
+            named={"499": seen_at_edge(row("GET", 499, duration=5000))},
+            quiet={"404": seen_at_edge(row("GET", 404))},
+        ),
+    ),
 )

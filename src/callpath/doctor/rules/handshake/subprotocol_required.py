@@ -1,12 +1,10 @@
 """WS008: the server wants a subprotocol that carriers do not offer."""
 
-from __future__ import annotations
-
 import re
 
 from callpath.doctor.answers import refused, show, words_of
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, upgrade
 
 
@@ -17,22 +15,19 @@ def check(facts: Facts) -> Finding | None:
     return Finding("the refusal speaks of a subprotocol", (show(carrier),))
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("missing", upgrade(answer(400, "missing subprotocol; expected one of: audio")), fires=True),
-        Example("another 400", upgrade(answer(400)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="WS008",
     slug="ws-subprotocol-required",
     title="The server requires a subprotocol",
-    layer="handshake",
     owner="you",
     why="A carrier is not known to offer any Sec-WebSocket-Protocol; a server that insists on one refuses every call.",
     fix="Accept a handshake without subprotocol on this path.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"missing": upgrade(answer(400, "missing subprotocol; expected one of: audio"))},
+            quiet={"another 400": upgrade(answer(400))},
+        ),
+    ),
 )

@@ -1,12 +1,10 @@
 """WS009: the server does not take version 13 or our key."""
 
-from __future__ import annotations
-
 import re
 
 from callpath.doctor.answers import any_variant_works, refused, show, upgrade_missed, words_of
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, upgrade
 
 
@@ -29,22 +27,19 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("version 8", upgrade(answer(426, Sec_WebSocket_Version="8")), fires=True),
-        Example("version 13 is fine", upgrade(answer(426, Sec_WebSocket_Version="13")), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="WS009",
     slug="ws-version-or-key-rejected",
     title="The server speaks another WebSocket version",
-    layer="handshake",
     owner="you",
     why="An ancient or hand-made server knows an early draft only, or misjudges the key.",
     fix="Update the WebSocket library; version 13 is RFC 6455, from 2011.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"version 8": upgrade(answer(426, Sec_WebSocket_Version="8"))},
+            quiet={"version 13 is fine": upgrade(answer(426, Sec_WebSocket_Version="13"))},
+        ),
+    ),
 )

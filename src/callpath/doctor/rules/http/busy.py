@@ -1,23 +1,21 @@
 """CALLPATH004: a callpath server was reached, and takes no more at this moment."""
 
-from __future__ import annotations
-
 from callpath.doctor.answers import show
 from callpath.doctor.facts import Facts
 from callpath.doctor.ourselves import refused_by_callpath
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, upgrade
 
 _FIXES = {
-    "too_many_upgrades": "Nothing, for calls: an upgrade with its call's token is never counted. Probe with a token (run "
-    "the doctor with the server's settings, or give --token), or wait a minute; the server's log says who asks so often.",
+    "too_many_upgrades": "Nothing, for calls: an upgrade with its call's token is never counted. Probe with a token "
+    "(run the doctor with the server's settings, or give --token), or wait a minute; the server's log says who asks "
+    "so often.",
     "too_many_probes": "Wait until the other probes are over; each holds its socket as long as it listens.",
     "full": "Raise CALLPATH_CALLS_MAX if the machine carries more, or run another process.",
     "store": "See the server's log for why its call log cannot be read: the disk is full, or the database is away.",
-    "draining": "Probe again in a minute. If nothing has taken its place by then, see the platform's deploys; with several "
-    "nodes, let the balancer ask the next one at 503 (docs/howto/stop-without-cutting-calls.md).",
+    "draining": "Probe again in a minute. If nothing has taken its place by then, see the platform's deploys; with "
+    "several nodes, let the balancer ask the next one at 503 (docs/howto/stop-without-cutting-calls.md).",
 }
-
 
 _QUESTIONS = {
     "too_many_upgrades": "Does it take an upgrade that shows a token?",
@@ -44,25 +42,24 @@ def said(reason: str, status: int) -> Facts:
     return upgrade(answer(status, f'{{"error":"{reason}","detail":"too many of them"}}', X_Callpath="0.1.0"))
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("upgrades without a token", said("too_many_upgrades", 429), fires=True),
-        Example("as many calls as it may carry", said("full", 503), fires=True),
-        Example("a process that stops", said("draining", 503), fires=True),
-        Example("another server's limit", upgrade(answer(429, "Too Many Requests")), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="CALLPATH004",
     slug="rate-limited",
     title="The callpath server was reached; it takes no more at this moment",
-    layer="http",
     owner="you",
     why="A callpath server bounds what it does for those who show no token, how many calls it carries, and how many "
     "probes. What it says then is its own word, not a proxy's.",
     fix="See what it says; /metrics counts each refusal under callpath_refused_total.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={
+                "upgrades without a token": said("too_many_upgrades", 429),
+                "as many calls as it may carry": said("full", 503),
+                "a process that stops": said("draining", 503),
+            },
+            quiet={"another server's limit": upgrade(answer(429, "Too Many Requests"))},
+        ),
+    ),
 )

@@ -1,10 +1,8 @@
 """HTTP011: Cloudflare cannot get through to the origin."""
 
-from __future__ import annotations
-
 from callpath.doctor.answers import refused, show
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, upgrade
 
 _WORDS = {
@@ -34,22 +32,19 @@ def check(facts: Facts) -> Finding | None:
     return Finding(f"{carrier.status}: {_WORDS[carrier.status]}", (show(carrier),), fix=fix)
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("origin refuses", upgrade(answer(521, "error code: 521", Server="cloudflare")), fires=True),
-        Example("502", upgrade(answer(502)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="HTTP011",
     slug="cloudflare-52x-origin",
     title="Cloudflare cannot reach the origin",
-    layer="http",
     owner="you",
     why="The request came to Cloudflare and got stuck between it and the server.",
     fix="By the code: start the origin, open its firewall for Cloudflare's ranges, correct the DNS target or the SSL mode.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"origin refuses": upgrade(answer(521, "error code: 521", Server="cloudflare"))},
+            quiet={"502": upgrade(answer(502))},
+        ),
+    ),
 )

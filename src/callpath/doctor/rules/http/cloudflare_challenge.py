@@ -1,12 +1,10 @@
 """AUTH003: Cloudflare challenges what is not a browser."""
 
-from __future__ import annotations
-
 import re
 
 from callpath.doctor.answers import refused, show
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, upgrade
 
 
@@ -21,29 +19,23 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example(
-            "a challenge",
-            upgrade(answer(403, "Just a moment...", cf_mitigated="challenge", Server="cloudflare")),
-            fires=True,
-        ),
-        Example("the application's 403", upgrade(answer(403, Server="cloudflare")), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="AUTH003",
     slug="cloudflare-challenge-403",
     title="Cloudflare challenges the carrier",
-    layer="http",
     owner="you",
     why="Bot Fight Mode, Under Attack mode or a WAF rule asks every client to prove that it is a browser. A carrier "
-    "cannot; "
-    "a desk test from a browser passes.",
+    "cannot; a desk test from a browser passes.",
     fix="Add a WAF rule that skips the stream's and the webhook's path; Bot Fight Mode cannot be skipped on free "
     "plans: switch it off, or make the record DNS-only.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={
+                "a challenge": upgrade(answer(403, "Just a moment...", cf_mitigated="challenge", Server="cloudflare"))
+            },
+            quiet={"the application's 403": upgrade(answer(403, Server="cloudflare"))},
+        ),
+    ),
 )

@@ -1,13 +1,11 @@
 """HTTP009: the platform knows no application for this host."""
 
-from __future__ import annotations
-
 import re
 
 from callpath.doctor.answers import any_variant_works, edge_refusal, refused, show, words_of
 from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.platform import author
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, upgrade
 
 _NO_APP = re.compile(
@@ -39,37 +37,32 @@ def check(facts: Facts) -> Finding | None:
     return Finding(f"{who.name or 'the platform'} has no application behind this host", (show(carrier),))
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example(
-            "Railway's 404",
-            upgrade(
-                answer(
-                    404, '{"status":"error","code":404,"message":"Application not found"}', x_railway_fallback="true"
-                )
-            ),
-            fires=True,
-        ),
-        Example(
-            "a web app of Azure's that is stopped",
-            upgrade(answer(403, "<h1>Error 403 - This web app is stopped.</h1>")),
-            fires=True,
-        ),
-        Example("the application's 404", upgrade(answer(404, "no such call")), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="HTTP009",
     slug="edge-app-not-found",
     title="The platform has no application for this host",
-    layer="http",
     owner="you",
-    why="No deployment stands behind the domain: it was removed, renamed or not attached (at Railway the TXT record may be "
-    "missing), the tunnel ended, or the service sleeps.",
+    why="No deployment stands behind the domain: it was removed, renamed or not attached (at Railway the TXT record "
+    "may be missing), the tunnel ended, or the service sleeps.",
     fix="Attach the domain to the service and deploy it; at Railway add the CNAME and the TXT record. If it only "
     "slept, the next try works.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={
+                "Railway's 404": upgrade(
+                    answer(
+                        404,
+                        '{"status":"error","code":404,"message":"Application not found"}',
+                        x_railway_fallback="true",
+                    )
+                ),
+                "a web app of Azure's that is stopped": upgrade(
+                    answer(403, "<h1>Error 403 - This web app is stopped.</h1>")
+                ),
+            },
+            quiet={"the application's 404": upgrade(answer(404, "no such call"))},
+        ),
+    ),
 )

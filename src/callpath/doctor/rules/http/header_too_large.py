@@ -1,12 +1,10 @@
 """HTTP014: the request's head is too large for the server."""
 
-from __future__ import annotations
-
 import re
 
 from callpath.doctor.answers import refused, show, words_of
 from callpath.doctor.facts import Facts, UrlFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, upgrade
 
 _TOO_LARGE = re.compile(
@@ -27,24 +25,21 @@ def check(facts: Facts) -> Finding | None:
     return Finding(f"the server finds {what} too large{long_url}", (show(carrier),))
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("a long token", upgrade(answer(431)), fires=True),
-        Example("another 400", upgrade(answer(400, "Bad Request")), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="HTTP014",
     slug="header-too-large-431",
     title="The request is too large for the server",
-    layer="http",
     owner="you",
     why="The token, the URL or what proxies add exceeds the server's limit for a request's head (8 KB is common, "
     "Railway 32 KB).",
     fix="Use a short opaque token, or raise the limit: nginx large_client_header_buffers, Node "
     "--max-http-header-size, HAProxy tune.bufsize.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"a long token": upgrade(answer(431))},
+            quiet={"another 400": upgrade(answer(400, "Bad Request"))},
+        ),
+    ),
 )

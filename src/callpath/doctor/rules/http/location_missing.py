@@ -1,11 +1,9 @@
 """HTTP002: the proxy itself has no route for this path."""
 
-from __future__ import annotations
-
 from callpath.doctor.answers import alike, any_variant_works, other_path_that_works, own_proxy_answer, refused, show
 from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.platform import author
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import NGINX_404, answer, upgrade
 
 
@@ -50,27 +48,21 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("nginx's own 404", upgrade(answer(404, NGINX_404, Server="nginx")), fires=True),
-        Example(
-            "the application's 404 through nginx", upgrade(answer(404, "no such call", Server="nginx")), fires=False
-        ),
-    ),
-)
-
 CAUSE = Cause(
     code="HTTP002",
     slug="proxy-location-missing",
     title="The proxy has no route for this path",
-    layer="http",
     owner="you",
     why="The proxy answers with its own page, so the request never came to the application: no location, path rule or "
     "backend matches this path (or this host).",
     fix="Add the route: nginx `location /api/calls/ { proxy_pass http://app; ... }`, Caddy `reverse_proxy "
-    "/api/calls/* app:port`, "
-    "HAProxy a use_backend rule or default_backend, an ingress path.",
-    signs=(LIVE,),
+    "/api/calls/* app:port`, HAProxy a use_backend rule or default_backend, an ingress path.",
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"nginx's own 404": upgrade(answer(404, NGINX_404, Server="nginx"))},
+            quiet={"the application's 404 through nginx": upgrade(answer(404, "no such call", Server="nginx"))},
+        ),
+    ),
 )

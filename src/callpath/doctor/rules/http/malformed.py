@@ -1,10 +1,8 @@
 """HTTP013: the answer is not HTTP/1."""
 
-from __future__ import annotations
-
 from callpath.doctor.answers import refused, show
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, failed, upgrade
 
 
@@ -15,23 +13,20 @@ def check(facts: Facts) -> Finding | None:
     return Finding(f"the answer cannot be read as HTTP: {carrier.raw[:48]!r}", (show(carrier),))
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("garbage", upgrade(failed("malformed", raw=b"hello\r\n")), fires=True),
-        Example("HTTP", upgrade(answer(404)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="HTTP013",
     slug="http-malformed-answer",
     title="The answer is not HTTP",
-    layer="http",
     owner="you",
-    why="Something on this port answers with other bytes: another protocol, or a hand-made server whose status line or "
-    "head is broken.",
+    why="Something on this port answers with other bytes: another protocol, or a hand-made server whose status line "
+    "or head is broken.",
     fix="See what listens on the port, and compare its answer with RFC 9112: status line, headers, an empty line.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"garbage": upgrade(failed("malformed", raw=b"hello\r\n"))},
+            quiet={"HTTP": upgrade(answer(404))},
+        ),
+    ),
 )

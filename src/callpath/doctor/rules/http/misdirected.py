@@ -1,10 +1,8 @@
 """HTTP021: this server is not responsible for the host."""
 
-from __future__ import annotations
-
 from callpath.doctor.answers import refused, show
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, upgrade
 
 
@@ -15,20 +13,14 @@ def check(facts: Facts) -> Finding | None:
     return Finding("the server says that it is not responsible for this host", (show(carrier),))
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(Example("421", upgrade(answer(421)), fires=True), Example("404", upgrade(answer(404)), fires=False)),
-)
-
 CAUSE = Cause(
     code="HTTP021",
     slug="misdirected-request-421",
     title="421 Misdirected Request",
-    layer="http",
     owner="you",
-    why="The Host header and the name in the TLS handshake belong to different sites, or the host is not configured here.",
+    why="The Host header and the name in the TLS handshake belong to different sites, or the host is not configured "
+    "here.",
     fix="Add the host to this server's configuration; behind a proxy, pass the name on in SNI (nginx "
     "proxy_ssl_server_name on).",
-    signs=(LIVE,),
+    signs=(Sign("url", check, named={"421": upgrade(answer(421))}, quiet={"404": upgrade(answer(404))}),),
 )

@@ -1,11 +1,9 @@
 """HTTP012: the upgrade request is taken and never answered."""
 
-from __future__ import annotations
-
 from callpath.doctor.answers import any_variant_works, edges, refused, show
 from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.refusals import SLOW_TO_WAKE
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, failed, upgrade
 
 
@@ -17,8 +15,8 @@ def check(facts: Facts) -> Finding | None:
     sleepy = next((name for name in SLOW_TO_WAKE if name in edges(facts)), "")
     if sleepy and (plain is None or plain.outcome != "answer"):
         return Finding(
-            f"nothing answered within {carrier.ms / 1000:.0f} s; {sleepy} may take {SLOW_TO_WAKE[sleepy]} s to wake an "
-            "application",
+            f"nothing answered within {carrier.ms / 1000:.0f} s; {sleepy} may take {SLOW_TO_WAKE[sleepy]} s to wake "
+            "an application",
             (show(carrier), *((show(plain),) if plain else ())),
             kind="open",
             confidence="low",
@@ -30,29 +28,25 @@ def check(facts: Facts) -> Finding | None:
             "a plain GET is answered, the upgrade never is",
             (show(carrier), show(plain)),
             fix="In Node, server.on('upgrade') must answer or destroy every socket: a path it does not know is "
-            "otherwise left "
-            "open. With a framework, accept the WebSocket before any other work.",
+            "otherwise left open. With a framework, accept the WebSocket before any other work.",
         )
     return Finding("requests are taken and never answered", (show(carrier), *((show(plain),) if plain else ())))
 
-
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("silence", upgrade(failed("timeout"), answer(200, shape="plain")), fires=True),
-        Example("a refusal", upgrade(answer(404)), fires=False),
-    ),
-)
 
 CAUSE = Cause(
     code="HTTP012",
     slug="http-no-answer",
     title="The upgrade request is never answered",
-    layer="http",
     owner="you",
-    why="The connection opens and the request disappears: an upgrade handler without an else branch, a handler that waits "
-    "before it accepts, or a process that accepts and does nothing.",
+    why="The connection opens and the request disappears: an upgrade handler without an else branch, a handler that "
+    "waits before it accepts, or a process that accepts and does nothing.",
     fix="Find what holds the request: log at the first line of the upgrade handler; accept first, work later.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"silence": upgrade(failed("timeout"), answer(200, shape="plain"))},
+            quiet={"a refusal": upgrade(answer(404))},
+        ),
+    ),
 )

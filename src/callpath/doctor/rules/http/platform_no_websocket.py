@@ -1,14 +1,12 @@
 """HTTP010: what answers cannot upgrade at all."""
 
-from __future__ import annotations
-
 import re
 
 from callpath.doctor.answers import any_variant_works, edge_refusal, edges, refused, show, upgrade_missed
 from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.platform import recognise
 from callpath.doctor.refusals import edge_of_host, names_of
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, upgrade
 
 _STATIC = {"Netlify", "GitHub Pages", "object storage"}
@@ -45,23 +43,21 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("functions", upgrade(answer(404, "", Server="Netlify")), fires=True),
-        Example("Railway", upgrade(answer(404, "no such call", Server="railway-edge")), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="HTTP010",
     slug="platform-no-websocket",
     title="This host does not support WebSockets",
-    layer="http",
     owner="platform",
-    why="Static hosting, short-lived functions and API gateways in HTTP mode answer requests and cannot keep a connection.",
+    why="Static hosting, short-lived functions and API gateways in HTTP mode answer requests and cannot keep a "
+    "connection.",
     fix="Run the stream's endpoint as a long-lived process: any container or VM service (Railway, Render, Fly, Cloud "
     "Run, ECS).",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"functions": upgrade(answer(404, "", Server="Netlify"))},
+            quiet={"Railway": upgrade(answer(404, "no such call", Server="railway-edge"))},
+        ),
+    ),
 )

@@ -1,7 +1,5 @@
 """HTTP015: too many requests."""
 
-from __future__ import annotations
-
 import re
 
 from callpath.doctor.answers import edge_refusal, show
@@ -9,12 +7,11 @@ from callpath.doctor.edges import failed_upgrades, show_row
 from callpath.doctor.facts import Exchange, Facts, RepeatFacts, TrafficFacts, UpgradeFacts
 from callpath.doctor.ourselves import own_word
 from callpath.doctor.platform import author
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, tries, upgrade
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
 
 _WORDS = re.compile(r"too many|rate.?limit|throttl|slow down|quota", re.IGNORECASE)
-
 
 OWN = '{"error":"too_many_upgrades","detail":"no more are looked at"}'
 
@@ -57,14 +54,14 @@ def _own_doing(facts: Facts, exchange: Exchange, evidence: tuple[str, ...]) -> F
     number = f"request number {traffic.limited_at}" if traffic is not None and traffic.limited_at else "a later request"
     note = facts[UpgradeFacts].carrier.upgraded
     return Finding(
-        f"{number} of this examination was answered with {exchange.status}: the doctor's own requests are over a limit, "
-        "so it stopped",
+        f"{number} of this examination was answered with {exchange.status}: the doctor's own requests are over a "
+        "limit, so it stopped",
         evidence,
         kind="open",
         confidence="low",
         candidates=("rate-limited-429",) if note else (),
-        question="How many upgrades a second may come from one address? All calls come from a few of Telnyx's. Wait until "
-        "the limit is over before the next run.",
+        question="How many upgrades a second may come from one address? All calls come from a few of Telnyx's. Wait "
+        "until the limit is over before the next run.",
     )
 
 
@@ -73,41 +70,35 @@ def edge_rate_limited(facts: Facts) -> Finding | None:
     return Finding("the upgrade was answered with 429", tuple(show_row(row) for row in rows[:3])) if rows else None
 
 
-LIVE = Sign(
-    "url",
-    http_rate_limited,
-    examples=(
-        Example("429 at once", upgrade(answer(429)), fires=True),
-        Example(
-            "the third try: the doctor's own doing",
-            Facts(*upgrade(answer(101)), tries(answer(101), answer(429))),
-            fires=True,
-        ),
-        Example("all pass", Facts(*upgrade(answer(101)), tries(answer(101), answer(101))), fires=False),
-        Example("a callpath server's own", upgrade(answer(429, OWN, X_Callpath="0.1.0")), fires=False),
-    ),
-)
-
-EDGE = Sign(
-    "edge",
-    edge_rate_limited,
-    code="EDGE012",
-    title="A rate limit turned the upgrade away",
-    fix="Exempt the stream's path or the carrier's ranges from the limiter.",
-    examples=(
-        Example("429", seen_at_edge(row("GET", 429)), fires=True),
-        Example("404", seen_at_edge(row("GET", 404)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="HTTP015",
     slug="rate-limited-429",
     title="A rate limit turns upgrades away",
-    layer="http",
     owner="you",
     why="All calls come from a handful of carrier addresses, so that a limit per client address is soon used up.",
     fix="Exempt the stream's path or the carrier's ranges from the limiter (nginx limit_req/limit_conn, "
     "express-rate-limit, the CDN's rules).",
-    signs=(LIVE, EDGE),
+    signs=(
+        Sign(
+            "url",
+            http_rate_limited,
+            named={
+                "429 at once": upgrade(answer(429)),
+                "the third try: the doctor's own doing": Facts(*upgrade(answer(101)), tries(answer(101), answer(429))),
+            },
+            quiet={
+                "all pass": Facts(*upgrade(answer(101)), tries(answer(101), answer(101))),
+                "a callpath server's own": upgrade(answer(429, OWN, X_Callpath="0.1.0")),
+            },
+        ),
+        Sign(
+            "edge",
+            edge_rate_limited,
+            code="EDGE012",
+            title="A rate limit turned the upgrade away",
+            fix="Exempt the stream's path or the carrier's ranges from the limiter.",
+            named={"429": seen_at_edge(row("GET", 429))},
+            quiet={"404": seen_at_edge(row("GET", 404))},
+        ),
+    ),
 )

@@ -1,11 +1,9 @@
 """HTTP006: the upgrade is answered with a redirect."""
 
-from __future__ import annotations
-
 from callpath.doctor.answers import LOGIN_WORDS, refused, same_url, show, works
 from callpath.doctor.edges import failed_upgrades, show_row
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, upgrade
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
 
@@ -22,8 +20,7 @@ def http_redirect(facts: Facts) -> Finding | None:
             f"the URL is redirected to itself ({location})",
             (show(carrier),),
             fix="The application believes that it was called over http. Let the proxy send X-Forwarded-Proto: https, "
-            "and let "
-            "the application trust it; do not redirect where TLS already ended in front.",
+            "and let the application trust it; do not redirect where TLS already ended in front.",
         )
     return Finding(
         f"the upgrade is redirected to {location}",
@@ -43,36 +40,30 @@ def edge_redirect(facts: Facts) -> Finding | None:
     )
 
 
-LIVE = Sign(
-    "url",
-    http_redirect,
-    examples=(
-        Example("to www", upgrade(answer(301, Location="https://www.example.com/")), fires=True),
-        Example("to a login", upgrade(answer(302, Location="https://login.example.com/")), fires=False),
-    ),
-)
-
-EDGE = Sign(
-    "edge",
-    edge_redirect,
-    code="EDGE007",
-    title="The upgrade was redirected",
-    why="A WebSocket client does not follow redirects: http for https, ws for wss, a missing slash, another host, "
-    "a login page.",
-    fix="Give Telnyx the URL that the redirect leads to: wss, the final host and the exact path.",
-    examples=(
-        Example("301", seen_at_edge(row("GET", 301)), fires=True),
-        Example("404", seen_at_edge(row("GET", 404)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="HTTP006",
     slug="redirect-on-upgrade",
     title="The upgrade is answered with a redirect",
-    layer="http",
     owner="you",
     why="WebSocket clients and carriers do not follow redirects, whatever they lead to: https, www, another host.",
     fix="Put the final URL into stream_url, or exempt the path from the redirect.",
-    signs=(LIVE, EDGE),
+    signs=(
+        Sign(
+            "url",
+            http_redirect,
+            named={"to www": upgrade(answer(301, Location="https://www.example.com/"))},
+            quiet={"to a login": upgrade(answer(302, Location="https://login.example.com/"))},
+        ),
+        Sign(
+            "edge",
+            edge_redirect,
+            code="EDGE007",
+            title="The upgrade was redirected",
+            why="A WebSocket client does not follow redirects: http for https, ws for wss, a missing slash, another "
+            "host, a login page.",
+            fix="Give Telnyx the URL that the redirect leads to: wss, the final host and the exact path.",
+            named={"301": seen_at_edge(row("GET", 301))},
+            quiet={"404": seen_at_edge(row("GET", 404))},
+        ),
+    ),
 )

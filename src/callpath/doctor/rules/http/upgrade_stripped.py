@@ -1,7 +1,5 @@
 """HTTP001: the upgrade request reaches the application as a plain GET."""
 
-from __future__ import annotations
-
 import re
 
 from callpath.doctor.answers import (
@@ -16,12 +14,11 @@ from callpath.doctor.answers import (
 from callpath.doctor.calls import no_socket, refused_upgrade
 from callpath.doctor.facts import CallFacts, Facts, RefusalFacts, UpgradeFacts
 from callpath.doctor.platform import author, is_node_ws, recognise
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import NGINX_404, answer, failed, upgrade
 from callpath.doctor.rules.sample_call import ACCEPTED, SESSION, call, refusals
 
 _ASGI = {"uvicorn", "Hypercorn", "Daphne", "FastAPI"}
-
 
 NEVER_STRIP = {
     "Railway",
@@ -40,7 +37,6 @@ NEVER_STRIP = {
 
 _NEEDS_CONFIGURATION = {"nginx", "Apache", "ingress-nginx"}
 """Proxies that pass an upgrade only when told to; Caddy, HAProxy and Traefik do it by themselves."""
-
 
 NEVER_STRIP = {"Railway", "Render", "Fly", "Heroku", "ngrok", "Cloud Run", "ALB", "AWS", "Cloudflare"}
 """Edges that pass every upgrade on; behind these alone an answer of the application is its own doing."""
@@ -74,9 +70,9 @@ def http_upgrade_stripped(facts: Facts) -> Finding | None:
             kind="open",
             confidence="low",
             candidates=("node-ws-attached-to-other-server", "app-has-no-websocket", "url-path-mismatch"),
-            question=f"{', '.join(proxies)} passes upgrades on, so the application saw it. Which of its handlers takes "
-            "WebSockets, and on which path? Node gives an upgrade to the ordinary handler where nobody listens for "
-            "'upgrade' on that server.",
+            question=f"{', '.join(proxies)} passes upgrades on, so the application saw it. Which of its handlers "
+            "takes WebSockets, and on which path? Node gives an upgrade to the ordinary handler where nobody listens "
+            "for 'upgrade' on that server.",
         )
     if proxies and set(proxies) <= NEVER_STRIP and (upgrade_missed(carrier) or carrier.status == 404):
         if not upgrade_ignored(facts) and not upgrade_missed(carrier):
@@ -87,8 +83,8 @@ def http_upgrade_stripped(facts: Facts) -> Finding | None:
             kind="open",
             confidence="low",
             candidates=("node-ws-attached-to-other-server", "url-path-mismatch", "app-has-no-websocket"),
-            question="Is a WebSocket server attached to the HTTP server that listens here (server.on('upgrade', …), not a "
-            "second one or only app.listen), and is this its path?",
+            question="Is a WebSocket server attached to the HTTP server that listens here (server.on('upgrade', …), "
+            "not a second one or only app.listen), and is this its path?",
         )
     if upgrade_missed(carrier) and author(carrier).kind != "proxy":
         return Finding(
@@ -131,9 +127,9 @@ def http_upgrade_stripped(facts: Facts) -> Finding | None:
             kind="open",
             confidence="low",
             candidates=("proxy-upgrade-headers-stripped", others),
-            question="Does the request in the application's log carry `Upgrade: websocket`? If not, the proxy drops it; if "
-            "it does, the application has no WebSocket on this path. (Or run the doctor against the application itself, "
-            "past the proxy.)",
+            question="Does the request in the application's log carry `Upgrade: websocket`? If not, the proxy drops "
+            "it; if it does, the application has no WebSocket on this path. (Or run the doctor against the "
+            "application itself, past the proxy.)",
         )
     return None
 
@@ -166,64 +162,57 @@ def call_upgrade_dropped(facts: Facts) -> Finding | None:
     )
 
 
-LIVE = Sign(
-    "url",
-    http_upgrade_stripped,
-    examples=(
-        Example(
-            "the websockets library misses the header",
-            upgrade(
-                answer(
-                    426, "Failed to open a WebSocket connection: invalid Connection header: close.\n", Server="nginx"
-                )
-            ),
-            fires=True,
-        ),
-        Example(
-            "a callpath server misses the header",
-            upgrade(answer(426, '{"error":"no_upgrade","detail":"no Upgrade header"}', x_callpath="0.1.0")),
-            fires=True,
-        ),
-        Example("nginx has no such location", upgrade(answer(404, NGINX_404, Server="nginx")), fires=False),
-        Example("it works", upgrade(answer(101)), fires=False),
-        Example("no HTTP answer", upgrade(failed("eof")), fires=False),
-    ),
-)
-
-PAST = Sign(
-    "call",
-    call_upgrade_dropped,
-    code="CALL047",
-    title="A proxy on the way takes the upgrade out of the request",
-    why="A carrier sends Upgrade: websocket. What arrived had the right path and no such header: nginx and "
-    "others drop it "
-    "unless told otherwise, and some speak HTTP/1.0 or HTTP/2 to what is behind them.",
-    fix="nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "
-    '"upgrade".\n'
-    "`callpath doctor url` says more about the proxy.",
-    examples=(
-        Example(
-            "an ordinary GET",
-            Facts(call(ACCEPTED), refusals("no_upgrade", what="upgrade", path=f"/api/calls/{SESSION}/audio")),
-            fires=True,
-        ),
-        Example(
-            "somebody opened another call's URL in a browser",
-            Facts(call(ACCEPTED), refusals("no_upgrade", what="upgrade", path="/api/calls/other/audio")),
-            fires=False,
-        ),
-    ),
-)
-
 CAUSE = Cause(
     code="HTTP001",
     slug="proxy-upgrade-headers-stripped",
     title="A proxy drops the upgrade headers",
-    layer="http",
     owner="you",
-    why="Upgrade and Connection are hop-by-hop headers: a proxy that is not told to pass them on turns the handshake into "
-    "a plain GET, which the application answers as such. Ordinary pages keep working.",
+    why="Upgrade and Connection are hop-by-hop headers: a proxy that is not told to pass them on turns the handshake "
+    "into a plain GET, which the application answers as such. Ordinary pages keep working.",
     fix="\n".join(f"{name}: {words}" for name, words in _FIXES.items()),
     fixes=_FIXES,
-    signs=(LIVE, PAST),
+    signs=(
+        Sign(
+            "url",
+            http_upgrade_stripped,
+            named={
+                "the websockets library misses the header": upgrade(
+                    answer(
+                        426,
+                        "Failed to open a WebSocket connection: invalid Connection header: close.\n",
+                        Server="nginx",
+                    )
+                ),
+                "a callpath server misses the header": upgrade(
+                    answer(426, '{"error":"no_upgrade","detail":"no Upgrade header"}', x_callpath="0.1.0")
+                ),
+            },
+            quiet={
+                "nginx has no such location": upgrade(answer(404, NGINX_404, Server="nginx")),
+                "it works": upgrade(answer(101)),
+                "no HTTP answer": upgrade(failed("eof")),
+            },
+        ),
+        Sign(
+            "call",
+            call_upgrade_dropped,
+            code="CALL047",
+            title="A proxy on the way takes the upgrade out of the request",
+            why="A carrier sends Upgrade: websocket. What arrived had the right path and no such header: nginx and "
+            "others drop it unless told otherwise, and some speak HTTP/1.0 or HTTP/2 to what is behind them.",
+            fix="nginx: proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "
+            '"upgrade".\n'
+            "`callpath doctor url` says more about the proxy.",
+            named={
+                "an ordinary GET": Facts(
+                    call(ACCEPTED), refusals("no_upgrade", what="upgrade", path=f"/api/calls/{SESSION}/audio")
+                )
+            },
+            quiet={
+                "somebody opened another call's URL in a browser": Facts(
+                    call(ACCEPTED), refusals("no_upgrade", what="upgrade", path="/api/calls/other/audio")
+                )
+            },
+        ),
+    ),
 )

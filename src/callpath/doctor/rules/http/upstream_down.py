@@ -1,19 +1,16 @@
 """HTTP003: a proxy cannot get an answer from the application."""
 
-from __future__ import annotations
-
 from callpath.doctor.answers import alike, any_variant_works, own_proxy_answer, refused, show
 from callpath.doctor.edges import PROXIES, nobody_there, process_lines, said, show_row
 from callpath.doctor.facts import EdgeFacts, Facts, TlsFacts, UpgradeFacts
 from callpath.doctor.platform import author, recognise
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, failed, tls, upgrade
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
 from callpath.doctor.rules.tcp.closed_on_accept import FORWARDER_MS
 
 RETRIES_MS = 800.0
 """HAProxy tries a dead server again after a second; what it says sooner it knew before."""
-
 
 DEAD_BACKEND_IS_503 = {"Apache", "HAProxy", "Envoy", "Varnish", "lighttpd", "Squid"}
 """nginx, Caddy and Traefik say 502 for a dead backend; their 503 is a rule's or the application's."""
@@ -38,8 +35,8 @@ def http_upstream_down(facts: Facts) -> Finding | None:
                 kind="open",
                 confidence="medium",
                 candidates=("proxy-upstream-down", "proxy-location-missing"),
-                question="What does HAProxy's log name as backend? `backend/<NOSRV>`: all its servers are down by their "
-                "checks. `frontend/<NOSRV>`: no rule chose a backend for this path or host.",
+                question="What does HAProxy's log name as backend? `backend/<NOSRV>`: all its servers are down by "
+                "their checks. `frontend/<NOSRV>`: no rule chose a backend for this path or host.",
             )
         return Finding(f"{proxy} has no application to pass the request to", (show(carrier),))
     if (
@@ -108,64 +105,51 @@ def tls_forwarder(facts: Facts) -> Finding | None:
     )
 
 
-LIVE = Sign(
-    "url",
-    http_upstream_down,
-    examples=(
-        Example(
-            "nginx with a dead upstream", upgrade(answer(502, "<center>nginx</center>", Server="nginx")), fires=True
-        ),
-        Example("a 503 of the application", upgrade(answer(503, "busy", Server="uvicorn")), fires=False),
-    ),
-)
-
-EDGE = Sign(
-    "edge",
-    edge_proxy_down,
-    code="EDGE021",
-    why="The proxy took the upgrade, and nobody listens where its configuration sends this path: another "
-    "port, another "
-    "address (localhost against ::1), or a process that is down.",
-    fix="Compare the upstream of this very location with the address that the application listens on.",
-    examples=(
-        Example(
-            "nginx with a dead upstream",
-            seen_at_edge(row("GET", 502, errors=("connect() failed (111: Connection refused)",)), platform="nginx"),
-            fires=True,
-        ),
-        Example("a platform's edge", seen_at_edge(row("GET", 502, errors=("connection refused",))), fires=False),
-    ),
-)
-
-LIVE_2 = Sign(
-    "url",
-    tls_forwarder,
-    code="TLS016",
-    title="A forwarder answers, but the application behind it is not there",
-    why="Something that forwards connections without reading them (stunnel, a TCP balancer, HAProxy in tcp "
-    "mode, a tunnel) "
-    "accepts, cannot reach its backend, and hangs up.",
-    fix="Start the application, and compare its address and port with the forwarder's backend (mind localhost "
-    "against ::1).",
-    examples=(
-        Example(
-            "closed even in silence",
-            Facts(*upgrade(failed("eof"), failed("eof", shape="plain"), silent="eof"), *tls()),
-            fires=True,
-        ),
-        Example("a server that waits for a request", upgrade(failed("eof"), silent="open"), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="HTTP003",
     slug="proxy-upstream-down",
     title="The proxy cannot reach the application",
-    layer="http",
     owner="you",
-    why="The proxy is up and its backend is not: not started, crashed, another port, another address (localhost against "
-    "::1), or TLS expected on one side only.",
+    why="The proxy is up and its backend is not: not started, crashed, another port, another address (localhost "
+    "against ::1), or TLS expected on one side only.",
     fix="Start the application, and compare its address, port and scheme with the proxy's upstream; the proxy's "
     "error log names the reason.",
-    signs=(LIVE, EDGE, LIVE_2),
+    signs=(
+        Sign(
+            "url",
+            http_upstream_down,
+            named={"nginx with a dead upstream": upgrade(answer(502, "<center>nginx</center>", Server="nginx"))},
+            quiet={"a 503 of the application": upgrade(answer(503, "busy", Server="uvicorn"))},
+        ),
+        Sign(
+            "edge",
+            edge_proxy_down,
+            code="EDGE021",
+            why="The proxy took the upgrade, and nobody listens where its configuration sends this path: another "
+            "port, another address (localhost against ::1), or a process that is down.",
+            fix="Compare the upstream of this very location with the address that the application listens on.",
+            named={
+                "nginx with a dead upstream": seen_at_edge(
+                    row("GET", 502, errors=("connect() failed (111: Connection refused)",)), platform="nginx"
+                )
+            },
+            quiet={"a platform's edge": seen_at_edge(row("GET", 502, errors=("connection refused",)))},
+        ),
+        Sign(
+            "url",
+            tls_forwarder,
+            code="TLS016",
+            title="A forwarder answers, but the application behind it is not there",
+            why="Something that forwards connections without reading them (stunnel, a TCP balancer, HAProxy in tcp "
+            "mode, a tunnel) accepts, cannot reach its backend, and hangs up.",
+            fix="Start the application, and compare its address and port with the forwarder's backend (mind localhost "
+            "against ::1).",
+            named={
+                "closed even in silence": Facts(
+                    *upgrade(failed("eof"), failed("eof", shape="plain"), silent="eof"), *tls()
+                )
+            },
+            quiet={"a server that waits for a request": upgrade(failed("eof"), silent="open")},
+        ),
+    ),
 )

@@ -1,12 +1,10 @@
 """HTTP020: the proxy speaks plain HTTP to a backend that wants TLS."""
 
-from __future__ import annotations
-
 import re
 
 from callpath.doctor.answers import refused, show
 from callpath.doctor.facts import Facts, UrlFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, upgrade
 
 _WANTS_TLS = re.compile(
@@ -22,22 +20,19 @@ def check(facts: Facts) -> Finding | None:
     return Finding("our request came over TLS, yet the backend complains about plain HTTP", (show(carrier),))
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("a TLS backend", upgrade(answer(400, "The plain HTTP request was sent to HTTPS port")), fires=True),
-        Example("another 400", upgrade(answer(400)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="HTTP020",
     slug="proxy-upstream-scheme-wrong",
     title="The proxy speaks plain HTTP to a TLS backend",
-    layer="http",
     owner="you",
     why="TLS ends at the proxy, which passes the request on in the clear to a port that expects TLS.",
     fix="Use https:// (or ssl in HAProxy's server line) towards that backend, or its plain port.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"a TLS backend": upgrade(answer(400, "The plain HTTP request was sent to HTTPS port"))},
+            quiet={"another 400": upgrade(answer(400))},
+        ),
+    ),
 )

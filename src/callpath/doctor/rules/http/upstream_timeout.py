@@ -1,12 +1,10 @@
 """HTTP005: a proxy waited for the application in vain."""
 
-from __future__ import annotations
-
 from callpath.doctor.answers import any_variant_works, edge_refusal, refused, show
 from callpath.doctor.edges import failed_upgrades, process_lines, said, show_row, timed_out
 from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.platform import author
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, upgrade
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
 
@@ -41,39 +39,35 @@ def edge_app_hangs(facts: Facts) -> Finding | None:
     return Finding("the edge waited for the application in vain", tuple(show_row(row) for row in late[:3]))
 
 
-LIVE = Sign(
-    "url",
-    http_upstream_timeout,
-    examples=(
-        Example("nginx waited", upgrade(answer(504, "<center>nginx</center>", Server="nginx")), fires=True),
-        Example("a 502 is no time-out", upgrade(answer(502)), fires=False),
-    ),
-)
-
-EDGE = Sign(
-    "edge",
-    edge_app_hangs,
-    code="EDGE005",
-    title="The application did not answer the edge in time",
-    why="The edge took the request and waited in vain: the process hangs, is overloaded, or was still starting (a "
-    "platform that puts it to sleep).",
-    fix="Keep one instance awake, and nothing that blocks on the way to the answer: accept the socket first, work "
-    "later.",
-    examples=(
-        Example("dial timeout", seen_at_edge(row("GET", 502, errors=("connection dial timeout",))), fires=True),
-        Example("504", seen_at_edge(row("GET", 504)), fires=True),
-        Example("refused", seen_at_edge(row("GET", 502, errors=("connection refused",))), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="HTTP005",
     slug="proxy-upstream-timeout-504",
     title="The application does not answer the proxy in time",
-    layer="http",
     owner="you",
-    why="The application (or a firewall before it) takes the connection and says nothing: a blocked loop, a deadlock, a "
-    "handler that never accepts, another protocol on the port.",
+    why="The application (or a firewall before it) takes the connection and says nothing: a blocked loop, a deadlock, "
+    "a handler that never accepts, another protocol on the port.",
     fix="Look at what the application does with this request; answer the upgrade first and work later.",
-    signs=(LIVE, EDGE),
+    signs=(
+        Sign(
+            "url",
+            http_upstream_timeout,
+            named={"nginx waited": upgrade(answer(504, "<center>nginx</center>", Server="nginx"))},
+            quiet={"a 502 is no time-out": upgrade(answer(502))},
+        ),
+        Sign(
+            "edge",
+            edge_app_hangs,
+            code="EDGE005",
+            title="The application did not answer the edge in time",
+            why="The edge took the request and waited in vain: the process hangs, is overloaded, or was still "
+            "starting (a platform that puts it to sleep).",
+            fix="Keep one instance awake, and nothing that blocks on the way to the answer: accept the socket first, "
+            "work later.",
+            named={
+                "dial timeout": seen_at_edge(row("GET", 502, errors=("connection dial timeout",))),
+                "504": seen_at_edge(row("GET", 504)),
+            },
+            quiet={"refused": seen_at_edge(row("GET", 502, errors=("connection refused",)))},
+        ),
+    ),
 )

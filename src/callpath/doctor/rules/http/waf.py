@@ -1,13 +1,11 @@
 """AUTH004: a filter turns programs or upgrades away."""
 
-from __future__ import annotations
-
 import re
 
 from callpath.doctor.answers import edge_refusal, own_proxy_answer, refused, show, words_of, works
 from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.platform import author
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, upgrade
 
 _WORDS = re.compile(
@@ -54,25 +52,24 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("browsers pass", upgrade(answer(403), answer(101, shape="browser-agent")), fires=True),
-        Example("it says so", upgrade(answer(403, "Request blocked. Incident ID: 17")), fires=True),
-        Example("a bare 403", upgrade(answer(403)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="AUTH004",
     slug="waf-blocks-upgrade",
     title="A filter blocks the upgrade",
-    layer="http",
     owner="you",
     why="A web application firewall or a rule about user agents or headers takes the carrier's request for an attack "
     "or a bot.",
     fix="Exempt the stream's path from the rule set (ModSecurity: SecRuleRemoveById or ctl:ruleEngine=Off for the "
     "location).",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={
+                "browsers pass": upgrade(answer(403), answer(101, shape="browser-agent")),
+                "it says so": upgrade(answer(403, "Request blocked. Incident ID: 17")),
+            },
+            quiet={"a bare 403": upgrade(answer(403))},
+        ),
+    ),
 )

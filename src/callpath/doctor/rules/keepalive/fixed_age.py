@@ -1,10 +1,8 @@
 """KEEP002: every stream is cut at the same age, whatever moves."""
 
-from __future__ import annotations
-
 from callpath.doctor.closings import AT_ONCE_MS, early
 from callpath.doctor.facts import Arrival, CallFacts, Facts, IdleFacts, MediaFacts, RepeatFacts, ToldFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import ended, held, media
 from callpath.doctor.rules.sample_call import BOTH_WAYS
 from callpath.doctor.rules.sample_log import another, told_call
@@ -50,8 +48,8 @@ def close_cut_early(facts: Facts) -> Finding | None:
         kind="open",
         confidence="low",
         candidates=("app-crash-on-connect", "max-duration-cutoff"),
-        question="Does it end at the same age again? callpath doctor url --media 60 --idle 60 URL. The same second twice "
-        "is a limit, another one is the application (read its log at this second).",
+        question="Does it end at the same age again? callpath doctor url --media 60 --idle 60 URL. The same second "
+        "twice is a limit, another one is the application (read its log at this second).",
     )
 
 
@@ -92,76 +90,62 @@ def log_same_age(facts: Facts) -> Finding | None:
     )
 
 
-LIVE = Sign(
-    "url",
-    keep_fixed_age,
-    examples=(
-        Example("all at 4 s", held(10, silent=4.0, media=4.1), fires=True),
-        Example("only the silent one", held(10, silent=4.0, media=None), fires=False),
-    ),
-)
-
-PAST = Sign(
-    "call",
-    log_same_age,
-    code="LOG007",
-    title="Every call's stream is cut at the same age",
-    examples=(
-        Example(
-            "three calls, 300 s each",
-            told_call(
-                BOTH_WAYS,
-                this=another("a", 0, opened_ms=1_000, closed_ms=301_000),
-                others=(
-                    another("b", 400_000, opened_ms=401_000, closed_ms=701_050),
-                    another("c", 800_000, opened_ms=801_000, closed_ms=1_101_020),
-                ),
-            ),
-            fires=True,
-        ),
-        Example(
-            "another call lived longer",
-            told_call(
-                BOTH_WAYS,
-                this=another("a", 0, opened_ms=1_000, closed_ms=301_000),
-                others=(
-                    another("b", 400_000, opened_ms=401_000, closed_ms=701_050),
-                    another("c", 800_000, opened_ms=801_000, closed_ms=1_501_020),
-                ),
-            ),
-            fires=False,
-        ),
-    ),
-)
-
-LIVE_2 = Sign(
-    "url",
-    close_cut_early,
-    code="CLOSE009",
-    title="The stream is cut at a fixed age",
-    why="A limit on the life of a request or connection applies to the stream although it is busy: Cloud "
-    "Run's request "
-    "timeout, a gateway's limit, a proxy's server timeout.",
-    fix="Raise the limit (Cloud Run --timeout 3600), switch it off for the stream's route, and be ready to "
-    "be reconnected.",
-    examples=(
-        Example(
-            "cut in the middle of the talk",
-            media(Arrival(990.0, "text", 300, "", "media", b"\xff"), ending=ended("eof", at_ms=1000.0, after="media")),
-            fires=True,
-        ),
-        Example("dropped at once", media(ending=ended("eof")), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="KEEP002",
     slug="max-duration-cutoff",
     title="Every stream ends at the same age",
-    layer="keepalive",
     owner="platform",
-    why="A limit on the life of a request or connection applies to the stream although it is busy: Cloud Run (5 min by "
-    "default, 60 at most), gateways, Traefik's or Node's request timers, a timer in the application.",
+    why="A limit on the life of a request or connection applies to the stream although it is busy: Cloud Run (5 min "
+    "by default, 60 at most), gateways, Traefik's or Node's request timers, a timer in the application.",
     fix="Raise or switch off that limit for the stream's route, and be ready for a reconnect.",
-    signs=(LIVE, PAST, LIVE_2),
+    signs=(
+        Sign(
+            "url",
+            keep_fixed_age,
+            named={"all at 4 s": held(10, silent=4.0, media=4.1)},
+            quiet={"only the silent one": held(10, silent=4.0, media=None)},
+        ),
+        Sign(
+            "call",
+            log_same_age,
+            code="LOG007",
+            title="Every call's stream is cut at the same age",
+            named={
+                "three calls, 300 s each": told_call(
+                    BOTH_WAYS,
+                    this=another("a", 0, opened_ms=1_000, closed_ms=301_000),
+                    others=(
+                        another("b", 400_000, opened_ms=401_000, closed_ms=701_050),
+                        another("c", 800_000, opened_ms=801_000, closed_ms=1_101_020),
+                    ),
+                )
+            },
+            quiet={
+                "another call lived longer": told_call(
+                    BOTH_WAYS,
+                    this=another("a", 0, opened_ms=1_000, closed_ms=301_000),
+                    others=(
+                        another("b", 400_000, opened_ms=401_000, closed_ms=701_050),
+                        another("c", 800_000, opened_ms=801_000, closed_ms=1_501_020),
+                    ),
+                )
+            },
+        ),
+        Sign(
+            "url",
+            close_cut_early,
+            code="CLOSE009",
+            title="The stream is cut at a fixed age",
+            why="A limit on the life of a request or connection applies to the stream although it is busy: Cloud "
+            "Run's request timeout, a gateway's limit, a proxy's server timeout.",
+            fix="Raise the limit (Cloud Run --timeout 3600), switch it off for the stream's route, and be ready to "
+            "be reconnected.",
+            named={
+                "cut in the middle of the talk": media(
+                    Arrival(990.0, "text", 300, "", "media", b"\xff"), ending=ended("eof", at_ms=1000.0, after="media")
+                )
+            },
+            quiet={"dropped at once": media(ending=ended("eof"))},
+        ),
+    ),
 )

@@ -1,13 +1,11 @@
 """KEEP001: a quiet stream is dropped, a busy one is not."""
 
-from __future__ import annotations
-
 import re
 
 from callpath.doctor.closings import AT_ONCE_MS
 from callpath.doctor.edges import show_row, upgrades
 from callpath.doctor.facts import DeployFacts, Facts, IdleFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import held
 from callpath.doctor.rules.sample_deploy import ingress, plan, plans
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
@@ -70,59 +68,48 @@ def edge_idle(facts: Facts) -> Finding | None:
     )
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("only the silent one", held(10, silent=4.0, media=None), fires=True),
-        Example("none", held(10, silent=None, media=None), fires=False),
-        Example("both at the same age", held(10, silent=4.0, media=4.0), fires=False),
-    ),
-)
-
-FILES = Sign(
-    "files",
-    check_ingress,
-    title="The ingress ends streams after a fixed time",
-    why="GKE's own ingress is no nginx: annotations of nginx do nothing there. The timeout of its backend service, "
-    "30 s by default, is the longest life of a WebSocket.",
-    fix="Make a BackendConfig with spec.timeoutSec: 86400 and name it in the Service's annotation "
-    'cloud.google.com/backend-config: \'{"default": "NAME"}\'.',
-    examples=(
-        Example("nginx's annotations on gce", plans(ingress("gce", NGINX_READ, services=("bot",))), fires=True),
-        Example(
-            "a BackendConfig of a day", plans(ingress("gce"), plan("BackendConfig", timeout_s=86_400.0)), fires=False
-        ),
-        Example("an nginx", plans(ingress("nginx", NGINX_READ)), fires=False),
-    ),
-)
-
-EDGE = Sign(
-    "edge",
-    edge_idle,
-    code="LOG008",
-    title="The edge cut the stream because nothing moved on it",
-    examples=(
-        Example(
-            "Heroku's H15",
-            seen_at_edge(row("GET", 503, duration=55_001, errors=("H15 Idle connection",)), platform="Heroku"),
-            fires=True,
-        ),
-        Example("it was served", seen_at_edge(row("GET", 101, duration=55_001)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="KEEP001",
     slug="proxy-idle-timeout",
     title="A quiet stream is cut by an idle timeout",
-    layer="keepalive",
     owner="you",
     why="A proxy or balancer drops connections on which nothing moves: nginx proxy_read_timeout (60 s), ALB (60 s), "
     "HAProxy "
     "timeout tunnel, Heroku (55 s), Cloudflare (about 100 s). Audio hides it; hold and one-way streams show it.",
     fix="Send a WebSocket ping every 20 s from the server, or raise the limit: nginx proxy_read_timeout 3600s; "
-    "HAProxy timeout "
-    "tunnel 1h; ALB idle_timeout 4000; Apache ProxyTimeout/Timeout.",
-    signs=(LIVE, FILES, EDGE),
+    "HAProxy timeout tunnel 1h; ALB idle_timeout 4000; Apache ProxyTimeout/Timeout.",
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"only the silent one": held(10, silent=4.0, media=None)},
+            quiet={"none": held(10, silent=None, media=None), "both at the same age": held(10, silent=4.0, media=4.0)},
+        ),
+        Sign(
+            "files",
+            check_ingress,
+            title="The ingress ends streams after a fixed time",
+            why="GKE's own ingress is no nginx: annotations of nginx do nothing there. The timeout of its backend "
+            "service, 30 s by default, is the longest life of a WebSocket.",
+            fix="Make a BackendConfig with spec.timeoutSec: 86400 and name it in the Service's annotation "
+            'cloud.google.com/backend-config: \'{"default": "NAME"}\'.',
+            named={"nginx's annotations on gce": plans(ingress("gce", NGINX_READ, services=("bot",)))},
+            quiet={
+                "a BackendConfig of a day": plans(ingress("gce"), plan("BackendConfig", timeout_s=86_400.0)),
+                "an nginx": plans(ingress("nginx", NGINX_READ)),
+            },
+        ),
+        Sign(
+            "edge",
+            edge_idle,
+            code="LOG008",
+            title="The edge cut the stream because nothing moved on it",
+            named={
+                "Heroku's H15": seen_at_edge(
+                    row("GET", 503, duration=55_001, errors=("H15 Idle connection",)), platform="Heroku"
+                )
+            },
+            quiet={"it was served": seen_at_edge(row("GET", 101, duration=55_001))},
+        ),
+    ),
 )

@@ -1,10 +1,8 @@
 """CALL081: we closed the socket because nothing came on it any more."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import broken_off, show_entries, symptom, webhook
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_call import BOTH_WAYS, GOOD, a_call
 from callpath.timeline import SocketClosed
 
@@ -23,25 +21,21 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-PAST = Sign(
-    "call",
-    check,
-    examples=(
-        Example("1011 by us", a_call(BOTH_WAYS, (40_000, SocketClosed(code=1011, by="us"))), fires=True),
-        Example("closed in order", a_call(GOOD), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="CALL081",
     slug="socket-went-silent",
     title="The socket went silent in mid-call and was given up",
-    layer="keepalive",
     owner="network",
-    why="A connection that a firewall, NAT or proxy dropped without a word stays open on our side and brings "
-    "nothing. Pings "
-    "find it out.",
+    why="A connection that a firewall, NAT or proxy dropped without a word stays open on our side and brings nothing. "
+    "Pings find it out.",
     fix="Look for time-outs and restarts on the way at that second: NAT and load balancer idle limits, proxies "
     "that were replaced.",
-    signs=(PAST,),
+    signs=(
+        Sign(
+            "call",
+            check,
+            named={"1011 by us": a_call(BOTH_WAYS, (40_000, SocketClosed(code=1011, by="us")))},
+            quiet={"closed in order": a_call(GOOD)},
+        ),
+    ),
 )

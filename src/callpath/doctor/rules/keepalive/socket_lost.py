@@ -1,10 +1,8 @@
 """CALL083: the socket broke in mid-call, and the other side or the way did it."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import broken_off, every, payload, show_entries, webhook, worst_lag
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_call import BOTH_WAYS, GOOD, a_call, hung_up
 from callpath.timeline import SocketClosed, SocketReceived, StreamStarted
 
@@ -37,34 +35,30 @@ def check(facts: Facts) -> Finding | None:
         if at_round or what.code in {1001, 1006, 1012}
         else ("streaming-stop-by-another-program", "deploy-kills-streams"),
         question=(f"It broke at {age_s:.0f} s, a number that time-outs like. " if at_round else "")
-        + "What did the proxies, the platform and the process do at that second? callpath doctor logs reads their logs; "
-        "callpath doctor url URL --idle 130 holds a stream open to see whether it is cut again.",
+        + "What did the proxies, the platform and the process do at that second? callpath doctor logs reads their "
+        "logs; callpath doctor url URL --idle 130 holds a stream open to see whether it is cut again.",
     )
 
-
-PAST = Sign(
-    "call",
-    check,
-    examples=(
-        Example(
-            "1006, and the call went on",
-            a_call(BOTH_WAYS, (61_000, SocketClosed(code=1006)), looked_ms=90_000),
-            fires=True,
-        ),
-        Example("at the call's own end", a_call(BOTH_WAYS, (9_000, SocketClosed(code=1006)), hung_up()), fires=False),
-        Example("closed in order", a_call(GOOD), fires=False),
-    ),
-)
 
 CAUSE = Cause(
     code="CALL083",
     slug="socket-lost",
     title="The socket broke in mid-call",
-    layer="keepalive",
     owner="unclear",
     why="A connection that ends without a stop frame was cut: by a proxy's time-out, a restart on the way, the "
-    "network, or by "
-    "Telnyx. The call itself goes on, and the caller hears nothing.",
+    "network, or by Telnyx. The call itself goes on, and the caller hears nothing.",
     fix="Raise the time-outs on the way, keep the process up; callpath carries on by itself when Telnyx connects again.",
-    signs=(PAST,),
+    signs=(
+        Sign(
+            "call",
+            check,
+            named={
+                "1006, and the call went on": a_call(BOTH_WAYS, (61_000, SocketClosed(code=1006)), looked_ms=90_000)
+            },
+            quiet={
+                "at the call's own end": a_call(BOTH_WAYS, (9_000, SocketClosed(code=1006)), hung_up()),
+                "closed in order": a_call(GOOD),
+            },
+        ),
+    ),
 )

@@ -1,12 +1,10 @@
 """EDGE002: telnyx never reached the platform's edge."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import accepted, url_asked, webhook
 from callpath.doctor.calls import show_entries as show_entries
 from callpath.doctor.edges import asked_for, came, covers, posts, show_row, upgrades
 from callpath.doctor.facts import CallFacts, EdgeFacts, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
 
 
@@ -43,25 +41,24 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-EDGE = Sign(
-    "edge",
-    check,
-    examples=(
-        Example("webhooks, and no upgrade", seen_at_edge(row("POST")), fires=True),
-        Example("the log ends before the call does", seen_at_edge(row("POST"), until_ms=900), fires=False),
-        Example("the upgrade is there", seen_at_edge(row("POST"), row("GET", 404)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="EDGE002",
     slug="edge-never-reached",
     title="Telnyx never reached the platform's edge",
-    layer="network",
     owner="unclear",
     why="The edge logs every request that gets through DNS, TCP and TLS. Without a row for the stream's path the "
     "upgrade ended before it: another address in DNS, a certificate that is not trusted, a firewall, or a URL "
     "that leads elsewhere.",
     fix="callpath doctor url URL climbs the layers below the edge one by one.",
-    signs=(EDGE,),
+    signs=(
+        Sign(
+            "edge",
+            check,
+            named={"webhooks, and no upgrade": seen_at_edge(row("POST"))},
+            quiet={
+                "the log ends before the call does": seen_at_edge(row("POST"), until_ms=900),
+                "the upgrade is there": seen_at_edge(row("POST"), row("GET", 404)),
+            },
+        ),
+    ),
 )

@@ -1,7 +1,5 @@
 """CALL033: Telnyx accepted the request for the stream, and no socket ever came."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import (
     CANDIDATES,
     SOCKET_MS,
@@ -19,7 +17,7 @@ from callpath.doctor.calls import (
     webhook,
 )
 from callpath.doctor.facts import CallFacts, Facts, WayFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_call import ACCEPTED, GOOD, a_call, hung_up
 
 
@@ -37,8 +35,8 @@ def check(facts: Facts) -> Finding | None:
         (
             f"Telnyx accepted the request for the stream, and the log ends there, without an upgrade for {url}"
             if short
-            else f"Telnyx accepted the request for the stream, and in {waited_ms(known, request) / 1000:.1f} s no upgrade "
-            f"for {url} reached this server"
+            else f"Telnyx accepted the request for the stream, and in {waited_ms(known, request) / 1000:.1f} s no "
+            f"upgrade for {url} reached this server"
         )
         + (" (streaming.started came, which is sent before the socket and proves nothing)" if announced else "")
         + way_now(way),
@@ -57,25 +55,21 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-PAST = Sign(
-    "call",
-    check,
-    examples=(
-        Example("nothing for 20 s", a_call(ACCEPTED, (20_000, hung_up())), fires=True),
-        Example("still within its time", a_call(ACCEPTED, looked_ms=3_000), fires=False),
-        Example("the socket came", a_call(GOOD), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="CALL033",
     slug="socket-never-came",
     title="Telnyx accepted streaming_start but never connected",
-    layer="network",
     owner="unclear",
-    why="The 200 to streaming_start means accepted, not connected. Between it and this server lie DNS, the way, TLS, the "
-    "platform's edge and every proxy; the timeline cannot see them.",
-    fix="callpath doctor url URL plays the carrier from outside; callpath doctor logs reads the platform's edge log: a row "
-    "for this path says that Telnyx came, and no row that it did not.",
-    signs=(PAST,),
+    why="The 200 to streaming_start means accepted, not connected. Between it and this server lie DNS, the way, TLS, "
+    "the platform's edge and every proxy; the timeline cannot see them.",
+    fix="callpath doctor url URL plays the carrier from outside; callpath doctor logs reads the platform's edge log: "
+    "a row for this path says that Telnyx came, and no row that it did not.",
+    signs=(
+        Sign(
+            "call",
+            check,
+            named={"nothing for 20 s": a_call(ACCEPTED, (20_000, hung_up()))},
+            quiet={"still within its time": a_call(ACCEPTED, looked_ms=3_000), "the socket came": a_call(GOOD)},
+        ),
+    ),
 )

@@ -1,7 +1,5 @@
 """CALL032: Telnyx reported streaming.failed before any socket had come."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import (
     CANDIDATES,
     every,
@@ -17,7 +15,7 @@ from callpath.doctor.calls import (
     webhook,
 )
 from callpath.doctor.facts import CallFacts, EdgeFacts, Facts, WayFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_call import ACCEPTED, GOOD, a_call, hook
 from callpath.timeline import FirstInbound, SocketReceived, SocketRefused, StreamStarted
 
@@ -41,8 +39,8 @@ def check(facts: Facts) -> Finding | None:
     )
     return Finding(
         f"Telnyx tried {tried or meant or 'the stream URL'} and reports streaming.failed "
-        f"({said.get('failure_reason')}); no "
-        f"upgrade reached this server{way_now(way)}" + (f". It was asked for {meant}: not the same" if differs else ""),
+        f"({said.get('failure_reason')}); no upgrade reached this server{way_now(way)}"
+        + (f". It was asked for {meant}: not the same" if differs else ""),
         (*evidence, *way_evidence(way), *probed_evidence(known), *telnyx_evidence(facts)),
         # Telnyx's own word in a log is what happened; why it could not connect, a probe of the URL decides.
         kind="limited" if known.source == "logs" and said.get("failure_reason") and EdgeFacts not in facts else "open",
@@ -53,27 +51,20 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-PAST = Sign(
-    "call",
-    check,
-    examples=(
-        Example(
-            "connection_failed",
-            a_call(ACCEPTED, hook("streaming.failed", failure_reason="connection_failed")),
-            fires=True,
-        ),
-        Example("the socket came", a_call(GOOD), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="CALL032",
     slug="stream-connection-failed",
     title="Telnyx could not connect the media WebSocket",
-    layer="network",
     owner="unclear",
     why="failure_reason is a short word and names no cause: DNS, TCP, TLS, a firewall and any answer but 101 all give "
     "connection_failed.",
     fix="Make the stream's URL reachable from the internet: callpath doctor url URL names what stands in the way.",
-    signs=(PAST,),
+    signs=(
+        Sign(
+            "call",
+            check,
+            named={"connection_failed": a_call(ACCEPTED, hook("streaming.failed", failure_reason="connection_failed"))},
+            quiet={"the socket came": a_call(GOOD)},
+        ),
+    ),
 )

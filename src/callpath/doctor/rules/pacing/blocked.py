@@ -1,11 +1,9 @@
 """WS011: pings come back late or never."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import show_entries, symptom_seen, worst_lag
 from callpath.doctor.closings import early
 from callpath.doctor.facts import CallFacts, Ending, Facts, MediaFacts, TcpFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import media
 from callpath.doctor.rules.sample_call import BOTH_WAYS, CAME, GOOD, a_call, blocked, counted, noticed
 from callpath.timeline import LoopBlocked
@@ -13,7 +11,6 @@ from callpath.timeline import LoopBlocked
 LATE_MS = 1000.0
 HELD_MS = 2000.0
 """A single pong this late is more than a lost packet, which TCP sends again within a second."""
-
 
 """A pong needs a round trip and no thought: even from the far side of the earth it takes 0.4 s."""
 
@@ -43,8 +40,8 @@ def ws_blocked(facts: Facts) -> Finding | None:
             kind="open",
             confidence="low",
             candidates=("event-loop-blocked", "proxy-idle-timeout"),
-            question="Does the application log anything for seconds at this time? A profiler (py-spy dump --pid PID) shows "
-            "where its loop stands.",
+            question="Does the application log anything for seconds at this time? A profiler (py-spy dump --pid PID) "
+            "shows where its loop stands.",
         )
     return None
 
@@ -71,7 +68,6 @@ def ws_unanswered(facts: Facts) -> Finding | None:
 
 BROKEN_MS = 500.0
 """Above this a caller hears a gap: callpath sends audio at most 200 ms ahead."""
-
 
 NAMED_SHOWN = 3
 """Maximum blockages shown as evidence, the longest first."""
@@ -100,63 +96,55 @@ def call_loop_blocked(facts: Facts) -> Finding | None:
     return Finding(summary, evidence, kind="fault" if lag_ms >= BROKEN_MS else "note")
 
 
-LIVE = Sign(
-    "url",
-    ws_blocked,
-    by_time=True,
-    examples=(
-        Example("2.5 s", media(pong_ms=(20.0, 2500.0, 30.0)), fires=True),
-        Example("prompt", media(pong_ms=(20.0, 21.0, 30.0)), fires=False),
-    ),
-)
-
-UNANSWERED = Sign(
-    "url",
-    ws_unanswered,
-    code="WS013",
-    title="The server does not answer pings",
-    examples=(
-        Example(
-            "paused after the upgrade",
-            media(pong_ms=(None, None, None), ending=Ending(by="us", kind="open", at_ms=6000.0, after="close")),
-            fires=True,
-        ),
-        Example(
-            "paused after the first ping",
-            media(pong_ms=(3.0, None, None), ending=Ending(by="us", kind="open", at_ms=2200.0, after="close")),
-            fires=True,
-        ),
-        Example("one pong is missing", media(pong_ms=(20.0, None, 30.0)), fires=False),
-        Example("prompt", media(pong_ms=(20.0, 21.0, 30.0)), fires=False),
-    ),
-)
-
-PAST = Sign(
-    "call",
-    call_loop_blocked,
-    code="CALL070",
-    title="Something in the process blocks the event loop",
-    why="While one piece of code computes or waits without await, no call of the process gets or sends audio.",
-    fix="Move blocking work (database drivers, HTTP clients, models) to a thread: await asyncio.to_thread(…). "
-    "callpath names the function, file and line in the log and the timeline (loop.blocked).",
-    examples=(
-        Example("800 ms", a_call(BOTH_WAYS, noticed("SYM013", lag_ms="800")), fires=True),
-        Example("told by another call of the process", a_call(BOTH_WAYS, counted(loop_lag_ms=800.0)), fires=True),
-        Example("the function is known", a_call(BOTH_WAYS, blocked(3000.0)), fires=True),
-        Example("a call that worked", a_call(GOOD), fires=False),
-        Example("logs without symptoms", a_call(CAME, shown=frozenset({"socket.received"})), fires=None),
-    ),
-)
-
 CAUSE = Cause(
     code="WS011",
     slug="event-loop-blocked",
     title="The server's event loop is blocked",
-    layer="pacing",
     owner="you",
-    why="Pings are answered by the WebSocket library itself; when that takes seconds, synchronous work (a database, "
-    "a model, "
-    "a flood of logging) holds the loop, and audio stutters for every call at once.",
+    why="Pings are answered by the WebSocket library itself; when that takes seconds, synchronous work (a database, a "
+    "model, a flood of logging) holds the loop, and audio stutters for every call at once.",
     fix="Move the work into a thread or process (asyncio.to_thread, worker_threads), and log less per frame.",
-    signs=(LIVE, UNANSWERED, PAST),
+    signs=(
+        Sign(
+            "url",
+            ws_blocked,
+            by_time=True,
+            named={"2.5 s": media(pong_ms=(20.0, 2500.0, 30.0))},
+            quiet={"prompt": media(pong_ms=(20.0, 21.0, 30.0))},
+        ),
+        Sign(
+            "url",
+            ws_unanswered,
+            code="WS013",
+            title="The server does not answer pings",
+            named={
+                "paused after the upgrade": media(
+                    pong_ms=(None, None, None), ending=Ending(by="us", kind="open", at_ms=6000.0, after="close")
+                ),
+                "paused after the first ping": media(
+                    pong_ms=(3.0, None, None), ending=Ending(by="us", kind="open", at_ms=2200.0, after="close")
+                ),
+            },
+            quiet={
+                "one pong is missing": media(pong_ms=(20.0, None, 30.0)),
+                "prompt": media(pong_ms=(20.0, 21.0, 30.0)),
+            },
+        ),
+        Sign(
+            "call",
+            call_loop_blocked,
+            code="CALL070",
+            title="Something in the process blocks the event loop",
+            why="While one piece of code computes or waits without await, no call of the process gets or sends audio.",
+            fix="Move blocking work (database drivers, HTTP clients, models) to a thread: await asyncio.to_thread(…). "
+            "callpath names the function, file and line in the log and the timeline (loop.blocked).",
+            named={
+                "800 ms": a_call(BOTH_WAYS, noticed("SYM013", lag_ms="800")),
+                "told by another call of the process": a_call(BOTH_WAYS, counted(loop_lag_ms=800.0)),
+                "the function is known": a_call(BOTH_WAYS, blocked(3000.0)),
+            },
+            quiet={"a call that worked": a_call(GOOD)},
+            unchecked={"logs without symptoms": a_call(CAME, shown=frozenset({"socket.received"}))},
+        ),
+    ),
 )

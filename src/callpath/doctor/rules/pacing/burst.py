@@ -1,16 +1,13 @@
 """MEDIA004: much more audio than time."""
 
-from __future__ import annotations
-
 from callpath.doctor.closings import audio_ms, settled
 from callpath.doctor.facts import Arrival, Facts, MediaFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import media
 
 LEAD_MS_MAX = 3000.0
 QUEUE_MS_MAX = 30_000.0
 """Telnyx documents chunks of 20 ms to 30 s and a queue: a greeting sent in one go is played."""
-
 
 """Telnyx takes chunks of up to 30 s; some lead is sound. Beyond a few seconds a barge-in finds a long queue."""
 
@@ -26,8 +23,8 @@ def check(facts: Facts) -> Finding | None:
         return None
     if lead_ms < QUEUE_MS_MAX:
         return Finding(
-            f"{sent_ms / 1000:.1f} s of audio came within {span_ms / 1000:.2f} s: Telnyx queues it, and a barge-in has to "
-            "send clear",
+            f"{sent_ms / 1000:.1f} s of audio came within {span_ms / 1000:.2f} s: Telnyx queues it, and a barge-in "
+            "has to send clear",
             kind="note",
         )
     return Finding(
@@ -36,32 +33,23 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-LIVE = Sign(
-    "url",
-    check,
-    by_time=True,
-    examples=(
-        Example(
-            "10 s at once",
-            media(*(Arrival(0.1 * n, "text", 300, "", "media", b"\xff" * 160) for n in range(500))),
-            fires=True,
-        ),
-        Example(
-            "in time",
-            media(*(Arrival(20.0 * n, "text", 300, "", "media", b"\xff" * 160) for n in range(90))),
-            fires=False,
-        ),
-    ),
-)
-
 CAUSE = Cause(
     code="MEDIA004",
     slug="burst-send-too-fast",
     title="Audio is sent all at once",
-    layer="pacing",
     owner="you",
-    why="The carrier queues it and plays on: when the caller interrupts, seconds of speech are still to come. Long answers "
-    "may hit the rate limit (100005).",
+    why="The carrier queues it and plays on: when the caller interrupts, seconds of speech are still to come. Long "
+    "answers may hit the rate limit (100005).",
     fix="Send about real time with 200 to 500 ms of lead, and send clear when the caller speaks.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            by_time=True,
+            named={
+                "10 s at once": media(*(Arrival(0.1 * n, "text", 300, "", "media", b"\xff" * 160) for n in range(500)))
+            },
+            quiet={"in time": media(*(Arrival(20.0 * n, "text", 300, "", "media", b"\xff" * 160) for n in range(90)))},
+        ),
+    ),
 )

@@ -1,9 +1,7 @@
 """TIME001: everything was so slow that the whole was cut off."""
 
-from __future__ import annotations
-
 from callpath.doctor.facts import Facts, TrafficFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 
 
 def check(facts: Facts) -> Finding | None:
@@ -18,22 +16,19 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("cut off", Facts(TrafficFacts(requests=3, requests_max=12, cut_off_ms=29_000.0)), fires=True),
-        Example("in time", Facts(TrafficFacts(requests=3, requests_max=12)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="TIME001",
     slug="examination-cut-off",
     title="The examination ran out of time",
-    layer="pacing",
     owner="unclear",
     why="Each layer answered so slowly that the whole took longer than the doctor may take.",
     fix="Run again, or examine the slow layer by itself (-v shows how long each took).",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"cut off": Facts(TrafficFacts(requests=3, requests_max=12, cut_off_ms=29_000.0))},
+            quiet={"in time": Facts(TrafficFacts(requests=3, requests_max=12))},
+        ),
+    ),
 )

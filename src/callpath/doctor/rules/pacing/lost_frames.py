@@ -1,10 +1,8 @@
 """CALL073: frames of the caller's were lost, late, or in bursts."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import every, never, show_entries, symptom
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_call import BOTH_WAYS, CAME, GOOD, a_call, counted, noticed
 from callpath.timeline import MediaCounted
 
@@ -31,40 +29,38 @@ def check(facts: Facts) -> Finding | None:
         "; ".join(words),
         show_entries(known, bursts, *every(known, MediaCounted)[-1:]),
         kind="fault" if share >= FAULT_SHARE else "limited" if bursts is not None else "note",
-        question="Was the talk slow or broken? Bursts come from the way (a proxy that collects what it forwards, a lossy "
-        "network), or from a machine too busy to read in time: look at its load at that second."
+        question="Was the talk slow or broken? Bursts come from the way (a proxy that collects what it forwards, a "
+        "lossy network), or from a machine too busy to read in time: look at its load at that second."
         if bursts is not None
         else "",
     )
 
 
-PAST = Sign(
-    "call",
-    check,
-    examples=(
-        Example("a tenth is lost", a_call(BOTH_WAYS, counted(lost=60)), fires=True),
-        Example("half came malformed", a_call(BOTH_WAYS, counted(lost=46, frames_rejected=50)), fires=False),
-        Example("bursts", a_call(BOTH_WAYS, noticed("SYM011", pauses="6")), fires=True),
-        Example(
-            "by their numbers only, which count something else too",
-            a_call(BOTH_WAYS, noticed("SYM016", missing="50"), counted(lost=60)),
-            fires=False,
-        ),
-        Example("a call that worked", a_call(GOOD), fires=False),
-        Example("logs without counters", a_call(CAME, shown=frozenset({"socket.received"})), fires=None),
-    ),
-)
-
 CAUSE = Cause(
     code="CALL073",
     slug="media-lost-or-late",
     title="Frames of the caller's are lost, late, or come in bursts",
-    layer="pacing",
     owner="network",
     why="Over TCP nothing is lost on the way, but a congested way delivers late and in bursts. Gaps in the chunk "
-    "counter mean "
-    "that Telnyx itself never sent them: the phone's own network lost them.",
+    "counter mean that Telnyx itself never sent them: the phone's own network lost them.",
     fix="Run the server nearer to Telnyx's site (anchorsite), on a machine that is not busy; the phone's network "
     "is beyond you.",
-    signs=(PAST,),
+    signs=(
+        Sign(
+            "call",
+            check,
+            named={
+                "a tenth is lost": a_call(BOTH_WAYS, counted(lost=60)),
+                "bursts": a_call(BOTH_WAYS, noticed("SYM011", pauses="6")),
+            },
+            quiet={
+                "half came malformed": a_call(BOTH_WAYS, counted(lost=46, frames_rejected=50)),
+                "by their numbers only, which count something else too": a_call(
+                    BOTH_WAYS, noticed("SYM016", missing="50"), counted(lost=60)
+                ),
+                "a call that worked": a_call(GOOD),
+            },
+            unchecked={"logs without counters": a_call(CAME, shown=frozenset({"socket.received"}))},
+        ),
+    ),
 )

@@ -1,10 +1,8 @@
 """WS012: the server stops reading."""
 
-from __future__ import annotations
-
 from callpath.doctor.facts import Facts, Hold, IdleFacts, MediaFacts
 from callpath.doctor.facts.ending import Ending
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import media
 
 
@@ -13,8 +11,8 @@ def in_the_stream(facts: Facts) -> Finding | None:
     if stream.stalled_ms is None:
         return None
     return Finding(
-        f"after {stream.stalled_ms / 1000:.1f} s the server read nothing more: {stream.sent_frames} frames were sent, and "
-        "all buffers in between are full",
+        f"after {stream.stalled_ms / 1000:.1f} s the server read nothing more: {stream.sent_frames} frames were sent, "
+        "and all buffers in between are full",
         (f"the last send waited for 3 s; {len(stream.arrivals)} messages had come",),
     )
 
@@ -36,34 +34,28 @@ def _held(stalled: bool) -> Facts:
     )
 
 
-LIVE = Sign(
-    "url",
-    in_the_stream,
-    examples=(
-        Example("full after nine seconds", media(stalled_ms=9000.0), fires=True),
-        Example("read to the end", media(), fires=False),
-    ),
-)
-
-LIVE_2 = Sign(
-    "url",
-    in_a_held_stream,
-    code="KEEP004",
-    examples=(
-        Example("full after nine seconds", _held(True), fires=True),
-        Example("read to the end", _held(False), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="WS012",
     slug="server-stops-reading",
     title="The server stops reading from the WebSocket",
-    layer="pacing",
     owner="you",
     why="Nothing takes the frames from the socket: the event loop is blocked, the read loop has ended or waits for a "
     "full queue. The caller is not heard, and Telnyx drops the stream.",
-    fix="Read in a task of its own that never waits for the AI: put frames into a bounded queue and drop the oldest. Find "
-    "what blocks the loop: py-spy dump --pid PID.",
-    signs=(LIVE, LIVE_2),
+    fix="Read in a task of its own that never waits for the AI: put frames into a bounded queue and drop the oldest. "
+    "Find what blocks the loop: py-spy dump --pid PID.",
+    signs=(
+        Sign(
+            "url",
+            in_the_stream,
+            named={"full after nine seconds": media(stalled_ms=9000.0)},
+            quiet={"read to the end": media()},
+        ),
+        Sign(
+            "url",
+            in_a_held_stream,
+            code="KEEP004",
+            named={"full after nine seconds": _held(True)},
+            quiet={"read to the end": _held(False)},
+        ),
+    ),
 )

@@ -1,13 +1,11 @@
 """MEDIA005: less audio than time."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 from callpath.doctor.calls import every, never, show_entries
 from callpath.doctor.closings import audio_ms, settled
 from callpath.doctor.facts import Arrival, CallFacts, Facts, MediaFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import media
 from callpath.doctor.rules.sample_call import BOTH_WAYS, CAME, GOOD, a_call, counted
 from callpath.timeline import MediaCounted
@@ -15,12 +13,9 @@ from callpath.timeline import MediaCounted
 SHARE_MIN = 0.88
 """Below this one frame in eight is missing: heard as a steady stutter."""
 
-
 STEADY_MS = 900.0
 
-
 FRAME_MS = 20.0
-
 
 OUR_LATENESS_MAX = 1.04
 
@@ -65,46 +60,35 @@ def call_underruns(facts: Facts) -> Finding | None:
     )
 
 
-LIVE = Sign(
-    "url",
-    media_slow,
-    by_time=True,
-    examples=(
-        Example(
-            "34 ms a frame",
-            media(*(Arrival(34.0 * n, "text", 300, "", "media", b"\xff" * 160) for n in range(60))),
-            fires=True,
-        ),
-        Example(
-            "in time",
-            media(*(Arrival(20.0 * n, "text", 300, "", "media", b"\xff" * 160) for n in range(90))),
-            fires=False,
-        ),
-    ),
-)
-
-PAST = Sign(
-    "call",
-    call_underruns,
-    code="CALL072",
-    title="Our audio has gaps: it is made slower than it is heard",
-    why="Each time playout runs dry the caller hears a gap in mid-sentence. (Between sentences it is no fault, "
-    "and counts once.)",
-    fix="Hand audio to play() earlier and in larger pieces, from a source that is faster than real time.",
-    examples=(
-        Example("40 times in 10 s", a_call(BOTH_WAYS, counted(underruns=40)), fires=True),
-        Example("a call that worked", a_call(GOOD), fires=False),
-        Example("logs without counters", a_call(CAME, shown=frozenset({"socket.received"})), fires=None),
-    ),
-)
-
 CAUSE = Cause(
     code="MEDIA005",
     slug="send-too-slow-underrun",
     title="Audio is sent too slowly",
-    layer="pacing",
     owner="you",
-    why="Each frame waits 20 ms after the last one was made, so that the work in between adds up: the caller hears gaps.",
+    why="Each frame waits 20 ms after the last one was made, so that the work in between adds up: the caller hears "
+    "gaps.",
     fix="Send on absolute deadlines: next = start + n * 0.020, and sleep until next.",
-    signs=(LIVE, PAST),
+    signs=(
+        Sign(
+            "url",
+            media_slow,
+            by_time=True,
+            named={
+                "34 ms a frame": media(*(Arrival(34.0 * n, "text", 300, "", "media", b"\xff" * 160) for n in range(60)))
+            },
+            quiet={"in time": media(*(Arrival(20.0 * n, "text", 300, "", "media", b"\xff" * 160) for n in range(90)))},
+        ),
+        Sign(
+            "call",
+            call_underruns,
+            code="CALL072",
+            title="Our audio has gaps: it is made slower than it is heard",
+            why="Each time playout runs dry the caller hears a gap in mid-sentence. (Between sentences it is no "
+            "fault, and counts once.)",
+            fix="Hand audio to play() earlier and in larger pieces, from a source that is faster than real time.",
+            named={"40 times in 10 s": a_call(BOTH_WAYS, counted(underruns=40))},
+            quiet={"a call that worked": a_call(GOOD)},
+            unchecked={"logs without counters": a_call(CAME, shown=frozenset({"socket.received"}))},
+        ),
+    ),
 )

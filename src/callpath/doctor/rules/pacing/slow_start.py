@@ -1,10 +1,8 @@
 """CALL088: the stream came, and late."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import CANDIDATES, accepted, first, show_entries, told, url_asked, way_question, webhook
 from callpath.doctor.facts import CallFacts, FactMissing, Facts, WayFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_call import ACCEPTED, BOTH_WAYS, GOOD, a_call
 from callpath.timeline import SocketReceived, StreamStarted, StreamStarting
 
@@ -28,8 +26,8 @@ def check(facts: Facts) -> Finding | None:
     evidence = show_entries(known, answered_at, request, *missing[:2], first(known, SocketReceived), begun)
     if missing:
         return Finding(
-            f"the first request for the stream led to nothing; it came {waited / 1000:.1f} s after the answer, when it was "
-            "asked for again",
+            f"the first request for the stream led to nothing; it came {waited / 1000:.1f} s after the answer, when "
+            "it was asked for again",
             evidence,
             kind="open",
             candidates=CANDIDATES,
@@ -38,9 +36,8 @@ def check(facts: Facts) -> Finding | None:
         )
     if ours >= waited / 2:
         return Finding(
-            f"the caller heard nothing for {waited / 1000:.1f} s: this server asked for the stream "
-            f"{ours / 1000:.1f} s after "
-            "call.answered",
+            f"the caller heard nothing for {waited / 1000:.1f} s: this server asked for the stream {ours / 1000:.1f} "
+            "s after call.answered",
             evidence,
             owner="you",
             confidence="medium",
@@ -59,24 +56,20 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-PAST = Sign(
-    "call",
-    check,
-    examples=(
-        Example("five seconds", a_call(ACCEPTED, (6_000, SocketReceived(path="/")), BOTH_WAYS[10:]), fires=True),
-        Example("a call that worked", a_call(GOOD), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="CALL088",
     slug="stream-slow-to-start",
     title="The stream started late",
-    layer="pacing",
     owner="network",
-    why="Until the socket is open the caller hears silence. A cold start, slow DNS, TLS or work before the "
-    "upgrade is answered "
-    "all take their time.",
+    why="Until the socket is open the caller hears silence. A cold start, slow DNS, TLS or work before the upgrade is "
+    "answered all take their time.",
     fix="callpath doctor url URL times each step. Keep one instance warm, and accept the socket before any slow work.",
-    signs=(PAST,),
+    signs=(
+        Sign(
+            "call",
+            check,
+            named={"five seconds": a_call(ACCEPTED, (6_000, SocketReceived(path="/")), BOTH_WAYS[10:])},
+            quiet={"a call that worked": a_call(GOOD)},
+        ),
+    ),
 )

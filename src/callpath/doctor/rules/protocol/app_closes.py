@@ -1,13 +1,11 @@
 """CLOSE006: the application ends the stream by itself."""
 
-from __future__ import annotations
-
 from callpath.doctor.answers import show
 from callpath.doctor.calls import every, show_entries, url_asked
 from callpath.doctor.closings import early, show_ending
 from callpath.doctor.facts import CallFacts, Ending, Facts, Hold, IdleFacts, UpgradeFacts
 from callpath.doctor.reasons import closed_by_program, show_line
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import ended, held, media, url
 from callpath.doctor.rules.sample_call import CAME, GOOD, hung_up
 from callpath.doctor.rules.sample_log import line, told_call
@@ -92,87 +90,71 @@ def log_app_closes(facts: Facts) -> Finding | None:
     )
 
 
-LIVE = Sign(
-    "url",
-    close_app_closes,
-    examples=(
-        Example("1000 after start", media(ending=ended(code=1000)), fires=True),
-        Example("1000 after our stop", media(ending=ended(code=1000, after="stop")), fires=False),
-    ),
-)
-
-PAST = Sign(
-    "call",
-    log_app_closes,
-    code="LOG003",
-    examples=(
-        Example(
-            "the program says why",
-            told_call(
-                CAME,
-                (1_200, SocketClosed(code=1000)),
-                (20_000, hung_up()),
-                complaints=(line(1_150, "agent config failed to load, closing the socket", closes=True),),
-            ),
-            fires=True,
-        ),
-        Example(
-            "a code of its own, without a word",
-            told_call(CAME, (1_200, SocketClosed(code=4500)), (20_000, hung_up())),
-            fires=True,
-        ),
-        Example("closed at the call's end", told_call(GOOD), fires=False),
-    ),
-)
-
-LIVE_2 = Sign(
-    "url",
-    close_try_later,
-    code="CLOSE008",
-    title="The server accepts no more streams",
-    why="1013 says overload or a limit of connections.",
-    fix="Raise the limit or add instances.",
-    examples=(
-        Example("1013", media(ending=ended(code=1013)), fires=True),
-        Example("1000", media(ending=ended(code=1000)), fires=False),
-    ),
-)
-
-LIVE_3 = Sign(
-    "url",
-    keep_app_closes_idle,
-    code="KEEP003",
-    title="The application closes quiet streams",
-    why="A close frame comes from a WebSocket endpoint, not from a proxy's timer: the application has a "
-    "timer of its own.",
-    fix="Let the timer count pings, or make it longer than the longest silence of a call.",
-    examples=(
-        Example(
-            "closed for silence",
-            Facts(
-                url(),
-                IdleFacts(
-                    wanted_ms=9000,
-                    holds=(
-                        Hold(traffic="silent", ending=Ending(by="peer", kind="close-frame", code=1000), held_ms=3000),
-                        Hold(traffic="media", ending=Ending(by="us", kind="close-frame"), held_ms=9000),
-                    ),
-                ),
-            ),
-            fires=True,
-        ),
-        Example("cut by a proxy", held(10, silent=4.0, media=None), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="CLOSE006",
     slug="app-closes-stream",
     title="The application closes the stream while the call goes on",
-    layer="protocol",
     owner="you",
-    why="The handler returns or calls close(): after the first reply, at a mark, when the AI's socket ends, or because a "
-    "frame was not what it waited for. The call stays up, silent.",
+    why="The handler returns or calls close(): after the first reply, at a mark, when the AI's socket ends, or "
+    "because a frame was not what it waited for. The call stays up, silent.",
     fix="Keep the socket open until the carrier's stop frame; log every place that closes it.",
-    signs=(LIVE, PAST, LIVE_2, LIVE_3),
+    signs=(
+        Sign(
+            "url",
+            close_app_closes,
+            named={"1000 after start": media(ending=ended(code=1000))},
+            quiet={"1000 after our stop": media(ending=ended(code=1000, after="stop"))},
+        ),
+        Sign(
+            "call",
+            log_app_closes,
+            code="LOG003",
+            named={
+                "the program says why": told_call(
+                    CAME,
+                    (1_200, SocketClosed(code=1000)),
+                    (20_000, hung_up()),
+                    complaints=(line(1_150, "agent config failed to load, closing the socket", closes=True),),
+                ),
+                "a code of its own, without a word": told_call(
+                    CAME, (1_200, SocketClosed(code=4500)), (20_000, hung_up())
+                ),
+            },
+            quiet={"closed at the call's end": told_call(GOOD)},
+        ),
+        Sign(
+            "url",
+            close_try_later,
+            code="CLOSE008",
+            title="The server accepts no more streams",
+            why="1013 says overload or a limit of connections.",
+            fix="Raise the limit or add instances.",
+            named={"1013": media(ending=ended(code=1013))},
+            quiet={"1000": media(ending=ended(code=1000))},
+        ),
+        Sign(
+            "url",
+            keep_app_closes_idle,
+            code="KEEP003",
+            title="The application closes quiet streams",
+            why="A close frame comes from a WebSocket endpoint, not from a proxy's timer: the application has a "
+            "timer of its own.",
+            fix="Let the timer count pings, or make it longer than the longest silence of a call.",
+            named={
+                "closed for silence": Facts(
+                    url(),
+                    IdleFacts(
+                        wanted_ms=9000,
+                        holds=(
+                            Hold(
+                                traffic="silent", ending=Ending(by="peer", kind="close-frame", code=1000), held_ms=3000
+                            ),
+                            Hold(traffic="media", ending=Ending(by="us", kind="close-frame"), held_ms=9000),
+                        ),
+                    ),
+                )
+            },
+            quiet={"cut by a proxy": held(10, silent=4.0, media=None)},
+        ),
+    ),
 )

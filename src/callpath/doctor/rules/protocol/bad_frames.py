@@ -1,9 +1,7 @@
 """WS010: the server's frames break the protocol."""
 
-from __future__ import annotations
-
 from callpath.doctor.facts import Facts, MediaFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import media
 
 
@@ -15,24 +13,20 @@ def check(facts: Facts) -> Finding | None:
     return Finding(f"a frame that a strict client closes for: {faults[0]}", tuple(faults))
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("masked", media(protocol_errors=("a frame from the server is masked",)), fires=True),
-        Example("sound frames", media(), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="WS010",
     slug="ws-frames-invalid",
     title="The server sends frames that break the WebSocket protocol",
-    layer="protocol",
     owner="you",
     why="Hand-made framing (masked frames, wrong opcodes, invalid UTF-8) or a proxy that writes into the stream. A "
-    "carrier's "
-    "client closes at the first such frame.",
+    "carrier's client closes at the first such frame.",
     fix="Use a WebSocket library on the server, and keep filters away from the stream.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"masked": media(protocol_errors=("a frame from the server is masked",))},
+            quiet={"sound frames": media()},
+        ),
+    ),
 )

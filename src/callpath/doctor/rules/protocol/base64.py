@@ -1,11 +1,9 @@
 """MEDIA002: the payload is not base64 of audio."""
 
-from __future__ import annotations
-
 import re
 
 from callpath.doctor.facts import Arrival, Facts, MediaFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import media
 
 _ALPHABET = re.compile(rb"[A-Za-z0-9+/_-]+={0,2}")
@@ -42,38 +40,31 @@ def _is_hex(arrival: Arrival) -> bool:
     return found is not None and len(set(found.group(1).lower())) > 3
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example(
-            "a data URI",
-            media(*(Arrival(20.0 * n, "text", 300, "data:audio", "media", fault="invalid_media") for n in range(9))),
-            fires=True,
-        ),
-        Example(
-            "twice",
-            media(
-                *(
-                    Arrival(20.0 * n, "text", 300, "", "media", b"gIGCg4SFhoeIiYqLjI2Oj5CRkpOUlZaXmJmam5ydnp+g")
-                    for n in range(9)
-                )
-            ),
-            fires=True,
-        ),
-        Example("audio", media(Arrival(20.0, "text", 300, "", "media", b"\xff\x7e" * 80)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="MEDIA002",
     slug="outbound-not-base64",
     title="The payload sent to the carrier is not base64 of the audio",
-    layer="protocol",
     owner="you",
     why="Hex, a printed bytes object, a data: URI, URL-safe base64 or base64 of base64: Telnyx answers invalid_media "
-    "(100004) "
-    "or plays noise.",
-    fix="Encode the raw bytes once, in the standard alphabet: base64.b64encode(audio).decode(), audio.toString('base64').",
-    signs=(LIVE,),
+    "(100004) or plays noise.",
+    fix="Encode the raw bytes once, in the standard alphabet: base64.b64encode(audio).decode(), "
+    "audio.toString('base64').",
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={
+                "a data URI": media(
+                    *(Arrival(20.0 * n, "text", 300, "data:audio", "media", fault="invalid_media") for n in range(9))
+                ),
+                "twice": media(
+                    *(
+                        Arrival(20.0 * n, "text", 300, "", "media", b"gIGCg4SFhoeIiYqLjI2Oj5CRkpOUlZaXmJmam5ydnp+g")
+                        for n in range(9)
+                    )
+                ),
+            },
+            quiet={"audio": media(Arrival(20.0, "text", 300, "", "media", b"\xff\x7e" * 80))},
+        ),
+    ),
 )

@@ -1,10 +1,8 @@
 """CALL082: we closed the socket over what came on it."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import closings, every, show_entries
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_call import BOTH_WAYS, GOOD, a_call
 from callpath.timeline import FrameRejected, SocketClosed, StreamStarted
 
@@ -21,23 +19,20 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-PAST = Sign(
-    "call",
-    check,
-    examples=(
-        Example("1008", a_call(BOTH_WAYS, SocketClosed(code=1008, reason="100 frames in a row", by="us")), fires=True),
-        Example("closed in order", a_call(GOOD), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="CALL082",
     slug="peer-breaks-protocol",
     title="What came on the socket was not Telnyx's protocol",
-    layer="protocol",
     owner="far end",
     why="Frames that break WebSocket's or Telnyx's rules come from somebody who is not Telnyx, or through a "
     "proxy that changes them.",
     fix="See who connects (the client's address in the timeline), and what stands in between.",
-    signs=(PAST,),
+    signs=(
+        Sign(
+            "call",
+            check,
+            named={"1008": a_call(BOTH_WAYS, SocketClosed(code=1008, reason="100 frames in a row", by="us"))},
+            quiet={"closed in order": a_call(GOOD)},
+        ),
+    ),
 )

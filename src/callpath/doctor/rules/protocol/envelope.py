@@ -1,12 +1,10 @@
 """MEDIA001: what the application sends is not a media frame."""
 
-from __future__ import annotations
-
 import re
 
 from callpath.doctor.calls import every, never, show_entries
 from callpath.doctor.facts import Arrival, CallFacts, Facts, MediaFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import media
 from callpath.doctor.rules.sample_call import BOTH_WAYS, GOOD, a_call
 from callpath.timeline import StreamErrored
@@ -15,9 +13,7 @@ CHATTER_MAX = 2
 SMALL_BYTES = 200
 """Keepalives and status messages are shorter than any media frame (20 ms of PCMU are 216 characters of base64)."""
 
-
 """A greeting or a log line is odd but drowns nothing: Telnyx answers it with error 100003 and goes on."""
-
 
 _OURS = {"callpath", "connected", "start", "media", "mark", "dtmf", "stop", "clear", "error"}
 
@@ -94,46 +90,38 @@ def call_error_frames(facts: Facts) -> Finding | None:
     )
 
 
-LIVE = Sign(
-    "url",
-    media_envelope,
-    examples=(
-        Example("binary", media(*(Arrival(20.0 * n, "binary", 160, "\xff") for n in range(9))), fires=True),
-        Example(
-            "another key",
-            media(
-                *(
-                    Arrival(20.0 * n, "text", 300, '{"event":"media","data":', "media", fault="wrong_shape")
-                    for n in range(9)
-                )
-            ),
-            fires=True,
-        ),
-        Example("a media frame", media(Arrival(20.0, "text", 300, "", "media", b"\xff" * 160)), fires=False),
-    ),
-)
-
-PAST = Sign(
-    "call",
-    call_error_frames,
-    code="CALL057",
-    title="Telnyx could not use frames that we sent",
-    why="Telnyx answers frames that it cannot use with an error frame on the socket, and plays nothing of them.",
-    fix="Send frames as Telnyx's media streaming page shows them. callpath's own play() does.",
-    examples=(
-        Example("malformed", a_call(BOTH_WAYS, StreamErrored(code=100003, title="malformed_frame")), fires=True),
-        Example("a call that worked", a_call(GOOD), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="MEDIA001",
     slug="outbound-envelope-wrong",
     title="The frames sent to the carrier have the wrong envelope",
-    layer="protocol",
     owner="you",
     why='Telnyx plays {"event":"media","media":{"payload":BASE64}} and nothing else: other texts are malformed_frame '
     "(100003), binary messages are dropped without a word. The caller hears nothing.",
     fix="ws.send(JSON.stringify({ event: 'media', media: { payload: audio.toString('base64') } }))",
-    signs=(LIVE, PAST),
+    signs=(
+        Sign(
+            "url",
+            media_envelope,
+            named={
+                "binary": media(*(Arrival(20.0 * n, "binary", 160, "\xff") for n in range(9))),
+                "another key": media(
+                    *(
+                        Arrival(20.0 * n, "text", 300, '{"event":"media","data":', "media", fault="wrong_shape")
+                        for n in range(9)
+                    )
+                ),
+            },
+            quiet={"a media frame": media(Arrival(20.0, "text", 300, "", "media", b"\xff" * 160))},
+        ),
+        Sign(
+            "call",
+            call_error_frames,
+            code="CALL057",
+            title="Telnyx could not use frames that we sent",
+            why="Telnyx answers frames that it cannot use with an error frame on the socket, and plays nothing of them.",
+            fix="Send frames as Telnyx's media streaming page shows them. callpath's own play() does.",
+            named={"malformed": a_call(BOTH_WAYS, StreamErrored(code=100003, title="malformed_frame"))},
+            quiet={"a call that worked": a_call(GOOD)},
+        ),
+    ),
 )

@@ -1,7 +1,5 @@
 """CALL050: the socket opened, and no start frame came that a stream can begin with."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import (
     EARLY_END_MS,
     START_MS,
@@ -15,7 +13,7 @@ from callpath.doctor.calls import (
     waited_ms,
 )
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_call import CAME, STARTED, a_call, hung_up
 from callpath.timeline import FirstInbound, FrameRejected, SocketReceived, SocketRefused, StreamStarted
 
@@ -41,8 +39,9 @@ def check(facts: Facts) -> Finding | None:
             show_entries(known, came, *skipped[:3], *(entry for entry, _ in closed[-1:])),
             kind="open",
             candidates=("not-telnyx", "ws-frames-invalid"),
-            question="Who connected? A start frame of Telnyx's has call_control_id and media_format, and names the call "
-            "whose URL was opened. Compare the address with Telnyx's own; if it is Telnyx, report the frame to callpath.",
+            question="Who connected? A start frame of Telnyx's has call_control_id and media_format, and names the "
+            "call whose URL was opened. Compare the address with Telnyx's own; if it is Telnyx, report the frame to "
+            "callpath.",
         )
     return Finding(
         f"the socket opened and brought no start frame in {waited_ms(known, came) / 1000:.1f} s"
@@ -50,44 +49,38 @@ def check(facts: Facts) -> Finding | None:
         show_entries(known, came, *skipped[:3], *(entry for entry, _ in closed[-1:])),
         kind="open",
         candidates=("not-telnyx", "handler-attached-late", "proxy-buffering-or-compression", "ws-frames-invalid"),
-        question="Who connected? Telnyx sends connected and start at once. Compare the address with Telnyx's own; if it is "
-        "Telnyx, something on the way holds frames back: callpath doctor url URL shows whether frames pass.",
+        question="Who connected? Telnyx sends connected and start at once. Compare the address with Telnyx's own; if "
+        "it is Telnyx, something on the way holds frames back: callpath doctor url URL shows whether frames pass.",
     )
 
-
-PAST = Sign(
-    "call",
-    check,
-    examples=(
-        Example("nothing came", a_call(CAME, (20_000, hung_up())), fires=True),
-        Example(
-            "with an encoding that we cannot decode",
-            a_call(CAME, FrameRejected(reason="encoding", detail="there is no encoding 'G729'"), (20_000, hung_up())),
-            fires=False,
-        ),
-        Example(
-            "one that lacks its format",
-            a_call(
-                CAME,
-                FrameRejected(reason="unusable_start", detail="start frame has no usable start.media_format"),
-                (20_000, hung_up()),
-            ),
-            fires=True,
-        ),
-        Example("started", a_call(STARTED), fires=False),
-        Example("still within its time", a_call(CAME, looked_ms=2_000), fires=False),
-    ),
-)
 
 CAUSE = Cause(
     code="CALL050",
     slug="stream-never-started",
     title="The socket opened, and the stream did not begin",
-    layer="protocol",
     owner="unclear",
     why="Telnyx's second frame is start; it says whose audio this is. Without it nothing can be decoded, and the "
-    "handler is "
-    "not entered.",
+    "handler is not entered.",
     fix="Look at what connected, and at proxies that buffer.",
-    signs=(PAST,),
+    signs=(
+        Sign(
+            "call",
+            check,
+            named={
+                "nothing came": a_call(CAME, (20_000, hung_up())),
+                "one that lacks its format": a_call(
+                    CAME,
+                    FrameRejected(reason="unusable_start", detail="start frame has no usable start.media_format"),
+                    (20_000, hung_up()),
+                ),
+            },
+            quiet={
+                "with an encoding that we cannot decode": a_call(
+                    CAME, FrameRejected(reason="encoding", detail="there is no encoding 'G729'"), (20_000, hung_up())
+                ),
+                "started": a_call(STARTED),
+                "still within its time": a_call(CAME, looked_ms=2_000),
+            },
+        ),
+    ),
 )

@@ -1,10 +1,8 @@
 """MEDIA010: no audio came back."""
 
-from __future__ import annotations
-
 from callpath.doctor.closings import early
 from callpath.doctor.facts import Arrival, Facts, MediaFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import media
 
 
@@ -19,24 +17,20 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("silence", media(), fires=True),
-        Example("an echo", media(Arrival(20.0, "text", 300, "", "media", b"\xff" * 160)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="MEDIA010",
     slug="no-audio-back",
     title="No audio came back in this time",
-    layer="protocol",
     owner="unclear",
-    why="The stream works one way. A listener, or a bot that waits for speech, is right to be silent; one that "
-    "should greet "
-    "is not.",
+    why="The stream works one way. A listener, or a bot that waits for speech, is right to be silent; one that should "
+    "greet is not.",
     fix="If it should speak: look at its speech service, and run again with --media 10.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"silence": media()},
+            quiet={"an echo": media(Arrival(20.0, "text", 300, "", "media", b"\xff" * 160))},
+        ),
+    ),
 )

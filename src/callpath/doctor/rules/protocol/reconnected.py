@@ -1,10 +1,8 @@
 """CALL084: the stream broke and came again."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import closings, every, show_entries
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_call import BOTH_WAYS, GOOD, STARTED, a_call
 from callpath.timeline import HandlerStarted, SocketClosed, StreamStarted
 
@@ -30,22 +28,19 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-PAST = Sign(
-    "call",
-    check,
-    examples=(
-        Example("entered twice", a_call(BOTH_WAYS, SocketClosed(code=1006), STARTED[9:]), fires=True),
-        Example("once", a_call(GOOD), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="CALL084",
     slug="stream-reconnected",
     title="The stream reconnected in mid-call",
-    layer="protocol",
     owner="you",
     why="Telnyx may connect again after a drop. A program that takes the new socket for a new call greets twice.",
     fix="Find out why it broke (see the other findings).",
-    signs=(PAST,),
+    signs=(
+        Sign(
+            "call",
+            check,
+            named={"entered twice": a_call(BOTH_WAYS, SocketClosed(code=1006), STARTED[9:])},
+            quiet={"once": a_call(GOOD)},
+        ),
+    ),
 )

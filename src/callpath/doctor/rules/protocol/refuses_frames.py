@@ -1,10 +1,8 @@
 """CLOSE007: the server does not take what a carrier sends."""
 
-from __future__ import annotations
-
 from callpath.doctor.closings import early, show_ending
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import ended, media
 
 _WORDS = {
@@ -24,22 +22,19 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("no texts, please", media(ending=ended(code=1003)), fires=True),
-        Example("1000", media(ending=ended(code=1000)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="CLOSE007",
     slug="ws-refuses-frames",
     title="The server refuses the carrier's frames",
-    layer="protocol",
     owner="you",
     why="The handler expects other messages (binary ones, another schema) than the JSON texts that a carrier sends.",
     fix="Read texts and parse them as JSON: event, start, media.payload in base64.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"no texts, please": media(ending=ended(code=1003))},
+            quiet={"1000": media(ending=ended(code=1000))},
+        ),
+    ),
 )

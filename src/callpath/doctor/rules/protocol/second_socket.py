@@ -1,10 +1,8 @@
 """CALL043: a second socket came while the first one lived."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import every, first, show_entries
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_call import BOTH_WAYS, GOOD, STARTED, a_call, turned_away
 from callpath.timeline import FirstInbound, SocketReceived, SocketRefused
 
@@ -27,25 +25,23 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-PAST = Sign(
-    "call",
-    check,
-    examples=(
-        Example("two before any audio", a_call(STARTED, turned_away("second_socket", 409)[-2:]), fires=True),
-        Example("beside a stream that works", a_call(BOTH_WAYS, turned_away("second_socket", 409)[-1:]), fires=True),
-        Example("one", a_call(GOOD), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="CALL043",
     slug="second-socket-refused",
     title="A second socket came for this call",
-    layer="protocol",
     owner="unclear",
-    why="One socket carries a call. A second one comes where the stream is asked for twice, where Telnyx "
-    "connects again while "
-    "the old connection hangs in a proxy, or from somebody who tries.",
+    why="One socket carries a call. A second one comes where the stream is asked for twice, where Telnyx connects "
+    "again while the old connection hangs in a proxy, or from somebody who tries.",
     fix="Ask for the stream once; look at what sent the second request.",
-    signs=(PAST,),
+    signs=(
+        Sign(
+            "call",
+            check,
+            named={
+                "two before any audio": a_call(STARTED, turned_away("second_socket", 409)[-2:]),
+                "beside a stream that works": a_call(BOTH_WAYS, turned_away("second_socket", 409)[-1:]),
+            },
+            quiet={"one": a_call(GOOD)},
+        ),
+    ),
 )

@@ -1,11 +1,9 @@
 """EDGE016: the socket was opened and closed again at once."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import ended_unix_ms, every
 from callpath.doctor.edges import SHORT_MS, show_row, upgrades
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
 from callpath.timeline import FirstInbound, FirstOutbound
 
@@ -28,24 +26,21 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-EDGE = Sign(
-    "edge",
-    check,
-    examples=(
-        Example("40 ms of a call of 20 s", seen_at_edge(row("GET", 101, duration=40)), fires=True),
-        Example("a whole call", seen_at_edge(row("GET", 101, duration=18_000)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="EDGE016",
     slug="socket-closed-at-once",
     title="The socket was opened and closed again at once",
-    layer="protocol",
     owner="unclear",
     why="The edge's row has 101 with a life of less than a few seconds, in a call that went on: the application "
     "closed it, failed in its handler, or did not find the call.",
     fix="Look for an exception or a close in the application's log right after the socket was received; callpath "
     "doctor url shows the close code.",
-    signs=(EDGE,),
+    signs=(
+        Sign(
+            "edge",
+            check,
+            named={"40 ms of a call of 20 s": seen_at_edge(row("GET", 101, duration=40))},
+            quiet={"a whole call": seen_at_edge(row("GET", 101, duration=18_000))},
+        ),
+    ),
 )

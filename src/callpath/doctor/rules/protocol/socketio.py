@@ -1,12 +1,10 @@
 """SOCKETIO001: Socket.IO answers, which is no plain WebSocket server."""
 
-from __future__ import annotations
-
 import re
 
 from callpath.doctor.answers import refused, show, words_of
 from callpath.doctor.facts import Facts, MediaFacts, UpgradeFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, upgrade
 
 _ENGINE_IO = re.compile(
@@ -34,22 +32,19 @@ def check(facts: Facts) -> Finding | None:
     return Finding("Socket.IO answers, and understands only its own protocol", (show(carrier),))
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("it says so", upgrade(answer(400, '{"code":0,"message":"Transport unknown"}')), fires=True),
-        Example("another 400", upgrade(answer(400, "Bad Request")), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="SOCKETIO001",
     slug="socketio-not-websocket",
     title="Socket.IO is not a plain WebSocket server",
-    layer="protocol",
     owner="you",
     why="Socket.IO speaks a protocol of its own on top of WebSocket; a carrier's frames mean nothing to it.",
     fix="Serve the stream with the ws package on a path of its own, next to Socket.IO.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"it says so": upgrade(answer(400, '{"code":0,"message":"Transport unknown"}'))},
+            quiet={"another 400": upgrade(answer(400, "Bad Request"))},
+        ),
+    ),
 )

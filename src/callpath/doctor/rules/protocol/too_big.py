@@ -1,10 +1,8 @@
 """CLOSE004: the server takes smaller messages only."""
 
-from __future__ import annotations
-
 from callpath.doctor.closings import early, show_ending
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import ended, media
 
 
@@ -15,22 +13,16 @@ def check(facts: Facts) -> Finding | None:
     return Finding(f"the server closed with {show_ending(ending)} after our {ending.after}", (show_ending(ending),))
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("1009", media(ending=ended(code=1009)), fires=True),
-        Example("1011", media(ending=ended(code=1011)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="CLOSE004",
     slug="message-too-big-1009",
     title="The server's message limit is below a frame's size",
-    layer="protocol",
     owner="you",
     why="A start frame has about 600 bytes, 20 ms of PCMU 340, of L16 at 24 kHz 1.4 KB; larger packets exist.",
     fix="Allow 1 MiB: ws maxPayload, websockets max_size, uvicorn --ws-max-size.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url", check, named={"1009": media(ending=ended(code=1009))}, quiet={"1011": media(ending=ended(code=1011))}
+        ),
+    ),
 )

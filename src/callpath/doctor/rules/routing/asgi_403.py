@@ -1,11 +1,9 @@
 """ROUTE005: an ASGI application refuses before it accepts."""
 
-from __future__ import annotations
-
 from callpath.doctor.answers import alike, any_variant_works, refused, show
 from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.platform import author, recognise
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, upgrade
 
 
@@ -29,32 +27,27 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example(
-            "uvicorn",
-            upgrade(
-                answer(403, Server="uvicorn"),
-                answer(403, shape="made-up-path", Server="uvicorn"),
-                answer(404, '{"detail":"Not Found"}', shape="made-up-path-plain", Server="uvicorn"),
-            ),
-            fires=True,
-        ),
-        Example("a page of nginx", upgrade(answer(403, "<center>nginx</center>")), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="ROUTE005",
     slug="asgi-route-missing-403",
     title="The ASGI application has no WebSocket route for this path",
-    layer="routing",
     owner="you",
-    why="Starlette, FastAPI and Channels answer an upgrade that no WebSocket route takes with an empty 403, not 404. It "
-    "looks like a firewall and is a missing route (or a dependency that refused).",
+    why="Starlette, FastAPI and Channels answer an upgrade that no WebSocket route takes with an empty 403, not 404. "
+    "It looks like a firewall and is a missing route (or a dependency that refused).",
     fix="@app.websocket('/api/calls/{call_session_id}/audio') on the application that uvicorn runs; mind prefixes of "
     "mounted routers.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={
+                "uvicorn": upgrade(
+                    answer(403, Server="uvicorn"),
+                    answer(403, shape="made-up-path", Server="uvicorn"),
+                    answer(404, '{"detail":"Not Found"}', shape="made-up-path-plain", Server="uvicorn"),
+                )
+            },
+            quiet={"a page of nginx": upgrade(answer(403, "<center>nginx</center>"))},
+        ),
+    ),
 )

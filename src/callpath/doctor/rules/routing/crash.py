@@ -1,13 +1,11 @@
 """CLOSE002: the handler crashes after it accepted."""
 
-from __future__ import annotations
-
 from callpath.doctor.answers import any_variant_works, refused, sentence, show
 from callpath.doctor.closings import AT_ONCE_MS, early, show_ending
 from callpath.doctor.edges import failed_upgrades, show_row, unreached
 from callpath.doctor.facts import Facts, MediaFacts, UpgradeFacts
 from callpath.doctor.platform import author, recognise
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, ended, media, upgrade
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
 
@@ -62,49 +60,40 @@ def http_server_error(facts: Facts) -> Finding | None:
     )
 
 
-LIVE = Sign(
-    "url",
-    close_crash,
-    examples=(
-        Example("1011", media(ending=ended(code=1011)), fires=True),
-        Example("gone without a word", media(ending=ended("eof")), fires=True),
-        Example("a lookup", media(ending=ended(code=1008)), fires=False),
-    ),
-)
-
-EDGE = Sign(
-    "edge",
-    edge_app_error,
-    code="EDGE014",
-    title="The application failed while it answered the upgrade",
-    why="5xx by the application itself: an exception in the handler of the upgrade, or in what runs before it.",
-    fix="Read the application's log at that second: the stack trace names the line.",
-    examples=(
-        Example("500", seen_at_edge(row("GET", 500)), fires=True),
-        Example("502 by the edge", seen_at_edge(row("GET", 502, errors=("connection refused",))), fires=False),
-    ),
-)
-
-LIVE_2 = Sign(
-    "url",
-    http_server_error,
-    code="HTTP017",
-    title="The application crashes on the upgrade (500)",
-    why="An exception before the upgrade was answered: a missing setting, a failing dependency, a bug in middleware.",
-    examples=(
-        Example("a crash", upgrade(answer(500, "Internal Server Error", Server="uvicorn")), fires=True),
-        Example("a refusal", upgrade(answer(403)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="CLOSE002",
     slug="app-crash-on-connect",
     title="The application crashes when the stream opens",
-    layer="routing",
     owner="you",
-    why="The handler throws after the upgrade: a missing setting, a failing dependency, a frame that it does not expect. "
-    "1011 is what servers send then; a process that dies sends nothing.",
+    why="The handler throws after the upgrade: a missing setting, a failing dependency, a frame that it does not "
+    "expect. 1011 is what servers send then; a process that dies sends nothing.",
     fix="Read the stack trace in the application's log for this second.",
-    signs=(LIVE, EDGE, LIVE_2),
+    signs=(
+        Sign(
+            "url",
+            close_crash,
+            named={"1011": media(ending=ended(code=1011)), "gone without a word": media(ending=ended("eof"))},
+            quiet={"a lookup": media(ending=ended(code=1008))},
+        ),
+        Sign(
+            "edge",
+            edge_app_error,
+            code="EDGE014",
+            title="The application failed while it answered the upgrade",
+            why="5xx by the application itself: an exception in the handler of the upgrade, or in what runs before it.",
+            fix="Read the application's log at that second: the stack trace names the line.",
+            named={"500": seen_at_edge(row("GET", 500))},
+            quiet={"502 by the edge": seen_at_edge(row("GET", 502, errors=("connection refused",)))},
+        ),
+        Sign(
+            "url",
+            http_server_error,
+            code="HTTP017",
+            title="The application crashes on the upgrade (500)",
+            why="An exception before the upgrade was answered: a missing setting, a failing dependency, a bug in "
+            "middleware.",
+            named={"a crash": upgrade(answer(500, "Internal Server Error", Server="uvicorn"))},
+            quiet={"a refusal": upgrade(answer(403))},
+        ),
+    ),
 )

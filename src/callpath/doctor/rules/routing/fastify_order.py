@@ -1,13 +1,11 @@
 """ROUTE004: a Fastify WebSocket route runs as an ordinary one."""
 
-from __future__ import annotations
-
 import re
 
 from callpath.doctor.answers import any_variant_works, between, refused, show, upgrade_ignored
 from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.platform import author
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, upgrade
 
 _TYPE_ERROR = re.compile(r'"message"\s*:\s*"[^"]*(is not a function|Cannot read propert|undefined)', re.IGNORECASE)
@@ -30,32 +28,27 @@ def check(facts: Facts) -> Finding | None:
     return Finding("Fastify runs the route's handler as for a plain GET", (show(carrier),))
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example(
-            "the handler ran as HTTP",
-            upgrade(
-                answer(200, "", Content_Type="application/json"),
-                answer(200, "", shape="plain", Content_Type="application/json"),
-                answer(404, '{"message":"Route GET:/x not found"}', shape="made-up-path"),
-            ),
-            fires=True,
-        ),
-        Example("no such route", upgrade(answer(404, '{"message":"Route GET:/x not found"}')), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="ROUTE004",
     slug="fastify-websocket-plugin-order",
     title="@fastify/websocket was registered after the route",
-    layer="routing",
     owner="you",
-    why="The plugin only catches routes that are declared after it, inside a plugin of their own. Declared earlier, the "
-    "handler runs as HTTP with a reply in the place of the socket.",
+    why="The plugin only catches routes that are declared after it, inside a plugin of their own. Declared earlier, "
+    "the handler runs as HTTP with a reply in the place of the socket.",
     fix="await app.register(websocket);\napp.register(async (app) => { app.get('/api/calls/:id/audio', { websocket: "
     "true }, (socket, req) => { ... }) });",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={
+                "the handler ran as HTTP": upgrade(
+                    answer(200, "", Content_Type="application/json"),
+                    answer(200, "", shape="plain", Content_Type="application/json"),
+                    answer(404, '{"message":"Route GET:/x not found"}', shape="made-up-path"),
+                )
+            },
+            quiet={"no such route": upgrade(answer(404, '{"message":"Route GET:/x not found"}'))},
+        ),
+    ),
 )

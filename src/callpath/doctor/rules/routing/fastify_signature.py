@@ -1,11 +1,9 @@
 """CLOSE003: a Fastify handler written for another version of the plugin."""
 
-from __future__ import annotations
-
 from callpath.doctor.closings import AT_ONCE_MS, early
 from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.platform import recognise
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, ended, media
 
 
@@ -33,23 +31,20 @@ def _fastify() -> Facts:
     )
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("dropped by Fastify", _fastify(), fires=True),
-        Example("dropped by something else", media(ending=ended("eof")), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="CLOSE003",
     slug="fastify-websocket-handler-signature",
     title="The Fastify handler throws: it expects another first argument",
-    layer="routing",
     owner="you",
-    why="From version 10 @fastify/websocket passes the socket itself. A handler in the old style reads connection.socket, "
-    "which is undefined, and throws; the plugin then destroys the connection.",
+    why="From version 10 @fastify/websocket passes the socket itself. A handler in the old style reads "
+    "connection.socket, which is undefined, and throws; the plugin then destroys the connection.",
     fix="app.get(path, { websocket: true }, (socket, req) => { socket.on('message', ...) })   // not connection.socket",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"dropped by Fastify": _fastify()},
+            quiet={"dropped by something else": media(ending=ended("eof"))},
+        ),
+    ),
 )

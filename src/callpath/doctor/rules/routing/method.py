@@ -1,10 +1,8 @@
 """HTTP016: the path takes other methods only."""
 
-from __future__ import annotations
-
 from callpath.doctor.answers import any_variant_works, refused, show
 from callpath.doctor.facts import Facts, UpgradeFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, upgrade
 
 
@@ -33,22 +31,19 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("the webhook's path", upgrade(answer(405, Allow="POST")), fires=True),
-        Example("404", upgrade(answer(404)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="HTTP016",
     slug="method-not-allowed-405",
     title="The path does not take GET",
-    layer="routing",
     owner="you",
     why="An upgrade is a GET. This path is a webhook's (POST), or a filter in front allows other methods only.",
     fix="Use the stream's own path, not the webhook's; allow GET on it.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"the webhook's path": upgrade(answer(405, Allow="POST"))},
+            quiet={"404": upgrade(answer(404))},
+        ),
+    ),
 )

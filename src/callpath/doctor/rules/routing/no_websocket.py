@@ -1,15 +1,12 @@
 """APP001: the application has no WebSockets at all."""
 
-from __future__ import annotations
-
 from callpath.doctor.answers import alike, any_variant_works, between, refused, show, upgrade_ignored
 from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.platform import recognise
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, upgrade
 
 _NO_WEBSOCKET = {"WSGI server", "gunicorn", "Flask", "PHP", "Python http.server"}
-
 
 _MAY_SERVE = {"gunicorn", "Flask"}
 """With flask-sock and threads these serve WebSockets; a wrong path looks the same from outside."""
@@ -31,8 +28,8 @@ def check(facts: Facts) -> Finding | None:
             kind="open",
             confidence="low",
             candidates=("url-path-mismatch", "app-has-no-websocket"),
-            question="Is there a WebSocket route (flask-sock: @sock.route) on this very path? If so, does its worker serve "
-            "WebSockets: gunicorn --worker-class gthread, not sync?",
+            question="Is there a WebSocket route (flask-sock: @sock.route) on this very path? If so, does its worker "
+            "serve WebSockets: gunicorn --worker-class gthread, not sync?",
         )
     if server:
         return Finding(
@@ -59,38 +56,30 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example(
-            "WSGI",
-            upgrade(
-                answer(404, "no", Server="WSGIServer/0.2"), answer(404, "no", shape="plain", Server="WSGIServer/0.2")
-            ),
-            fires=True,
-        ),
-        Example(
-            "Flask's 404, where flask-sock may serve another path",
-            upgrade(
-                answer(404, "Not Found", Server="Werkzeug/3.0"),
-                answer(404, "Not Found", shape="plain", Server="Werkzeug/3.0"),
-            ),
-            fires=True,
-        ),
-        Example("a refusal of its own", upgrade(answer(404, "no"), answer(200, "hello", shape="plain")), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="APP001",
     slug="app-has-no-websocket",
     title="The application serves no WebSockets",
-    layer="routing",
     owner="you",
     why="The server behind this URL (WSGI, PHP, a plain HTTP handler) knows requests and answers only; the upgrade is "
     "read as an ordinary GET.",
     fix="Run the stream's route on a server that can: uvicorn or hypercorn (ASGI), Node with ws, or a separate "
     "process that the proxy routes to.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={
+                "WSGI": upgrade(
+                    answer(404, "no", Server="WSGIServer/0.2"),
+                    answer(404, "no", shape="plain", Server="WSGIServer/0.2"),
+                ),
+                "Flask's 404, where flask-sock may serve another path": upgrade(
+                    answer(404, "Not Found", Server="Werkzeug/3.0"),
+                    answer(404, "Not Found", shape="plain", Server="Werkzeug/3.0"),
+                ),
+            },
+            quiet={"a refusal of its own": upgrade(answer(404, "no"), answer(200, "hello", shape="plain"))},
+        ),
+    ),
 )

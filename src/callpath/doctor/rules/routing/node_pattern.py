@@ -1,11 +1,9 @@
 """ROUTE002: Node's ws compares `path` literally, and a pattern was given."""
 
-from __future__ import annotations
-
 from callpath.doctor.answers import any_variant_works, other_path_that_works, pattern_that_works, refused, show
 from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.platform import is_node_ws
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, upgrade
 
 
@@ -32,28 +30,15 @@ def check(facts: Facts) -> Finding | None:
         confidence="medium",
         kind="open",
         candidates=("node-ws-path-pattern", "url-path-mismatch"),
-        question="What stands in `path:` of new WebSocketServer? A colon or star there makes it a pattern taken literally; "
-        "if not, the URL and the server name two paths.",
+        question="What stands in `path:` of new WebSocketServer? A colon or star there makes it a pattern taken "
+        "literally; if not, the URL and the server name two paths.",
     )
 
-
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example(
-            "a pattern answers", upgrade(answer(400), answer(101, shape="pattern:/api/calls/:id/audio")), fires=True
-        ),
-        Example("ws says Bad Request", upgrade(answer(400, "Bad Request", Content_Type="text/html")), fires=True),
-        Example("another 400", upgrade(answer(400, "Invalid host header")), fires=False),
-    ),
-)
 
 CAUSE = Cause(
     code="ROUTE002",
     slug="node-ws-path-pattern",
     title="The Node ws server's `path` does not match: it is an exact string",
-    layer="routing",
     owner="you",
     why="new WebSocketServer({ server, path: '/api/calls/:id/audio' }) upgrades only that very text, colon and all. "
     "Every real call gets 400, and ws emits no event, so that the log stays empty.",
@@ -62,5 +47,15 @@ CAUSE = Cause(
     "  const m = /^\\/api\\/calls\\/([^/]+)\\/audio$/.exec(new URL(req.url, 'http://x').pathname);\n"
     "  if (!m) return socket.end('HTTP/1.1 404 Not Found\\r\\n\\r\\n');\n"
     "  wss.handleUpgrade(req, socket, head, ws => wss.emit('connection', ws, req, m[1]));\n});",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={
+                "a pattern answers": upgrade(answer(400), answer(101, shape="pattern:/api/calls/:id/audio")),
+                "ws says Bad Request": upgrade(answer(400, "Bad Request", Content_Type="text/html")),
+            },
+            quiet={"another 400": upgrade(answer(400, "Invalid host header"))},
+        ),
+    ),
 )

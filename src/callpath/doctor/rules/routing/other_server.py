@@ -1,11 +1,9 @@
 """ROUTE003: Express answers the upgrade as a page it does not have."""
 
-from __future__ import annotations
-
 from callpath.doctor.answers import any_variant_works, between, refused, show, upgrade_ignored
 from callpath.doctor.facts import Facts
 from callpath.doctor.platform import author
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, upgrade
 
 
@@ -23,31 +21,26 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example(
-            "Cannot GET",
-            upgrade(
-                answer(404, "<pre>Cannot GET /x</pre>", X_Powered_By="Express"),
-                answer(404, "<pre>Cannot GET /x</pre>", shape="plain", X_Powered_By="Express"),
-            ),
-            fires=True,
-        ),
-        Example("another 404", upgrade(answer(404, "no")), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="ROUTE003",
     slug="node-ws-attached-to-other-server",
     title="No WebSocket server is attached to the listener that answers",
-    layer="routing",
     owner="you",
-    why="app.listen() creates a server of its own. A WebSocketServer given to another http.Server never sees an upgrade, "
-    "and Express answers it as a page.",
+    why="app.listen() creates a server of its own. A WebSocketServer given to another http.Server never sees an "
+    "upgrade, and Express answers it as a page.",
     fix="const server = http.createServer(app);\nconst wss = new WebSocketServer({ server });\nserver.listen(PORT);  "
     " // not app.listen",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={
+                "Cannot GET": upgrade(
+                    answer(404, "<pre>Cannot GET /x</pre>", X_Powered_By="Express"),
+                    answer(404, "<pre>Cannot GET /x</pre>", shape="plain", X_Powered_By="Express"),
+                )
+            },
+            quiet={"another 404": upgrade(answer(404, "no"))},
+        ),
+    ),
 )

@@ -1,7 +1,5 @@
 """ROUTE001: the server takes WebSockets, on another path."""
 
-from __future__ import annotations
-
 from urllib.parse import unquote
 
 from callpath.doctor.answers import (
@@ -21,7 +19,7 @@ from callpath.doctor.edges import failed_upgrades, refused_by_us, show_row, unre
 from callpath.doctor.facts import CallFacts, Facts, RefusalFacts, ServedFacts, UpgradeFacts, UrlFacts
 from callpath.doctor.ourselves import refused_by_callpath
 from callpath.doctor.platform import author
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import PATH, answer, upgrade
 from callpath.doctor.rules.sample_call import (
     ACCEPTED,
@@ -63,7 +61,8 @@ def route_path_mismatch(facts: Facts) -> Finding | None:
         f"{given.path} is refused, {other.target} is upgraded",
         (show(carrier), show(other)),
         confidence="high" if variant is not None else "medium",
-        fix=f"If that is the stream's path: wss://{given.authority}{other.target}. Else correct the route of the server.",
+        fix=f"If that is the stream's path: wss://{given.authority}{other.target}. Else correct the route of the "
+        "server.",
     )
 
 
@@ -82,8 +81,9 @@ def path_rewritten(facts: Facts) -> Finding | None:
         f"asked for {asked}, the application was asked for {told}: a proxy changes the path on the way",
         (show(carrier), show(made_up)),
         title="A proxy changes the path on the way",
-        fix="Pass the path on as it is: nginx `proxy_pass http://app;` without a slash or path behind the name; Apache "
-        "ProxyPass / http://app/; Traefik and Ingress without StripPrefix or rewrite-target. Or serve the shortened path.",
+        fix="Pass the path on as it is: nginx `proxy_pass http://app;` without a slash or path behind the name; "
+        "Apache ProxyPass / http://app/; Traefik and Ingress without StripPrefix or rewrite-target. Or serve the "
+        "shortened path.",
     )
 
 
@@ -179,140 +179,113 @@ def route_no_such_path(facts: Facts) -> Finding | None:
     return Finding(f"{who.name or 'the application'} knows no {path}", (show(carrier),), confidence="medium")
 
 
-LIVE = Sign(
-    "url",
-    route_path_mismatch,
-    examples=(
-        Example(
-            "another name",
-            upgrade(answer(404), answer(101, shape="other:/media-stream", target="/media-stream")),
-            fires=True,
-        ),
-        Example("no path upgrades", upgrade(answer(404), answer(404, shape="other:/media-stream")), fires=False),
-    ),
-)
-
-LIVE_2 = Sign(
-    "url",
-    path_rewritten,
-    code="ROUTE007",
-    examples=(
-        Example(
-            "a prefix is cut off",
-            upgrade(
-                answer(404, "<pre>Cannot GET /calls/0d0c70c1-d0c7-4d0c-80d0-c70ca11ba7e1/audio</pre>"),
-                answer(404, "<pre>Cannot GET /made-up</pre>", shape="made-up-path", target="/api/made-up"),
-            ),
-            fires=True,
-        ),
-        Example("the path itself", upgrade(answer(404, f"<pre>Cannot GET {PATH}</pre>")), fires=False),
-    ),
-)
-
-PAST = Sign(
-    "call",
-    call_path_not_served,
-    code="CALL046",
-    title="The socket came under another path than it was sent for",
-    why="The URL in streaming_start was right for the world, and something on the way adds a prefix to the "
-    "path, or takes "
-    "one away: a proxy's location, a mount in a larger application, a PUBLIC_URL with a path of its own.",
-    fix="Let the proxy pass the path on as it is (nginx: no path behind proxy_pass), or take the prefix out "
-    "of PUBLIC_URL.",
-    examples=(
-        Example(
-            "a prefix that nobody takes away",
-            Facts(call(ACCEPTED), refusals("no_such_path", what="upgrade", path=f"/calls/api/calls/{SESSION}/audio")),
-            fires=True,
-        ),
-        Example(
-            "a stranger's upgrade",
-            Facts(call(ACCEPTED), refusals("no_such_path", what="upgrade", path="/socket.io/")),
-            fires=False,
-        ),
-    ),
-)
-
-PAST_2 = Sign(
-    "call",
-    call_other_path,
-    code="CALL024",
-    title="The stream was asked for under a path that this server does not serve",
-    why="Telnyx takes the URL as it is given. A path that the server does not have leads to a 404.",
-    fix="Build the stream URL from PUBLIC_URL alone: callpath does so by itself; another program should use "
-    "one constant "
-    "for the URL that it sends and the route that it serves.",
-    examples=(
-        Example(
-            "another path",
-            a_call(ANSWERED, asking("wss://calls.example.com/media-stream"), TAKEN, (20_000, hung_up())),
-            fires=True,
-        ),
-        Example("the served path", a_call(ACCEPTED, (20_000, hung_up())), fires=False),
-        Example("no settings are known", Facts(call(ACCEPTED, (20_000, hung_up()))), fires=None),
-    ),
-)
-
-EDGE = Sign(
-    "edge",
-    edge_path,
-    code="EDGE006",
-    title="The path in the stream's URL is not one that the application serves",
-    why="Telnyx came through, and the application knows no such path: another prefix, another case, a doubled or "
-    "trailing slash.",
-    fix="One constant for the path, used by the route and by the URL that Telnyx is sent.",
-    examples=(
-        Example("404 by the application", seen_at_edge(row("GET", 404)), fires=True),
-        Example("101", seen_at_edge(row("GET", 101, duration=20_000)), fires=False),
-    ),
-)
-
-LIVE_3 = Sign(
-    "url",
-    callpath_path,
-    code="CALLPATH003",
-    title="The callpath server was reached; it has no such path",
-    why="The request came through to the callpath server, which serves audio at "
-    "/api/calls/{call_session_id}/audio only. A proxy may also have added or cut a prefix.",
-    fix="Use the audio URL that `callpath serve` prints at start. If a proxy adds a prefix, put it into "
-    "PUBLIC_URL and "
-    "let the proxy cut it again.",
-    examples=(
-        Example(
-            "another path",
-            upgrade(answer(404, '{"error":"no_such_path","detail":"audio goes elsewhere"}', X_Callpath="0.1.0")),
-            fires=True,
-        ),
-        Example("another server's 404", upgrade(answer(404, "Not Found")), fires=False),
-    ),
-)
-
-LIVE_4 = Sign(
-    "url",
-    route_no_such_path,
-    code="ROUTE006",
-    title="The application has no such path",
-    why="The request came through to the application, which has no route of this spelling: another prefix, "
-    "name or case.",
-    fix="Compare the path with the application's route table; use one constant for both.",
-    examples=(
-        Example(
-            "the WebSocket server says 404",
-            upgrade(answer(404, "Not Found"), answer(426, "Upgrade Required", shape="plain")),
-            fires=True,
-        ),
-        Example("nginx's own page", upgrade(answer(404, "<center>nginx</center>")), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="ROUTE001",
     slug="url-path-mismatch",
     title="The URL's path is not the one the server serves",
-    layer="routing",
     owner="you",
     why="The server upgrades another path of the same host: the URL and the route were written apart, with another "
     "prefix, spelling or case.",
     fix="Use one constant for both the route and the URL in the command.",
-    signs=(LIVE, LIVE_2, PAST, PAST_2, EDGE, LIVE_3, LIVE_4),
+    signs=(
+        Sign(
+            "url",
+            route_path_mismatch,
+            named={
+                "another name": upgrade(answer(404), answer(101, shape="other:/media-stream", target="/media-stream"))
+            },
+            quiet={"no path upgrades": upgrade(answer(404), answer(404, shape="other:/media-stream"))},
+        ),
+        Sign(
+            "url",
+            path_rewritten,
+            code="ROUTE007",
+            named={
+                "a prefix is cut off": upgrade(
+                    answer(404, "<pre>Cannot GET /calls/0d0c70c1-d0c7-4d0c-80d0-c70ca11ba7e1/audio</pre>"),
+                    answer(404, "<pre>Cannot GET /made-up</pre>", shape="made-up-path", target="/api/made-up"),
+                )
+            },
+            quiet={"the path itself": upgrade(answer(404, f"<pre>Cannot GET {PATH}</pre>"))},
+        ),
+        Sign(
+            "call",
+            call_path_not_served,
+            code="CALL046",
+            title="The socket came under another path than it was sent for",
+            why="The URL in streaming_start was right for the world, and something on the way adds a prefix to the "
+            "path, or takes "
+            "one away: a proxy's location, a mount in a larger application, a PUBLIC_URL with a path of its own.",
+            fix="Let the proxy pass the path on as it is (nginx: no path behind proxy_pass), or take the prefix out "
+            "of PUBLIC_URL.",
+            named={
+                "a prefix that nobody takes away": Facts(
+                    call(ACCEPTED), refusals("no_such_path", what="upgrade", path=f"/calls/api/calls/{SESSION}/audio")
+                )
+            },
+            quiet={
+                "a stranger's upgrade": Facts(
+                    call(ACCEPTED), refusals("no_such_path", what="upgrade", path="/socket.io/")
+                )
+            },
+        ),
+        Sign(
+            "call",
+            call_other_path,
+            code="CALL024",
+            title="The stream was asked for under a path that this server does not serve",
+            why="Telnyx takes the URL as it is given. A path that the server does not have leads to a 404.",
+            fix="Build the stream URL from PUBLIC_URL alone: callpath does so by itself; another program should use "
+            "one constant for the URL that it sends and the route that it serves.",
+            named={
+                "another path": a_call(
+                    ANSWERED, asking("wss://calls.example.com/media-stream"), TAKEN, (20_000, hung_up())
+                )
+            },
+            quiet={"the served path": a_call(ACCEPTED, (20_000, hung_up()))},
+            unchecked={"no settings are known": Facts(call(ACCEPTED, (20_000, hung_up())))},
+        ),
+        Sign(
+            "edge",
+            edge_path,
+            code="EDGE006",
+            title="The path in the stream's URL is not one that the application serves",
+            why="Telnyx came through, and the application knows no such path: another prefix, another case, a doubled "
+            "or trailing slash.",
+            fix="One constant for the path, used by the route and by the URL that Telnyx is sent.",
+            named={"404 by the application": seen_at_edge(row("GET", 404))},
+            quiet={"101": seen_at_edge(row("GET", 101, duration=20_000))},
+        ),
+        Sign(
+            "url",
+            callpath_path,
+            code="CALLPATH003",
+            title="The callpath server was reached; it has no such path",
+            why="The request came through to the callpath server, which serves audio at "
+            "/api/calls/{call_session_id}/audio only. A proxy may also have added or cut a prefix.",
+            fix="Use the audio URL that `callpath serve` prints at start. If a proxy adds a prefix, put it into "
+            "PUBLIC_URL and let the proxy cut it again.",
+            named={
+                "another path": upgrade(
+                    answer(404, '{"error":"no_such_path","detail":"audio goes elsewhere"}', X_Callpath="0.1.0")
+                )
+            },
+            quiet={"another server's 404": upgrade(answer(404, "Not Found"))},
+        ),
+        Sign(
+            "url",
+            route_no_such_path,
+            code="ROUTE006",
+            title="The application has no such path",
+            why="The request came through to the application, which has no route of this spelling: another prefix, "
+            "name or case.",
+            fix="Compare the path with the application's route table; use one constant for both.",
+            named={
+                "the WebSocket server says 404": upgrade(
+                    answer(404, "Not Found"), answer(426, "Upgrade Required", shape="plain")
+                )
+            },
+            quiet={"nginx's own page": upgrade(answer(404, "<center>nginx</center>"))},
+        ),
+    ),
 )

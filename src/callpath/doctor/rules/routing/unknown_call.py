@@ -1,7 +1,5 @@
 """CLOSE001: the stream opens, and the application does not know the call."""
 
-from __future__ import annotations
-
 import re
 from urllib.parse import unquote
 
@@ -11,7 +9,7 @@ from callpath.doctor.closings import early, show_ending
 from callpath.doctor.facts import CallFacts, Facts, RefusalFacts, UrlFacts
 from callpath.doctor.ourselves import refused_by_callpath
 from callpath.doctor.reasons import closed_by_program, show_line
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, ended, media, upgrade
 from callpath.doctor.rules.sample_call import ACCEPTED, CAME, GOOD, call, hung_up, refusals
 from callpath.doctor.rules.sample_log import line, told_call
@@ -39,9 +37,9 @@ def close_lookup(facts: Facts) -> Finding | None:
         kind="limited" if named else "open",
         confidence="medium" if spoken else "low",
         candidates=("session-lookup-fails",) if named else ("session-lookup-fails", other),
-        question="Does it also close for the id of a call that is running now? A made-up id is rightly refused. Run again "
-        "with "
-        "the stream_url of a real call while it is up; if that closes too, the handler looks ids up in another id space.",
+        question="Does it also close for the id of a call that is running now? A made-up id is rightly refused. Run "
+        "again with the stream_url of a real call while it is up; if that closes too, the handler looks ids up in "
+        "another id space.",
     )
 
 
@@ -67,11 +65,11 @@ def call_path_of_another_call(facts: Facts) -> Finding | None:
         if named is not None:
             own = named.startswith("its own")
             return Finding(
-                f"an upgrade for this call came {clock(known, row.at_unix_ms)} into it and was refused ({row.reason}): the "
-                f"path named {named}",
+                f"an upgrade for this call came {clock(known, row.at_unix_ms)} into it and was refused "
+                f"({row.reason}): the path named {named}",
                 (f"{row.path}: {row.detail}",),
-                fix="The socket came before the webhook was stored here, or to a process with another call log: let all "
-                "processes use one DATABASE_URL."
+                fix="The socket came before the webhook was stored here, or to a process with another call log: let "
+                "all processes use one DATABASE_URL."
                 if own
                 else "",
             )
@@ -105,8 +103,8 @@ def callpath_unknown_call(facts: Facts) -> Finding | None:
         f"the callpath server itself answered {word.exchange.status} {word.reason}: {word.detail}",
         (show(word.exchange),),
         kind="limited",
-        question="Nothing is wrong on the way to the server. Probe it with …/api/calls/test-connection/audio, which it "
-        "always knows; and for a real call that failed read its timeline: callpath calls show ID.",
+        question="Nothing is wrong on the way to the server. Probe it with …/api/calls/test-connection/audio, which "
+        "it always knows; and for a real call that failed read its timeline: callpath calls show ID.",
     )
 
 
@@ -114,81 +112,66 @@ def said(reason: str, status: int) -> Facts:
     return upgrade(answer(status, f'{{"error":"{reason}","detail":"told"}}', X_Callpath="0.1.0"))
 
 
-LIVE = Sign(
-    "url",
-    close_lookup,
-    examples=(
-        Example("unknown session", media(ending=ended(code=1008, reason="unknown session")), fires=True),
-        Example("a crash", media(ending=ended(code=1011)), fires=False),
-    ),
-)
-
-PAST = Sign(
-    "call",
-    log_lookup,
-    code="LOG004",
-    title="The program did not know the call when its socket came",
-    examples=(
-        Example(
-            "it says so",
-            told_call(
-                CAME,
-                (1_200, SocketClosed(code=4404)),
-                (20_000, hung_up()),
-                complaints=(line(1_150, "no call state for v3:a, closing", because="lookup", closes=True),),
-            ),
-            fires=True,
-        ),
-        Example("closed at the call's end", told_call(GOOD), fires=False),
-    ),
-)
-
-PAST_2 = Sign(
-    "call",
-    call_path_of_another_call,
-    code="CALL025",
-    title="The socket came with an id that this server does not know",
-    why="The server finds the call by the call_session_id in the path. Another id of the same call (leg, "
-    "call_control_id), or "
-    "a process that has not stored the call's webhooks, leads to 404.",
-    fix="Put the call_session_id into the path of stream_url.",
-    examples=(
-        Example(
-            "the leg's id",
-            Facts(call(ACCEPTED), refusals("unknown_session", what="upgrade", path="/api/calls/leg-1/audio")),
-            fires=True,
-        ),
-        Example("no upgrade was refused", Facts(call(ACCEPTED), refusals("stale")), fires=False),
-    ),
-)
-
-LIVE_2 = Sign(
-    "url",
-    callpath_unknown_call,
-    code="CALLPATH001",
-    title="The callpath server was reached; it does not wait for this call",
-    why="A callpath server lets a socket in only for a call that it knows from its webhooks, that is not "
-    "over, and that "
-    "has no living socket yet. A made-up id is rightly refused.",
-    fix="Use the id test-connection to probe. If it is the id of a real call, its webhooks went to another "
-    "server or "
-    "another call log: compare DATABASE_URL and PUBLIC_URL of both.",
-    examples=(
-        Example("an id that nobody knows", said("unknown_session", 404), fires=True),
-        Example("a call that is over", said("call_ended", 410), fires=True),
-        Example("a token of an hour ago", said("token_expired", 410), fires=True),
-        Example("another server's 404", upgrade(answer(404, '{"error":"unknown_session"}')), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="CLOSE001",
     slug="session-lookup-fails",
     title="The application does not know the call of this URL",
-    layer="routing",
     owner="you",
-    why="The handler looks the id up and finds nothing: it stores another of the ids (call_control_id, call_session_id, "
-    "its own), stores it too late, or the id in this URL is simply not a running call.",
+    why="The handler looks the id up and finds nothing: it stores another of the ids (call_control_id, "
+    "call_session_id, its own), stores it too late, or the id in this URL is simply not a running call.",
     fix="Use one id for both sides, store it before streaming_start is sent, and log the id that was looked up.",
-    signs=(LIVE, PAST, PAST_2, LIVE_2),
+    signs=(
+        Sign(
+            "url",
+            close_lookup,
+            named={"unknown session": media(ending=ended(code=1008, reason="unknown session"))},
+            quiet={"a crash": media(ending=ended(code=1011))},
+        ),
+        Sign(
+            "call",
+            log_lookup,
+            code="LOG004",
+            title="The program did not know the call when its socket came",
+            named={
+                "it says so": told_call(
+                    CAME,
+                    (1_200, SocketClosed(code=4404)),
+                    (20_000, hung_up()),
+                    complaints=(line(1_150, "no call state for v3:a, closing", because="lookup", closes=True),),
+                )
+            },
+            quiet={"closed at the call's end": told_call(GOOD)},
+        ),
+        Sign(
+            "call",
+            call_path_of_another_call,
+            code="CALL025",
+            title="The socket came with an id that this server does not know",
+            why="The server finds the call by the call_session_id in the path. Another id of the same call (leg, "
+            "call_control_id), or a process that has not stored the call's webhooks, leads to 404.",
+            fix="Put the call_session_id into the path of stream_url.",
+            named={
+                "the leg's id": Facts(
+                    call(ACCEPTED), refusals("unknown_session", what="upgrade", path="/api/calls/leg-1/audio")
+                )
+            },
+            quiet={"no upgrade was refused": Facts(call(ACCEPTED), refusals("stale"))},
+        ),
+        Sign(
+            "url",
+            callpath_unknown_call,
+            code="CALLPATH001",
+            title="The callpath server was reached; it does not wait for this call",
+            why="A callpath server lets a socket in only for a call that it knows from its webhooks, that is not "
+            "over, and that has no living socket yet. A made-up id is rightly refused.",
+            fix="Use the id test-connection to probe. If it is the id of a real call, its webhooks went to another "
+            "server or another call log: compare DATABASE_URL and PUBLIC_URL of both.",
+            named={
+                "an id that nobody knows": said("unknown_session", 404),
+                "a call that is over": said("call_ended", 410),
+                "a token of an hour ago": said("token_expired", 410),
+            },
+            quiet={"another server's 404": upgrade(answer(404, '{"error":"unknown_session"}'))},
+        ),
+    ),
 )

@@ -1,11 +1,9 @@
 """HTTP004: plain requests pass, the upgrade breaks on the way to the application."""
 
-from __future__ import annotations
-
 from callpath.doctor.answers import any_variant_works, refused, show
 from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.platform import author
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, upgrade
 
 
@@ -29,16 +27,16 @@ def check(facts: Facts) -> Finding | None:
                 kind="open",
                 confidence="low",
                 candidates=("http2-only-endpoint", "proxy-protocol-expected", "ws-upgrade-closed"),
-                question="Does what listens there wait for another protocol (HTTP/2, a PROXY header), or does it hang up "
-                "on purpose (nginx `return 444`)? --thorough speaks those protocols.",
+                question="Does what listens there wait for another protocol (HTTP/2, a PROXY header), or does it hang "
+                "up on purpose (nginx `return 444`)? --thorough speaks those protocols.",
             )
         return Finding(
             summary,
             (show(carrier), show(plain)),
             confidence="medium",
             title="Requests are answered by closing the connection",
-            fix="Look for a rule that hangs up on purpose (nginx `return 444`, HAProxy silent-drop or reject), or for a "
-            "crash in the log for this second.",
+            fix="Look for a rule that hangs up on purpose (nginx `return 444`, HAProxy silent-drop or reject), or for "
+            "a crash in the log for this second.",
         )
     if plain is None or plain.outcome != "answer" or plain.status in {502, 503, 504}:
         return None
@@ -52,26 +50,21 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example(
-            "cut off", upgrade(answer(502, "<center>nginx</center>"), answer(200, "ok", shape="plain")), fires=True
-        ),
-        Example("a dead upstream", upgrade(answer(502), answer(502, shape="plain")), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="HTTP004",
     slug="ws-upgrade-closed",
     title="The connection is dropped on the upgrade, without an answer",
-    layer="routing",
     owner="you",
-    why="What handles the upgrade ends the connection before a status is sent: it destroys sockets of paths or origins it "
-    "does not know, or it throws. From outside there is only a closed connection (or a proxy's 502).",
-    fix="Read the application's log for that second. In Node, answer unknown paths in server.on('upgrade') with a status "
-    "before socket.destroy(), so that the reason can be seen.",
-    signs=(LIVE,),
+    why="What handles the upgrade ends the connection before a status is sent: it destroys sockets of paths or "
+    "origins it does not know, or it throws. From outside there is only a closed connection (or a proxy's 502).",
+    fix="Read the application's log for that second. In Node, answer unknown paths in server.on('upgrade') with a "
+    "status before socket.destroy(), so that the reason can be seen.",
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"cut off": upgrade(answer(502, "<center>nginx</center>"), answer(200, "ok", shape="plain"))},
+            quiet={"a dead upstream": upgrade(answer(502), answer(502, shape="plain"))},
+        ),
+    ),
 )

@@ -1,9 +1,7 @@
 """TCP003: connections are taken and dropped before a word is said."""
 
-from __future__ import annotations
-
 from callpath.doctor.facts import Facts, TcpFacts, TlsFacts, UpgradeFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import shake, tls
 
 FORWARDER_MS = 900.0
@@ -49,24 +47,21 @@ def _tls_cut(outcome: str) -> Facts:
     return facts
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("reset in the handshake, whatever is said", _tls_cut("reset"), fires=True),
-        Example("an alert is an answer", _tls_cut("alert"), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="TCP003",
     slug="tcp-reset-on-accept",
     title="Connections are accepted and dropped at once",
-    layer="tcp",
     owner="you",
-    why="Something takes the connection and closes it before any protocol begins: a forwarder whose backend is gone, a "
-    "connection limit, a filter by source address (tcpwrappers, a proxy's reject rule), or a crashing accept loop.",
+    why="Something takes the connection and closes it before any protocol begins: a forwarder whose backend is gone, "
+    "a connection limit, a filter by source address (tcpwrappers, a proxy's reject rule), or a crashing accept loop.",
     fix="Look at what holds the port (ss -ltnp) and at its log for this second; check its backend, limits and source "
     "rules.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"reset in the handshake, whatever is said": _tls_cut("reset")},
+            quiet={"an alert is an answer": _tls_cut("alert")},
+        ),
+    ),
 )

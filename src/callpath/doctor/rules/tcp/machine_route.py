@@ -1,9 +1,7 @@
 """MACHINE002: nothing outside can be reached."""
 
-from __future__ import annotations
-
 from callpath.doctor.facts import ControlFacts, Facts, TcpFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import control, tcp
 
 
@@ -21,37 +19,30 @@ def check(facts: Facts) -> Finding | None:
         f"this machine has no working route: {control.host} cannot be reached either; nothing can be said about the URL",
         (f"{failed}", *(f"{a.address}:{a.port} {a.outcome} {a.error}".rstrip() for a in connections.attempts)),
         kind="open",
-        question=f"Does this machine reach anything outside? curl -sI https://{control.host}. Behind an HTTP proxy set "
-        "HTTPS_PROXY. Then run again, or from another network.",
+        question=f"Does this machine reach anything outside? curl -sI https://{control.host}. Behind an HTTP proxy "
+        "set HTTPS_PROXY. Then run again, or from another network.",
     )
 
-
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example(
-            "the control times out, too",
-            Facts(*tcp("timeout"), control(tcp="timeout", tls=None, mozilla=None)),
-            fires=True,
-        ),
-        Example("the control connects", Facts(*tcp("timeout"), control()), fires=False),
-        Example(
-            "refused, and nothing to compare with",
-            Facts(*tcp("refused"), control(dns="nxdomain", tcp=None)),
-            fires=False,
-        ),
-        Example("no control was measured", tcp("timeout"), fires=None),
-    ),
-)
 
 CAUSE = Cause(
     code="MACHINE002",
     slug="machine-no-route",
     title="This machine has no working route to the internet",
-    layer="tcp",
     owner="network",
     why="The same step fails where it is known to work, so the failure says nothing about the URL.",
     fix="Mend the machine or network that the doctor runs on, or run it from another.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={
+                "the control times out, too": Facts(*tcp("timeout"), control(tcp="timeout", tls=None, mozilla=None))
+            },
+            quiet={
+                "the control connects": Facts(*tcp("timeout"), control()),
+                "refused, and nothing to compare with": Facts(*tcp("refused"), control(dns="nxdomain", tcp=None)),
+            },
+            unchecked={"no control was measured": tcp("timeout")},
+        ),
+    ),
 )

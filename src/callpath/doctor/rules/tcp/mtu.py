@@ -1,9 +1,7 @@
 """TCP005: small packets pass, full ones vanish."""
 
-from __future__ import annotations
-
 from callpath.doctor.facts import Facts, TlsFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import tls
 
 
@@ -23,24 +21,21 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("a short answer passes", tls("timeout", plain_answer=b"HTTP/1.1 400 sent to HTTPS port"), fires=True),
-        Example("nothing passes", tls("timeout"), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="TCP005",
     slug="tcp-mtu-blackhole",
     title="Large packets are lost on the way",
-    layer="tcp",
     owner="network",
     why="A tunnel, VPN or PPPoE link has a smaller packet size, and the message that would say so (ICMP fragmentation "
     "needed) is filtered: short answers pass, the certificates do not.",
     fix="Clamp the MSS on the tunnel (iptables -t mangle ... TCPMSS --clamp-mss-to-pmtu), and let ICMP type 3 code 4 "
     "through.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"a short answer passes": tls("timeout", plain_answer=b"HTTP/1.1 400 sent to HTTPS port")},
+            quiet={"nothing passes": tls("timeout")},
+        ),
+    ),
 )

@@ -1,9 +1,7 @@
 """NET001: HTTPS_PROXY is the only way out of this network."""
 
-from __future__ import annotations
-
 from callpath.doctor.facts import Facts, ProxyFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 
 
 def check(facts: Facts) -> Finding | None:
@@ -17,24 +15,19 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example(
-            "used", Facts(ProxyFacts(proxy="http://proxy.example:3128", outcome="used", direct="timeout")), fires=True
-        ),
-        Example("failed", Facts(ProxyFacts(proxy="http://proxy.example:3128", outcome="failed")), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="NET001",
     slug="reached-through-proxy",
     title="Reached only through the environment's proxy",
-    layer="tcp",
     owner="network",
     why="HTTPS_PROXY names a proxy, and the direct way from this machine fails. Telnyx does not come through it.",
     fix="Nothing for the URL. To examine the direct way, run the doctor where no proxy is needed.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"used": Facts(ProxyFacts(proxy="http://proxy.example:3128", outcome="used", direct="timeout"))},
+            quiet={"failed": Facts(ProxyFacts(proxy="http://proxy.example:3128", outcome="failed"))},
+        ),
+    ),
 )

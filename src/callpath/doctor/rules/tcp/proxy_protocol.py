@@ -1,10 +1,8 @@
 """TLS013: the listener waits for the PROXY header of a balancer."""
 
-from __future__ import annotations
-
 from callpath.doctor.answers import refused, show
 from callpath.doctor.facts import Facts, TlsFacts, UpgradeFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, failed, upgrade
 
 
@@ -30,24 +28,21 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("only after a PROXY line", upgrade(failed("eof"), answer(101, shape="proxy-header")), fires=True),
-        Example("closed either way", upgrade(failed("eof"), failed("eof", shape="proxy-header")), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="TLS013",
     slug="proxy-protocol-expected",
     title="The listener expects the PROXY protocol",
-    layer="tcp",
     owner="you",
-    why="A balancer that writes a PROXY line before each connection was meant to stand in front. A carrier that connects "
-    "directly writes none, and is dropped.",
-    fix="Send the traffic through that balancer, or remove the expectation: nginx `listen ... proxy_protocol`, HAProxy "
-    "`accept-proxy`, Apache RemoteIPProxyProtocol, Caddy proxy_protocol listener wrapper.",
-    signs=(LIVE,),
+    why="A balancer that writes a PROXY line before each connection was meant to stand in front. A carrier that "
+    "connects directly writes none, and is dropped.",
+    fix="Send the traffic through that balancer, or remove the expectation: nginx `listen ... proxy_protocol`, "
+    "HAProxy `accept-proxy`, Apache RemoteIPProxyProtocol, Caddy proxy_protocol listener wrapper.",
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"only after a PROXY line": upgrade(failed("eof"), answer(101, shape="proxy-header"))},
+            quiet={"closed either way": upgrade(failed("eof"), failed("eof", shape="proxy-header"))},
+        ),
+    ),
 )

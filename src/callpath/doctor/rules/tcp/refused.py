@@ -1,9 +1,7 @@
 """TCP001: nothing listens, or a firewall says no at once."""
 
-from __future__ import annotations
-
 from callpath.doctor.facts import Facts, TcpFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import tcp
 
 
@@ -15,24 +13,14 @@ def check(facts: Facts) -> Finding | None:
     return Finding(f"port {connections.attempts[0].port} refuses connections", shown)
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("nothing listens", tcp("refused"), fires=True),
-        Example("it hangs instead", tcp("timeout"), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="TCP001",
     slug="tcp-refused",
     title="Nothing accepts connections on this port",
-    layer="tcp",
     owner="you",
     why="The machine is there and says no: the process is down, listens on another port or only on 127.0.0.1, or a "
     "firewall rejects. All four look the same from outside.",
     fix="Start the server, bind 0.0.0.0 (not 127.0.0.1) and the right port, open it in the firewall: ss -ltnp shows "
     "who listens.",
-    signs=(LIVE,),
+    signs=(Sign("url", check, named={"nothing listens": tcp("refused")}, quiet={"it hangs instead": tcp("timeout")}),),
 )

@@ -1,9 +1,7 @@
 """TCP004: routers or firewalls say that there is no way."""
 
-from __future__ import annotations
-
 from callpath.doctor.facts import Facts, TcpFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import tcp
 
 
@@ -23,24 +21,14 @@ def check(facts: Facts) -> Finding | None:
     return Finding("the network says that the host cannot be reached", shown)
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("no route to host", tcp("unreachable"), fires=True),
-        Example("refused", tcp("refused"), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="TCP004",
     slug="tcp-host-unreachable",
     title="The network reports that the host cannot be reached",
-    layer="tcp",
     owner="network",
     why="A router or firewall on the way answers for the host: no route, the host is down, or a rule rejects with an "
     "ICMP message.",
     fix="Check that the address is the running machine's, and firewall rules that reject (REJECT with "
     "icmp-host-prohibited).",
-    signs=(LIVE,),
+    signs=(Sign("url", check, named={"no route to host": tcp("unreachable")}, quiet={"refused": tcp("refused")}),),
 )

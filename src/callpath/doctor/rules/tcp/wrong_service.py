@@ -1,11 +1,9 @@
 """TCP006: another service answers on this port."""
 
-from __future__ import annotations
-
 import re
 
 from callpath.doctor.facts import Facts, TcpFacts, TlsFacts, UpgradeFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import failed, upgrade
 
 _SERVICES: tuple[tuple[bytes, str], ...] = (
@@ -40,22 +38,19 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("SSH", upgrade(failed("malformed", raw=b"SSH-2.0-OpenSSH_9.2\r\n")), fires=True),
-        Example("an HTTP server that hangs", upgrade(failed("timeout")), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="TCP006",
     slug="tcp-wrong-service",
     title="Another service answers on this port",
-    layer="tcp",
     owner="you",
     why="The port in the URL, or the forwarding behind it, belongs to something that speaks neither TLS nor HTTP.",
     fix="Correct the port in the URL, or the target of the port forwarding.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"SSH": upgrade(failed("malformed", raw=b"SSH-2.0-OpenSSH_9.2\r\n"))},
+            quiet={"an HTTP server that hangs": upgrade(failed("timeout"))},
+        ),
+    ),
 )

@@ -1,10 +1,8 @@
 """TLS014: the listener speaks HTTP/2 alone."""
 
-from __future__ import annotations
-
 from callpath.doctor.answers import refused, show
 from callpath.doctor.facts import Facts, TlsFacts, UpgradeFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, failed, upgrade
 
 
@@ -39,25 +37,24 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("only h2 answers", upgrade(failed("eof"), failed("answer", shape="h2", version="2")), fires=True),
-        Example("nothing answers", upgrade(failed("eof"), failed("eof", shape="h2")), fires=False),
-        Example("an ordinary refusal", upgrade(answer(404)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="TLS014",
     slug="http2-only-endpoint",
     title="The listener speaks HTTP/2 only",
-    layer="tls",
     owner="you",
     why="A WebSocket upgrade is an HTTP/1.1 request. This listener takes only HTTP/2 (ALPN h2, or proto h2), as made "
     "for gRPC.",
     fix="Offer http/1.1 as well: HAProxy `alpn h2,http/1.1` and no `proto h2`; Cloud Run: no end-to-end HTTP/2; "
     "nginx: plain listen.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"only h2 answers": upgrade(failed("eof"), failed("answer", shape="h2", version="2"))},
+            quiet={
+                "nothing answers": upgrade(failed("eof"), failed("eof", shape="h2")),
+                "an ordinary refusal": upgrade(answer(404)),
+            },
+        ),
+    ),
 )

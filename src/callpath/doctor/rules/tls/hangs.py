@@ -1,9 +1,7 @@
 """TLS009: a connection opens, and the handshake never gets an answer."""
 
-from __future__ import annotations
-
 from callpath.doctor.facts import Facts, TlsFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import tls
 
 
@@ -20,21 +18,14 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(Example("silence", tls("timeout"), fires=True), Example("an alert", tls("alert"), fires=False)),
-)
-
 CAUSE = Cause(
     code="TLS009",
     slug="tls-handshake-timeout",
     title="The TLS handshake gets no answer",
-    layer="tls",
     owner="you",
-    why="The kernel takes the connection, but nobody reads it: a process that hangs or is starved, one that accepts and "
-    "never reads, or another service on the port. Packets too large for the way look alike from some networks.",
+    why="The kernel takes the connection, but nobody reads it: a process that hangs or is starved, one that accepts "
+    "and never reads, or another service on the port. Packets too large for the way look alike from some networks.",
     fix="See what holds the port and whether it runs: ss -ltnp, top, its log. If it works from other networks, "
     "suspect the MTU.",
-    signs=(LIVE,),
+    signs=(Sign("url", check, named={"silence": tls("timeout")}, quiet={"an alert": tls("alert")}),),
 )

@@ -1,13 +1,11 @@
 """MACHINE005: something between this machine and the world signs every certificate anew."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from typing import Any
 
 from callpath.doctor.facts import ControlFacts, Facts, TlsFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import certificate, control, tls, url
 
 INSPECTORS = re.compile(
@@ -36,12 +34,12 @@ def check(facts: Facts) -> Finding | None:
                 *(f"the URL: signed by {c.issuer}" for c in looked.chain[-1:]),
             ),
             kind="open",
-            question=f"What signs https://{control.host} here? openssl s_client -connect {control.host}:443 </dev/null. "
-            "Run again from a network without inspection.",
+            question=f"What signs https://{control.host} here? openssl s_client -connect {control.host}:443 "
+            "</dev/null. Run again from a network without inspection.",
         )
     return Finding(
-        f"TLS does not work from this machine: the handshake with {control.host} fails, too ({control.tls}); nothing can "
-        "be said about the URL",
+        f"TLS does not work from this machine: the handshake with {control.host} fails, too ({control.tls}); nothing "
+        "can be said about the URL",
         (f"{control.host}: {control.tls}", f"the URL: {looked.carrier.outcome} {looked.carrier.reason}".rstrip()),
         kind="open",
         question="Does it work from another network?",
@@ -53,27 +51,24 @@ def _untrusted(*more: object, **fields: Any) -> Facts:
     return Facts(url(), replace(facts[TlsFacts], **fields), *more)
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example(
-            "the control comes with a foreign certificate, too",
-            _untrusted(control(tls="untrusted", mozilla="untrusted", tls_issuer="CN=Zscaler Root CA")),
-            fires=True,
-        ),
-        Example("the control is trusted", _untrusted(control()), fires=False),
-        Example("no control was measured", tls("untrusted"), fires=None),
-    ),
-)
-
 CAUSE = Cause(
     code="MACHINE005",
     slug="machine-tls-inspected",
     title="This machine sits behind TLS inspection",
-    layer="tls",
     owner="network",
     why="The same step fails where it is known to work, so the failure says nothing about the URL.",
     fix="Mend the machine or network that the doctor runs on, or run it from another.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={
+                "the control comes with a foreign certificate, too": _untrusted(
+                    control(tls="untrusted", mozilla="untrusted", tls_issuer="CN=Zscaler Root CA")
+                )
+            },
+            quiet={"the control is trusted": _untrusted(control())},
+            unchecked={"no control was measured": tls("untrusted")},
+        ),
+    ),
 )

@@ -1,12 +1,10 @@
 """MACHINE004: the roots of this machine are missing or old."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 
 from callpath.doctor.facts import ControlFacts, Facts, TlsFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import certificate, tls, url
 
 
@@ -29,8 +27,8 @@ def check(facts: Facts) -> Finding | None:
         "about the URL",
         (f"verify: {looked.carrier.verify_message}", "roots in this machine's store: 0"),
         kind="open",
-        question="Install the system's roots (Debian: apt-get install ca-certificates; python.org on macOS: run Install "
-        "Certificates.command) or unset SSL_CERT_FILE, and run again.",
+        question="Install the system's roots (Debian: apt-get install ca-certificates; python.org on macOS: run "
+        "Install Certificates.command) or unset SSL_CERT_FILE, and run again.",
     )
 
 
@@ -39,22 +37,19 @@ def _untrusted(*more: object, **fields: Any) -> Facts:
     return Facts(url(), replace(facts[TlsFacts], **fields), *more)
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("no root at all", _untrusted(system_roots=0, mozilla="untrusted"), fires=True),
-        Example("a full store", _untrusted(system_roots=140, mozilla="untrusted"), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="MACHINE004",
     slug="machine-trust-store",
     title="This machine's trust store is empty or out of date",
-    layer="tls",
     owner="network",
     why="The same step fails where it is known to work, so the failure says nothing about the URL.",
     fix="Mend the machine or network that the doctor runs on, or run it from another.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"no root at all": _untrusted(system_roots=0, mozilla="untrusted")},
+            quiet={"a full store": _untrusted(system_roots=140, mozilla="untrusted")},
+        ),
+    ),
 )

@@ -1,9 +1,7 @@
 """TLS005: the server sends its certificate without the one between it and the root."""
 
-from __future__ import annotations
-
 from callpath.doctor.facts import Facts, TlsFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import certificate, tls
 from callpath.doctor.rules.tls.untrusted_root import chain_ends_early
 
@@ -30,32 +28,27 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example(
-            "leaf alone",
-            tls(
-                "untrusted",
-                certificate(issuer="CN=Example Intermediate CA"),
-                verify_code=21,
-                verify_message="unable to verify the first certificate",
-            ),
-            fires=True,
-        ),
-        Example("a whole chain", tls(), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="TLS005",
     slug="tls-missing-intermediate",
     title="The server does not send the intermediate certificate",
-    layer="tls",
     owner="you",
     why="Browsers fetch or remember intermediates and show no error; carriers, curl and most libraries do not.",
     fix="Send the full chain: nginx ssl_certificate fullchain.pem; HAProxy: leaf, intermediate and key in one .pem; "
     "Apache SSLCertificateFile fullchain.pem; stunnel cert = fullchain.pem; Node: cert: readFileSync('fullchain.pem').",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={
+                "leaf alone": tls(
+                    "untrusted",
+                    certificate(issuer="CN=Example Intermediate CA"),
+                    verify_code=21,
+                    verify_message="unable to verify the first certificate",
+                )
+            },
+            quiet={"a whole chain": tls()},
+        ),
+    ),
 )

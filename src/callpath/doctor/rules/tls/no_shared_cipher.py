@@ -1,9 +1,7 @@
 """TLS012: no cipher, curve or signature that both sides take."""
 
-from __future__ import annotations
-
 from callpath.doctor.facts import Facts, TlsFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import shake, tls
 
 
@@ -40,32 +38,27 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example(
-            "only outdated ciphers",
-            tls(
-                "alert",
-                reason="SSLV3_ALERT_HANDSHAKE_FAILURE",
-                shapes=(shake("all-ciphers", cipher="DES-CBC3-SHA"), shake("unverified", "alert")),
-            ),
-            fires=True,
-        ),
-        Example("a good handshake", tls(), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="TLS012",
     slug="tls-no-shared-cipher",
     title="Server and carrier have no cipher in common",
-    layer="tls",
     owner="you",
-    why="The server's list of ciphers, curves or its key fits no modern client (an old list, or one so strict that it is "
-    "empty for this certificate's key type).",
-    fix="Use a maintained list (ssl-config.mozilla.org, intermediate) or remove the directive; check that the key type "
-    "(RSA, ECDSA) fits the ciphers.",
-    signs=(LIVE,),
+    why="The server's list of ciphers, curves or its key fits no modern client (an old list, or one so strict that it "
+    "is empty for this certificate's key type).",
+    fix="Use a maintained list (ssl-config.mozilla.org, intermediate) or remove the directive; check that the key "
+    "type (RSA, ECDSA) fits the ciphers.",
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={
+                "only outdated ciphers": tls(
+                    "alert",
+                    reason="SSLV3_ALERT_HANDSHAKE_FAILURE",
+                    shapes=(shake("all-ciphers", cipher="DES-CBC3-SHA"), shake("unverified", "alert")),
+                )
+            },
+            quiet={"a good handshake": tls()},
+        ),
+    ),
 )

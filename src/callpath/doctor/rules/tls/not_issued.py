@@ -1,9 +1,7 @@
 """PLATFORM002: the domain has no certificate yet."""
 
-from __future__ import annotations
-
 from callpath.doctor.facts import FactMissing, Facts, PlatformFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_account import domain, platform
 
 
@@ -23,30 +21,28 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-ACCOUNT = Sign(
-    "account",
-    check,
-    examples=(
-        Example("still waiting", platform(domain(certificate="VALIDATING_OWNERSHIP")), fires=True),
-        Example("failed", platform(domain(certificate="ISSUE_FAILED", certificate_error="RATE_LIMIT")), fires=True),
-        Example("issued", platform(), fires=False),
-        Example(
-            "of a name that calls do not use",
-            platform(domain(), domain("b.example.com", certificate="ISSUING")),
-            fires=False,
-        ),
-    ),
-)
-
 CAUSE = Cause(
     code="PLATFORM002",
     slug="platform-certificate-not-issued",
     title="The domain has no certificate yet",
-    layer="tls",
     owner="you",
-    why="Until it is issued the host answers with a certificate for another name, and Telnyx hangs up in the handshake: no "
-    "webhook, no audio.",
-    fix="Set the CNAME and the TXT record that the host shows for this domain; a CAA record has to allow letsencrypt.org; "
-    "behind Cloudflare, switch its proxy off until the certificate is there. It mostly takes less than an hour.",
-    signs=(ACCOUNT,),
+    why="Until it is issued the host answers with a certificate for another name, and Telnyx hangs up in the "
+    "handshake: no webhook, no audio.",
+    fix="Set the CNAME and the TXT record that the host shows for this domain; a CAA record has to allow "
+    "letsencrypt.org; behind Cloudflare, switch its proxy off until the certificate is there. It mostly takes less "
+    "than an hour.",
+    signs=(
+        Sign(
+            "account",
+            check,
+            named={
+                "still waiting": platform(domain(certificate="VALIDATING_OWNERSHIP")),
+                "failed": platform(domain(certificate="ISSUE_FAILED", certificate_error="RATE_LIMIT")),
+            },
+            quiet={
+                "issued": platform(),
+                "of a name that calls do not use": platform(domain(), domain("b.example.com", certificate="ISSUING")),
+            },
+        ),
+    ),
 )

@@ -1,9 +1,7 @@
 """TLS007: wss was aimed at a port that speaks plain HTTP."""
 
-from __future__ import annotations
-
 from callpath.doctor.facts import Facts, TlsFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import tls
 
 
@@ -30,31 +28,25 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example(
-            "a bare application",
-            tls("not-tls", first_bytes=b"HTTP/1.1 400", plain_answer=b"HTTP/1.1 404 Not Found"),
-            fires=True,
-        ),
-        Example(
-            "a TLS port",
-            tls("alert", first_bytes=b"\x15", plain_answer=b"HTTP/1.1 400 sent to HTTPS port"),
-            fires=False,
-        ),
-    ),
-)
-
 CAUSE = Cause(
     code="TLS007",
     slug="tls-plaintext-port",
     title="The port does not speak TLS",
-    layer="tls",
     owner="you",
     why="The application itself answers on this port, with no TLS in front of it; or the proxy's listener lacks its "
     "ssl flag.",
-    fix="Put a TLS terminator in front (the platform's edge, Caddy, nginx with `listen 443 ssl`), and aim the URL at it.",
-    signs=(LIVE,),
+    fix="Put a TLS terminator in front (the platform's edge, Caddy, nginx with `listen 443 ssl`), and aim the URL at "
+    "it.",
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={
+                "a bare application": tls(
+                    "not-tls", first_bytes=b"HTTP/1.1 400", plain_answer=b"HTTP/1.1 404 Not Found"
+                )
+            },
+            quiet={"a TLS port": tls("alert", first_bytes=b"\x15", plain_answer=b"HTTP/1.1 400 sent to HTTPS port")},
+        ),
+    ),
 )

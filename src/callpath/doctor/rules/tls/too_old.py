@@ -1,9 +1,7 @@
 """TLS008: the server knows only versions that are too old."""
 
-from __future__ import annotations
-
 from callpath.doctor.facts import Facts, TlsFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import shake, tls
 
 
@@ -31,27 +29,24 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example(
-            "TLS 1.1 at most",
-            tls("alert", reason="TLSV1_ALERT_PROTOCOL_VERSION", shapes=(shake("tls11", version="TLSv1.1"),)),
-            fires=True,
-        ),
-        Example("TLS 1.3", tls(), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="TLS008",
     slug="tls-protocol-too-old",
     title="The server's TLS is too old",
-    layer="tls",
     owner="you",
     why="Carriers need TLS 1.2 or newer; TLS 1.0 and 1.1 are retired (RFC 8996).",
-    fix="Allow 1.2 and 1.3: nginx ssl_protocols TLSv1.2 TLSv1.3; HAProxy ssl-min-ver TLSv1.2 (and no ssl-max-ver below); "
-    "stunnel: remove sslVersionMax.",
-    signs=(LIVE,),
+    fix="Allow 1.2 and 1.3: nginx ssl_protocols TLSv1.2 TLSv1.3; HAProxy ssl-min-ver TLSv1.2 (and no ssl-max-ver "
+    "below); stunnel: remove sslVersionMax.",
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={
+                "TLS 1.1 at most": tls(
+                    "alert", reason="TLSV1_ALERT_PROTOCOL_VERSION", shapes=(shake("tls11", version="TLSv1.1"),)
+                )
+            },
+            quiet={"TLS 1.3": tls()},
+        ),
+    ),
 )

@@ -1,9 +1,7 @@
 """TLS011: the server has no certificate for this name."""
 
-from __future__ import annotations
-
 from callpath.doctor.facts import Facts, TlsFacts, UrlFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import shake, tls
 
 
@@ -41,29 +39,26 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("strict about names", tls("alert", reason="TLSV1_UNRECOGNIZED_NAME"), fires=True),
-        Example(
-            "works without the name",
-            tls("alert", reason="X", shapes=(shake("no-sni", version="TLSv1.3"), shake("unverified", "alert"))),
-            fires=True,
-        ),
-        Example("a good handshake", tls(), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="TLS011",
     slug="tls-unrecognized-name",
     title="The server has no certificate for this name",
-    layer="tls",
     owner="you",
-    why="The TLS terminator chooses by the name in the handshake (SNI) and knows no site of this name: the domain was not "
-    "added, or its certificate is not issued yet.",
-    fix="Add the host to the proxy's or platform's domains, and wait until its certificate is issued; remove strict-sni / "
-    "ssl_reject_handshake for it.",
-    signs=(LIVE,),
+    why="The TLS terminator chooses by the name in the handshake (SNI) and knows no site of this name: the domain was "
+    "not added, or its certificate is not issued yet.",
+    fix="Add the host to the proxy's or platform's domains, and wait until its certificate is issued; remove "
+    "strict-sni / ssl_reject_handshake for it.",
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={
+                "strict about names": tls("alert", reason="TLSV1_UNRECOGNIZED_NAME"),
+                "works without the name": tls(
+                    "alert", reason="X", shapes=(shake("no-sni", version="TLSv1.3"), shake("unverified", "alert"))
+                ),
+            },
+            quiet={"a good handshake": tls()},
+        ),
+    ),
 )

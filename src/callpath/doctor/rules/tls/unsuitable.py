@@ -1,13 +1,10 @@
 """TLS015: a certificate that is trusted by name, but not fit for a web server."""
 
-from __future__ import annotations
-
 from callpath.doctor.facts import Facts, TlsFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import certificate, tls
 
 _CHAIN_CODES = {2, 9, 10, 18, 19, 20, 21, 62, 64, 7}
-
 
 _WORDS = {
     26: "it is not meant for servers (extended key usage)",
@@ -42,26 +39,24 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example(
-            "made for clients",
-            tls("untrusted", certificate(), verify_code=26, verify_message="unsuitable certificate purpose"),
-            fires=True,
-        ),
-        Example("merely expired", tls("untrusted", certificate(), verify_code=10), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="TLS015",
     slug="tls-certificate-unsuitable",
     title="The certificate is not fit for this use",
-    layer="tls",
     owner="you",
     why="Its purpose, key, signature or place in the chain breaks a rule that clients enforce.",
-    fix="Issue a new one for server authentication (extendedKeyUsage serverAuth), with RSA 2048 or EC P-256 and SHA-256.",
-    signs=(LIVE,),
+    fix="Issue a new one for server authentication (extendedKeyUsage serverAuth), with RSA 2048 or EC P-256 and "
+    "SHA-256.",
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={
+                "made for clients": tls(
+                    "untrusted", certificate(), verify_code=26, verify_message="unsuitable certificate purpose"
+                )
+            },
+            quiet={"merely expired": tls("untrusted", certificate(), verify_code=10)},
+        ),
+    ),
 )

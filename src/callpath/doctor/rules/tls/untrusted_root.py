@@ -1,11 +1,9 @@
 """TLS004: the chain is complete but ends in a root nobody knows."""
 
-from __future__ import annotations
-
 import re
 
 from callpath.doctor.facts import Certificate, ControlFacts, Facts, TlsFacts, UrlFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import certificate, tls
 
 _UNKNOWN_ISSUER = {
@@ -17,16 +15,13 @@ _UNKNOWN_ISSUER = {
     33,
 }  # unable to get issuer, self-signed in chain, local issuer, first certificate, signature
 
-
 _SELF_SIGNED_IN_CHAIN = 19
-
 
 _INTERMEDIATE = re.compile(
     r"intermediate|issuing|subordinate|\bsub[- ]?ca\b|signing|\bICA\b|CN=[RE]\d{1,2},|\bTLS (RSA|ECC)\b"
     r"|Server CA|\bDV\b|CA\s?[1-9]\b|G\d\b",
     re.IGNORECASE,
 )
-
 
 _ROOT = re.compile(r"root", re.IGNORECASE)
 
@@ -118,41 +113,34 @@ def check(facts: Facts) -> Finding | None:
     return Finding(f"the chain ends at {last.issuer}, which is in no list of public roots", evidence)
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example(
-            "a corporate root",
-            tls(
-                "untrusted",
-                certificate(issuer="CN=Example Corporate Root CA"),
-                verify_code=20,
-                verify_message="unable to get local issuer certificate",
-            ),
-            fires=True,
-        ),
-        Example(
-            "the intermediate is missing",
-            tls(
-                "untrusted",
-                certificate(issuer="CN=Example Intermediate CA"),
-                verify_code=20,
-                verify_message="unable to get local issuer certificate",
-            ),
-            fires=False,
-        ),
-    ),
-)
-
 CAUSE = Cause(
     code="TLS004",
     slug="tls-untrusted-root",
     title="The certificate comes from an authority that is not public",
-    layer="tls",
     owner="you",
-    why="A private or corporate CA (or a root that was withdrawn): machines that were given that root connect, a carrier "
-    "does not.",
+    why="A private or corporate CA (or a root that was withdrawn): machines that were given that root connect, a "
+    "carrier does not.",
     fix="Use a certificate of a public authority for this name.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={
+                "a corporate root": tls(
+                    "untrusted",
+                    certificate(issuer="CN=Example Corporate Root CA"),
+                    verify_code=20,
+                    verify_message="unable to get local issuer certificate",
+                )
+            },
+            quiet={
+                "the intermediate is missing": tls(
+                    "untrusted",
+                    certificate(issuer="CN=Example Intermediate CA"),
+                    verify_code=20,
+                    verify_message="unable to get local issuer certificate",
+                )
+            },
+        ),
+    ),
 )

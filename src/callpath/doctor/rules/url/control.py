@@ -1,11 +1,9 @@
 """URL002: characters that do not belong into a URL came along."""
 
-from __future__ import annotations
-
 import re
 
 from callpath.doctor.facts import Facts, UrlFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import url
 
 _STRAY = re.compile(
@@ -22,23 +20,20 @@ def check(facts: Facts) -> Finding | None:
     return Finding(f"the URL contains {shown}", (f"as given: {given.raw[:120]!r}",))
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("a newline from an environment file", Facts(url("wss://voice.example.com/x\n")), fires=True),
-        Example("a clean URL", Facts(url()), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="URL002",
     slug="url-whitespace-or-control",
     title="The URL carries whitespace, quotes or control characters",
-    layer="url",
     owner="you",
     why="A newline, space or quote from an environment variable or a copied line has become part of the URL: the host "
     "does not resolve, the path matches nothing, or the command is refused as an invalid URL.",
     fix="Trim the value where it is read, and refuse control characters: url = value.strip().strip('\"')",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"a newline from an environment file": Facts(url("wss://voice.example.com/x\n"))},
+            quiet={"a clean URL": Facts(url())},
+        ),
+    ),
 )

@@ -1,10 +1,8 @@
 """URL004: no connection can even be tried."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import asked, needed_refusal, refused_by, show_entries
 from callpath.doctor.facts import CallFacts, Facts, UrlFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import url
 from callpath.doctor.rules.sample_call import ACCEPTED, ANSWERED, a_call, answered, asking
 
@@ -32,40 +30,34 @@ def call_url_refused(facts: Facts) -> Finding | None:
     )
 
 
-LIVE = Sign(
-    "url",
-    url_malformed,
-    examples=(
-        Example("no host", Facts(url("wss:///api", problem="no host")), fires=True),
-        Example("a sound URL", Facts(url()), fires=False),
-    ),
-)
-
-PAST = Sign(
-    "call",
-    call_url_refused,
-    code="CALL019",
-    title="Telnyx rejected stream_url as invalid",
-    why="It has no wss:// in front, no host, a blank or line end in it, or more than 2000 characters.",
-    fix="wss://HOST/api/calls/{call_session_id}/audio, at most 2000 characters, without blanks; build it "
-    "from PUBLIC_URL.",
-    examples=(
-        Example(
-            "https",
-            a_call(ANSWERED, asking("https://calls.example.com/x"), answered("streaming_start", 422, "10003")),
-            fires=True,
-        ),
-        Example("accepted", a_call(ACCEPTED), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="URL004",
     slug="url-malformed",
     title="The URL cannot be read",
-    layer="url",
     owner="you",
     why="Without a host and a valid port there is nothing to connect to; the command is refused as an invalid URL.",
     fix="Write it as wss://HOST/PATH, and build it with a URL library instead of joining text.",
-    signs=(LIVE, PAST),
+    signs=(
+        Sign(
+            "url",
+            url_malformed,
+            named={"no host": Facts(url("wss:///api", problem="no host"))},
+            quiet={"a sound URL": Facts(url())},
+        ),
+        Sign(
+            "call",
+            call_url_refused,
+            code="CALL019",
+            title="Telnyx rejected stream_url as invalid",
+            why="It has no wss:// in front, no host, a blank or line end in it, or more than 2000 characters.",
+            fix="wss://HOST/api/calls/{call_session_id}/audio, at most 2000 characters, without blanks; build it "
+            "from PUBLIC_URL.",
+            named={
+                "https": a_call(
+                    ANSWERED, asking("https://calls.example.com/x"), answered("streaming_start", 422, "10003")
+                )
+            },
+            quiet={"accepted": a_call(ACCEPTED)},
+        ),
+    ),
 )

@@ -1,12 +1,10 @@
 """URL005: a part of the URL was never filled in."""
 
-from __future__ import annotations
-
 import re
 from urllib.parse import unquote
 
 from callpath.doctor.facts import Facts, UrlFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import url
 
 _LEFT = re.compile(
@@ -25,24 +23,23 @@ def check(facts: Facts) -> Finding | None:
     return Finding(f"{found.group()!r} in the URL was never replaced by a value", (f"as given: {given.raw[:120]!r}",))
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("a template", Facts(url("wss://voice.example.com/api/calls/{call_session_id}/audio")), fires=True),
-        Example("an unset variable", Facts(url("wss://voice.example.com/api/calls/undefined/audio")), fires=True),
-        Example("a real id", Facts(url()), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="URL005",
     slug="url-placeholder-unreplaced",
     title="A placeholder is left in the URL",
-    layer="url",
     owner="you",
     why="A template was sent as it is, or a variable was empty when the URL was built, so that the carrier asks for a "
     "host or a call that does not exist.",
     fix="Build the URL after all its parts are known, and fail loudly when one of them is missing.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={
+                "a template": Facts(url("wss://voice.example.com/api/calls/{call_session_id}/audio")),
+                "an unset variable": Facts(url("wss://voice.example.com/api/calls/undefined/audio")),
+            },
+            quiet={"a real id": Facts(url())},
+        ),
+    ),
 )

@@ -1,10 +1,8 @@
 """URL008: the port of the URL is closed, while the usual one serves."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import compared
 from callpath.doctor.facts import Facts, ServedFacts, TcpAttempt, TcpFacts, UrlFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import tcp
 from callpath.doctor.rules.sample_call import ACCEPTED, ANSWERED, HOST, SESSION, TAKEN, a_call, asking, hung_up
 
@@ -37,44 +35,38 @@ def call_port(facts: Facts) -> Finding | None:
     )
 
 
-LIVE = Sign(
-    "url",
-    url_port,
-    examples=(
-        Example(
-            "443 answers",
-            tcp("timeout", usual_port=(TcpAttempt("203.0.113.1", 443, "open", 9.0),), usual_port_speaks_tls=True),
-            fires=True,
-        ),
-        Example("nothing answers", tcp("timeout"), fires=False),
-    ),
-)
-
-PAST = Sign(
-    "call",
-    call_port,
-    code="CALL028",
-    title="The stream URL's port is not the public port",
-    why="Platforms publish 443 only, whatever the process listens on behind them.",
-    fix="Leave the port out of PUBLIC_URL and of the stream URL.",
-    examples=(
-        Example(
-            "the inner port",
-            a_call(ANSWERED, asking(f"wss://{HOST}:8000/api/calls/{SESSION}/audio"), TAKEN, (20_000, hung_up())),
-            fires=True,
-        ),
-        Example("no port", a_call(ACCEPTED, (20_000, hung_up())), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="URL008",
     slug="url-port-mismatch",
     title="The URL names a port that is not published",
-    layer="url",
     owner="you",
     why="Platforms publish 443 only; the port that the application listens on (3000, 8080) exists inside. With it in "
     "the URL the connection ends at the edge or in a firewall.",
     fix="Leave the port out of the public URL.",
-    signs=(LIVE, PAST),
+    signs=(
+        Sign(
+            "url",
+            url_port,
+            named={
+                "443 answers": tcp(
+                    "timeout", usual_port=(TcpAttempt("203.0.113.1", 443, "open", 9.0),), usual_port_speaks_tls=True
+                )
+            },
+            quiet={"nothing answers": tcp("timeout")},
+        ),
+        Sign(
+            "call",
+            call_port,
+            code="CALL028",
+            title="The stream URL's port is not the public port",
+            why="Platforms publish 443 only, whatever the process listens on behind them.",
+            fix="Leave the port out of PUBLIC_URL and of the stream URL.",
+            named={
+                "the inner port": a_call(
+                    ANSWERED, asking(f"wss://{HOST}:8000/api/calls/{SESSION}/audio"), TAKEN, (20_000, hung_up())
+                )
+            },
+            quiet={"no port": a_call(ACCEPTED, (20_000, hung_up()))},
+        ),
+    ),
 )

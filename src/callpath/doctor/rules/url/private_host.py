@@ -1,9 +1,7 @@
 """URL003: the URL names a host that only this machine or network knows."""
 
-from __future__ import annotations
-
 from callpath.doctor.facts import Facts, UpgradeFacts, UrlFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import url
 
 _WORDS = {
@@ -43,25 +41,24 @@ def _meant(facts: Facts, given: UrlFacts) -> bool:
     return False
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("localhost from a default", Facts(url(host="localhost", host_class="loopback")), fires=True),
-        Example("a container's name", Facts(url(host="app", host_class="bare-name")), fires=True),
-        Example("a public name", Facts(url()), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="URL003",
     slug="url-private-host",
     title="The URL's host exists only inside your machine or network",
-    layer="url",
     owner="you",
     why="The carrier connects from the internet. An address of this machine, of a private network or of a container's "
     "name works in every local test and never for a call. Mostly a default such as localhost:3000 was used because "
     "PUBLIC_URL was not set.",
     fix="Use the public name of the service, and make the public base URL a required setting with no default.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={
+                "localhost from a default": Facts(url(host="localhost", host_class="loopback")),
+                "a container's name": Facts(url(host="app", host_class="bare-name")),
+            },
+            quiet={"a public name": Facts(url())},
+        ),
+    ),
 )

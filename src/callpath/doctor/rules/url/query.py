@@ -1,10 +1,8 @@
 """URL010: with its query the URL is refused, without it it is upgraded."""
 
-from __future__ import annotations
-
 from callpath.doctor.answers import refused, show, works
 from callpath.doctor.facts import Facts, UrlFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, upgrade, url
 
 
@@ -18,26 +16,22 @@ def check(facts: Facts) -> Finding | None:
     return Finding("the URL is refused with its query and upgraded without it", (show(carrier), show(better)))
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example(
-            "a query in the way",
-            upgrade(answer(404), answer(101, shape="no-query"), given=url(query="call=1")),
-            fires=True,
-        ),
-        Example("no query", upgrade(answer(404)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="URL010",
     slug="url-query-refused",
     title="The server refuses the query part of the URL",
-    layer="url",
     owner="you",
-    why="A router that compares path and query as one text, or a filter that dislikes the query, turns the upgrade away.",
+    why="A router that compares path and query as one text, or a filter that dislikes the query, turns the upgrade "
+    "away.",
     fix="Compare only the path (url.pathname), or move ids from the query into the path.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={
+                "a query in the way": upgrade(answer(404), answer(101, shape="no-query"), given=url(query="call=1"))
+            },
+            quiet={"no query": upgrade(answer(404))},
+        ),
+    ),
 )

@@ -1,11 +1,9 @@
 """URL012: the query does not reach the application."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import first, show_entries, url_asked
 from callpath.doctor.facts import Arrived, CallFacts, Facts, MediaFacts, UrlFacts
 from callpath.doctor.reasons import closed_by_program, show_line
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import media, url
 from callpath.doctor.rules.sample_call import ANSWERED, GOOD, TAKEN, URL, asking, hung_up
 from callpath.doctor.rules.sample_log import line, told_call
@@ -54,48 +52,42 @@ def _told(given: str, arrived: Arrived | None) -> Facts:
     return facts
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("the server says it came without", _told("call=1", Arrived("/audio", "")), fires=True),
-        Example("it came along", _told("call=1", Arrived("/audio", "call=1")), fires=False),
-        Example("another server, which does not tell", _told("call=1", None), fires=False),
-    ),
-)
-
-PAST = Sign(
-    "call",
-    log_query_lost,
-    code="LOG005",
-    title="What stands in the query of the stream URL did not reach the program",
-    why="The program reads an id or a token from the query of the URL that it gave Telnyx, and the upgrade came "
-    "without it: a proxy's rewrite drops it, or it was never put there as the program reads it.",
-    examples=(
-        Example(
-            "the program misses it",
-            told_call(
-                ANSWERED,
-                asking(f"{URL}?tenant=t1"),
-                TAKEN,
-                (1_000, SocketReceived(path="/media")),
-                (1_200, SocketClosed(code=1005)),
-                (20_000, hung_up()),
-                complaints=(line(1_100, "Missing required parameters: tenant", because="parameters", gone=True),),
-            ),
-            fires=True,
-        ),
-        Example("closed at the call's end", told_call(GOOD), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="URL012",
     slug="url-query-string-lost",
     title="The query of the URL is lost on the way",
-    layer="url",
     owner="you",
     why="A proxy's rewrite drops everything after the question mark; a handler that looks for ids there gets nothing.",
     fix="Put ids into the path, or let the proxy pass the query on (nginx: proxy_pass without a URI, or $is_args$args).",
-    signs=(LIVE, PAST),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"the server says it came without": _told("call=1", Arrived("/audio", ""))},
+            quiet={
+                "it came along": _told("call=1", Arrived("/audio", "call=1")),
+                "another server, which does not tell": _told("call=1", None),
+            },
+        ),
+        Sign(
+            "call",
+            log_query_lost,
+            code="LOG005",
+            title="What stands in the query of the stream URL did not reach the program",
+            why="The program reads an id or a token from the query of the URL that it gave Telnyx, and the upgrade "
+            "came without it: a proxy's rewrite drops it, or it was never put there as the program reads it.",
+            named={
+                "the program misses it": told_call(
+                    ANSWERED,
+                    asking(f"{URL}?tenant=t1"),
+                    TAKEN,
+                    (1_000, SocketReceived(path="/media")),
+                    (1_200, SocketClosed(code=1005)),
+                    (20_000, hung_up()),
+                    complaints=(line(1_100, "Missing required parameters: tenant", because="parameters", gone=True),),
+                )
+            },
+            quiet={"closed at the call's end": told_call(GOOD)},
+        ),
+    ),
 )

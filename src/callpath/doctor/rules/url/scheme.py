@@ -1,11 +1,9 @@
 """URL001: the scheme is not wss, and that is what breaks."""
 
-from __future__ import annotations
-
 from callpath.doctor.answers import any_variant_works, mixed
 from callpath.doctor.calls import compared
 from callpath.doctor.facts import Exchange, Facts, OtherSchemeFacts, UpgradeFacts, UrlFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, upgrade, url
 from callpath.doctor.rules.sample_call import ACCEPTED, ANSWERED, HOST, SESSION, TAKEN, a_call, asking, hung_up
 
@@ -80,42 +78,33 @@ def call_scheme(facts: Facts) -> Finding | None:
     )
 
 
-LIVE = Sign(
-    "url",
-    url_scheme,
-    examples=(
-        Example("an https URL", upgrade(answer(101), given=url(scheme="https")), fires=True),
-        Example("a wss URL", upgrade(answer(404)), fires=False),
-    ),
-)
-
-PAST = Sign(
-    "call",
-    call_scheme,
-    code="CALL029",
-    title="The stream URL has the wrong scheme",
-    why="Behind a proxy that ends TLS a program sees http and builds ws://; Telnyx then speaks plainly to a port "
-    "that wants TLS, "
-    "or to port 80, where it is redirected.",
-    fix="wss://. Build the URL from PUBLIC_URL, not from the request's own scheme.",
-    examples=(
-        Example(
-            "ws",
-            a_call(ANSWERED, asking(f"ws://{HOST}/api/calls/{SESSION}/audio"), TAKEN, (20_000, hung_up())),
-            fires=True,
-        ),
-        Example("wss", a_call(ACCEPTED, (20_000, hung_up())), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="URL001",
     slug="url-scheme-not-wss",
     title="The stream URL does not begin with wss://",
-    layer="url",
     owner="you",
-    why="The carrier opens a secure WebSocket. With another scheme the command is refused, or the connection goes to a "
-    "port that expects TLS, or gets a redirect that no WebSocket client follows.",
+    why="The carrier opens a secure WebSocket. With another scheme the command is refused, or the connection goes to "
+    "a port that expects TLS, or gets a redirect that no WebSocket client follows.",
     fix="Write the URL with wss:// (turn https into wss where you build it), and refuse anything else at start-up.",
-    signs=(LIVE, PAST),
+    signs=(
+        Sign(
+            "url",
+            url_scheme,
+            named={"an https URL": upgrade(answer(101), given=url(scheme="https"))},
+            quiet={"a wss URL": upgrade(answer(404))},
+        ),
+        Sign(
+            "call",
+            call_scheme,
+            code="CALL029",
+            title="The stream URL has the wrong scheme",
+            why="Behind a proxy that ends TLS a program sees http and builds ws://; Telnyx then speaks plainly to a "
+            "port that wants TLS, or to port 80, where it is redirected.",
+            fix="wss://. Build the URL from PUBLIC_URL, not from the request's own scheme.",
+            named={
+                "ws": a_call(ANSWERED, asking(f"ws://{HOST}/api/calls/{SESSION}/audio"), TAKEN, (20_000, hung_up()))
+            },
+            quiet={"wss": a_call(ACCEPTED, (20_000, hung_up()))},
+        ),
+    ),
 )

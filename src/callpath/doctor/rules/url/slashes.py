@@ -1,13 +1,11 @@
 """URL006: one slash too many or too few."""
 
-from __future__ import annotations
-
 from urllib.parse import urlsplit
 
 from callpath.doctor.answers import refused, show, slash_variant_that_works
 from callpath.doctor.calls import compared
 from callpath.doctor.facts import Facts, UrlFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import PATH, answer, upgrade, url
 from callpath.doctor.rules.sample_call import ACCEPTED, ANSWERED, HOST, SESSION, TAKEN, a_call, asking, hung_up
 
@@ -56,43 +54,38 @@ def call_slashes(facts: Facts) -> Finding | None:
                    urls.lines)  # fmt: skip
 
 
-LIVE = Sign(
-    "url",
-    url_slashes,
-    examples=(
-        Example(
-            "two slashes",
-            upgrade(answer(404), answer(101, shape="path:single-slashes"), given=url(path="/" + PATH)),
-            fires=True,
-        ),
-        Example("another 404", upgrade(answer(404)), fires=False),
-    ),
-)
-
-PAST = Sign(
-    "call",
-    call_slashes,
-    code="CALL027",
-    title="The path of the stream URL has a slash too many",
-    why="A base URL that ends in / was joined to a path that begins with /. Routers take that for another path: 404.",
-    examples=(
-        Example(
-            "two slashes",
-            a_call(ANSWERED, asking(f"wss://{HOST}//api/calls/{SESSION}/audio"), TAKEN, (20_000, hung_up())),
-            fires=True,
-        ),
-        Example("the served path", a_call(ACCEPTED, (20_000, hung_up())), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="URL006",
     slug="url-double-slash-or-trailing",
     title="The path has a slash too many or too few",
-    layer="url",
     owner="you",
     why="A base URL that ends in / was joined to a path that begins with /, or a trailing slash came or went. Routers "
     "take the path literally: it is another path, answered with 404 or a redirect that the carrier does not follow.",
     fix="Strip the slash where the URL is joined: base.rstrip('/') + path",
-    signs=(LIVE, PAST),
+    signs=(
+        Sign(
+            "url",
+            url_slashes,
+            named={
+                "two slashes": upgrade(
+                    answer(404), answer(101, shape="path:single-slashes"), given=url(path="/" + PATH)
+                )
+            },
+            quiet={"another 404": upgrade(answer(404))},
+        ),
+        Sign(
+            "call",
+            call_slashes,
+            code="CALL027",
+            title="The path of the stream URL has a slash too many",
+            why="A base URL that ends in / was joined to a path that begins with /. Routers take that for another "
+            "path: 404.",
+            named={
+                "two slashes": a_call(
+                    ANSWERED, asking(f"wss://{HOST}//api/calls/{SESSION}/audio"), TAKEN, (20_000, hung_up())
+                )
+            },
+            quiet={"the served path": a_call(ACCEPTED, (20_000, hung_up()))},
+        ),
+    ),
 )

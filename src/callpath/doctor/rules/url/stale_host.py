@@ -1,12 +1,10 @@
 """CALL023: the stream was asked for at another host than the one this server is reached by."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import delivered_to, no_socket, place, url_asked, webhook
 from callpath.doctor.calls import show_entries as show_entries
 from callpath.doctor.edges import asked_for, came, covers, posts, show_row, upgrades
 from callpath.doctor.facts import CallFacts, EdgeFacts, FactMissing, Facts, PlatformFacts, ServedFacts, UrlFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_account import domain, platform
 from callpath.doctor.rules.sample_call import ACCEPTED, ANSWERED, GOOD, a_call, answered, asking, hung_up
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
@@ -59,8 +57,8 @@ def platform_host_unknown(facts: Facts) -> Finding | None:
     if seen.public_host.endswith(".railway.app"):
         return Finding(f"the host {seen.public_host} is no name of this service any more", known)
     return Finding(
-        f"the host {seen.public_host} is no name of this service at {seen.platform}: right only if a proxy of yours stands "
-        "in front",
+        f"the host {seen.public_host} is no name of this service at {seen.platform}: right only if a proxy of yours "
+        "stands in front",
         known,
         kind="note",
     )
@@ -83,67 +81,55 @@ def edge_other_host(facts: Facts) -> Finding | None:
     )
 
 
-PAST = Sign(
-    "call",
-    call_other_host,
-    examples=(
-        Example(
-            "an old tunnel",
-            a_call(
-                ANSWERED,
-                asking("wss://old.example.net/api/calls/x/audio"),
-                answered("streaming_start"),
-                (20_000, hung_up()),
-            ),
-            fires=True,
-        ),
-        Example("the same host", a_call(ACCEPTED, (20_000, hung_up())), fires=False),
-        Example("the socket came", a_call(GOOD), fires=False),
-    ),
-)
-
-ACCOUNT = Sign(
-    "account",
-    platform_host_unknown,
-    code="PLATFORM005",
-    title="The host in PUBLIC_URL is not a name of this service",
-    why="After a rename, a new domain or a new service the old name stays in settings. Webhooks and audio "
-    "then go to "
-    "nobody, or to the service of before.",
-    fix="Set PUBLIC_URL to a name of this service (on Railway it may stay unset: RAILWAY_PUBLIC_DOMAIN is "
-    "used), and the "
-    "application's webhook URL with it.",
-    examples=(
-        Example("a name of before", platform(domain("b.up.railway.app"), public_host="a.up.railway.app"), fires=True),
-        Example("something in front", platform(domain("b.up.railway.app")), fires=True),
-        Example("one of its names", platform(), fires=False),
-        Example("our public URL is not known", platform(public_host=""), fires=None),
-    ),
-)
-
-EDGE = Sign(
-    "edge",
-    edge_other_host,
-    code="EDGE001",
-    title="The stream was sent to another host than the one that gets the webhooks",
-    why="The host in the stream's URL is not one that this edge serves: an old domain, an old tunnel, or the "
-    "address of another service. Telnyx went there, and no row tells of it here.",
-    fix="Build the stream's URL from the host that the webhook came to (Host or X-Forwarded-Host), or set the "
-    "public address anew after each rename.",
-    examples=(
-        Example("another host", seen_at_edge(row("POST"), host="old.example.com"), fires=True),
-        Example("the same host", seen_at_edge(row("POST")), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="CALL023",
     slug="url-stale-host",
     title="The stream URL names another host than the webhooks came to",
-    layer="url",
     owner="you",
-    why="Telnyx opens the socket where it is told to. After a rename, a redeployment or with a new tunnel the old host is "
-    "still in PUBLIC_URL: webhooks come (their URL is set at Telnyx), the socket goes elsewhere.",
+    why="Telnyx opens the socket where it is told to. After a rename, a redeployment or with a new tunnel the old "
+    "host is still in PUBLIC_URL: webhooks come (their URL is set at Telnyx), the socket goes elsewhere.",
     fix="Set PUBLIC_URL to the host that the webhooks come to, and restart the server.",
-    signs=(PAST, ACCOUNT, EDGE),
+    signs=(
+        Sign(
+            "call",
+            call_other_host,
+            named={
+                "an old tunnel": a_call(
+                    ANSWERED,
+                    asking("wss://old.example.net/api/calls/x/audio"),
+                    answered("streaming_start"),
+                    (20_000, hung_up()),
+                )
+            },
+            quiet={"the same host": a_call(ACCEPTED, (20_000, hung_up())), "the socket came": a_call(GOOD)},
+        ),
+        Sign(
+            "account",
+            platform_host_unknown,
+            code="PLATFORM005",
+            title="The host in PUBLIC_URL is not a name of this service",
+            why="After a rename, a new domain or a new service the old name stays in settings. Webhooks and audio "
+            "then go to nobody, or to the service of before.",
+            fix="Set PUBLIC_URL to a name of this service (on Railway it may stay unset: RAILWAY_PUBLIC_DOMAIN is "
+            "used), and the application's webhook URL with it.",
+            named={
+                "a name of before": platform(domain("b.up.railway.app"), public_host="a.up.railway.app"),
+                "something in front": platform(domain("b.up.railway.app")),
+            },
+            quiet={"one of its names": platform()},
+            unchecked={"our public URL is not known": platform(public_host="")},
+        ),
+        Sign(
+            "edge",
+            edge_other_host,
+            code="EDGE001",
+            title="The stream was sent to another host than the one that gets the webhooks",
+            why="The host in the stream's URL is not one that this edge serves: an old domain, an old tunnel, or the "
+            "address of another service. Telnyx went there, and no row tells of it here.",
+            fix="Build the stream's URL from the host that the webhook came to (Host or X-Forwarded-Host), or set the "
+            "public address anew after each rename.",
+            named={"another host": seen_at_edge(row("POST"), host="old.example.com")},
+            quiet={"the same host": seen_at_edge(row("POST"))},
+        ),
+    ),
 )

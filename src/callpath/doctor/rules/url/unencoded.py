@@ -1,10 +1,8 @@
 """URL007: an id stands raw in the path, where only its percent-encoded form is understood (or the reverse)."""
 
-from __future__ import annotations
-
 from callpath.doctor.answers import refused, show, works
 from callpath.doctor.facts import Facts, UrlFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, upgrade, url
 
 
@@ -23,27 +21,24 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example(
-            "a raw id",
-            upgrade(answer(404), answer(101, shape="path:encoded"), given=url(path="/calls/v3:a+b/c=/audio")),
-            fires=True,
-        ),
-        Example("another 404", upgrade(answer(404)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="URL007",
     slug="url-unencoded-id",
     title="An id in the path is not encoded as the server expects",
-    layer="url",
     owner="you",
     why="Ids such as v3:abc+/= contain characters that split or change a path. Raw, they lead to another route.",
     fix="Percent-encode the id (encodeURIComponent, urllib.parse.quote(id, safe='')), or use the call_session_id, a "
     "plain UUID.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={
+                "a raw id": upgrade(
+                    answer(404), answer(101, shape="path:encoded"), given=url(path="/calls/v3:a+b/c=/audio")
+                )
+            },
+            quiet={"another 404": upgrade(answer(404))},
+        ),
+    ),
 )

@@ -1,10 +1,8 @@
 """URL011: a user name and password stand in the URL."""
 
-from __future__ import annotations
-
 from callpath.doctor.answers import refused, show
 from callpath.doctor.facts import Facts, UrlFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, upgrade, url
 
 
@@ -18,22 +16,19 @@ def check(facts: Facts) -> Finding | None:
     return Finding("the URL has a user name and password, which a carrier does not send as a header", (show(carrier),))
 
 
-LIVE = Sign(
-    "url",
-    check,
-    examples=(
-        Example("basic auth in the URL", upgrade(answer(401), given=url(userinfo=True)), fires=True),
-        Example("none", upgrade(answer(401)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="URL011",
     slug="url-userinfo",
     title="The URL relies on a user name and password in it",
-    layer="url",
     owner="you",
     why="Browsers and curl turn user:password@ into an Authorization header; nothing says that a carrier does.",
     fix="Exempt the stream's path from basic auth, and authenticate with stream_auth_token.",
-    signs=(LIVE,),
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"basic auth in the URL": upgrade(answer(401), given=url(userinfo=True))},
+            quiet={"none": upgrade(answer(401))},
+        ),
+    ),
 )

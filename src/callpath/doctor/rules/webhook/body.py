@@ -1,10 +1,8 @@
 """CALL004: webhooks came whose body is no event of a call."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import turned_away_webhooks
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_call import call, refusals
 
 
@@ -18,24 +16,21 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-PAST = Sign(
-    "call",
-    check,
-    examples=(
-        Example("a form", Facts(call(), refusals("not_json")), fires=True),
-        Example("another reason", Facts(call(), refusals("stale")), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="CALL004",
     slug="webhook-body-unparsed",
     title="Webhooks come and are refused: the body is no event of a call",
-    layer="webhook",
     owner="you",
     why="The signature fits, so Telnyx sent it, but it is no call event of API version 2: a TeXML callback "
     "(form-encoded), a messaging webhook, or a body that was cut off on its way.",
-    fix="Let only the Call Control application point to /api/calls/webhook; messaging and TeXML need URLs of their own. "
-    "For too_slow and too_large look at the proxy in front.",
-    signs=(PAST,),
+    fix="Let only the Call Control application point to /api/calls/webhook; messaging and TeXML need URLs of their "
+    "own. For too_slow and too_large look at the proxy in front.",
+    signs=(
+        Sign(
+            "call",
+            check,
+            named={"a form": Facts(call(), refusals("not_json"))},
+            quiet={"another reason": Facts(call(), refusals("stale"))},
+        ),
+    ),
 )

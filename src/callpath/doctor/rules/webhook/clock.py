@@ -1,10 +1,8 @@
 """CALL002: webhooks came with a right signature and a time that this machine's clock does not believe."""
 
-from __future__ import annotations
-
 from callpath.doctor.calls import turned_away_webhooks
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_call import call, refusals
 
 
@@ -18,23 +16,20 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-PAST = Sign(
-    "call",
-    check,
-    examples=(
-        Example("the clock is 400 s late", Facts(call(), refusals("stale")), fires=True),
-        Example("another reason", Facts(call(), refusals("bad_signature")), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="CALL002",
     slug="webhook-clock-skew",
     title="Webhooks come and are refused: this machine's clock is wrong",
-    layer="webhook",
     owner="you",
-    why="A signed webhook holds for 300 s in both directions, so that nobody can replay it. A machine whose clock is off "
-    "by more refuses every one of them. (A queue in front that delivers minutes late looks the same.)",
+    why="A signed webhook holds for 300 s in both directions, so that nobody can replay it. A machine whose clock is "
+    "off by more refuses every one of them. (A queue in front that delivers minutes late looks the same.)",
     fix="Set the clock: enable NTP (timedatectl set-ntp true), restart a suspended virtual machine or container host.",
-    signs=(PAST,),
+    signs=(
+        Sign(
+            "call",
+            check,
+            named={"the clock is 400 s late": Facts(call(), refusals("stale"))},
+            quiet={"another reason": Facts(call(), refusals("bad_signature"))},
+        ),
+    ),
 )

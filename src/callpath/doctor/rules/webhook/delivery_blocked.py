@@ -1,10 +1,8 @@
 """TELNYX026: webhooks are turned away, and not by a callpath server."""
 
-from __future__ import annotations
-
 from callpath.doctor.accounts import newest_failure
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_account import delivered, delivery, refused_key
 
 
@@ -19,30 +17,30 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-ACCOUNT = Sign(
-    "account",
-    check,
-    examples=(
-        Example("a challenge", delivered(delivery(403, "<title>Just a moment...</title>")), fires=True),
-        Example("another program's login", delivered(delivery(401)), fires=True),
-        Example("our own refusal", delivered(delivery(401, headers=[["x-callpath", "0.1"]])), fires=False),
-        Example("a wrong path", delivered(delivery(404)), fires=False),
-        Example("delivered", delivered(delivery(200)), fires=False),
-        Example("no webhook within a day", delivered(), fires=None),
-        Example("the key was refused", refused_key(), fires=None),
-    ),
-)
-
 CAUSE = Cause(
     code="TELNYX026",
     slug="webhook-blocked",
     title="Webhooks are turned away before a callpath server sees them",
-    layer="webhook",
     owner="you",
-    why="A firewall for web applications, a bot check, an allow-list or a login in front takes Telnyx for a stranger; or "
-    "another program than callpath answers there, and refuses the signature. Telnyx does not try again after most "
+    why="A firewall for web applications, a bot check, an allow-list or a login in front takes Telnyx for a stranger; "
+    "or another program than callpath answers there, and refuses the signature. Telnyx does not try again after most "
     "answers of this kind: the caller rings out.",
     fix="Let POST /api/calls/webhook through without a challenge or login: by its path, by the user agent "
     "telnyx-webhooks, or by Telnyx's published addresses.",
-    signs=(ACCOUNT,),
+    signs=(
+        Sign(
+            "account",
+            check,
+            named={
+                "a challenge": delivered(delivery(403, "<title>Just a moment...</title>")),
+                "another program's login": delivered(delivery(401)),
+            },
+            quiet={
+                "our own refusal": delivered(delivery(401, headers=[["x-callpath", "0.1"]])),
+                "a wrong path": delivered(delivery(404)),
+                "delivered": delivered(delivery(200)),
+            },
+            unchecked={"no webhook within a day": delivered(), "the key was refused": refused_key()},
+        ),
+    ),
 )

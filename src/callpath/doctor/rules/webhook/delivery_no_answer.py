@@ -1,10 +1,8 @@
 """TELNYX022: webhooks get no answer."""
 
-from __future__ import annotations
-
 from callpath.doctor.accounts import newest_failure
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Example, Finding, Owner, Sign
+from callpath.doctor.rule import Cause, Finding, Owner, Sign
 from callpath.doctor.rules.sample_account import delivered, delivery, refused_key
 
 _CODES: dict[str, tuple[str, str, Owner]] = {
@@ -35,28 +33,28 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-ACCOUNT = Sign(
-    "account",
-    check,
-    examples=(
-        Example("the name leads nowhere", delivered(delivery(None, errors=[75001])), fires=True),
-        Example("no answer, for no known reason", delivered(delivery(None)), fires=True),
-        Example("codes as objects", delivered(delivery(None, errors=[{"code": "75004", "title": "x"}])), fires=True),
-        Example("it was answered, wrongly", delivered(delivery(502)), fires=False),
-        Example("mended since", delivered(delivery(None, at=1), delivery(200, at=2)), fires=False),
-        Example("no webhook within a day", delivered(), fires=None),
-        Example("the key was refused", refused_key(), fires=None),
-    ),
-)
-
 CAUSE = Cause(
     code="TELNYX022",
     slug="webhook-unreachable",
     title="Telnyx's webhooks get no answer",
-    layer="webhook",
     owner="you",
-    why="Telnyx cannot open a connection to the webhook URL, or gets no answer in two seconds: DNS, TLS, firewall, or a "
-    "server that is down.",
+    why="Telnyx cannot open a connection to the webhook URL, or gets no answer in two seconds: DNS, TLS, firewall, or "
+    "a server that is down.",
     fix="Run `callpath doctor url` with the audio URL of the same host: it names the layer that fails.",
-    signs=(ACCOUNT,),
+    signs=(
+        Sign(
+            "account",
+            check,
+            named={
+                "the name leads nowhere": delivered(delivery(None, errors=[75001])),
+                "no answer, for no known reason": delivered(delivery(None)),
+                "codes as objects": delivered(delivery(None, errors=[{"code": "75004", "title": "x"}])),
+            },
+            quiet={
+                "it was answered, wrongly": delivered(delivery(502)),
+                "mended since": delivered(delivery(None, at=1), delivery(200, at=2)),
+            },
+            unchecked={"no webhook within a day": delivered(), "the key was refused": refused_key()},
+        ),
+    ),
 )

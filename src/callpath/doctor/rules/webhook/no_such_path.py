@@ -1,12 +1,10 @@
 """TELNYX024: nothing takes webhooks at that path."""
 
-from __future__ import annotations
-
 from callpath.doctor.accounts import newest_failure
 from callpath.doctor.calls import webhook
 from callpath.doctor.edges import from_telnyx, posts, show_row, unreached
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_account import delivered, delivery, refused_key
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
 
@@ -24,8 +22,8 @@ def telnyx_delivery_404(facts: Facts) -> Finding | None:
         return Finding(
             "the host's edge has no application behind that name (Application not found)",
             failure.evidence,
-            fix="Attach the domain to the service at the host, deploy it, or correct the host in PUBLIC_URL and in the "
-            "application.",
+            fix="Attach the domain to the service at the host, deploy it, or correct the host in PUBLIC_URL and in "
+            "the application.",
         )
     return Finding(f"the newest webhook was answered with {failure.status}", failure.evidence)
 
@@ -47,46 +45,39 @@ def edge_webhook_404(facts: Facts) -> Finding | None:
     )
 
 
-ACCOUNT = Sign(
-    "account",
-    telnyx_delivery_404,
-    examples=(
-        Example("somebody's 404", delivered(delivery(404, "Not Found")), fires=True),
-        Example("a callpath server's own", delivered(delivery(404, headers=[["X-Callpath", "0.1"]])), fires=True),
-        Example(
-            "the edge knows no such application",
-            delivered(delivery(404, '{"message":"Application not found"}')),
-            fires=True,
-        ),
-        Example("another error", delivered(delivery(500)), fires=False),
-        Example("mended since", delivered(delivery(404, at=1), delivery(200, at=2)), fires=False),
-        Example("no webhook within a day", delivered(), fires=None),
-        Example("the key was refused", refused_key(), fires=None),
-    ),
-)
-
-EDGE = Sign(
-    "edge",
-    edge_webhook_404,
-    code="EDGE017",
-    title="Webhooks come to a path that does not exist",
-    why="The URL in the Call Control application leads to this host, and to a path that the application does not "
-    "serve. No event is ever seen, so nothing is ever answered.",
-    fix="Put the URL that your server names at its start into the Call Control application, path and all.",
-    examples=(
-        Example("404", seen_at_edge(row("POST", 404)), fires=True),
-        Example("200", seen_at_edge(row("POST")), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="TELNYX024",
     slug="webhook-404",
     title="Nothing takes webhooks at that path",
-    layer="webhook",
     owner="you",
     why="The webhook URL names a path that does not exist there, or another program answers for that host.",
-    fix="Set the application's webhook URL to the one that `callpath serve` prints when it starts; a proxy in front has to "
-    "pass its path on.",
-    signs=(ACCOUNT, EDGE),
+    fix="Set the application's webhook URL to the one that `callpath serve` prints when it starts; a proxy in front "
+    "has to pass its path on.",
+    signs=(
+        Sign(
+            "account",
+            telnyx_delivery_404,
+            named={
+                "somebody's 404": delivered(delivery(404, "Not Found")),
+                "a callpath server's own": delivered(delivery(404, headers=[["X-Callpath", "0.1"]])),
+                "the edge knows no such application": delivered(delivery(404, '{"message":"Application not found"}')),
+            },
+            quiet={
+                "another error": delivered(delivery(500)),
+                "mended since": delivered(delivery(404, at=1), delivery(200, at=2)),
+            },
+            unchecked={"no webhook within a day": delivered(), "the key was refused": refused_key()},
+        ),
+        Sign(
+            "edge",
+            edge_webhook_404,
+            code="EDGE017",
+            title="Webhooks come to a path that does not exist",
+            why="The URL in the Call Control application leads to this host, and to a path that the application does "
+            "not serve. No event is ever seen, so nothing is ever answered.",
+            fix="Put the URL that your server names at its start into the Call Control application, path and all.",
+            named={"404": seen_at_edge(row("POST", 404))},
+            quiet={"200": seen_at_edge(row("POST"))},
+        ),
+    ),
 )

@@ -1,9 +1,7 @@
 """CALL005: no webhook of any call ever came."""
 
-from __future__ import annotations
-
 from callpath.doctor.facts import CallFacts, Facts, RefusalFacts, ServedFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_call import RANG, call, refusals
 
 
@@ -18,29 +16,29 @@ def check(facts: Facts) -> Finding | None:
         (f"webhook URL by the settings: {served.webhook_url}",) if served is not None else (),
         kind="open",
         candidates=("number-not-assigned", "webhook-404", "webhook-blocked", "app-inactive-or-deleted"),
-        question="Does the Call Control application point to this server, and the number to that application? callpath "
-        f"doctor account asks Telnyx (TELNYX_API_KEY); callpath doctor logs shows what came to the platform.{where}",
+        question="Does the Call Control application point to this server, and the number to that application? "
+        "callpath doctor account asks Telnyx (TELNYX_API_KEY); callpath doctor logs shows what came to the "
+        f"platform.{where}",
     )
 
-
-PAST = Sign(
-    "call",
-    check,
-    examples=(
-        Example("an empty call log", Facts(call(), RefusalFacts(count=0, latest=())), fires=True),
-        Example("webhooks were refused", Facts(call(), refusals("stale")), fires=False),
-        Example("a call", Facts(call(RANG), RefusalFacts(count=0, latest=())), fires=False),
-    ),
-)
 
 CAUSE = Cause(
     code="CALL005",
     slug="webhook-never-came",
     title="No webhook ever came",
-    layer="webhook",
     owner="unclear",
-    why="A call begins with the webhook call.initiated. Where none comes, the number leads elsewhere, the application has "
-    "another URL, or something before the server turns Telnyx away.",
+    why="A call begins with the webhook call.initiated. Where none comes, the number leads elsewhere, the application "
+    "has another URL, or something before the server turns Telnyx away.",
     fix="Run callpath doctor account, and call the number again.",
-    signs=(PAST,),
+    signs=(
+        Sign(
+            "call",
+            check,
+            named={"an empty call log": Facts(call(), RefusalFacts(count=0, latest=()))},
+            quiet={
+                "webhooks were refused": Facts(call(), refusals("stale")),
+                "a call": Facts(call(RANG), RefusalFacts(count=0, latest=())),
+            },
+        ),
+    ),
 )

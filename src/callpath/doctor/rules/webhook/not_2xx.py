@@ -1,11 +1,9 @@
 """TELNYX027: webhooks are answered with a server error, or too late."""
 
-from __future__ import annotations
-
 from callpath.doctor.accounts import newest_failure
 from callpath.doctor.edges import asked_for, came, posts, show_row, unreached
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_account import delivered, delivery, refused_key
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
 
@@ -48,50 +46,43 @@ def edge_webhook_refused(facts: Facts) -> Finding | None:
     )
 
 
-ACCOUNT = Sign(
-    "account",
-    telnyx_delivery_5xx,
-    examples=(
-        Example(
-            "the edge cannot reach the program", delivered(delivery(502, "Application failed to respond")), fires=True
-        ),
-        Example("our own store fails", delivered(delivery(503, headers=[["x-callpath", "0.1"]])), fires=True),
-        Example("delivered", delivered(delivery(200)), fires=False),
-        Example("mended since", delivered(delivery(502, at=1), delivery(200, at=2)), fires=False),
-        Example(
-            "at the URL of before",
-            delivered(delivery(502, url="https://old.example.com/hook", at=2), delivery(200, at=1)),
-            fires=False,
-        ),
-        Example("no webhook within a day", delivered(), fires=None),
-        Example("the key was refused", refused_key(), fires=None),
-    ),
-)
-
-EDGE = Sign(
-    "edge",
-    edge_webhook_refused,
-    code="EDGE018",
-    title="Webhooks were not answered with 2xx",
-    why="Telnyx takes everything but 2xx for a failure. What is answered with 4xx is mostly not sent again, so "
-    "the event, and the command that hangs on it, is lost.",
-    fix="Answer 200 first and work afterwards. 401 or 403: check the public key, the clock, and any guard or "
-    "firewall over the path.",
-    examples=(
-        Example("all refused", seen_at_edge(row("POST", 401)), fires=True),
-        Example("200", seen_at_edge(row("POST")), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="TELNYX027",
     slug="webhook-not-2xx-or-slow",
     title="Webhooks are answered with a server error",
-    layer="webhook",
     owner="you",
-    why="The proxy or the host's edge cannot reach the program (502, 503, 504), or the program fails (500). Telnyx tries "
-    "again for a minute at most, then the event is lost.",
+    why="The proxy or the host's edge cannot reach the program (502, 503, 504), or the program fails (500). Telnyx "
+    "tries again for a minute at most, then the event is lost.",
     fix="502 and 503: start the program, bind it to 0.0.0.0 and the port that the host gives in PORT. 500: see the "
     "program's log. 504: answer first, work after.",
-    signs=(ACCOUNT, EDGE),
+    signs=(
+        Sign(
+            "account",
+            telnyx_delivery_5xx,
+            named={
+                "the edge cannot reach the program": delivered(delivery(502, "Application failed to respond")),
+                "our own store fails": delivered(delivery(503, headers=[["x-callpath", "0.1"]])),
+            },
+            quiet={
+                "delivered": delivered(delivery(200)),
+                "mended since": delivered(delivery(502, at=1), delivery(200, at=2)),
+                "at the URL of before": delivered(
+                    delivery(502, url="https://old.example.com/hook", at=2), delivery(200, at=1)
+                ),
+            },
+            unchecked={"no webhook within a day": delivered(), "the key was refused": refused_key()},
+        ),
+        Sign(
+            "edge",
+            edge_webhook_refused,
+            code="EDGE018",
+            title="Webhooks were not answered with 2xx",
+            why="Telnyx takes everything but 2xx for a failure. What is answered with 4xx is mostly not sent again, "
+            "so the event, and the command that hangs on it, is lost.",
+            fix="Answer 200 first and work afterwards. 401 or 403: check the public key, the clock, and any guard or "
+            "firewall over the path.",
+            named={"all refused": seen_at_edge(row("POST", 401))},
+            quiet={"200": seen_at_edge(row("POST"))},
+        ),
+    ),
 )

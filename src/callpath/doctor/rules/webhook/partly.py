@@ -1,7 +1,5 @@
 """CALL006: some webhooks of the call came, and one that must have been sent did not."""
 
-from __future__ import annotations
-
 from callpath.call.session import Stage
 from callpath.doctor.calls import (
     ANSWERED_MS,
@@ -14,7 +12,7 @@ from callpath.doctor.calls import (
     webhook,
 )
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_call import ANSWERING, GOOD, call
 from callpath.timeline import CommandAnswered, Entry
 
@@ -60,25 +58,25 @@ def _gap(known: CallFacts) -> tuple[Entry, str] | None:
     return (taken[-1], "call.answered") if lived_on and overdue(known, taken[-1], ANSWERED_MS) else None
 
 
-PAST = Sign(
-    "call",
-    check,
-    examples=(
-        Example("no call.answered for a minute", Facts(call(ANSWERING)), fires=True),
-        Example("still within its time", Facts(call(ANSWERING, looked_ms=2_000)), fires=False),
-        Example("all of them came", Facts(call(GOOD)), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="CALL006",
     slug="webhooks-partly-missing",
     title="A webhook of the call is missing",
-    layer="webhook",
     owner="network",
-    why="Each webhook is delivered by itself, by one of several machines. Where one is lost (no answer within 2 s, 4xx, a "
-    "deployment in between) the step that waits for it never comes.",
-    fix="Answer webhooks with 200 at once and never with 4xx for what may pass; keep the server up during deployments. "
-    "Set a failover URL in the Call Control application. callpath doctor call ID --backfill adds what Telnyx still knows.",
-    signs=(PAST,),
+    why="Each webhook is delivered by itself, by one of several machines. Where one is lost (no answer within 2 s, "
+    "4xx, a deployment in between) the step that waits for it never comes.",
+    fix="Answer webhooks with 200 at once and never with 4xx for what may pass; keep the server up during "
+    "deployments. Set a failover URL in the Call Control application. callpath doctor call ID --backfill adds what "
+    "Telnyx still knows.",
+    signs=(
+        Sign(
+            "call",
+            check,
+            named={"no call.answered for a minute": Facts(call(ANSWERING))},
+            quiet={
+                "still within its time": Facts(call(ANSWERING, looked_ms=2_000)),
+                "all of them came": Facts(call(GOOD)),
+            },
+        ),
+    ),
 )

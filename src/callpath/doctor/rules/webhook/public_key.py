@@ -1,10 +1,8 @@
 """TELNYX021: webhooks of this account are not signed for our public key."""
 
-from __future__ import annotations
-
 from callpath.doctor.accounts import known_account
 from callpath.doctor.facts import AccountFacts, FactMissing, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_account import account, refused_key
 
 
@@ -22,26 +20,22 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-ACCOUNT = Sign(
-    "account",
-    check,
-    examples=(
-        Example("refused, and none verifies", account(public_key_fits=False), fires=True),
-        Example("a recorded webhook verifies", account(public_key_fits=True), fires=False),
-        Example("no webhook is on record", account(public_key_fits=None), fires=None),
-        Example("the key was refused", refused_key(), fires=None),
-    ),
-)
-
 CAUSE = Cause(
     code="TELNYX021",
     slug="webhook-public-key-mismatch",
     title="TELNYX_PUBLIC_KEY is not this account's",
-    layer="webhook",
     owner="you",
-    why="Each webhook is signed with the account's own key. With the public key of another account every one is refused, "
-    "and the phone just rings.",
+    why="Each webhook is signed with the account's own key. With the public key of another account every one is "
+    "refused, and the phone just rings.",
     fix="Copy the public key from the Telnyx portal of this very account (Keys & Credentials, Public Key) to "
     "TELNYX_PUBLIC_KEY and restart. If it is the right one, something between Telnyx and the server rewrites bodies.",
-    signs=(ACCOUNT,),
+    signs=(
+        Sign(
+            "account",
+            check,
+            named={"refused, and none verifies": account(public_key_fits=False)},
+            quiet={"a recorded webhook verifies": account(public_key_fits=True)},
+            unchecked={"no webhook is on record": account(public_key_fits=None), "the key was refused": refused_key()},
+        ),
+    ),
 )

@@ -1,11 +1,9 @@
 """TELNYX023: webhooks are answered with a redirect."""
 
-from __future__ import annotations
-
 from callpath.doctor.accounts import newest_failure
 from callpath.doctor.edges import posts, show_row
 from callpath.doctor.facts import EdgeFacts, Facts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_account import delivered, delivery, refused_key
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
 
@@ -35,40 +33,32 @@ def edge_webhook_redirected(facts: Facts) -> Finding | None:
     )
 
 
-ACCOUNT = Sign(
-    "account",
-    telnyx_delivery_redirect,
-    examples=(
-        Example("to https", delivered(delivery(301)), fires=True),
-        Example("an error", delivered(delivery(500)), fires=False),
-        Example("delivered", delivered(delivery(200)), fires=False),
-        Example("no webhook within a day", delivered(), fires=None),
-        Example("the key was refused", refused_key(), fires=None),
-    ),
-)
-
-EDGE = Sign(
-    "edge",
-    edge_webhook_redirected,
-    code="EDGE008",
-    title="The webhook's URL redirects, which turns POST into GET",
-    why="The webhook's URL is http:// or another host than the final one. The edge answers 301, the POST becomes "
-    "a GET, and the application answers 404 or 405.",
-    fix="Put the final https:// URL into the Call Control application.",
-    examples=(
-        Example("301, then GET 405", seen_at_edge(row("POST", 301), row("GET", 405, path="/webhook")), fires=True),
-        Example("200", seen_at_edge(row("POST")), fires=False),
-    ),
-)
-
 CAUSE = Cause(
     code="TELNYX023",
     slug="webhook-redirected",
     title="Webhooks are answered with a redirect",
-    layer="webhook",
     owner="you",
     why="Telnyx does not follow it everywhere, and where it does, a POST arrives as a GET: http in place of https, a "
     "missing slash, www, or a login page in front.",
     fix="Enter the final URL in the application: https, the exact host and path, no slash at the end.",
-    signs=(ACCOUNT, EDGE),
+    signs=(
+        Sign(
+            "account",
+            telnyx_delivery_redirect,
+            named={"to https": delivered(delivery(301))},
+            quiet={"an error": delivered(delivery(500)), "delivered": delivered(delivery(200))},
+            unchecked={"no webhook within a day": delivered(), "the key was refused": refused_key()},
+        ),
+        Sign(
+            "edge",
+            edge_webhook_redirected,
+            code="EDGE008",
+            title="The webhook's URL redirects, which turns POST into GET",
+            why="The webhook's URL is http:// or another host than the final one. The edge answers 301, the POST "
+            "becomes a GET, and the application answers 404 or 405.",
+            fix="Put the final https:// URL into the Call Control application.",
+            named={"301, then GET 405": seen_at_edge(row("POST", 301), row("GET", 405, path="/webhook"))},
+            quiet={"200": seen_at_edge(row("POST"))},
+        ),
+    ),
 )

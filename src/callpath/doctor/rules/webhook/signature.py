@@ -1,11 +1,9 @@
 """CALL001: webhooks came and were not taken for Telnyx's: signature, body and public key do not fit."""
 
-from __future__ import annotations
-
 from callpath.doctor.accounts import newest_failure
 from callpath.doctor.calls import turned_away_webhooks
 from callpath.doctor.facts import Facts, RefusalFacts
-from callpath.doctor.rule import Cause, Example, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample_account import delivered, delivery, refused_key
 from callpath.doctor.rules.sample_call import GOOD, RANG, call, refusals
 
@@ -27,8 +25,8 @@ def call_signature(facts: Facts) -> Finding | None:
 
 
 _FIXES = {
-    "bad_signature": "Copy the account's public key from the portal (Keys & Credentials, Public Key) to TELNYX_PUBLIC_KEY "
-    "and restart. If it is right, a proxy rewrites bodies.",
+    "bad_signature": "Copy the account's public key from the portal (Keys & Credentials, Public Key) to "
+    "TELNYX_PUBLIC_KEY and restart. If it is right, a proxy rewrites bodies.",
     "unsigned": "Something on the way drops the headers telnyx-signature-ed25519 and telnyx-timestamp: let it pass them.",
     "stale": "Set the server's clock (NTP): more than 300 s off, every signature counts as too old.",
     "api_version_1": 'Set webhook_api_version of the application to "2": `callpath doctor account --fix`.',
@@ -51,49 +49,46 @@ def ours(status: int, reason: str) -> Facts:
     return delivered(delivery(status, f'{{"error":"{reason}","detail":"told"}}', headers=[["x-callpath", "0.1"]]))
 
 
-PAST = Sign(
-    "call",
-    call_signature,
-    examples=(
-        Example("a signature that does not fit, and no call", Facts(call(), refusals("bad_signature")), fires=True),
-        Example("one that came while a call was on", Facts(call(RANG), refusals("bad_signature")), fires=True),
-        Example("a call whose webhooks all came", Facts(call(GOOD), refusals("bad_signature")), fires=False),
-        Example("nothing was refused", Facts(call(), RefusalFacts(count=0, latest=())), fires=False),
-    ),
-)
-
-ACCOUNT = Sign(
-    "account",
-    telnyx_delivery_refused,
-    code="TELNYX025",
-    title="The server itself refuses Telnyx's webhooks",
-    why="A webhook whose signature does not fit could come from anybody, so it is not taken.",
-    fix="See the reason in the answer that Telnyx recorded.",
-    examples=(
-        Example("by its signature", ours(401, "bad_signature"), fires=True),
-        Example("by the clock", ours(401, "stale"), fires=True),
-        Example("a body that is none", ours(400, "not_json"), fires=True),
-        Example("another program's 401", delivered(delivery(401)), fires=False),
-        Example(
-            "mended since",
-            delivered(delivery(401, at=1, headers=[["x-callpath", "1"]]), delivery(200, at=2)),
-            fires=False,
-        ),
-        Example("no webhook within a day", delivered(), fires=None),
-        Example("the key was refused", refused_key(), fires=None),
-    ),
-)
-
 CAUSE = Cause(
     code="CALL001",
     slug="webhook-signature-refused",
     title="Webhooks come and are refused: the signature does not fit",
-    layer="webhook",
     owner="you",
-    why="A webhook that cannot be told from a forged one is answered 401, and Telnyx repeats most 4xx never: the call is "
-    "not answered, the caller hears it ring. Mostly TELNYX_PUBLIC_KEY is of another account, or a proxy or middleware "
-    "changed the body.",
+    why="A webhook that cannot be told from a forged one is answered 401, and Telnyx repeats most 4xx never: the call "
+    "is not answered, the caller hears it ring. Mostly TELNYX_PUBLIC_KEY is of another account, or a proxy or "
+    "middleware changed the body.",
     fix="Copy the public key of the account that owns the number: Telnyx portal, Keys & Credentials, Public Key → "
     "TELNYX_PUBLIC_KEY. It is not the API key. If it is right, something before the server rewrites the body.",
-    signs=(PAST, ACCOUNT),
+    signs=(
+        Sign(
+            "call",
+            call_signature,
+            named={
+                "a signature that does not fit, and no call": Facts(call(), refusals("bad_signature")),
+                "one that came while a call was on": Facts(call(RANG), refusals("bad_signature")),
+            },
+            quiet={
+                "a call whose webhooks all came": Facts(call(GOOD), refusals("bad_signature")),
+                "nothing was refused": Facts(call(), RefusalFacts(count=0, latest=())),
+            },
+        ),
+        Sign(
+            "account",
+            telnyx_delivery_refused,
+            code="TELNYX025",
+            title="The server itself refuses Telnyx's webhooks",
+            why="A webhook whose signature does not fit could come from anybody, so it is not taken.",
+            fix="See the reason in the answer that Telnyx recorded.",
+            named={
+                "by its signature": ours(401, "bad_signature"),
+                "by the clock": ours(401, "stale"),
+                "a body that is none": ours(400, "not_json"),
+            },
+            quiet={
+                "another program's 401": delivered(delivery(401)),
+                "mended since": delivered(delivery(401, at=1, headers=[["x-callpath", "1"]]), delivery(200, at=2)),
+            },
+            unchecked={"no webhook within a day": delivered(), "the key was refused": refused_key()},
+        ),
+    ),
 )
