@@ -178,6 +178,16 @@ def test_the_main_leg_is_the_one_that_began_first() -> None:
     assert main_leg([]) is None
 
 
+@pytest.mark.parametrize("known", [LegState.INITIATED, LegState.ANSWERED, LegState.ENDED])
+def test_a_by_product_makes_no_leg_the_main_one(known: LegState) -> None:
+    """A gather or a recording of another leg may be told long after the call, with any time: the call stays what it was."""
+    call = Leg(LegId("call"), CallControlId("c"), (5_000, "a"), state=known)
+    stray = Leg(LegId("stray"), CallControlId("d"), (1_000, "b"))
+
+    assert call is main_leg([call, stray]) is main_leg([stray, call])
+    assert stray is main_leg([stray])
+
+
 @pytest.mark.parametrize(
     ("occurred_at", "ms"),
     [

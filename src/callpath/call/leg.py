@@ -110,8 +110,12 @@ class Leg:
 
 
 def main_leg(legs: Iterable[Leg]) -> Leg | None:
-    """The leg that talks to us: the one whose first event occurred first. Those of a transfer or a dial come later."""
-    return min(legs, key=lambda leg: (leg.first, leg.leg_id), default=None)
+    """The leg that talks to us: the one whose first event occurred first. Those of a transfer or a dial come later.
+
+    A leg of which only by-products are known (a gather, a recording, a bridge) is none while another one is known by how it
+    began, was answered or ended: such an event may come long after a call, and bear any time.
+    """
+    return min(legs, key=lambda leg: (leg.state is LegState.SEEN, leg.first, leg.leg_id), default=None)
 
 
 def stamp_of(webhook: Webhook, at_unix_ms: int) -> Stamp:

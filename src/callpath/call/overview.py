@@ -16,7 +16,7 @@ from typing import Literal
 
 import msgspec
 
-from callpath.call.leg import Leg, LegState, Stamp, stamp_of
+from callpath.call.leg import Leg, LegState, Stamp, main_leg, stamp_of
 from callpath.call.session import CALL_HAS_ENDED, NAMES_ANOTHER_CALL, Stage
 from callpath.errors import RemoteProtocolError
 from callpath.timeline import (
@@ -45,7 +45,7 @@ from callpath.timeline import (
     encode_what,
 )
 from callpath.wire.ids import LegId, SessionId
-from callpath.wire.webhook import StreamingFailed, Webhook, read_webhook
+from callpath.wire.webhook import CallAnswered, CallHangup, CallInitiated, StreamingFailed, Webhook, read_webhook
 
 Outcome = Literal["live", "good", "flawed", "failed"]
 """live: not over. good: audio flowed both ways. flawed: it did, with something wrong on the way. failed: it did not."""
@@ -179,7 +179,9 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
             case WebhookReceived() if webhook is not None:
                 failed = isinstance(webhook.payload, StreamingFailed)
                 late = stamp_of(webhook, at) <= self.occurred or (failed and at <= self.failed_unix_ms)
-                return not late and not self.unplaced
+                other = self.leg is not None and self.leg != webhook.payload.call_leg_id
+                # The other leg may turn out to be the one that talks to us.
+                return not late and not self.unplaced and not (other and isinstance(webhook.payload, _OF_A_LEG))
             case StreamStarted():
                 return at > self.stream_unix_ms
             case StreamStopped(replaced=False) | SocketClosed(replaced=False):
@@ -268,7 +270,7 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
         if self.leg is None:
             self.leg, self.call_control_id = payload.call_leg_id, payload.call_control_id
         if payload.call_leg_id != self.leg:
-            return  # the leg that talks to us is the first
+            return  # not the leg that talks to us
         leg = Leg(payload.call_leg_id, payload.call_control_id, self.occurred, state=self.leg_state)
         leg.direction, leg.from_, leg.to, leg.hangup_cause = self.direction, self.from_, self.to, self.hangup_cause
         leg.told = {name: (False, (0, "")) for name in ("from_", "to") if getattr(leg, name)}
@@ -282,10 +284,22 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
             self.ended_unix_ms = min(at, self.ended_unix_ms or at) if had_ended else at
 
 
+_OF_A_LEG = (CallInitiated, CallAnswered, CallHangup)
+"""What tells how a leg began, was answered or ended."""
+
+
 def fold_overview(session: SessionId, timeline: Iterable[Entry]) -> CallOverview:
     """The row of a call from its whole timeline, in whichever order its entries stand there."""
     overview = CallOverview(session=session)
     read = [(entry, _read(entry.what) if isinstance(entry.what, WebhookReceived) else None) for entry in timeline]
+    legs: dict[LegId, Leg] = {}
+    for entry, webhook in read:
+        if webhook is not None:
+            payload, stamp = webhook.payload, stamp_of(webhook, entry.at_unix_ms)
+            leg = legs.setdefault(payload.call_leg_id, Leg(payload.call_leg_id, payload.call_control_id, stamp))
+            leg.apply(payload, stamp, entry.at_unix_ms)
+    if (main := main_leg(legs.values())) is not None:
+        overview.leg, overview.call_control_id = main.leg_id, main.call_control_id
     for entry, webhook in sorted(read, key=_order):
         overview._take(entry, webhook)  # noqa: SLF001 (in the order that `apply` asks for)
     return overview
