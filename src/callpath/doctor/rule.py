@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from types import MappingProxyType
+from typing import Any, Literal
 
 from callpath.doctor.facts import Facts
 
@@ -56,6 +57,7 @@ class Example:
 
 
 Check = Callable[[Facts], Finding | None]
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,40 @@ class Cause:
     signs: tuple[Sign, ...]
     layer: str = ""
     fixes: Mapping[str, str] = field(default_factory=dict)
+    merged: tuple[str, ...] = ()
+    """Codes and slugs of causes that are now part of this one."""
+
+    @classmethod
+    def of(
+        cls,
+        source: SignSource,
+        check: Check,
+        *,
+        code: str,
+        slug: str,
+        title: str,
+        owner: Owner,
+        why: str,
+        fix: str,
+        fixes: Mapping[str, str] = _NONE,
+        layer: str = "",
+        merged: tuple[str, ...] = (),
+        by_time: bool = False,
+        fallback: bool = False,
+        named: Mapping[str, Facts] = _NONE,
+        quiet: Mapping[str, Facts] = _NONE,
+        unchecked: Mapping[str, Facts] = _NONE,
+        winners: Mapping[str, str] = _NONE,
+    ) -> Cause:
+        """A cause that is recognised in one way only: the fields of both in one list."""
+        sign = Sign(
+            source, check, by_time=by_time, fallback=fallback,
+            named=named, quiet=quiet, unchecked=unchecked, winners=winners,
+        )  # fmt: skip
+        return cls(
+            code=code, slug=slug, title=title, owner=owner, why=why, fix=fix, fixes=fixes, layer=layer,
+            merged=merged, signs=(sign,),
+        )  # fmt: skip
 
     @property
     def old_codes(self) -> tuple[str, ...]:

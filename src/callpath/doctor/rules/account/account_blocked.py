@@ -4,7 +4,7 @@ import re
 
 from callpath.doctor.calls import needed_refusal, refused_by, show_entries
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import RANG, a_call, answered, sent
 
 WORDS = {
@@ -84,24 +84,20 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL010",
     slug="account-not-permitted",
     title="The Telnyx account may not do this now",
     owner="you",
     why="The command itself is right, the account is not in a state to carry it out.",
     fix="Telnyx portal: billing (balance), account level (verification), outbound voice profile (limits, destinations).",
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={
-                "no funds": a_call(RANG, sent("answer"), answered("answer", 403, "20100")),
-                "a country that is not allowed": a_call(
-                    sent("dial"), answered("dial", 403, "10010", "Dialed number is not whitelisted D13")
-                ),
-            },
-            quiet={"another refusal": a_call(RANG, sent("answer"), answered("answer", 422, "90018"))},
+    named={
+        "no funds": a_call(RANG, sent("answer"), answered("answer", 403, "20100")),
+        "a country that is not allowed": a_call(
+            sent("dial"), answered("dial", 403, "10010", "Dialed number is not whitelisted D13")
         ),
-    ),
+    },
+    quiet={"another refusal": a_call(RANG, sent("answer"), answered("answer", 422, "90018"))},
 )

@@ -2,7 +2,7 @@
 
 from callpath.doctor.accounts import known_account, named, the_application
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_account import OTHER, account, app, number, refused_key
 
 
@@ -24,25 +24,19 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "account",
+    check,
     code="TELNYX009",
     slug="app-inactive-or-deleted",
     title="The Call Control application is switched off or gone",
     owner="you",
     why="An application that is not active takes no calls, makes none, and sends no webhooks.",
     fix="Switch it on: in the portal under Voice, Programmable Voice, or `callpath doctor account --fix`.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            named={
-                "switched off": account(app(active=False)),
-                "the number's application is gone": account(
-                    None, row=number(connection_id=OTHER), application_missing=True
-                ),
-            },
-            quiet={"active": account()},
-            unchecked={"which application is meant is not known": account(None), "the key was refused": refused_key()},
-        ),
-    ),
+    named={
+        "switched off": account(app(active=False)),
+        "the number's application is gone": account(None, row=number(connection_id=OTHER), application_missing=True),
+    },
+    quiet={"active": account()},
+    unchecked={"which application is meant is not known": account(None), "the key was refused": refused_key()},
 )

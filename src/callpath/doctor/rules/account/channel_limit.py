@@ -2,7 +2,7 @@
 
 from callpath.doctor.accounts import known_account, named, the_application
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Finding, Kind, Sign
+from callpath.doctor.rule import Cause, Finding, Kind
 from callpath.doctor.rules.sample_account import account, app, refused_key
 
 
@@ -25,23 +25,19 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "account",
+    check,
     code="TELNYX015",
     slug="channel-limit-zero",
     title="Channel limit is 0",
     owner="you",
     why="Telnyx turns away every call above the limit, hence every one.",
     fix="Raise the channel limit in the application's settings (Inbound, Outbound), or leave it empty.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            named={
-                "none may come in": account(app(inbound={"channel_limit": 0})),
-                "none may go out": account(app(outbound={"channel_limit": 0})),
-            },
-            quiet={"ten": account(), "no limit": account(app(inbound={}, outbound={}))},
-            unchecked={"the key was refused": refused_key()},
-        ),
-    ),
+    named={
+        "none may come in": account(app(inbound={"channel_limit": 0})),
+        "none may go out": account(app(outbound={"channel_limit": 0})),
+    },
+    quiet={"ten": account(), "no limit": account(app(inbound={}, outbound={}))},
+    unchecked={"the key was refused": refused_key()},
 )

@@ -4,7 +4,7 @@ from decimal import Decimal, InvalidOperation
 
 from callpath.doctor.accounts import known_account
 from callpath.doctor.facts import AccountFacts, FactMissing, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_account import account, refused_key
 
 
@@ -28,20 +28,16 @@ def credit(text: str) -> Facts:
     return account(balance={"balance": text, "available_credit": text, "currency": "USD"})
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "account",
+    check,
     code="TELNYX003",
     slug="account-no-credit",
     title="The Telnyx account has no credit left",
     owner="you",
     why="Telnyx blocks calls of an account that cannot pay for them; nothing in the server shows it.",
     fix="Pay in at the Telnyx portal (Billing), and switch on auto-recharge.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            named={"nothing left": credit("0.00"), "in debt": credit("-3.20")},
-            quiet={"some left": credit("0.05")},
-            unchecked={"the balance may not be asked": account(balance=None), "the key was refused": refused_key()},
-        ),
-    ),
+    named={"nothing left": credit("0.00"), "in debt": credit("-3.20")},
+    quiet={"some left": credit("0.05")},
+    unchecked={"the balance may not be asked": account(balance=None), "the key was refused": refused_key()},
 )

@@ -2,7 +2,7 @@
 
 from callpath.doctor.accounts import known_account, masked, the_profile
 from callpath.doctor.facts import AccountFacts, FactMissing, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_account import account, profile, refused_key
 
 _CODES = """
@@ -61,24 +61,20 @@ def to(number: str, *allowed: str) -> Facts:
     return account(destination=number, outbound_profile=profile(whitelisted_destinations=list(allowed)))
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "account",
+    check,
     code="TELNYX018",
     slug="destination-not-allowed",
     title="The outbound voice profile does not allow the country that is to be dialled",
     owner="you",
     why="A profile allows the USA and Canada, and nothing else, until you say so.",
     fix="Add the country in the portal: Voice, Outbound Voice Profiles, Allowed Destinations.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            named={
-                "Germany, with the profile's defaults": to("+4915112345678", "US", "CA"),
-                "Jamaica, which has North America's code": to("+18765550123", "US", "CA"),
-                "nothing is allowed": to("+15555550123"),
-            },
-            quiet={"the USA": to("+15555550123", "US", "CA"), "Germany, allowed": to("+4915112345678", "US", "de")},
-            unchecked={"nobody said what is to be dialled": account(), "the key was refused": refused_key()},
-        ),
-    ),
+    named={
+        "Germany, with the profile's defaults": to("+4915112345678", "US", "CA"),
+        "Jamaica, which has North America's code": to("+18765550123", "US", "CA"),
+        "nothing is allowed": to("+15555550123"),
+    },
+    quiet={"the USA": to("+15555550123", "US", "CA"), "Germany, allowed": to("+4915112345678", "US", "de")},
+    unchecked={"nobody said what is to be dialled": account(), "the key was refused": refused_key()},
 )

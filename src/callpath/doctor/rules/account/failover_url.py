@@ -2,7 +2,7 @@
 
 from callpath.doctor.accounts import named, the_application
 from callpath.doctor.facts import Facts, ServedFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_account import URL, account, app, refused_key
 from callpath.doctor.urls import differences, same_host
 
@@ -37,7 +37,9 @@ def failover(url: str) -> Facts:
     return account(app(webhook_event_failover_url=url))
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "account",
+    check,
     code="TELNYX012",
     slug="webhook-failover-elsewhere",
     title="The failover URL is another server's",
@@ -45,17 +47,11 @@ CAUSE = Cause(
     why="A webhook that fails twice here is delivered there: that server then holds half of the call, and this one "
     "misses events.",
     fix="If that server does not share this one's call log, leave the failover URL empty.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            named={
-                "another host": failover("https://backup.example.net/hook"),
-                "our host, another path": failover("https://calls.example.com/hook"),
-                "the same once more": failover(URL),
-            },
-            quiet={"none": account()},
-            unchecked={"the key was refused": refused_key()},
-        ),
-    ),
+    named={
+        "another host": failover("https://backup.example.net/hook"),
+        "our host, another path": failover("https://calls.example.com/hook"),
+        "the same once more": failover(URL),
+    },
+    quiet={"none": account()},
+    unchecked={"the key was refused": refused_key()},
 )

@@ -2,7 +2,7 @@
 
 from callpath.doctor.accounts import named, the_application
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_account import account, app, refused_key
 
 SECONDS_MIN = 5
@@ -24,7 +24,9 @@ def within(seconds: int, *, on: bool = True) -> Facts:
     return account(app(first_command_timeout=on, first_command_timeout_secs=seconds))
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "account",
+    check,
     code="TELNYX014",
     slug="first-command-timeout-short",
     title="Telnyx hangs up when the first command is late",
@@ -32,13 +34,7 @@ CAUSE = Cause(
     why="A webhook that has to be sent a second time comes after two seconds or more; a host that wakes up takes "
     "longer.",
     fix="Raise first_command_timeout_secs to 30, or switch first_command_timeout off.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            named={"two seconds": within(2)},
-            quiet={"thirty": within(30), "switched off": within(2, on=False)},
-            unchecked={"the key was refused": refused_key()},
-        ),
-    ),
+    named={"two seconds": within(2)},
+    quiet={"thirty": within(30), "switched off": within(2, on=False)},
+    unchecked={"the key was refused": refused_key()},
 )

@@ -2,7 +2,7 @@
 
 from callpath.doctor.accounts import masked, the_voices
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_account import account, refused_key, voice
 
 
@@ -29,23 +29,19 @@ def forwards(kind: str, to: str = "+15555550144", *, on: bool = True) -> Facts:
     return account(voices=(voice(call_forwarding=forwarding),))
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "account",
+    check,
     code="TELNYX019",
     slug="number-forwarded",
     title="The number forwards its calls",
     owner="you",
     why="A number that forwards always hands each call to another one; its application hears of none.",
     fix="Switch call forwarding off in the portal: Numbers, the number's voice settings.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            named={"always": forwards("always"), "where it cannot be reached": forwards("on-failure")},
-            quiet={
-                "switched on, to nowhere: the default": forwards("always", ""),
-                "switched off": forwards("always", on=False),
-            },
-            unchecked={"its voice settings may not be asked": account(voices=()), "the key was refused": refused_key()},
-        ),
-    ),
+    named={"always": forwards("always"), "where it cannot be reached": forwards("on-failure")},
+    quiet={
+        "switched on, to nowhere: the default": forwards("always", ""),
+        "switched off": forwards("always", on=False),
+    },
+    unchecked={"its voice settings may not be asked": account(voices=()), "the key was refused": refused_key()},
 )

@@ -2,7 +2,7 @@
 
 from callpath.doctor.accounts import known_account, masked, named, the_application
 from callpath.doctor.facts import AccountFacts, FactMissing, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_account import OTHER, OURS, account, app, number, refused_key
 from callpath.doctor.urls import same_url
 
@@ -32,33 +32,29 @@ def check(facts: Facts) -> Finding | None:
 
 THEIRS = app(id=OTHER, application_name="billing", webhook_event_url="https://billing.example.net/hook")
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "account",
+    check,
     code="TELNYX008",
     slug="number-on-other-application",
     title="The number is assigned to another application",
     owner="you",
     why="The webhooks of its calls go to another program. This server never hears of them.",
     fix="Assign the number to the application whose webhook URL is this server's.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            named={
-                "on one application, while another leads to us": account(
-                    row=number(connection_id=OTHER), applications=(app(), THEIRS)
-                )
-            },
-            quiet={
-                "on ours": account(),
-                "the only application there is": account(THEIRS, row=number(connection_id=OTHER)),
-                "on another one, whose webhooks come here, too": account(
-                    row=number(connection_id=OTHER), applications=(app(), app(id=OTHER))
-                ),
-            },
-            unchecked={
-                "no number was asked for": account(number_found=None, connection_id=OURS),
-                "the key was refused": refused_key(),
-            },
+    named={
+        "on one application, while another leads to us": account(
+            row=number(connection_id=OTHER), applications=(app(), THEIRS)
+        )
+    },
+    quiet={
+        "on ours": account(),
+        "the only application there is": account(THEIRS, row=number(connection_id=OTHER)),
+        "on another one, whose webhooks come here, too": account(
+            row=number(connection_id=OTHER), applications=(app(), app(id=OTHER))
         ),
-    ),
+    },
+    unchecked={
+        "no number was asked for": account(number_found=None, connection_id=OURS),
+        "the key was refused": refused_key(),
+    },
 )

@@ -2,7 +2,7 @@
 
 from callpath.doctor.accounts import masked, the_numbers
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_account import account, number, refused_key
 
 _WORDS = {
@@ -36,23 +36,16 @@ def status(text: str) -> Facts:
     return account(row=number(status=text))
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "account",
+    check,
     code="TELNYX005",
     slug="number-not-active",
     title="The number is not active",
     owner="you",
     why="Only an active number takes calls.",
     fix="See Numbers in the Telnyx portal for what is missing: papers, payment, or the end of porting.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            named={
-                "porting is not finished": status("port-pending"),
-                "papers are missing": status("requirement-info-pending"),
-            },
-            quiet={"active": account()},
-            unchecked={"the key was refused": refused_key()},
-        ),
-    ),
+    named={"porting is not finished": status("port-pending"), "papers are missing": status("requirement-info-pending")},
+    quiet={"active": account()},
+    unchecked={"the key was refused": refused_key()},
 )

@@ -2,7 +2,7 @@
 
 from callpath.doctor.accounts import known_account, masked
 from callpath.doctor.facts import AccountFacts, FactMissing, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_account import OTHER, account, number, refused_key
 
 
@@ -27,7 +27,9 @@ def check(facts: Facts) -> Finding | None:
 
 SIP = number(connection_id=OTHER)
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "account",
+    check,
     code="TELNYX007",
     slug="number-on-sip-connection",
     title="The number is assigned to a SIP or TeXML connection",
@@ -36,25 +38,19 @@ CAUSE = Cause(
     "TeXML application asks for a document.",
     fix="Assign the number to your Call Control application: in the portal under Numbers, or let `callpath doctor "
     "account --number … --application … --fix` do it.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            named={
-                "404 as an application, an ip_connection otherwise": account(
-                    None, row=SIP, application_missing=True, connection_kind="ip_connection"
-                ),
-                "so, while an application for it is there": account(
-                    row=SIP, application_missing=True, connection_kind="texml_application"
-                ),
-            },
-            quiet={"an application": account()},
-            unchecked={
-                "an application after all, which may not be asked as one": account(
-                    None, row=SIP, application_missing=True, connection_kind="call_control_application"
-                ),
-                "the key was refused": refused_key(),
-            },
+    named={
+        "404 as an application, an ip_connection otherwise": account(
+            None, row=SIP, application_missing=True, connection_kind="ip_connection"
         ),
-    ),
+        "so, while an application for it is there": account(
+            row=SIP, application_missing=True, connection_kind="texml_application"
+        ),
+    },
+    quiet={"an application": account()},
+    unchecked={
+        "an application after all, which may not be asked as one": account(
+            None, row=SIP, application_missing=True, connection_kind="call_control_application"
+        ),
+        "the key was refused": refused_key(),
+    },
 )

@@ -2,7 +2,7 @@
 
 from callpath.doctor.accounts import known_account, masked, named, the_numbers
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_account import account, app, number, refused_key
 
 
@@ -29,7 +29,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "account",
+    check,
     code="TELNYX006",
     slug="number-not-assigned",
     title="The number is not assigned to an application",
@@ -37,18 +39,12 @@ CAUSE = Cause(
     why="Telnyx does not know whom to tell of a call: no webhook is sent, and the caller hears a message.",
     fix="Assign the number to your Call Control application: in the portal under Numbers, or let `callpath doctor "
     "account --number … --application … --fix` do it.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            named={
-                "no connection": account(row=number(connection_id=None)),
-                "an application without a number": account(
-                    app(), number_found=None, number=None, numbers=(), numbers_listed=True
-                ),
-            },
-            quiet={"assigned": account()},
-            unchecked={"the key was refused": refused_key()},
+    named={
+        "no connection": account(row=number(connection_id=None)),
+        "an application without a number": account(
+            app(), number_found=None, number=None, numbers=(), numbers_listed=True
         ),
-    ),
+    },
+    quiet={"assigned": account()},
+    unchecked={"the key was refused": refused_key()},
 )

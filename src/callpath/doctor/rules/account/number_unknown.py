@@ -2,7 +2,7 @@
 
 from callpath.doctor.accounts import known_account, masked
 from callpath.doctor.facts import AccountFacts, FactMissing, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_account import account, refused_key
 
 
@@ -19,25 +19,21 @@ def check(facts: Facts) -> Finding | None:
     return Finding(f"this account has no number {masked(asked.number_asked)}", tuple(hints))
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "account",
+    check,
     code="TELNYX004",
     slug="number-not-in-account",
     title="The number is not in this Telnyx account",
     owner="you",
     why="Calls to it go to another account, or nowhere: this one never hears of them.",
     fix="Check the number with its country code, and that TELNYX_API_KEY is of the account that owns it.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            named={
-                "Telnyx finds none": account(number_found=False, number=None, numbers=()),
-                "asked without its country code": account(
-                    number_asked="+05555550199", number_found=False, number=None, numbers=()
-                ),
-            },
-            quiet={"it is there": account()},
-            unchecked={"no number was asked for": account(number_found=None), "the key was refused": refused_key()},
+    named={
+        "Telnyx finds none": account(number_found=False, number=None, numbers=()),
+        "asked without its country code": account(
+            number_asked="+05555550199", number_found=False, number=None, numbers=()
         ),
-    ),
+    },
+    quiet={"it is there": account()},
+    unchecked={"no number was asked for": account(number_found=None), "the key was refused": refused_key()},
 )

@@ -2,7 +2,7 @@
 
 from callpath.doctor.accounts import known_account, the_profile
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_account import account, profile, refused_key
 
 
@@ -20,25 +20,21 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "account",
+    check,
     code="TELNYX017",
     slug="outbound-profile-disabled",
     title="The outbound voice profile is switched off",
     owner="you",
     why="No call goes out by it. Calls that come in are not concerned.",
     fix="Switch it on in the portal: Voice, Outbound Voice Profiles.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            named={
-                "switched off, and a number is to be dialled": account(
-                    outbound_profile=profile(enabled=False), destination="+15555550123"
-                ),
-                "no call at once": account(outbound_profile=profile(concurrent_call_limit=0)),
-            },
-            quiet={"switched on": account()},
-            unchecked={"it may not be asked": account(outbound_profile=None), "the key was refused": refused_key()},
+    named={
+        "switched off, and a number is to be dialled": account(
+            outbound_profile=profile(enabled=False), destination="+15555550123"
         ),
-    ),
+        "no call at once": account(outbound_profile=profile(concurrent_call_limit=0)),
+    },
+    quiet={"switched on": account()},
+    unchecked={"it may not be asked": account(outbound_profile=None), "the key was refused": refused_key()},
 )

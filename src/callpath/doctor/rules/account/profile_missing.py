@@ -2,7 +2,7 @@
 
 from callpath.doctor.accounts import known_account, named, the_application
 from callpath.doctor.facts import AccountFacts, FactMissing, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_account import account, app, refused_key
 
 
@@ -25,7 +25,9 @@ def check(facts: Facts) -> Finding | None:
 
 NONE = app(outbound={"channel_limit": 10})
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "account",
+    check,
     code="TELNYX016",
     slug="outbound-profile-missing",
     title="The application has no outbound voice profile",
@@ -34,21 +36,15 @@ CAUSE = Cause(
     "10010). Calls that come in are not concerned.",
     fix="Make an outbound voice profile in the portal (Voice, Outbound Voice Profiles) and choose it in the "
     "application's settings under Outbound.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            named={
-                "none, and a number is to be dialled": account(NONE, destination="+15555550123"),
-                "none: worth knowing": account(NONE),
-                "one that is gone": account(outbound_profile=None, outbound_profile_missing=True),
-            },
-            quiet={"there is one": account()},
-            unchecked={
-                "the application does not tell": account(app(outbound=None)),
-                "it may not be asked": account(outbound_profile=None),
-                "the key was refused": refused_key(),
-            },
-        ),
-    ),
+    named={
+        "none, and a number is to be dialled": account(NONE, destination="+15555550123"),
+        "none: worth knowing": account(NONE),
+        "one that is gone": account(outbound_profile=None, outbound_profile_missing=True),
+    },
+    quiet={"there is one": account()},
+    unchecked={
+        "the application does not tell": account(app(outbound=None)),
+        "it may not be asked": account(outbound_profile=None),
+        "the key was refused": refused_key(),
+    },
 )

@@ -2,7 +2,7 @@
 
 from callpath.doctor.accounts import masked, the_voices
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_account import account, refused_key, voice
 
 
@@ -21,7 +21,9 @@ def screening(kind: str) -> Facts:
     return account(voices=(voice(inbound_call_screening=kind),))
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "account",
+    check,
     code="TELNYX020",
     slug="number-screens-callers",
     title="The number turns some callers away",
@@ -29,13 +31,7 @@ CAUSE = Cause(
     why="A call that is rejected there leaves no trace here: for that caller the number seems dead.",
     fix="Set inbound call screening to flag_calls or disabled in the number's voice settings, if such callers are "
     "wanted.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            named={"rejects": screening("reject_calls")},
-            quiet={"only flags": screening("flag_calls"), "off": account()},
-            unchecked={"its voice settings may not be asked": account(voices=()), "the key was refused": refused_key()},
-        ),
-    ),
+    named={"rejects": screening("reject_calls")},
+    quiet={"only flags": screening("flag_calls"), "off": account()},
+    unchecked={"its voice settings may not be asked": account(voices=()), "the key was refused": refused_key()},
 )

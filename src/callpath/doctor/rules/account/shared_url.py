@@ -2,7 +2,7 @@
 
 from callpath.doctor.accounts import known_account, named
 from callpath.doctor.facts import AccountFacts, FactMissing, Facts, ServedFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_account import OTHER, account, app, refused_key
 from callpath.doctor.urls import same_url
 
@@ -19,7 +19,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "account",
+    check,
     code="TELNYX028",
     slug="webhook-url-shared",
     title="Several applications send their webhooks here",
@@ -27,16 +29,7 @@ CAUSE = Cause(
     why="That is allowed. Where one of them is set in another way (version, limits, profile), only its calls behave "
     "oddly.",
     fix="Keep one application for each server, unless you mean it so.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            named={"two": account(applications=(app(), app(id=OTHER, application_name="old")))},
-            quiet={"one": account()},
-            unchecked={
-                "they may not be listed": account(applications_listed=False),
-                "the key was refused": refused_key(),
-            },
-        ),
-    ),
+    named={"two": account(applications=(app(), app(id=OTHER, application_name="old")))},
+    quiet={"one": account()},
+    unchecked={"they may not be listed": account(applications_listed=False), "the key was refused": refused_key()},
 )

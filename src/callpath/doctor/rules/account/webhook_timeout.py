@@ -2,7 +2,7 @@
 
 from callpath.doctor.accounts import named, the_application
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_account import account, app, refused_key
 
 SECONDS_MIN, SECONDS_MAX = 2, 10
@@ -32,20 +32,16 @@ def timeout(seconds: int | None) -> Facts:
     return account(app(webhook_timeout_secs=seconds))
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "account",
+    check,
     code="TELNYX013",
     slug="webhook-timeout-odd",
     title="Unusual webhook timeout",
     owner="you",
     why="Callers wait while Telnyx waits.",
     fix="Leave the webhook time-out (in the portal: custom webhook retry delay) empty.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            named={"none at all": timeout(0), "half a minute": timeout(30)},
-            quiet={"five seconds": timeout(5), "unset": timeout(None)},
-            unchecked={"the key was refused": refused_key()},
-        ),
-    ),
+    named={"none at all": timeout(0), "half a minute": timeout(30)},
+    quiet={"five seconds": timeout(5), "unset": timeout(None)},
+    unchecked={"the key was refused": refused_key()},
 )

@@ -2,7 +2,7 @@
 
 from callpath.doctor.accounts import known_account, named, the_application
 from callpath.doctor.facts import Facts, ServedFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_account import OTHER, URL, account, app, number, refused_key
 from callpath.doctor.urls import differences
 
@@ -41,7 +41,9 @@ def at(url: str) -> Facts:
     return account(app(webhook_event_url=url))
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "account",
+    check,
     code="TELNYX010",
     slug="webhook-url-mismatch",
     title="The application's webhook URL is not this server's",
@@ -49,26 +51,18 @@ CAUSE = Cause(
     why="Telnyx tells of calls at that URL and nowhere else; a part of it that differs, a slash at the end included, "
     "is another place.",
     fix="Set the application's webhook URL to the one that `callpath serve` prints when it starts.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            named={
-                "another host": at("https://old.example.com/api/calls/webhook"),
-                "another path": at("https://calls.example.com/webhook"),
-                "http in place of https": at("http://calls.example.com/api/calls/webhook"),
-                "a slash at the end": at(URL + "/"),
-                "no URL": at(""),
-                "no application leads here": account(
-                    None, row=number(connection_id=None), applications=(app(id=OTHER),)
-                ),
-            },
-            quiet={
-                "the same, the host in capitals": at("https://CALLS.example.com:443/api/calls/webhook"),
-                "the same": account(),
-            },
-            unchecked={"the key was refused": refused_key()},
-            winners={"no application leads here": "number-not-assigned"},
-        ),
-    ),
+    named={
+        "another host": at("https://old.example.com/api/calls/webhook"),
+        "another path": at("https://calls.example.com/webhook"),
+        "http in place of https": at("http://calls.example.com/api/calls/webhook"),
+        "a slash at the end": at(URL + "/"),
+        "no URL": at(""),
+        "no application leads here": account(None, row=number(connection_id=None), applications=(app(id=OTHER),)),
+    },
+    quiet={
+        "the same, the host in capitals": at("https://CALLS.example.com:443/api/calls/webhook"),
+        "the same": account(),
+    },
+    unchecked={"the key was refused": refused_key()},
+    winners={"no application leads here": "number-not-assigned"},
 )

@@ -2,7 +2,7 @@
 
 from callpath.doctor.edges import failed_upgrades, refused_by_us, show_row
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
 
 
@@ -21,7 +21,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "edge",
+    check,
     code="EDGE011",
     slug="ws-refused-403",
     title="The upgrade was refused with 403",
@@ -29,7 +31,6 @@ CAUSE = Cause(
     why="403 has many authors: a framework without a route for the path (Starlette, FastAPI), a check of the "
     "Origin header, a list of addresses, a firewall for web applications.",
     fix="callpath doctor url on the stream's URL tells them apart by the answer's headers and body.",
-    signs=(
-        Sign("edge", check, named={"403": seen_at_edge(row("GET", 403))}, quiet={"404": seen_at_edge(row("GET", 404))}),
-    ),
+    named={"403": seen_at_edge(row("GET", 403))},
+    quiet={"404": seen_at_edge(row("GET", 404))},
 )

@@ -4,7 +4,7 @@ import re
 
 from callpath.doctor.answers import LOGIN_WORDS, refused, show, words_of
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import answer, upgrade
 
 _PAGE = re.compile(
@@ -32,7 +32,9 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="AUTH002",
     slug="access-gate",
     title="Login page (SSO, Cloudflare Access) in front of the stream",
@@ -41,12 +43,6 @@ CAUSE = Cause(
     "sends whoever is not logged in to a log-in page. A carrier cannot log in.",
     fix="Add a bypass for the stream's path (a service policy at the gate, skip_auth_routes in oauth2-proxy), and "
     "check the call's token there.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"to another host's log-in": upgrade(answer(302, Location="https://login.example.com/authorize"))},
-            quiet={"to www": upgrade(answer(301, Location="https://www.example.com/"))},
-        ),
-    ),
+    named={"to another host's log-in": upgrade(answer(302, Location="https://login.example.com/authorize"))},
+    quiet={"to www": upgrade(answer(301, Location="https://www.example.com/"))},
 )

@@ -5,7 +5,7 @@ import re
 from callpath.doctor.answers import any_variant_works, own_proxy_answer, refused, show, words_of, works
 from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.platform import author
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import answer, upgrade
 
 _WORDS = re.compile(
@@ -41,7 +41,9 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="AUTH005",
     slug="ip-allowlist-403",
     title="Only listed source addresses are let in",
@@ -51,17 +53,11 @@ CAUSE = Cause(
     "address.",
     fix="Add the carrier's ranges (Telnyx lists them with its webhook addresses), or exempt the stream's path and "
     "check its token; behind a proxy trust its X-Forwarded-For (`trust proxy`, real_ip).",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={
-                "the carrier's address opens it": upgrade(answer(403), answer(101, shape="forwarded-carrier")),
-                "nginx forbids in every shape": upgrade(
-                    *(answer(403, "<center>nginx</center>", shape=s) for s in ("carrier", "plain", "browser"))
-                ),
-            },
-            quiet={"a bare 403": upgrade(answer(403))},
+    named={
+        "the carrier's address opens it": upgrade(answer(403), answer(101, shape="forwarded-carrier")),
+        "nginx forbids in every shape": upgrade(
+            *(answer(403, "<center>nginx</center>", shape=s) for s in ("carrier", "plain", "browser"))
         ),
-    ),
+    },
+    quiet={"a bare 403": upgrade(answer(403))},
 )

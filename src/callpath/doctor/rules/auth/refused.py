@@ -3,7 +3,7 @@
 from callpath.doctor.calls import every, show_entries
 from callpath.doctor.facts import CallFacts, Facts, ToldFacts
 from callpath.doctor.reasons import BEFORE_MS, last_words
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import a_call, turned_away
 from callpath.timeline import SocketRefused, StreamStarted
 
@@ -39,19 +39,15 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL044",
     slug="socket-refused",
     title="The socket came, and the application refused it",
     owner="you",
     why="Telnyx got through to the application; nothing on the way is at fault. The application itself said no.",
     fix="Look in the application for what answers an upgrade with this status: a route, a guard, a lookup of the call.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={"an odd reason": a_call(turned_away("draining", 503))},
-            quiet={"no token": a_call(turned_away("no_token", 401))},
-        ),
-    ),
+    named={"an odd reason": a_call(turned_away("draining", 503))},
+    quiet={"no token": a_call(turned_away("no_token", 401))},
 )

@@ -2,7 +2,7 @@
 
 from callpath.doctor.calls import in_time, refused_sockets, show_entries
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import a_call, turned_away
 
 
@@ -26,7 +26,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL041",
     slug="ws-token-wrong",
     title="The socket came with a wrong token, and we refused it",
@@ -35,12 +37,6 @@ CAUSE = Cause(
     "process that "
     "asked for the stream has another secret than the one that the socket reached, or where somebody else tries.",
     fix="Give all processes the same CALLPATH_SECRET. After a change of it, calls that were being set up fail once.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={"wrong": a_call(turned_away("wrong_token"))},
-            quiet={"none": a_call(turned_away("no_token", 401))},
-        ),
-    ),
+    named={"wrong": a_call(turned_away("wrong_token"))},
+    quiet={"none": a_call(turned_away("no_token", 401))},
 )

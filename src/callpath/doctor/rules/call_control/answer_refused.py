@@ -2,7 +2,7 @@
 
 from callpath.doctor.calls import needed_refusal, refused_by, show_entries
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import ANSWERED, RANG, a_call, answered, sent
 
 _OWN_RULES = {"90018", "90034", "90045", "90046"}
@@ -29,7 +29,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL011",
     slug="answer-refused",
     title="Telnyx refused to answer the call",
@@ -37,12 +39,6 @@ CAUSE = Cause(
     why="Without an answered call there is no stream. What Telnyx objects to stands in its own words above.",
     fix="Send the command as Telnyx's words ask; callpath's own commands are checked before they go out, so look at "
     "what the handler or another program sends.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={"answered an outgoing call": a_call(RANG, sent("answer"), answered("answer", 422, "90102"))},
-            quiet={"accepted": a_call(ANSWERED)},
-        ),
-    ),
+    named={"answered an outgoing call": a_call(RANG, sent("answer"), answered("answer", 422, "90102"))},
+    quiet={"accepted": a_call(ANSWERED)},
 )

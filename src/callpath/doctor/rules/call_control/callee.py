@@ -3,7 +3,7 @@
 from callpath.call.session import Stage
 from callpath.doctor.calls import ended_unix_ms, payload, show_entries, webhook
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import GOOD, a_call, hook, hung_up
 
 WORDS = {
@@ -33,7 +33,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL014",
     slug="callee-did-not-answer",
     title="The party that we called did not take the call",
@@ -41,14 +43,6 @@ CAUSE = Cause(
     why="An outgoing call has no stream before somebody answers it. Nothing was asked of this server but to wait.",
     fix="Nothing to fix here. For call_rejected on every number look at the outbound voice profile (destinations) and "
     "at the caller id.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={
-                "busy": a_call(hook("call.initiated", direction="outgoing"), (3_000, hung_up("user_busy", "callee")))
-            },
-            quiet={"a call that worked": a_call(GOOD)},
-        ),
-    ),
+    named={"busy": a_call(hook("call.initiated", direction="outgoing"), (3_000, hung_up("user_busy", "callee")))},
+    quiet={"a call that worked": a_call(GOOD)},
 )

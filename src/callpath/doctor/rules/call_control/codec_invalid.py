@@ -4,7 +4,7 @@ import re
 
 from callpath.doctor.calls import asked, needed_refusal, refused_by, show_entries
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import ACCEPTED, ANSWERED, a_call, answered, asking
 from callpath.wire.document import Json
 
@@ -44,25 +44,19 @@ def _wrong(body: Json) -> list[str]:
     return found
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL018",
     slug="bidirectional-codec-invalid",
     title="A codec, mode or rate of the stream has a value that does not exist",
     owner="you",
     why="Names are case-sensitive: PCMU, PCMA, G722, OPUS, AMR-WB, L16; rates are 8000, 16000, 22050, 24000 and 48000.",
     fix='stream_bidirectional_mode: "rtp", stream_bidirectional_codec: "PCMU", stream_bidirectional_sampling_rate: 8000',
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={
-                "small letters": a_call(
-                    ANSWERED,
-                    asking(stream_bidirectional_codec="pcmu"),
-                    answered("streaming_start", 422, "10032", "one of"),
-                )
-            },
-            quiet={"accepted": a_call(ACCEPTED)},
-        ),
-    ),
+    named={
+        "small letters": a_call(
+            ANSWERED, asking(stream_bidirectional_codec="pcmu"), answered("streaming_start", 422, "10032", "one of")
+        )
+    },
+    quiet={"accepted": a_call(ACCEPTED)},
 )

@@ -3,7 +3,7 @@
 from callpath.call.session import Stage
 from callpath.doctor.calls import payload, show_entries, we_hung_up, webhook
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import BOTH_WAYS, GOOD, a_call, hung_up
 
 ODD = {
@@ -35,19 +35,15 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL085",
     slug="call-ended-abnormally",
     title="The call was ended by the network or a limit, not by a party",
     owner="far end",
     why="A call that a party ends has normal_clearing. Other causes are a carrier's, or a limit's.",
     fix="Give Telnyx the call_session_id and the time; for time_limit raise time_limit_secs.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={"a carrier's timer": a_call(BOTH_WAYS, (9_000, hung_up("recovery_on_timer_expire", "unknown")))},
-            quiet={"a party hung up": a_call(GOOD)},
-        ),
-    ),
+    named={"a carrier's timer": a_call(BOTH_WAYS, (9_000, hung_up("recovery_on_timer_expire", "unknown")))},
+    quiet={"a party hung up": a_call(GOOD)},
 )

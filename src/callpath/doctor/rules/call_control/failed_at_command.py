@@ -2,7 +2,7 @@
 
 from callpath.doctor.calls import needed_refusal, refused_by, show_entries, url_asked, way_evidence, way_now
 from callpath.doctor.facts import CallFacts, Facts, WayFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import ACCEPTED, ANSWERED, a_call, answered, asking
 
 
@@ -25,7 +25,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL021",
     slug="stream-failed-to-start",
     title="Telnyx could not start the stream",
@@ -33,12 +35,6 @@ CAUSE = Cause(
     why="90046 is the command's twin of streaming.failed: the socket could not be opened while the command was "
     "carried out. One program also saw it for a mix of parameters at dial.",
     fix="Make the stream's URL reachable, then ask again with a new command_id.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={"90046": a_call(ANSWERED, asking(), answered("streaming_start", 422, "90046"))},
-            quiet={"accepted": a_call(ACCEPTED)},
-        ),
-    ),
+    named={"90046": a_call(ANSWERED, asking(), answered("streaming_start", 422, "90046"))},
+    quiet={"accepted": a_call(ACCEPTED)},
 )

@@ -21,7 +21,7 @@ from callpath.doctor.calls import (
     webhook,
 )
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import ACCEPTED, ANSWERING, GOOD, RANG, a_call, hung_up
 from callpath.timeline import (
     CommandAnswered,
@@ -97,7 +97,9 @@ def _we_hung_up(known: CallFacts) -> bool:
     return any(isinstance(e.what, CommandSent) and e.what.command in {"hangup", "reject"} for e in known.entries)
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL012",
     slug="caller-gave-up",
     title="The call was over before there could be audio",
@@ -105,16 +107,10 @@ CAUSE = Cause(
     why="Nothing failed up to then, and the next step had no time to come. No fault of this server, of the platform "
     "or of the URL shows in this call.",
     fix="Nothing to fix in this call. Judge one that lasted longer.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={
-                "hung up while it rang": a_call(RANG, (400, hung_up("originator_cancel"))),
-                "hung up 0.3 s after streaming_start": a_call(ACCEPTED, (1_200, hung_up())),
-                "hung up while it was being answered": a_call(ANSWERING, (900, hung_up("originator_cancel"))),
-            },
-            quiet={"there was time enough": a_call(ACCEPTED, (20_000, hung_up())), "a call that worked": a_call(GOOD)},
-        ),
-    ),
+    named={
+        "hung up while it rang": a_call(RANG, (400, hung_up("originator_cancel"))),
+        "hung up 0.3 s after streaming_start": a_call(ACCEPTED, (1_200, hung_up())),
+        "hung up while it was being answered": a_call(ANSWERING, (900, hung_up("originator_cancel"))),
+    },
+    quiet={"there was time enough": a_call(ACCEPTED, (20_000, hung_up())), "a call that worked": a_call(GOOD)},
 )

@@ -5,7 +5,7 @@ import re
 from callpath.doctor.calls import ended_unix_ms, every, first, show_entries, webhook
 from callpath.doctor.facts import CallFacts, Facts, ToldFacts
 from callpath.doctor.reasons import BEFORE_MS, last_words, show_line
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import BOTH_WAYS, HEARD, hung_up, sent
 from callpath.doctor.rules.sample_log import line, told_call
 from callpath.timeline import CommandSent, SocketReceived, StreamStarted
@@ -50,7 +50,9 @@ def log_hung_up(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    log_hung_up,
     code="CALL092",
     slug="hung-up-by-bot",
     title="The program hung up by itself, right after the call began",
@@ -59,26 +61,18 @@ CAUSE = Cause(
     "out before the caller could speak, or a session ended and took the call with it.",
     fix="Log why hangup is sent. Start silence timers after the greeting was played (a mark says when), and let a "
     "model end the call only after the caller has spoken.",
-    signs=(
-        Sign(
-            "call",
-            log_hung_up,
-            named={
-                "the model called its tool": told_call(
-                    HEARD,
-                    (2_400, sent("hangup")),
-                    (2_600, hung_up(source="callee")),
-                    hangups=(line(2_300, "model called tool end_call"),),
-                )
-            },
-            quiet={
-                "after a conversation": told_call(
-                    BOTH_WAYS, (40_000, sent("hangup")), (40_200, hung_up(source="callee")), conversed=True
-                ),
-                "a voicemail answered": told_call(
-                    HEARD, (2_400, sent("hangup")), (2_600, hung_up()), machine="machine"
-                ),
-            },
+    named={
+        "the model called its tool": told_call(
+            HEARD,
+            (2_400, sent("hangup")),
+            (2_600, hung_up(source="callee")),
+            hangups=(line(2_300, "model called tool end_call"),),
+        )
+    },
+    quiet={
+        "after a conversation": told_call(
+            BOTH_WAYS, (40_000, sent("hangup")), (40_200, hung_up(source="callee")), conversed=True
         ),
-    ),
+        "a voicemail answered": told_call(HEARD, (2_400, sent("hangup")), (2_600, hung_up()), machine="machine"),
+    },
 )

@@ -2,7 +2,7 @@
 
 from callpath.doctor.calls import ended_unix_ms, log_end, show_entries
 from callpath.doctor.facts import CallFacts, FactMissing, Facts, ToldFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import BOTH_WAYS, GOOD, a_call
 
 LASTS_MS = 4 * 3_600_000
@@ -42,12 +42,15 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL090",
     slug="call-in-progress",
     title="The call is still going on",
     owner="unclear",
     why="A call is judged as a whole when it is over.",
     fix="Wait for its end.",
-    signs=(Sign("call", check, named={"no end yet": a_call(BOTH_WAYS)}, quiet={"over": a_call(GOOD)}),),
+    named={"no end yet": a_call(BOTH_WAYS)},
+    quiet={"over": a_call(GOOD)},
 )

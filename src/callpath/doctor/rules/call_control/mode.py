@@ -2,7 +2,7 @@
 
 from callpath.doctor.calls import asked, every, first, packets, show_entries, webhook
 from callpath.doctor.facts import CallFacts, FactMissing, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import ANSWERED, BOTH_WAYS, GOOD, a_call, asking
 from callpath.timeline import FirstOutbound, StreamStarted
 
@@ -28,19 +28,15 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL054",
     slug="bidirectional-mode-missing",
     title="The stream was not asked for in rtp mode, so nothing we send is played",
     owner="you",
     why="stream_bidirectional_mode is mp3 unless it is set. We hear the caller, and the caller hears nothing.",
     fix='stream_bidirectional_mode: "rtp", with stream_bidirectional_codec',
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={"left out": a_call(ANSWERED, asking(stream_bidirectional_mode=None), BOTH_WAYS[9:])},
-            quiet={"rtp": a_call(GOOD)},
-        ),
-    ),
+    named={"left out": a_call(ANSWERED, asking(stream_bidirectional_mode=None), BOTH_WAYS[9:])},
+    quiet={"rtp": a_call(GOOD)},
 )

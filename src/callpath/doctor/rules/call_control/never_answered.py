@@ -3,7 +3,7 @@
 from callpath.call.session import Stage
 from callpath.doctor.calls import COMMAND_MS, asked, never, overdue, payload, show_entries, waited_ms, webhook
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import ANSWERED, RANG, a_call, hung_up
 from callpath.timeline import CommandAnswered, CommandSent
 
@@ -37,7 +37,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL013",
     slug="call-never-answered",
     title="The call was never answered",
@@ -45,16 +47,10 @@ CAUSE = Cause(
     why="An incoming call waits for the command answer, sent over HTTP. Telnyx ignores what stands in the answer to "
     "its webhook (a habit from TwiML), and the caller hears it ring until he gives up.",
     fix="On call.initiated POST /v2/calls/{call_control_id}/actions/answer, and wait for call.answered.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={"no command": a_call(RANG, (20_000, hung_up("originator_cancel")))},
-            quiet={
-                "answered": a_call(ANSWERED),
-                "the caller gave up at once": a_call(RANG, (400, hung_up("originator_cancel"))),
-            },
-            unchecked={"logs that never show commands": a_call(RANG, shown=frozenset({"webhook.received"}))},
-        ),
-    ),
+    named={"no command": a_call(RANG, (20_000, hung_up("originator_cancel")))},
+    quiet={
+        "answered": a_call(ANSWERED),
+        "the caller gave up at once": a_call(RANG, (400, hung_up("originator_cancel"))),
+    },
+    unchecked={"logs that never show commands": a_call(RANG, shown=frozenset({"webhook.received"}))},
 )

@@ -18,7 +18,7 @@ from callpath.doctor.calls import (
 )
 from callpath.doctor.facts import CallFacts, FactMissing, Facts, ToldFacts
 from callpath.doctor.reasons import last_words, show_line
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import ANSWERED, ASKED, a_call, hung_up
 from callpath.timeline import FirstInbound, HandlerFailed, SocketReceived, StreamStarted, WebhookReceived
 
@@ -74,7 +74,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL015",
     slug="streaming-start-never-sent",
     title="Telnyx was never asked for the stream",
@@ -84,15 +86,7 @@ CAUSE = Cause(
     "leaves it out.",
     fix="On call.answered POST /v2/calls/{call_control_id}/actions/streaming_start with stream_url, "
     "stream_bidirectional_mode rtp and stream_bidirectional_target_legs self.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={"answered, then nothing": a_call(ANSWERED, (20_000, hung_up()))},
-            quiet={"asked for": a_call(ASKED), "hung up at once": a_call(ANSWERED, (600, hung_up()))},
-            unchecked={
-                "logs that show neither command nor marker": a_call(ANSWERED, shown=frozenset({"webhook.received"}))
-            },
-        ),
-    ),
+    named={"answered, then nothing": a_call(ANSWERED, (20_000, hung_up()))},
+    quiet={"asked for": a_call(ASKED), "hung up at once": a_call(ANSWERED, (600, hung_up()))},
+    unchecked={"logs that show neither command nor marker": a_call(ANSWERED, shown=frozenset({"webhook.received"}))},
 )

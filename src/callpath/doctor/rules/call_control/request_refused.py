@@ -2,7 +2,7 @@
 
 from callpath.doctor.calls import needed_refusal, refused_by, show_entries
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import ACCEPTED, ANSWERED, a_call, answered, asking
 
 _OWN_RULES = {"90018", "90034", "90045", "90046", "10003"}
@@ -30,19 +30,15 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL022",
     slug="streaming-start-refused",
     title="Telnyx refused the request for the stream",
     owner="you",
     why="Nothing was connected, because nothing was accepted. What Telnyx objects to stands in its own words above.",
     fix="Send streaming_start as Telnyx's words ask, with parameters of its list.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={"an unknown id": a_call(ANSWERED, asking(), answered("streaming_start", 422, "90015"))},
-            quiet={"accepted": a_call(ACCEPTED)},
-        ),
-    ),
+    named={"an unknown id": a_call(ANSWERED, asking(), answered("streaming_start", 422, "90015"))},
+    quiet={"accepted": a_call(ACCEPTED)},
 )

@@ -2,7 +2,7 @@
 
 from callpath.doctor.calls import NEEDED, every, refusals, refused_by, show_entries
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import ACCEPTED, ANSWERED, a_call, answered, asking
 from callpath.timeline import StreamStarted, StreamStarting
 
@@ -21,7 +21,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL020",
     slug="second-stream-refused",
     title="A stream was asked for while another one, or a fork, was on",
@@ -29,12 +31,6 @@ CAUSE = Cause(
     why="One streaming or fork operation at a time is allowed on a call. Mostly the stream is asked for twice: in "
     "answer and again by streaming_start, or by two programs. The first one may lead to another URL.",
     fix="Ask once. If another program starts a stream or fork_start on this call, stop that first (streaming_stop).",
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={"90045": a_call(ANSWERED, asking(), answered("streaming_start", 422, "90045"))},
-            quiet={"accepted": a_call(ACCEPTED)},
-        ),
-    ),
+    named={"90045": a_call(ANSWERED, asking(), answered("streaming_start", 422, "90045"))},
+    quiet={"accepted": a_call(ACCEPTED)},
 )

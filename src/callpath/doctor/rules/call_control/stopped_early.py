@@ -2,7 +2,7 @@
 
 from callpath.doctor.calls import show_entries, stopped_early, waited_ms, webhook
 from callpath.doctor.facts import CallFacts, Facts, TelnyxCallFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import BOTH_WAYS, GOOD, STOPPED, a_call, counted, hung_up, sent
 
 
@@ -41,22 +41,18 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL087",
     slug="stream-stopped-in-midcall",
     title="The stream was stopped while the call went on",
     owner="unclear",
     why="streaming_stop ends the stream and not the call; so does a fork. The caller hears nothing from then on.",
     fix="Let one program alone command the call; ask for the stream again when it is needed.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={"20 s without it": a_call(BOTH_WAYS, (9_000, counted()), STOPPED, (30_000, hung_up()))},
-            quiet={
-                "we asked for it": a_call(BOTH_WAYS, (9_000, sent("streaming_stop")), STOPPED, (30_000, hung_up())),
-                "at the call's end": a_call(GOOD),
-            },
-        ),
-    ),
+    named={"20 s without it": a_call(BOTH_WAYS, (9_000, counted()), STOPPED, (30_000, hung_up()))},
+    quiet={
+        "we asked for it": a_call(BOTH_WAYS, (9_000, sent("streaming_stop")), STOPPED, (30_000, hung_up())),
+        "at the call's end": a_call(GOOD),
+    },
 )

@@ -2,7 +2,7 @@
 
 from callpath.doctor.calls import ended_unix_ms, first, refusals, show_entries, told
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import BOTH_WAYS, GOOD, a_call
 from callpath.timeline import HandlerEnded, HandlerFailed
 
@@ -33,7 +33,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL086",
     slug="line-left-up",
     title="Call leg still up after the application finished (leaked call)",
@@ -41,12 +43,6 @@ CAUSE = Cause(
     why="Closing the socket ends neither the stream nor the call; only hangup does. A line that nobody ends is "
     "billed up to 4 hours.",
     fix="Send hangup when the handler is done. callpath does; see why it did not come through.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={"no hang-up for minutes": a_call(BOTH_WAYS, HandlerEnded(), looked_ms=300_000)},
-            quiet={"hung up": a_call(GOOD)},
-        ),
-    ),
+    named={"no hang-up for minutes": a_call(BOTH_WAYS, HandlerEnded(), looked_ms=300_000)},
+    quiet={"hung up": a_call(GOOD)},
 )

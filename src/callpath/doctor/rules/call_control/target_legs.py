@@ -2,7 +2,7 @@
 
 from callpath.doctor.calls import asked, every, first, packets, show_entries, webhook
 from callpath.doctor.facts import CallFacts, FactMissing, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import ANSWERED, BOTH_WAYS, GOOD, a_call, asking, hung_up
 from callpath.timeline import FirstOutbound
 
@@ -33,7 +33,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL055",
     slug="target-legs-opposite",
     title="Our audio was sent to the opposite leg, where nobody is",
@@ -41,16 +43,10 @@ CAUSE = Cause(
     why="stream_bidirectional_target_legs is opposite unless it is set: the leg that is bridged to this one. A call "
     "of one leg has none.",
     fix='stream_bidirectional_target_legs: "self"',
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={
-                "left out, nothing played": a_call(
-                    ANSWERED, asking(stream_bidirectional_target_legs=None), BOTH_WAYS[9:], (9_000, hung_up(out=0))
-                )
-            },
-            quiet={"self": a_call(GOOD)},
-        ),
-    ),
+    named={
+        "left out, nothing played": a_call(
+            ANSWERED, asking(stream_bidirectional_target_legs=None), BOTH_WAYS[9:], (9_000, hung_up(out=0))
+        )
+    },
+    quiet={"self": a_call(GOOD)},
 )

@@ -2,7 +2,7 @@
 
 from callpath.doctor.calls import asked, every, show_entries
 from callpath.doctor.facts import CallFacts, FactMissing, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import ANSWERED, GOOD, STARTED, a_call, asking
 from callpath.timeline import MediaCounted, StreamStarted
 
@@ -20,19 +20,15 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL052",
     slug="stream-track-wrong",
     title="The stream carries our own audio instead of the caller's",
     owner="you",
     why="inbound_track is what the party says, outbound_track what is played to it.",
     fix="CALLPATH_STREAM_TRACK=inbound_track (or both_tracks, to have both)",
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={"outbound_track": a_call(ANSWERED, asking(stream_track="outbound_track"), STARTED[9:])},
-            quiet={"inbound_track": a_call(GOOD)},
-        ),
-    ),
+    named={"outbound_track": a_call(ANSWERED, asking(stream_track="outbound_track"), STARTED[9:])},
+    quiet={"inbound_track": a_call(GOOD)},
 )

@@ -2,7 +2,7 @@
 
 from callpath.doctor.calls import asked, needed_refusal, refused_by, show_entries
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import ACCEPTED, ANSWERED, a_call, answered, asking
 
 
@@ -19,27 +19,21 @@ def check(facts: Facts) -> Finding | None:
                    show_entries(known, entry))  # fmt: skip
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL017",
     slug="stream-track-invalid",
     title="stream_track has a value that does not exist",
     owner="you",
     why="The values are inbound_track, outbound_track and both_tracks. People send both, or inbound.",
     fix='stream_track: "inbound_track"',
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={
-                "both": a_call(
-                    ANSWERED,
-                    asking(stream_track="both"),
-                    answered(
-                        "streaming_start", 422, "10032", "stream_track must be one of: inbound_track, both_tracks"
-                    ),
-                )
-            },
-            quiet={"accepted": a_call(ACCEPTED)},
-        ),
-    ),
+    named={
+        "both": a_call(
+            ANSWERED,
+            asking(stream_track="both"),
+            answered("streaming_start", 422, "10032", "stream_track must be one of: inbound_track, both_tracks"),
+        )
+    },
+    quiet={"accepted": a_call(ACCEPTED)},
 )

@@ -4,7 +4,7 @@ from callpath.call.session import Stage, missing_stage_sentence
 from callpath.doctor.calls import audio_by_other_means, show_entries, until_unix_ms
 from callpath.doctor.facts import CallFacts, Facts, ToldFacts
 from callpath.doctor.reasons import show_error, show_line
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import CAME, GOOD, a_call, after, hung_up
 
 _KINDS = {
@@ -63,21 +63,17 @@ def _as_the_program_says(call: CallFacts, words: tuple[str, ...]) -> Finding:
 
 _BAD = {"error", "critical", "fatal", "crit", "emergency", "alert"}
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL099",
     slug="unknown-call-fault",
     title="The call did not get as far as audio; cause not known",
     owner="unclear",
     why="The evidence fits none of the causes the doctor knows, or several; a guess would send you the wrong way.",
     fix="Answer the question above, or send the report (--report) to whoever runs that stage.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            fallback=True,
-            named={"a stage is missing": a_call(CAME, after(9_000, hung_up()))},
-            quiet={"audio flowed both ways": a_call(GOOD)},
-            winners={"a stage is missing": "stream-never-started"},
-        ),
-    ),
+    fallback=True,
+    named={"a stage is missing": a_call(CAME, after(9_000, hung_up()))},
+    quiet={"audio flowed both ways": a_call(GOOD)},
+    winners={"a stage is missing": "stream-never-started"},
 )

@@ -1,7 +1,7 @@
 """MEDIA003: the payload carries a file's header."""
 
 from callpath.doctor.facts import Arrival, Facts, MediaFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import media
 
 _HEADS: tuple[tuple[bytes, str], ...] = (
@@ -23,7 +23,9 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="MEDIA003",
     slug="codec-container-sent",
     title="A sound file is sent where bare audio belongs",
@@ -31,12 +33,6 @@ CAUSE = Cause(
     why="In rtp mode the payload is the codec's bytes alone. A header is played as a crack, and what follows is "
     "mostly in another encoding.",
     fix='Ask the speech service for raw mulaw at 8000 Hz ("container": "none"), or strip the header and transcode.',
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"WAV": media(Arrival(20.0, "text", 300, "", "media", b"RIFF....WAVE"))},
-            quiet={"audio": media(Arrival(20.0, "text", 300, "", "media", b"\xff\x7e" * 80))},
-        ),
-    ),
+    named={"WAV": media(Arrival(20.0, "text", 300, "", "media", b"RIFF....WAVE"))},
+    quiet={"audio": media(Arrival(20.0, "text", 300, "", "media", b"\xff\x7e" * 80))},
 )

@@ -2,7 +2,7 @@
 
 from callpath.doctor.closings import settled
 from callpath.doctor.facts import Arrival, Facts, MediaFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import media
 
 
@@ -17,7 +17,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="MEDIA006",
     slug="codec-pcm16-sent-as-ulaw",
     title="16-bit PCM is sent into a G.711 stream",
@@ -25,21 +27,13 @@ CAUSE = Cause(
     why="Every byte is played as a sample of its own: loud static, twice as long. AI sessions that silently stay "
     "pcm16 do this.",
     fix="Ask the AI for g711_ulaw (and check session.updated), or transcode before sending.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={
-                "PCM": media(
-                    *(Arrival(20.0 * n, "text", 500, "", "media", b"\x01\x00" * 160) for n in range(60)),
-                    heard_as="PCM16 little",
-                )
-            },
-            quiet={
-                "PCMU": media(
-                    *(Arrival(20.0 * n, "text", 300, "", "media", b"\xff" * 160) for n in range(60)), heard_as="PCMU"
-                )
-            },
-        ),
-    ),
+    named={
+        "PCM": media(
+            *(Arrival(20.0 * n, "text", 500, "", "media", b"\x01\x00" * 160) for n in range(60)),
+            heard_as="PCM16 little",
+        )
+    },
+    quiet={
+        "PCMU": media(*(Arrival(20.0 * n, "text", 300, "", "media", b"\xff" * 160) for n in range(60)), heard_as="PCMU")
+    },
 )

@@ -3,7 +3,7 @@
 import itertools
 
 from callpath.doctor.facts import Arrival, Facts, MediaFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import media
 
 HEADER_BYTES = 12
@@ -39,7 +39,9 @@ def _packets(count: int, step: int) -> tuple[Arrival, ...]:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="MEDIA011",
     slug="rtp-header-sent",
     title="Whole RTP packets are sent where bare audio belongs",
@@ -47,12 +49,6 @@ CAUSE = Cause(
     why='"rtp" mode names the pace and the codecs, not the packets: Telnyx makes those itself. A payload with a header is '
     "taken without an error, and the caller hears nothing (observed).",
     fix="Send the codec's bytes alone: cut off the first 12 bytes of each packet.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"packets that count": media(*_packets(10, 1))},
-            quiet={"audio that begins with 0x80 and does not count": media(*_packets(10, 0))},
-        ),
-    ),
+    named={"packets that count": media(*_packets(10, 1))},
+    quiet={"audio that begins with 0x80 and does not count": media(*_packets(10, 0))},
 )

@@ -4,7 +4,7 @@ import statistics
 
 from callpath.doctor.closings import audio_ms, settled
 from callpath.doctor.facts import Arrival, Facts, MediaFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import media
 
 CHUNK_MS_MIN = 20.0
@@ -34,7 +34,9 @@ def _chunks(size: int) -> Facts:
     return media(*(Arrival(size / 8 * n, "text", 300, "", "media", bytes(range(size))) for n in range(40)))
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="MEDIA012",
     slug="chunks-too-short",
     title="Media messages are shorter than 20 ms",
@@ -42,5 +44,6 @@ CAUSE = Cause(
     why="Telnyx documents 20 ms to 30 s of audio a message. Speech services hand out pieces of any length, and a "
     "program that passes them on sends shorter ones.",
     fix="Gather the audio and send 20 ms a message: 160 bytes of PCMU or PCMA, 640 bytes of L16 at 16 kHz.",
-    signs=(Sign("url", check, named={"10 ms": _chunks(80)}, quiet={"20 ms": _chunks(160)}),),
+    named={"10 ms": _chunks(80)},
+    quiet={"20 ms": _chunks(160)},
 )

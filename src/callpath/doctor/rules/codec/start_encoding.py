@@ -2,7 +2,7 @@
 
 from callpath.doctor.calls import asked, closings, every, first, never, show_entries
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import ANSWERED, CAME, STARTED, TAKEN, a_call, asking, hung_up
 from callpath.timeline import FrameRejected, SocketReceived, StreamStarted
 
@@ -34,7 +34,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL049",
     slug="start-encoding-unreadable",
     title="The stream is in an encoding that this server cannot decode",
@@ -43,30 +45,22 @@ CAUSE = Cause(
     "is not entered; the socket is closed, since the frames mean nothing to us.",
     fix="Ask for one that can be decoded: CALLPATH_STREAM_CODEC=PCMU, to which Telnyx transcodes. If it names one "
     "that needs an extra: pip install 'callpath[codecs]'. If that is not what was asked for, look at who connected.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={
-                "no such encoding": a_call(
-                    CAME, FrameRejected(reason="encoding", detail="there is no encoding 'G729'"), (20_000, hung_up())
-                ),
-                "the leg's own, and the extra is missing": a_call(
-                    ANSWERED,
-                    asking(stream_codec="default"),
-                    TAKEN,
-                    SocketReceived(path="/"),
-                    FrameRejected(
-                        reason="encoding", detail="G722 needs FFmpeg's codecs: pip install 'callpath[codecs]'"
-                    ),
-                    (20_000, hung_up()),
-                ),
-            },
-            quiet={
-                "started": a_call(STARTED),
-                "another kind of frame": a_call(CAME, FrameRejected(reason="binary", detail="told")),
-            },
-            unchecked={"logs that do not show it": a_call(CAME, shown=frozenset({"socket.received"}))},
+    named={
+        "no such encoding": a_call(
+            CAME, FrameRejected(reason="encoding", detail="there is no encoding 'G729'"), (20_000, hung_up())
         ),
-    ),
+        "the leg's own, and the extra is missing": a_call(
+            ANSWERED,
+            asking(stream_codec="default"),
+            TAKEN,
+            SocketReceived(path="/"),
+            FrameRejected(reason="encoding", detail="G722 needs FFmpeg's codecs: pip install 'callpath[codecs]'"),
+            (20_000, hung_up()),
+        ),
+    },
+    quiet={
+        "started": a_call(STARTED),
+        "another kind of frame": a_call(CAME, FrameRejected(reason="binary", detail="told")),
+    },
+    unchecked={"logs that do not show it": a_call(CAME, shown=frozenset({"socket.received"}))},
 )

@@ -1,7 +1,7 @@
 """DEPLOY013: annotations of another ingress controller."""
 
 from callpath.doctor.facts import DeployFacts, DeployPlan, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_deploy import ingress, plans
 
 PREFIXES = {
@@ -36,7 +36,9 @@ def _of_others(found: DeployPlan) -> list[str]:
     return [name for name, _ in found.annotations if name.startswith(tuple(others))]
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "files",
+    check,
     code="DEPLOY013",
     slug="ingress-annotations-ignored",
     title="Annotations of another ingress controller have no effect",
@@ -44,19 +46,9 @@ CAUSE = Cause(
     why="Each controller reads annotations with its own prefix and ignores the rest: timeouts and upgrade settings "
     "that were copied from another controller do nothing, without any message.",
     fix="Use the annotations of the controller that the class names (kubectl get ingressclass), or change the class.",
-    signs=(
-        Sign(
-            "files",
-            check,
-            named={
-                "nginx's on Traefik": plans(
-                    ingress("traefik", ("nginx.ingress.kubernetes.io/proxy-read-timeout", "3600"))
-                )
-            },
-            quiet={
-                "nginx's on nginx": plans(ingress("nginx", ("nginx.ingress.kubernetes.io/proxy-read-timeout", "3600"))),
-                "a class that is not known": plans(ingress("internal", ("nginx.org/x", "1"))),
-            },
-        ),
-    ),
+    named={"nginx's on Traefik": plans(ingress("traefik", ("nginx.ingress.kubernetes.io/proxy-read-timeout", "3600")))},
+    quiet={
+        "nginx's on nginx": plans(ingress("nginx", ("nginx.ingress.kubernetes.io/proxy-read-timeout", "3600"))),
+        "a class that is not known": plans(ingress("internal", ("nginx.org/x", "1"))),
+    },
 )

@@ -2,7 +2,7 @@
 
 from callpath.doctor.edges import asked_for, came, refused_by_us, show_row, upgrades
 from callpath.doctor.facts import CallFacts, Facts, LogFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
 
 
@@ -32,7 +32,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "edge",
+    check,
     code="EDGE015",
     slug="logs-dropped",
     title="The socket was opened, and the application's log does not tell of it",
@@ -40,12 +42,6 @@ CAUSE = Cause(
     why="The edge has a row with 101 for this call: the way is open and somebody took the socket. That the "
     "application's log is silent means dropped lines, another instance, or another service.",
     fix="Write fewer lines (platforms drop some above a rate), and read the logs of all instances.",
-    signs=(
-        Sign(
-            "edge",
-            check,
-            named={"101, and lines were dropped": seen_at_edge(row("GET", 101, duration=20_000), dropped=True)},
-            quiet={"404": seen_at_edge(row("GET", 404))},
-        ),
-    ),
+    named={"101, and lines were dropped": seen_at_edge(row("GET", 101, duration=20_000), dropped=True)},
+    quiet={"404": seen_at_edge(row("GET", 404))},
 )

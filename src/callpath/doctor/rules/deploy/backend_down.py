@@ -1,7 +1,7 @@
 """DEPLOY003: some tries find no working backend."""
 
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.deploy.wrong_instance import NO_BACKEND, outcomes, recovered
 from callpath.doctor.rules.sample import answer, tries, upgrade
 
@@ -27,7 +27,9 @@ def check(facts: Facts) -> Finding | None:
     return Finding(summary, evidence)
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="DEPLOY003",
     slug="backend-flapping",
     title="One of several backends is down",
@@ -36,12 +38,6 @@ CAUSE = Cause(
     "restarts in turn): a share of the calls fails.",
     fix="Take the dead backend out or bring it up, and switch health checks on (HAProxy `check`, nginx max_fails, an "
     "upstream health check).",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"every second try 502": Facts(*upgrade(answer(101)), tries(answer(502), answer(101), answer(502)))},
-            quiet={"every second try 404": Facts(*upgrade(answer(101)), tries(answer(404), answer(101), answer(404)))},
-        ),
-    ),
+    named={"every second try 502": Facts(*upgrade(answer(101)), tries(answer(502), answer(101), answer(502)))},
+    quiet={"every second try 404": Facts(*upgrade(answer(101)), tries(answer(404), answer(101), answer(404)))},
 )

@@ -3,7 +3,7 @@
 import re
 
 from callpath.doctor.facts import DeployFacts, DeployPlan, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_deploy import plan, plans, started
 
 LOOPBACK = re.compile(r"--(?:host|bind)[ =](?:127\.|localhost|\[?::1)|\s-b\s+(?:127\.|localhost)")
@@ -28,7 +28,9 @@ def _reasons(plan: DeployPlan) -> list[str]:
     return reasons
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "files",
+    check,
     code="DEPLOY005",
     slug="bound-to-loopback",
     title="The server listens on 127.0.0.1, where no platform can reach it",
@@ -36,15 +38,9 @@ CAUSE = Cause(
     why="A platform's edge reaches the container over its network. What listens on loopback answers itself, and the "
     "edge says 502, connection refused.",
     fix="Listen on 0.0.0.0: callpath does so unless HOST says otherwise; for uvicorn add --host 0.0.0.0.",
-    signs=(
-        Sign(
-            "files",
-            check,
-            named={
-                "uvicorn by its default": plans(started("uvicorn app:app --port 8000")),
-                "a HOST left over from development": plans(plan("Fly", environment=(("HOST", "127.0.0.1"),))),
-            },
-            quiet={"everywhere": plans(started("uvicorn app:app --host 0.0.0.0"))},
-        ),
-    ),
+    named={
+        "uvicorn by its default": plans(started("uvicorn app:app --port 8000")),
+        "a HOST left over from development": plans(plan("Fly", environment=(("HOST", "127.0.0.1"),))),
+    },
+    quiet={"everywhere": plans(started("uvicorn app:app --host 0.0.0.0"))},
 )

@@ -2,7 +2,7 @@
 
 from callpath.doctor.calls import show_entries, told
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import GOOD, RANG, a_call
 from callpath.timeline import Unknown
 
@@ -30,19 +30,15 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL045",
     slug="server-turned-call-away",
     title="The server was overloaded or stopping and rejected the call",
     owner="you",
     why="A server that is stopping, full or out of breath refuses new calls, so that those under way stay good.",
     fix="Give the process more room: fewer calls, a faster machine, nothing that blocks the event loop.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={"it drains": a_call(RANG, Unknown(stored={"kind": "call.refused", "reason": "draining"}))},
-            quiet={"a call that worked": a_call(GOOD)},
-        ),
-    ),
+    named={"it drains": a_call(RANG, Unknown(stored={"kind": "call.refused", "reason": "draining"}))},
+    quiet={"a call that worked": a_call(GOOD)},
 )

@@ -3,7 +3,7 @@
 import re
 
 from callpath.doctor.facts import DeployFacts, DeployPlan, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_deploy import plans, started
 
 TRAPS = (
@@ -50,7 +50,9 @@ def _set_elsewhere(plan: DeployPlan, text: str) -> bool:
     return bool(named) or bool(re.search(r"-k\s|worker-class|--threads", told))
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "files",
+    check,
     code="DEPLOY011",
     slug="start-command-cannot-upgrade",
     title="The start command runs a server that is not made for calls",
@@ -58,20 +60,14 @@ CAUSE = Cause(
     why="The webhook works under any server; the audio needs one that speaks WebSockets and stays up.",
     fix="Start `callpath serve module:app`; for another ASGI program uvicorn without --reload, or gunicorn with "
     "-k uvicorn.workers.UvicornWorker.",
-    signs=(
-        Sign(
-            "files",
-            check,
-            named={
-                "gunicorn alone": plans(started("gunicorn app:app --bind 0.0.0.0:8000")),
-                "a reloading server": plans(started("uvicorn app:app --host 0.0.0.0 --reload")),
-            },
-            quiet={
-                "gunicorn with an ASGI worker": plans(started("gunicorn -k uvicorn.workers.UvicornWorker a:a")),
-                "with a file of settings": plans(started("gunicorn -c conf.py app:app")),
-                "threads, for flask-sock": plans(started("gunicorn --threads 100 app:app")),
-                "callpath": plans(started("callpath serve")),
-            },
-        ),
-    ),
+    named={
+        "gunicorn alone": plans(started("gunicorn app:app --bind 0.0.0.0:8000")),
+        "a reloading server": plans(started("uvicorn app:app --host 0.0.0.0 --reload")),
+    },
+    quiet={
+        "gunicorn with an ASGI worker": plans(started("gunicorn -k uvicorn.workers.UvicornWorker a:a")),
+        "with a file of settings": plans(started("gunicorn -c conf.py app:app")),
+        "threads, for flask-sock": plans(started("gunicorn --threads 100 app:app")),
+        "callpath": plans(started("callpath serve")),
+    },
 )

@@ -1,7 +1,7 @@
 """DEPLOY007: the platform kills the server before its calls are over."""
 
 from callpath.doctor.facts import DeployFacts, DeployPlan, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_deploy import plan, plans
 
 DEFAULT_STOP_S = {"Railway": 0.0, "Fly": 5.0, "compose": 10.0, "Render": 30.0, "Kubernetes": 30.0}
@@ -56,7 +56,9 @@ def _times(plan: DeployPlan, drain_s: float) -> list[tuple[float, float]]:
     return [(stop, float(told) if told.replace(".", "", 1).isdigit() else drain_s)]
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "files",
+    check,
     code="DEPLOY007",
     slug="killed-before-drained",
     title="Every deploy cuts the calls that are up",
@@ -64,18 +66,9 @@ CAUSE = Cause(
     why="When a new version comes, the old server is told to stop and lets its calls end. The platform waits only so "
     "long, then kills it, and each caller hears the line go dead.",
     fix="Give the platform more time than CALLPATH_DRAIN_SECONDS.",
-    signs=(
-        Sign(
-            "files",
-            check,
-            named={
-                "Railway, nothing set": plans(plan("Railway")),
-                "Fly's five seconds": plans(plan("Fly"), drain_s=30),
-            },
-            quiet={
-                "time enough": plans(plan("Railway", stop_s=300.0), drain_s=290),
-                "a file that says nothing about it": plans(plan("nginx")),
-            },
-        ),
-    ),
+    named={"Railway, nothing set": plans(plan("Railway")), "Fly's five seconds": plans(plan("Fly"), drain_s=30)},
+    quiet={
+        "time enough": plans(plan("Railway", stop_s=300.0), drain_s=290),
+        "a file that says nothing about it": plans(plan("nginx")),
+    },
 )

@@ -1,7 +1,7 @@
 """DEPLOY009: the call log lies on a disk that every deploy throws away, or that replicas do not share."""
 
 from callpath.doctor.facts import DeployFacts, DeployPlan, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_deploy import plan, plans, started
 
 FORGETFUL = {"Railway", "Fly", "Render", "Kubernetes"}
@@ -41,7 +41,9 @@ def _split(plan: DeployPlan) -> str:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "files",
+    check,
     code="DEPLOY009",
     slug="call-log-not-kept",
     title="The call log is not kept, or not shared",
@@ -51,24 +53,18 @@ CAUSE = Cause(
     "are up.",
     fix="Set DATABASE_URL=postgresql://… (needed for more than one replica), or give the one replica a volume and "
     "point CALLPATH_DATA_DIR at it.",
-    signs=(
-        Sign(
-            "files",
-            check,
-            named={
-                "two replicas, two files": plans(
-                    plan("Railway", replicas=2, environment=(("DATABASE_URL", "sqlite:///x.db"),))
-                ),
-                "gone with each deploy, unless set elsewhere": plans(plan("Render")),
-            },
-            quiet={
-                "railway.json beside railway.ts": plans(
-                    plan("Railway"), plan("Railway", replicas=2, environment=(("DATABASE_URL", "x"),))
-                ),
-                "somebody else's program": plans(plan("Render"), started("node server.js", "Render")),
-                "a volume": plans(plan("Fly", volume=True)),
-                "Postgres": plans(plan("Railway", replicas=2, environment=(("DATABASE_URL", "x"),))),
-            },
+    named={
+        "two replicas, two files": plans(
+            plan("Railway", replicas=2, environment=(("DATABASE_URL", "sqlite:///x.db"),))
         ),
-    ),
+        "gone with each deploy, unless set elsewhere": plans(plan("Render")),
+    },
+    quiet={
+        "railway.json beside railway.ts": plans(
+            plan("Railway"), plan("Railway", replicas=2, environment=(("DATABASE_URL", "x"),))
+        ),
+        "somebody else's program": plans(plan("Render"), started("node server.js", "Render")),
+        "a volume": plans(plan("Fly", volume=True)),
+        "Postgres": plans(plan("Railway", replicas=2, environment=(("DATABASE_URL", "x"),))),
+    },
 )

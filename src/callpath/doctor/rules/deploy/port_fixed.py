@@ -3,7 +3,7 @@
 import re
 
 from callpath.doctor.facts import DeployFacts, DeployPlan, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_deploy import plan, plans, started
 
 TELLING = {"Railway", "Render", "Heroku"}
@@ -44,7 +44,9 @@ def _port(text: str) -> int | None:
     return int(found[1]) if found else None
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "files",
+    check,
     code="DEPLOY006",
     slug="port-fixed",
     title="The server listens on another port than the platform uses",
@@ -53,18 +55,12 @@ CAUSE = Cause(
     "server's log looks healthy.",
     fix="Take --port out of the start command: callpath reads PORT. Where the platform's file names a port "
     "(internal_port, containerPort), set PORT to the same.",
-    signs=(
-        Sign(
-            "files",
-            check,
-            named={
-                "PORT is ignored": plans(started("callpath serve --port 8000", "Heroku")),
-                "two different numbers": plans(plan("Fly", port=8080, environment=(("PORT", "8000"),))),
-            },
-            quiet={
-                "as the platform says": plans(started("callpath serve", "Railway")),
-                "the same twice": plans(plan("Fly", port=8000, environment=(("PORT", "8000"),))),
-            },
-        ),
-    ),
+    named={
+        "PORT is ignored": plans(started("callpath serve --port 8000", "Heroku")),
+        "two different numbers": plans(plan("Fly", port=8080, environment=(("PORT", "8000"),))),
+    },
+    quiet={
+        "as the platform says": plans(started("callpath serve", "Railway")),
+        "the same twice": plans(plan("Fly", port=8000, environment=(("PORT", "8000"),))),
+    },
 )

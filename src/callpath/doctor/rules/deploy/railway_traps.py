@@ -1,7 +1,7 @@
 """DEPLOY012: what Railway refuses, stops reading, or leaves unwritable."""
 
 from callpath.doctor.facts import DeployFacts, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_deploy import plan, plans
 
 
@@ -39,7 +39,9 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "files",
+    check,
     code="DEPLOY012",
     slug="railway-trap",
     title="Railway does something else with these files than they say",
@@ -48,16 +50,10 @@ CAUSE = Cause(
     "drainingSeconds (railwayapp/docs, issue 1243, 2026-07), and is retiring railway.json "
     "(docs.railway.com: config-as-code, volumes/reference; 2026-11).",
     fix="See the evidence.",
-    signs=(
-        Sign(
-            "files",
-            check,
-            named={
-                "VOLUME": plans(plan("Railway"), plan("Docker", volume_keyword=True)),
-                "a volume that cannot be written": plans(plan("Railway", volume=True), plan("Docker", user="app")),
-                "a number in quotes": plans(plan("Railway", stop_s=300, stop_is_text=True)),
-            },
-            quiet={"the same file elsewhere": plans(plan("Docker", volume_keyword=True))},
-        ),
-    ),
+    named={
+        "VOLUME": plans(plan("Railway"), plan("Docker", volume_keyword=True)),
+        "a volume that cannot be written": plans(plan("Railway", volume=True), plan("Docker", user="app")),
+        "a number in quotes": plans(plan("Railway", stop_s=300, stop_is_text=True)),
+    },
+    quiet={"the same file elsewhere": plans(plan("Docker", volume_keyword=True))},
 )

@@ -1,7 +1,7 @@
 """PLATFORM010: the place where recordings are to be kept cannot be used."""
 
 from callpath.doctor.facts import ArchiveFacts, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 
 
 def check(facts: Facts) -> Finding | None:
@@ -23,7 +23,9 @@ def _archive(code: str = "", said: str = "") -> Facts:
     return Facts(ArchiveFacts(url="s3://calls", code=code, said=said))
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "account",
+    check,
     code="PLATFORM010",
     slug="recordings-unwritable",
     title="Recordings cannot be put where they are to be kept",
@@ -31,15 +33,9 @@ CAUSE = Cause(
     why="A small object was to be written, read and deleted, as the server does with recordings. While that fails "
     "they stay on the server's own disk, which on most platforms ends with the container.",
     fix="See the evidence, and the codes in docs/howto/keep-recordings-elsewhere.md.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            named={
-                "credentials that may only read": _archive("REC001", "cannot be written: AccessDenied"),
-                "no such bucket": _archive("REC002", "cannot be written: NoSuchBucket"),
-            },
-            quiet={"it works": _archive()},
-        ),
-    ),
+    named={
+        "credentials that may only read": _archive("REC001", "cannot be written: AccessDenied"),
+        "no such bucket": _archive("REC002", "cannot be written: NoSuchBucket"),
+    },
+    quiet={"it works": _archive()},
 )

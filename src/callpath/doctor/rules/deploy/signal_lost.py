@@ -3,7 +3,7 @@
 import re
 
 from callpath.doctor.facts import DeployFacts, Facts, StartCommand
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_deploy import plans, shelled, started
 
 RUNNERS = {"npm", "yarn", "pnpm"}
@@ -41,7 +41,9 @@ def _kept(command: StartCommand) -> bool:
     return in_shell or first in RUNNERS
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "files",
+    check,
     code="DEPLOY004",
     slug="stop-signal-lost",
     title="The server never hears that it should stop",
@@ -50,18 +52,12 @@ CAUSE = Cause(
     "so nothing is drained, and after the stop time every call that is up is cut.",
     fix='Start the server itself: CMD ["callpath", "serve"] in a Dockerfile, or `exec callpath serve` where a shell is '
     "needed.",
-    signs=(
-        Sign(
-            "files",
-            check,
-            named={
-                "shell form with a variable": plans(shelled("callpath serve --port $PORT")),
-                "npm in between": plans(started("npm start", "Heroku")),
-            },
-            quiet={
-                "a shell that steps aside": plans(shelled("cd /app && exec callpath serve")),
-                "exec form": plans(started("callpath serve")),
-            },
-        ),
-    ),
+    named={
+        "shell form with a variable": plans(shelled("callpath serve --port $PORT")),
+        "npm in between": plans(started("npm start", "Heroku")),
+    },
+    quiet={
+        "a shell that steps aside": plans(shelled("cd /app && exec callpath serve")),
+        "exec form": plans(started("callpath serve")),
+    },
 )

@@ -1,7 +1,7 @@
 """DEPLOY008: the platform puts the server to sleep."""
 
 from callpath.doctor.facts import DeployFacts, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_deploy import plan, plans
 
 
@@ -15,7 +15,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "files",
+    check,
     code="DEPLOY008",
     slug="server-sleeps",
     title="A sleeping server misses the call that should wake it",
@@ -23,12 +25,6 @@ CAUSE = Cause(
     why="Telnyx waits about two seconds for an answer to a webhook. A server that first has to start misses it, and "
     "the caller hears it ring; one that is stopped in the middle of a call cuts it.",
     fix='Keep one running: sleepApplication off on Railway, auto_stop_machines = "off" on Fly, a paid plan on Render.',
-    signs=(
-        Sign(
-            "files",
-            check,
-            named={"Fly stops machines": plans(plan("Fly", sleeps='auto_stop_machines = "stop"'))},
-            quiet={"it stays up": plans(plan("Fly"))},
-        ),
-    ),
+    named={"Fly stops machines": plans(plan("Fly", sleeps='auto_stop_machines = "stop"'))},
+    quiet={"it stays up": plans(plan("Fly"))},
 )

@@ -1,7 +1,7 @@
 """PLATFORM008: the newest deployment failed; an older one runs."""
 
 from callpath.doctor.facts import FactMissing, Facts, PlatformFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_account import platform
 
 
@@ -22,20 +22,16 @@ def states(*statuses: str) -> Facts:
     return platform(deployments=tuple((status, "2026-01-02T03:04:05.000Z") for status in statuses))
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "account",
+    check,
     code="PLATFORM008",
     slug="stale-build",
     title="The newest deployment failed; an older one runs",
     owner="you",
     why="What was changed since is not live.",
     fix="See the build log of the one that failed.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            named={"failed after one that runs": states("FAILED", "SUCCESS")},
-            quiet={"the newest runs": states("SUCCESS", "FAILED")},
-            unchecked={"deployments may not be asked": platform(deployments=None)},
-        ),
-    ),
+    named={"failed after one that runs": states("FAILED", "SUCCESS")},
+    quiet={"the newest runs": states("SUCCESS", "FAILED")},
+    unchecked={"deployments may not be asked": platform(deployments=None)},
 )

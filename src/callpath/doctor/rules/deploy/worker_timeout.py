@@ -3,7 +3,7 @@
 from callpath.doctor.calls import every, until_unix_ms
 from callpath.doctor.edges import said
 from callpath.doctor.facts import CallFacts, FactMissing, Facts, LogFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import BOTH_WAYS, hung_up
 from callpath.doctor.rules.sample_log import told_call
 from callpath.timeline import SocketReceived, StreamStarted
@@ -32,7 +32,9 @@ def log_worker_timeout(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    log_worker_timeout,
     code="CALL091",
     slug="worker-timeout",
     title="gunicorn kills the worker that carries the call (WORKER TIMEOUT)",
@@ -41,20 +43,14 @@ CAUSE = Cause(
     "media WebSocket is one request that lasts as long as the call, so the worker is killed in mid-call.",
     fix="Run an asynchronous worker: gunicorn -k uvicorn.workers.UvicornWorker main:app (ASGI), or gunicorn -k gevent "
     "/ --worker-class gthread --threads 100 --timeout 0 (Flask with flask-sock).",
-    signs=(
-        Sign(
-            "call",
-            log_worker_timeout,
-            named={
-                "30 s into the stream": told_call(
-                    BOTH_WAYS, (45_000, hung_up()), process=((31_000, "worker timeout", "WORKER TIMEOUT (pid:9)"),)
-                )
-            },
-            quiet={
-                "after the call": told_call(
-                    BOTH_WAYS, (20_000, hung_up()), process=((31_000, "worker timeout", "WORKER TIMEOUT (pid:9)"),)
-                )
-            },
-        ),
-    ),
+    named={
+        "30 s into the stream": told_call(
+            BOTH_WAYS, (45_000, hung_up()), process=((31_000, "worker timeout", "WORKER TIMEOUT (pid:9)"),)
+        )
+    },
+    quiet={
+        "after the call": told_call(
+            BOTH_WAYS, (20_000, hung_up()), process=((31_000, "worker timeout", "WORKER TIMEOUT (pid:9)"),)
+        )
+    },
 )

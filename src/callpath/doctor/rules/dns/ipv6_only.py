@@ -1,7 +1,7 @@
 """DNS008: the name has IPv6 addresses only."""
 
 from callpath.doctor.facts import DnsFacts, DnsQuery, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import dns
 
 
@@ -22,19 +22,15 @@ def check(facts: Facts) -> Finding | None:
 
 _V6 = DnsQuery("AAAA", "answer", "192.0.2.53", 9.0, ("2001:db8::1",))
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="DNS008",
     slug="dns-ipv6-only",
     title="The name has no IPv4 address",
     owner="you",
     why="The ranges that Telnyx publishes are IPv4; whether it connects to an endpoint that has only IPv6 is not known.",
     fix="Add an A record.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"AAAA alone": dns(_V6, addresses=("2001:db8::1",))},
-            quiet={"both": dns(_V6, addresses=("2001:db8::1", "203.0.113.1"))},
-        ),
-    ),
+    named={"AAAA alone": dns(_V6, addresses=("2001:db8::1",))},
+    quiet={"both": dns(_V6, addresses=("2001:db8::1", "203.0.113.1"))},
 )

@@ -1,7 +1,7 @@
 """MACHINE001: the resolver of this machine finds nothing."""
 
 from callpath.doctor.facts import ControlFacts, DnsFacts, DnsQuery, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import control, dns
 
 _NXDOMAIN = DnsQuery("A", "nxdomain", "192.0.2.53", 12.0)
@@ -31,20 +31,16 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="MACHINE001",
     slug="machine-no-dns",
     title="This machine has no working DNS",
     owner="network",
     why="The same step fails where it is known to work, so the failure says nothing about the URL.",
     fix="Mend the machine or network that the doctor runs on, or run it from another.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"NXDOMAIN for everything": Facts(*dns(_NXDOMAIN), control(dns="nxdomain"))},
-            quiet={"the control is found": Facts(*dns(_NXDOMAIN), control())},
-            unchecked={"no control was measured": dns(_NXDOMAIN)},
-        ),
-    ),
+    named={"NXDOMAIN for everything": Facts(*dns(_NXDOMAIN), control(dns="nxdomain"))},
+    quiet={"the control is found": Facts(*dns(_NXDOMAIN), control())},
+    unchecked={"no control was measured": dns(_NXDOMAIN)},
 )

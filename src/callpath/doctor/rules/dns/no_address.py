@@ -1,7 +1,7 @@
 """DNS004: the name exists and has no address."""
 
 from callpath.doctor.facts import DnsFacts, DnsQuery, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import dns
 
 
@@ -25,23 +25,15 @@ def check(facts: Facts) -> Finding | None:
     return Finding(f"{looked.name} exists but has neither an A nor an AAAA record", chains)
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="DNS004",
     slug="dns-no-address",
     title="The name has no address record",
     owner="you",
     why="The zone knows the name (it may hold TXT or MX records, or a CNAME that ends nowhere) but gives no address.",
     fix="Add the A/AAAA or CNAME record that the platform asks for.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={
-                "TXT only": dns(
-                    DnsQuery("A", "nodata", "192.0.2.53", 9.0), DnsQuery("AAAA", "nodata", "192.0.2.53", 9.0)
-                )
-            },
-            quiet={"no such name": dns(DnsQuery("A", "nxdomain", "192.0.2.53", 9.0))},
-        ),
-    ),
+    named={"TXT only": dns(DnsQuery("A", "nodata", "192.0.2.53", 9.0), DnsQuery("AAAA", "nodata", "192.0.2.53", 9.0))},
+    quiet={"no such name": dns(DnsQuery("A", "nxdomain", "192.0.2.53", 9.0))},
 )

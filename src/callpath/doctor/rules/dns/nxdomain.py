@@ -1,7 +1,7 @@
 """DNS001: the name does not exist."""
 
 from callpath.doctor.facts import DnsFacts, DnsQuery, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import dns
 
 
@@ -22,23 +22,15 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="DNS001",
     slug="dns-nxdomain",
     title="The host name does not exist",
     owner="you",
     why="No record, a misspelt host, an expired domain, or a CNAME to a service that is gone: nobody can connect.",
     fix="Create the record (at Railway a custom domain needs its CNAME and its TXT), or correct the host in the URL.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"a misspelt name": dns(DnsQuery("A", "nxdomain", "192.0.2.53", 12.0))},
-            quiet={
-                "a record": dns(
-                    DnsQuery("A", "answer", "192.0.2.53", 12.0, ("203.0.113.1",)), addresses=("203.0.113.1",)
-                )
-            },
-        ),
-    ),
+    named={"a misspelt name": dns(DnsQuery("A", "nxdomain", "192.0.2.53", 12.0))},
+    quiet={"a record": dns(DnsQuery("A", "answer", "192.0.2.53", 12.0, ("203.0.113.1",)), addresses=("203.0.113.1",))},
 )

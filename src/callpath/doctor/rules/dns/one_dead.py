@@ -1,7 +1,7 @@
 """DNS006: one of several addresses takes no connection."""
 
 from callpath.doctor.facts import Facts, TcpFacts, TlsFacts, UrlFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import tcp
 
 
@@ -34,16 +34,15 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="DNS006",
     slug="dns-one-address-dead",
     title="One of the name's addresses is dead",
     owner="you",
     why="Each call picks an address. Those that pick the dead one (or prefer IPv6 and find it dead) never connect.",
     fix="Remove the record of the dead address (an AAAA that nobody serves is common), or bring that machine back.",
-    signs=(
-        Sign(
-            "url", check, named={"one of two refuses": tcp("open", "refused")}, quiet={"both open": tcp("open", "open")}
-        ),
-    ),
+    named={"one of two refuses": tcp("open", "refused")},
+    quiet={"both open": tcp("open", "open")},
 )

@@ -11,7 +11,7 @@ from callpath.doctor.facts import (
     UpgradeFacts,
     UrlFacts,
 )
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import dns
 
 
@@ -53,7 +53,9 @@ def _broken_above(facts: Facts) -> bool:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="DNS005",
     slug="dns-private-address",
     title="The public name resolves to a private address",
@@ -61,12 +63,6 @@ CAUSE = Cause(
     why="Split-horizon DNS, a VPN's or Tailscale's names, a hosts file, or a record with an inside address: from here "
     "it may even work, but the carrier cannot get there.",
     fix="Publish a record with the public address (or the platform's CNAME) in public DNS.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"an inside address": dns(addresses=("10.0.0.5",), classes=("private",))},
-            quiet={"a public address": dns(addresses=("203.0.113.1",), classes=("public",))},
-        ),
-    ),
+    named={"an inside address": dns(addresses=("10.0.0.5",), classes=("private",))},
+    quiet={"a public address": dns(addresses=("203.0.113.1",), classes=("public",))},
 )

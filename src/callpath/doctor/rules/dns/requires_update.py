@@ -1,7 +1,7 @@
 """PLATFORM003: a DNS record of the domain is not what the host needs."""
 
 from callpath.doctor.facts import FactMissing, Facts, PlatformFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_account import domain, platform
 
 
@@ -28,19 +28,15 @@ STALE = domain(dns_records=(("abc.up.railway.app", "old.example.net", "DNS_RECOR
 
 RIGHT = domain(dns_records=(("abc.up.railway.app", "abc.up.railway.app", "DNS_RECORD_STATUS_PROPAGATED"),))
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "account",
+    check,
     code="PLATFORM003",
     slug="platform-dns-requires-update",
     title="A DNS record of the domain is not what the host needs",
     owner="you",
     why="The name leads elsewhere, or the host cannot see that it is yours, and routes nothing.",
     fix="Set the records as the host shows them for this domain.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            named={"the CNAME names another host": platform(STALE)},
-            quiet={"as it has to be": platform(RIGHT)},
-        ),
-    ),
+    named={"the CNAME names another host": platform(STALE)},
+    quiet={"as it has to be": platform(RIGHT)},
 )

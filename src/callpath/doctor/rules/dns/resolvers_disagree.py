@@ -1,7 +1,7 @@
 """DNS009: this network's resolver and public ones give different answers."""
 
 from callpath.doctor.facts import ControlFacts, DnsFacts, DnsQuery, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import control, dns
 
 _NXDOMAIN = DnsQuery("A", "nxdomain", "192.0.2.53", 12.0)
@@ -41,7 +41,9 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="DNS009",
     slug="dns-resolvers-disagree",
     title="Resolvers disagree about the name",
@@ -49,13 +51,7 @@ CAUSE = Cause(
     why="Telnyx asks public resolvers. A new record, a stale cache, a filter or split DNS makes this network see "
     "something else.",
     fix="Run the doctor with --resolver 1.1.1.1 to see what the world sees, and correct the record that differs.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"found by public resolvers only": Facts(*dns(_NXDOMAIN), control(public=(_PUBLIC, _PUBLIC)))},
-            quiet={"found by none": Facts(*dns(_NXDOMAIN), control(public=(_NXDOMAIN, _NXDOMAIN)))},
-            unchecked={"no control was measured": dns(_NXDOMAIN)},
-        ),
-    ),
+    named={"found by public resolvers only": Facts(*dns(_NXDOMAIN), control(public=(_PUBLIC, _PUBLIC)))},
+    quiet={"found by none": Facts(*dns(_NXDOMAIN), control(public=(_NXDOMAIN, _NXDOMAIN)))},
+    unchecked={"no control was measured": dns(_NXDOMAIN)},
 )

@@ -1,7 +1,7 @@
 """DNS002: a server answered that it cannot answer."""
 
 from callpath.doctor.facts import DnsFacts, DnsQuery, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import dns
 
 
@@ -20,7 +20,9 @@ def check(facts: Facts) -> Finding | None:
     return Finding(f"the resolver could not answer for {looked.name}: {broken[0].rcode or broken[0].outcome}", evidence)
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="DNS002",
     slug="dns-servfail",
     title="DNS fails for this name",
@@ -28,12 +30,6 @@ CAUSE = Cause(
     why="The zone's own servers do not answer properly (lame delegation, a dead or refusing name server, broken "
     "DNSSEC), so that resolvers give up. Some resolvers may still hold an old answer.",
     fix="Check the name servers that the registrar lists, and the DS record: dig +trace NAME; dig +cd NAME.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"a dead upstream": dns(DnsQuery("A", "servfail", "192.0.2.53", 2000.0, rcode="SERVFAIL"))},
-            quiet={"no such name": dns(DnsQuery("A", "nxdomain", "192.0.2.53", 12.0))},
-        ),
-    ),
+    named={"a dead upstream": dns(DnsQuery("A", "servfail", "192.0.2.53", 2000.0, rcode="SERVFAIL"))},
+    quiet={"no such name": dns(DnsQuery("A", "nxdomain", "192.0.2.53", 12.0))},
 )

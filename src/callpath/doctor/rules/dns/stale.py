@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from callpath.doctor.facts import Exchange, Facts, RepeatFacts, TcpFacts, TlsFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import answer, tcp, tries
 
 
@@ -53,7 +53,9 @@ def _two(status: int) -> Facts:
     return facts
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="DNS007",
     slug="dns-stale-record",
     title="One address of the name belongs to another server",
@@ -61,5 +63,6 @@ CAUSE = Cause(
     why="After a move an old record (often the AAAA, or one at a second provider) still leads to the previous server, "
     "which has another certificate or no such path. Calls fail by the address they happen to pick.",
     fix="Remove the records of the old server, lower the TTL before the next move.",
-    signs=(Sign("url", check, named={"the old server answers 404": _two(404)}, quiet={"both upgrade": _two(101)}),),
+    named={"the old server answers 404": _two(404)},
+    quiet={"both upgrade": _two(101)},
 )

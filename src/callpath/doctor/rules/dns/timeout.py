@@ -1,7 +1,7 @@
 """DNS003: no answer at all from any resolver."""
 
 from callpath.doctor.facts import DnsFacts, DnsQuery, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import dns
 
 
@@ -19,7 +19,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="DNS003",
     slug="dns-timeout",
     title="DNS does not answer",
@@ -27,12 +29,6 @@ CAUSE = Cause(
     why="Either the resolver asked from here is down or filtered, or the zone's own name servers are silent. In the "
     "first case nothing is known about the name, in the second nobody can call.",
     fix="Ask another resolver (--resolver 1.1.1.1). If that one times out too, the zone's name servers are down.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"silence": dns(DnsQuery("A", "timeout", "192.0.2.53", 4000.0))},
-            quiet={"an answer": dns(DnsQuery("A", "servfail", "192.0.2.53", 12.0))},
-        ),
-    ),
+    named={"silence": dns(DnsQuery("A", "timeout", "192.0.2.53", 4000.0))},
+    quiet={"an answer": dns(DnsQuery("A", "servfail", "192.0.2.53", 12.0))},
 )

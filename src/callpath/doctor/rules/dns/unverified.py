@@ -1,7 +1,7 @@
 """PLATFORM004: the host does not believe that the domain is ours."""
 
 from callpath.doctor.facts import FactMissing, Facts, PlatformFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_account import domain, platform
 
 
@@ -21,22 +21,15 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "account",
+    check,
     code="PLATFORM004",
     slug="platform-domain-unverified",
     title="The host has not verified the domain",
     owner="you",
     why="A custom domain needs the CNAME and a TXT record. Without the second the edge answers 404 in place of routing.",
     fix="Set the TXT record that the host shows beside the domain (service, Settings, Networking).",
-    signs=(
-        Sign(
-            "account",
-            check,
-            named={"not verified": platform(domain(verified=False))},
-            quiet={
-                "verified": platform(),
-                "a name of the platform's own": platform(domain(custom=False, verified=None)),
-            },
-        ),
-    ),
+    named={"not verified": platform(domain(verified=False))},
+    quiet={"verified": platform(), "a name of the platform's own": platform(domain(custom=False, verified=None))},
 )

@@ -2,7 +2,7 @@
 
 from callpath.doctor.calls import every, first, measure, show_entries, symptom, symptom_seen
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Finding, Kind, Sign
+from callpath.doctor.rule import Cause, Finding, Kind
 from callpath.doctor.rules.sample_call import BOTH_WAYS, CAME, GOOD, a_call, counted, noticed
 from callpath.timeline import FirstInbound, MediaCounted
 
@@ -34,7 +34,9 @@ def check(facts: Facts) -> Finding | None:
     return Finding("; ".join(words), show_entries(known, found, *every(known, MediaCounted)[-1:]), kind=kind)
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL071",
     slug="handler-behind",
     title="The handler does not keep up with the caller's audio",
@@ -42,16 +44,10 @@ CAUSE = Cause(
     why="A frame comes every 20 ms. A handler that takes longer for each, or does not read call.audio for a while, "
     "answers late by what waits, and what does not fit its queue is lost.",
     fix="Read call.audio in a task of its own, and hand slow work on; or drop what is old on purpose.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={
-                "1.2 s waits after 9 s": a_call(BOTH_WAYS, (10_500, noticed("SYM012", waiting_ms="1200"))),
-                "frames dropped": a_call(BOTH_WAYS, counted(dropped_for_handler=50)),
-            },
-            quiet={"a call that worked": a_call(GOOD)},
-            unchecked={"logs without counters": a_call(CAME, shown=frozenset({"socket.received"}))},
-        ),
-    ),
+    named={
+        "1.2 s waits after 9 s": a_call(BOTH_WAYS, (10_500, noticed("SYM012", waiting_ms="1200"))),
+        "frames dropped": a_call(BOTH_WAYS, counted(dropped_for_handler=50)),
+    },
+    quiet={"a call that worked": a_call(GOOD)},
+    unchecked={"logs without counters": a_call(CAME, shown=frozenset({"socket.received"}))},
 )

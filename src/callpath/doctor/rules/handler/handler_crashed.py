@@ -2,7 +2,7 @@
 
 from callpath.doctor.calls import ended_unix_ms, first, never, show_entries
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import CAME, GOOD, HEARD, a_call
 from callpath.timeline import HandlerFailed, HandlerStarted
 
@@ -31,7 +31,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL053",
     slug="handler-crashed",
     title="The application's handler raised an error",
@@ -39,13 +41,7 @@ CAUSE = Cause(
     why="The stream was there and worked; the code that was to use it failed, and nobody is "
     "left to talk to the caller. (A callpath server hangs up then.)",
     fix="Mend what the last line of the traceback names (callpath calls show ID --json has all of it).",
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={"an error": a_call(HEARD, HandlerFailed(error="KeyError: 'x'", traceback=""))},
-            quiet={"a call that worked": a_call(GOOD)},
-            unchecked={"logs without handlers": a_call(CAME, shown=frozenset({"socket.received"}))},
-        ),
-    ),
+    named={"an error": a_call(HEARD, HandlerFailed(error="KeyError: 'x'", traceback=""))},
+    quiet={"a call that worked": a_call(GOOD)},
+    unchecked={"logs without handlers": a_call(CAME, shown=frozenset({"socket.received"}))},
 )

@@ -13,7 +13,7 @@ from callpath.doctor.calls import (
     webhook,
 )
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import BOTH_WAYS, HEARD, a_call, answered, hung_up, sent
 from callpath.timeline import FirstInbound, FirstOutbound, HandlerEnded, HandlerFailed, HandlerStarted, StreamStarted
 
@@ -53,37 +53,27 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL058",
     slug="handler-played-nothing",
     title="The handler sent no audio",
     owner="you",
     why="The socket, the stream and the caller's audio are in order. What the caller hears is the handler's to send.",
     fix="Let the handler log what it waits for; send a greeting first, which needs nobody else.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={
-                "20 s of nothing": a_call(HEARD, (20_000, hung_up())),
-                "returned without a word": a_call(HEARD, (5_000, HandlerEnded()), hung_up()),
-                "Telnyx spoke, which is a note": a_call(
-                    HEARD, sent("speak"), answered("speak"), (5_000, HandlerEnded()), hung_up()
-                ),
-            },
-            quiet={
-                "it spoke": a_call(BOTH_WAYS),
-                "the caller was passed on": a_call(
-                    HEARD,
-                    sent("speak"),
-                    answered("speak"),
-                    sent("transfer"),
-                    answered("transfer"),
-                    HandlerEnded(),
-                    hung_up(),
-                ),
-                "hung up at once": a_call(HEARD, hung_up()),
-            },
+    named={
+        "20 s of nothing": a_call(HEARD, (20_000, hung_up())),
+        "returned without a word": a_call(HEARD, (5_000, HandlerEnded()), hung_up()),
+        "Telnyx spoke, which is a note": a_call(
+            HEARD, sent("speak"), answered("speak"), (5_000, HandlerEnded()), hung_up()
         ),
-    ),
+    },
+    quiet={
+        "it spoke": a_call(BOTH_WAYS),
+        "the caller was passed on": a_call(
+            HEARD, sent("speak"), answered("speak"), sent("transfer"), answered("transfer"), HandlerEnded(), hung_up()
+        ),
+        "hung up at once": a_call(HEARD, hung_up()),
+    },
 )

@@ -5,7 +5,7 @@ import re
 from callpath.doctor.calls import ended_unix_ms, every, first, show_entries, until_unix_ms, webhook
 from callpath.doctor.edges import said
 from callpath.doctor.facts import CallFacts, FactMissing, Facts, LogFacts, ToldFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_edge import logged
 from callpath.timeline import FirstInbound, FirstOutbound, SocketReceived, StreamStarted
 
@@ -62,7 +62,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL059",
     slug="ai-side-not-ready",
     title="The stream works, and the program's own AI connection failed",
@@ -70,15 +72,9 @@ CAUSE = Cause(
     why="Telnyx reached the program. What the caller should hear comes from another service, over a connection that "
     "the program opens itself, and the log tells of its failure.",
     fix="Mend the connection to that service. Until then say something that needs nobody else: a greeting from a file.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={"refused at the AI": logged("provider failed: OpenAI realtime websocket handshake failed (401)")},
-            quiet={
-                "it spoke all the same": logged("provider failed: deepgram closed", spoke=True),
-                "nothing of the kind": logged("listening: on port 8080"),
-            },
-        ),
-    ),
+    named={"refused at the AI": logged("provider failed: OpenAI realtime websocket handshake failed (401)")},
+    quiet={
+        "it spoke all the same": logged("provider failed: deepgram closed", spoke=True),
+        "nothing of the kind": logged("listening: on port 8080"),
+    },
 )

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from callpath.doctor.facts import Facts, UpgradeFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import answer, upgrade
 
 
@@ -24,7 +24,9 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="WS003",
     slug="ws-accept-wrong",
     title="Invalid 101: Sec-WebSocket-Accept mismatch",
@@ -32,12 +34,6 @@ CAUSE = Cause(
     why="A client must close when Sec-WebSocket-Accept is missing or wrong (RFC 6455 4.1): the server is hand-made, "
     "or a proxy or cache replays or edits the answer.",
     fix="Use a WebSocket library, and keep the proxy from changing Sec-WebSocket-* headers.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"a wrong one": upgrade(replace(answer(101), accept_ok=False))},
-            quiet={"a right one": upgrade(answer(101))},
-        ),
-    ),
+    named={"a wrong one": upgrade(replace(answer(101), accept_ok=False))},
+    quiet={"a right one": upgrade(answer(101))},
 )

@@ -1,7 +1,7 @@
 """WS006: an extension nobody asked for."""
 
 from callpath.doctor.facts import Facts, MediaFacts, UpgradeFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import answer, upgrade
 
 
@@ -19,19 +19,15 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="WS006",
     slug="ws-extension-forced",
     title="The server forces an extension",
     owner="you",
     why="A client that offered no extension must close the connection (RFC 6455 4.1); compressed frames cannot be read.",
     fix="Switch compression off (ws perMessageDeflate: false), or use it only when the request offers it.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"deflate": upgrade(answer(101, Sec_WebSocket_Extensions="permessage-deflate"))},
-            quiet={"none": upgrade(answer(101))},
-        ),
-    ),
+    named={"deflate": upgrade(answer(101, Sec_WebSocket_Extensions="permessage-deflate"))},
+    quiet={"none": upgrade(answer(101))},
 )

@@ -1,7 +1,7 @@
 """WS005: a subprotocol nobody asked for."""
 
 from callpath.doctor.facts import Facts, UpgradeFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import answer, upgrade
 
 
@@ -15,19 +15,15 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="WS005",
     slug="ws-subprotocol-forced",
     title="The server forces a subprotocol",
     owner="you",
     why="A client that offered none must close the connection (RFC 6455 4.1). Lenient test clients do not notice.",
     fix="Answer with Sec-WebSocket-Protocol only when the request had it (ws handleProtocols: return false otherwise).",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"audio": upgrade(answer(101, Sec_WebSocket_Protocol="audio"))},
-            quiet={"none": upgrade(answer(101))},
-        ),
-    ),
+    named={"audio": upgrade(answer(101, Sec_WebSocket_Protocol="audio"))},
+    quiet={"none": upgrade(answer(101))},
 )

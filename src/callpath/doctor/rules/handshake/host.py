@@ -4,7 +4,7 @@ import re
 
 from callpath.doctor.answers import refused, show, words_of, works
 from callpath.doctor.facts import Facts, UrlFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import answer, upgrade
 
 _WORDS = re.compile(
@@ -30,7 +30,9 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="WS002",
     slug="ws-host-check",
     title="The application does not accept the public host name",
@@ -39,12 +41,6 @@ CAUSE = Cause(
     "the proxy passes on another Host than it got.",
     fix="Add the public host to the list, or pass the right one on: nginx proxy_set_header Host $host; Apache "
     "ProxyPreserveHost On.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"Starlette": upgrade(answer(400, "Invalid host header"))},
-            quiet={"another 400": upgrade(answer(400, "Bad Request"))},
-        ),
-    ),
+    named={"Starlette": upgrade(answer(400, "Invalid host header"))},
+    quiet={"another 400": upgrade(answer(400, "Bad Request"))},
 )

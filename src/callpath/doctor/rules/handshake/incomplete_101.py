@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from callpath.doctor.facts import Facts, UpgradeFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import answer, upgrade
 
 
@@ -29,7 +29,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="WS007",
     slug="ws-101-incomplete",
     title="The 101 lacks the headers that make it an upgrade",
@@ -38,16 +40,10 @@ CAUSE = Cause(
     "that deletes them on the way back has the same effect.",
     fix="Keep Upgrade and Connection in the answer (no proxy_hide_header, http-response del-header or Header unset "
     "for them).",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={
-                "no Connection": upgrade(
-                    replace(answer(101), headers=(("Upgrade", "websocket"), ("Sec-WebSocket-Accept", "right")))
-                )
-            },
-            quiet={"a whole one": upgrade(answer(101))},
-        ),
-    ),
+    named={
+        "no Connection": upgrade(
+            replace(answer(101), headers=(("Upgrade", "websocket"), ("Sec-WebSocket-Accept", "right")))
+        )
+    },
+    quiet={"a whole one": upgrade(answer(101))},
 )

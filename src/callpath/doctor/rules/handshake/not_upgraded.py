@@ -3,7 +3,7 @@
 from callpath.doctor.calls import url_asked
 from callpath.doctor.edges import failed_upgrades, from_telnyx, refused_by_us, show_row
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
 
 CANDIDATES = {
@@ -35,7 +35,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "edge",
+    check,
     code="EDGE009",
     slug="upgrade-not-taken",
     title="The application answered the upgrade as if it were an ordinary request",
@@ -43,12 +45,6 @@ CAUSE = Cause(
     why="Telnyx came through to the application, which answered with a page or an error in place of 101: no WebSocket "
     "on that path, one that is attached to another server or pattern, or the upgrade's headers lost on the way.",
     fix="callpath doctor url tells these apart by the body and the headers of the answer.",
-    signs=(
-        Sign(
-            "edge",
-            check,
-            named={"426": seen_at_edge(row("GET", 426))},
-            quiet={"101": seen_at_edge(row("GET", 101, duration=20_000))},
-        ),
-    ),
+    named={"426": seen_at_edge(row("GET", 426))},
+    quiet={"101": seen_at_edge(row("GET", 101, duration=20_000))},
 )

@@ -4,7 +4,7 @@ import re
 
 from callpath.doctor.answers import refused, show, words_of, works
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import answer, upgrade
 
 
@@ -34,7 +34,9 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="WS001",
     slug="ws-origin-check-403",
     title="The server insists on an Origin header",
@@ -43,15 +45,9 @@ CAUSE = Cause(
     "test and refuses every call.",
     fix="Admit a missing Origin on this path: websockets origins=[..., None]; ws verifyClient: if (!origin) return "
     "true; Django: leave AllowedHostsOriginValidator off this route; nginx: no `if ($http_origin ...)` there.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={
-                "works with Origin": upgrade(answer(403), answer(101, shape="origin")),
-                "says so": upgrade(answer(403, "Failed to open a WebSocket connection: missing Origin header.")),
-            },
-            quiet={"another 403": upgrade(answer(403))},
-        ),
-    ),
+    named={
+        "works with Origin": upgrade(answer(403), answer(101, shape="origin")),
+        "says so": upgrade(answer(403, "Failed to open a WebSocket connection: missing Origin header.")),
+    },
+    quiet={"another 403": upgrade(answer(403))},
 )

@@ -4,7 +4,7 @@ import re
 
 from callpath.doctor.answers import refused, show, words_of
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import answer, upgrade
 
 
@@ -15,19 +15,15 @@ def check(facts: Facts) -> Finding | None:
     return Finding("the refusal speaks of a subprotocol", (show(carrier),))
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="WS008",
     slug="ws-subprotocol-required",
     title="The server requires a subprotocol",
     owner="you",
     why="A carrier is not known to offer any Sec-WebSocket-Protocol; a server that insists on one refuses every call.",
     fix="Accept a handshake without subprotocol on this path.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"missing": upgrade(answer(400, "missing subprotocol; expected one of: audio"))},
-            quiet={"another 400": upgrade(answer(400))},
-        ),
-    ),
+    named={"missing": upgrade(answer(400, "missing subprotocol; expected one of: audio"))},
+    quiet={"another 400": upgrade(answer(400))},
 )

@@ -4,7 +4,7 @@ import re
 
 from callpath.doctor.answers import any_variant_works, refused, show, upgrade_missed, words_of
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import answer, upgrade
 
 
@@ -27,19 +27,15 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="WS009",
     slug="ws-version-or-key-rejected",
     title="The server speaks another WebSocket version",
     owner="you",
     why="An ancient or hand-made server knows an early draft only, or misjudges the key.",
     fix="Update the WebSocket library; version 13 is RFC 6455, from 2011.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"version 8": upgrade(answer(426, Sec_WebSocket_Version="8"))},
-            quiet={"version 13 is fine": upgrade(answer(426, Sec_WebSocket_Version="13"))},
-        ),
-    ),
+    named={"version 8": upgrade(answer(426, Sec_WebSocket_Version="8"))},
+    quiet={"version 13 is fine": upgrade(answer(426, Sec_WebSocket_Version="13"))},
 )

@@ -3,7 +3,7 @@
 from callpath.doctor.answers import show
 from callpath.doctor.facts import Facts
 from callpath.doctor.ourselves import refused_by_callpath
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import answer, upgrade
 
 _FIXES = {
@@ -42,7 +42,9 @@ def said(reason: str, status: int) -> Facts:
     return upgrade(answer(status, f'{{"error":"{reason}","detail":"too many of them"}}', X_Callpath="0.1.0"))
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="CALLPATH004",
     slug="rate-limited",
     title="The callpath server was reached; it takes no more at this moment",
@@ -50,16 +52,10 @@ CAUSE = Cause(
     why="A callpath server bounds what it does for those who show no token, how many calls it carries, and how many "
     "probes. What it says then is its own word, not a proxy's.",
     fix="See what it says; /metrics counts each refusal under callpath_refused_total.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={
-                "upgrades without a token": said("too_many_upgrades", 429),
-                "as many calls as it may carry": said("full", 503),
-                "a process that stops": said("draining", 503),
-            },
-            quiet={"another server's limit": upgrade(answer(429, "Too Many Requests"))},
-        ),
-    ),
+    named={
+        "upgrades without a token": said("too_many_upgrades", 429),
+        "as many calls as it may carry": said("full", 503),
+        "a process that stops": said("draining", 503),
+    },
+    quiet={"another server's limit": upgrade(answer(429, "Too Many Requests"))},
 )

@@ -2,7 +2,7 @@
 
 from callpath.doctor.answers import refused, show
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import answer, upgrade
 
 _WORDS = {
@@ -32,19 +32,15 @@ def check(facts: Facts) -> Finding | None:
     return Finding(f"{carrier.status}: {_WORDS[carrier.status]}", (show(carrier),), fix=fix)
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="HTTP011",
     slug="cloudflare-52x-origin",
     title="Cloudflare cannot reach the origin",
     owner="you",
     why="The request came to Cloudflare and got stuck between it and the server.",
     fix="By the code: start the origin, open its firewall for Cloudflare's ranges, correct the DNS target or the SSL mode.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"origin refuses": upgrade(answer(521, "error code: 521", Server="cloudflare"))},
-            quiet={"502": upgrade(answer(502))},
-        ),
-    ),
+    named={"origin refuses": upgrade(answer(521, "error code: 521", Server="cloudflare"))},
+    quiet={"502": upgrade(answer(502))},
 )

@@ -4,7 +4,7 @@ import re
 
 from callpath.doctor.answers import refused, show
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import answer, upgrade
 
 
@@ -19,7 +19,9 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="AUTH003",
     slug="cloudflare-challenge-403",
     title="Cloudflare challenges the carrier",
@@ -28,14 +30,6 @@ CAUSE = Cause(
     "cannot; a desk test from a browser passes.",
     fix="Add a WAF rule that skips the stream's and the webhook's path; Bot Fight Mode cannot be skipped on free "
     "plans: switch it off, or make the record DNS-only.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={
-                "a challenge": upgrade(answer(403, "Just a moment...", cf_mitigated="challenge", Server="cloudflare"))
-            },
-            quiet={"the application's 403": upgrade(answer(403, Server="cloudflare"))},
-        ),
-    ),
+    named={"a challenge": upgrade(answer(403, "Just a moment...", cf_mitigated="challenge", Server="cloudflare"))},
+    quiet={"the application's 403": upgrade(answer(403, Server="cloudflare"))},
 )

@@ -5,7 +5,7 @@ import re
 from callpath.doctor.answers import any_variant_works, edge_refusal, refused, show, words_of
 from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.platform import author
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import answer, upgrade
 
 _NO_APP = re.compile(
@@ -37,7 +37,9 @@ def check(facts: Facts) -> Finding | None:
     return Finding(f"{who.name or 'the platform'} has no application behind this host", (show(carrier),))
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="HTTP009",
     slug="edge-app-not-found",
     title="The platform has no application for this host",
@@ -46,23 +48,11 @@ CAUSE = Cause(
     "may be missing), the tunnel ended, or the service sleeps.",
     fix="Attach the domain to the service and deploy it; at Railway add the CNAME and the TXT record. If it only "
     "slept, the next try works.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={
-                "Railway's 404": upgrade(
-                    answer(
-                        404,
-                        '{"status":"error","code":404,"message":"Application not found"}',
-                        x_railway_fallback="true",
-                    )
-                ),
-                "a web app of Azure's that is stopped": upgrade(
-                    answer(403, "<h1>Error 403 - This web app is stopped.</h1>")
-                ),
-            },
-            quiet={"the application's 404": upgrade(answer(404, "no such call"))},
+    named={
+        "Railway's 404": upgrade(
+            answer(404, '{"status":"error","code":404,"message":"Application not found"}', x_railway_fallback="true")
         ),
-    ),
+        "a web app of Azure's that is stopped": upgrade(answer(403, "<h1>Error 403 - This web app is stopped.</h1>")),
+    },
+    quiet={"the application's 404": upgrade(answer(404, "no such call"))},
 )

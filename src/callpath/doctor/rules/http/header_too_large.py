@@ -4,7 +4,7 @@ import re
 
 from callpath.doctor.answers import refused, show, words_of
 from callpath.doctor.facts import Facts, UrlFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import answer, upgrade
 
 _TOO_LARGE = re.compile(
@@ -25,7 +25,9 @@ def check(facts: Facts) -> Finding | None:
     return Finding(f"the server finds {what} too large{long_url}", (show(carrier),))
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="HTTP014",
     slug="header-too-large-431",
     title="The request is too large for the server",
@@ -34,12 +36,6 @@ CAUSE = Cause(
     "Railway 32 KB).",
     fix="Use a short opaque token, or raise the limit: nginx large_client_header_buffers, Node "
     "--max-http-header-size, HAProxy tune.bufsize.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"a long token": upgrade(answer(431))},
-            quiet={"another 400": upgrade(answer(400, "Bad Request"))},
-        ),
-    ),
+    named={"a long token": upgrade(answer(431))},
+    quiet={"another 400": upgrade(answer(400, "Bad Request"))},
 )

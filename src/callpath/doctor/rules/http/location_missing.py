@@ -3,7 +3,7 @@
 from callpath.doctor.answers import alike, any_variant_works, other_path_that_works, own_proxy_answer, refused, show
 from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.platform import author
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import NGINX_404, answer, upgrade
 
 
@@ -48,7 +48,9 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="HTTP002",
     slug="proxy-location-missing",
     title="The proxy has no route for this path",
@@ -57,12 +59,6 @@ CAUSE = Cause(
     "backend matches this path (or this host).",
     fix="Add the route: nginx `location /api/calls/ { proxy_pass http://app; ... }`, Caddy `reverse_proxy "
     "/api/calls/* app:port`, HAProxy a use_backend rule or default_backend, an ingress path.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"nginx's own 404": upgrade(answer(404, NGINX_404, Server="nginx"))},
-            quiet={"the application's 404 through nginx": upgrade(answer(404, "no such call", Server="nginx"))},
-        ),
-    ),
+    named={"nginx's own 404": upgrade(answer(404, NGINX_404, Server="nginx"))},
+    quiet={"the application's 404 through nginx": upgrade(answer(404, "no such call", Server="nginx"))},
 )

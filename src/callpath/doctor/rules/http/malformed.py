@@ -2,7 +2,7 @@
 
 from callpath.doctor.answers import refused, show
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import answer, failed, upgrade
 
 
@@ -13,7 +13,9 @@ def check(facts: Facts) -> Finding | None:
     return Finding(f"the answer cannot be read as HTTP: {carrier.raw[:48]!r}", (show(carrier),))
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="HTTP013",
     slug="http-malformed-answer",
     title="The answer is not HTTP",
@@ -21,12 +23,6 @@ CAUSE = Cause(
     why="Something on this port answers with other bytes: another protocol, or a hand-made server whose status line "
     "or head is broken.",
     fix="See what listens on the port, and compare its answer with RFC 9112: status line, headers, an empty line.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"garbage": upgrade(failed("malformed", raw=b"hello\r\n"))},
-            quiet={"HTTP": upgrade(answer(404))},
-        ),
-    ),
+    named={"garbage": upgrade(failed("malformed", raw=b"hello\r\n"))},
+    quiet={"HTTP": upgrade(answer(404))},
 )

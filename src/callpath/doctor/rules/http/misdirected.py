@@ -2,7 +2,7 @@
 
 from callpath.doctor.answers import refused, show
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import answer, upgrade
 
 
@@ -13,7 +13,9 @@ def check(facts: Facts) -> Finding | None:
     return Finding("the server says that it is not responsible for this host", (show(carrier),))
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="HTTP021",
     slug="misdirected-request-421",
     title="421 Misdirected Request",
@@ -22,5 +24,6 @@ CAUSE = Cause(
     "here.",
     fix="Add the host to this server's configuration; behind a proxy, pass the name on in SNI (nginx "
     "proxy_ssl_server_name on).",
-    signs=(Sign("url", check, named={"421": upgrade(answer(421))}, quiet={"404": upgrade(answer(404))}),),
+    named={"421": upgrade(answer(421))},
+    quiet={"404": upgrade(answer(404))},
 )

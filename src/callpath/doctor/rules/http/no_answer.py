@@ -3,7 +3,7 @@
 from callpath.doctor.answers import any_variant_works, edges, refused, show
 from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.refusals import SLOW_TO_WAKE
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import answer, failed, upgrade
 
 
@@ -33,7 +33,9 @@ def check(facts: Facts) -> Finding | None:
     return Finding("requests are taken and never answered", (show(carrier), *((show(plain),) if plain else ())))
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="HTTP012",
     slug="http-no-answer",
     title="The upgrade request is never answered",
@@ -41,12 +43,6 @@ CAUSE = Cause(
     why="The connection opens and the request disappears: an upgrade handler without an else branch, a handler that "
     "waits before it accepts, or a process that accepts and does nothing.",
     fix="Find what holds the request: log at the first line of the upgrade handler; accept first, work later.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"silence": upgrade(failed("timeout"), answer(200, shape="plain"))},
-            quiet={"a refusal": upgrade(answer(404))},
-        ),
-    ),
+    named={"silence": upgrade(failed("timeout"), answer(200, shape="plain"))},
+    quiet={"a refusal": upgrade(answer(404))},
 )

@@ -6,7 +6,7 @@ from callpath.doctor.answers import any_variant_works, edge_refusal, edges, refu
 from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.platform import recognise
 from callpath.doctor.refusals import edge_of_host, names_of
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import answer, upgrade
 
 _STATIC = {"Netlify", "GitHub Pages", "object storage"}
@@ -43,7 +43,9 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="HTTP010",
     slug="platform-no-websocket",
     title="This host does not support WebSockets",
@@ -52,12 +54,6 @@ CAUSE = Cause(
     "connection.",
     fix="Run the stream's endpoint as a long-lived process: any container or VM service (Railway, Render, Fly, Cloud "
     "Run, ECS).",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"functions": upgrade(answer(404, "", Server="Netlify"))},
-            quiet={"Railway": upgrade(answer(404, "no such call", Server="railway-edge"))},
-        ),
-    ),
+    named={"functions": upgrade(answer(404, "", Server="Netlify"))},
+    quiet={"Railway": upgrade(answer(404, "no such call", Server="railway-edge"))},
 )

@@ -2,7 +2,7 @@
 
 from callpath.doctor.answers import any_variant_works, refused, show
 from callpath.doctor.facts import Facts, UpgradeFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import answer, upgrade
 
 
@@ -23,7 +23,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="HTTP007",
     slug="spa-fallback-200",
     title="A web site answers instead of the application",
@@ -31,17 +33,11 @@ CAUSE = Cause(
     why="A static host or a single-page rule (try_files ... /index.html) answers 200 for every path: the URL names "
     "the front end, or the proxy's rule for the application's path is missing.",
     fix="Use the API's host, or route the stream's path to the application before the fallback rule.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={
-                "the same page everywhere": upgrade(
-                    answer(200, "<!doctype html>", Content_Type="text/html"),
-                    answer(200, "<!doctype html>", shape="made-up-path-plain", Content_Type="text/html"),
-                )
-            },
-            quiet={"a JSON answer": upgrade(answer(200, "{}", Content_Type="application/json"))},
-        ),
-    ),
+    named={
+        "the same page everywhere": upgrade(
+            answer(200, "<!doctype html>", Content_Type="text/html"),
+            answer(200, "<!doctype html>", shape="made-up-path-plain", Content_Type="text/html"),
+        )
+    },
+    quiet={"a JSON answer": upgrade(answer(200, "{}", Content_Type="application/json"))},
 )

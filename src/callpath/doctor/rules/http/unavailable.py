@@ -3,7 +3,7 @@
 from callpath.doctor.answers import any_variant_works, refused, show
 from callpath.doctor.facts import Facts
 from callpath.doctor.platform import author
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.http.upstream_down import DEAD_BACKEND_IS_503
 from callpath.doctor.rules.sample import answer, upgrade
 
@@ -23,19 +23,15 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="HTTP019",
     slug="service-unavailable-503",
     title="The service turns requests away for now",
     owner="you",
     why="A maintenance page, a limit of connections, or an application that is starting, draining or overloaded.",
     fix="End the maintenance mode, raise the limit, or wait for the start; Retry-After says how long.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"maintenance": upgrade(answer(503, "down for maintenance"))},
-            quiet={"a dead backend": upgrade(answer(503, "<address>Apache</address>"))},
-        ),
-    ),
+    named={"maintenance": upgrade(answer(503, "down for maintenance"))},
+    quiet={"a dead backend": upgrade(answer(503, "<address>Apache</address>"))},
 )

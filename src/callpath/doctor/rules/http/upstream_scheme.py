@@ -4,7 +4,7 @@ import re
 
 from callpath.doctor.answers import refused, show
 from callpath.doctor.facts import Facts, UrlFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import answer, upgrade
 
 _WANTS_TLS = re.compile(
@@ -20,19 +20,15 @@ def check(facts: Facts) -> Finding | None:
     return Finding("our request came over TLS, yet the backend complains about plain HTTP", (show(carrier),))
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="HTTP020",
     slug="proxy-upstream-scheme-wrong",
     title="The proxy speaks plain HTTP to a TLS backend",
     owner="you",
     why="TLS ends at the proxy, which passes the request on in the clear to a port that expects TLS.",
     fix="Use https:// (or ssl in HAProxy's server line) towards that backend, or its plain port.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"a TLS backend": upgrade(answer(400, "The plain HTTP request was sent to HTTPS port"))},
-            quiet={"another 400": upgrade(answer(400))},
-        ),
-    ),
+    named={"a TLS backend": upgrade(answer(400, "The plain HTTP request was sent to HTTPS port"))},
+    quiet={"another 400": upgrade(answer(400))},
 )

@@ -5,7 +5,7 @@ import re
 from callpath.doctor.answers import edge_refusal, own_proxy_answer, refused, show, words_of, works
 from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.platform import author
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import answer, upgrade
 
 _WORDS = re.compile(
@@ -52,7 +52,9 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="AUTH004",
     slug="waf-blocks-upgrade",
     title="A filter blocks the upgrade",
@@ -61,15 +63,9 @@ CAUSE = Cause(
     "or a bot.",
     fix="Exempt the stream's path from the rule set (ModSecurity: SecRuleRemoveById or ctl:ruleEngine=Off for the "
     "location).",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={
-                "browsers pass": upgrade(answer(403), answer(101, shape="browser-agent")),
-                "it says so": upgrade(answer(403, "Request blocked. Incident ID: 17")),
-            },
-            quiet={"a bare 403": upgrade(answer(403))},
-        ),
-    ),
+    named={
+        "browsers pass": upgrade(answer(403), answer(101, shape="browser-agent")),
+        "it says so": upgrade(answer(403, "Request blocked. Incident ID: 17")),
+    },
+    quiet={"a bare 403": upgrade(answer(403))},
 )

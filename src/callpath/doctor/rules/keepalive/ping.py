@@ -2,7 +2,7 @@
 
 from callpath.doctor.calls import broken_off, show_entries, symptom, webhook
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import BOTH_WAYS, GOOD, a_call
 from callpath.timeline import SocketClosed
 
@@ -21,7 +21,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL081",
     slug="socket-went-silent",
     title="The socket went silent in mid-call and was given up",
@@ -30,12 +32,6 @@ CAUSE = Cause(
     "Pings find it out.",
     fix="Look for time-outs and restarts on the way at that second: NAT and load balancer idle limits, proxies "
     "that were replaced.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={"1011 by us": a_call(BOTH_WAYS, (40_000, SocketClosed(code=1011, by="us")))},
-            quiet={"closed in order": a_call(GOOD)},
-        ),
-    ),
+    named={"1011 by us": a_call(BOTH_WAYS, (40_000, SocketClosed(code=1011, by="us")))},
+    quiet={"closed in order": a_call(GOOD)},
 )

@@ -2,7 +2,7 @@
 
 from callpath.doctor.calls import broken_off, every, payload, show_entries, webhook, worst_lag
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import BOTH_WAYS, GOOD, a_call, hung_up
 from callpath.timeline import SocketClosed, SocketReceived, StreamStarted
 
@@ -40,7 +40,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL083",
     slug="socket-lost",
     title="The socket broke in mid-call",
@@ -48,17 +50,9 @@ CAUSE = Cause(
     why="A connection that ends without a stop frame was cut: by a proxy's time-out, a restart on the way, the "
     "network, or by Telnyx. The call itself goes on, and the caller hears nothing.",
     fix="Raise the time-outs on the way, keep the process up; callpath carries on by itself when Telnyx connects again.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={
-                "1006, and the call went on": a_call(BOTH_WAYS, (61_000, SocketClosed(code=1006)), looked_ms=90_000)
-            },
-            quiet={
-                "at the call's own end": a_call(BOTH_WAYS, (9_000, SocketClosed(code=1006)), hung_up()),
-                "closed in order": a_call(GOOD),
-            },
-        ),
-    ),
+    named={"1006, and the call went on": a_call(BOTH_WAYS, (61_000, SocketClosed(code=1006)), looked_ms=90_000)},
+    quiet={
+        "at the call's own end": a_call(BOTH_WAYS, (9_000, SocketClosed(code=1006)), hung_up()),
+        "closed in order": a_call(GOOD),
+    },
 )

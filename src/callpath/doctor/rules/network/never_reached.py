@@ -4,7 +4,7 @@ from callpath.doctor.calls import accepted, url_asked, webhook
 from callpath.doctor.calls import show_entries as show_entries
 from callpath.doctor.edges import asked_for, came, covers, posts, show_row, upgrades
 from callpath.doctor.facts import CallFacts, EdgeFacts, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
 
 
@@ -41,7 +41,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "edge",
+    check,
     code="EDGE002",
     slug="edge-never-reached",
     title="Telnyx never reached the platform's edge",
@@ -50,15 +52,9 @@ CAUSE = Cause(
     "upgrade ended before it: another address in DNS, a certificate that is not trusted, a firewall, or a URL "
     "that leads elsewhere.",
     fix="callpath doctor url URL climbs the layers below the edge one by one.",
-    signs=(
-        Sign(
-            "edge",
-            check,
-            named={"webhooks, and no upgrade": seen_at_edge(row("POST"))},
-            quiet={
-                "the log ends before the call does": seen_at_edge(row("POST"), until_ms=900),
-                "the upgrade is there": seen_at_edge(row("POST"), row("GET", 404)),
-            },
-        ),
-    ),
+    named={"webhooks, and no upgrade": seen_at_edge(row("POST"))},
+    quiet={
+        "the log ends before the call does": seen_at_edge(row("POST"), until_ms=900),
+        "the upgrade is there": seen_at_edge(row("POST"), row("GET", 404)),
+    },
 )

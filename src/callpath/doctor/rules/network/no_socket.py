@@ -17,7 +17,7 @@ from callpath.doctor.calls import (
     webhook,
 )
 from callpath.doctor.facts import CallFacts, Facts, WayFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import ACCEPTED, GOOD, a_call, hung_up
 
 
@@ -55,7 +55,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL033",
     slug="socket-never-came",
     title="Telnyx accepted streaming_start but never connected",
@@ -64,12 +66,6 @@ CAUSE = Cause(
     "the platform's edge and every proxy; the timeline cannot see them.",
     fix="callpath doctor url URL plays the carrier from outside; callpath doctor logs reads the platform's edge log: "
     "a row for this path says that Telnyx came, and no row that it did not.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={"nothing for 20 s": a_call(ACCEPTED, (20_000, hung_up()))},
-            quiet={"still within its time": a_call(ACCEPTED, looked_ms=3_000), "the socket came": a_call(GOOD)},
-        ),
-    ),
+    named={"nothing for 20 s": a_call(ACCEPTED, (20_000, hung_up()))},
+    quiet={"still within its time": a_call(ACCEPTED, looked_ms=3_000), "the socket came": a_call(GOOD)},
 )

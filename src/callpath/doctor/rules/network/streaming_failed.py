@@ -15,7 +15,7 @@ from callpath.doctor.calls import (
     webhook,
 )
 from callpath.doctor.facts import CallFacts, EdgeFacts, Facts, WayFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import ACCEPTED, GOOD, a_call, hook
 from callpath.timeline import FirstInbound, SocketReceived, SocketRefused, StreamStarted
 
@@ -51,7 +51,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL032",
     slug="stream-connection-failed",
     title="Telnyx could not connect the media WebSocket",
@@ -59,12 +61,6 @@ CAUSE = Cause(
     why="failure_reason is a short word and names no cause: DNS, TCP, TLS, a firewall and any answer but 101 all give "
     "connection_failed.",
     fix="Make the stream's URL reachable from the internet: callpath doctor url URL names what stands in the way.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={"connection_failed": a_call(ACCEPTED, hook("streaming.failed", failure_reason="connection_failed"))},
-            quiet={"the socket came": a_call(GOOD)},
-        ),
-    ),
+    named={"connection_failed": a_call(ACCEPTED, hook("streaming.failed", failure_reason="connection_failed"))},
+    quiet={"the socket came": a_call(GOOD)},
 )

@@ -2,7 +2,7 @@
 
 from callpath.doctor.closings import audio_ms, settled
 from callpath.doctor.facts import Arrival, Facts, MediaFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import media
 
 LEAD_MS_MAX = 3000.0
@@ -33,7 +33,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="MEDIA004",
     slug="burst-send-too-fast",
     title="Audio is sent all at once",
@@ -41,15 +43,7 @@ CAUSE = Cause(
     why="The carrier queues it and plays on: when the caller interrupts, seconds of speech are still to come. Long "
     "answers may hit the rate limit (100005).",
     fix="Send about real time with 200 to 500 ms of lead, and send clear when the caller speaks.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            by_time=True,
-            named={
-                "10 s at once": media(*(Arrival(0.1 * n, "text", 300, "", "media", b"\xff" * 160) for n in range(500)))
-            },
-            quiet={"in time": media(*(Arrival(20.0 * n, "text", 300, "", "media", b"\xff" * 160) for n in range(90)))},
-        ),
-    ),
+    by_time=True,
+    named={"10 s at once": media(*(Arrival(0.1 * n, "text", 300, "", "media", b"\xff" * 160) for n in range(500)))},
+    quiet={"in time": media(*(Arrival(20.0 * n, "text", 300, "", "media", b"\xff" * 160) for n in range(90)))},
 )

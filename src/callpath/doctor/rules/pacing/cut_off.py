@@ -1,7 +1,7 @@
 """TIME001: everything was so slow that the whole was cut off."""
 
 from callpath.doctor.facts import Facts, TrafficFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 
 
 def check(facts: Facts) -> Finding | None:
@@ -16,19 +16,15 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="TIME001",
     slug="examination-cut-off",
     title="The examination ran out of time",
     owner="unclear",
     why="Each layer answered so slowly that the whole took longer than the doctor may take.",
     fix="Run again, or examine the slow layer by itself (-v shows how long each took).",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"cut off": Facts(TrafficFacts(requests=3, requests_max=12, cut_off_ms=29_000.0))},
-            quiet={"in time": Facts(TrafficFacts(requests=3, requests_max=12))},
-        ),
-    ),
+    named={"cut off": Facts(TrafficFacts(requests=3, requests_max=12, cut_off_ms=29_000.0))},
+    quiet={"in time": Facts(TrafficFacts(requests=3, requests_max=12))},
 )

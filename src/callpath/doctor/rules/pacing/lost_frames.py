@@ -2,7 +2,7 @@
 
 from callpath.doctor.calls import every, never, show_entries, symptom
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import BOTH_WAYS, CAME, GOOD, a_call, counted, noticed
 from callpath.timeline import MediaCounted
 
@@ -36,7 +36,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL073",
     slug="media-lost-or-late",
     title="Frames of the caller's are lost, late, or come in bursts",
@@ -45,22 +47,16 @@ CAUSE = Cause(
     "counter mean that Telnyx itself never sent them: the phone's own network lost them.",
     fix="Run the server nearer to Telnyx's site (anchorsite), on a machine that is not busy; the phone's network "
     "is beyond you.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={
-                "a tenth is lost": a_call(BOTH_WAYS, counted(lost=60)),
-                "bursts": a_call(BOTH_WAYS, noticed("SYM011", pauses="6")),
-            },
-            quiet={
-                "half came malformed": a_call(BOTH_WAYS, counted(lost=46, frames_rejected=50)),
-                "by their numbers only, which count something else too": a_call(
-                    BOTH_WAYS, noticed("SYM016", missing="50"), counted(lost=60)
-                ),
-                "a call that worked": a_call(GOOD),
-            },
-            unchecked={"logs without counters": a_call(CAME, shown=frozenset({"socket.received"}))},
+    named={
+        "a tenth is lost": a_call(BOTH_WAYS, counted(lost=60)),
+        "bursts": a_call(BOTH_WAYS, noticed("SYM011", pauses="6")),
+    },
+    quiet={
+        "half came malformed": a_call(BOTH_WAYS, counted(lost=46, frames_rejected=50)),
+        "by their numbers only, which count something else too": a_call(
+            BOTH_WAYS, noticed("SYM016", missing="50"), counted(lost=60)
         ),
-    ),
+        "a call that worked": a_call(GOOD),
+    },
+    unchecked={"logs without counters": a_call(CAME, shown=frozenset({"socket.received"}))},
 )

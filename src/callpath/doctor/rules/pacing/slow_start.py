@@ -2,7 +2,7 @@
 
 from callpath.doctor.calls import CANDIDATES, accepted, first, show_entries, told, url_asked, way_question, webhook
 from callpath.doctor.facts import CallFacts, FactMissing, Facts, WayFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import ACCEPTED, BOTH_WAYS, GOOD, a_call
 from callpath.timeline import SocketReceived, StreamStarted, StreamStarting
 
@@ -56,7 +56,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL088",
     slug="stream-slow-to-start",
     title="The stream started late",
@@ -64,12 +66,6 @@ CAUSE = Cause(
     why="Until the socket is open the caller hears silence. A cold start, slow DNS, TLS or work before the upgrade is "
     "answered all take their time.",
     fix="callpath doctor url URL times each step. Keep one instance warm, and accept the socket before any slow work.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={"five seconds": a_call(ACCEPTED, (6_000, SocketReceived(path="/")), BOTH_WAYS[10:])},
-            quiet={"a call that worked": a_call(GOOD)},
-        ),
-    ),
+    named={"five seconds": a_call(ACCEPTED, (6_000, SocketReceived(path="/")), BOTH_WAYS[10:])},
+    quiet={"a call that worked": a_call(GOOD)},
 )

@@ -2,7 +2,7 @@
 
 from callpath.doctor.calls import every, measure, show_entries, symptom, symptom_seen, webhook
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import BOTH_WAYS, CAME, GOOD, STOPPED, STREAM, a_call, counted, noticed
 from callpath.timeline import Entry, FirstInbound, MediaCounted, StreamStarted, StreamStopped
 
@@ -58,7 +58,9 @@ LONG_FRAMES = [
     FirstInbound(stream_id=STREAM, payload_bytes=480) if isinstance(item, FirstInbound) else item for item in BOTH_WAYS
 ]
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL069",
     slug="inbound-media-stalled",
     title="The caller's audio stopped in mid-call, with the socket open",
@@ -66,19 +68,13 @@ CAUSE = Cause(
     why="Telnyx sends a frame every 20 ms, also in silence. Where none comes, the network or a proxy holds them back, "
     "or Telnyx stopped sending (a fork_start does that).",
     fix="Look at the proxy's and the network's own counters at that second; give Telnyx the stream_id.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={
-                "2 s without a frame": a_call(BOTH_WAYS, noticed("SYM010", ms="2100")),
-                "a tenth of the frames": a_call(BOTH_WAYS, (12_000, counted(frames_in=50)), *STOPPED),
-            },
-            quiet={
-                "frames of 60 ms": a_call(LONG_FRAMES, (12_000, counted(frames_in=185)), *STOPPED),
-                "a call that worked": a_call(GOOD),
-            },
-            unchecked={"logs without symptoms": a_call(CAME, shown=frozenset({"socket.received"}))},
-        ),
-    ),
+    named={
+        "2 s without a frame": a_call(BOTH_WAYS, noticed("SYM010", ms="2100")),
+        "a tenth of the frames": a_call(BOTH_WAYS, (12_000, counted(frames_in=50)), *STOPPED),
+    },
+    quiet={
+        "frames of 60 ms": a_call(LONG_FRAMES, (12_000, counted(frames_in=185)), *STOPPED),
+        "a call that worked": a_call(GOOD),
+    },
+    unchecked={"logs without symptoms": a_call(CAME, shown=frozenset({"socket.received"}))},
 )

@@ -1,7 +1,7 @@
 """WS010: the server's frames break the protocol."""
 
 from callpath.doctor.facts import Facts, MediaFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import media
 
 
@@ -13,7 +13,9 @@ def check(facts: Facts) -> Finding | None:
     return Finding(f"a frame that a strict client closes for: {faults[0]}", tuple(faults))
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="WS010",
     slug="ws-frames-invalid",
     title="The server sends frames that break the WebSocket protocol",
@@ -21,12 +23,6 @@ CAUSE = Cause(
     why="Hand-made framing (masked frames, wrong opcodes, invalid UTF-8) or a proxy that writes into the stream. A "
     "carrier's client closes at the first such frame.",
     fix="Use a WebSocket library on the server, and keep filters away from the stream.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"masked": media(protocol_errors=("a frame from the server is masked",))},
-            quiet={"sound frames": media()},
-        ),
-    ),
+    named={"masked": media(protocol_errors=("a frame from the server is masked",))},
+    quiet={"sound frames": media()},
 )

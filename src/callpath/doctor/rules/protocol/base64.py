@@ -3,7 +3,7 @@
 import re
 
 from callpath.doctor.facts import Arrival, Facts, MediaFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import media
 
 _ALPHABET = re.compile(rb"[A-Za-z0-9+/_-]+={0,2}")
@@ -40,7 +40,9 @@ def _is_hex(arrival: Arrival) -> bool:
     return found is not None and len(set(found.group(1).lower())) > 3
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="MEDIA002",
     slug="outbound-not-base64",
     title="The payload sent to the carrier is not base64 of the audio",
@@ -49,22 +51,16 @@ CAUSE = Cause(
     "(100004) or plays noise.",
     fix="Encode the raw bytes once, in the standard alphabet: base64.b64encode(audio).decode(), "
     "audio.toString('base64').",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={
-                "a data URI": media(
-                    *(Arrival(20.0 * n, "text", 300, "data:audio", "media", fault="invalid_media") for n in range(9))
-                ),
-                "twice": media(
-                    *(
-                        Arrival(20.0 * n, "text", 300, "", "media", b"gIGCg4SFhoeIiYqLjI2Oj5CRkpOUlZaXmJmam5ydnp+g")
-                        for n in range(9)
-                    )
-                ),
-            },
-            quiet={"audio": media(Arrival(20.0, "text", 300, "", "media", b"\xff\x7e" * 80))},
+    named={
+        "a data URI": media(
+            *(Arrival(20.0 * n, "text", 300, "data:audio", "media", fault="invalid_media") for n in range(9))
         ),
-    ),
+        "twice": media(
+            *(
+                Arrival(20.0 * n, "text", 300, "", "media", b"gIGCg4SFhoeIiYqLjI2Oj5CRkpOUlZaXmJmam5ydnp+g")
+                for n in range(9)
+            )
+        ),
+    },
+    quiet={"audio": media(Arrival(20.0, "text", 300, "", "media", b"\xff\x7e" * 80))},
 )

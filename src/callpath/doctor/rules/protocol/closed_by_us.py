@@ -2,7 +2,7 @@
 
 from callpath.doctor.calls import closings, every, show_entries
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import BOTH_WAYS, GOOD, a_call
 from callpath.timeline import FrameRejected, SocketClosed, StreamStarted
 
@@ -19,7 +19,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL082",
     slug="peer-breaks-protocol",
     title="What came on the socket was not Telnyx's protocol",
@@ -27,12 +29,6 @@ CAUSE = Cause(
     why="Frames that break WebSocket's or Telnyx's rules come from somebody who is not Telnyx, or through a "
     "proxy that changes them.",
     fix="See who connects (the client's address in the timeline), and what stands in between.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={"1008": a_call(BOTH_WAYS, SocketClosed(code=1008, reason="100 frames in a row", by="us"))},
-            quiet={"closed in order": a_call(GOOD)},
-        ),
-    ),
+    named={"1008": a_call(BOTH_WAYS, SocketClosed(code=1008, reason="100 frames in a row", by="us"))},
+    quiet={"closed in order": a_call(GOOD)},
 )

@@ -14,7 +14,7 @@ from callpath.doctor.calls import (
     until_unix_ms,
 )
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import HEARD, STARTED, a_call, hook, hung_up
 from callpath.timeline import FirstInbound, FrameRejected, MediaCounted, StreamStarted
 
@@ -57,31 +57,27 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL051",
     slug="no-inbound-media",
     title="The stream started, and no audio came",
     owner="unclear",
     why="Telnyx sends a frame every 20 ms as soon as the stream runs, also in silence.",
     fix="Ask for inbound_track or both_tracks, and let nothing on the way buffer.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={
-                "no frame": a_call(STARTED, (20_000, hung_up())),
-                "none reached Telnyx": a_call(
-                    STARTED,
-                    (
-                        20_000,
-                        hook(
-                            "call.hangup",
-                            call_quality_stats={"inbound": {"packet_count": "0"}, "outbound": {"packet_count": "0"}},
-                        ),
-                    ),
+    named={
+        "no frame": a_call(STARTED, (20_000, hung_up())),
+        "none reached Telnyx": a_call(
+            STARTED,
+            (
+                20_000,
+                hook(
+                    "call.hangup",
+                    call_quality_stats={"inbound": {"packet_count": "0"}, "outbound": {"packet_count": "0"}},
                 ),
-            },
-            quiet={"audio came": a_call(HEARD), "over at once": a_call(STARTED, hung_up())},
+            ),
         ),
-    ),
+    },
+    quiet={"audio came": a_call(HEARD), "over at once": a_call(STARTED, hung_up())},
 )

@@ -13,7 +13,7 @@ from callpath.doctor.calls import (
     waited_ms,
 )
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import CAME, STARTED, a_call, hung_up
 from callpath.timeline import FirstInbound, FrameRejected, SocketReceived, SocketRefused, StreamStarted
 
@@ -54,7 +54,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL050",
     slug="stream-never-started",
     title="The socket opened, and the stream did not begin",
@@ -62,25 +64,19 @@ CAUSE = Cause(
     why="Telnyx's second frame is start; it says whose audio this is. Without it nothing can be decoded, and the "
     "handler is not entered.",
     fix="Look at what connected, and at proxies that buffer.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={
-                "nothing came": a_call(CAME, (20_000, hung_up())),
-                "one that lacks its format": a_call(
-                    CAME,
-                    FrameRejected(reason="unusable_start", detail="start frame has no usable start.media_format"),
-                    (20_000, hung_up()),
-                ),
-            },
-            quiet={
-                "with an encoding that we cannot decode": a_call(
-                    CAME, FrameRejected(reason="encoding", detail="there is no encoding 'G729'"), (20_000, hung_up())
-                ),
-                "started": a_call(STARTED),
-                "still within its time": a_call(CAME, looked_ms=2_000),
-            },
+    named={
+        "nothing came": a_call(CAME, (20_000, hung_up())),
+        "one that lacks its format": a_call(
+            CAME,
+            FrameRejected(reason="unusable_start", detail="start frame has no usable start.media_format"),
+            (20_000, hung_up()),
         ),
-    ),
+    },
+    quiet={
+        "with an encoding that we cannot decode": a_call(
+            CAME, FrameRejected(reason="encoding", detail="there is no encoding 'G729'"), (20_000, hung_up())
+        ),
+        "started": a_call(STARTED),
+        "still within its time": a_call(CAME, looked_ms=2_000),
+    },
 )

@@ -2,7 +2,7 @@
 
 from callpath.doctor.closings import early
 from callpath.doctor.facts import Arrival, Facts, MediaFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import media
 
 
@@ -17,7 +17,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="MEDIA010",
     slug="no-audio-back",
     title="No audio came back in this time",
@@ -25,12 +27,6 @@ CAUSE = Cause(
     why="The stream works one way. A listener, or a bot that waits for speech, is right to be silent; one that should "
     "greet is not.",
     fix="If it should speak: look at its speech service, and run again with --media 10.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"silence": media()},
-            quiet={"an echo": media(Arrival(20.0, "text", 300, "", "media", b"\xff" * 160))},
-        ),
-    ),
+    named={"silence": media()},
+    quiet={"an echo": media(Arrival(20.0, "text", 300, "", "media", b"\xff" * 160))},
 )

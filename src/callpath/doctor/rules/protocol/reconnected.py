@@ -2,7 +2,7 @@
 
 from callpath.doctor.calls import closings, every, show_entries
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import BOTH_WAYS, GOOD, STARTED, a_call
 from callpath.timeline import HandlerStarted, SocketClosed, StreamStarted
 
@@ -28,19 +28,15 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL084",
     slug="stream-reconnected",
     title="The stream reconnected in mid-call",
     owner="you",
     why="Telnyx may connect again after a drop. A program that takes the new socket for a new call greets twice.",
     fix="Find out why it broke (see the other findings).",
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={"entered twice": a_call(BOTH_WAYS, SocketClosed(code=1006), STARTED[9:])},
-            quiet={"once": a_call(GOOD)},
-        ),
-    ),
+    named={"entered twice": a_call(BOTH_WAYS, SocketClosed(code=1006), STARTED[9:])},
+    quiet={"once": a_call(GOOD)},
 )

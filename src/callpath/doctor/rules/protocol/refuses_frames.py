@@ -2,7 +2,7 @@
 
 from callpath.doctor.closings import early, show_ending
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import ended, media
 
 _WORDS = {
@@ -22,19 +22,15 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="CLOSE007",
     slug="ws-refuses-frames",
     title="The server refuses the carrier's frames",
     owner="you",
     why="The handler expects other messages (binary ones, another schema) than the JSON texts that a carrier sends.",
     fix="Read texts and parse them as JSON: event, start, media.payload in base64.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"no texts, please": media(ending=ended(code=1003))},
-            quiet={"1000": media(ending=ended(code=1000))},
-        ),
-    ),
+    named={"no texts, please": media(ending=ended(code=1003))},
+    quiet={"1000": media(ending=ended(code=1000))},
 )

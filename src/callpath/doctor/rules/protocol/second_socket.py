@@ -2,7 +2,7 @@
 
 from callpath.doctor.calls import every, first, show_entries
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import BOTH_WAYS, GOOD, STARTED, a_call, turned_away
 from callpath.timeline import FirstInbound, SocketReceived, SocketRefused
 
@@ -25,7 +25,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL043",
     slug="second-socket-refused",
     title="A second socket came for this call",
@@ -33,15 +35,9 @@ CAUSE = Cause(
     why="One socket carries a call. A second one comes where the stream is asked for twice, where Telnyx connects "
     "again while the old connection hangs in a proxy, or from somebody who tries.",
     fix="Ask for the stream once; look at what sent the second request.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={
-                "two before any audio": a_call(STARTED, turned_away("second_socket", 409)[-2:]),
-                "beside a stream that works": a_call(BOTH_WAYS, turned_away("second_socket", 409)[-1:]),
-            },
-            quiet={"one": a_call(GOOD)},
-        ),
-    ),
+    named={
+        "two before any audio": a_call(STARTED, turned_away("second_socket", 409)[-2:]),
+        "beside a stream that works": a_call(BOTH_WAYS, turned_away("second_socket", 409)[-1:]),
+    },
+    quiet={"one": a_call(GOOD)},
 )

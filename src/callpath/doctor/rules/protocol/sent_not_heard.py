@@ -2,7 +2,7 @@
 
 from callpath.doctor.calls import EARLY_END_MS, every, first, packets, show_entries, waited_ms, webhook
 from callpath.doctor.facts import CallFacts, FactMissing, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import BOTH_WAYS, GOOD, a_call, hung_up
 from callpath.timeline import FirstOutbound, MediaCounted, StreamErrored
 
@@ -33,7 +33,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL056",
     slug="sent-not-played",
     title="We sent audio, and the phone was played none",
@@ -41,13 +43,7 @@ CAUSE = Cause(
     why="Telnyx takes frames that it cannot use without a word: the wrong mode, legs, envelope or codec are silence. "
     "The packet count of call.hangup is the best witness.",
     fix="Ask for the stream as callpath does: rtp, target legs self, PCMU.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={"0 packets": a_call(BOTH_WAYS, (9_000, hung_up(out=0)))},
-            quiet={"500 packets": a_call(GOOD)},
-            unchecked={"Telnyx did not count": a_call(BOTH_WAYS, (9_000, hung_up()))},
-        ),
-    ),
+    named={"0 packets": a_call(BOTH_WAYS, (9_000, hung_up(out=0)))},
+    quiet={"500 packets": a_call(GOOD)},
+    unchecked={"Telnyx did not count": a_call(BOTH_WAYS, (9_000, hung_up()))},
 )

@@ -3,7 +3,7 @@
 from callpath.doctor.calls import ended_unix_ms, every
 from callpath.doctor.edges import SHORT_MS, show_row, upgrades
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
 from callpath.timeline import FirstInbound, FirstOutbound
 
@@ -26,7 +26,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "edge",
+    check,
     code="EDGE016",
     slug="socket-closed-at-once",
     title="The socket was opened and closed again at once",
@@ -35,12 +37,6 @@ CAUSE = Cause(
     "closed it, failed in its handler, or did not find the call.",
     fix="Look for an exception or a close in the application's log right after the socket was received; callpath "
     "doctor url shows the close code.",
-    signs=(
-        Sign(
-            "edge",
-            check,
-            named={"40 ms of a call of 20 s": seen_at_edge(row("GET", 101, duration=40))},
-            quiet={"a whole call": seen_at_edge(row("GET", 101, duration=18_000))},
-        ),
-    ),
+    named={"40 ms of a call of 20 s": seen_at_edge(row("GET", 101, duration=40))},
+    quiet={"a whole call": seen_at_edge(row("GET", 101, duration=18_000))},
 )

@@ -4,7 +4,7 @@ import re
 
 from callpath.doctor.answers import refused, show, words_of
 from callpath.doctor.facts import Facts, MediaFacts, UpgradeFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import answer, upgrade
 
 _ENGINE_IO = re.compile(
@@ -32,19 +32,15 @@ def check(facts: Facts) -> Finding | None:
     return Finding("Socket.IO answers, and understands only its own protocol", (show(carrier),))
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="SOCKETIO001",
     slug="socketio-not-websocket",
     title="Socket.IO is not a plain WebSocket server",
     owner="you",
     why="Socket.IO speaks a protocol of its own on top of WebSocket; a carrier's frames mean nothing to it.",
     fix="Serve the stream with the ws package on a path of its own, next to Socket.IO.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"it says so": upgrade(answer(400, '{"code":0,"message":"Transport unknown"}'))},
-            quiet={"another 400": upgrade(answer(400, "Bad Request"))},
-        ),
-    ),
+    named={"it says so": upgrade(answer(400, '{"code":0,"message":"Transport unknown"}'))},
+    quiet={"another 400": upgrade(answer(400, "Bad Request"))},
 )

@@ -3,7 +3,7 @@
 from callpath.doctor.answers import alike, any_variant_works, refused, show
 from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.platform import author, recognise
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import answer, upgrade
 
 
@@ -27,7 +27,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="ROUTE005",
     slug="asgi-route-missing-403",
     title="The ASGI application has no WebSocket route for this path",
@@ -36,18 +38,12 @@ CAUSE = Cause(
     "It looks like a firewall and is a missing route (or a dependency that refused).",
     fix="@app.websocket('/api/calls/{call_session_id}/audio') on the application that uvicorn runs; mind prefixes of "
     "mounted routers.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={
-                "uvicorn": upgrade(
-                    answer(403, Server="uvicorn"),
-                    answer(403, shape="made-up-path", Server="uvicorn"),
-                    answer(404, '{"detail":"Not Found"}', shape="made-up-path-plain", Server="uvicorn"),
-                )
-            },
-            quiet={"a page of nginx": upgrade(answer(403, "<center>nginx</center>"))},
-        ),
-    ),
+    named={
+        "uvicorn": upgrade(
+            answer(403, Server="uvicorn"),
+            answer(403, shape="made-up-path", Server="uvicorn"),
+            answer(404, '{"detail":"Not Found"}', shape="made-up-path-plain", Server="uvicorn"),
+        )
+    },
+    quiet={"a page of nginx": upgrade(answer(403, "<center>nginx</center>"))},
 )

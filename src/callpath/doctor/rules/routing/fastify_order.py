@@ -5,7 +5,7 @@ import re
 from callpath.doctor.answers import any_variant_works, between, refused, show, upgrade_ignored
 from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.platform import author
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import answer, upgrade
 
 _TYPE_ERROR = re.compile(r'"message"\s*:\s*"[^"]*(is not a function|Cannot read propert|undefined)', re.IGNORECASE)
@@ -28,7 +28,9 @@ def check(facts: Facts) -> Finding | None:
     return Finding("Fastify runs the route's handler as for a plain GET", (show(carrier),))
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="ROUTE004",
     slug="fastify-websocket-plugin-order",
     title="@fastify/websocket was registered after the route",
@@ -37,18 +39,12 @@ CAUSE = Cause(
     "the handler runs as HTTP with a reply in the place of the socket.",
     fix="await app.register(websocket);\napp.register(async (app) => { app.get('/api/calls/:id/audio', { websocket: "
     "true }, (socket, req) => { ... }) });",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={
-                "the handler ran as HTTP": upgrade(
-                    answer(200, "", Content_Type="application/json"),
-                    answer(200, "", shape="plain", Content_Type="application/json"),
-                    answer(404, '{"message":"Route GET:/x not found"}', shape="made-up-path"),
-                )
-            },
-            quiet={"no such route": upgrade(answer(404, '{"message":"Route GET:/x not found"}'))},
-        ),
-    ),
+    named={
+        "the handler ran as HTTP": upgrade(
+            answer(200, "", Content_Type="application/json"),
+            answer(200, "", shape="plain", Content_Type="application/json"),
+            answer(404, '{"message":"Route GET:/x not found"}', shape="made-up-path"),
+        )
+    },
+    quiet={"no such route": upgrade(answer(404, '{"message":"Route GET:/x not found"}'))},
 )

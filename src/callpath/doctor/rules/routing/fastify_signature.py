@@ -3,7 +3,7 @@
 from callpath.doctor.closings import AT_ONCE_MS, early
 from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.platform import recognise
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import answer, ended, media
 
 
@@ -31,7 +31,9 @@ def _fastify() -> Facts:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="CLOSE003",
     slug="fastify-websocket-handler-signature",
     title="The Fastify handler throws: it expects another first argument",
@@ -39,12 +41,6 @@ CAUSE = Cause(
     why="From version 10 @fastify/websocket passes the socket itself. A handler in the old style reads "
     "connection.socket, which is undefined, and throws; the plugin then destroys the connection.",
     fix="app.get(path, { websocket: true }, (socket, req) => { socket.on('message', ...) })   // not connection.socket",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"dropped by Fastify": _fastify()},
-            quiet={"dropped by something else": media(ending=ended("eof"))},
-        ),
-    ),
+    named={"dropped by Fastify": _fastify()},
+    quiet={"dropped by something else": media(ending=ended("eof"))},
 )

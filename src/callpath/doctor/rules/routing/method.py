@@ -2,7 +2,7 @@
 
 from callpath.doctor.answers import any_variant_works, refused, show
 from callpath.doctor.facts import Facts, UpgradeFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import answer, upgrade
 
 
@@ -31,19 +31,15 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="HTTP016",
     slug="method-not-allowed-405",
     title="The path does not take GET",
     owner="you",
     why="An upgrade is a GET. This path is a webhook's (POST), or a filter in front allows other methods only.",
     fix="Use the stream's own path, not the webhook's; allow GET on it.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"the webhook's path": upgrade(answer(405, Allow="POST"))},
-            quiet={"404": upgrade(answer(404))},
-        ),
-    ),
+    named={"the webhook's path": upgrade(answer(405, Allow="POST"))},
+    quiet={"404": upgrade(answer(404))},
 )

@@ -3,7 +3,7 @@
 from callpath.doctor.answers import alike, any_variant_works, between, refused, show, upgrade_ignored
 from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.platform import recognise
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import answer, upgrade
 
 _NO_WEBSOCKET = {"WSGI server", "gunicorn", "Flask", "PHP", "Python http.server"}
@@ -56,7 +56,9 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="APP001",
     slug="app-has-no-websocket",
     title="The application serves no WebSockets",
@@ -65,21 +67,14 @@ CAUSE = Cause(
     "read as an ordinary GET.",
     fix="Run the stream's route on a server that can: uvicorn or hypercorn (ASGI), Node with ws, or a separate "
     "process that the proxy routes to.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={
-                "WSGI": upgrade(
-                    answer(404, "no", Server="WSGIServer/0.2"),
-                    answer(404, "no", shape="plain", Server="WSGIServer/0.2"),
-                ),
-                "Flask's 404, where flask-sock may serve another path": upgrade(
-                    answer(404, "Not Found", Server="Werkzeug/3.0"),
-                    answer(404, "Not Found", shape="plain", Server="Werkzeug/3.0"),
-                ),
-            },
-            quiet={"a refusal of its own": upgrade(answer(404, "no"), answer(200, "hello", shape="plain"))},
+    named={
+        "WSGI": upgrade(
+            answer(404, "no", Server="WSGIServer/0.2"), answer(404, "no", shape="plain", Server="WSGIServer/0.2")
         ),
-    ),
+        "Flask's 404, where flask-sock may serve another path": upgrade(
+            answer(404, "Not Found", Server="Werkzeug/3.0"),
+            answer(404, "Not Found", shape="plain", Server="Werkzeug/3.0"),
+        ),
+    },
+    quiet={"a refusal of its own": upgrade(answer(404, "no"), answer(200, "hello", shape="plain"))},
 )

@@ -3,7 +3,7 @@
 from callpath.doctor.answers import any_variant_works, other_path_that_works, pattern_that_works, refused, show
 from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.platform import is_node_ws
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import answer, upgrade
 
 
@@ -35,7 +35,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="ROUTE002",
     slug="node-ws-path-pattern",
     title="The Node ws server's `path` does not match: it is an exact string",
@@ -47,15 +49,9 @@ CAUSE = Cause(
     "  const m = /^\\/api\\/calls\\/([^/]+)\\/audio$/.exec(new URL(req.url, 'http://x').pathname);\n"
     "  if (!m) return socket.end('HTTP/1.1 404 Not Found\\r\\n\\r\\n');\n"
     "  wss.handleUpgrade(req, socket, head, ws => wss.emit('connection', ws, req, m[1]));\n});",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={
-                "a pattern answers": upgrade(answer(400), answer(101, shape="pattern:/api/calls/:id/audio")),
-                "ws says Bad Request": upgrade(answer(400, "Bad Request", Content_Type="text/html")),
-            },
-            quiet={"another 400": upgrade(answer(400, "Invalid host header"))},
-        ),
-    ),
+    named={
+        "a pattern answers": upgrade(answer(400), answer(101, shape="pattern:/api/calls/:id/audio")),
+        "ws says Bad Request": upgrade(answer(400, "Bad Request", Content_Type="text/html")),
+    },
+    quiet={"another 400": upgrade(answer(400, "Invalid host header"))},
 )

@@ -3,7 +3,7 @@
 from callpath.doctor.answers import any_variant_works, between, refused, show, upgrade_ignored
 from callpath.doctor.facts import Facts
 from callpath.doctor.platform import author
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import answer, upgrade
 
 
@@ -21,7 +21,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="ROUTE003",
     slug="node-ws-attached-to-other-server",
     title="No WebSocket server is attached to the listener that answers",
@@ -30,17 +32,11 @@ CAUSE = Cause(
     "upgrade, and Express answers it as a page.",
     fix="const server = http.createServer(app);\nconst wss = new WebSocketServer({ server });\nserver.listen(PORT);  "
     " // not app.listen",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={
-                "Cannot GET": upgrade(
-                    answer(404, "<pre>Cannot GET /x</pre>", X_Powered_By="Express"),
-                    answer(404, "<pre>Cannot GET /x</pre>", shape="plain", X_Powered_By="Express"),
-                )
-            },
-            quiet={"another 404": upgrade(answer(404, "no"))},
-        ),
-    ),
+    named={
+        "Cannot GET": upgrade(
+            answer(404, "<pre>Cannot GET /x</pre>", X_Powered_By="Express"),
+            answer(404, "<pre>Cannot GET /x</pre>", shape="plain", X_Powered_By="Express"),
+        )
+    },
+    quiet={"another 404": upgrade(answer(404, "no"))},
 )

@@ -3,7 +3,7 @@
 from callpath.doctor.answers import any_variant_works, refused, show
 from callpath.doctor.facts import Facts, UpgradeFacts
 from callpath.doctor.platform import author
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import answer, upgrade
 
 
@@ -50,7 +50,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="HTTP004",
     slug="ws-upgrade-closed",
     title="The connection is dropped on the upgrade, without an answer",
@@ -59,12 +61,6 @@ CAUSE = Cause(
     "origins it does not know, or it throws. From outside there is only a closed connection (or a proxy's 502).",
     fix="Read the application's log for that second. In Node, answer unknown paths in server.on('upgrade') with a "
     "status before socket.destroy(), so that the reason can be seen.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"cut off": upgrade(answer(502, "<center>nginx</center>"), answer(200, "ok", shape="plain"))},
-            quiet={"a dead upstream": upgrade(answer(502), answer(502, shape="plain"))},
-        ),
-    ),
+    named={"cut off": upgrade(answer(502, "<center>nginx</center>"), answer(200, "ok", shape="plain"))},
+    quiet={"a dead upstream": upgrade(answer(502), answer(502, shape="plain"))},
 )

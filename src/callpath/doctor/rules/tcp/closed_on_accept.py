@@ -1,7 +1,7 @@
 """TCP003: connections are taken and dropped before a word is said."""
 
 from callpath.doctor.facts import Facts, TcpFacts, TlsFacts, UpgradeFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import shake, tls
 
 FORWARDER_MS = 900.0
@@ -47,7 +47,9 @@ def _tls_cut(outcome: str) -> Facts:
     return facts
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="TCP003",
     slug="tcp-reset-on-accept",
     title="Connections are accepted and dropped at once",
@@ -56,12 +58,6 @@ CAUSE = Cause(
     "a connection limit, a filter by source address (tcpwrappers, a proxy's reject rule), or a crashing accept loop.",
     fix="Look at what holds the port (ss -ltnp) and at its log for this second; check its backend, limits and source "
     "rules.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"reset in the handshake, whatever is said": _tls_cut("reset")},
-            quiet={"an alert is an answer": _tls_cut("alert")},
-        ),
-    ),
+    named={"reset in the handshake, whatever is said": _tls_cut("reset")},
+    quiet={"an alert is an answer": _tls_cut("alert")},
 )

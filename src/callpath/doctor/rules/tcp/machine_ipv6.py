@@ -1,7 +1,7 @@
 """MACHINE003: the name has IPv6 addresses only, and this machine has no IPv6."""
 
 from callpath.doctor.facts import ControlFacts, Facts, TcpAttempt, TcpFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import control, tcp, url
 
 _SIX = TcpFacts(attempts=(TcpAttempt("2001:db8::1", 443, "unreachable", 1.0, "ENETUNREACH"),))
@@ -21,20 +21,16 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="MACHINE003",
     slug="machine-no-ipv6",
     title="This machine has no working IPv6",
     owner="network",
     why="The same step fails where it is known to work, so the failure says nothing about the URL.",
     fix="Mend the machine or network that the doctor runs on, or run it from another.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"no IPv6 here": Facts(url(), _SIX, control(ipv6="unreachable"))},
-            quiet={"the control connects": Facts(url(), _SIX, control(ipv6="open"))},
-            unchecked={"no control was measured": tcp("timeout")},
-        ),
-    ),
+    named={"no IPv6 here": Facts(url(), _SIX, control(ipv6="unreachable"))},
+    quiet={"the control connects": Facts(url(), _SIX, control(ipv6="open"))},
+    unchecked={"no control was measured": tcp("timeout")},
 )

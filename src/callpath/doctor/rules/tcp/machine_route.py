@@ -1,7 +1,7 @@
 """MACHINE002: nothing outside can be reached."""
 
 from callpath.doctor.facts import ControlFacts, Facts, TcpFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import control, tcp
 
 
@@ -24,25 +24,19 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="MACHINE002",
     slug="machine-no-route",
     title="This machine has no working route to the internet",
     owner="network",
     why="The same step fails where it is known to work, so the failure says nothing about the URL.",
     fix="Mend the machine or network that the doctor runs on, or run it from another.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={
-                "the control times out, too": Facts(*tcp("timeout"), control(tcp="timeout", tls=None, mozilla=None))
-            },
-            quiet={
-                "the control connects": Facts(*tcp("timeout"), control()),
-                "refused, and nothing to compare with": Facts(*tcp("refused"), control(dns="nxdomain", tcp=None)),
-            },
-            unchecked={"no control was measured": tcp("timeout")},
-        ),
-    ),
+    named={"the control times out, too": Facts(*tcp("timeout"), control(tcp="timeout", tls=None, mozilla=None))},
+    quiet={
+        "the control connects": Facts(*tcp("timeout"), control()),
+        "refused, and nothing to compare with": Facts(*tcp("refused"), control(dns="nxdomain", tcp=None)),
+    },
+    unchecked={"no control was measured": tcp("timeout")},
 )

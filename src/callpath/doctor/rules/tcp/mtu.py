@@ -1,7 +1,7 @@
 """TCP005: small packets pass, full ones vanish."""
 
 from callpath.doctor.facts import Facts, TlsFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import tls
 
 
@@ -21,7 +21,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="TCP005",
     slug="tcp-mtu-blackhole",
     title="Large packets are lost on the way",
@@ -30,12 +32,6 @@ CAUSE = Cause(
     "needed) is filtered: short answers pass, the certificates do not.",
     fix="Clamp the MSS on the tunnel (iptables -t mangle ... TCPMSS --clamp-mss-to-pmtu), and let ICMP type 3 code 4 "
     "through.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"a short answer passes": tls("timeout", plain_answer=b"HTTP/1.1 400 sent to HTTPS port")},
-            quiet={"nothing passes": tls("timeout")},
-        ),
-    ),
+    named={"a short answer passes": tls("timeout", plain_answer=b"HTTP/1.1 400 sent to HTTPS port")},
+    quiet={"nothing passes": tls("timeout")},
 )

@@ -1,7 +1,7 @@
 """NET001: HTTPS_PROXY is the only way out of this network."""
 
 from callpath.doctor.facts import Facts, ProxyFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 
 
 def check(facts: Facts) -> Finding | None:
@@ -15,19 +15,15 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="NET001",
     slug="reached-through-proxy",
     title="Reached only through the environment's proxy",
     owner="network",
     why="HTTPS_PROXY names a proxy, and the direct way from this machine fails. Telnyx does not come through it.",
     fix="Nothing for the URL. To examine the direct way, run the doctor where no proxy is needed.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"used": Facts(ProxyFacts(proxy="http://proxy.example:3128", outcome="used", direct="timeout"))},
-            quiet={"failed": Facts(ProxyFacts(proxy="http://proxy.example:3128", outcome="failed"))},
-        ),
-    ),
+    named={"used": Facts(ProxyFacts(proxy="http://proxy.example:3128", outcome="used", direct="timeout"))},
+    quiet={"failed": Facts(ProxyFacts(proxy="http://proxy.example:3128", outcome="failed"))},
 )

@@ -2,7 +2,7 @@
 
 from callpath.doctor.answers import refused, show
 from callpath.doctor.facts import Facts, TlsFacts, UpgradeFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import answer, failed, upgrade
 
 
@@ -28,7 +28,9 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="TLS013",
     slug="proxy-protocol-expected",
     title="The listener expects the PROXY protocol",
@@ -37,12 +39,6 @@ CAUSE = Cause(
     "connects directly writes none, and is dropped.",
     fix="Send the traffic through that balancer, or remove the expectation: nginx `listen ... proxy_protocol`, "
     "HAProxy `accept-proxy`, Apache RemoteIPProxyProtocol, Caddy proxy_protocol listener wrapper.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"only after a PROXY line": upgrade(failed("eof"), answer(101, shape="proxy-header"))},
-            quiet={"closed either way": upgrade(failed("eof"), failed("eof", shape="proxy-header"))},
-        ),
-    ),
+    named={"only after a PROXY line": upgrade(failed("eof"), answer(101, shape="proxy-header"))},
+    quiet={"closed either way": upgrade(failed("eof"), failed("eof", shape="proxy-header"))},
 )

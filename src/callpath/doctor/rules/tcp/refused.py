@@ -1,7 +1,7 @@
 """TCP001: nothing listens, or a firewall says no at once."""
 
 from callpath.doctor.facts import Facts, TcpFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import tcp
 
 
@@ -13,7 +13,9 @@ def check(facts: Facts) -> Finding | None:
     return Finding(f"port {connections.attempts[0].port} refuses connections", shown)
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="TCP001",
     slug="tcp-refused",
     title="Nothing accepts connections on this port",
@@ -22,5 +24,6 @@ CAUSE = Cause(
     "firewall rejects. All four look the same from outside.",
     fix="Start the server, bind 0.0.0.0 (not 127.0.0.1) and the right port, open it in the firewall: ss -ltnp shows "
     "who listens.",
-    signs=(Sign("url", check, named={"nothing listens": tcp("refused")}, quiet={"it hangs instead": tcp("timeout")}),),
+    named={"nothing listens": tcp("refused")},
+    quiet={"it hangs instead": tcp("timeout")},
 )

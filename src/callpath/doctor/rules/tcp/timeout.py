@@ -1,7 +1,7 @@
 """TCP002: packets vanish."""
 
 from callpath.doctor.facts import Facts, TcpFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import tcp
 
 
@@ -14,7 +14,9 @@ def check(facts: Facts) -> Finding | None:
     return Finding(f"no answer at all to a connection on port {connections.attempts[0].port}", shown)
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="TCP002",
     slug="tcp-timeout-firewall-drop",
     title="Connections are dropped without an answer",
@@ -22,5 +24,6 @@ CAUSE = Cause(
     why="A firewall or security group drops the packets, or the address belongs to no running machine.",
     fix="Open the port for the internet (or at least for the carrier's ranges) in the cloud firewall, the security "
     "group and on the host itself; check that the address is the machine's.",
-    signs=(Sign("url", check, named={"packets vanish": tcp("timeout")}, quiet={"refused": tcp("refused")}),),
+    named={"packets vanish": tcp("timeout")},
+    quiet={"refused": tcp("refused")},
 )

@@ -1,7 +1,7 @@
 """TCP004: routers or firewalls say that there is no way."""
 
 from callpath.doctor.facts import Facts, TcpFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import tcp
 
 
@@ -21,7 +21,9 @@ def check(facts: Facts) -> Finding | None:
     return Finding("the network says that the host cannot be reached", shown)
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="TCP004",
     slug="tcp-host-unreachable",
     title="The network reports that the host cannot be reached",
@@ -30,5 +32,6 @@ CAUSE = Cause(
     "ICMP message.",
     fix="Check that the address is the running machine's, and firewall rules that reject (REJECT with "
     "icmp-host-prohibited).",
-    signs=(Sign("url", check, named={"no route to host": tcp("unreachable")}, quiet={"refused": tcp("refused")}),),
+    named={"no route to host": tcp("unreachable")},
+    quiet={"refused": tcp("refused")},
 )

@@ -3,7 +3,7 @@
 import re
 
 from callpath.doctor.facts import Facts, TcpFacts, TlsFacts, UpgradeFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import failed, upgrade
 
 _SERVICES: tuple[tuple[bytes, str], ...] = (
@@ -38,19 +38,15 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="TCP006",
     slug="tcp-wrong-service",
     title="Another service answers on this port",
     owner="you",
     why="The port in the URL, or the forwarding behind it, belongs to something that speaks neither TLS nor HTTP.",
     fix="Correct the port in the URL, or the target of the port forwarding.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"SSH": upgrade(failed("malformed", raw=b"SSH-2.0-OpenSSH_9.2\r\n"))},
-            quiet={"an HTTP server that hangs": upgrade(failed("timeout"))},
-        ),
-    ),
+    named={"SSH": upgrade(failed("malformed", raw=b"SSH-2.0-OpenSSH_9.2\r\n"))},
+    quiet={"an HTTP server that hangs": upgrade(failed("timeout"))},
 )

@@ -4,7 +4,7 @@ import re
 
 from callpath.doctor.answers import refused, show
 from callpath.doctor.facts import Facts, TlsFacts, UpgradeFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import shake, tls
 
 _ALERTS = ("CERTIFICATE_REQUIRED", "ALERT_BAD_CERTIFICATE", "ALERT_UNKNOWN_CA", "ALERT_NO_CERTIFICATE")
@@ -49,7 +49,9 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="TLS010",
     slug="tls-client-certificate-required",
     title="The server demands a client certificate",
@@ -57,14 +59,6 @@ CAUSE = Cause(
     why="Mutual TLS is switched on for this host. A carrier has no certificate of yours to show.",
     fix="Switch it off for the stream's host or path: nginx ssl_verify_client off; HAProxy verify none; Apache "
     "SSLVerifyClient none; stunnel verifyPeer = no; Cloudflare: no mTLS rule. Authenticate with stream_auth_token.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"TLS 1.3 says so": tls("alert", reason="TLSV13_ALERT_CERTIFICATE_REQUIRED")},
-            quiet={
-                "another alert": tls("alert", reason="SSLV3_ALERT_HANDSHAKE_FAILURE", shapes=(shake("tls12", "alert"),))
-            },
-        ),
-    ),
+    named={"TLS 1.3 says so": tls("alert", reason="TLSV13_ALERT_CERTIFICATE_REQUIRED")},
+    quiet={"another alert": tls("alert", reason="SSLV3_ALERT_HANDSHAKE_FAILURE", shapes=(shake("tls12", "alert"),))},
 )

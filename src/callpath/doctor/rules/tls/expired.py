@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from callpath.doctor.facts import Certificate, Facts, TlsFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import DAY_MS, NOW_UNIX_MS, certificate, tls
 
 _EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED, openssl-verification-options(1)
@@ -43,26 +43,22 @@ def _at(unix_ms: int) -> str:
     return datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat()
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="TLS001",
     slug="tls-expired",
     title="The certificate has expired",
     owner="you",
     why="A carrier checks the certificate and hangs up in the handshake; nothing reaches the application or its log.",
     fix="Renew it and reload the server, then see why the renewal did not run (certbot renew --dry-run, the ACME log).",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={
-                "yesterday": tls(
-                    "untrusted",
-                    certificate(not_after_unix_ms=NOW_UNIX_MS - DAY_MS),
-                    verify_code=10,
-                    verify_message="certificate has expired",
-                )
-            },
-            quiet={"still good": tls()},
-        ),
-    ),
+    named={
+        "yesterday": tls(
+            "untrusted",
+            certificate(not_after_unix_ms=NOW_UNIX_MS - DAY_MS),
+            verify_code=10,
+            verify_message="certificate has expired",
+        )
+    },
+    quiet={"still good": tls()},
 )

@@ -2,7 +2,7 @@
 
 from callpath.doctor.answers import refused, show
 from callpath.doctor.facts import Facts, TlsFacts, UpgradeFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import answer, failed, upgrade
 
 
@@ -37,7 +37,9 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="TLS014",
     slug="http2-only-endpoint",
     title="The listener speaks HTTP/2 only",
@@ -46,15 +48,9 @@ CAUSE = Cause(
     "for gRPC.",
     fix="Offer http/1.1 as well: HAProxy `alpn h2,http/1.1` and no `proto h2`; Cloud Run: no end-to-end HTTP/2; "
     "nginx: plain listen.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"only h2 answers": upgrade(failed("eof"), failed("answer", shape="h2", version="2"))},
-            quiet={
-                "nothing answers": upgrade(failed("eof"), failed("eof", shape="h2")),
-                "an ordinary refusal": upgrade(answer(404)),
-            },
-        ),
-    ),
+    named={"only h2 answers": upgrade(failed("eof"), failed("answer", shape="h2", version="2"))},
+    quiet={
+        "nothing answers": upgrade(failed("eof"), failed("eof", shape="h2")),
+        "an ordinary refusal": upgrade(answer(404)),
+    },
 )

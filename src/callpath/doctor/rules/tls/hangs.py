@@ -1,7 +1,7 @@
 """TLS009: a connection opens, and the handshake never gets an answer."""
 
 from callpath.doctor.facts import Facts, TlsFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import tls
 
 
@@ -18,7 +18,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="TLS009",
     slug="tls-handshake-timeout",
     title="The TLS handshake gets no answer",
@@ -27,5 +29,6 @@ CAUSE = Cause(
     "and never reads, or another service on the port. Packets too large for the way look alike from some networks.",
     fix="See what holds the port and whether it runs: ss -ltnp, top, its log. If it works from other networks, "
     "suspect the MTU.",
-    signs=(Sign("url", check, named={"silence": tls("timeout")}, quiet={"an alert": tls("alert")}),),
+    named={"silence": tls("timeout")},
+    quiet={"an alert": tls("alert")},
 )

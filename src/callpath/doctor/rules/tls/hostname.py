@@ -1,7 +1,7 @@
 """TLS006: a good certificate, for another name."""
 
 from callpath.doctor.facts import Facts, TlsFacts, UrlFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import certificate, tls
 
 _MISMATCH = {62, 64}  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
@@ -33,7 +33,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="TLS006",
     slug="tls-hostname-mismatch",
     title="The certificate is for another name",
@@ -41,19 +43,10 @@ CAUSE = Cause(
     why="A custom domain without its own certificate, another virtual host that answers first, an old host, or a bare "
     "IP in the URL: a carrier hangs up in the handshake.",
     fix="Attach the domain at the platform and wait for its certificate, or issue one whose SAN holds this very name.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={
-                "another site": tls(
-                    "untrusted",
-                    certificate(names=("www.example.net",)),
-                    verify_code=62,
-                    verify_message="Hostname mismatch",
-                )
-            },
-            quiet={"the right one": tls()},
-        ),
-    ),
+    named={
+        "another site": tls(
+            "untrusted", certificate(names=("www.example.net",)), verify_code=62, verify_message="Hostname mismatch"
+        )
+    },
+    quiet={"the right one": tls()},
 )

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from callpath.doctor.facts import ControlFacts, Facts, TlsFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import certificate, control, tls, url
 
 INSPECTORS = re.compile(
@@ -51,24 +51,20 @@ def _untrusted(*more: object, **fields: Any) -> Facts:
     return Facts(url(), replace(facts[TlsFacts], **fields), *more)
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="MACHINE005",
     slug="machine-tls-inspected",
     title="This machine sits behind TLS inspection",
     owner="network",
     why="The same step fails where it is known to work, so the failure says nothing about the URL.",
     fix="Mend the machine or network that the doctor runs on, or run it from another.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={
-                "the control comes with a foreign certificate, too": _untrusted(
-                    control(tls="untrusted", mozilla="untrusted", tls_issuer="CN=Zscaler Root CA")
-                )
-            },
-            quiet={"the control is trusted": _untrusted(control())},
-            unchecked={"no control was measured": tls("untrusted")},
-        ),
-    ),
+    named={
+        "the control comes with a foreign certificate, too": _untrusted(
+            control(tls="untrusted", mozilla="untrusted", tls_issuer="CN=Zscaler Root CA")
+        )
+    },
+    quiet={"the control is trusted": _untrusted(control())},
+    unchecked={"no control was measured": tls("untrusted")},
 )

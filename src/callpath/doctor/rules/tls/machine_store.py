@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from callpath.doctor.facts import ControlFacts, Facts, TlsFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import certificate, tls, url
 
 
@@ -37,19 +37,15 @@ def _untrusted(*more: object, **fields: Any) -> Facts:
     return Facts(url(), replace(facts[TlsFacts], **fields), *more)
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="MACHINE004",
     slug="machine-trust-store",
     title="This machine's trust store is empty or out of date",
     owner="network",
     why="The same step fails where it is known to work, so the failure says nothing about the URL.",
     fix="Mend the machine or network that the doctor runs on, or run it from another.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"no root at all": _untrusted(system_roots=0, mozilla="untrusted")},
-            quiet={"a full store": _untrusted(system_roots=140, mozilla="untrusted")},
-        ),
-    ),
+    named={"no root at all": _untrusted(system_roots=0, mozilla="untrusted")},
+    quiet={"a full store": _untrusted(system_roots=140, mozilla="untrusted")},
 )

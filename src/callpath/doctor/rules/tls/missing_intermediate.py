@@ -1,7 +1,7 @@
 """TLS005: the server sends its certificate without the one between it and the root."""
 
 from callpath.doctor.facts import Facts, TlsFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import certificate, tls
 from callpath.doctor.rules.tls.untrusted_root import chain_ends_early
 
@@ -28,7 +28,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="TLS005",
     slug="tls-missing-intermediate",
     title="The server does not send the intermediate certificate",
@@ -36,19 +38,13 @@ CAUSE = Cause(
     why="Browsers fetch or remember intermediates and show no error; carriers, curl and most libraries do not.",
     fix="Send the full chain: nginx ssl_certificate fullchain.pem; HAProxy: leaf, intermediate and key in one .pem; "
     "Apache SSLCertificateFile fullchain.pem; stunnel cert = fullchain.pem; Node: cert: readFileSync('fullchain.pem').",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={
-                "leaf alone": tls(
-                    "untrusted",
-                    certificate(issuer="CN=Example Intermediate CA"),
-                    verify_code=21,
-                    verify_message="unable to verify the first certificate",
-                )
-            },
-            quiet={"a whole chain": tls()},
-        ),
-    ),
+    named={
+        "leaf alone": tls(
+            "untrusted",
+            certificate(issuer="CN=Example Intermediate CA"),
+            verify_code=21,
+            verify_message="unable to verify the first certificate",
+        )
+    },
+    quiet={"a whole chain": tls()},
 )

@@ -1,7 +1,7 @@
 """TLS012: no cipher, curve or signature that both sides take."""
 
 from callpath.doctor.facts import Facts, TlsFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import shake, tls
 
 
@@ -38,7 +38,9 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="TLS012",
     slug="tls-no-shared-cipher",
     title="Server and carrier have no cipher in common",
@@ -47,18 +49,12 @@ CAUSE = Cause(
     "is empty for this certificate's key type).",
     fix="Use a maintained list (ssl-config.mozilla.org, intermediate) or remove the directive; check that the key "
     "type (RSA, ECDSA) fits the ciphers.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={
-                "only outdated ciphers": tls(
-                    "alert",
-                    reason="SSLV3_ALERT_HANDSHAKE_FAILURE",
-                    shapes=(shake("all-ciphers", cipher="DES-CBC3-SHA"), shake("unverified", "alert")),
-                )
-            },
-            quiet={"a good handshake": tls()},
-        ),
-    ),
+    named={
+        "only outdated ciphers": tls(
+            "alert",
+            reason="SSLV3_ALERT_HANDSHAKE_FAILURE",
+            shapes=(shake("all-ciphers", cipher="DES-CBC3-SHA"), shake("unverified", "alert")),
+        )
+    },
+    quiet={"a good handshake": tls()},
 )

@@ -1,7 +1,7 @@
 """PLATFORM002: the domain has no certificate yet."""
 
 from callpath.doctor.facts import FactMissing, Facts, PlatformFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_account import domain, platform
 
 
@@ -21,7 +21,9 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "account",
+    check,
     code="PLATFORM002",
     slug="platform-certificate-not-issued",
     title="The domain has no certificate yet",
@@ -31,18 +33,12 @@ CAUSE = Cause(
     fix="Set the CNAME and the TXT record that the host shows for this domain; a CAA record has to allow "
     "letsencrypt.org; behind Cloudflare, switch its proxy off until the certificate is there. It mostly takes less "
     "than an hour.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            named={
-                "still waiting": platform(domain(certificate="VALIDATING_OWNERSHIP")),
-                "failed": platform(domain(certificate="ISSUE_FAILED", certificate_error="RATE_LIMIT")),
-            },
-            quiet={
-                "issued": platform(),
-                "of a name that calls do not use": platform(domain(), domain("b.example.com", certificate="ISSUING")),
-            },
-        ),
-    ),
+    named={
+        "still waiting": platform(domain(certificate="VALIDATING_OWNERSHIP")),
+        "failed": platform(domain(certificate="ISSUE_FAILED", certificate_error="RATE_LIMIT")),
+    },
+    quiet={
+        "issued": platform(),
+        "of a name that calls do not use": platform(domain(), domain("b.example.com", certificate="ISSUING")),
+    },
 )

@@ -1,7 +1,7 @@
 """TLS002: a certificate is not valid yet."""
 
 from callpath.doctor.facts import Facts, TlsFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import DAY_MS, NOW_UNIX_MS, certificate, tls
 
 _NOT_YET = 9  # X509_V_ERR_CERT_NOT_YET_VALID
@@ -21,26 +21,22 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="TLS002",
     slug="tls-not-yet-valid",
     title="The certificate is not valid yet",
     owner="you",
     why="It was made on a machine whose clock runs ahead, or for a later start, or the clock here runs behind.",
     fix="Issue it again with the right time (timedatectl shows the clock), or check this machine's own clock.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={
-                "from tomorrow": tls(
-                    "untrusted",
-                    certificate(not_before_unix_ms=NOW_UNIX_MS + DAY_MS),
-                    verify_code=9,
-                    verify_message="certificate is not yet valid",
-                )
-            },
-            quiet={"valid": tls()},
-        ),
-    ),
+    named={
+        "from tomorrow": tls(
+            "untrusted",
+            certificate(not_before_unix_ms=NOW_UNIX_MS + DAY_MS),
+            verify_code=9,
+            verify_message="certificate is not yet valid",
+        )
+    },
+    quiet={"valid": tls()},
 )

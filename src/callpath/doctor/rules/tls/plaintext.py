@@ -1,7 +1,7 @@
 """TLS007: wss was aimed at a port that speaks plain HTTP."""
 
 from callpath.doctor.facts import Facts, TlsFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import tls
 
 
@@ -28,7 +28,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="TLS007",
     slug="tls-plaintext-port",
     title="The port does not speak TLS",
@@ -37,16 +39,6 @@ CAUSE = Cause(
     "ssl flag.",
     fix="Put a TLS terminator in front (the platform's edge, Caddy, nginx with `listen 443 ssl`), and aim the URL at "
     "it.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={
-                "a bare application": tls(
-                    "not-tls", first_bytes=b"HTTP/1.1 400", plain_answer=b"HTTP/1.1 404 Not Found"
-                )
-            },
-            quiet={"a TLS port": tls("alert", first_bytes=b"\x15", plain_answer=b"HTTP/1.1 400 sent to HTTPS port")},
-        ),
-    ),
+    named={"a bare application": tls("not-tls", first_bytes=b"HTTP/1.1 400", plain_answer=b"HTTP/1.1 404 Not Found")},
+    quiet={"a TLS port": tls("alert", first_bytes=b"\x15", plain_answer=b"HTTP/1.1 400 sent to HTTPS port")},
 )

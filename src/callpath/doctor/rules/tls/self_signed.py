@@ -1,7 +1,7 @@
 """TLS003: the certificate vouches for itself."""
 
 from callpath.doctor.facts import Facts, TlsFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import certificate, tls
 
 _SELF_SIGNED_LEAF = 18  # X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT
@@ -22,23 +22,19 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="TLS003",
     slug="tls-self-signed",
     title="The certificate is self-signed",
     owner="you",
     why="No authority vouches for it, so a carrier hangs up. curl -k and a browser with an exception hide this.",
     fix="Get a certificate from a public authority (Let's Encrypt: certbot, or Caddy, which does it by itself).",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={
-                "signed by itself": tls(
-                    "untrusted", certificate(self_signed=True), verify_code=18, verify_message="self-signed certificate"
-                )
-            },
-            quiet={"a good one": tls()},
-        ),
-    ),
+    named={
+        "signed by itself": tls(
+            "untrusted", certificate(self_signed=True), verify_code=18, verify_message="self-signed certificate"
+        )
+    },
+    quiet={"a good one": tls()},
 )

@@ -1,7 +1,7 @@
 """TLS008: the server knows only versions that are too old."""
 
 from callpath.doctor.facts import Facts, TlsFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import shake, tls
 
 
@@ -29,7 +29,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="TLS008",
     slug="tls-protocol-too-old",
     title="The server's TLS is too old",
@@ -37,16 +39,10 @@ CAUSE = Cause(
     why="Carriers need TLS 1.2 or newer; TLS 1.0 and 1.1 are retired (RFC 8996).",
     fix="Allow 1.2 and 1.3: nginx ssl_protocols TLSv1.2 TLSv1.3; HAProxy ssl-min-ver TLSv1.2 (and no ssl-max-ver "
     "below); stunnel: remove sslVersionMax.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={
-                "TLS 1.1 at most": tls(
-                    "alert", reason="TLSV1_ALERT_PROTOCOL_VERSION", shapes=(shake("tls11", version="TLSv1.1"),)
-                )
-            },
-            quiet={"TLS 1.3": tls()},
-        ),
-    ),
+    named={
+        "TLS 1.1 at most": tls(
+            "alert", reason="TLSV1_ALERT_PROTOCOL_VERSION", shapes=(shake("tls11", version="TLSv1.1"),)
+        )
+    },
+    quiet={"TLS 1.3": tls()},
 )

@@ -1,7 +1,7 @@
 """TLS011: the server has no certificate for this name."""
 
 from callpath.doctor.facts import Facts, TlsFacts, UrlFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import shake, tls
 
 
@@ -39,7 +39,9 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="TLS011",
     slug="tls-unrecognized-name",
     title="The server has no certificate for this name",
@@ -48,17 +50,11 @@ CAUSE = Cause(
     "not added, or its certificate is not issued yet.",
     fix="Add the host to the proxy's or platform's domains, and wait until its certificate is issued; remove "
     "strict-sni / ssl_reject_handshake for it.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={
-                "strict about names": tls("alert", reason="TLSV1_UNRECOGNIZED_NAME"),
-                "works without the name": tls(
-                    "alert", reason="X", shapes=(shake("no-sni", version="TLSv1.3"), shake("unverified", "alert"))
-                ),
-            },
-            quiet={"a good handshake": tls()},
+    named={
+        "strict about names": tls("alert", reason="TLSV1_UNRECOGNIZED_NAME"),
+        "works without the name": tls(
+            "alert", reason="X", shapes=(shake("no-sni", version="TLSv1.3"), shake("unverified", "alert"))
         ),
-    ),
+    },
+    quiet={"a good handshake": tls()},
 )

@@ -1,7 +1,7 @@
 """TLS015: a certificate that is trusted by name, but not fit for a web server."""
 
 from callpath.doctor.facts import Facts, TlsFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import certificate, tls
 
 _CHAIN_CODES = {2, 9, 10, 18, 19, 20, 21, 62, 64, 7}
@@ -39,7 +39,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="TLS015",
     slug="tls-certificate-unsuitable",
     title="The certificate is not fit for this use",
@@ -47,16 +49,10 @@ CAUSE = Cause(
     why="Its purpose, key, signature or place in the chain breaks a rule that clients enforce.",
     fix="Issue a new one for server authentication (extendedKeyUsage serverAuth), with RSA 2048 or EC P-256 and "
     "SHA-256.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={
-                "made for clients": tls(
-                    "untrusted", certificate(), verify_code=26, verify_message="unsuitable certificate purpose"
-                )
-            },
-            quiet={"merely expired": tls("untrusted", certificate(), verify_code=10)},
-        ),
-    ),
+    named={
+        "made for clients": tls(
+            "untrusted", certificate(), verify_code=26, verify_message="unsuitable certificate purpose"
+        )
+    },
+    quiet={"merely expired": tls("untrusted", certificate(), verify_code=10)},
 )

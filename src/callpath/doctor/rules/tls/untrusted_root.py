@@ -3,7 +3,7 @@
 import re
 
 from callpath.doctor.facts import Certificate, ControlFacts, Facts, TlsFacts, UrlFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import certificate, tls
 
 _UNKNOWN_ISSUER = {
@@ -113,7 +113,9 @@ def check(facts: Facts) -> Finding | None:
     return Finding(f"the chain ends at {last.issuer}, which is in no list of public roots", evidence)
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="TLS004",
     slug="tls-untrusted-root",
     title="The certificate comes from an authority that is not public",
@@ -121,26 +123,20 @@ CAUSE = Cause(
     why="A private or corporate CA (or a root that was withdrawn): machines that were given that root connect, a "
     "carrier does not.",
     fix="Use a certificate of a public authority for this name.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={
-                "a corporate root": tls(
-                    "untrusted",
-                    certificate(issuer="CN=Example Corporate Root CA"),
-                    verify_code=20,
-                    verify_message="unable to get local issuer certificate",
-                )
-            },
-            quiet={
-                "the intermediate is missing": tls(
-                    "untrusted",
-                    certificate(issuer="CN=Example Intermediate CA"),
-                    verify_code=20,
-                    verify_message="unable to get local issuer certificate",
-                )
-            },
-        ),
-    ),
+    named={
+        "a corporate root": tls(
+            "untrusted",
+            certificate(issuer="CN=Example Corporate Root CA"),
+            verify_code=20,
+            verify_message="unable to get local issuer certificate",
+        )
+    },
+    quiet={
+        "the intermediate is missing": tls(
+            "untrusted",
+            certificate(issuer="CN=Example Intermediate CA"),
+            verify_code=20,
+            verify_message="unable to get local issuer certificate",
+        )
+    },
 )

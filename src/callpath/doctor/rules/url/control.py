@@ -3,7 +3,7 @@
 import re
 
 from callpath.doctor.facts import Facts, UrlFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import url
 
 _STRAY = re.compile(
@@ -20,7 +20,9 @@ def check(facts: Facts) -> Finding | None:
     return Finding(f"the URL contains {shown}", (f"as given: {given.raw[:120]!r}",))
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="URL002",
     slug="url-whitespace-or-control",
     title="The URL carries whitespace, quotes or control characters",
@@ -28,12 +30,6 @@ CAUSE = Cause(
     why="A newline, space or quote from an environment variable or a copied line has become part of the URL: the host "
     "does not resolve, the path matches nothing, or the command is refused as an invalid URL.",
     fix="Trim the value where it is read, and refuse control characters: url = value.strip().strip('\"')",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={"a newline from an environment file": Facts(url("wss://voice.example.com/x\n"))},
-            quiet={"a clean URL": Facts(url())},
-        ),
-    ),
+    named={"a newline from an environment file": Facts(url("wss://voice.example.com/x\n"))},
+    quiet={"a clean URL": Facts(url())},
 )

@@ -4,7 +4,7 @@ import re
 from urllib.parse import unquote
 
 from callpath.doctor.facts import Facts, UrlFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import url
 
 _LEFT = re.compile(
@@ -23,7 +23,9 @@ def check(facts: Facts) -> Finding | None:
     return Finding(f"{found.group()!r} in the URL was never replaced by a value", (f"as given: {given.raw[:120]!r}",))
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="URL005",
     slug="url-placeholder-unreplaced",
     title="A placeholder is left in the URL",
@@ -31,15 +33,9 @@ CAUSE = Cause(
     why="A template was sent as it is, or a variable was empty when the URL was built, so that the carrier asks for a "
     "host or a call that does not exist.",
     fix="Build the URL after all its parts are known, and fail loudly when one of them is missing.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={
-                "a template": Facts(url("wss://voice.example.com/api/calls/{call_session_id}/audio")),
-                "an unset variable": Facts(url("wss://voice.example.com/api/calls/undefined/audio")),
-            },
-            quiet={"a real id": Facts(url())},
-        ),
-    ),
+    named={
+        "a template": Facts(url("wss://voice.example.com/api/calls/{call_session_id}/audio")),
+        "an unset variable": Facts(url("wss://voice.example.com/api/calls/undefined/audio")),
+    },
+    quiet={"a real id": Facts(url())},
 )

@@ -1,7 +1,7 @@
 """URL003: the URL names a host that only this machine or network knows."""
 
 from callpath.doctor.facts import Facts, UpgradeFacts, UrlFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import url
 
 _WORDS = {
@@ -41,7 +41,9 @@ def _meant(facts: Facts, given: UrlFacts) -> bool:
     return False
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="URL003",
     slug="url-private-host",
     title="The URL's host exists only inside your machine or network",
@@ -50,15 +52,9 @@ CAUSE = Cause(
     "name works in every local test and never for a call. Mostly a default such as localhost:3000 was used because "
     "PUBLIC_URL was not set.",
     fix="Use the public name of the service, and make the public base URL a required setting with no default.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={
-                "localhost from a default": Facts(url(host="localhost", host_class="loopback")),
-                "a container's name": Facts(url(host="app", host_class="bare-name")),
-            },
-            quiet={"a public name": Facts(url())},
-        ),
-    ),
+    named={
+        "localhost from a default": Facts(url(host="localhost", host_class="loopback")),
+        "a container's name": Facts(url(host="app", host_class="bare-name")),
+    },
+    quiet={"a public name": Facts(url())},
 )

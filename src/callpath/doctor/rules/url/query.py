@@ -2,7 +2,7 @@
 
 from callpath.doctor.answers import refused, show, works
 from callpath.doctor.facts import Facts, UrlFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import answer, upgrade, url
 
 
@@ -16,7 +16,9 @@ def check(facts: Facts) -> Finding | None:
     return Finding("the URL is refused with its query and upgraded without it", (show(carrier), show(better)))
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="URL010",
     slug="url-query-refused",
     title="The server refuses the query part of the URL",
@@ -24,14 +26,6 @@ CAUSE = Cause(
     why="A router that compares path and query as one text, or a filter that dislikes the query, turns the upgrade "
     "away.",
     fix="Compare only the path (url.pathname), or move ids from the query into the path.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={
-                "a query in the way": upgrade(answer(404), answer(101, shape="no-query"), given=url(query="call=1"))
-            },
-            quiet={"no query": upgrade(answer(404))},
-        ),
-    ),
+    named={"a query in the way": upgrade(answer(404), answer(101, shape="no-query"), given=url(query="call=1"))},
+    quiet={"no query": upgrade(answer(404))},
 )

@@ -2,7 +2,7 @@
 
 from callpath.doctor.answers import refused, show, works
 from callpath.doctor.facts import Facts, UrlFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import answer, upgrade, url
 
 
@@ -21,7 +21,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "url",
+    check,
     code="URL007",
     slug="url-unencoded-id",
     title="An id in the path is not encoded as the server expects",
@@ -29,16 +31,8 @@ CAUSE = Cause(
     why="Ids such as v3:abc+/= contain characters that split or change a path. Raw, they lead to another route.",
     fix="Percent-encode the id (encodeURIComponent, urllib.parse.quote(id, safe='')), or use the call_session_id, a "
     "plain UUID.",
-    signs=(
-        Sign(
-            "url",
-            check,
-            named={
-                "a raw id": upgrade(
-                    answer(404), answer(101, shape="path:encoded"), given=url(path="/calls/v3:a+b/c=/audio")
-                )
-            },
-            quiet={"another 404": upgrade(answer(404))},
-        ),
-    ),
+    named={
+        "a raw id": upgrade(answer(404), answer(101, shape="path:encoded"), given=url(path="/calls/v3:a+b/c=/audio"))
+    },
+    quiet={"another 404": upgrade(answer(404))},
 )

@@ -2,7 +2,7 @@
 
 from callpath.doctor.calls import turned_away_webhooks
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import call, refusals
 
 
@@ -16,7 +16,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL004",
     slug="webhook-body-unparsed",
     title="Webhooks come and are refused: the body is no event of a call",
@@ -25,12 +27,6 @@ CAUSE = Cause(
     "(form-encoded), a messaging webhook, or a body that was cut off on its way.",
     fix="Let only the Call Control application point to /api/calls/webhook; messaging and TeXML need URLs of their "
     "own. For too_slow and too_large look at the proxy in front.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={"a form": Facts(call(), refusals("not_json"))},
-            quiet={"another reason": Facts(call(), refusals("stale"))},
-        ),
-    ),
+    named={"a form": Facts(call(), refusals("not_json"))},
+    quiet={"another reason": Facts(call(), refusals("stale"))},
 )

@@ -2,7 +2,7 @@
 
 from callpath.doctor.calls import turned_away_webhooks
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import call, refusals
 
 
@@ -16,7 +16,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL002",
     slug="webhook-clock-skew",
     title="Webhooks come and are refused: this machine's clock is wrong",
@@ -24,12 +26,6 @@ CAUSE = Cause(
     why="A signed webhook holds for 300 s in both directions, so that nobody can replay it. A machine whose clock is "
     "off by more refuses every one of them. (A queue in front that delivers minutes late looks the same.)",
     fix="Set the clock: enable NTP (timedatectl set-ntp true), restart a suspended virtual machine or container host.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={"the clock is 400 s late": Facts(call(), refusals("stale"))},
-            quiet={"another reason": Facts(call(), refusals("bad_signature"))},
-        ),
-    ),
+    named={"the clock is 400 s late": Facts(call(), refusals("stale"))},
+    quiet={"another reason": Facts(call(), refusals("bad_signature"))},
 )

@@ -2,7 +2,7 @@
 
 from callpath.doctor.accounts import newest_failure
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_account import delivered, delivery, refused_key
 
 
@@ -17,7 +17,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "account",
+    check,
     code="TELNYX026",
     slug="webhook-blocked",
     title="Webhooks are turned away before a callpath server sees them",
@@ -27,20 +29,14 @@ CAUSE = Cause(
     "answers of this kind: the caller rings out.",
     fix="Let POST /api/calls/webhook through without a challenge or login: by its path, by the user agent "
     "telnyx-webhooks, or by Telnyx's published addresses.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            named={
-                "a challenge": delivered(delivery(403, "<title>Just a moment...</title>")),
-                "another program's login": delivered(delivery(401)),
-            },
-            quiet={
-                "our own refusal": delivered(delivery(401, headers=[["x-callpath", "0.1"]])),
-                "a wrong path": delivered(delivery(404)),
-                "delivered": delivered(delivery(200)),
-            },
-            unchecked={"no webhook within a day": delivered(), "the key was refused": refused_key()},
-        ),
-    ),
+    named={
+        "a challenge": delivered(delivery(403, "<title>Just a moment...</title>")),
+        "another program's login": delivered(delivery(401)),
+    },
+    quiet={
+        "our own refusal": delivered(delivery(401, headers=[["x-callpath", "0.1"]])),
+        "a wrong path": delivered(delivery(404)),
+        "delivered": delivered(delivery(200)),
+    },
+    unchecked={"no webhook within a day": delivered(), "the key was refused": refused_key()},
 )

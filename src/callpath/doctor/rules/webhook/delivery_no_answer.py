@@ -2,7 +2,7 @@
 
 from callpath.doctor.accounts import newest_failure
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Finding, Owner, Sign
+from callpath.doctor.rule import Cause, Finding, Owner
 from callpath.doctor.rules.sample_account import delivered, delivery, refused_key
 
 _CODES: dict[str, tuple[str, str, Owner]] = {
@@ -33,7 +33,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "account",
+    check,
     code="TELNYX022",
     slug="webhook-unreachable",
     title="Telnyx's webhooks get no answer",
@@ -41,20 +43,14 @@ CAUSE = Cause(
     why="Telnyx cannot open a connection to the webhook URL, or gets no answer in two seconds: DNS, TLS, firewall, or "
     "a server that is down.",
     fix="Run `callpath doctor url` with the audio URL of the same host: it names the layer that fails.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            named={
-                "the name leads nowhere": delivered(delivery(None, errors=[75001])),
-                "no answer, for no known reason": delivered(delivery(None)),
-                "codes as objects": delivered(delivery(None, errors=[{"code": "75004", "title": "x"}])),
-            },
-            quiet={
-                "it was answered, wrongly": delivered(delivery(502)),
-                "mended since": delivered(delivery(None, at=1), delivery(200, at=2)),
-            },
-            unchecked={"no webhook within a day": delivered(), "the key was refused": refused_key()},
-        ),
-    ),
+    named={
+        "the name leads nowhere": delivered(delivery(None, errors=[75001])),
+        "no answer, for no known reason": delivered(delivery(None)),
+        "codes as objects": delivered(delivery(None, errors=[{"code": "75004", "title": "x"}])),
+    },
+    quiet={
+        "it was answered, wrongly": delivered(delivery(502)),
+        "mended since": delivered(delivery(None, at=1), delivery(200, at=2)),
+    },
+    unchecked={"no webhook within a day": delivered(), "the key was refused": refused_key()},
 )

@@ -1,7 +1,7 @@
 """CALL005: no webhook of any call ever came."""
 
 from callpath.doctor.facts import CallFacts, Facts, RefusalFacts, ServedFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import RANG, call, refusals
 
 
@@ -22,7 +22,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL005",
     slug="webhook-never-came",
     title="No webhook ever came",
@@ -30,15 +32,9 @@ CAUSE = Cause(
     why="A call begins with the webhook call.initiated. Where none comes, the number leads elsewhere, the application "
     "has another URL, or something before the server turns Telnyx away.",
     fix="Run callpath doctor account, and call the number again.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={"an empty call log": Facts(call(), RefusalFacts(count=0, latest=()))},
-            quiet={
-                "webhooks were refused": Facts(call(), refusals("stale")),
-                "a call": Facts(call(RANG), RefusalFacts(count=0, latest=())),
-            },
-        ),
-    ),
+    named={"an empty call log": Facts(call(), RefusalFacts(count=0, latest=()))},
+    quiet={
+        "webhooks were refused": Facts(call(), refusals("stale")),
+        "a call": Facts(call(RANG), RefusalFacts(count=0, latest=())),
+    },
 )

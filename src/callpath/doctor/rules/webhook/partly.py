@@ -12,7 +12,7 @@ from callpath.doctor.calls import (
     webhook,
 )
 from callpath.doctor.facts import CallFacts, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import ANSWERING, GOOD, call
 from callpath.timeline import CommandAnswered, Entry
 
@@ -58,7 +58,9 @@ def _gap(known: CallFacts) -> tuple[Entry, str] | None:
     return (taken[-1], "call.answered") if lived_on and overdue(known, taken[-1], ANSWERED_MS) else None
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "call",
+    check,
     code="CALL006",
     slug="webhooks-partly-missing",
     title="A webhook of the call is missing",
@@ -68,15 +70,6 @@ CAUSE = Cause(
     fix="Answer webhooks with 200 at once and never with 4xx for what may pass; keep the server up during "
     "deployments. Set a failover URL in the Call Control application. callpath doctor call ID --backfill adds what "
     "Telnyx still knows.",
-    signs=(
-        Sign(
-            "call",
-            check,
-            named={"no call.answered for a minute": Facts(call(ANSWERING))},
-            quiet={
-                "still within its time": Facts(call(ANSWERING, looked_ms=2_000)),
-                "all of them came": Facts(call(GOOD)),
-            },
-        ),
-    ),
+    named={"no call.answered for a minute": Facts(call(ANSWERING))},
+    quiet={"still within its time": Facts(call(ANSWERING, looked_ms=2_000)), "all of them came": Facts(call(GOOD))},
 )

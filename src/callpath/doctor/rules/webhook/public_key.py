@@ -2,7 +2,7 @@
 
 from callpath.doctor.accounts import known_account
 from callpath.doctor.facts import AccountFacts, FactMissing, Facts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_account import account, refused_key
 
 
@@ -20,7 +20,9 @@ def check(facts: Facts) -> Finding | None:
     )
 
 
-CAUSE = Cause(
+CAUSE = Cause.of(
+    "account",
+    check,
     code="TELNYX021",
     slug="webhook-public-key-mismatch",
     title="TELNYX_PUBLIC_KEY is not this account's",
@@ -29,13 +31,7 @@ CAUSE = Cause(
     "refused, and the phone just rings.",
     fix="Copy the public key from the Telnyx portal of this very account (Keys & Credentials, Public Key) to "
     "TELNYX_PUBLIC_KEY and restart. If it is the right one, something between Telnyx and the server rewrites bodies.",
-    signs=(
-        Sign(
-            "account",
-            check,
-            named={"refused, and none verifies": account(public_key_fits=False)},
-            quiet={"a recorded webhook verifies": account(public_key_fits=True)},
-            unchecked={"no webhook is on record": account(public_key_fits=None), "the key was refused": refused_key()},
-        ),
-    ),
+    named={"refused, and none verifies": account(public_key_fits=False)},
+    quiet={"a recorded webhook verifies": account(public_key_fits=True)},
+    unchecked={"no webhook is on record": account(public_key_fits=None), "the key was refused": refused_key()},
 )
