@@ -47,13 +47,13 @@ GATES: tuple[Gate, ...] = (
     # --- the account ---
     Gate("account", "Without the key nothing of the account is known; without number and application no call begins.", (
         "api-key-invalid", "telnyx-api-unreachable", "account-no-credit", "number-not-in-account", "number-not-active",
-        "number-not-assigned", "number-on-sip-connection", "number-on-other-application", "app-inactive-or-deleted",
+        "number-not-assigned", "TELNYX007", "TELNYX008", "app-inactive-or-deleted",
         "webhook-url-mismatch", "api-version-1-webhooks", "webhook-failover-elsewhere", "webhook-timeout-odd",
         "first-command-timeout-short", "channel-limit-zero", "outbound-profile-missing", "outbound-profile-disabled",
         "destination-not-allowed", "number-forwarded", "number-screens-callers", "webhook-public-key-mismatch",
     )),
     Gate("platform", "What the host says of its own domain and deployment comes before what was delivered to it.", (
-        "PLATFORM001", "platform-certificate-not-issued", "platform-dns-requires-update", "platform-domain-unverified",
+        "PLATFORM001", "platform-domain-not-ready", "PLATFORM004", "PLATFORM002",
         "PLATFORM005", "PLATFORM006", "PLATFORM007", "stale-build", "PLATFORM009", "recordings-unwritable",
     )),
     Gate("deliveries", "Telnyx's own record of its webhooks.", (
@@ -82,7 +82,7 @@ GATES: tuple[Gate, ...] = (
     )),
     # --- a live probe, layer by layer ---
     Gate("URL", "What stands in the URL itself needs no network to be proven.", (
-        "url-malformed", "url-placeholder-unreplaced", "url-whitespace-or-control", "url-private-host", "url-too-long",
+        "url-malformed", "url-placeholder-unreplaced", "url-whitespace-or-control", "url-private-host", "URL009",
     )),
     Gate("controls", "Where the same step fails on a host that is known to work, nothing can be said about the URL.", (
         "machine-no-dns", "machine-no-route", "machine-no-ipv6", "machine-tls-inspected", "machine-trust-store",
@@ -107,13 +107,13 @@ GATES: tuple[Gate, ...] = (
     )),
     Gate("one change", "The same request with one thing changed works: that thing is the cause.", (
         "ws-origin-check-403", "ws-host-check", "url-double-slash-or-trailing", "url-unencoded-id",
-        "url-query-refused", "url-userinfo", "CALLPATH003", "ROUTE007", "node-ws-path-pattern", "url-path-mismatch",
+        "url-query-refused", "URL011", "CALLPATH003", "ROUTE007", "node-ws-path-pattern", "url-path-mismatch",
     )),
     Gate("access", "Something before the application decides who may pass; the named product before the kind.", (
         "cloudflare-challenge-403", "access-gate", "ip-allowlist-403", "waf-blocks-upgrade", "ws-auth-required-401",
     )),
     Gate("proxies", "A proxy or edge that answers by itself, before anything the application may have said.", (
-        "header-too-large-431", "proxy-upstream-scheme-wrong", "misdirected-request-421", "edge-app-not-found",
+        "header-too-large-431", "proxy-upstream-scheme-wrong", "edge-app-not-found",
         "edge-app-failed-to-respond", "cloudflare-52x-origin", "proxy-upstream-down", "proxy-upstream-timeout-504",
         "proxy-internal-error-500", "service-unavailable-503", "redirect-on-upgrade", "proxy-location-missing",
         "proxy-upgrade-headers-stripped",
@@ -122,7 +122,7 @@ GATES: tuple[Gate, ...] = (
         "ws-subprotocol-required", "ws-version-or-key-rejected", "socketio-not-websocket", "asgi-route-missing-403",
         "node-ws-attached-to-other-server", "fastify-websocket-plugin-order", "spa-fallback-200",
         "app-has-no-websocket", "ROUTE006", "method-not-allowed-405", "platform-no-websocket", "HTTP017",
-        "ws-upgrade-closed", "http-no-answer", "http-malformed-answer",
+        "ws-upgrade-closed", "http-no-answer", "HTTP013",
     )),
     Gate("101", "The upgrade was answered; is the answer one that a client may accept?", (
         "ws-accept-wrong", "ws-subprotocol-forced", "ws-extension-forced", "ws-101-incomplete", "ws-handshake-slow",
@@ -200,9 +200,6 @@ EXPLAINS: tuple[Explains, ...] = (
     Explains("webhook-not-2xx-or-slow", ("socket-closed-at-once",),
         "a server that never saw the webhook closes the socket of a call it does not know"),
     # --- the host ---
-    Explains("platform-dns-requires-update", ("platform-certificate-not-issued", "platform-domain-unverified"),
-        "the host issues and verifies only what DNS points at it"),
-    Explains("platform-domain-unverified", ("platform-certificate-not-issued",), "no certificate before verification"),
     Explains("crash-loop-or-oom", ("webhook-not-2xx-or-slow", "edge-app-failed-to-respond", "proxy-upstream-down",
         "proxy-upstream-timeout-504", "EDGE014"), "a server that is down answers neither webhook nor upgrade"),
     Explains("edge-app-failed-to-respond", ("webhook-not-2xx-or-slow", "EDGE014", "service-unavailable-503"),
@@ -233,11 +230,10 @@ EXPLAINS: tuple[Explains, ...] = (
     Explains("CALL026", ("CALL030",), "the other server refuses whenever the stream is asked for"),
     Explains("EDGE019", ("EDGE006",), "the other deployment knows neither path nor call"),
     Explains("streaming-before-answer", ("CALL030",), "the refusal says it outright"),
-    Explains("url-scheme-not-wss", ("redirect-on-upgrade", "ws-upgrade-closed", "http-no-answer", "http-malformed-answer"),
+    Explains("url-scheme-not-wss", ("redirect-on-upgrade", "ws-upgrade-closed", "http-no-answer", "HTTP013"),
         "plain text sent to a TLS port, or redirected to it"),
-    Explains("url-too-long", ("header-too-large-431",), "431 is the server's word for it"),
+    Explains("URL009", ("header-too-large-431",), "431 is the server's word for it"),
     Explains("header-too-large-431", ("url-query-refused",), "without its query the URL is short enough"),
-    Explains("url-userinfo", ("AUTH001",), "the credentials in the URL never leave the client"),
     Explains("url-double-slash-or-trailing", ("url-path-mismatch", "node-ws-path-pattern", "redirect-on-upgrade",
         "proxy-location-missing", "HTTP001", "asgi-route-missing-403", "node-ws-attached-to-other-server",
         "app-has-no-websocket"), "the path with one slash fewer or more works"),
@@ -248,8 +244,7 @@ EXPLAINS: tuple[Explains, ...] = (
     Explains("dns-one-address-dead", ("DEPLOY001", "backend-flapping"), "every n-th connection meets the dead address"),
     Explains("dns-stale-record", ("DEPLOY001", "backend-flapping"), "every n-th connection meets the other server"),
     Explains("proxy-protocol-expected", ("tls-no-shared-cipher", "tls-handshake-timeout", "TLS016", "ws-upgrade-closed",
-        "http-no-answer", "http-malformed-answer"), "the listener drops or misreads what lacks the PROXY line"),
-    Explains("tcp-wrong-service", ("http-malformed-answer",), "the other service speaks another protocol"),
+        "http-no-answer", "HTTP013"), "the listener drops or misreads what lacks the PROXY line"),
     Explains("tls-plaintext-port", ("tls-handshake-timeout", "TLS016"), "a server without TLS waits for a request line"),
     Explains("tls-self-signed", ("tls-expired", "tls-not-yet-valid", "tls-missing-intermediate", "tls-untrusted-root",
         "tls-hostname-mismatch"), "the whole certificate has to be replaced"),
@@ -264,7 +259,7 @@ EXPLAINS: tuple[Explains, ...] = (
     Explains("tls-unrecognized-name", ("tls-no-shared-cipher",), "without a certificate there is no cipher to share"),
     Explains("tls-protocol-too-old", ("tls-no-shared-cipher",), "old versions come with old ciphers"),
     Explains("http2-only-endpoint", ("TLS016", "platform-no-websocket", "ws-upgrade-closed", "http-no-answer",
-        "http-malformed-answer"), "an HTTP/2 listener cannot read an HTTP/1.1 upgrade"),
+        "HTTP013"), "an HTTP/2 listener cannot read an HTTP/1.1 upgrade"),
     Explains("tcp-mtu-blackhole", ("tls-handshake-timeout",), "the large packets of the handshake are the lost ones"),
     Explains("tcp-reset-on-accept", ("ws-upgrade-closed",), "the connection is dropped before any request"),
     # --- answers to the upgrade ---
@@ -277,7 +272,7 @@ EXPLAINS: tuple[Explains, ...] = (
     Explains("backend-flapping", ("AUTH006", "CLOSE001", "fastify-websocket-handler-signature", "CLOSE002", "CLOSE005",
         "ws-refuses-frames", "CLOSE006", "CLOSE009"), "the answer is that of the backend that is about to go"),
     Explains("ws-origin-check-403", ("ip-allowlist-403", "waf-blocks-upgrade", "AUTH001"), "with an Origin it is let in"),
-    Explains("ws-host-check", ("waf-blocks-upgrade", "AUTH001", "misdirected-request-421", "proxy-location-missing"),
+    Explains("ws-host-check", ("waf-blocks-upgrade", "AUTH001", "proxy-location-missing"),
         "with the other Host it is let in"),
     Explains("node-ws-path-pattern", ("ROUTE001",), "the library's own rule about paths is the finer name"),
     Explains("ROUTE007", ("node-ws-attached-to-other-server", "HTTP001", "app-has-no-websocket", "proxy-location-missing"),

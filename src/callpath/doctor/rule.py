@@ -153,8 +153,9 @@ class Cause:
 
     @property
     def old_codes(self) -> tuple[str, ...]:
-        """Codes of rules that were merged into this cause."""
-        return tuple(sign.code for sign in self.signs if sign.code)
+        """Codes of rules and causes that were merged into this cause."""
+        codes = (*(sign.code for sign in self.signs), *(name for name in self.merged if name.isupper()))
+        return tuple(code for code in codes if code)
 
     def rules(self) -> tuple[Rule, ...]:
         """Each sign with the cause's words."""

@@ -168,13 +168,13 @@ odd(
 odd(
     "half-an-answer",
     "http-no-answer",
-    "http-malformed-answer",
+    "tcp-wrong-service",
     UNDECIDED,
     why="The 101 stops in the middle of a header.",
     mode="half-an-answer",
 )
 odd(
-    "http-malformed-answer",
+    "not-http",
     "tcp-wrong-service",
     UNDECIDED,
     why="Another protocol answers inside TLS.",

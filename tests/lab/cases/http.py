@@ -438,7 +438,7 @@ async def refuse_501(bench: Bench) -> Target:
 
 @case(
     "header-too-large-431",
-    "url-too-long",
+    "url-malformed",
     UNDECIDED,
     why="A cookie-sized limit on headers: nginx's 400.",
     needs="nginx",

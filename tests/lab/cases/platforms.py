@@ -604,7 +604,7 @@ page(
 )
 page(
     "misdirected-421",
-    "misdirected-request-421",
+    "ws-host-check",
     UNDECIDED,
     why="The server behind this address does not serve this name: 421.",
     answer="""

@@ -324,7 +324,7 @@ async def rare_hitch_down(bench: Bench) -> Target:
 
 
 @case(
-    "http-malformed-answer",
+    "tcp-wrong-service",
     "ws-upgrade-closed",
     UNDECIDED,
     why="hitch writes a PROXY line that the app does not understand: 400 from websockets, or the end.",
@@ -337,7 +337,7 @@ async def rare_proxy_line_unexpected(bench: Bench) -> Target:
 
 
 @case(
-    "http-malformed-answer",
+    "tcp-wrong-service",
     UNDECIDED,
     why="HAProxy sends the PROXY line to uvicorn: 400 `Invalid HTTP request received.`",
     needs="haproxy",

@@ -417,7 +417,7 @@ async def unseen_cut_once(bench: Bench) -> Target:
 # --- a host of its own ---
 
 
-@case("proxy-location-missing", "ws-host-check", "misdirected-request-421", UNDECIDED,
+@case("proxy-location-missing", "ws-host-check", UNDECIDED,
       why="No server block has this name; the default one says 421.", needs="nginx")  # fmt: skip
 async def unseen_no_such_server_name(bench: Bench) -> Target:
     await bench.nginx(f"server_name _; if ($host = {HOST}) {{ return 421; }} location / {{ return 404; }}")

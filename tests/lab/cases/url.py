@@ -290,14 +290,14 @@ async def url_placeholder(bench: Bench) -> Target:
     return bench.target(path="/api/calls/${callSessionId}/audio")
 
 
-@case("url-too-long", why="2,400 characters, most of them a token; the API takes 2,000.")
+@case("url-malformed", why="2,400 characters, most of them a token; the API takes 2,000.")
 async def url_too_long(bench: Bench) -> Target:
     await bench.voice_app("echo", "--token", "x" * 2400)
     return bench.target(path=f"{PATH}?token={'x' * 2400}")
 
 
 @case(
-    "url-too-long",
+    "url-malformed",
     "header-too-large-431",
     why="Longer than the proxy's buffer for a request line: 414.",
     needs="nginx",

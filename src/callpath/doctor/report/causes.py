@@ -41,8 +41,9 @@ def explained(cause: Cause, asked: str = "") -> str:
     deeper = precedence.explained_by(cause)
     if deeper:
         lines += [f"Explained by, where one of these is found too: {', '.join(deeper)}.", ""]
-    if cause.old_codes:
-        lines += [f"Also known as: {', '.join(cause.old_codes)}.", ""]
+    formerly = tuple(dict.fromkeys((*cause.old_codes, *cause.merged)))
+    if formerly:
+        lines += [f"Also known as: {', '.join(formerly)}.", ""]
     return "\n".join(lines)
 
 
@@ -120,7 +121,7 @@ SYMPTOMS: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 
 def cause_pages(causes: Iterable[Cause]) -> dict[str, str]:
-    """File name to text: a page for each cause, and an index of them."""
+    """File name to text: a page for each cause, a line for each code that was merged into one, and an index."""
     known = tuple(causes)
     by_slug = {cause.slug: cause for cause in known}
     index = ["# Causes", "", "## By what is seen", ""]
@@ -133,4 +134,10 @@ def cause_pages(causes: Iterable[Cause]) -> dict[str, str]:
         f"| [{cause.code}]({cause.code}.md) | {cause.slug} | {cause.title} | {cause.layer} | {cause.owner} |"
         for cause in known
     ]
-    return {"index.md": "\n".join(index) + "\n"} | {f"{cause.code}.md": explained(cause) for cause in known}
+    moved = {
+        f"{old}.md": f"# {old}\n\n{old} is now part of [{cause.code} {cause.slug}]({cause.code}.md): {cause.title}.\n"
+        for cause in known
+        for old in cause.old_codes
+    }
+    pages = {f"{cause.code}.md": explained(cause) for cause in known}
+    return {"index.md": "\n".join(index) + "\n"} | moved | pages

@@ -52,5 +52,5 @@ def known(name: str) -> tuple[Cause, ...]:
     return tuple(
         cause
         for cause in CAUSES
-        if wanted in {cause.code.lower(), cause.slug} or wanted in {code.lower() for code in cause.old_codes}
+        if wanted in {name.lower() for name in (cause.code, cause.slug, *cause.old_codes, *cause.merged)}
     )

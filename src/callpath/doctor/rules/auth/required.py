@@ -10,7 +10,7 @@ from callpath.doctor.facts import CallFacts, Facts, ServedFacts, UrlFacts
 from callpath.doctor.ourselves import refused_by_callpath
 from callpath.doctor.reasons import closed_by_program, show_line
 from callpath.doctor.rule import Cause, Finding, Sign
-from callpath.doctor.rules.sample import answer, ended, media, upgrade
+from callpath.doctor.rules.sample import answer, ended, media, upgrade, url
 from callpath.doctor.rules.sample_call import CAME, GOOD, a_call, hung_up, turned_away
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
 from callpath.doctor.rules.sample_log import line, told_call
@@ -40,6 +40,16 @@ def auth_required(facts: Facts) -> Finding | None:
         f"{carrier.status}: credentials are required; {token}",
         (show(carrier), *((f"www-authenticate: {asked}",) if asked else ())),
     )
+
+
+def url_userinfo(facts: Facts) -> Finding | None:
+    given = facts[UrlFacts]
+    if not given.userinfo:
+        return None
+    carrier = refused(facts)
+    if carrier is None or carrier.status != 401:
+        return Finding("the URL has a user name; carriers are not known to send it", kind="note")
+    return Finding("the URL has a user name and password, which a carrier does not send as a header", (show(carrier),))
 
 
 def call_no_token(facts: Facts) -> Finding | None:
@@ -138,6 +148,7 @@ def log_no_token(facts: Facts) -> Finding | None:
 CAUSE = Cause(
     code="AUTH001",
     slug="ws-auth-required-401",
+    merged=("url-userinfo",),
     title="The upgrade is refused without credentials",
     owner="you",
     why="A global guard, basic auth on staging, a JWT middleware or verifyClient stands before the stream. A carrier "
@@ -179,6 +190,16 @@ CAUSE = Cause(
                 "let in later": a_call(turned_away("no_token", 401), GOOD),
                 "a wrong one": a_call(turned_away("wrong_token")),
             },
+        ),
+        Sign(
+            "url",
+            url_userinfo,
+            code="URL011",
+            title="The URL relies on a user name and password in it",
+            why="Browsers and curl turn user:password@ into an Authorization header; nothing says that a carrier does.",
+            fix="Exempt the stream's path from basic auth, and authenticate with stream_auth_token.",
+            named={"basic auth in the URL": upgrade(answer(401), given=url(userinfo=True))},
+            quiet={"none": upgrade(answer(401))},
         ),
         Sign(
             "edge",

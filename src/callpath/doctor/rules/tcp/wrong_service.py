@@ -2,9 +2,10 @@
 
 import re
 
+from callpath.doctor.answers import refused, show
 from callpath.doctor.facts import Facts, TcpFacts, TlsFacts, UpgradeFacts
-from callpath.doctor.rule import Cause, Finding
-from callpath.doctor.rules.sample import failed, upgrade
+from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rules.sample import answer, failed, upgrade
 
 _SERVICES: tuple[tuple[bytes, str], ...] = (
     (rb"^SSH-", "SSH"),
@@ -38,15 +39,39 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-CAUSE = Cause.of(
-    "url",
-    check,
+def not_http(facts: Facts) -> Finding | None:
+    carrier = refused(facts)
+    if carrier is None or carrier.outcome != "malformed" or carrier.raw[:1] == b"\x15":
+        return None
+    return Finding(f"the answer cannot be read as HTTP: {carrier.raw[:48]!r}", (show(carrier),))
+
+
+CAUSE = Cause(
     code="TCP006",
     slug="tcp-wrong-service",
+    merged=("http-malformed-answer",),
     title="Another service answers on this port",
     owner="you",
     why="The port in the URL, or the forwarding behind it, belongs to something that speaks neither TLS nor HTTP.",
     fix="Correct the port in the URL, or the target of the port forwarding.",
-    named={"SSH": upgrade(failed("malformed", raw=b"SSH-2.0-OpenSSH_9.2\r\n"))},
-    quiet={"an HTTP server that hangs": upgrade(failed("timeout"))},
+    signs=(
+        Sign(
+            "url",
+            check,
+            named={"SSH": upgrade(failed("malformed", raw=b"SSH-2.0-OpenSSH_9.2\r\n"))},
+            quiet={"an HTTP server that hangs": upgrade(failed("timeout"))},
+        ),
+        Sign(
+            "url",
+            not_http,
+            code="HTTP013",
+            title="The answer is not HTTP",
+            why="Something on this port answers with other bytes: another protocol, or a hand-made server whose "
+            "status line or head is broken.",
+            fix="See what listens on the port (ss -ltnp), and compare its answer with RFC 9112: status line, headers, "
+            "an empty line.",
+            named={"garbage": upgrade(failed("malformed", raw=b"hello\r\n"))},
+            quiet={"HTTP": upgrade(answer(404))},
+        ),
+    ),
 )
