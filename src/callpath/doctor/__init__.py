@@ -9,7 +9,8 @@ rules/       judge the facts; one file a cause, with every sign it is recognised
 rule.py      what a cause, a sign and a finding are;  precedence.py  which cause is named first, and what it explains
 answers.py   what an answer to the upgrade proves;  closings.py  what a stream's end does;  both for the rules
 recorded.py  a call that was: the same from its timeline;  calls.py  what a timeline says, for the rules
-logs/        the same from anybody's logs;  edges.py  what a platform's edge logged, for the rules
+logs/        the same from anybody's logs;  logged.py  the diagnosis of such a call
+edges.py     what a platform's edge logged, for the rules
 reasons.py   why the program itself ended something, in its own words, for the rules
 account.py   the same for an account: how Telnyx and the host are set;  repair.py  what of it can be set right
 accounts.py  what rules ask of an account's facts;  urls.py  two URLs, part by part

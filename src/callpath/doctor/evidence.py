@@ -22,8 +22,10 @@ from callpath.doctor.account import judge_account
 from callpath.doctor.calls import call_facts
 from callpath.doctor.engine import judge
 from callpath.doctor.facts import AccountFacts, CallFacts, DeployFacts, EdgeFacts, Facts
+from callpath.doctor.logged import judge_logs
 from callpath.doctor.recorded import judge_call
 from callpath.doctor.report import document, redacted
+from callpath.doctor.report.redact import HIDDEN, hides
 from callpath.doctor.rules import rules_of
 from callpath.doctor.verdict import Diagnosis, Step
 from callpath.errors import EvidenceError, RemoteProtocolError
@@ -59,11 +61,12 @@ def read_facts(written: Json) -> Facts:
 
 
 def evidence(diagnosis: Diagnosis, secrets: Iterable[str] = ()) -> Json:
-    """The document of a diagnosis with every fact in it: what `--json` prints. Secrets and numbers in facts are hidden."""
+    """The document of a diagnosis with every fact in it: what `--json` prints. Secrets and numbers are hidden."""
     facts = diagnosis.facts
     written = {type(fact).__name__: _written(fact) for fact in facts}
-    hidden = _plain(_hidden(written, tuple(secret for secret in secrets if secret), {}))
-    return document(diagnosis) | {"kind": _kind(facts), "facts": hidden}
+    whole = document(diagnosis) | {"kind": _kind(facts), "facts": written}
+    hidden: Json = _plain(_hidden(whole, tuple(secret for secret in secrets if secret), {}))
+    return hidden
 
 
 _PHONE = re.compile(r"\+(\d{4})\d{3,11}(?!\d)")
@@ -80,6 +83,8 @@ def _hidden(value: Any, secrets: tuple[str, ...], numbers: dict[str, str]) -> An
                 lambda found: numbers.setdefault(found.group(), f"+{found.group(1)}-{len(numbers) + 1:04}"), value
             )
             return redacted(text, None, secrets)
+        case (str() as name, str() as text) if text and hides(name):  # a variable and its value
+            return [name, HIDDEN]
         case list() | tuple():
             return [_hidden(item, secrets, numbers) for item in value]
         case dict():
@@ -95,8 +100,8 @@ def _hidden_item(key: Any, item: Any, secrets: tuple[str, ...], numbers: dict[st
             return redacted(item.decode("latin-1"), None, secrets).encode("latin-1", "replace")
         case str() if key in _DIGITS:
             return "•" * len(item)
-        case str() if key in _PRIVATE and item:
-            return "[hidden]"
+        case str() if item and (key in _PRIVATE or hides(str(key))):
+            return HIDDEN
         case _:
             return _hidden(item, secrets, numbers)
 
@@ -146,6 +151,8 @@ def judge_again(text: str | bytes) -> Diagnosis:
 def judge_facts(facts: Facts, *, url: str = "", steps: tuple[Step, ...] = ()) -> Diagnosis:
     """Judge facts by the signs that fit their kind."""
     match _kind(facts):
+        case "call" if facts[CallFacts].source == "logs":
+            return judge_logs(facts, tuple(step for step in steps if step.name in _PROBE_STEPS))
         case "call":
             return judge_call(facts, tuple(step for step in steps if step.name in _PROBE_STEPS))
         case "account":

@@ -79,7 +79,7 @@ def judged(found: FoundInLogs) -> Judged:
         ("probe-kubernetes-no-socket", Stage.STREAM_ACCEPTED, "not decided: socket-never-came"),
         ("probe-journald-crash", Stage.FIRST_INBOUND, "handler-crashed"),
         ("probe-redis-down-but-good", Stage.FIRST_OUTBOUND, "nothing wrong was seen"),
-        ("probe-syslog-over-midnight", Stage.FIRST_OUTBOUND, "nothing wrong was seen"),
+        ("probe-syslog-over-midnight", Stage.FIRST_OUTBOUND, "healthy"),
         ("probe-key-401", Stage.WEBHOOK_RECEIVED, "api-key-invalid"),
         ("probe-cut-at-accepted", Stage.STREAM_ACCEPTED, "not decided: socket-never-came"),
     ],

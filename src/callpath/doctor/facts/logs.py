@@ -36,6 +36,9 @@ class LogFacts:
     errors: tuple[ToldError, ...] = ()
     """Exceptions that belong to no call."""
 
+    timeless: bool = False
+    """No line has a time: those of the entries were made up, so that they have an order."""
+
 
 @dataclass(frozen=True, slots=True)
 class ToldLine:
@@ -120,3 +123,11 @@ class ToldFacts:
 
     ends_unix_ms: int | None = None
     read_at_unix_ms: int | None = None
+    ours: bool = False
+    """callpath itself wrote the lines."""
+
+    guessed_start: bool = False
+    """The start of the stream stands in no line: it follows from others."""
+
+    plays: bool = False
+    """Telnyx was told to play frames as they come (`stream_bidirectional_mode` rtp)."""

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from callpath.call.session import Stage
 from callpath.doctor.calls import call_facts
-from callpath.doctor.engine import judge
 from callpath.doctor.evidence import evidence
 from callpath.doctor.facts import EdgeFacts, Facts, RefusalFacts
+from callpath.doctor.logged import judge_logs
 from callpath.doctor.logs.attribute import LoggedCall
 from callpath.doctor.logs.reading import FoundInLogs
-from callpath.doctor.recorded import judge_call
 from callpath.doctor.report import WIDTH, redacted
-from callpath.doctor.rules import rules_of
-from callpath.doctor.verdict import Diagnosis, Found
-from callpath.timeline import CommandSent, MediaCounted, StreamStarted, describe, kind_of
+from callpath.doctor.verdict import Diagnosis
+from callpath.timeline import MediaCounted, describe, kind_of
 
 LINES_MAX = 40
 CALLS_MAX = 50
 """So many of the newest calls are judged and listed; older ones are counted."""
-
-
-MEASURED = {"CALL012", "CALL088"}
-"""Rules whose finding is a span of time: nothing where times were not told but follow from other lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,53 +45,12 @@ class Judged:
 
 
 def judge_logged(found: FoundInLogs, call: LoggedCall) -> Judged:
-    """What the rules say about a call of these logs.
-
-    Another program's log can show that frames were sent, and not that they were heard. A call is healthy only where more
-    says so: the whole request with its parameters, the mode in which Telnyx plays what is sent, or a caller who answered
-    what was played; and where the program complained of nothing.
-    """
-    diagnosis = judge_call(found.facts_of(call))
-    guessed = any(isinstance(entry.what, StreamStarted) and entry.number in call.implied for entry in call.entries)
-    verdict = diagnosis.verdict
-    if verdict is not None and verdict.rule.code in MEASURED and (found.timeless or guessed):
-        diagnosis = replace(diagnosis, verdict=None, findings=(), healthy=None)
-    if found.timeless:
-        diagnosis = _untimed(diagnosis)
-    if diagnosis.healthy and not call.ours and not _was_heard(found, call):
-        diagnosis = replace(
-            diagnosis,
-            healthy=None,
-            unproven=(
-                "that the caller heard what was sent: the logs show neither the request's parameters nor packets",
-            ),
-        )
-    return Judged(call, diagnosis)
-
-
-HEARD_MS = 5_000
-"""A caller who stays this long after our audio began has not heard nothing or noise, where all else is in order."""
-
-_PLAYS = re.compile(r"stream_bidirectional_mode[\"']?\s*[:=]\s*[\"']?rtp\b")
-
-
-def _was_heard(found: FoundInLogs, call: LoggedCall) -> bool:
-    """Whether this log shows more than frames that were sent."""
-    told = found.told(call)
-    trouble = (
-        told.errors or told.providers or any(line.level in {"error", "critical", "fatal"} for line in told.complaints)
-    )
-    if trouble:
-        return False
-    if told.conversed or any(isinstance(entry.what, CommandSent) and entry.what.body for entry in call.entries):
-        return True
-    spoke = call.state.stages.get(Stage.FIRST_OUTBOUND)
-    plays = any(_PLAYS.search(item.block.text or item.text) for item in call.seen)
-    return plays and spoke is not None and not found.timeless and call.until_ms - spoke >= HEARD_MS
+    """What the rules say about a call of these logs."""
+    return Judged(call, judge_logs(found.facts_of(call)))
 
 
 def without_a_call(found: FoundInLogs) -> Diagnosis:
-    """No call was seen: perhaps the edge, refused webhooks, or a process that does not start say why."""
+    """What the edge, refused webhooks or a process that does not start say where no call was seen."""
     facts = Facts(
         call_facts("", (), looked_at_unix_ms=found.until_ms or 0, source="logs", shown=frozenset()), found.log_facts()
     )
@@ -113,40 +65,7 @@ def without_a_call(found: FoundInLogs) -> Diagnosis:
         )
     if found.refusal_count:
         facts.add(RefusalFacts(count=found.refusal_count, latest=tuple(found.refusals)))
-    refused = {"webhook-signature-refused", "webhook-clock-skew", "api-version-1-webhooks", "webhook-body-unparsed"}
-    without_calls = [rule for rule in rules_of("call") if rule.slug in {*refused, "crash-loop-or-oom"}]
-    return judge("", facts, rules=(*rules_of("edge"), *without_calls), fallbacks=(), works=lambda _: False)
-
-
-def _untimed(diagnosis: Diagnosis) -> Diagnosis:
-    """The same without times: those of the entries were made up, so that they have an order."""
-
-    made: dict[int, Found] = {}  # the verdict is one of the findings, and is told from them by identity
-
-    def found(one: Found) -> Found:
-        said = one.finding
-        made[id(one)] = made.get(id(one)) or replace(
-            one,
-            finding=replace(said, summary=_no_time(said.summary), evidence=tuple(map(_no_time, said.evidence))),
-        )
-        return made[id(one)]
-
-    return replace(
-        diagnosis,
-        verdict=found(diagnosis.verdict) if diagnosis.verdict is not None else None,
-        findings=tuple(map(found, diagnosis.findings)),
-        notes=tuple(map(found, diagnosis.notes)),
-        steps=tuple(replace(step, detail=_no_time(step.detail), duration_ms=0.0) for step in diagnosis.steps),
-        proven=tuple(map(_no_time, diagnosis.proven)),
-    )
-
-
-def _no_time(text: str) -> str:
-    return re.sub(
-        r"\b\d+(?:\.\d+)? s\b",
-        "some time",
-        re.sub(r"^[+-]\d+\.\d+ s  |, \d+\.\d+ s into the call$|: \+\d+\.\d+ s$", "", text),
-    )
+    return judge_logs(facts)
 
 
 def choose(judged: list[Judged]) -> Judged | None:
@@ -207,7 +126,7 @@ def _files(found: FoundInLogs) -> Iterator[str]:
             f"{found.late:,} lines were stamped by the platform up to {found.skew_ms_max / 1000:.1f} s after they were "
             "written; the time in the line is used",
         )
-    if found.timeless:
+    if found.timeless and found.edge_from_ms is None:
         yield from _row("Clock", "no line has a time: order is all there is, and nothing is judged by time")
     elif found.undated:
         yield from _row("Clock", "times have no date")

@@ -231,6 +231,7 @@ class FoundInLogs:
             from_unix_ms=self.from_ms,
             until_unix_ms=self.until_ms,
             dropped=self.dropped,
+            timeless=self.timeless,
             process=tuple(line for line in self.process if _of_its_process(line, call)),
             served=tuple(row for row in self.served if _near(row, call)),
             errors=tuple(

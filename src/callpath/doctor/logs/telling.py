@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from callpath.doctor.facts import LogLine, ToldCall, ToldError, ToldFacts, ToldLine
@@ -15,11 +16,13 @@ from callpath.timeline import (
     SocketClosed,
     SocketReceived,
     SocketRefused,
+    StreamStarted,
     StreamStopped,
     WebhookReceived,
 )
 
 LINES_MAX = 20
+_PLAYS = re.compile(r"stream_bidirectional_mode[\"']?\s*[:=]\s*[\"']?rtp\b")
 CALLS_MAX = 200
 NEAR_END_MS = 3_000
 """A socket that closed this near to call.hangup closed with its call: the webhook is logged some time after it."""
@@ -73,6 +76,11 @@ def told_of(
         conversed=conversed,
         ends_unix_ms=ends_ms,
         read_at_unix_ms=read_at_ms,
+        ours=call.ours,
+        guessed_start=any(
+            isinstance(entry.what, StreamStarted) and entry.number in call.implied for entry in call.entries
+        ),
+        plays=any(_PLAYS.search(item.block.text or item.text) for item in call.seen),
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from callpath.call.session import Stage, fold
+from callpath.doctor.edges import bare
 from callpath.doctor.logs.attribute import SAME_MS, LoggedCall, Seen
 from callpath.doctor.logs.extract import NO_ANSWER, Exchange, Raised, complaint_of, exchange_of, raised_of, sdk_status
 from callpath.doctor.logs.patterns import field_of, stream_url_in
@@ -339,6 +340,15 @@ class _Maker:
     def _happened(self, key: str, detail: str = "") -> bool:
         return (key, detail) in self._last
 
+    def _elsewhere(self, item: Seen) -> bool:
+        """Whether a refused GET was for another path than that on which this call's socket came: a page or another
+        socket may be named like a stream."""
+        if '"GET ' not in item.text:
+            return False
+        paths = {bare(field_of("path", one.text)) for one in self._call.seen if one.topic == "socket.received"}
+        paths.discard("")
+        return bool(paths) and bare(field_of("path", item.text)) not in paths
+
     def _ours(self, what: What) -> Iterable[What]:
         match what:
             case WebhookReceived():
@@ -419,7 +429,7 @@ class _Maker:
                 if not self._again(item, "socket.received"):
                     yield SocketReceived(path=field_of("path", text))
             case "socket.refused":
-                if not self._again(item, "socket.refused"):
+                if not self._elsewhere(item) and not self._again(item, "socket.refused"):
                     status = int(field_of("status", item.text) or 0)
                     yield SocketRefused(
                         status=status, reason="", detail=item.text[:200], path=field_of("path", item.text)

@@ -9,8 +9,55 @@ from collections.abc import Iterable
 _SECRET_HEADERS = r"authorization|x-telnyx-streaming-auth-token|cookie|set-cookie|x-api-key"
 
 
+_SECRET_NAME = (
+    r"(?:[\w-]*(?:token|secret|passw(?:or)?d|passphrase|credentials?|signature)"
+    r"|[\w-]*(?:api|access|private|signing|encryption|account)[_-]?keys?|client[_-]?state)"
+)
+_IS_SECRET_NAME = re.compile(_SECRET_NAME, re.IGNORECASE)
+_IS_DIGITS = re.compile(r"(?:dtmf[_-]?)?digits?|dtmf", re.IGNORECASE)
+_PARTY = (
+    r"(?:from|to|caller|callee|msisdn|ani|dnis"
+    r"|(?:caller|phone|to|from|called|calling)[_-]?(?:id|number)?(?:[_-]number)?)"
+)
+_Q = r"\\?['\"]"
+"""A quote, perhaps within a text that is quoted itself."""
+
+HIDDEN = "[hidden]"
+
+
+def hides(name: str) -> bool:
+    """Whether the value under this name (of a field, of a variable) is a secret or a pressed key, however it looks."""
+    return _IS_SECRET_NAME.fullmatch(name) is not None or _IS_DIGITS.fullmatch(name) is not None
+
+
 _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"(?i)((?:token|key|secret|password|passwd|pwd|auth|sig|signature|code)=)[^&\s'\"]+"), r"\1[hidden]"),
+    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)", re.S), "[hidden key]"),
+    (re.compile(rf"(?i)((?<![\w-]){_SECRET_NAME}(?:{_Q})?\s*[:=]\s*)({_Q})[^'\"\\\r\n]+(?=\2)"), r"\1\2[hidden]"),
+    (
+        re.compile(rf"(?i)((?<![\w-]){_SECRET_NAME}\s*[:=]\s*)(?=[^\s'\",;]*\d)[^\s'\",;&\[]{{8,}}"),
+        r"\1[hidden]",
+    ),
+    (re.compile(r"(?i)\b(Bearer|Basic)\s+[\w.~+/=-]{8,}"), r"\1 [hidden]"),
+    (
+        re.compile(
+            r"\b(?:sk|pk|rk)[-_](?:[A-Za-z]+[-_])*[A-Za-z0-9]{12,}[\w-]*|\bgh[opsur]_\w{20,}|\bxox[abprs]-[\w-]{10,}"
+            r"|\bA(?:KIA|SIA)[0-9A-Z]{16}\b|\bAIza[\w-]{30,}|\bSG\.[\w-]{16,}\.[\w-]{16,}|\bglpat-[\w-]{16,}"
+        ),
+        "[hidden key]",
+    ),
+    (re.compile(rf"(?i)({_Q}{_PARTY}{_Q}\s*[:=]\s*(?:{_Q})?)\+?\d{{7,15}}(?!\d)"), r"\1[number]"),
+    (
+        re.compile(
+            rf"(?i)(\b(?:dtmf[ _-]?)?digits?(?:{_Q})?\s*[:=]\s*(?:{_Q})?"
+            r"|\bdtmf\b[^\w\n]{1,4}(?:\w+[^\w\n]{1,4}){0,2}?"
+            r"|\bpressed[^\w\n]{1,3}(?:key |digit |the )?['\"]?)[0-9*#]{1,32}(?![\w.%])"
+        ),
+        r"\1[hidden]",
+    ),
+    (
+        re.compile(r"(?i)((?:token|key|secret|password|passwd|pwd|auth|sig|signature|code)=)(?!\d{3,6}\b)[^&\s'\"]+"),
+        r"\1[hidden]",
+    ),
     (re.compile(rf"(?i)((?:{_SECRET_HEADERS})['\"]?\s*[:=]\s*['\"]?)[^\r\n'\"]+"), r"\1[hidden]"),
     (re.compile(r"//[^/@\s:]+:[^/@\s]+@"), "//[hidden]@"),
     (re.compile(r"\bKEY[0-9A-F]{8,}[\w-]*"), "[hidden key]"),
@@ -24,6 +71,7 @@ _NUMBERS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?i)\b(sips?:)[^@\s]+@"), r"\1[party]@"),
     (re.compile(r"\b[\w.+-]+@[\w-]+\.[\w.-]*\w"), "[e-mail]"),
     (re.compile(r"(?<![\w.:/+-])\d(?:[ -]?\d){9,18}(?![\w:-])"), "[number]"),
+    (re.compile(r"(?<![\w.:/-])\+?(?:1[ .-]?)?\(?[2-9]\d{2}(?:\) ?|[ .-])\d{3}[ .-]\d{4}(?![\w:-])"), "[number]"),
 )
 
 

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterator
 from functools import partial
 
-from callpath.doctor.facts import TrafficFacts, UrlFacts
+from callpath.doctor.facts import CallFacts, TrafficFacts, UrlFacts
 from callpath.doctor.report.redact import printable
 from callpath.doctor.reproduce import next_steps, reproduce
 from callpath.doctor.verdict import CallSeen, Diagnosis, Found, Step
@@ -49,7 +49,7 @@ def headline(diagnosis: Diagnosis) -> str:
     if verdict is None:
         if diagnosis.healthy:
             return _healthy(diagnosis)
-        return heading_of_level(diagnosis) or "Not decided: nothing wrong was found, but too little could be seen."
+        return heading_of_level(diagnosis) or _undecided(diagnosis)
     finding, rule = verdict.finding, verdict.rule
     title = finding.title or rule.title
     if finding.kind == "open" and not finding.title:
@@ -71,15 +71,17 @@ def advice(diagnosis: Diagnosis) -> str:
     return f"fix: {finding.fix or verdict.rule.fix}"
 
 
-def terminal(diagnosis: Diagnosis, *, colour: bool, verbose: bool = False, width: int = WIDTH) -> str:
-    """The report below the steps, as wide as the terminal."""
-    return "\n".join(_terminal(diagnosis, colour, verbose, width)) + "\n"
+def terminal(
+    diagnosis: Diagnosis, *, colour: bool, verbose: bool = False, width: int = WIDTH, pictured: bool = True
+) -> str:
+    """The report below the steps, as wide as the terminal. `pictured` False leaves out the stages of a call."""
+    return "\n".join(_terminal(diagnosis, colour, verbose, width, pictured)) + "\n"
 
 
-def _terminal(diagnosis: Diagnosis, colour: bool, verbose: bool, width: int) -> Iterator[str]:
+def _terminal(diagnosis: Diagnosis, colour: bool, verbose: bool, width: int, pictured: bool) -> Iterator[str]:
     wrapped = partial(_wrapped, width=width)
     verdict = diagnosis.verdict
-    if diagnosis.call is not None:
+    if diagnosis.call is not None and pictured:
         yield from _picture(diagnosis.call, colour, width)
     yield ""
     shade = "32" if verdict is None and diagnosis.healthy else "31" if diagnosis.decided else "33"
@@ -144,7 +146,24 @@ def _healthy(diagnosis: Diagnosis) -> str:
     if diagnosis.call is None:
         return heading_of_level(diagnosis) or "Healthy: a stream was opened, spoken on and kept."
     call = diagnosis.call
+    if call.source == "logs":
+        return (
+            "Healthy for what this log shows: webhooks, stream and audio both ways, and an end in order. No log shows what "
+            "the caller heard."
+        )
     return f"Healthy: audio flowed both ways ({call.frames_in} frames in, {call.frames_out} out)."
+
+
+def _undecided(diagnosis: Diagnosis) -> str:
+    """Nothing wrong was found, and not enough was seen to call it healthy."""
+    facts = diagnosis.facts.get(CallFacts)
+    if facts is not None and facts.source == "logs":
+        if not facts.entries:
+            shown = "; ".join(diagnosis.proven)
+            return "Not decided: these logs show no call, and nothing wrong." + (f" Shown: {shown}." if shown else "")
+        if diagnosis.unproven:
+            return f"Not decided: nothing wrong was found in this log. Not shown: {diagnosis.unproven[0]}."
+    return "Not decided: nothing wrong was found, but too little could be seen."
 
 
 _STAGE_MARKS = {"reached": "✓", "missing": "✗", "not yet": "·", "unknown": "?"}
