@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from callpath.cli.doctor_bundle import HELP as BUNDLE_HELP
+from callpath.cli.doctor_bundle import check_bundle, save_bundle
+
 if TYPE_CHECKING:
     from callpath.doctor.request import Controls, Override
     from callpath.doctor.verdict import Step
@@ -76,6 +79,7 @@ def url(
     report: Path | None = typer.Option(
         None, "--report", metavar="FILE.html|.md", help="Also write a report that is safe to share."
     ),
+    bundle: Path | None = typer.Option(None, "--bundle", metavar="FILE.zip", help=BUNDLE_HELP),
     quiet: bool = typer.Option(False, "-q", "--quiet", help="Only the verdict, in one line."),
     verbose: bool = typer.Option(False, "-v", "--verbose", help="All evidence, ruled out and not checked too."),
 ) -> None:
@@ -94,6 +98,7 @@ def url(
         raise typer.BadParameter("give one of them, or none for both", param_hint="--ipv4/--ipv6")
     if report is not None and report.suffix not in {".html", ".md"}:
         raise typer.BadParameter("the name must end in .html or .md", param_hint="--report")
+    check_bundle(bundle)
     request = Request(
         url=url,
         token=token or _probe_token(url),
@@ -139,6 +144,8 @@ def url(
         text = html_page(diagnosis, request.token) if report.suffix == ".html" else markdown(diagnosis, request.token)
         report.write_text(text, encoding="utf-8")
         typer.echo(f"report written to {report}", err=True)
+    secrets = [request.token] if request.token else []
+    save_bundle(bundle, diagnosis, evidence(diagnosis, secrets), token=request.token, secrets=secrets)
     raise typer.Exit(diagnosis.exit_code)
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from callpath.cli.doctor_bundle import HELP as BUNDLE_HELP
+from callpath.cli.doctor_bundle import check_bundle, save_bundle
 from callpath.cli.environment import Exit, clear_errors, load_settings, named_values, width
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ def call(
     report: Path | None = typer.Option(
         None, "--report", metavar="FILE.html|.md", help="Also write a report that is safe to share."
     ),
+    bundle: Path | None = typer.Option(None, "--bundle", metavar="FILE.zip", help=BUNDLE_HELP),
     quiet: bool = typer.Option(False, "-q", "--quiet", help="Only the verdict, in one line."),
     verbose: bool = typer.Option(False, "-v", "--verbose", help="All evidence, ruled out and not checked too."),
 ) -> None:
@@ -56,6 +59,7 @@ def call(
         raise typer.BadParameter("give an id, or --last", param_hint="ID")
     if report is not None and report.suffix not in {".html", ".md"}:
         raise typer.BadParameter("the name must end in .html or .md", param_hint="--report")
+    check_bundle(bundle)
     if backfill and (offline or no_telnyx):
         raise typer.BadParameter("needs Telnyx: leave out --offline and --no-telnyx", param_hint="--backfill")
     liberties = Liberties(offline=offline, telnyx=not no_telnyx, backfill=backfill)
@@ -71,7 +75,7 @@ def call(
             fg="red",
         )
         raise typer.Exit(Exit.USAGE)
-    show(found, settings, as_json=as_json, quiet=quiet, verbose=verbose, report=report)
+    show(found, settings, as_json=as_json, quiet=quiet, verbose=verbose, report=report, bundle=bundle)
     raise typer.Exit(found.diagnosis.exit_code)
 
 
@@ -97,26 +101,33 @@ class Examined:
 
 
 def show(
-    found: Examined, settings: Settings, *, as_json: bool, quiet: bool, verbose: bool, report: Path | None = None
+    found: Examined,
+    settings: Settings,
+    *,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+    report: Path | None = None,
+    bundle: Path | None = None,
 ) -> None:
-    """Print it in the form that was asked for, and write the report."""
+    """Print it in the form that was asked for, and write the report and the bundle."""
     from callpath.doctor.evidence import evidence
     from callpath.doctor.report import html_page, markdown, one_line, terminal
 
     diagnosis = found.diagnosis
     colour = sys.stdout.isatty() and not named_values().get("NO_COLOR")
+    secrets = (*found.secrets, settings.telnyx_api_key, settings.secret)
     if as_json:
-        secrets = (*found.secrets, settings.telnyx_api_key, settings.secret)
         typer.echo(json.dumps(evidence(diagnosis, secrets), indent=1, ensure_ascii=False))
     elif quiet:
         typer.echo(one_line(diagnosis))
     else:
         typer.echo(terminal(diagnosis, colour=colour, verbose=verbose, width=width()), nl=False)
     if report is not None:
-        secrets = (*found.secrets, settings.telnyx_api_key, settings.secret)
         write = html_page if report.suffix == ".html" else markdown
         report.write_text(write(diagnosis, None, secrets), encoding="utf-8")
         typer.echo(f"report written to {report}", err=True)
+    save_bundle(bundle, diagnosis, evidence(diagnosis, secrets), secrets=secrets)
 
 
 # --- gathering -------------------------------------------------------------------------------------------------------

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from callpath.cli.doctor_bundle import HELP as BUNDLE_HELP
+from callpath.cli.doctor_bundle import check_bundle, save_bundle
 from callpath.cli.environment import clear_errors, load_settings
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 def deploy(
     folder: Path = typer.Argument(Path(), exists=True, file_okay=False, help="The project's folder."),
     as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
+    bundle: Path | None = typer.Option(None, "--bundle", metavar="FILE.zip", help=BUNDLE_HELP),
     quiet: bool = typer.Option(False, "-q", "--quiet", help="One line for each finding."),
 ) -> None:
     """Read Dockerfile, railway.json, railway.ts, fly.toml, render.yaml, compose, Kubernetes and nginx files, and name
@@ -26,6 +29,7 @@ def deploy(
     from callpath.doctor.facts import Facts
     from callpath.doctor.probes.files import probe_files
 
+    check_bundle(bundle)
     with clear_errors():
         settings, _ = load_settings({})
         facts = probe_files(folder, settings.drain_seconds)
@@ -37,6 +41,7 @@ def deploy(
         typer.echo(json.dumps({key: found[key] for key in kept} | files, indent=1, ensure_ascii=False))
     else:
         typer.echo(_text(diagnosis, facts, quiet), nl=False)
+    save_bundle(bundle, diagnosis, evidence(diagnosis))
     raise typer.Exit(diagnosis.exit_code)
 
 

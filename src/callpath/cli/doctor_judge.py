@@ -12,23 +12,25 @@ from callpath.cli.environment import named_values, width
 
 
 def judge(
-    file: Path = typer.Argument(help='What a doctor command printed with --json; "-" reads standard input.'),
+    file: Path = typer.Argument(help='What a doctor command wrote with --json or --bundle; "-" reads standard input.'),
     as_json: bool = typer.Option(False, "--json", help="One JSON document on stdout."),
     quiet: bool = typer.Option(False, "-q", "--quiet", help="One line: the cause."),
     verbose: bool = typer.Option(
         False, "-v", "--verbose", help="All evidence, what did not match and was not checked."
     ),
 ) -> None:
-    """Judge evidence again that a doctor command wrote with --json. Nothing is asked or probed. Exit codes are those of
-    the command that wrote it: 0 healthy, 1 a cause was found, 4 not decided."""
+    """Judge evidence again that a doctor command wrote with --json or --bundle. Nothing is asked or probed. Exit codes
+    are those of the command that wrote it: 0 healthy, 1 a cause was found, 4 not decided."""
     from callpath.doctor.account import account_text
+    from callpath.doctor.bundle import read_evidence
     from callpath.doctor.evidence import evidence, judge_again
     from callpath.doctor.facts import AccountFacts, CallFacts
     from callpath.doctor.report import one_line, terminal
     from callpath.errors import EvidenceError
 
     try:
-        diagnosis = judge_again(sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes())
+        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        diagnosis = judge_again(read_evidence(data))
     except OSError as error:
         raise typer.BadParameter(f"{file}: {error.strerror}", param_hint="FILE") from None
     except EvidenceError as error:

@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 import re
 import sys
-from dataclasses import replace
+import tempfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import typer
 
+from callpath.cli.doctor_bundle import HELP as BUNDLE_HELP
+from callpath.cli.doctor_bundle import check_bundle, save_bundle
+
 if TYPE_CHECKING:
+    from callpath.doctor.bundle import BundledLog
     from callpath.doctor.logs.picture import Judged
     from callpath.doctor.logs.reading import FoundInLogs, LogReader
     from callpath.doctor.verdict import Diagnosis
@@ -39,6 +45,7 @@ def logs(
     report: Path | None = typer.Option(
         None, "--report", metavar="FILE.html|.md", help="Also write a report that is safe to share."
     ),
+    bundle: Path | None = typer.Option(None, "--bundle", metavar="FILE.zip", help=BUNDLE_HELP),
     quiet: bool = typer.Option(False, "-q", "--quiet", help="Only the verdict, in one line."),
     verbose: bool = typer.Option(False, "-v", "--verbose", help="All evidence, ruled out and not checked too."),
 ) -> None:
@@ -54,6 +61,7 @@ def logs(
         raise typer.BadParameter("name a file, - for stdin, or use --railway", param_hint="FILE")
     if report is not None and report.suffix not in {".html", ".md"}:
         raise typer.BadParameter("the name must end in .html or .md", param_hint="--report")
+    check_bundle(bundle)
     now_ms = SystemClock().now_unix_ms()
     watched = sys.stderr.isatty() and not quiet
 
@@ -68,10 +76,11 @@ def logs(
         on_progress=progress,
         read_at_ms=now_ms,
     )
+    kept = _Kept() if bundle is not None else None
     for name in files or []:
-        _read(reader, name)
+        _read(reader, name, kept)
     if railway:
-        _fetch(reader, _iso(since, now_ms, "--since"), _iso(until, now_ms, "--until"), service)
+        _fetch(reader, kept, _iso(since, now_ms, "--since"), _iso(until, now_ms, "--until"), service)
     if watched:
         sys.stderr.write("\r\x1b[K")
     found = reader.finish()
@@ -88,19 +97,69 @@ def logs(
     else:
         typer.echo(picture(found, judged, chosen), nl=False)
         # The picture has the call's stages and lines already, with their places in the files.
-        typer.echo(redacted(terminal(replace(diagnosis, call=None), colour=colour, verbose=verbose)), nl=False)
+        typer.echo(redacted(terminal(diagnosis, colour=colour, verbose=verbose, pictured=False)), nl=False)
     if report is not None:
         report.write_text(html_page(diagnosis) if report.suffix == ".html" else markdown(diagnosis), encoding="utf-8")
         typer.echo(f"report written to {report}", err=True)
+    if kept is not None:
+        with kept:
+            save_bundle(bundle, diagnosis, made_json(found, judged, chosen, alone), logs=kept.logs(chosen))
     raise typer.Exit(diagnosis.exit_code)
 
 
-def _read(reader: LogReader, name: str) -> None:
+SPOOL_BYTES = 16 * 1024 * 1024
+"""Maximum of standard input that is kept in memory for a bundle; more goes to a temporary file."""
+
+
+class _Kept:
+    """Where to read each log a second time, for the bundle."""
+
+    def __init__(self) -> None:
+        self._files: list[tuple[str, IO[bytes]]] = []
+
+    def __enter__(self) -> _Kept:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        for _, file in self._files:
+            file.close()
+
+    def add(self, name: str, path: Path) -> None:
+        self._files.append((name, path.open("rb")))
+
+    def spool(self, name: str) -> IO[bytes]:
+        """A file for what cannot be read twice."""
+        file: IO[bytes] = tempfile.SpooledTemporaryFile(SPOOL_BYTES)  # noqa: SIM115 (closed with the others)
+        self._files.append((name, file))
+        return file
+
+    def logs(self, chosen: Judged | None) -> Iterator[BundledLog]:
+        """The logs from their beginnings, and where the call that is told of begins in each."""
+        from callpath.doctor.bundle import BundledLog
+        from callpath.doctor.logs.lines import CHUNK_BYTES
+
+        seen = chosen.call.seen if chosen is not None else []
+        for name, file in self._files:
+            size = file.seek(0, 2)
+            file.seek(0)
+            first = min((item.number for item in seen if item.file == name), default=1)
+            yield BundledLog(name, iter(partial(file.read, CHUNK_BYTES), b""), size, first)
+
+
+def _read(reader: LogReader, name: str, kept: _Kept | None) -> None:
     """One file, or stdin, in pieces."""
     from callpath.doctor.logs.lines import CHUNK_BYTES
 
     if name == STDIN:
-        reader.read("stdin", iter(lambda: sys.stdin.buffer.read(CHUNK_BYTES), b""))
+        copy = kept.spool("stdin") if kept is not None else None
+
+        def chunks() -> Iterator[bytes]:
+            while chunk := sys.stdin.buffer.read(CHUNK_BYTES):
+                if copy is not None:
+                    copy.write(chunk)
+                yield chunk
+
+        reader.read("stdin", chunks())
         return
     path = Path(name)
     try:
@@ -112,6 +171,8 @@ def _read(reader: LogReader, name: str) -> None:
                     param_hint="FILE",
                 )
             reader.read(path.name, iter(lambda: file.read(CHUNK_BYTES), b""))
+        if kept is not None:
+            kept.add(path.name, path)
     except OSError as error:
         raise typer.BadParameter(f"{name} cannot be read: {error.strerror}", param_hint="FILE") from None
 
@@ -157,7 +218,7 @@ def _iso(text: str | None, now_ms: int, name: str) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat() if at_ms is not None else ""
 
 
-def _fetch(reader: LogReader, since: str, until: str, service_id: str) -> None:
+def _fetch(reader: LogReader, kept: _Kept | None, since: str, until: str, service_id: str) -> None:
     """The latest deployment's log and its edge's rows, by Railway's API."""
     import asyncio
 
@@ -198,4 +259,7 @@ def _fetch(reader: LogReader, since: str, until: str, service_id: str) -> None:
         typer.secho(f"callpath: {error}", err=True, fg="red")
         raise typer.Exit(Exit.NETWORK) from None
     for name, rows in files.items():
-        reader.read(name, [json.dumps(rows).encode()])
+        data = json.dumps(rows).encode()
+        reader.read(name, [data])
+        if kept is not None:
+            kept.spool(name).write(data)
