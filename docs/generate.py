@@ -17,6 +17,7 @@ from callpath.doctor.report import cause_pages
 from callpath.doctor.rules import CAUSES
 from callpath.simulator import control_faults as control_faults  # they join the table of all faults
 from callpath.simulator.api import NOT_SIMULATED, RESOURCES_NOT_SIMULATED
+from callpath.simulator.callee import SCRIPTS
 from callpath.simulator.link import FAULTS
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.verdict import CODES
@@ -77,16 +78,30 @@ def stand_in_page() -> str:
         "|---|---|",
         *(f"| `{name}` | {_doc(command)} |" for name, command in COMMANDS.items() if name not in NOT_SIMULATED),
         "\nAccepted without an effect: `voice` and all about how a voice sounds (a hum is heard for as long as the text "
-        "would take), `record_timeout_secs`, `mute_dtmf`, `play_ringtone`, `media_encryption`, SIP headers and "
-        "credentials, `sound_modifications`, `audio_url` of dial and transfer, assistants, conferences, queues and "
-        "Dialogflow. A fork sends no RTP. `to` as a list calls the first one.\n",
+        "would take), `record_timeout_secs`, `mute_dtmf`, `media_encryption`, SIP headers and credentials, "
+        "`sound_modifications`, assistants, conferences, queues and Dialogflow. "
+        "A fork sends no RTP. `to` as a list calls the first one.\n",
         "## Not modelled\n",
-        "No SIP and no RTP: causes and SIP codes stand in the webhooks only, as Telnyx tells them. No ringing, early "
-        "media or 18x progress; an outbound call rings for `ring_ms` and is answered. `hangup` of an unanswered call gives "
-        "call_rejected/603 (inbound, not documented) or originator_cancel/487 (outbound); `reject` gives 486, 603, 404 or "
-        "480. Detection of machines answers `amd_result` after `amd_ms`, without jitter, greeting or beep. No carrier's "
-        "codecs, no transcoding losses, no jitter between phone and Telnyx. No billing, no regions, no account levels; "
-        "`dial_refused` refuses every dial with a D-code.\n",
+        "No SIP and no RTP: causes and SIP codes stand in the webhooks only, as Telnyx tells them. No 18x "
+        "progress; a caller who is transferred hears a ringback tone until the target answers. `hangup` of an unanswered "
+        "call gives call_rejected/603 (inbound, not documented) or originator_cancel/487 (outbound); `reject` gives 486, "
+        "603, 404 or 480. Detection of machines judges by the callee's script and never by sound; its verdict comes after "
+        "`amd_ms`. No carrier's codecs, no transcoding losses, no jitter between phone and Telnyx. No billing and no "
+        "regions.\n",
+        "## Dialled parties\n",
+        'Who is at a dialled number: `Simulator(callees={"+15555550101": "voicemail", "+1555*": "busy"})`, '
+        '`callpath simulate --callee NUMBER=SCRIPT`, or `PUT /simulator/callee` with `{"number": …, "script": …}`. '
+        "Further settings go behind commas: `voicemail,rings=2s,says=Hi,hangs-up-after=10s`. In Python a "
+        "`callpath.simulator.callee.Callee` says the rest.\n",
+        "| script | what it does |",
+        "|---|---|",
+        *(f"| `{name}` | {what} |" for name, (_, what) in SCRIPTS.items()),
+        "",
+        "A dial or transfer is refused as Telnyx refuses it: D17 without money, D38 and D15 without an outbound profile or "
+        "with one that is disabled, D1, D2 and D3 for limits of concurrent calls (`outbound_calls_max`, the profile's, the "
+        "application's), D51 for a caller ID that is not ours (`check_from`) or a `diversion` without its call, D53 for a "
+        "call to the caller ID itself, any other one by `refused=CODE` or `dial_refused`; 429 for dials a second and an "
+        "hour (`dials_max`, `dials_an_hour_max`).\n",
         "## Verdicts\n",
         "`callpath simulate --json` gives `verdict.code`, its sentence and notes. `N` stands for a number or a name.\n",
         "| code | what it means |",

@@ -46,6 +46,13 @@ def _registry() -> Registry[Any]:
     )
 
 
+@cache
+def event_schemas() -> dict[str, str]:
+    """The schema of each kind of webhook, by its event_type."""
+    rows = [row for row in manifest() if row["file"].startswith("webhooks/") and "v1-" not in row["file"]]
+    return {sample(row["file"])["data"]["event_type"]: row["schema"] for row in rows}
+
+
 def schema_at(reference: str) -> Any:
     """The schema itself, by a reference as in the manifest."""
     file, _, path = reference.partition("#/")

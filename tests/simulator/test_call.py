@@ -8,20 +8,24 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from callpath.audio.codec import Pcm
 from callpath.audio.tone import dominant_frequency_hz, tone
 from callpath.simulator.call import (
     CarrierCall,
     DialParty,
     Effect,
+    Elsewhere,
     FetchSound,
     JoinLegs,
     Leg,
     OpenStream,
+    PartySpeaks,
     SaveRecording,
     SendWebhook,
     StopStream,
     stream_request,
 )
+from callpath.simulator.callee import Answering, Speech, parse_callee
 from callpath.simulator.carrier import CarrierStream
 from callpath.simulator.link import Link
 from callpath.simulator.options import CarrierOptions
@@ -32,35 +36,11 @@ from callpath.wire.document import Json, parse_json, write
 from callpath.wire.ids import CallControlId, LegId, SessionId, StreamId
 from callpath.wire.media import MediaFormat, encode_media
 from callpath.wire.webhook import StreamingFailed, webhook_document
-from tests.telnyx import sample, validate
+from tests.telnyx import event_schemas, sample, validate
 
 EPOCH_UNIX_MS = 1_767_323_040_076.316  # call.initiated of the samples
 URL = "wss://voice.example.com/telnyx/media?call=abc%3A123"
-SCHEMAS = {
-    "call.initiated": "CallInitiatedEvent",
-    "call.answered": "CallAnsweredEvent",
-    "call.bridged": "CallBridgedEvent",
-    "call.hangup": "CallHangupEvent",
-    "call.dtmf.received": "CallDtmfReceivedEvent",
-    "call.speak.started": "CallSpeakStartedEvent",
-    "call.speak.ended": "CallSpeakEndedEvent",
-    "call.playback.started": "CallPlaybackStartedEvent",
-    "call.playback.ended": "CallPlaybackEndedEvent",
-    "call.hold": "CallHoldEvent",
-    "call.fork.started": "CallForkStartedEvent",
-    "call.fork.stopped": "CallForkStoppedEvent",
-    "call.machine.detection.ended": "CallMachineDetectionEndedEvent",
-    "call.machine.premium.detection.ended": "CallMachinePremiumDetectionEndedEvent",
-    "streaming.started": "CallStreamingStartedEvent",
-    "streaming.stopped": "CallStreamingStoppedEvent",
-    "streaming.failed": "CallStreamingFailedEvent",
-}
-MORE_SCHEMAS = {
-    "call.gather.ended": "CallGatherEndedEvent",
-    "call.recording.saved": "CallRecordingSavedEvent",
-    "call.recording.error": "CallRecordingErrorEvent",
-    "call.transcription": "CallTranscriptionEvent",
-}
+NO_SAMPLE = {"call.fork.started": "CallForkStartedEvent", "call.fork.stopped": "CallForkStoppedEvent"}
 
 
 def leg(**changes: Any) -> Leg:
@@ -77,13 +57,28 @@ def leg(**changes: Any) -> Leg:
     return Leg(**(fields | changes))
 
 
+def short_speech(speech: Speech, _: int | None) -> Pcm:
+    """Whatever a callee says takes 600 ms."""
+    return tone(500, duration_ms=600)
+
+
 class Played:
     """A call, and every effect it had, with each webhook checked against the documented schema."""
 
-    def __init__(self, options: CarrierOptions | None = None, dial: Dial | None = None, **changes: Any) -> None:
+    def __init__(
+        self,
+        options: CarrierOptions | None = None,
+        dial: Dial | Transfer | None = None,
+        callee: str | None = None,
+        **changes: Any,
+    ) -> None:
         ids = (f"00000000-0000-4000-8000-{number:012x}" for number in itertools.count(1))
         self.call = CarrierCall(
-            leg(**changes), options or CarrierOptions(), new_id=lambda: next(ids), epoch_unix_ms=EPOCH_UNIX_MS
+            leg(**changes),
+            options or CarrierOptions(),
+            new_id=lambda: next(ids),
+            epoch_unix_ms=EPOCH_UNIX_MS,
+            answering=None if callee is None else Answering(parse_callee(callee), short_speech, ring_ms=200),
         )
         self.effects: list[Effect] = []
         self.add(self.call.begin(0, dial))
@@ -92,8 +87,8 @@ class Played:
         for effect in effects:
             if isinstance(effect, SendWebhook):
                 name = effect.webhook.event_type
-                file = "openapi-subset" if name in SCHEMAS else "commands-from-sdk"
-                schema = f"{file}.json#/components/schemas/{(SCHEMAS | MORE_SCHEMAS)[name]}"
+                known = NO_SAMPLE.get(name)
+                schema = f"openapi-subset.json#/components/schemas/{known}" if known else event_schemas()[name]
                 document = webhook_document(effect.webhook)
                 document["data"]["payload"].pop("client_state")  # null on the wire, string in the schema
                 assert [] == validate(document, schema)
@@ -119,6 +114,27 @@ class Played:
 
     def names(self) -> list[str]:
         return [effect.webhook.event_type for effect in self.webhooks()]
+
+
+def both_legs(first: Played, second: Played, effects: list[Effect]) -> None:
+    """Carry out what follows on either leg."""
+    for effect in effects:
+        if isinstance(effect, Elsewhere):
+            there, here = (second, first) if effect.call is second.call else (first, second)
+            both_legs(there, here, effect.effects)
+        else:
+            first.add([effect])
+
+
+def two_deep(effects: list[Effect], call: CarrierCall) -> list[Effect]:
+    """What of these effects is about `call`."""
+    inner = [one for effect in effects if isinstance(effect, Elsewhere) for one in effect.effects]
+    return [
+        effect
+        for one in (*effects, *inner)
+        if isinstance(one, Elsewhere) and one.call is call
+        for effect in one.effects
+    ]
 
 
 def answered(options: CarrierOptions | None = None, **changes: Any) -> Played:
@@ -774,22 +790,45 @@ def test_bridged_legs_hear_each_other() -> None:
     played, stream = streaming(stream_bidirectional_mode="rtp", stream_bidirectional_target_legs="opposite")
     other = answered(call_control_id=CallControlId("v3:other"))
     assert [JoinLegs(Bridge(call_control_id="v3:other"))] == played.command("bridge", 110, call_control_id="v3:other")
-    played.add(played.call.bridged(other.call, 120))
-    other.add(other.call.bridged(played.call, 120))
+    both_legs(played, other, played.call.join(other.call, 120))
     stream.receive_text(encode_media(b"\x00" * 160), 121)
-    stream.say([b"\x80" * 160])
+    played.call.voice.say(150, tone(440, duration_ms=20))
+    other.call.voice.say(100, tone(880, duration_ms=40))
     stream.texts_to_send(200)
     played.command("speak", 210, payload="xy", voice="female", target_legs="both")
     played.pass_to(400)
 
     assert ["call.bridged"] == played.names()[-3:-2] == other.names()[-1:]
-    assert 3 == len(other.call.heard_beside(400))  # the server's 20 ms, the voice with its silence, the speak
-    assert 1 == len(played.call.heard_beside(400))
+    assert 3 == len(other.call.heard_beside(400))  # the server's 20 ms, the voice, the speak
+    assert [(210, 1040), (120, 160)] == [(at_ms, pcm.size) for at_ms, pcm in played.call.heard_beside(400)]
     assert 0 == stream.counters.packets_played
-    other.add(other.call.party_hangs_up(500))
-    assert other.call.opposite is None
-    played.add(played.call.unbridged(510, held=True))
-    assert "call.hold" == played.names()[-1]
+
+
+@pytest.mark.parametrize(("stays", "names"), [("park", []), ("hold", ["call.hold"]), ("hang_up", ["call.hangup"])])
+def test_a_leg_that_is_left_alone_goes_by_its_own_setting(stays: Any, names: list[str]) -> None:
+    """A caller whose agent hung up must not be lost where the program said so, and not stay for ever where it did not."""
+    played, other = answered(), answered(call_control_id=CallControlId("v3:other"))
+    played.call.after_unbridge = stays
+    both_legs(played, other, played.call.join(other.call, 100))
+    before = len(played.names())
+    both_legs(other, played, other.call.party_hangs_up(200))
+
+    assert names == played.names()[before:]
+    assert (None, None) == (played.call.opposite, other.call.opposite)
+    assert ("ended" if stays == "hang_up" else "answered") == played.call.state
+
+
+def test_a_second_bridge_takes_the_leg_out_of_its_first() -> None:
+    """Telnyx bridges what it is told to; the partner of before goes by its own setting."""
+    one, two, three = (answered(call_control_id=CallControlId(f"v3:{number}")) for number in range(3))
+    both_legs(one, two, one.call.join(two.call, 100))
+    effects = three.call.join(two.call, 200)
+    for effect in effects:
+        assert isinstance(effect, SendWebhook | Elsewhere)
+    one.add(two_deep(effects, one.call))
+
+    assert ("ended", "answered", "answered") == (one.call.state, two.call.state, three.call.state)
+    assert three.call.opposite is two.call
 
 
 def test_what_telnyx_plays_is_on_the_outbound_track() -> None:
@@ -928,3 +967,163 @@ def test_reject_answers_the_caller_with_the_status_of_its_cause(cause: str, sip:
     played.command("reject", 10, cause=cause)
 
     assert ("callee", sip) == ended(played)[1:]
+
+
+# --- dialled parties by script ---
+
+
+def dialled(callee: str, **body: Any) -> Played:
+    """An outbound leg to a party that does this."""
+    return Played(dial=replace(DIAL, **body), callee=callee, direction="outgoing")
+
+
+@pytest.mark.parametrize(
+    ("callee", "expected"),
+    [
+        ("busy", ("user_busy", "unknown", "486")),
+        ("declines", ("call_rejected", "callee", "603")),
+        ("not-found", ("not_found", "unknown", "404")),
+        ("unreachable", ("no_answer", "unknown", "480")),
+        ("no-answer", ("timeout", "unknown", "487")),
+    ],
+)
+def test_a_callee_who_is_not_reached_ends_the_leg_with_its_cause(callee: str, expected: tuple[str, str, str]) -> None:
+    """The outcome of a dial is read from these three; there is no other event."""
+    played = dialled(callee, timeout_secs=5)
+    played.pass_to(199)
+    assert ["call.initiated"] == played.names()
+    played.pass_to(5_000)
+
+    assert ["call.initiated", "call.hangup"] == played.names()
+    assert expected == ended(played)
+
+
+def test_a_voicemail_is_detected_at_its_beep_and_records_from_then_on() -> None:
+    """Answer 200 ms, greeting until 800, beep from 1100 to 1500: a message belongs after it."""
+    played = dialled("voicemail", answering_machine_detection="premium")
+    said = [effect for effect in played.pass_to(5_000) if isinstance(effect, PartySpeaks)]
+    amd = "call.machine.premium"
+
+    assert [
+        "call.initiated",
+        "call.answered",
+        f"{amd}.detection.started",
+        f"{amd}.detection.ended",
+        f"{amd}.greeting.ended",
+    ] == played.names()
+    assert "2026-01-02T03:04:01.176316Z" == played.webhook(f"{amd}.greeting.ended")["data"]["occurred_at"]
+    assert [600, 400] == [effect.audio.size / 8 for effect in said]
+    assert 1_500 == played.call.message_from_ms
+
+
+def test_a_hangup_ends_detection() -> None:
+    """A verdict about a call that is over would be taken for the next one's."""
+    played = dialled("voicemail,hangs-up-after=50ms", answering_machine_detection="detect_beep")
+    played.pass_to(60_000)
+
+    assert ["call.initiated", "call.answered", "call.hangup"] == played.names()
+
+
+def test_keys_reach_the_menu_at_the_far_end_each_at_its_time() -> None:
+    """send_dtmf with a pause: the menu hears 1, and 2 after half a second, and answers to both."""
+    played = dialled("menu=12")
+    played.pass_to(200)
+    played.command("send_dtmf", 1_000, digits="1w2")
+    said = [effect for effect in played.pass_to(10_000) if isinstance(effect, PartySpeaks)]
+
+    assert [(1_250, "1"), (2_100, "2")] == played.call.keys_heard
+    assert 1 == len(said)
+
+
+def test_a_bridged_partys_keys_reach_the_menu_too() -> None:
+    """A caller who was transferred to a menu types its digits himself."""
+    caller, menu = answered(), dialled("menu=1")
+    menu.pass_to(200)
+    both_legs(caller, menu, caller.call.join(menu.call, 300))
+    both_legs(caller, menu, caller.call.press("1", 400))
+
+    assert [(400, "1")] == menu.call.keys_heard
+    assert "call.dtmf.received" == caller.names()[-1]
+    assert "call.dtmf.received" not in menu.names()
+
+
+# --- transfer ---
+
+
+def transferred(callee: str, *, early_media: bool = True, **body: Any) -> tuple[Played, Played]:
+    """An answered caller, and the target that is being dialled for it at 1000 ms."""
+    caller = answered()
+    command = Transfer(to="+15555550147", **body)
+    target = Played(dial=command, callee=callee, direction="outgoing", call_control_id=CallControlId("v3:target"))
+    target.call.join_when_answered(caller.call, 0, early_media=early_media)
+    return caller, target
+
+
+def test_a_transfer_that_is_answered_bridges_the_target_first() -> None:
+    """In the documented order; from then on each hears the other, and the ringing is over."""
+    caller, target = transferred("answers")
+    both_legs(target, caller, target.call.effects_due(200))
+    target.call.voice.say(300, tone(440, duration_ms=100))
+
+    assert ["call.initiated", "call.answered", "call.bridged"] == target.names()
+    assert ["call.initiated", "call.answered", "call.bridged"] == caller.names()
+    assert [(0, 1_600), (300, 800)] == [(at_ms, pcm.size) for at_ms, pcm in caller.call.heard_beside(1_000)]
+
+
+def test_the_ringing_is_heard_only_with_early_media() -> None:
+    """A caller who waits hears the network's ringback, or nothing where the program said so."""
+    for early_media, heard_ms in ((True, 100), (False, 0)):
+        caller, _ = transferred("no-answer", early_media=early_media)
+        pieces = caller.call.heard_beside(100)
+
+        assert heard_ms == sum(pcm.size for _, pcm in pieces) / 8
+
+
+@pytest.mark.parametrize("callee", ["busy", "declines", "not-found", "no-answer"])
+def test_a_transfer_that_fails_leaves_the_caller_as_it_was(callee: str) -> None:
+    """Only the target's leg ends; the caller can be spoken to, or sent on to the next number."""
+    caller, target = transferred(callee, timeout_secs=5)
+    both_legs(target, caller, target.call.effects_due(5_000))
+
+    assert ["call.initiated", "call.hangup"] == target.names()
+    assert ("answered", None) == (caller.call.state, caller.call.opposite)
+    assert "call.speak.started" in [
+        one.webhook.event_type
+        for one in caller.command("speak", 6_000, payload="x", voice="female")
+        if isinstance(one, SendWebhook)
+    ]
+
+
+def test_a_caller_who_hangs_up_cancels_the_ringing_target() -> None:
+    """A phone that rings for nobody would be billed, and answered by somebody."""
+    caller, target = transferred("answers")
+    both_legs(caller, target, caller.call.party_hangs_up(100))
+    target.pass_to(10_000)
+
+    assert ["call.initiated", "call.hangup"] == target.names()
+    assert ("originator_cancel", "caller", "487") == ended(target)
+
+
+def test_a_target_is_told_something_before_it_is_bridged() -> None:
+    """`audio_url` is for the target alone: the caller waits until it has ended."""
+    caller, target = transferred("answers", audio_url="https://voice.example.com/a.wav")
+    both_legs(target, caller, target.call.effects_due(200))
+    (fetch,) = [effect for effect in target.effects if isinstance(effect, FetchSound)]
+    both_legs(target, caller, target.call.sound_fetched(fetch.sound, tone(440, duration_ms=500), 300))
+    assert "call.bridged" not in target.names()
+    both_legs(target, caller, target.call.effects_due(800))
+
+    assert "call.bridged" in target.names()
+    assert "call.playback.started" not in target.names()
+
+
+def test_when_one_side_of_a_transfer_hangs_up_the_other_goes_too_unless_it_parks() -> None:
+    """park_after_unbridge keeps the caller for a survey, or for the next agent."""
+    for parks in (False, True):
+        caller, target = transferred("answers")
+        both_legs(target, caller, target.call.effects_due(200))
+        caller.call.after_unbridge = "park" if parks else "hang_up"
+        both_legs(target, caller, target.call.party_hangs_up(1_000))
+
+        assert "call.hangup" == target.names()[-1]
+        assert ("answered" if parks else "ended") == caller.call.state

@@ -80,6 +80,8 @@ async def test_the_dialled_party_can_be_told_what_to_do() -> None:
 
         assert 200 == answer.status_code
         assert ("user_busy", 50.0) == (telnyx.callee.rejects, telnyx.callee.rings_ms)
+        assert 200 == (await http.put("/callee", json={"script": "voicemail", "number": "+15555550123"})).status_code
+        assert "voicemail" == telnyx.callees["+15555550123"].kind
 
 
 @pytest.mark.parametrize(
@@ -93,6 +95,8 @@ async def test_the_dialled_party_can_be_told_what_to_do() -> None:
         ("GET", "/calls/9", None, 404, "no call 9"),
         ("GET", "/passwd", None, 404, "no such file"),
         ("PUT", "/callee", {"rings": "soon"}, 422, "no duration"),
+        ("PUT", "/callee", {"script": "lazy"}, 422, "lazy"),
+        ("PUT", "/callee", {"script": "busy", "rings": "1s"}, 422, "rings"),
     ],
 )
 async def test_what_makes_no_sense_is_said_so(

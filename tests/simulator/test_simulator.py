@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import numpy as np
@@ -12,11 +13,14 @@ import pytest
 from callpath.audio.tone import dominant_frequency_hz, find_delay_ms, tone
 from callpath.audio.wav import read_wav, read_wav_sides, write_wav
 from callpath.errors import ConfigError
-from callpath.simulator.caller import CallFailed
+from callpath.simulator.caller import Caller, CallFailed
 from callpath.simulator.options import CarrierOptions
+from callpath.simulator.refusal import Refused
 from callpath.simulator.simulator import Callee, Simulator, hello_wav
+from callpath.wire.api import encode_errors
+from callpath.wire.document import parse_json
 from tests.simulator.bot import STREAM, running
-from tests.telnyx import validate
+from tests.telnyx import sample, validate
 
 
 async def test_an_echoing_bot_is_heard(tmp_path: Path) -> None:
@@ -439,3 +443,156 @@ async def test_a_stream_is_announced_and_never_comes() -> None:
         assert [] == bot.upgrades
         assert "streaming.failed" not in bot.names()
         assert "not-opened" == call.verdict().code
+
+
+# --- dialled parties ---
+
+HOOK = "http://127.0.0.1:9/hook"  # the discard port: nobody listens, and no test here waits for a delivery
+
+
+def dial(telnyx: Simulator, to: str = "+15555550123", **body: Any) -> Caller:
+    """A dial by the API's own door; the leg that it made."""
+    wanted = {"connection_id": telnyx.options.connection_id, "to": to, "from": "+15555550199"} | body
+    telnyx.dial(wanted)
+    return telnyx.calls[-1]
+
+
+def refused_dial(telnyx: Simulator, **body: Any) -> str:
+    """The D-code with which this dial is refused."""
+    with pytest.raises(Refused) as caught:
+        dial(telnyx, **body)
+    assert 403 == caught.value.status
+    assert caught.value.document is not None
+    return str(caught.value.document["telnyx_error"]["error_code"])
+
+
+async def test_each_number_has_its_own_callee() -> None:
+    """A campaign meets a person, a machine and a busy line in one run."""
+    callees: dict[str, Callee | str] = {
+        "+15555550101": "busy,rings=0s",
+        "+155555502*": "refused=D13",
+        "+15555550301": Callee(rings_ms=0),
+    }
+    async with Simulator(HOOK, callees=callees) as telnyx:
+        busy, person = dial(telnyx, "+15555550101"), dial(telnyx, "+15555550301")
+        await busy.until(lambda: busy.call.state == "ended", 5_000)
+        await person.answered()
+
+        assert "user_busy" == (busy.call.hangup.hangup_cause if busy.call.hangup else None)
+        assert "D13" == refused_dial(telnyx, to="+15555550201")
+        assert 2 == len(telnyx.calls)
+
+
+async def test_a_message_is_left_after_the_beep() -> None:
+    """What a voicemail recorded is what its owner will hear: not the greeting, and nothing said over the beep."""
+    async with Simulator(
+        HOOK, callees={"*": Callee(kind="voicemail", say=tone(300, duration_ms=60), rings_ms=0)}
+    ) as telnyx:
+        call = dial(telnyx)
+        await call.answered()
+        assert call.message is None
+        await call.until(lambda: call.message is not None, 1_500)
+        await telnyx.command(call.call.leg.call_control_id, "speak", {"payload": "x" * 10, "voice": "female"})
+        await call.until(lambda: not call.call.plays, 3_000)
+        message = call.message
+        assert message is not None
+
+        assert abs(dominant_frequency_hz(message[message.size // 2 :], 8000) - 220) < 5
+
+
+async def test_a_transfer_to_a_busy_number_gives_the_caller_back() -> None:
+    """And the next number is tried; over real sockets, with both legs' webhooks."""
+    callees = {"+15555550111": "busy,rings=20ms", "+15555550112": "hello,rings=20ms"}
+    async with Simulator(callees=callees) as telnyx, running(telnyx) as bot:
+        call = await telnyx.call()
+        await call.stream_started()
+        own = call.call.leg.call_control_id
+        await bot.act(own, "transfer", {"to": "+15555550111", "client_state": "YQ=="})
+        await bot.until(lambda: "call.hangup" in bot.names())
+        state = call.call.state
+        await bot.act(own, "streaming_stop", {})
+        await bot.act(own, "transfer", {"to": "+15555550112"})
+        await bot.until(lambda: bot.names().count("call.bridged") >= 2)
+        busy, person = (one for one in telnyx.calls if one.call.leg.direction == "outgoing")
+        await call.until(lambda: False, 300)
+        await person.hangup()
+        await call.ended()
+        bridged = [event["payload"]["call_control_id"] for event in bot.events if event["event_type"] == "call.bridged"]
+
+        assert "answered" == state
+        assert ("user_busy", own) == (
+            busy.call.hangup and busy.call.hangup.hangup_cause,
+            call.call.leg.call_control_id,
+        )
+        assert {own, person.call.leg.call_control_id} == set(bridged)
+        assert call.heard.any()
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda account: account.balance.update(available_credit="0.00"), "D17"),
+        (lambda account: account.application["outbound"].update(outbound_voice_profile_id=None), "D38"),
+        (lambda account: account.profiles[0].update(enabled=False), "D15"),
+        (lambda account: account.profiles[0].update(concurrent_call_limit=0), "D2"),
+        (lambda account: account.application["outbound"].update(channel_limit=0), "D3"),
+    ],
+)
+async def test_an_account_that_is_set_wrong_refuses_dials(change: Any, code: str) -> None:
+    """Each has its own D-code, and the program's author must see which."""
+    async with Simulator(HOOK) as telnyx:
+        change(telnyx.account)
+
+        assert code == refused_dial(telnyx)
+
+
+async def test_a_caller_id_that_is_not_ours_is_refused() -> None:
+    """Unless it is that of an inbound caller who is still there, as `diversion` says."""
+    async with Simulator(HOOK, options=CarrierOptions(check_from=True)) as telnyx:
+        assert "D51" == refused_dial(telnyx, **{"from": "+15555550177"})
+        assert "D51" == refused_dial(telnyx, **{"from": "+15555550177", "diversion": "+15555550199"})
+        assert "D53" == refused_dial(telnyx, to="+15555550199")
+        dial(telnyx)
+        await telnyx.call(from_="+15555550177")
+        passed_on = dial(telnyx, **{"from": "+15555550177", "diversion": "+15555550199"})
+
+        assert "+15555550177" == passed_on.call.leg.from_
+
+
+async def test_limits_of_an_account() -> None:
+    """Two at once on a trial account, and so many an hour."""
+    async with Simulator(HOOK, options=CarrierOptions(outbound_calls_max=1, dials_an_hour_max=2)) as telnyx:
+        dial(telnyx)
+        assert "D1" == refused_dial(telnyx)
+        with pytest.raises(Refused, match="10011") as caught:
+            dial(telnyx)
+
+        assert 429 == caught.value.status
+        assert sample("api/error-429-dials-per-hour.json") == parse_json(encode_errors(*caught.value.errors), "errors")
+
+
+async def test_digits_in_the_number_are_sent_at_the_answer() -> None:
+    """`to` with a comma: an extension behind a menu."""
+    menu = Callee(kind="menu", say=tone(300, duration_ms=20), menu={"12": ""}, rings_ms=0)
+    async with Simulator(HOOK, callees={"+15555550123": menu}) as telnyx:
+        call = dial(telnyx, "+15555550123,1w2")
+        await call.until(lambda: len(call.call.keys_heard) == 2, 5_000)
+
+        assert ("+15555550123", "1w2") == (call.call.leg.to, call.call.digits_sent)
+        assert ["1", "2"] == [key for _, key in call.call.keys_heard]
+
+
+async def test_a_bridge_with_a_leg_that_rings_is_refused_unless_ringing_is_meant() -> None:
+    """90034: programs that bridge at the dial's answer instead of at call.answered see it on the real line."""
+    async with Simulator(HOOK, callees={"*": "hello,rings=100ms"}) as telnyx:
+        one, ringing = await telnyx.call(), dial(telnyx)
+        own = one.call.leg.call_control_id
+        await telnyx.command(own, "answer", {})
+        await one.answered()
+        command = {"call_control_id": ringing.call.leg.call_control_id}
+        with pytest.raises(Refused, match="90034"):
+            await telnyx.command(own, "bridge", command)
+        await telnyx.command(own, "bridge", command | {"play_ringtone": True})
+        await one.until(lambda: one.call.opposite is not None, 5_000)
+
+        assert one.call.opposite is ringing.call

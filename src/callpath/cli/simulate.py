@@ -45,6 +45,13 @@ Texml = Annotated[
     str | None,
     typer.Option(help="The called number belongs to a TeXML application: fetch this document, in place of --webhook."),
 ]
+Callees = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--callee",
+        help="Who is dialled: SCRIPT for every number, or NUMBER=SCRIPT; `simulate callees` lists them. Several times.",
+    ),
+]
 KeySeed = Annotated[str, typer.Option(help="64 hex digits: the key that signs webhooks. The default is public.")]
 
 
@@ -72,12 +79,14 @@ def simulate(
     reach_at: ReachAt = None,
     opposite_plays: OppositePlays = False,
     seed: Seed = 0,
+    callee: Callees = None,
 ) -> None:
     """Run a Telnyx simulator until Ctrl-C: its API takes commands and dials, a page at /simulator places calls."""
     if context.invoked_subcommand is None:
         with clear_errors():
             options = read_options(reach_at, opposite_plays)
             telnyx = make_simulator(webhook, port, api_key, private_key_seed, options, seed, texml=texml)
+            add_callees(telnyx, callee)
             with suppress(KeyboardInterrupt):
                 asyncio.run(_serve(telnyx))
 
@@ -95,6 +104,7 @@ def call(
     expect_audio: ExpectAudio = False,
     record: Record = None,
     fault: Faults = None,
+    callee: Callees = None,
     seed: Seed = 0,
     port: Port = PORT,
     api_key: ApiKey = DEVELOPMENT_API_KEY,
@@ -111,6 +121,7 @@ def call(
 
         options = read_options(reach_at, opposite_plays)
         telnyx = make_simulator(webhook, port, api_key, private_key_seed, options, seed, texml=texml)
+        add_callees(telnyx, callee)
         plan = CallPlan(
             name="call",
             from_=from_,
@@ -254,6 +265,17 @@ def faults(as_json: AsJson = False) -> None:
         typer.echo(f"    The doctor says: {row['doctor_says']}")
 
 
+@app.command("callees")
+def callees(as_json: AsJson = False) -> None:
+    """List the scripts of dialled parties, for --callee."""
+    from callpath.simulator.callee import SCRIPTS
+
+    if as_json:
+        typer.echo(json.dumps({name: what for name, (_, what) in SCRIPTS.items()}, indent=2))
+        return
+    _list((name, what) for name, (_, what) in SCRIPTS.items())
+
+
 @app.command("figures")
 def figures() -> None:
     """List the figures that can be expected of calls."""
@@ -385,6 +407,16 @@ def make_simulator(
     if texml is not None and not texml.startswith(("http://", "https://")):
         raise ConfigError("--texml", f"is {texml!r}, which is no URL", "Right is http://127.0.0.1:6000/texml")
     return Simulator(webhook, options=options, port=port, api_key=api_key, private_key=key, seed=seed, texml_url=texml)
+
+
+def add_callees(telnyx: Simulator, texts: list[str] | None) -> None:
+    """`NUMBER=SCRIPT` is for one number, or for all that begin so where it ends with an asterisk; else for every number."""
+    for text in texts or ():
+        number, equals, script = text.partition("=")
+        if equals and number.startswith(("+", "sip:", "sips:")):
+            telnyx.set_callee_of(number, script)
+        else:
+            telnyx.set_callee_of("*", text)
 
 
 def need_address(webhook: str | None, texml: str | None) -> None:

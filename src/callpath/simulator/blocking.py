@@ -19,6 +19,7 @@ from typing import Any
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from callpath.audio.pcm import Pcm
+from callpath.simulator.callee import Callee
 from callpath.simulator.caller import Caller
 from callpath.simulator.ear import Hearing
 from callpath.simulator.link import Fault
@@ -91,6 +92,10 @@ class BlockingSimulator:
     def set_callee(self, **how: Any) -> None:
         """What the next dialled party does, by the fields of `Callee`."""
         self._portal.call(lambda: self.simulator.set_callee(**how))
+
+    def set_callee_of(self, number: str, script: Callee | str) -> None:
+        """What the party at `number` does. As `Simulator.set_callee_of`."""
+        self._portal.call(self.simulator.set_callee_of, number, script)
 
     def next_dialled(self, timeout_ms: float = 10_000) -> BlockingCaller:
         """The next call that the application dials. Raises CallFailed when none is in time."""

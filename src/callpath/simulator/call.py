@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
@@ -19,14 +19,18 @@ from callpath.audio.codec import Encoder, Pcm, open_encoder
 from callpath.audio.resample import resample_file_audio
 from callpath.audio.tone import tone
 from callpath.errors import AudioError
+from callpath.simulator.callee import Answering, Presents
 from callpath.simulator.carrier import PACKET_MS, CarrierStream, StreamRequest, iso_time
+from callpath.simulator.detection import detections
 from callpath.simulator.gather import Gathering, Result
-from callpath.simulator.line import PhoneLine
+from callpath.simulator.line import PhoneLine, Voice
 from callpath.simulator.notices import Notices
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.recording import Recording
 from callpath.simulator.refusal import refuse
 from callpath.simulator.sound import (
+    KEY_PAUSE_MS,
+    KEY_PAUSES_MS,
     SAMPLE_RATE_HZ,
     Began,
     Ended,
@@ -38,6 +42,7 @@ from callpath.simulator.sound import (
     hum,
     key_tones,
     repeats,
+    ringback,
     silence,
 )
 from callpath.wire.api import ActiveCall, CallStatus
@@ -73,6 +78,7 @@ from callpath.wire.command import (
 from callpath.wire.ids import CallControlId, LegId, SessionId, StreamId
 from callpath.wire.media import MediaFormat
 from callpath.wire.webhook import (
+    EVENTS,
     CallAnswered,
     CallBridged,
     CallDtmfReceived,
@@ -82,7 +88,6 @@ from callpath.wire.webhook import (
     CallHangup,
     CallHold,
     CallInitiated,
-    CallMachineDetectionEnded,
     CallPayload,
     CallPlaybackEnded,
     CallPlaybackStarted,
@@ -118,6 +123,9 @@ RING_S = 30
 KEY_MS = 250
 """Length of a tone of send_dtmf, documented default."""
 
+PERSON = Presents("human")
+"""Whom detection finds where no script says otherwise."""
+
 BEEP = tone(1_000, duration_ms=200)
 """`play_beep` of a recording. How Telnyx's sounds is unknown."""
 
@@ -135,6 +143,7 @@ NEEDS_ANSWER = (
 )  # fmt: skip
 """Commands that are refused with 90034 before the call is answered."""
 
+AfterUnbridge = Literal["hang_up", "park", "hold"]
 State = Literal["parked", "ringing", "answered", "ended"]
 EndedBy = Literal["program", "party", "carrier"]
 """Whose doing the end was: a command's, the phone's, or a timer's."""
@@ -208,7 +217,25 @@ class SaveRecording:
     recording: Recording
 
 
-Effect = SendWebhook | OpenStream | StopStream | DialParty | JoinLegs | FetchSound | SaveRecording
+@dataclass(frozen=True, slots=True)
+class PartySpeaks:
+    """The party at the phone says this. `waits`: as soon as somebody can hear it."""
+
+    audio: Pcm
+    waits: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """What follows on another leg."""
+
+    call: CarrierCall
+    effects: list[Effect]
+
+
+Effect = (
+    SendWebhook | OpenStream | StopStream | DialParty | JoinLegs | FetchSound | SaveRecording | PartySpeaks | Elsewhere
+)
 
 
 class CarrierCall:
@@ -222,6 +249,7 @@ class CarrierCall:
         new_id: Callable[[], str],
         epoch_unix_ms: float = 0.0,
         client_state: str | None = None,
+        answering: Answering | None = None,
     ) -> None:
         self.leg = leg
         self.state: State = "parked" if leg.direction == "incoming" else "ringing"
@@ -238,10 +266,26 @@ class CarrierCall:
         """Of the recording that answer or dial asked for."""
         self.opposite: CarrierCall | None = None
         """The leg that this one is bridged to."""
+        self.voice = Voice()
+        """What the party says."""
         self.line = PhoneLine(options.l16_byte_order)
         """What the party hears that no stream of this leg brings."""
         self.digits_sent = ""
         """What send_dtmf played to the phone."""
+        self.keys_heard: list[tuple[float, str]] = []
+        """Keys that reached the party: of send_dtmf, and those that a bridged party pressed."""
+        self.after_unbridge: AfterUnbridge = "hang_up"
+        """What becomes of this leg when it is taken out of a bridge."""
+        self.message_from_ms: float | None = None
+        """When the callee's voicemail began to record."""
+        self._answering_machine = answering
+        self._speakers: dict[CarrierCall, float] = {}
+        self._heard_before: list[tuple[CarrierCall, float, float]] = []
+        self.hearers: list[CarrierCall] = []
+        self._bridge_to: CarrierCall | None = None
+        self.targets: list[CarrierCall] = []
+        self._announcement: Sound | None = None
+        self._placed: Dial | Transfer | None = None
         self._options = options
         self._new_id = new_id
         self._epoch_unix_ms = epoch_unix_ms
@@ -255,8 +299,8 @@ class CarrierCall:
         self._commanded = False
         self._sends_silence = False
         self._sounds = Sounds()
-        self._bridged_at_ms: float | None = None
-        self._bridged_ms = 0.0
+        self.bridged_at_ms: float | None = None
+        self.bridged_ms = 0.0
         self._encoder: Encoder | None = None
         self._gathering: Gathering | None = None
         self._recordings: list[Recording] = []
@@ -274,6 +318,7 @@ class CarrierCall:
         self._began_at_ms = now_ms
         leg = self.leg
         options = self._options
+        self._placed = placed
         if placed is not None:
             self._notices.read(placed)
             self._read_recording(placed)
@@ -285,6 +330,8 @@ class CarrierCall:
             self._at(now_ms + limit_ms, lambda at: self._end(at, "time_limit", "unknown", "200"))
         elif leg.direction == "incoming" and options.first_command_timeout:
             self._at(now_ms + 1000 * options.first_command_timeout_secs, self._first_command_due)
+        if self._answering_machine is not None:
+            self._at(now_ms + self._answering_machine.rings_ms, self._pick_up)
         dial = placed if isinstance(placed, Dial) else None
         if dial is not None:
             self._with_answer = dial
@@ -318,6 +365,38 @@ class CarrierCall:
             self._with_answer = None
         return effects
 
+    def _pick_up(self, now_ms: float) -> list[Effect]:
+        """The script of the dialled party: it answers, rejects, or lets it ring."""
+        script = self._answering_machine
+        if script is None or self.state != "ringing" or script.callee.never_answers:
+            return []
+        if (rejection := script.callee.rejection) is not None:
+            cause, source, sip = rejection
+            return self._end(now_ms, cause, source, sip, "party", d_code=script.callee.d_code)
+        effects = self._answer(now_ms)
+        for one in script.speech():
+            self._at(now_ms + one.after_ms, partial(self._speak_as, PartySpeaks(one.audio, one.waits)))
+        if (hangs_up_ms := script.hangs_up_ms()) is not None:
+            self._at(now_ms + hangs_up_ms, self.party_hangs_up)
+        if (message_ms := script.message_from_ms()) is not None:
+            self.message_from_ms = now_ms + message_ms
+        return effects
+
+    def _speak_as(self, speaks: PartySpeaks, _: float) -> list[Effect]:
+        return [speaks]
+
+    def party_hears_key(self, digit: str, now_ms: float) -> list[Effect]:
+        """A key's tone reached the party; a menu acts on it."""
+        if self.state != "answered":
+            return []
+        self.keys_heard.append((now_ms, digit))
+        if self._answering_machine is None:
+            return []
+        reply, hangs_up = self._answering_machine.press(digit)
+        if hangs_up:
+            return self.party_hangs_up(now_ms)
+        return [] if reply is None else [PartySpeaks(reply)]
+
     def party_answers(self, now_ms: float) -> list[Effect]:
         """The dialled party picks up."""
         return self._answer(now_ms) if self.state == "ringing" else []
@@ -326,7 +405,8 @@ class CarrierCall:
         """The dialled party is busy, or declines."""
         if self.state != "ringing":
             return []
-        return self._end(now_ms, cause, "callee", "486" if cause == "user_busy" else "603", "party")
+        busy = cause == "user_busy"
+        return self._end(now_ms, cause, "unknown" if busy else "callee", "486" if busy else "603", "party")
 
     def party_hangs_up(self, now_ms: float) -> list[Effect]:
         """The person at the phone hangs up, or gives up waiting."""
@@ -344,20 +424,93 @@ class CarrierCall:
         if self.stream is not None:
             self.stream.press(digit, now_ms)
         pressed = self._webhook(now_ms, "call.dtmf.received", CallDtmfReceived, **self._parties(), digit=digit)
-        return [pressed, *self._gather_digit(digit, now_ms)]
+        passed: list[Effect] = []
+        if self.opposite is not None and not self._mutes_keys:
+            passed = [Elsewhere(self.opposite, self.opposite.party_hears_key(digit, now_ms))]
+        return [pressed, *self._gather_digit(digit, now_ms), *passed]
 
-    def bridged(self, other: CarrierCall, now_ms: float) -> list[Effect]:
-        """This leg was joined to `other`: from now on each party hears what goes to "opposite"."""
-        self.opposite = other
-        self._bridged_at_ms = now_ms
-        for stream in self.streams:
-            self._connect_opposite(stream)
+    # --- together with other legs ---
+
+    def join(self, other: CarrierCall, now_ms: float) -> list[Effect]:
+        """Bridge this leg with `other`: each party hears the other. Either leaves the bridge it was in."""
+        effects = [*self.leave_bridge(now_ms), Elsewhere(other, other.leave_bridge(now_ms))]
+        self.opposite, other.opposite = other, self
+        effects += self.bridged(now_ms)
+        self.listen_to([other], now_ms)
+        other.listen_to([self], now_ms)
+        return [*effects, Elsewhere(other, other.bridged(now_ms))]
+
+    def join_when_answered(self, other: CarrierCall, now_ms: float, *, early_media: bool = True) -> None:
+        """This leg is dialled for `other`, and bridged with it at the answer. Until then `other` hears it ring."""
+        self._bridge_to = other
+        other.targets.append(self)
+        if early_media and other.opposite is None:
+            rings_s = RING_S if self._placed is None else self._placed.timeout_secs or RING_S
+            self.voice.say(now_ms, ringback(1000 * rings_s))
+            other.listen_to([self], now_ms)
+
+    def leave_bridge(self, now_ms: float) -> list[Effect]:
+        """Taken out of its bridge; the other leg is parked, put on hold or hung up, by its own setting."""
+        other, self.opposite = self.opposite, None
+        if other is None:
+            return []
+        other.opposite = None
+        for one in (self, other):
+            one.listen_to([], now_ms)
+            if one.bridged_at_ms is not None:
+                one.bridged_ms += now_ms - one.bridged_at_ms
+                one.bridged_at_ms = None
+        return [Elsewhere(other, other.left_alone(now_ms))]
+
+    def listen_to(self, speakers: Sequence[CarrierCall], now_ms: float) -> None:
+        """From now on the party of this leg hears these, and nobody else."""
+        for one in [one for one in self._speakers if one not in speakers]:
+            self._heard_before.append((one, self._speakers.pop(one), now_ms))
+            one.hearers.remove(self)
+            one.connect_streams()
+        for one in speakers:
+            if one not in self._speakers:
+                self._speakers[one] = now_ms
+                one.hearers.append(self)
+                one.connect_streams()
+
+    def bridged(self, now_ms: float) -> list[Effect]:
+        self.bridged_at_ms = now_ms
         return [self._webhook(now_ms, "call.bridged", CallBridged, **self._parties())]
 
-    def unbridged(self, now_ms: float, *, held: bool = False) -> list[Effect]:
-        """The other leg is gone and this one stays, parked or on hold."""
-        self._leave_bridge(now_ms)
-        return [self._webhook(now_ms, "call.hold", CallHold, **self._parties())] if held else []
+    def left_alone(self, now_ms: float) -> list[Effect]:
+        match self.after_unbridge:
+            case "park":
+                return []
+            case "hold":
+                return [self._webhook(now_ms, "call.hold", CallHold, **self._parties())]
+            case "hang_up":
+                source = "callee" if self.leg.direction == "incoming" else "caller"
+                return self._end(now_ms, "normal_clearing", source, "200", "party")
+
+    def _join_target(self, now_ms: float) -> list[Effect]:
+        """This leg was dialled for another one, and is answered: bridge them, this one first."""
+        other, self._bridge_to = self._bridge_to, None
+        if other is None or self.state != "answered":
+            return []
+        if self in other.targets:
+            other.targets.remove(self)
+        if other.state == "ended":
+            return []
+        if isinstance(self._placed, Dial) and self._placed.prevent_double_bridge and other.opposite is not None:
+            return self._end(now_ms, "normal_clearing", "unknown", "200")
+        return self.join(other, now_ms)
+
+    def cancel_target(self, now_ms: float) -> list[Effect]:
+        """The leg for which this one is dialled has ended."""
+        self._bridge_to = None
+        if self.state == "ringing":
+            return self._end(now_ms, "originator_cancel", "caller", "487")
+        return self._end(now_ms, "normal_clearing", "caller", "200")
+
+    @property
+    def _mutes_keys(self) -> bool:
+        return False
 
     def transcript(self, text: str, now_ms: float, *, track: str = "inbound", is_final: bool = True) -> list[Effect]:
         """Somebody said `text`: an event, if the application asked for a transcription of that track."""
@@ -396,9 +549,8 @@ class CarrierCall:
             case PlaybackStop():
                 overlay = bool(command.overlay)
                 return self._told(self._sounds.stop(now_ms, command.stop or "all", "cancelled", overlay=overlay))
-            case SendDtmf():
-                self._send_digits(command.digits, command.duration_millis or KEY_MS, now_ms)
-                return []  # no webhook is documented
+            case SendDtmf():  # no webhook is documented
+                return self._send_digits(command.digits, command.duration_millis or KEY_MS, now_ms)
             case Gather() | GatherUsingAudio() | GatherUsingSpeak():
                 return self._start_gather(command, now_ms)
             case GatherStop():
@@ -504,25 +656,43 @@ class CarrierCall:
             )
         ]
         command = self._with_answer
+        self.voice.cut(now_ms)  # the ringing stops
         if self._digits_asked is not None:
-            self._send_digits(self._digits_asked, KEY_MS, now_ms)
+            effects += self._send_digits(self._digits_asked, KEY_MS, now_ms)
         if self._recording_asked is not None and self.recording_id is not None:
             effects += self._start_recording(self._recording_asked, self.recording_id, now_ms)
         if command is not None and command.extra.get("transcription"):
             self._transcribed = "inbound"
-        if isinstance(command, Dial) and command.answering_machine_detection not in (None, "disabled"):
-            premium = command.answering_machine_detection == "premium"
-            self._at(now_ms + self._options.amd_ms, lambda at: self._detected(at, premium))
+        effects += self._detect(now_ms)
         if command is not None and command.stream_url:
             effects += self._open_stream(command, now_ms)
+        placed = self._placed
+        if placed is not None and (placed.audio_url or placed.media_name):
+            announced = PlaybackStart(audio_url=placed.audio_url, media_name=placed.media_name)
+            effects += self._play(announced, now_ms, tells=False)
+            self._announcement = next(one for one in self._sounds.waiting if one.command is announced)
+            return effects
+        return effects + self._join_target(now_ms)
+
+    def _detect(self, now_ms: float) -> list[Effect]:
+        placed = self._placed
+        mode = None if placed is None else placed.answering_machine_detection
+        if placed is None or mode is None:
+            return []
+        script = self._answering_machine
+        presents = PERSON if script is None else script.presents
+        effects: list[Effect] = []
+        for one in detections(mode, placed.answering_machine_detection_config or {}, presents, self._options):
+            tell = partial(self._detected, f"call.machine.{one.event}", one.result)
+            if one.after_ms:
+                self._at(now_ms + one.after_ms, tell)
+            else:
+                effects += tell(now_ms)
         return effects
 
-    def _detected(self, now_ms: float, premium: bool) -> list[Effect]:
-        result = self._options.amd_result
-        if premium and result == "human":
-            result = "human_residence"
-        name = "call.machine.premium.detection.ended" if premium else "call.machine.detection.ended"
-        return [self._webhook(now_ms, name, CallMachineDetectionEnded, **self._parties(), result=result)]
+    def _detected(self, name: str, result: str | None, now_ms: float) -> list[Effect]:
+        found = {} if result is None else {"result": result}
+        return [self._webhook(now_ms, name, EVENTS[name], **self._parties(), **found)]
 
     def _first_command_due(self, now_ms: float) -> list[Effect]:
         # Which cause Telnyx names is unknown.
@@ -541,8 +711,8 @@ class CarrierCall:
     def _start(self, request: StreamRequest, now_ms: float) -> list[Effect]:
         self.stream = CarrierStream(request, self._options, epoch_unix_ms=self._epoch_unix_ms)
         self.stream.beside = self._beside
-        self._connect_opposite(self.stream)
         self.streams.append(self.stream)
+        self.connect_streams()
         started = [self._started(self.stream, now_ms)] if self._options.started_before_socket else []
         return [*started, OpenStream(self.stream)]
 
@@ -635,6 +805,9 @@ class CarrierCall:
                 case Ended(status=status):
                     self._hear(sound, at_ms)
                     effects += self._sound_event(sound, at_ms, status)
+                    if sound is self._announcement:
+                        self._announcement = None
+                        effects += self._join_target(at_ms) if self.state == "answered" else []
                     if sound.prompts and self._gathering is not None:
                         self._gathering.listen(at_ms)
                         self._plan_gather()
@@ -666,8 +839,14 @@ class CarrierCall:
         audio = sound.heard_until(now_ms)
         if sound.target_legs in ("self", "both"):
             self.line.add(sound.started_at_ms, audio)
-        if sound.target_legs in ("opposite", "both") and self.opposite is not None:
-            self.opposite.line.add(sound.started_at_ms, audio)
+        if sound.target_legs in ("opposite", "both"):
+            for one in self.hearers:
+                one.line.add(sound.started_at_ms, audio)
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether another party hears this one."""
+        return bool(self.hearers)
 
     @property
     def plays(self) -> bool:
@@ -681,17 +860,27 @@ class CarrierCall:
             for sound in self._sounds.playing
             if sound.started_at_ms is not None and sound.target_legs in ("self", "both")
         ]
-        return self.line.pieces() + playing
+        spans = [*self._heard_before, *((one, from_ms, now_ms) for one, from_ms in self._speakers.items())]
+        voices = [piece for one, from_ms, until_ms in spans for piece in one.voice.between(from_ms, until_ms)]
+        return self.line.pieces() + playing + voices
 
-    def _send_digits(self, digits: str, duration_ms: float, now_ms: float) -> None:
-        """Heard at once, beside whatever else is played."""
+    def _send_digits(self, digits: str, duration_ms: float, now_ms: float) -> list[Effect]:
+        """Heard at once, beside whatever else is played. The party has a key when its tone has ended."""
         self.digits_sent += digits
         self.line.add(now_ms, key_tones(digits, duration_ms))
+        at_ms = now_ms
+        for digit in digits:
+            at_ms += KEY_PAUSES_MS.get(digit, duration_ms)
+            if digit not in KEY_PAUSES_MS:
+                self._at(at_ms, partial(self.party_hears_key, digit))
+                at_ms += KEY_PAUSE_MS
+        return []
 
     def _beside(self, stream: CarrierStream, at_ms: float) -> bytes:
         """The packet of what Telnyx itself plays then, for the outbound track of a stream; empty for none."""
         playing = [sound for sound in self._sounds.playing if sound.target_legs != "opposite"]
         parts = [part for sound in playing if (part := sound.part(at_ms, PACKET_MS)).size]
+        parts += [part for one in self._speakers if (part := one.voice.part(at_ms, PACKET_MS)).size]
         if not parts:
             return b""
         if self._encoder is None:
@@ -702,18 +891,14 @@ class CarrierCall:
 
     # --- bridges ---
 
-    def _connect_opposite(self, stream: CarrierStream) -> None:
-        """Let the bridged leg hear this leg's party, and what the server sends to "opposite"."""
-        line = None if self.opposite is None else self.opposite.line
-        stream.opposite = None if line is None else partial(line.receive_packet, stream)
-
-    def _leave_bridge(self, now_ms: float) -> None:
-        self.opposite = None
+    def connect_streams(self) -> None:
+        """Let those who hear this leg hear what the server sends to "opposite", too."""
         for stream in self.streams:
-            stream.opposite = None
-        if self._bridged_at_ms is not None:
-            self._bridged_ms += now_ms - self._bridged_at_ms
-            self._bridged_at_ms = None
+            stream.opposite = partial(self._pass_on, stream) if self.hearers else None
+
+    def _pass_on(self, stream: CarrierStream, at_ms: float, payload: bytes) -> None:
+        for one in self.hearers:
+            one.line.receive_packet(stream, at_ms, payload)
 
     # --- gathers ---
 
@@ -858,7 +1043,16 @@ class CarrierCall:
     def _ring_out(self, now_ms: float) -> list[Effect]:
         return self._end(now_ms, self._rung_out, "unknown", "487") if self.state == "ringing" else []
 
-    def _end(self, now_ms: float, cause: str, source: str, sip_cause: str, by: EndedBy = "carrier") -> list[Effect]:
+    def _end(
+        self,
+        now_ms: float,
+        cause: str,
+        source: str,
+        sip_cause: str,
+        by: EndedBy = "carrier",
+        *,
+        d_code: str | None = None,
+    ) -> list[Effect]:
         """Events in the order of the one capture: call.hangup, call.speak.ended, later streaming.stopped."""
         if self.state == "ended":
             return []
@@ -874,7 +1068,14 @@ class CarrierCall:
         sounds = [*self._told(over), *gathered, *self._end_fork(now_ms)]
         recordings = self._end_recordings(list(self._recordings), now_ms)
         stop = self._stop_stream(now_ms)
-        self._leave_bridge(now_ms)
+        self.voice.cut(now_ms)
+        alone = self.leave_bridge(now_ms)
+        self.listen_to([], now_ms)
+        if self._bridge_to is not None:  # dialled for a leg that goes on without it
+            self._bridge_to.target_failed(self, now_ms)
+            self._bridge_to = None
+        targets, self.targets = self.targets, []
+        cancelled: list[Effect] = [Elsewhere(one, one.cancel_target(now_ms)) for one in targets]
         quality = self._quality(now_ms)
         hangup = self._webhook(
             now_ms,
@@ -887,11 +1088,19 @@ class CarrierCall:
             call_quality_stats=quality,
             start_time=self._time(self._began_at_ms),
             end_time=self._time(now_ms),
+            telnyx_error=None if d_code is None else {"error_code": d_code},
         )
         assert isinstance(hangup.webhook.payload, CallHangup)
         self.hangup = hangup.webhook.payload
         self._timers.clear()
-        return [*stop, hangup, *sounds, *recordings]
+        return [*stop, hangup, *sounds, *recordings, *cancelled, *alone]
+
+    def target_failed(self, target: CarrierCall, now_ms: float) -> None:
+        """The leg that was dialled for this one is over: this one stays as it was."""
+        if target in self.targets:
+            self.targets.remove(target)
+        if self.opposite is None:
+            self.listen_to([], now_ms)
 
     def _quality(self, now_ms: float) -> CallQuality | None:
         if self.answered_at_ms is None:
@@ -899,7 +1108,7 @@ class CarrierCall:
         received = int((now_ms - self.answered_at_ms) // PACKET_MS)
         played = sum(stream.counters.packets_played for stream in self.streams)
         played += int(self.line.played_ms // PACKET_MS)
-        played += int(self._bridged_ms // PACKET_MS)
+        played += int(self.bridged_ms // PACKET_MS)
         return CallQuality(
             inbound=InboundQuality(
                 packet_count=str(received),

@@ -128,7 +128,6 @@ class Caller:
         self._failed: dict[StreamId, str] = {}
         self._ends: dict[StreamId, SocketEnd] = {}
         self._waiting: list[Pcm] = []  # to be said when a stream is open
-        self._spoken: list[tuple[float, Pcm]] = []  # when each utterance began
         self._encoder: Encoder | None = None
         self._said_until_ms = clock.now_ms()
         """When the last utterance ends."""
@@ -152,6 +151,16 @@ class Caller:
             self._speak(stream, pcm)
         else:
             self._waiting.append(pcm)
+
+    def speak(self, audio: Pcm, *, waits: bool = False) -> None:
+        """Speak, as a script of the dialled party wants it: now, or where it `waits` as soon as somebody can hear it."""
+        stream = self.call.stream
+        if stream is not None and stream.opened and self._encoder is not None:
+            self._speak(stream, audio)
+        elif waits and not self.call.is_heard:
+            self._waiting.append(audio)
+        else:
+            self._note_speech(max(self._clock.now_ms(), self._said_until_ms), audio)
 
     async def spoken(self, timeout_ms: float = 60_000) -> None:
         """Return when all that the caller had to say is said. Raises CallFailed."""
@@ -207,18 +216,6 @@ class Caller:
         """Return when the call is over, its stream closed and its webhooks delivered. Raises CallFailed."""
         if not await self.until(self._is_over, timeout_ms):
             raise CallFailed(f"The call was not over within {timeout_ms:.0f} ms.")
-
-    async def over_or(self, other: Caller) -> None:
-        """Return when this call or `other` is over: bridged legs end together."""
-        watcher = asyncio.Event()
-        self.watchers.add(watcher)
-        other.watchers.add(watcher)
-        try:
-            while "ended" not in (self.call.state, other.call.state):
-                await self._clock.wait(watcher, None)
-        finally:
-            self.watchers.discard(watcher)
-            other.watchers.discard(watcher)
 
     async def stream_decided(self, stream: CarrierStream, timeout_ms: float) -> bool:
         """Wait until `stream` is open or has failed; True unless it has failed by then."""
@@ -328,6 +325,10 @@ class Caller:
     def carry_out(self, effects: list[Effect]) -> None:
         """Hand effects to the simulator, and let whoever waits look again."""
         self._carry_out(self, effects)
+        if self._waiting and self.call.is_heard and self.call.stream is None:
+            waiting, self._waiting = self._waiting, []
+            for audio in waiting:
+                self.speak(audio)
         self.timer.set()
         self.notify()
 
@@ -344,7 +345,7 @@ class Caller:
         return self._said(self._origin_ms())
 
     def _said(self, origin_ms: float) -> Pcm:
-        return _place(self._spoken, origin_ms, SAMPLE_RATE_HZ)
+        return _place(self.call.voice.utterances, origin_ms, SAMPLE_RATE_HZ)
 
     @property
     def heard(self) -> Pcm:
@@ -370,6 +371,14 @@ class Caller:
         for piece in self.call.heard_beside(self._clock.now_ms()):
             whole = _mixed(whole, _place([piece], origin_ms, SAMPLE_RATE_HZ))
         return whole
+
+    @property
+    def message(self) -> Pcm | None:
+        """What a voicemail recorded of the program, 8 kHz, from the end of its beep on; None: it did not get so far."""
+        from_ms = self.call.message_from_ms
+        if from_ms is None or self._clock.now_ms() < from_ms:
+            return None
+        return self._heard(from_ms)
 
     def write_recording(self, path: Path | str) -> None:
         """A stereo WAV on one clock: left what the caller said, right what it heard."""
@@ -739,7 +748,7 @@ class Caller:
 
     def _begin_to_speak(self, stream: CarrierStream, now_ms: float) -> None:
         """A person goes on talking while the stream is away: what was not sent in the meantime is lost."""
-        for began_at_ms, pcm in self._spoken:
+        for began_at_ms, pcm in list(self.call.voice.utterances):
             gone = round((now_ms - began_at_ms) * SAMPLE_RATE_HZ / 1000)
             if 0 < gone < pcm.size:
                 stream.say(self._encoded(pcm[gone:]))
@@ -750,7 +759,10 @@ class Caller:
 
     def _speak(self, stream: CarrierStream, pcm: Pcm) -> None:
         began_at_ms = stream.say(self._encoded(pcm))
-        self._spoken.append((began_at_ms, pcm))
+        self._note_speech(began_at_ms, pcm)
+
+    def _note_speech(self, began_at_ms: float, pcm: Pcm) -> None:
+        self.call.voice.say(began_at_ms, pcm)
         self._said_until_ms = began_at_ms + pcm.size * 1000 / SAMPLE_RATE_HZ
         if spans := speech_spans(pcm, SAMPLE_RATE_HZ):
             self._turn_ms = began_at_ms + spans[-1].end_ms

@@ -11,7 +11,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from callpath.audio.codec import open_encoder
 from callpath.audio.framer import Framer
@@ -181,10 +181,6 @@ class FrameRefused:
 CarrierEvent = AudioQueued | AudioIgnored | MarkQueued | Cleared | FrameRefused
 
 
-class _Deliver(Protocol):
-    def __call__(self, at_ms: float, payload: bytes, *, is_voice: bool) -> None: ...
-
-
 class CarrierStream:
     """One stream. `epoch_unix_ms` is the wall time at which `now_ms` is 0; `silence` is sent while nobody speaks."""
 
@@ -213,8 +209,8 @@ class CarrierStream:
         """Whoever drives this stream sends and plays the audio itself (`load`); here only the other frames are made."""
         self.beside: Callable[[CarrierStream, float], bytes] | None = None
         """A packet of what Telnyx itself plays at that time, for the outbound track; empty for none."""
-        self.opposite: _Deliver | None = None
-        """Takes each packet for the leg that is bridged to this one: its party's voice, and what is sent to it."""
+        self.opposite: Callable[[float, bytes], None] | None = None
+        """Takes each packet that the server sends for whoever hears this leg, and its time."""
         self._outbox: list[str] = []
         self._speech: deque[bytes] = deque()
         self._queue: deque[memoryview | str] = deque()  # audio, and names of marks in between
@@ -395,8 +391,6 @@ class CarrierStream:
         if skip:
             self.counters.packets_skipped += 1
             return
-        if self.opposite is not None:
-            self.opposite(at_ms, spoken, is_voice=True)
         if self.request.track != "outbound_track":
             self._send_media("inbound", spoken)
         if self.request.track != "inbound_track":
@@ -568,7 +562,7 @@ class CarrierStream:
         elif self.opposite is None:
             self.counters.packets_opposite += 1
         if self.opposite is not None and self.request.target_legs in ("opposite", "both"):
-            self.opposite(at_ms, taken, is_voice=False)
+            self.opposite(at_ms, taken)
         return taken
 
     def _reaches_the_ear(self) -> bool:

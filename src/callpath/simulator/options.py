@@ -98,10 +98,15 @@ class CarrierOptions:
     """fork_start on a streaming call: the guide says that the fork replaces the stream; 90045 exists as well."""
 
     amd_result: str = "human"
-    """What answering machine detection finds: human, machine, not_sure. Premium tells `human_residence` for human."""
+    """What answering machine detection finds of a person: human, machine, not_sure. Premium tells `human_residence` or
+    `human_business` for human. For all other callees it finds what they are."""
 
     amd_ms: int = 300
     """From the answer to that result. Unknown, some seconds with Telnyx; short, so that tests are."""
+
+    amd_prompt_end_ms: int = 5_000
+    """How long the end of a prompt is waited for in `premium_ios_call_screening_detection`: the SDK's default of
+    `prompt_end_timeout_millis`; the documentation page says 30000."""
 
     first_command_timeout: bool = False
     """The application's setting: an incoming call that gets no command in time is hung up. Off by default, documented."""
@@ -114,6 +119,17 @@ class CarrierOptions:
 
     dials_max: int = 150
     """Dials in any 5 s, documented (30 a second); one more is refused (429, 90103)."""
+
+    dials_an_hour_max: int | None = None
+    """Dials in any hour; one more is refused (429, 10011). 10 for an account of level 1; None: no limit."""
+
+    outbound_calls_max: int | None = None
+    """Outbound calls at once; a dial or transfer beyond that is refused (403, D1). Trial 2, level 1: 5, level 2: 10; None:
+    `calls_max`."""
+
+    check_from: bool = False
+    """Whether `from` must be a number of the account, or that of the inbound caller who is passed on (D51). Telnyx
+    checks it; here it is off, so that a program's own numbers need not be entered first."""
 
     requests_max: int | None = None
     """Requests in any second, refused beyond that (429, 10011). Telnyx has a limit for each endpoint and publishes

@@ -28,6 +28,7 @@ from starlette.types import ASGIApp
 from callpath.audio.codec import Pcm
 from callpath.audio.wav import read_wav
 from callpath.errors import AudioError, ConfigError
+from callpath.simulator.callee import Callee
 from callpath.simulator.caller import Caller, CallFailed
 from callpath.simulator.figures import parse_duration_ms
 from callpath.simulator.link import FAULTS, Fault, fault_fields, parse_fault
@@ -83,6 +84,8 @@ class Exchange(Protocol):
         sample_rate_hz: int | None = None,
         faults: Sequence[Fault | str] = (),
     ) -> Caller: ...
+
+    def set_callee_of(self, number: str, script: Callee | str) -> None: ...
 
     def set_callee(
         self,
@@ -141,7 +144,16 @@ def build_panel(exchange: Exchange, host: str, telnyx_api: ASGIApp, *, token: st
         return _answer(_row(caller, exchange.clock_now_ms), 201)
 
     async def callee(request: Request) -> Response:
-        body = await _body(request, {"say", "say_wav", "faults", "rings", "rejects", "never_answers"})
+        body = await _body(
+            request, {"say", "say_wav", "faults", "rings", "rejects", "never_answers", "script", "number"}
+        )
+        if "script" in body:
+            if others := sorted(body.keys() - {"script", "number"}):
+                raise _Wrong(
+                    422, f"{others[0]} does not go with script: write it into the script, as voicemail,rings=2s"
+                )
+            exchange.set_callee_of(_text(body, "number") if "number" in body else "*", _text(body, "script"))
+            return _answer({"result": "ok"})
         if body.get("rejects") not in (None, "user_busy", "call_rejected"):
             raise _Wrong(422, "rejects is user_busy or call_rejected")
         exchange.set_callee(

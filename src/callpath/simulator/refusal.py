@@ -179,6 +179,12 @@ def refuse_dial(d_code: str, text: str = "The call was refused") -> Refused:
     return Refused(403, ApiError(code="10010", title=detail, detail=detail), document=document)
 
 
+def refuse_dials_an_hour() -> Refused:
+    """An account of a low level has dialled as often as it may in an hour. As observed."""
+    detail = "You have exceeded the number of dials per hour allowed for your account."
+    return Refused(429, ApiError(code="10011", title="Too many requests", detail=detail))
+
+
 def accept_command(name: str, document: Json) -> Command:
     """The body of the command `name`, read; fields without a name here stand in its `extra`.
 
@@ -330,8 +336,15 @@ def _texts_are_short_enough(command: Command) -> Iterator[ApiError]:
                 yield _refusal("90010", f"/{place.name}")
 
 
+_KEYS = r"[0-9A-D*#wW]+"
 _E164 = re.compile(r"\+[1-9]\d{1,14}")
 _SIP = re.compile(r"sips?:\S+", re.IGNORECASE)
+
+
+def dialled_number(to: str) -> tuple[str, str]:
+    """`to` without what may follow it: digits that are sent at the answer, and parameters of a SIP address."""
+    number, _, digits = to.partition(",")
+    return (number.partition(";")[0] if number.lower().startswith("sip") else number), digits
 
 
 def _parties_can_be_called(command: Command) -> Iterator[ApiError]:
@@ -341,8 +354,11 @@ def _parties_can_be_called(command: Command) -> Iterator[ApiError]:
     if not parties:
         yield _refusal("10004", "/to", name="to")
     for party in parties:
-        if not (_E164.fullmatch(party) or _SIP.fullmatch(party)):
+        number, digits = dialled_number(party)
+        if not (_E164.fullmatch(number) or _SIP.fullmatch(number)):
             yield _refusal("10016", "/to", name="to")
+        elif digits and not re.fullmatch(_KEYS, digits):
+            yield _refusal("10032", "/to", allowed="0-9, A-D, *, #, w, W")
     if isinstance(command, Dial) and not (_E164.fullmatch(command.from_) or _SIP.fullmatch(command.from_)):
         yield _refusal("10016", "/from", name="from")
 
@@ -378,7 +394,7 @@ def _texts_are_of_their_list(command: Command) -> Iterator[ApiError]:
 
 def _digits_are_keys(command: Command) -> Iterator[ApiError]:
     for place in _places(command, "digits", "send_digits_on_answer"):
-        if not re.fullmatch(r"[0-9A-D*#wW]+", place.value):
+        if not re.fullmatch(_KEYS, place.value):
             yield _refusal("10032", f"/{place.name}", allowed="0-9, A-D, *, #, w, W")
 
 

@@ -17,15 +17,16 @@ import socket
 import ssl
 import uuid
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 from urllib.parse import unquote, urlsplit
 
 import httpx2
+import msgspec
 import uvicorn
 
 from callpath.audio.codec import Pcm
@@ -40,25 +41,38 @@ from callpath.simulator.call import (
     CarrierCall,
     DialParty,
     Effect,
+    Elsewhere,
     FetchSound,
     JoinLegs,
     Leg,
     OpenStream,
+    PartySpeaks,
     SaveRecording,
     SendWebhook,
     StopStream,
 )
-from callpath.simulator.caller import Caller, CallFailed
+from callpath.simulator.callee import Answering, Speech, callee_for, parse_callee
+from callpath.simulator.callee import Callee as Callee
+from callpath.simulator.caller import SAMPLE_RATE_HZ, Caller, CallFailed
 from callpath.simulator.carrier import iso_time
 from callpath.simulator.link import ApiAnswer, Fault, Link, Parcel
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.panel import build_panel
 from callpath.simulator.recording import Recording, Shelf
-from callpath.simulator.refusal import Refused, accept_command, refuse, refuse_connection_id, refuse_dial
+from callpath.simulator.refusal import (
+    Refused,
+    accept_command,
+    dialled_number,
+    refuse,
+    refuse_connection_id,
+    refuse_dial,
+    refuse_dials_an_hour,
+)
 from callpath.simulator.seen import CommandSeen, RequestSeen, WebhookSeen
 from callpath.simulator.sender import WebhookSender
-from callpath.simulator.sound import FILE_BYTES_MAX, Sound, decode_file
+from callpath.simulator.sound import FILE_BYTES_MAX, Sound, decode_file, hum
 from callpath.simulator.speech import hello_wav as hello_wav
+from callpath.simulator.speech import load_speech
 from callpath.simulator.texml import TexmlCall
 from callpath.wire.api import ActiveCall, ApiError, CallEvent, CallStatus, DeliveryAttempt, WebhookDelivery
 from callpath.wire.command import Answer, Bridge, Dial, PlaybackStart, Transfer
@@ -78,28 +92,8 @@ DIAL_DUPLICATE_MS = 60_000
 DIALS_WINDOW_MS = 5_000
 """Telnyx counts 30 dials a second as 150 in any 5 s."""
 
-BRIDGE_POLL_MS = 20
-
 FETCH_MS_MAX = 10_000
 """How long the file of a playback may take to come. Telnyx's own patience is unknown."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Callee:
-    """What a dialled party does. `say` as in `Simulator.call`."""
-
-    rings_ms: float | None = None
-    """None: as the options say."""
-    rejects: Literal["user_busy", "call_rejected"] | None = None
-    never_answers: bool = False
-    say: Pcm | Path | str | None = None
-    sample_rate_hz: int | None = None
-    faults: Sequence[Fault | str] = ()
-
-    @property
-    def turns_away(self) -> bool:
-        """Nobody will talk: the call is over when the program has understood that."""
-        return self.rejects is not None or self.never_answers
 
 
 class Simulator:
@@ -108,6 +102,7 @@ class Simulator:
     `webhook_url` may be set later, since the program under test may need `api_base` first. `seed` decides every
     chance in the faults. `tls` is used for wss and https in place of the machine's own certificates. `panel_token` is what
     the page and the control API at /simulator want as a Bearer token; needed where `host` is not this machine alone.
+    `callees`: who is at which number, as a `Callee` or a text like "voicemail" (`callee.SCRIPTS` lists them).
     """
 
     def __init__(
@@ -124,6 +119,7 @@ class Simulator:
         tls: ssl.SSLContext | None = None,
         texml_url: str | None = None,
         panel_token: str | None = None,
+        callees: Mapping[str, Callee | str] | None = None,
     ) -> None:
         if panel_token is None and not is_loopback(host):
             raise ConfigError(
@@ -139,7 +135,11 @@ class Simulator:
         self.calls: list[Caller] = []
         """All calls that are remembered, oldest first, of both directions."""
         self.callee = Callee()
-        """What the next dialled party does."""
+        """What the next dialled party does, where `callees` has no script for its number."""
+        self.callees: dict[str, Callee] = {}
+        """Number, or the beginning of one and an asterisk → what the party there does."""
+        for number, script in (callees or {}).items():
+            self.set_callee_of(number, script)
         self.make_caller: Callable[..., Caller] = Caller
         """What becomes of the next call; `load` puts a cheaper one in."""
         self._private_key = private_key or PrivateKey.generate()
@@ -160,6 +160,8 @@ class Simulator:
         self._dialled: dict[str, tuple[float, CallStatus]] = {}
         self._texml_calls: dict[str, TexmlCall] = {}
         self._dials = RateLimit(self.options.dials_max, DIALS_WINDOW_MS, self._clock.now_ms)
+        hourly = self.options.dials_an_hour_max
+        self._hourly = None if hourly is None else RateLimit(hourly, 3_600_000, self._clock.now_ms)
         self._dialling: tuple[Callee, Link] = (self.callee, Link(seed=seed))
         self._shelf = Shelf(self.options.recordings_bytes_max, self.options.recording_ms)
         self._chance = random.Random(seed)  # noqa: S311  (the order of webhooks wants replay, not secrecy)
@@ -196,6 +198,10 @@ class Simulator:
     def set_callee(self, **how: Any) -> None:
         """What the next dialled party does, by the fields of `Callee`."""
         self.callee = Callee(**how)
+
+    def set_callee_of(self, number: str, script: Callee | str) -> None:
+        """What the party at `number` does; `+1555*` stands for all numbers that begin so. Raises ConfigError."""
+        self.callees[number] = parse_callee(script) if isinstance(script, str) else script
 
     # --- life ---
 
@@ -325,6 +331,7 @@ class Simulator:
         faults: Sequence[Fault | str],
         *,
         client_state: str | None = None,
+        callee: Callee | None = None,
     ) -> Caller:
         self._forget()
         self._placed += 1
@@ -336,6 +343,7 @@ class Simulator:
             new_id=lambda: str(uuid.uuid4()),
             epoch_unix_ms=self._epoch_unix_ms,
             client_state=client_state,
+            answering=None if callee is None else Answering(callee, self._speech, options.ring_ms),
         )
         caller = self.make_caller(
             call,
@@ -350,6 +358,15 @@ class Simulator:
         self._by_id[leg.call_control_id] = caller
         self._spawn(self._run_timers(caller), "timers of a call")
         return caller
+
+    def _speech(self, speech: Speech, sample_rate_hz: int | None) -> Pcm:
+        """What a script says. Without espeak-ng a text is a hum, as long as the text would take."""
+        try:
+            return load_speech(speech, sample_rate_hz, SAMPLE_RATE_HZ)
+        except AudioError:
+            if not isinstance(speech, str) or speech.lower().endswith(".wav"):
+                raise
+            return hum(self.options.speak_ms_per_char * len(speech))
 
     def _has_room(self) -> bool:
         """Whether one more call can be alive."""
@@ -388,11 +405,17 @@ class Simulator:
                 case DialParty():
                     self._transfer(caller, effect.transfer)
                 case JoinLegs():
-                    self._spawn(self._bridge_by(caller, effect.command), "bridge")
+                    self._bridge(caller, effect.command)
                 case FetchSound():
                     self._spawn(self._fetch(caller, effect.sound), "file of a playback")
                 case SaveRecording():
                     self._save(caller, effect.recording)
+                case PartySpeaks():
+                    caller.speak(effect.audio, waits=effect.waits)
+                case Elsewhere():
+                    other = self._by_id.get(effect.call.leg.call_control_id)
+                    if other is not None:
+                        other.carry_out(effect.effects)
 
     def _send(self, caller: Caller, effect: SendWebhook) -> None:
         texml = self._texml_calls.get(caller.call.leg.call_control_id)
@@ -488,28 +511,20 @@ class Simulator:
         """A recording for its reader; None: there is none, or its time is over."""
         return self._shelf.get(name, self._clock.now_ms())
 
-    async def _bridge_by(self, caller: Caller, command: Bridge) -> None:
+    def _bridge(self, caller: Caller, command: Bridge) -> None:
+        """Join two legs until one of them ends, or is taken out of the bridge."""
         other = self._find(command.call_control_id or "")
         assert other is not None, "checked when the command came"
-        # One that still rings is bridged as soon as it is answered.
-        while other.call.state in ("parked", "ringing"):
-            await self._clock.sleep_ms(BRIDGE_POLL_MS)
-        if {caller.call.state, other.call.state} == {"answered"}:
-            await self._bridge(
-                caller, other, stays=command.park_after_unbridge == "self", held=command.hold_after_unbridge
-            )
-
-    async def _bridge(self, caller: Caller, other: Caller, *, stays: bool = False, held: bool | None = False) -> None:
-        """Join two answered legs until one of them ends; the other ends with it, unless `caller` stays or is held."""
-        caller.carry_out(caller.call.bridged(other.call, self._clock.now_ms()))
-        other.carry_out(other.call.bridged(caller.call, self._clock.now_ms()))
-        await caller.over_or(other)
         now_ms = self._clock.now_ms()
-        if (stays or held) and caller.call.state != "ended":
-            caller.carry_out(caller.call.unbridged(now_ms, held=bool(held)))
-        for one in (caller, other):
-            if one.call.opposite is not None:
-                one.carry_out(one.call.party_hangs_up(now_ms))
+        caller.call.after_unbridge = "hang_up"
+        if command.hold_after_unbridge:
+            caller.call.after_unbridge = "hold"
+        if command.park_after_unbridge == "self":
+            caller.call.after_unbridge = "park"
+        if other.call.state == "answered":
+            caller.carry_out(caller.call.join(other.call, now_ms))
+        else:  # play_ringtone: it is bridged as soon as it is answered
+            other.call.join_when_answered(caller.call, now_ms)
 
     # --- what the API asks ---
 
@@ -581,8 +596,10 @@ class Simulator:
         at_ms = self._clock.now_ms()
         try:
             command = accept_command(name, document)
-            if isinstance(command, Transfer) and self.options.dial_refused is not None:
-                raise refuse_dial(self.options.dial_refused)
+            if isinstance(command, Transfer) and caller.call.state != "ended":
+                to, _ = dialled_number(command.to)
+                from_ = command.from_ or caller.call.leg.to
+                self._check_outbound(self._callee_of(to), from_, to, diversion=command.diversion, caller=caller)
             if isinstance(command, Bridge):
                 self._check_bridge(caller, command)
             effects = caller.call.receive_command(command, at_ms)
@@ -608,6 +625,8 @@ class Simulator:
             raise refuse("90015", "/call_control_id")
         if other.call.state == "ended":
             raise refuse("90018")
+        if other.call.state != "answered" and not command.play_ringtone:
+            raise refuse("90034")
         if command.prevent_double_bridge and other.call.opposite is not None:
             raise refuse("90033", detail="The call to bridge with is bridged already.")
 
@@ -631,30 +650,24 @@ class Simulator:
             raise refuse("90015", "/link_to")
         if not self._dials.take():
             raise refuse("90103")
-        if self.options.dial_refused is not None:
-            raise refuse_dial(self.options.dial_refused)
-        if not self._has_room():
-            raise refuse_dial("D1", "User channel limit exceeded")
+        if self._hourly is not None and not self._hourly.take():
+            raise refuse_dials_an_hour()
         # A list of parties would ring together; here the first one is called.
-        to = command.to if isinstance(command.to, str) else command.to[0]
-        callee = self.callee
-        caller = self._register(
-            self._leg(
-                "outgoing",
-                linked.call.leg.from_ if linked is not None and command.bridge_intent else command.from_,
-                to,
-                session=None if linked is None else linked.call.leg.call_session_id,
-            ),
-            callee.faults,
-            client_state=command.client_state,
-        )
+        to, digits = dialled_number(command.to if isinstance(command.to, str) else command.to[0])
+        if digits and command.send_digits_on_answer is None:
+            command = msgspec.structs.replace(command, send_digits_on_answer=digits)
+        from_ = linked.call.leg.from_ if linked is not None and command.bridge_intent else command.from_
+        callee = self._callee_of(to)
+        self._check_outbound(callee, from_, to, diversion=command.diversion)
+        caller = self._place(command, callee, from_, to, linked, command.client_state)
         for one in self.calls:
             if one is not caller and one.call.state != "ended" and len(one.dials) < REQUESTS_MAX:
                 one.dials.append(to)
         self._log_command(caller, CommandSeen(now_ms, "dial", document, 200))
-        caller.carry_out(caller.call.begin(now_ms, command))
-        bridge_to = linked if command.bridge_on_answer else None
-        self._spawn(self._ring(caller, callee, bridge_to), "ringing")
+        if linked is not None and command.bridge_on_answer:
+            caller.call.join_when_answered(linked.call, now_ms, early_media=False)
+        if command.park_after_unbridge == "self":
+            caller.call.after_unbridge = "park"
         leg = caller.call.leg
         status = CallStatus(
             call_control_id=leg.call_control_id,
@@ -668,31 +681,81 @@ class Simulator:
             self._dialled[command.command_id] = (now_ms, status)
         return status
 
-    async def _ring(
-        self, caller: Caller, callee: Callee, bridge_to: Caller | None = None, *, parks: bool = False
+    def _callee_of(self, number: str) -> Callee:
+        script = callee_for(self.callees, number)
+        return self.callee if script is None else script
+
+    def _check_outbound(
+        self, callee: Callee, from_: str, to: str, *, diversion: str | None = None, caller: Caller | None = None
     ) -> None:
-        """Do what the dialled party does."""
-        if callee.say is not None:
-            caller.say(callee.say, callee.sample_rate_hz)
-        if callee.never_answers:
-            return
-        await self._clock.sleep_ms(self.options.ring_ms if callee.rings_ms is None else callee.rings_ms)
-        if callee.rejects is not None:
-            caller.carry_out(caller.call.party_rejects(self._clock.now_ms(), callee.rejects))
-            return
-        caller.carry_out(caller.call.party_answers(self._clock.now_ms()))
-        if bridge_to is not None and caller.call.state == "answered":
-            await self._bridge(bridge_to, caller, stays=parks)
+        """What Telnyx checks of a dial, or of the transfer of `caller`, before there is a leg. Raises Refused."""
+        if self.options.dial_refused is not None:
+            raise refuse_dial(self.options.dial_refused)
+        if callee.refused is not None:
+            raise refuse_dial(callee.refused)
+        account, options = self.account, self.options
+        if float(account.balance["available_credit"]) <= 0:
+            raise refuse_dial("D17", "Account disabled")
+        outbound = account.application["outbound"]
+        profile_id = outbound.get("outbound_voice_profile_id")
+        profile = next((row for row in account.profiles if row["id"] == profile_id), None)
+        if profile is None:
+            raise refuse_dial("D38", "Connection has no outbound voice profile")
+        if not profile["enabled"]:
+            raise refuse_dial("D15", "Outbound voice profile disabled")
+        if from_ == to:
+            raise refuse_dial("D53", "Caller ID is the destination")
+        if not self._may_show(from_, diversion, caller):
+            raise refuse_dial("D51", "Unverified origination number")
+        alive = [one for one in self.calls if one.call.state != "ended" and one.call.leg.direction == "outgoing"]
+        for most, d_code, text in (
+            (options.outbound_calls_max, "D1", "User channel limit exceeded"),
+            (profile.get("concurrent_call_limit"), "D2", "Outbound profile channel limit exceeded"),
+            (outbound.get("channel_limit"), "D3", "Connection channel limit exceeded"),
+        ):
+            if most is not None and len(alive) >= most:
+                raise refuse_dial(d_code, text)
+        if not self._has_room():
+            raise refuse_dial("D1", "User channel limit exceeded")
+
+    def _may_show(self, from_: str, diversion: str | None, caller: Caller | None) -> bool:
+        """Whether this caller ID is ours, or that of a live inbound call that is passed on."""
+        passed_on = [caller] if caller is not None else self.calls
+        if diversion is not None:
+            return any(
+                (one.call.leg.from_, one.call.leg.to) == (from_, diversion)
+                for one in passed_on
+                if one.call.state != "ended" and one.call.leg.direction == "incoming"
+            )
+        if not self.options.check_from or any(row["phone_number"] == from_ for row in self.account.numbers):
+            return True
+        return caller is not None and caller.call.leg.direction == "incoming" and caller.call.leg.from_ == from_
+
+    def _place(
+        self,
+        command: Dial | Transfer,
+        callee: Callee,
+        from_: str,
+        to: str,
+        linked: Caller | None,
+        client_state: str | None,
+    ) -> Caller:
+        """A new leg that goes out by `command`, in the session of `linked`."""
+        session = None if linked is None else linked.call.leg.call_session_id
+        leg = self._leg("outgoing", from_, to, session=session)
+        placed = self._register(leg, callee.faults, client_state=client_state, callee=callee)
+        placed.carry_out(placed.call.begin(self._clock.now_ms(), command))
+        return placed
 
     def _transfer(self, caller: Caller, command: Transfer) -> None:
-        leg = self._leg(
-            "outgoing", command.from_ or caller.call.leg.to, command.to, session=caller.call.leg.call_session_id
-        )
-        callee = self.callee
-        other = self._register(leg, callee.faults, client_state=command.target_leg_client_state)
-        other.carry_out(other.call.begin(self._clock.now_ms(), command))
-        parks = command.park_after_unbridge == "self"
-        self._spawn(self._ring(other, callee, bridge_to=caller, parks=parks), "transfer")
+        to, digits = dialled_number(command.to)
+        if digits and command.send_digits_on_answer is None:
+            command = msgspec.structs.replace(command, send_digits_on_answer=digits)
+        from_ = command.from_ or caller.call.leg.to
+        other = self._place(command, self._callee_of(to), from_, to, caller, command.target_leg_client_state)
+        caller.call.after_unbridge = "park" if command.park_after_unbridge == "self" else "hang_up"
+        early = command.early_media is not False
+        other.call.join_when_answered(caller.call, self._clock.now_ms(), early_media=early)
 
     def status(self, call_control_id: str) -> CallStatus:
         """Raises Refused."""

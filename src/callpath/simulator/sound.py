@@ -36,7 +36,8 @@ _HUM_HZ, _HUM_DBFS = 220.0, -24.0
 
 _ROWS_HZ, _COLUMNS_HZ = (697.0, 770.0, 852.0, 941.0), (1209.0, 1336.0, 1477.0, 1633.0)
 _KEYS = ("123A", "456B", "789C", "*0#D")  # ITU-T Q.23
-_PAUSES_MS = {"w": 500, "W": 1_000}
+KEY_PAUSES_MS = {"w": 500, "W": 1_000}
+"""Pauses in the digits of send_dtmf, documented."""
 
 Status = Literal["completed", "cancelled", "call_hangup", "failed", "file_not_found"]
 
@@ -200,12 +201,22 @@ def silence(duration_ms: float) -> Pcm:
     return np.zeros(samples_in(duration_ms, SAMPLE_RATE_HZ), np.int16)
 
 
+_RING_S, _RING_PAUSE_S, _RING_HZ = 2, 4, (440.0, 480.0)
+
+
+def ringback(duration_ms: float) -> Pcm:
+    """What a caller hears while a phone rings, as in North America: two seconds of two tones, four of quiet."""
+    low, high = (tone(hz, duration_ms=1000 * _RING_S, level_dbfs=-22.0) for hz in _RING_HZ)
+    once = np.concatenate([low + high, silence(1000 * _RING_PAUSE_S)])
+    return np.resize(once, samples_in(duration_ms, SAMPLE_RATE_HZ))
+
+
 def key_tones(digits: str, duration_ms: float) -> Pcm:
     """The two tones of each key, as send_dtmf plays them."""
     parts = []
     for digit in digits:
-        if digit in _PAUSES_MS:
-            parts.append(silence(_PAUSES_MS[digit]))
+        if digit in KEY_PAUSES_MS:
+            parts.append(silence(KEY_PAUSES_MS[digit]))
             continue
         row = next(number for number, keys in enumerate(_KEYS) if digit in keys)
         low = tone(_ROWS_HZ[row], duration_ms=duration_ms)
