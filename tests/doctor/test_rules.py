@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import callpath.doctor.rules as rules
 from callpath.doctor.facts import FactMissing, Facts
 from callpath.doctor.rule import Cause, Example, Rule
 from callpath.doctor.rules import CAUSES, RULES, known, rules_of
+from callpath.doctor.rules.sample_account import refused_key
 
 FOLDER = Path(rules.__file__).parent
 FILES = sorted(path for path in FOLDER.rglob("*.py") if not path.stem.startswith(("__init__", "sample")))
@@ -34,9 +36,23 @@ def test_example(rule: Rule, example: Example) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_file_holds_a_cause_that_is_found(path: Path) -> None:
     """A cause that is written and not found never speaks."""
-    module = ".".join(["callpath.doctor.rules", *path.relative_to(FOLDER).with_suffix("").parts])
+    module = importlib.import_module(
+        ".".join(["callpath.doctor.rules", *path.relative_to(FOLDER).with_suffix("").parts])
+    )
+    here = (*getattr(module, "CAUSES", ()), *([module.CAUSE] if hasattr(module, "CAUSE") else ()))
 
-    assert module in {sign.check.__module__ for cause in CAUSES for sign in cause.signs}
+    assert here
+    assert {cause.code for cause in here} <= {cause.code for cause in CAUSES}
+
+
+OF_THE_ACCOUNT = [rule for rule in RULES if rule.layer == "account" and rule.code not in {"TELNYX001", "TELNYX002"}]
+
+
+@pytest.mark.parametrize("rule", OF_THE_ACCOUNT, ids=lambda rule: rule.sign)
+def test_nothing_is_said_of_an_account_that_could_not_be_read(rule: Rule) -> None:
+    """With a key that Telnyx refuses, "no credit" or "no application" would be made up."""
+    with pytest.raises(FactMissing):
+        rule.check(refused_key())
 
 
 def test_codes_and_slugs_lead_to_one_cause() -> None:

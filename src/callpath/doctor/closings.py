@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from callpath.doctor.facts import Arrival, Ending, Facts, MediaFacts
+from callpath.doctor.rule import Check, Confidence, Finding
 
 AT_ONCE_MS = 700.0
 """A handler that throws does so in its first lines or at the first audio; timers of proxies are longer."""
@@ -26,6 +29,24 @@ def show_ending(ending: Ending) -> str:
         )
     code = "without a code" if ending.code is None else str(ending.code)
     return f"close {code}" + (f" {ending.reason!r}" if ending.reason else "")
+
+
+def closed_with(words: Mapping[int, str], confidence: Confidence = "high") -> Check:
+    """A check for streams that the server ended with one of these codes; the words say what the code means."""
+
+    def check(facts: Facts) -> Finding | None:
+        ending = early(facts)
+        meaning = words.get(ending.code) if ending is not None and ending.code is not None else None
+        if ending is None or meaning is None:
+            return None
+        return Finding(
+            f"the server closed with {show_ending(ending)} {ending.at_ms / 1000:.1f} s in, after our {ending.after}: "
+            f"{meaning}",
+            (show_ending(ending),),
+            confidence=confidence,
+        )
+
+    return check
 
 
 def audio_ms(stream: MediaFacts, arrival: Arrival) -> float:

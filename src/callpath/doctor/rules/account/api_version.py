@@ -4,7 +4,7 @@ from callpath.doctor.accounts import named, the_application
 from callpath.doctor.calls import turned_away_webhooks
 from callpath.doctor.facts import Facts
 from callpath.doctor.rule import Cause, Finding, Sign
-from callpath.doctor.rules.sample_account import account, app, refused_key
+from callpath.doctor.rules.sample_account import account, app
 from callpath.doctor.rules.sample_call import call, refusals
 
 
@@ -42,7 +42,6 @@ CAUSE = Cause(
             telnyx_api_version,
             named={"version 1": account(app(webhook_api_version="1"))},
             quiet={"version 2": account()},
-            unchecked={"the key was refused": refused_key()},
         ),
         Sign(
             "call",

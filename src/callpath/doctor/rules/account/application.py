@@ -3,7 +3,7 @@
 from callpath.doctor.accounts import known_account, named, the_application
 from callpath.doctor.facts import Facts
 from callpath.doctor.rule import Cause, Finding
-from callpath.doctor.rules.sample_account import OTHER, account, app, number, refused_key
+from callpath.doctor.rules.sample_account import OTHER, account, app, number
 
 
 def check(facts: Facts) -> Finding | None:
@@ -38,5 +38,5 @@ CAUSE = Cause.of(
         "the number's application is gone": account(None, row=number(connection_id=OTHER), application_missing=True),
     },
     quiet={"active": account()},
-    unchecked={"which application is meant is not known": account(None), "the key was refused": refused_key()},
+    unchecked={"which application is meant is not known": account(None)},
 )

@@ -3,7 +3,7 @@
 from callpath.doctor.accounts import known_account, masked, the_profile
 from callpath.doctor.facts import AccountFacts, FactMissing, Facts
 from callpath.doctor.rule import Cause, Finding
-from callpath.doctor.rules.sample_account import account, profile, refused_key
+from callpath.doctor.rules.sample_account import account, profile
 
 _CODES = """
 1 US CA|1242 BS|1246 BB|1264 AI|1268 AG|1284 VG|1340 VI|1345 KY|1441 BM|1473 GD|1649 TC|1658 JM|1664 MS|1670 MP|1671 GU
@@ -76,5 +76,5 @@ CAUSE = Cause.of(
         "nothing is allowed": to("+15555550123"),
     },
     quiet={"the USA": to("+15555550123", "US", "CA"), "Germany, allowed": to("+4915112345678", "US", "de")},
-    unchecked={"nobody said what is to be dialled": account(), "the key was refused": refused_key()},
+    unchecked={"nobody said what is to be dialled": account()},
 )

@@ -3,7 +3,7 @@
 from callpath.doctor.accounts import named, the_application
 from callpath.doctor.facts import Facts, ServedFacts
 from callpath.doctor.rule import Cause, Finding
-from callpath.doctor.rules.sample_account import URL, account, app, refused_key
+from callpath.doctor.rules.sample_account import URL, account, app
 from callpath.doctor.urls import differences, same_host
 
 
@@ -53,5 +53,4 @@ CAUSE = Cause.of(
         "the same once more": failover(URL),
     },
     quiet={"none": account()},
-    unchecked={"the key was refused": refused_key()},
 )

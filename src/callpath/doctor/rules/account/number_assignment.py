@@ -3,7 +3,7 @@
 from callpath.doctor.accounts import known_account, masked, named, the_application, the_numbers
 from callpath.doctor.facts import AccountFacts, FactMissing, Facts
 from callpath.doctor.rule import Cause, Finding, Sign
-from callpath.doctor.rules.sample_account import OTHER, OURS, account, app, number, refused_key
+from callpath.doctor.rules.sample_account import OTHER, OURS, account, app, number
 from callpath.doctor.urls import same_url
 
 
@@ -95,7 +95,6 @@ CAUSE = Cause(
                 ),
             },
             quiet={"assigned": account()},
-            unchecked={"the key was refused": refused_key()},
         ),
         Sign(
             "account",
@@ -116,8 +115,7 @@ CAUSE = Cause(
             unchecked={
                 "an application after all, which may not be asked as one": account(
                     None, row=SIP, application_missing=True, connection_kind="call_control_application"
-                ),
-                "the key was refused": refused_key(),
+                )
             },
         ),
         Sign(
@@ -139,10 +137,7 @@ CAUSE = Cause(
                     row=number(connection_id=OTHER), applications=(app(), app(id=OTHER))
                 ),
             },
-            unchecked={
-                "no number was asked for": account(number_found=None, connection_id=OURS),
-                "the key was refused": refused_key(),
-            },
+            unchecked={"no number was asked for": account(number_found=None, connection_id=OURS)},
         ),
     ),
 )

@@ -3,7 +3,7 @@
 from callpath.doctor.accounts import known_account, masked
 from callpath.doctor.facts import AccountFacts, FactMissing, Facts
 from callpath.doctor.rule import Cause, Finding
-from callpath.doctor.rules.sample_account import account, refused_key
+from callpath.doctor.rules.sample_account import account
 
 
 def check(facts: Facts) -> Finding | None:
@@ -35,5 +35,5 @@ CAUSE = Cause.of(
         ),
     },
     quiet={"it is there": account()},
-    unchecked={"no number was asked for": account(number_found=None), "the key was refused": refused_key()},
+    unchecked={"no number was asked for": account(number_found=None)},
 )

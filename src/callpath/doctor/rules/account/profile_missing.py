@@ -3,7 +3,7 @@
 from callpath.doctor.accounts import known_account, named, the_application
 from callpath.doctor.facts import AccountFacts, FactMissing, Facts
 from callpath.doctor.rule import Cause, Finding
-from callpath.doctor.rules.sample_account import account, app, refused_key
+from callpath.doctor.rules.sample_account import account, app
 
 
 def check(facts: Facts) -> Finding | None:
@@ -45,6 +45,5 @@ CAUSE = Cause.of(
     unchecked={
         "the application does not tell": account(app(outbound=None)),
         "it may not be asked": account(outbound_profile=None),
-        "the key was refused": refused_key(),
     },
 )

@@ -3,7 +3,7 @@
 from callpath.doctor.accounts import known_account, named, the_application
 from callpath.doctor.facts import Facts, ServedFacts
 from callpath.doctor.rule import Cause, Finding
-from callpath.doctor.rules.sample_account import OTHER, URL, account, app, number, refused_key
+from callpath.doctor.rules.sample_account import OTHER, URL, account, app, number
 from callpath.doctor.urls import differences
 
 
@@ -63,6 +63,5 @@ CAUSE = Cause.of(
         "the same, the host in capitals": at("https://CALLS.example.com:443/api/calls/webhook"),
         "the same": account(),
     },
-    unchecked={"the key was refused": refused_key()},
     winners={"no application leads here": "number-not-assigned"},
 )

@@ -78,8 +78,8 @@ CAUSES = (
         slug="bound-to-loopback",
         title="The server listens on 127.0.0.1, where no platform can reach it",
         owner="you",
-        why="A platform's edge reaches the container over its network. What listens on loopback answers itself, and the "
-        "edge says 502, connection refused.",
+        why="A platform's edge reaches the container over its network. What listens on loopback answers itself, and "
+        "the edge says 502, connection refused.",
         fix="Listen on 0.0.0.0: callpath does so unless HOST says otherwise; for uvicorn add --host 0.0.0.0.",
         named={
             "uvicorn by its default": plans(started("uvicorn app:app --port 8000")),
@@ -94,8 +94,8 @@ CAUSES = (
         slug="port-fixed",
         title="The server listens on another port than the platform uses",
         owner="you",
-        why="The platform sends every request to its own port. Nobody listens there, so the edge answers 502 while the "
-        "server's log looks healthy.",
+        why="The platform sends every request to its own port. Nobody listens there, so the edge answers 502 while "
+        "the server's log looks healthy.",
         fix="Take --port out of the start command: callpath reads PORT. Where the platform's file names a port "
         "(internal_port, containerPort), set PORT to the same.",
         named={

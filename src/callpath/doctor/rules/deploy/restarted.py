@@ -1,7 +1,7 @@
 """CLOSE005: the server goes away while the stream runs."""
 
 from callpath.doctor.calls import broken_off, closings, ended_unix_ms, every, first, show_entries, told, webhook
-from callpath.doctor.closings import early, show_ending
+from callpath.doctor.closings import closed_with
 from callpath.doctor.edges import said
 from callpath.doctor.facts import CallFacts, Facts, LogFacts
 from callpath.doctor.rule import Cause, Finding, Sign
@@ -9,17 +9,6 @@ from callpath.doctor.rules.sample import ended, media
 from callpath.doctor.rules.sample_call import BOTH_WAYS, GOOD, a_call, hung_up
 from callpath.doctor.rules.sample_edge import drained_in_call, stopped_in_call
 from callpath.timeline import HandlerEnded, SocketClosed, SocketReceived, StreamStarted, StreamStopped
-
-
-def close_going_away(facts: Facts) -> Finding | None:
-    ending = early(facts)
-    if ending is None or ending.code not in {1001, 1012}:
-        return None
-    return Finding(
-        f"the server closed with {show_ending(ending)} {ending.at_ms / 1000:.1f} s in: it says that it is going away",
-        (show_ending(ending),),
-        confidence="medium",
-    )
 
 
 def call_server_stopped(facts: Facts) -> Finding | None:
@@ -87,7 +76,7 @@ CAUSE = Cause(
     signs=(
         Sign(
             "url",
-            close_going_away,
+            closed_with(dict.fromkeys((1001, 1012), "it says that it is going away"), "medium"),
             named={"1001": media(ending=ended(code=1001))},
             quiet={"1000": media(ending=ended(code=1000))},
         ),

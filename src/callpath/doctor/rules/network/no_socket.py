@@ -58,8 +58,9 @@ def streaming_failed(facts: Facts) -> Finding | None:
     reason = said.get("failure_reason")
     return _not_connected(
         facts,
-        f"Telnyx tried {tried or meant or 'the stream URL'} and reports streaming.failed ({reason}); no upgrade reached "
-        f"this server{way_now(facts.get(WayFacts))}" + (f". It was asked for {meant}: not the same" if differs else ""),
+        f"Telnyx tried {tried or meant or 'the stream URL'} and reports streaming.failed ({reason}); no upgrade "
+        f"reached this server{way_now(facts.get(WayFacts))}"
+        + (f". It was asked for {meant}: not the same" if differs else ""),
         (*show_entries(known, failed), f"failure_reason: {reason}", f"URL that Telnyx tried: {tried or '?'}"),
         # Telnyx's own word in a log is what happened; why it could not connect, a probe of the URL decides.
         "limited" if known.source == "logs" and reason and EdgeFacts not in facts else "open",
@@ -99,8 +100,8 @@ CAUSES = (
         slug="stream-connection-failed",
         title="Telnyx could not connect the media WebSocket",
         owner="unclear",
-        why="failure_reason is a short word and names no cause: DNS, TCP, TLS, a firewall and any answer but 101 all give "
-        "connection_failed.",
+        why="failure_reason is a short word and names no cause: DNS, TCP, TLS, a firewall and any answer but 101 all "
+        "give connection_failed.",
         fix="Make the stream's URL reachable from the internet: callpath doctor url URL names what stands in the way.",
         named={"connection_failed": a_call(ACCEPTED, hook("streaming.failed", failure_reason="connection_failed"))},
         quiet={"the socket came": a_call(GOOD)},
@@ -112,10 +113,10 @@ CAUSES = (
         slug="socket-never-came",
         title="Telnyx accepted streaming_start but never connected",
         owner="unclear",
-        why="The 200 to streaming_start means accepted, not connected. Between it and this server lie DNS, the way, TLS, "
-        "the platform's edge and every proxy; the timeline cannot see them.",
-        fix="callpath doctor url URL plays the carrier from outside; callpath doctor logs reads the platform's edge log: "
-        "a row for this path says that Telnyx came, and no row that it did not.",
+        why="The 200 to streaming_start means accepted, not connected. Between it and this server lie DNS, the way, "
+        "TLS, the platform's edge and every proxy; the timeline cannot see them.",
+        fix="callpath doctor url URL plays the carrier from outside; callpath doctor logs reads the platform's edge "
+        "log: a row for this path says that Telnyx came, and no row that it did not.",
         named={"nothing for 20 s": a_call(ACCEPTED, (20_000, hung_up()))},
         quiet={"still within its time": a_call(ACCEPTED, looked_ms=3_000), "the socket came": a_call(GOOD)},
     ),

@@ -2,7 +2,7 @@
 
 from callpath.doctor.answers import show
 from callpath.doctor.calls import every, show_entries, url_asked
-from callpath.doctor.closings import early, show_ending
+from callpath.doctor.closings import closed_with, early, show_ending
 from callpath.doctor.facts import CallFacts, Ending, Facts, Hold, IdleFacts, UpgradeFacts
 from callpath.doctor.reasons import closed_by_program, show_line
 from callpath.doctor.rule import Cause, Finding, Sign
@@ -36,13 +36,6 @@ def close_app_closes(facts: Facts) -> Finding | None:
             (show_ending(ending),),
         )
     return None
-
-
-def close_try_later(facts: Facts) -> Finding | None:
-    ending = early(facts)
-    if ending is None or ending.code != 1013:
-        return None
-    return Finding(f"the server closed with {show_ending(ending)}: try again later", (show_ending(ending),))
 
 
 def keep_app_closes_idle(facts: Facts) -> Finding | None:
@@ -124,7 +117,7 @@ CAUSE = Cause(
         ),
         Sign(
             "url",
-            close_try_later,
+            closed_with({1013: "try again later"}),
             code="CLOSE008",
             title="The server accepts no more streams",
             why="1013 says overload or a limit of connections.",
