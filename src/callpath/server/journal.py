@@ -84,6 +84,9 @@ class Journal:
         """Where to look in the log for what waits, from this number on: a write failed, and perhaps only its answer was
         lost. None: nothing that waits is there."""
         self._storing = asyncio.Lock()
+        self._writing_after = 0
+        """The newest entry that was known when the write under way began: what it stores has a higher number. (While it
+        waits for its answer, it may already be read back.)"""
         self._number = timeline[-1].number if timeline else 0
         self._apply(*timeline)
 
@@ -137,7 +140,9 @@ class Journal:
                 try:
                     await self._drop_stored()
                     waiting = self._pending[:together]
-                    await self._context.log.append(*waiting)
+                    self._writing_after = self._number
+                    if waiting:
+                        await self._context.log.append(*waiting)
                 except StoreError as error:
                     self._write_failed()
                     if len(self._pending) > 1 and together > 1:
@@ -167,14 +172,20 @@ class Journal:
 
     def _write_failed(self) -> None:
         if self._unsure_after is None:
-            self._unsure_after = self._number
+            self._unsure_after = self._writing_after
 
     async def checkout_pending(self) -> list[Entry] | None:
         """What waits to be stored, for a caller who stores it together with others'. `commit_pending` has to follow, and
-        until then nothing else of this call is stored. None: it is being stored already."""
+        until then nothing else of this call is stored. None: it is being stored already, or may be in the log already,
+        which the call looks up by itself."""
         if self._storing.locked():
             return None
         await self._storing.acquire()
+        if self._unsure_after is not None:
+            self._storing.release()
+            self.wake()
+            return None
+        self._writing_after = self._number
         return self._pending.copy()
 
     def commit_pending(self, stored: int | None) -> None:
