@@ -6,7 +6,15 @@ from collections.abc import Iterable
 
 import pytest
 
-from callpath.call.ending import Ending, is_being_hung_up, is_handed_on, is_silenced, next_ending
+from callpath.call.ending import (
+    Ending,
+    is_being_hung_up,
+    is_handed_on,
+    is_hangup_refused,
+    is_silenced,
+    needs_handler,
+    next_ending,
+)
 from callpath.call.plan import derived_command_id
 from callpath.call.session import CallSession
 from callpath.timeline import (
@@ -196,6 +204,90 @@ def test_a_hangup_of_the_handlers_own_is_repeated_while_it_runs() -> None:
     call.now += 1_000
 
     assert call.names(running=True) == ["hangup"]
+
+
+def refused_once() -> Ended:
+    """A call that nobody serves, whose hangup was refused at 2,000."""
+    call = Ended()
+    call.now = 2_000
+    call.send(Hangup(command_id="refused"), status=422)
+    return call
+
+
+@pytest.mark.parametrize("command", [TRANSFER, Bridge(call_control_id=CallControlId("v3:b"), command_id="t")])
+@pytest.mark.parametrize("running", [True, False])
+def test_a_caller_who_is_handed_on_after_a_refused_hangup_is_not_hung_up(command: Command, running: bool) -> None:
+    """Not while it is under way either: its answer decides."""
+    call = refused_once()
+    call.now += 500
+    call.send(command, status=None)
+    call.now += 60_000
+    under_way = call.ask(running=running)
+    call.answer("t", command.NAME)
+
+    assert Ending() == under_way == call.ask(running=running)
+
+
+def test_one_whose_transfer_after_a_refused_hangup_fails_is() -> None:
+    """The caller would be left on a line that nobody serves."""
+    call = refused_once()
+    call.send(TRANSFER, status=422)
+    call.now += 1_000
+
+    assert call.names() == ["hangup"]
+
+
+def test_a_transfer_of_before_a_refused_hangup_does_not_stand() -> None:
+    """The hangup was asked for after it."""
+    call = Ended()
+    call.send(TRANSFER)
+    call.now = 2_000
+    call.send(Hangup(command_id="refused"), status=422)
+    call.now += 1_000
+
+    assert call.names() == ["hangup"]
+
+
+@pytest.mark.parametrize("command", [SPEAK, SendDtmf(digits="1" * 15, command_id="p")])
+def test_what_telnyx_speaks_after_a_refused_hangup_is_heard(command: Command) -> None:
+    """At most for as long as it may take; and a handler that goes on speaking does not put off the hangup for ever."""
+    call = refused_once()
+    call.send(command)
+    call.now += 1_000
+    call.add(HandlerEnded())
+
+    assert call.ask() == Ending(again_unix_ms=17_000)
+    assert call.names(running=True) == ["hangup"]
+
+
+@pytest.mark.parametrize("command", [SPEAK, SendDtmf(digits="1" * 15, command_id="p")])
+def test_what_was_spoken_before_a_refused_hangup_delays_it_no_more(command: Command) -> None:
+    """It was to be cut off."""
+    call = Ended()
+    call.send(command)
+    call.now = 2_000
+    call.send(Hangup(command_id="refused"), status=422)
+    call.add(HandlerEnded())
+    call.now += 1_000
+
+    assert call.names() == ["hangup"]
+
+
+def test_a_call_that_is_being_hung_up_needs_no_handler() -> None:
+    """A stream that comes at last would have its handler cut off in its first words; nor does one that was handed on, or
+    whose handler is done."""
+    plain, accepted, handed_on = Ended(), Ended(), Ended()
+    accepted.send(Hangup(command_id="h"))
+    handed_on.send(TRANSFER)
+    under_way = Ended()
+    under_way.send(Hangup(command_id="h"), status=None)
+
+    assert needs_handler(plain.session)
+    for call in (accepted, refused_once(), under_way, handed_on, returned()):
+        assert not needs_handler(call.session)
+    assert [is_hangup_refused(one.session) for one in (plain, under_way, accepted, refused_once())] == [False] * 3 + [
+        True
+    ]
 
 
 # --- what Telnyx still does ------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from callpath import App, Call
+from callpath.call.policies import CallPolicy, parse_steps
 from callpath.errors import ControlError
 from callpath.testing import HandlerUnderTest, place_call
 from callpath.timeline import CommandAnswered, CommandSent, HandlerEnded, HandlerFailed, HandlerStarted, PolicyActed
@@ -322,6 +323,49 @@ async def test_a_reconnected_socket_never_reaches_a_finished_handler() -> None:
         await caller.run(ms=2_000)
         refuse.clear()
 
+    assert 1 == sum(isinstance(what, HandlerStarted) for what in caller.timeline)
+
+
+async def test_a_socket_that_comes_while_the_call_is_being_hung_up_gets_no_handler() -> None:
+    """The no-socket policy had come to its last step. A handler that is entered then is cut off in its first words, or sees
+    the transfer undone that it asked for."""
+    refuse = {"hangup": "90015"}
+
+    async def handle(call: Call) -> None:
+        await asyncio.Event().wait()
+
+    async with place_call(app_of(handle), refuse=refuse) as caller:
+        await caller.run(ms=500)
+        await caller.lose_socket()
+        await caller.run(ms=20_000)
+        asked = sent(caller)
+        await caller.connect()
+        await caller.run(ms=5_000)
+        refuse.clear()
+        await caller.run(ms=20_000)
+
+    assert asked[:2] == ["streaming_start", "hangup"]
+    assert 1 == sum(isinstance(what, HandlerStarted) for what in caller.timeline)
+    assert [what.status for what in caller.timeline if isinstance(what, CommandAnswered)][-1] == 200
+
+
+async def test_a_stream_of_a_caller_who_is_being_handed_on_gets_no_handler() -> None:
+    """The no-socket policy has transferred the caller: a bot would talk into the conversation."""
+
+    async def handle(call: Call) -> None:
+        await asyncio.Event().wait()
+
+    policy = CallPolicy(no_socket_then=parse_steps("CALLPATH_NO_SOCKET_THEN", "transfer:+15555550177"))
+    async with place_call(app_of(handle)) as caller:
+        caller._context.policy = policy
+        await caller.run(ms=500)
+        await caller.lose_socket()
+        await caller.run(ms=12_000)
+        asked = sent(caller)
+        await caller.connect()
+        await caller.run(ms=1_000)
+
+    assert asked == ["transfer"]
     assert 1 == sum(isinstance(what, HandlerStarted) for what in caller.timeline)
 
 

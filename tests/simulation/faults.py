@@ -72,7 +72,7 @@ def _h1_hangup_once(patch: Patch) -> None:
 
 def _h3_transfer(patch: Patch) -> None:
     """Whoever returns is hung up, whatever was asked for last."""
-    patch(ending, "is_handed_on", lambda _session: False)
+    patch(ending, "is_handed_on", lambda _session, _since_unix_ms=0: False)
 
 
 def _h3_speak(patch: Patch) -> None:

@@ -85,14 +85,29 @@ def next_ending(session: CallSession, *, handler_running: bool, now_unix_ms: int
     return Ending((Hangup(command_id=derived_command_id(leg.call_control_id, Hangup.NAME, number)),))
 
 
-def is_handed_on(session: CallSession) -> bool:
-    """The caller was connected to somebody else, or is about to be: the call is not ours to serve or to end."""
-    return any(_is_joined(session, sent) for sent in session.sent(Transfer.NAME, Bridge.NAME))
+def is_handed_on(session: CallSession, since_unix_ms: int = 0) -> bool:
+    """The caller was connected to somebody else, or is about to be: the call is not ours to serve or to end. Only by a
+    command that was sent since `since_unix_ms`."""
+    asked = [one for one in session.sent(Transfer.NAME, Bridge.NAME) if _sent_since(session, one, since_unix_ms)]
+    return any(_is_joined(session, sent) for sent in asked)
 
 
 def is_being_hung_up(session: CallSession) -> bool:
     """A hangup was sent, by whomever. It is repeated until the call is over."""
     return bool(session.sent(Hangup.NAME))
+
+
+def is_hangup_refused(session: CallSession) -> bool:
+    """The last hangup was not accepted: until the next one the call goes on, and may be handed on."""
+    hangups = session.sent(Hangup.NAME)
+    answer = session.answers.get(hangups[-1].command_id) if hangups else None
+    return answer is not None and not answer.accepted
+
+
+def needs_handler(session: CallSession) -> bool:
+    """The application has to serve the call: its handler is not done with it, and the call is neither handed on nor being
+    hung up."""
+    return not (session.handler_finished or is_handed_on(session) or is_being_hung_up(session))
 
 
 def is_silenced(session: CallSession) -> bool:
@@ -121,16 +136,35 @@ def _hangup_due(session: CallSession, handler_running: bool) -> int | None:
         answer = session.answers.get(last)
         if answer is None:
             return None  # under way
+        if answer.accepted:
+            return session.answered_at[last] + CONFIRM_MS
+        since_unix_ms = session.sent_unix_ms[last]
+        if is_handed_on(session, since_unix_ms) or _may_be_handed_on(session, since_unix_ms):
+            return None  # what the handler asked for after the hangup that was refused stands
         refused = sum(1 for sent in hangups if not session.is_accepted(sent.command_id))
-        wait_ms = CONFIRM_MS if answer.accepted else min(RETRY_MS * 2 ** min(refused - 1, 10), RETRY_MS_MAX)
-        return session.answered_at[last] + wait_ms
+        wait_ms: int = min(RETRY_MS * 2 ** min(refused - 1, 10), RETRY_MS_MAX)
+        again_unix_ms = session.answered_at[last] + wait_ms
+        return again_unix_ms if handler_running else max(again_unix_ms, _telnyx_done_unix_ms(session, since_unix_ms))
     if handler_running or not session.handler_finished or is_handed_on(session):
         return None
     return max(session.finished_unix_ms, _telnyx_done_unix_ms(session), _handed_back_unix_ms(session))
 
 
-def _telnyx_done_unix_ms(session: CallSession) -> int:
-    """When Telnyx is certainly done with what it was asked to speak, play, gather or dial; 0: it is."""
+def _sent_since(session: CallSession, sent: CommandSent, since_unix_ms: int) -> bool:
+    return session.sent_unix_ms[sent.command_id] >= since_unix_ms
+
+
+def _may_be_handed_on(session: CallSession, since_unix_ms: int) -> bool:
+    """A transfer is under way that was sent since then."""
+    return any(
+        sent.command in (Transfer.NAME, Bridge.NAME) and _sent_since(session, sent, since_unix_ms)
+        for sent in session.unanswered()
+    )
+
+
+def _telnyx_done_unix_ms(session: CallSession, since_unix_ms: int = 0) -> int:
+    """When Telnyx is certainly done with what it was asked, since `since_unix_ms`, to speak, play, gather or dial; 0: it
+    is."""
     stopped_unix_ms = max(
         (
             session.sent_unix_ms[s.command_id]
@@ -145,12 +179,12 @@ def _telnyx_done_unix_ms(session: CallSession) -> int:
         asked = [sent for sent in session.sent(*names) if _may_be_carried_out(session, sent)]
         if len(session.done_by_telnyx.get(event, ())) >= len(asked):
             continue
-        waiting = [sent for sent in asked if session.sent_unix_ms[sent.command_id] >= stopped_unix_ms]
+        waiting = [sent for sent in asked if _sent_since(session, sent, max(stopped_unix_ms, since_unix_ms))]
         if waiting:  # they queue: each may have to wait for those before it
             began_unix_ms = max(session.sent_unix_ms[sent.command_id] for sent in waiting)
             until_unix_ms = max(until_unix_ms, began_unix_ms + sum(_longest_ms(sent) for sent in waiting))
     for sent in session.sent(SendDtmf.NAME):
-        if _may_be_carried_out(session, sent):
+        if _may_be_carried_out(session, sent) and _sent_since(session, sent, since_unix_ms):
             until_unix_ms = max(until_unix_ms, session.sent_unix_ms[sent.command_id] + _longest_ms(sent))
     return until_unix_ms
 

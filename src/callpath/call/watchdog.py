@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from callpath.call.ending import SPEAK_MS, SPEAK_MS_PER_CHAR, is_being_hung_up, is_handed_on, is_silenced
+from callpath.call.ending import SPEAK_MS, SPEAK_MS_PER_CHAR, is_being_hung_up, is_handed_on, is_silenced, needs_handler
 from callpath.call.leg import LegState
 from callpath.call.plan import StreamPlan, derived_command_id
 from callpath.call.policies import CallPolicy
@@ -209,7 +209,7 @@ def _check_life(session: CallSession, policy: CallPolicy, state: RuntimeState, n
     if state.socket_open and policy.media_idle_ms:
         last = now - int(state.idle_ms)
         due.append((last + policy.media_idle_ms, "media_idle", last))
-    alone = not (state.handler_running or session.handler_finished or busy or is_handed_on(session))
+    alone = needs_handler(session) and not state.handler_running and not busy
     if alone and state.stream_open:
         return Evaluation(enter_handler=True, again_unix_ms=now + 1_000)
     if alone and policy.no_handler_ms:

@@ -23,7 +23,7 @@ import structlog
 
 from callpath.api.app import Handler
 from callpath.api.call import Call, CallBackend, CallFacts
-from callpath.call.ending import is_silenced
+from callpath.call.ending import is_silenced, needs_handler
 from callpath.call.session import Stage
 from callpath.call.stream import MediaStream
 from callpath.server.blocking import CURRENT_CALL, HANDLER_TASK
@@ -95,7 +95,7 @@ class Application:
         if call is not None:
             call.attach(stream, carrier)
             carrier.serve(call)
-        elif self.is_done and not session.handler_finished:
+        elif self.is_done and needs_handler(session):
             self.enter(resumed=resumed)
         else:
             self._wake()  # once the cancelled run has ended, the watchdog enters the handler again

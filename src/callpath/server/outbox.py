@@ -11,6 +11,7 @@ import asyncio
 
 import msgspec
 
+from callpath.call.ending import is_being_hung_up, is_hangup_refused
 from callpath.call.plan import derived_command_id, masked
 from callpath.control import RETRY_MS_MAX, Retry
 from callpath.errors import ControlError, LocalProtocolError, RemoteProtocolError
@@ -25,7 +26,7 @@ from callpath.timeline import (
     StreamUrl,
     without_numbers,
 )
-from callpath.wire.command import Command, read_command
+from callpath.wire.command import Command, Hangup, read_command
 from callpath.wire.document import Json, write
 
 
@@ -52,10 +53,12 @@ class Outbox:
 
     async def send(self, command: Command) -> None:
         """Have Telnyx carry out a command of the handler's, and return when it has accepted it. Raises ControlError,
-        LocalProtocolError when the call is over."""
+        LocalProtocolError when the call is over, or is being hung up."""
         session = self._journal.session
         if session.ended:
             raise LocalProtocolError(f"{command.NAME} is not possible any more: the call is over")
+        if command.NAME != Hangup.NAME and is_being_hung_up(session) and not is_hangup_refused(session):
+            raise LocalProtocolError(f"{command.NAME} is not possible any more: the call is being hung up")
         leg = session.leg
         assert leg is not None, "a call has a leg before it has a handler"
         if command.command_id is None:
