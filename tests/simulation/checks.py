@@ -37,7 +37,7 @@ DEAF_MS_MAX = 30_000.0
 """How long a handler may go on without a stream: ten seconds for Telnyx to connect again, and a request or two."""
 
 WRITTEN_MS_MAX = 5_000.0
-"""How long after an outage of the log it may take until everything that happened meanwhile is written."""
+"""How long an entry may wait for a log that answers."""
 
 QUIET_MS = 150_000.0
 """From here on nothing has gone wrong for long enough that everything must have been mended."""
@@ -54,12 +54,15 @@ class Checks:
         self._unserved_since_ms: float | None = None
         self._two_since_ms: float | None = None
         self._deaf_since_ms = 0.0
+        self._written_ms = 0.0
+        """When nothing waited to be stored, or the log could not be written."""
 
     def look(self) -> None:
         """At one moment."""
         self._served()
         self._one_handler()
         self._handler_ends_with_the_call()
+        self._is_written()
 
     def _say(self, what: str) -> None:
         at = f"{self._world.clock.now_ms() / 1000:.1f} s"
@@ -149,6 +152,17 @@ class Checks:
         if now_ms > max(telnyx.over_ms, self._plan.weather.until_ms) + 75_000:
             self._say("9: a handler goes on after the end of its call")
 
+    def _is_written(self) -> None:
+        """8: what happened during an outage of the log is written soon after it. (A process that dies before that takes
+        it along: it stands nowhere else.)"""
+        world, now_ms = self._world, self._world.clock.now_ms()
+        bad = (*world.weather.log_down, *world.weather.log_slow)
+        waits = any(node.alive and node.has_unwritten for node in world.nodes)
+        if not waits or any(since <= now_ms < until for since, until in bad):
+            self._written_ms = now_ms
+        elif now_ms > self._written_ms + WRITTEN_MS_MAX:
+            self._say("8: an entry waits though the log answers")
+
     def before_the_stop(self) -> None:
         """When the life has passed, and the nodes still run."""
         self._ended()
@@ -190,23 +204,22 @@ class Checks:
             self._say(f"8: an entry stands there twice: {type(doubled[0]).__name__}")
         sent = {entry.what.command_id: entry.what for entry in entries if isinstance(entry.what, CommandSent)}
         answered = {entry.what.command_id for entry in entries if isinstance(entry.what, CommandAnswered)}
-        died = any(kind == "restart" for _, kind in self._plan.happenings)
         for command_id, what in sent.items():
-            if command_id not in answered and not died:
+            if command_id in world.interrupted:
+                continue  # the process died; within a minute the next one sends it again, unless the call is over
+            if command_id not in answered:
                 self._say(f"8: {what.command} has no answer")
-            if not world.telnyx.received[command_id] and not died:
+            if not world.telnyx.received[command_id]:
                 self._say(f"8: {what.command} stands there as sent and never was")
         unwritten = set(world.telnyx.received) - set(sent)
-        if any(not self._died_with(world.telnyx.received_ms[command_id]) for command_id in unwritten):
+        if unwritten - world.died_with:
             self._say("8: a command was sent that does not stand in the timeline")
+        if any(not self._is_log_down(world.telnyx.received_ms[command_id]) for command_id in unwritten):
+            self._say("8: a command was sent before it was written, though the log could be written")
 
-    def _died_with(self, at_ms: float) -> bool:
-        """What happened at that time could not be written before its process was gone: the log was down until then."""
-        restarts = [when for when, kind in self._plan.happenings if kind == "restart"]
-        return any(
-            since <= at_ms <= until and any(at_ms <= restart <= until + WRITTEN_MS_MAX for restart in restarts)
-            for since, until in self._plan.weather.log_down
-        )
+    def _is_log_down(self, at_ms: float) -> bool:
+        """A command that cannot be written is sent all the same: the caller comes first."""
+        return any(since <= at_ms <= until for since, until in self._world.weather.log_down)
 
     def _last_request_stands(self) -> None:
         """3: what the handler asked for last is not undone by our hangup."""

@@ -239,9 +239,10 @@ async def _happen(world: World, kind: str) -> None:
         case "lose socket":
             telnyx.lose_socket()
         case "silence socket":
-            if telnyx.socket is not None:
-                telnyx.socket.silence()
-                world.later(3_000.0, telnyx.open_another)
+            silent = telnyx.socket
+            if silent is not None:
+                silent.silence()
+                world.later(3_000.0, lambda: telnyx.open_another(silent))
         case "restart":
             node = world.pick_node()
             if node is not None:

@@ -27,7 +27,7 @@ from callpath.server.context import Context
 from callpath.server.media import StreamDriver
 from callpath.server.recovery import Recovery
 from callpath.store.memory import MemoryCallLog
-from callpath.timeline import NO_WAKE_KINDS, Entry, SocketClosed
+from callpath.timeline import NO_WAKE_KINDS, CommandAnswered, CommandSent, Entry, SocketClosed
 from callpath.wire.api import CallEvent, CallStatus
 from callpath.wire.command import Command
 from callpath.wire.ids import CallControlId, LegId, SessionId, StreamId
@@ -279,10 +279,10 @@ class Telnyx:
             return
         self.world.go(self._connect())
 
-    def open_another(self) -> None:
-        """Beside a socket that brings nothing any more."""
-        if not self.over and self.wants_stream and self.socket is not None:
-            self.given_up.append(self.socket)
+    def open_another(self, silent: Socket) -> None:
+        """Beside a socket that brings nothing any more, unless that was lost and replaced meanwhile."""
+        if not self.over and self.wants_stream and self.socket is silent:
+            self.given_up.append(silent)
             self.socket = None
             self.world.go(self._connect())
 
@@ -546,6 +546,11 @@ class Node:
     async def kill(self) -> None:
         """The process is gone, between two instructions."""
         self.alive = False
+        for call in self.calls.live.values():
+            waiting = [entry.what for entry in call._journal._pending]
+            self.world.died_with.update(what.command_id for what in waiting if isinstance(what, CommandSent))
+            self.world.interrupted.update(what.command_id for what in waiting if isinstance(what, CommandAnswered))
+            self.world.interrupted.update(call.outbox._under_way)
         if self.world.telnyx.socket is not None and self.world.telnyx.socket.node is self:
             self.world.telnyx.socket.break_off()
         self._ended.set()
@@ -553,6 +558,11 @@ class Node:
     def stop(self) -> None:
         """The simulation is over."""
         self._ended.set()
+
+    @property
+    def has_unwritten(self) -> bool:
+        """Entries wait to be stored."""
+        return any(call._journal.has_pending for call in self.calls.live.values())
 
     async def reach_log(self) -> None:
         """Return once the log answers. Raises StoreError while it does not."""
@@ -617,6 +627,10 @@ class World:
         self.upgrades = 0
         self.problems: list[str] = []
         """What broke in the simulation itself, or in a task of it."""
+        self.died_with: set[str] = set()
+        """command_ids that stood only in the memory of a process when it was killed."""
+        self.interrupted: set[str] = set()
+        """command_ids whose answer a process waited for, or had not written yet, when it was killed."""
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
