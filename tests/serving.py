@@ -93,9 +93,11 @@ async def serving(
 
     `ws` is the protocol that uvicorn speaks on upgraded connections.
     """
-    listener = listener or socket.create_server(("127.0.0.1", 0))
-    port = listener.getsockname()[1]
-    async with contextlib.nullcontext(telnyx) if telnyx is not None else Simulator(options=options) as telnyx:
+    async with contextlib.AsyncExitStack() as stack:
+        listener = stack.enter_context(listener or socket.create_server(("127.0.0.1", 0)))
+        port = listener.getsockname()[1]
+        if telnyx is None:
+            telnyx = await stack.enter_async_context(Simulator(options=options))
         given: dict[str, Any] = {
             "telnyx_api_key": telnyx.api_key,
             "telnyx_public_key": telnyx.public_key,
@@ -117,14 +119,9 @@ async def serving(
                 timeout_graceful_shutdown=2,
             )
         )
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(server.serve(sockets=[listener]))
-            await server.listening.wait()
-            telnyx.webhook_url = f"http://127.0.0.1:{port}/api/calls/webhook"
-            try:
-                yield Served(telnyx, port, asgi.state.calls, asgi)
-            finally:
-                server.should_exit = True
+        await stack.enter_async_context(server.serving(listener))
+        telnyx.webhook_url = f"http://127.0.0.1:{port}/api/calls/webhook"
+        yield Served(telnyx, port, asgi.state.calls, asgi)
 
 
 async def upgraded(served: Served, session: str, **headers: str) -> int:

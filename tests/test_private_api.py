@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import asyncio
+import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 
 from callpath import private_api
 from callpath.server.drain import DrainingServer
@@ -140,3 +143,76 @@ def test_a_hook_has_a_name_that_the_library_does_not_use(cls: type[Any]) -> None
 
     assert given
     assert new & given == set()
+
+
+# --- an embedded server's sockets ------------------------------------------------------------------------------------
+
+
+def embedded(*, starts: bool = True) -> private_api.EmbeddedServer:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan" and not starts:
+            await receive()
+            await send({"type": "lifespan.startup.failed", "message": "no database"})
+
+    lifespan: Any = "auto" if starts else "on"
+    return private_api.EmbeddedServer(
+        uvicorn.Config(app, log_config=None, lifespan=lifespan, timeout_graceful_shutdown=1)
+    )
+
+
+async def _body_returns(listener: socket.socket) -> None:
+    async with embedded().serving(listener):
+        assert listener.fileno() >= 0
+
+
+async def _body_raises(listener: socket.socket) -> None:
+    with pytest.raises(KeyError):
+        async with embedded().serving(listener):
+            raise KeyError
+
+
+async def _body_is_cancelled(listener: socket.socket) -> None:
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05), embedded().serving(listener):
+            await asyncio.Event().wait()
+
+
+async def _start_is_cancelled(listener: socket.socket) -> None:
+    async def serve() -> None:
+        async with embedded().serving(listener):
+            raise AssertionError("it is cancelled before")
+
+    task = asyncio.get_running_loop().create_task(serve())
+    await asyncio.sleep(0)  # as far as the wait for the server's own start
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def _start_fails(listener: socket.socket) -> None:
+    with pytest.raises(SystemExit):
+        await embedded(starts=False).serve(sockets=[listener])
+
+
+async def _server_is_cancelled(listener: socket.socket) -> None:
+    """As a group does it whose body failed: uvicorn's own way to stop is left out."""
+    server = embedded()
+    task = asyncio.get_running_loop().create_task(server.serve(sockets=[listener]))
+    await server.listening.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not any(one.is_serving() for one in server.servers)
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    "end",
+    [_body_returns, _body_raises, _body_is_cancelled, _start_is_cancelled, _start_fails, _server_is_cancelled],
+)
+async def test_an_embedded_server_leaves_no_listener_open(end: Callable[[socket.socket], Awaitable[None]]) -> None:
+    """The garbage collector finds it at some later time, and a test that has nothing to do with it fails."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        await end(listener)
+
+        assert listener.fileno() == -1

@@ -355,7 +355,8 @@ class Server(uvicorn.Server):
 class EmbeddedServer(uvicorn.Server):
     """A server inside a program that handles signals itself. `listening` is set once it does.
 
-    Relies on: `capture_signals` is what installs uvicorn's signal handlers, and `startup` returns once the server listens.
+    Relies on: `capture_signals` is what installs uvicorn's signal handlers, `startup` returns once the server listens, and
+    `servers` are those that it made.
     """
 
     def __init__(self, config: uvicorn.Config) -> None:
@@ -364,18 +365,30 @@ class EmbeddedServer(uvicorn.Server):
 
     @asynccontextmanager
     async def serving(self, listener: socket.socket) -> AsyncIterator[None]:
-        """While this is entered, it serves. Whatever ends the body, it stops in its own order: timelines are stored."""
+        """While this is entered, it serves. Whatever ends the body, it stops in its own order: timelines are stored. The
+        listener is closed in any case."""
         failure: BaseException | None = None
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.serve(sockets=[listener]), name="embedded server")
-            await self.listening.wait()
-            try:
-                yield
-            except BaseException as error:
-                failure = error
-            self.should_exit = True
+        with listener:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self.serve(sockets=[listener]), name="embedded server")
+                await self.listening.wait()
+                try:
+                    yield
+                except BaseException as error:
+                    failure = error
+                self.should_exit = True
         if failure is not None:
             raise failure
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until `should_exit`. A server that is cancelled, or does not start, closes its sockets too."""
+        try:
+            await super().serve(sockets)
+        finally:
+            for server in getattr(self, "servers", ()):
+                server.close()
+            for listener in sockets or ():
+                listener.close()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

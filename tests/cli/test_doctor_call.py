@@ -334,7 +334,7 @@ async def test_commands_that_fail(
 
 async def test_a_stream_that_was_sent_elsewhere(alone: Path, doctor: Callable[[Served], Doctor]) -> None:
     """The server's PUBLIC_URL is not where the world reaches it: an old name, a prefix that nobody cuts."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = socket.create_server(("127.0.0.1", 0))  # which `serving` closes
     here = f"http://127.0.0.1:{listener.getsockname()[1]}"
     async with serving(a_bot(), alone, listener=listener, public_url=f"{here}/voice") as served:
         caller = await served.telnyx.call()

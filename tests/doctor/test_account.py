@@ -524,7 +524,7 @@ class _Hook:
         self._answer = (status, body, headers or {})
 
     async def __aenter__(self) -> str:
-        import asyncio
+        import contextlib
         import socket
 
         import uvicorn
@@ -532,17 +532,14 @@ class _Hook:
         from callpath.private_api import EmbeddedServer
 
         status, body, headers = self._answer
-        listener = socket.create_server(("127.0.0.1", 0))
         app = await receiver(status, body, **headers)
-        self._server = EmbeddedServer(
+        server = EmbeddedServer(
             uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1)
         )
-        self._group = asyncio.TaskGroup()
-        await self._group.__aenter__()
-        self._group.create_task(self._server.serve(sockets=[listener]))
-        await self._server.listening.wait()
+        listener = socket.create_server(("127.0.0.1", 0))
+        self._exits = contextlib.AsyncExitStack()
+        await self._exits.enter_async_context(server.serving(listener))
         return f"http://127.0.0.1:{listener.getsockname()[1]}/api/calls/webhook"
 
     async def __aexit__(self, *_: object) -> None:
-        self._server.should_exit = True
-        await self._group.__aexit__(None, None, None)
+        await self._exits.aclose()

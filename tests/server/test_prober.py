@@ -109,22 +109,22 @@ async def forgetful_proxy(port: int) -> AsyncIterator[int]:
 @e2e
 async def test_the_timeline_names_a_proxy_that_swallows_the_upgrade(tmp_path: Path) -> None:
     """The most frequent cause of all: webhooks come, the stream does not. The call itself tells which side to mend."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    async with (
-        forgetful_proxy(listener.getsockname()[1]) as proxy,
-        serving(
-            BUILTIN["echo"](),
-            tmp_path,
-            listener=listener,
-            examine=_examine,
-            public_url=f"http://127.0.0.1:{proxy}",
-            no_socket_then="nothing",
-        ) as served,
-    ):
-        caller = await served.telnyx.call()
-        entries = await served.until_kind(caller.call.leg.call_session_id, StreamProbed)
-        metrics = served.context.metrics.text().decode()
-        tokens = served.context.tokens
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        async with (
+            forgetful_proxy(listener.getsockname()[1]) as proxy,
+            serving(
+                BUILTIN["echo"](),
+                tmp_path,
+                listener=listener,
+                examine=_examine,
+                public_url=f"http://127.0.0.1:{proxy}",
+                no_socket_then="nothing",
+            ) as served,
+        ):
+            caller = await served.telnyx.call()
+            entries = await served.until_kind(caller.call.leg.call_session_id, StreamProbed)
+            metrics = served.context.metrics.text().decode()
+            tokens = served.context.tokens
 
     kinds = [kind_of(entry.what) for entry in entries]
     (missing,) = (entry.what for entry in entries if isinstance(entry.what, StreamMissing))

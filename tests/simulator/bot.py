@@ -79,20 +79,20 @@ class Bot:
         self.upgrades.append((path, dict(websocket.headers)))
         self._changed.set()
         await websocket.accept()
-        with contextlib.suppress(WebSocketDisconnect):
-            async for text in websocket.iter_text():
-                frame = json.loads(text)
-                self.frames.append(frame)
-                self._changed.set()
-                if self.close_after_frames is not None and len(self.frames) >= self.close_after_frames:
-                    await websocket.close()
-                    return
-                if frame["event"] == "media":
-                    # The socket may be closed while frames still wait here; what was sent before is read all the same.
-                    with contextlib.suppress(WebSocketDisconnect, RuntimeError):
-                        await websocket.send_text(
-                            json.dumps({"event": "media", "media": {"payload": frame["media"]["payload"]}})
-                        )
+        # The socket may be closed while frames still wait here. What was sent before is read all the same, which
+        # `receive_text` refuses to do once a send has failed.
+        while (message := await websocket.receive())["type"] == "websocket.receive":
+            frame = json.loads(message["text"])
+            self.frames.append(frame)
+            self._changed.set()
+            if self.close_after_frames is not None and len(self.frames) >= self.close_after_frames:
+                await websocket.close()
+                return
+            if frame["event"] == "media":
+                with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+                    await websocket.send_text(
+                        json.dumps({"event": "media", "media": {"payload": frame["media"]["payload"]}})
+                    )
 
     def names(self) -> list[str]:
         return [event["event_type"] for event in self.events]
@@ -111,19 +111,9 @@ async def running(telnyx: Simulator, stream: Json | None = None, **options: Any)
 @contextlib.asynccontextmanager
 async def served(*routes: BaseRoute) -> AsyncIterator[str]:
     """These routes on a free port; gives their address."""
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
     server = EmbeddedServer(
         uvicorn.Config(Starlette(routes=routes), log_config=None, lifespan="off", ws="websockets-sansio")
     )
-    failure: Exception | None = None
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(server.serve(sockets=[listener]))
-        await server.listening.wait()
-        try:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        async with server.serving(listener):
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        except Exception as error:  # what a test raises shall come out as it is, not in a group
-            failure = error
-        server.should_exit = True
-    if failure is not None:
-        raise failure

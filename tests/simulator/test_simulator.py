@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from callpath.audio.tone import dominant_frequency_hz, find_delay_ms, tone
 from callpath.audio.wav import read_wav, read_wav_sides, write_wav
 from callpath.errors import ConfigError
+from callpath.simulator import simulator
 from callpath.simulator.caller import Caller, CallFailed
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.refusal import Refused
@@ -596,3 +598,30 @@ async def test_a_bridge_with_a_leg_that_rings_is_refused_unless_ringing_is_meant
         await one.until(lambda: one.call.opposite is not None, 5_000)
 
         assert one.call.opposite is ringing.call
+
+
+async def test_a_simulator_whose_start_is_cut_off_leaves_no_listener_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody enters it then, so nobody would leave it: its API went on listening until the garbage collector came."""
+    listeners: list[socket.socket] = []
+    listen = Simulator._listen
+
+    def watched(self: Simulator) -> socket.socket:
+        listeners.append(listen(self))
+        return listeners[-1]
+
+    async def start() -> None:
+        async with Simulator():
+            raise AssertionError("it is cancelled before")
+
+    monkeypatch.setattr(Simulator, "_listen", watched)
+    task = asyncio.get_running_loop().create_task(start())
+    while not listeners:
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    monkeypatch.setattr(simulator, "build_panel", None)
+    with pytest.raises(TypeError):
+        await start()
+
+    assert [-1, -1] == [listener.fileno() for listener in listeners]

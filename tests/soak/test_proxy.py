@@ -27,13 +27,13 @@ pytestmark = pytest.mark.e2e
 @asynccontextmanager
 async def behind(data_dir: Path) -> AsyncIterator[tuple[Served, FaultProxy]]:
     """A server whose audio comes by the proxy."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    async with FaultProxy(listener.getsockname()[1]) as proxy:
-        url = f"http://127.0.0.1:{proxy.port}"
-        async with serving(
-            BUILTIN["tone"](), data_dir, listener=listener, public_url=url, reconnect_ms=200, probe_missing=False
-        ) as served:
-            yield served, proxy
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        async with FaultProxy(listener.getsockname()[1]) as proxy:
+            url = f"http://127.0.0.1:{proxy.port}"
+            async with serving(
+                BUILTIN["tone"](), data_dir, listener=listener, public_url=url, reconnect_ms=200, probe_missing=False
+            ) as served:
+                yield served, proxy
 
 
 async def become(wanted: Callable[[], bool]) -> None:

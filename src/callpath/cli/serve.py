@@ -165,38 +165,38 @@ def _serve(
             listener = socket.socket(fileno=worker.listener)
         else:
             listener = _listen(settings.host, settings.port, beside_others=worker is not None)
-        if lock is not None:
-            lock.name_holder(listener.getsockname()[1])
-        set_up_logging(settings.log_format, [*_secrets(settings), *others])
-        if worker is not None:
-            structlog.contextvars.bind_contextvars(worker=worker.number)
-        if worker is None or worker.number == 1:
-            _log_endpoints(app.name, settings, listener.getsockname()[1], extra, no_traces)
-        config = uvicorn.Config(
-            asgi,
-            http=GuardedHttp,
-            ws=MediaSockets,
-            ws_max_size=FRAME_BYTES_MAX,
-            ws_per_message_deflate=False,
-            ws_ping_interval=20.0,
-            ws_ping_timeout=20.0,
-            timeout_keep_alive=KEEP_ALIVE_S,
-            proxy_headers=False,  # whom to believe about a client's address is said by CALLPATH_CLIENT_ADDRESS
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            timeout_graceful_shutdown=GRACE_S,
-        )
-        server = DrainingServer(
-            config,
-            lambda: getattr(asgi.state, "calls", None),
-            clock=SystemClock(),
-            drain_s=settings.drain_seconds,
-            orders=socket.socket(fileno=worker.orders) if worker is not None else None,
-        )
-        serving.append(server)
-        _settle_memory()
-        with listener:
+        with listener:  # also where something fails before it is served
+            if lock is not None:
+                lock.name_holder(listener.getsockname()[1])
+            set_up_logging(settings.log_format, [*_secrets(settings), *others])
+            if worker is not None:
+                structlog.contextvars.bind_contextvars(worker=worker.number)
+            if worker is None or worker.number == 1:
+                _log_endpoints(app.name, settings, listener.getsockname()[1], extra, no_traces)
+            config = uvicorn.Config(
+                asgi,
+                http=GuardedHttp,
+                ws=MediaSockets,
+                ws_max_size=FRAME_BYTES_MAX,
+                ws_per_message_deflate=False,
+                ws_ping_interval=20.0,
+                ws_ping_timeout=20.0,
+                timeout_keep_alive=KEEP_ALIVE_S,
+                proxy_headers=False,  # whom to believe about a client's address is said by CALLPATH_CLIENT_ADDRESS
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                timeout_graceful_shutdown=GRACE_S,
+            )
+            server = DrainingServer(
+                config,
+                lambda: getattr(asgi.state, "calls", None),
+                clock=SystemClock(),
+                drain_s=settings.drain_seconds,
+                orders=socket.socket(fileno=worker.orders) if worker is not None else None,
+            )
+            serving.append(server)
+            _settle_memory()
             server.run(sockets=[listener])
         return server.exit_code
 
@@ -355,8 +355,12 @@ def _keep_port(host: str, port: int, listener: socket.socket) -> socket.socket:
     """A socket that holds the port for the workers and takes no connections itself, in the place of `listener`."""
     kept = socket.socket(listener.family, socket.SOCK_STREAM)
     listener.close()
-    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    kept.bind((host, port))
+    try:
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        kept.bind((host, port))
+    except BaseException:
+        kept.close()
+        raise
     return kept
 
 

@@ -10,9 +10,9 @@ else gets GraphQL's own error. Rows can be changed at any time.
 
 from __future__ import annotations
 
-import asyncio
 import re
 import socket
+from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
 
@@ -119,6 +119,7 @@ class RailwayStandIn:
         """Fields of Query, in the order in which they were asked for."""
         self.app = Starlette(routes=[Route("/graphql/v2", self._answer, methods=["POST"])])
         self.endpoint = "http://railway.invalid/graphql/v2"
+        self._exits = AsyncExitStack()
 
     # --- rows ---
 
@@ -166,24 +167,20 @@ class RailwayStandIn:
     # --- life ---
 
     async def __aenter__(self) -> Self:
-        listener = socket.create_server(("127.0.0.1", 0))
-        self.endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}/graphql/v2"
-        self._server = EmbeddedServer(
+        server = EmbeddedServer(
             uvicorn.Config(
                 self.app, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=1
             )
         )
-        self._group = asyncio.TaskGroup()
-        await self._group.__aenter__()
-        self._group.create_task(self._server.serve(sockets=[listener]), name="Railway")
-        await self._server.listening.wait()
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}/graphql/v2"
+        await self._exits.enter_async_context(server.serving(listener))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._server.should_exit = True
-        await self._group.__aexit__(None, None, None)
+        await self._exits.aclose()
 
     # --- answers ---
 

@@ -206,14 +206,22 @@ class Simulator:
     # --- life ---
 
     async def __aenter__(self) -> Self:
-        listener = self._listen()
+        await self._group.__aenter__()
+        try:
+            await self._start()
+        except BaseException as error:
+            await self.__aexit__(type(error), error, error.__traceback__)
+            raise
+        return self
+
+    async def _start(self) -> None:
+        listener = self._exits.enter_context(self._listen())
         self._port = listener.getsockname()[1]
         http = httpx2.AsyncClient(verify=self._tls or True, trust_env=False, timeout=None, max_redirects=3)
         # The time-out is the sender's: one for the whole answer, not one for each step of it.
         await self._exits.enter_async_context(http)
         self._http = http
         self._sender = WebhookSender(self._private_key, self.options, self._clock, http)
-        await self._group.__aenter__()
         self._server = EmbeddedServer(
             uvicorn.Config(
                 build_panel(self, self._host, build_app(self), token=self._panel_token),
@@ -226,13 +234,12 @@ class Simulator:
         )
         self._serving = self._group.create_task(self._server.serve(sockets=[listener]), name="API")
         await self._server.listening.wait()
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._server is not None, "entered"
-        self._server.should_exit = True
+        if self._server is not None:
+            self._server.should_exit = True
         self._closing.set()
         for task in self._tasks:
             task.cancel()
@@ -253,6 +260,9 @@ class Simulator:
             raise ConfigError(
                 "port", f"{self._port} on {self._host} cannot be used: {error.strerror}", "Give a free one, or 0"
             ) from None
+        except BaseException:
+            listener.close()
+            raise
         return listener
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
