@@ -15,7 +15,7 @@ from callpath.doctor import engine, examination
 from callpath.doctor.engine import diagnose, judge
 from callpath.doctor.facts import Arrival, DnsFacts, DnsQuery, Facts, MachineFacts, TcpAttempt, TcpFacts, UrlFacts
 from callpath.doctor.request import Request
-from callpath.doctor.rule import Finding
+from callpath.doctor.rule import Example, Finding, Rule, Seen
 from callpath.doctor.rules import rules_of
 from callpath.doctor.rules.sample import (
     NGINX_404,
@@ -258,6 +258,58 @@ def test_high_needs_a_second_observation() -> None:
     assert [("medium", 1)] == [(found.finding.confidence, found.finding.observations) for found in once.findings[:1]]
     assert "high" == again.findings[0].finding.confidence
     assert twice.findings[0].finding.observations >= 1
+
+
+OF_THE_URL = [(rule, example) for rule in rules_of("url") for example in rule.examples if example.fires]
+
+
+@pytest.mark.parametrize(
+    ("rule", "example"), OF_THE_URL, ids=[f"{rule.sign}: {example.title}" for rule, example in OF_THE_URL]
+)
+def test_no_rule_is_sure_after_one_look(rule: Rule, example: Example) -> None:
+    """A team that is accused with "high" and finds it wrong uses the doctor once: a rule that leaves out where it looked
+    may not claim it, whatever it writes."""
+    for found in judge("", Facts(*example.facts), rules=[rule]).findings:
+        finding = found.finding
+
+        assert finding.confidence != "high" or finding.certain or finding.observations >= 2
+        assert finding.observations >= len(finding.observed)
+
+
+def test_one_look_is_enough_for_what_stands_in_the_url_and_for_a_callpath_server_alone() -> None:
+    """A way round the second observation that any rule may take would be taken."""
+    sure = {rule.sign for rule, example in OF_THE_URL if (found := rule.check(example.facts)) and found.certain}
+
+    assert sure == {
+        "URL001", "URL002", "URL003", "URL004", "URL005", "URL009",
+        "CALLPATH001", "CALLPATH002", "CALLPATH003", "CALLPATH004",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("evidence", "confidence", "observations"),
+    [
+        (("a text", "another text", "a third"), "medium", 0),
+        ((Seen("it says no", "the answer"), Seen("in these words", "the answer")), "medium", 1),
+        ((Seen("it says no", "the answer"), Seen("it says no", "try 2")), "high", 2),
+        ((Seen("60 frames of 320 bytes", "messages", 60),), "high", 60),
+    ],
+)
+def test_only_what_was_looked_at_apart_counts(evidence: tuple[str, ...], confidence: str, observations: int) -> None:
+    """Two lines about one answer are one observation, and an explanation is none."""
+    rule = replace(rules_of("url")[0], layer="http", check=lambda facts: Finding("no", evidence))
+    finding = judge("", Facts(), rules=[rule]).findings[0].finding
+
+    assert (confidence, observations) == (finding.confidence, finding.observations)
+
+
+def test_the_control_is_a_second_observation() -> None:
+    """A refused port says little of the server while nobody knows whether this machine can connect to anything."""
+    alone = judge("", tcp("refused")).findings[0].finding
+    beside = judge("", Facts(*tcp("refused"), control())).findings[0].finding
+
+    assert ("medium", "high") == (alone.confidence, beside.confidence)
+    assert "the same step on api.telnyx.com" in beside.observed
 
 
 def test_what_is_read_itself_needs_no_second_look() -> None:

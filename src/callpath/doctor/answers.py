@@ -10,6 +10,7 @@ from callpath.doctor.facts import Exchange, Facts, RepeatFacts, UpgradeFacts, Ur
 from callpath.doctor.ourselves import own_word
 from callpath.doctor.platform import author, proxies, recognise
 from callpath.doctor.refusals import Meaning, Refusal, names_of, refusal_by
+from callpath.doctor.rule import Seen
 
 LOGIN_WORDS = re.compile(
     r"login|log-in|signin|sign-in|sign_in|oauth|/sso|saml|authorize|/auth(\b|/)|/\.auth/|cdn-cgi/access|"
@@ -66,8 +67,12 @@ _ASKED_AS = {
 """How a request differed, in words."""
 
 
-def show(exchange: Exchange) -> str:
-    """One line of evidence: what was asked, what was answered."""
+def show(exchange: Exchange) -> Seen:
+    """One line of evidence: what was asked, what was answered. Requests of different shape are different observations."""
+    return Seen(_shown(exchange), f"the request {_ASKED_AS.get(exchange.shape, exchange.shape)}")
+
+
+def _shown(exchange: Exchange) -> str:
     asked = f"{exchange.method} {exchange.target}"
     how = _ASKED_AS.get(exchange.shape, exchange.shape)
     match exchange.outcome:

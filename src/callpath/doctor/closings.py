@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from callpath.doctor.facts import Arrival, Ending, Facts, MediaFacts
-from callpath.doctor.rule import Check, Confidence, Finding
+from callpath.doctor.rule import Check, Confidence, Finding, Seen
 
 AT_ONCE_MS = 700.0
 """A handler that throws does so in its first lines or at the first audio; timers of proxies are longer."""
@@ -21,8 +21,17 @@ def early(facts: Facts) -> Ending | None:
     return ending
 
 
-def show_ending(ending: Ending) -> str:
+def show_ending(ending: Ending) -> Seen:
     """`close 1008 "unknown session"`, or how the connection went."""
+    return Seen(_shown(ending), "the end of the stream")
+
+
+def heard(stream: MediaFacts, text: str) -> Seen:
+    """A line about all the audio that came: each message shows it anew."""
+    return Seen(text, "messages of the stream", len(stream.media))
+
+
+def _shown(ending: Ending) -> str:
     if ending.kind != "close-frame":
         return {"eof": "end of connection without a close frame", "reset": "connection reset"}.get(
             ending.kind, ending.kind

@@ -7,7 +7,6 @@ under it. What could not be checked, crashed or stayed open never counts as ok.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
@@ -42,7 +41,7 @@ from callpath.doctor.facts import (
 )
 from callpath.doctor.report import suspects
 from callpath.doctor.request import Request
-from callpath.doctor.rule import Finding, Rule
+from callpath.doctor.rule import Finding, Rule, Seen
 from callpath.doctor.rules import rules_of
 from callpath.doctor.verdict import CallSeen, Diagnosis, Found, Level, NotChecked, Source, Step
 
@@ -290,40 +289,39 @@ READ_ITSELF = frozenset({"files", "account"})
 
 
 def _counted(item: Found, facts: Facts) -> Finding:
-    """The finding with its observations counted. "high" needs two that do not depend on each other: answers to requests
-    of different shape, entries of a timeline, several resolvers, the same answer to the same request again."""
+    """The finding with its observations. "high" needs two that do not depend on each other: answers to requests of
+    different shape, several resolvers, the same answer to the same request again, or the same step on a host that is
+    known to work. A finding with `certain` needs one."""
     rule, finding = item.rule, item.finding
-    count = finding.observations or _lines(rule, finding)
-    if rule.source == "url" and rule.layer not in {"url", "dns", "tcp", "tls"}:
-        count += _again(facts)
-    itself = rule.source in READ_ITSELF or rule.layer == "url" or rule.sign.startswith("CALLPATH")
-    if finding.confidence == "high" and count < 2 and not itself:
+    times = {line.of: line.times for line in finding.evidence if isinstance(line, Seen)}
+    if rule.source == "url":
+        times |= _again(facts, rule) | _control(facts, rule)
+    else:  # entries of a timeline, rows and lines of logs: each is written by itself
+        times |= {line: 1 for line in finding.evidence if not isinstance(line, Seen)}
+    enough = sum(times.values()) >= 2 or bool(finding.certain) or rule.source in READ_ITSELF
+    if finding.confidence == "high" and not enough:
         finding = replace(finding, confidence="medium")
-    return replace(finding, observations=count)
+    return replace(finding, observed=tuple(times), observations=sum(times.values()))
 
 
-_SHAPE = re.compile(r"\[([^\]]+)\] ")
-
-
-def _lines(rule: Rule, finding: Finding) -> int:
-    """Answers by the shape of their request, lines of DNS by the server that said them, others one by one."""
-    shapes = {found.group(1) for line in finding.evidence if (found := _SHAPE.match(line))}
-    if shapes:
-        return len(shapes)
-    if rule.layer == "dns":
-        return len({line.split(": ", 1)[0] for line in finding.evidence})
-    return len(set(finding.evidence))
-
-
-def _again(facts: Facts) -> int:
+def _again(facts: Facts, rule: Rule) -> dict[str, int]:
     """Further tries of the very same request that were answered, or ended, like the first."""
     upgrade, repeats, media = facts.get(UpgradeFacts), facts.get(RepeatFacts), facts.get(MediaFacts)
-    if upgrade is None or repeats is None:
-        return 0
-    same = [one for one in repeats.tries if one.exchange.status == upgrade.carrier.status]
+    if upgrade is None or repeats is None or rule.layer in {"url", "dns", "tcp", "tls"}:
+        return {}
+    same = [(n, one) for n, one in enumerate(repeats.tries, 2) if one.exchange.status == upgrade.carrier.status]
     if media is not None and media.ending.by == "peer":
-        same = [one for one in same if one.ending is not None and one.ending.kind == media.ending.kind]
-    return min(len(same), 2)
+        same = [(n, one) for n, one in same if one.ending is not None and one.ending.kind == media.ending.kind]
+    return {f"try {n}": 1 for n, _ in same}
+
+
+def _control(facts: Facts, rule: Rule) -> dict[str, int]:
+    """The control, where the step that failed works on it: the fault is not this machine's."""
+    control = facts.get(ControlFacts)
+    works = control is not None and {
+        "dns": control.dns == "answer", "tcp": control.tcp == "open", "tls": control.tls == "ok",
+    }.get(rule.layer, False)  # fmt: skip
+    return {f"the same step on {control.host}": 1} if control is not None and works else {}
 
 
 def _fold(found: list[Found]) -> tuple[Found, ...]:

@@ -21,6 +21,24 @@ Kind = Literal["fault", "limited", "open", "note"]
 SignSource = Literal["url", "call", "edge", "account", "files"]
 
 
+class Seen(str):
+    """A line of evidence that is an observation. `of` names what was looked at: a request, a handshake, an address, a
+    resolver, the end of a stream. Lines of one origin are one observation; `times` is how often it was made where the
+    line sums up several, as of all messages of a stream. A plain text beside it explains, and counts for nothing."""
+
+    of: str
+    times: int
+
+    def __new__(cls, text: str, of: str, times: int = 1) -> Seen:
+        self = super().__new__(cls, text)
+        self.of, self.times = of, times
+        return self
+
+
+IN_THE_URL = "it stands in the URL itself"
+OWN_WORD = "a callpath server gives the reason itself"
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What a sign says.
@@ -40,9 +58,14 @@ class Finding:
     fix: str = ""
     owner: Owner | None = None
     title: str = ""
+    certain: str = ""
+    """Why one look is enough for "high": what is judged was read itself, and is not told by its effect."""
+    observed: tuple[str, ...] = ()
+    """The observations that do not depend on each other, by name: the engine fills it in from `evidence`, from further
+    tries and from the control."""
     observations: int = 0
-    """How many independent things were seen; 0: the engine counts the lines of evidence. `confidence` is the most that
-    the sign may claim: the engine lowers "high" to "medium" where fewer than two were seen."""
+    """Their number. `confidence` is the most that a sign may claim: with fewer than two the engine lowers "high" to
+    "medium"."""
 
 
 @dataclass(frozen=True, slots=True)

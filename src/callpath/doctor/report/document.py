@@ -142,6 +142,7 @@ def _found(found: Found) -> dict[str, Any]:
         "owner": found.owner,
         "decided": finding.kind == "fault",
         "confidence": finding.confidence,
+        "observed": list(finding.observed),
         "observations": finding.observations,
         "summary": finding.summary,
         "why": rule.why,

@@ -9,7 +9,7 @@ from callpath.doctor.edges import failed_upgrades, refused_by_us, show_row
 from callpath.doctor.facts import CallFacts, Facts, ServedFacts, UrlFacts
 from callpath.doctor.ourselves import refused_by_callpath
 from callpath.doctor.reasons import closed_by_program, show_line
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import OWN_WORD, Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, ended, media, upgrade, url
 from callpath.doctor.rules.sample_call import CAME, GOOD, a_call, hung_up, turned_away
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
@@ -103,6 +103,7 @@ def callpath_token(facts: Facts) -> Finding | None:
     return Finding(
         f"the callpath server itself answered {word.exchange.status} {word.reason}: {word.detail}",
         (show(word.exchange),),
+        certain=OWN_WORD,
     )
 
 

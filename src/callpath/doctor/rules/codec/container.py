@@ -1,7 +1,7 @@
 """MEDIA003: the payload carries a file's header."""
 
 from callpath.doctor.facts import Arrival, Facts, MediaFacts
-from callpath.doctor.rule import Cause, Finding
+from callpath.doctor.rule import Cause, Finding, Seen
 from callpath.doctor.rules.sample import media
 
 _HEADS: tuple[tuple[bytes, str], ...] = (
@@ -19,7 +19,10 @@ def check(facts: Facts) -> Finding | None:
         for head, kind in _HEADS:
             payload = arrival.payload or b""
             if payload.startswith(head) and (len(head) > 2 or len(payload) > 320):
-                return Finding(f"the payload is {kind}, not bare {stream.codec}", (f"first bytes: {payload[:16]!r}",))
+                return Finding(
+                    f"the payload is {kind}, not bare {stream.codec}",
+                    (Seen(f"first bytes: {payload[:16]!r}", "the first message"),),
+                )
     return None
 
 

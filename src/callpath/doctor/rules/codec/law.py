@@ -1,7 +1,7 @@
 """MEDIA007: A-law where mu-law belongs, or the reverse."""
 
 from callpath.doctor.calls import symptom_seen, symptom_words
-from callpath.doctor.closings import settled
+from callpath.doctor.closings import heard, settled
 from callpath.doctor.facts import Arrival, CallFacts, Facts, MediaFacts
 from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import media
@@ -14,7 +14,7 @@ def media_law(facts: Facts) -> Finding | None:
         return None
     return Finding(
         f"the stream carries {stream.codec}, the bytes that come are {stream.heard_as}",
-        ("by the statistics of the bytes",),
+        (heard(stream, f"by the statistics of the bytes of {len(stream.media)} frames"),),
     )
 
 

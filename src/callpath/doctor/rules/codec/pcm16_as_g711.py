@@ -1,6 +1,6 @@
 """MEDIA006: the bytes are another encoding than the stream's."""
 
-from callpath.doctor.closings import settled
+from callpath.doctor.closings import heard, settled
 from callpath.doctor.facts import Arrival, Facts, MediaFacts
 from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import media
@@ -13,7 +13,10 @@ def check(facts: Facts) -> Finding | None:
     sizes = sorted(len(arrival.payload or b"") for arrival in stream.media)
     return Finding(
         f"the stream carries {stream.codec}, the bytes that come are 16-bit PCM",
-        (f"{len(stream.media)} frames, typically {sizes[len(sizes) // 2]} bytes", "by the statistics of the bytes"),
+        (
+            heard(stream, f"{len(stream.media)} frames, typically {sizes[len(sizes) // 2]} bytes"),
+            "by the statistics of the bytes",
+        ),
     )
 
 

@@ -1,7 +1,7 @@
 """MEDIA008: more or fewer bytes a second than the codec has."""
 
 from callpath.doctor.calls import measure, symptom_seen, symptom_words
-from callpath.doctor.closings import BYTES_PER_SECOND, settled
+from callpath.doctor.closings import BYTES_PER_SECOND, heard, settled
 from callpath.doctor.facts import Arrival, CallFacts, Facts, MediaFacts
 from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import media
@@ -29,7 +29,7 @@ def media_rate(facts: Facts) -> Finding | None:
         return None
     return Finding(
         f"{size} bytes every {interval_ms:.0f} ms, where {stream.codec} has {per_frame}: {near:g} times the rate",
-        (f"{len(frames)} frames in {(frames[-1].at_ms - frames[0].at_ms) / 1000:.1f} s",),
+        (heard(stream, f"{len(frames)} frames in {(frames[-1].at_ms - frames[0].at_ms) / 1000:.1f} s"),),
     )
 
 

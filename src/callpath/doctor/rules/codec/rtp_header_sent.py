@@ -3,7 +3,7 @@
 import itertools
 
 from callpath.doctor.facts import Arrival, Facts, MediaFacts
-from callpath.doctor.rule import Cause, Finding
+from callpath.doctor.rule import Cause, Finding, Seen
 from callpath.doctor.rules.sample import media
 
 HEADER_BYTES = 12
@@ -24,7 +24,10 @@ def check(facts: Facts) -> Finding | None:
         return None
     return Finding(
         f"{len(payloads)} payloads begin with a {HEADER_BYTES}-byte RTP header that counts up",
-        (f"first bytes: {payloads[0][:HEADER_BYTES].hex(' ')}", f"then: {payloads[1][:HEADER_BYTES].hex(' ')}"),
+        (
+            Seen(f"first bytes: {payloads[0][:HEADER_BYTES].hex(' ')}", "the first message"),
+            Seen(f"then: {payloads[1][:HEADER_BYTES].hex(' ')}", "the second message"),
+        ),
     )
 
 

@@ -1,7 +1,7 @@
 """DEPLOY003: some tries find no working backend."""
 
 from callpath.doctor.facts import Facts
-from callpath.doctor.rule import Cause, Finding
+from callpath.doctor.rule import Cause, Finding, Seen
 from callpath.doctor.rules.deploy.wrong_instance import NO_BACKEND, outcomes, recovered
 from callpath.doctor.rules.sample import answer, tries, upgrade
 
@@ -13,7 +13,7 @@ def check(facts: Facts) -> Finding | None:
     if not good or not bad or recovered(rows) or not all(text in NO_BACKEND for text in bad):
         return None
     summary = f"{len(good)} of {len(rows)} identical tries worked; the others: {', '.join(dict.fromkeys(bad))}"
-    evidence = tuple(f"try {number}: {text}" for number, (_, text) in enumerate(rows, 1))
+    evidence = tuple(Seen(f"try {number}: {text}", f"try {number}") for number, (_, text) in enumerate(rows, 1))
     if bad == ["no-connection"]:
         return Finding(
             summary,

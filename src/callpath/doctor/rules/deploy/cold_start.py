@@ -4,7 +4,7 @@ import itertools
 from dataclasses import replace
 
 from callpath.doctor.facts import FactMissing, Facts, PlatformFacts, RepeatFacts, ToldFacts, UpgradeFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Seen, Sign
 from callpath.doctor.rules.deploy.wrong_instance import outcomes, recovered
 from callpath.doctor.rules.sample import answer, failed, tries, upgrade
 from callpath.doctor.rules.sample_account import platform
@@ -21,7 +21,7 @@ def deploy_cold_start(facts: Facts) -> Finding | None:
     if recovered(rows):
         return Finding(
             f"the first try failed ({rows[0][1]}), the later ones worked",
-            tuple(f"try {number}: {text}" for number, (_, text) in enumerate(rows, 1)),
+            tuple(Seen(f"try {number}: {text}", f"try {number}") for number, (_, text) in enumerate(rows, 1)),
         )
     if carrier.upgraded and carrier.ms > SLOW_FIRST_MS and len(later) >= 3 and max(later) < carrier.ms / 4:
         return Finding(

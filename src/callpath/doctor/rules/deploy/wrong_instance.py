@@ -19,7 +19,7 @@ from callpath.doctor.facts import (
     UpgradeFacts,
     WayFacts,
 )
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Seen, Sign
 from callpath.doctor.rules.sample import answer, failed, tries, upgrade
 from callpath.doctor.rules.sample_account import platform
 from callpath.doctor.rules.sample_call import ACCEPTED, call, found_way
@@ -78,7 +78,7 @@ def deploy_instances(facts: Facts) -> Finding | None:
     if flags == sorted(flags) and len(good) < SURE:
         return Finding(
             f"{len(bad)} tries failed ({', '.join(dict.fromkeys(bad))}), and the {len(good)} after them worked",
-            tuple(f"try {number}: {text}" for number, (_, text) in enumerate(rows, 1)),
+            tuple(Seen(f"try {number}: {text}", f"try {number}") for number, (_, text) in enumerate(rows, 1)),
             kind="open",
             confidence="low",
             candidates=("edge-cold-start", "wrong-instance"),
@@ -87,7 +87,7 @@ def deploy_instances(facts: Facts) -> Finding | None:
     lookup = any(text.startswith("101, then") for text in bad)
     return Finding(
         f"{len(good)} of {len(rows)} identical tries worked; the others: {', '.join(dict.fromkeys(bad))}",
-        tuple(f"try {number}: {text}" for number, (_, text) in enumerate(rows, 1)),
+        tuple(Seen(f"try {number}: {text}", f"try {number}") for number, (_, text) in enumerate(rows, 1)),
         fix="Keep what a call needs in a shared store (or run one replica), since webhook and stream land on any of "
         "them."
         if lookup else "",

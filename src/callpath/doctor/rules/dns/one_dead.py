@@ -1,7 +1,7 @@
 """DNS006: one of several addresses takes no connection."""
 
 from callpath.doctor.facts import Facts, TcpFacts, TlsFacts, UrlFacts
-from callpath.doctor.rule import Cause, Finding
+from callpath.doctor.rule import Cause, Finding, Seen
 from callpath.doctor.rules.sample import tcp
 
 
@@ -10,13 +10,13 @@ def check(facts: Facts) -> Finding | None:
     if facts[UrlFacts].host_class == "loopback":
         return None  # localhost has two addresses, and most servers listen on one
     dead = [attempt for attempt in connections.attempts if attempt.outcome != "open"]
-    evidence = [f"{a.address}:{a.port} {a.outcome}" for a in connections.attempts]
+    evidence = [Seen(f"{a.address}:{a.port} {a.outcome}", a.address) for a in connections.attempts]
     tls = facts.get(TlsFacts)
     if tls is not None and not dead and any(attempt.outcome == "ok" for attempt in tls.attempts):
         silent = [
             attempt for attempt in tls.attempts if attempt.outcome in {"timeout", "eof", "reset", "no-connection"}
         ]
-        evidence = [f"{a.address}: TLS {a.outcome}" for a in tls.attempts]
+        evidence = [Seen(f"{a.address}: TLS {a.outcome}", a.address) for a in tls.attempts]
         if not silent:
             return None
         return Finding(f"{', '.join(a.address for a in silent)} takes connections but no TLS", tuple(evidence))

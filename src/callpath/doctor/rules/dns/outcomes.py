@@ -1,7 +1,7 @@
 """What resolvers said of the name: one cause an outcome."""
 
 from callpath.doctor.facts import DnsFacts, DnsQuery, Facts
-from callpath.doctor.rule import Cause, Finding
+from callpath.doctor.rule import Cause, Finding, Seen
 from callpath.doctor.rules.sample import dns
 
 
@@ -14,11 +14,12 @@ def nxdomain(facts: Facts) -> Finding | None:
     if query.chain:
         return Finding(
             f"{looked.name} points at {query.chain[-1]}, and that name does not exist",
-            (f"{query.server}: {looked.name} CNAME {' -> '.join(query.chain)} -> NXDOMAIN",),
+            (Seen(f"{query.server}: {looked.name} CNAME {' -> '.join(query.chain)} -> NXDOMAIN", query.server),),
             fix=f"Point the CNAME of {looked.name} at a name that exists, or bring {query.chain[-1]} back.",
         )
     return Finding(
-        f"{looked.name} does not exist (NXDOMAIN)", tuple(f"{q.server}: {q.record} NXDOMAIN" for q in denied)
+        f"{looked.name} does not exist (NXDOMAIN)",
+        tuple(Seen(f"{q.server}: {q.record} NXDOMAIN", q.server) for q in denied),
     )
 
 
@@ -27,7 +28,9 @@ def servfail(facts: Facts) -> Finding | None:
     broken = [query for query in looked.queries if query.outcome in {"servfail", "refused", "malformed"}]
     if looked.addresses or not broken or any(query.outcome == "nxdomain" for query in looked.queries):
         return None
-    evidence = tuple(f"{q.server}: {q.record} -> {q.rcode or q.outcome} after {q.ms:.0f} ms" for q in broken)
+    evidence = tuple(
+        Seen(f"{q.server}: {q.record} -> {q.rcode or q.outcome} after {q.ms:.0f} ms", q.server) for q in broken
+    )
     if any(query.works_unchecked for query in broken):
         return Finding(
             f"{looked.name}: SERVFAIL, but an answer comes with DNSSEC checking off: the signatures are broken",
@@ -45,7 +48,7 @@ def timeout(facts: Facts) -> Finding | None:
     return Finding(
         f"no resolver answered for {looked.name}",
         tuple(
-            f"{q.server or 'system'}: {q.record} -> {q.outcome} after {q.ms:.0f} ms {q.rcode}".rstrip()
+            Seen(f"{q.server or 'system'}: {q.record} -> {q.outcome} after {q.ms:.0f} ms {q.rcode}".rstrip(), q.server)
             for q in looked.queries
         ),
     )
@@ -64,7 +67,8 @@ def no_address(facts: Facts) -> Finding | None:
         )
     looping = [query for query in looked.queries if len(set(query.chain)) < len(query.chain) or len(query.chain) > 8]
     chains = tuple(
-        f"{q.server}: {q.record} {' -> '.join((looked.name, *q.chain))} -> no address" for q in looked.queries
+        Seen(f"{q.server}: {q.record} {' -> '.join((looked.name, *q.chain))} -> no address", q.server)
+        for q in looked.queries
     )
     if looping or any(query.chain and query.chain[-1].rstrip(".") == looked.name for query in looked.queries):
         return Finding(f"the CNAMEs of {looked.name} lead in a circle", chains, title="The CNAMEs lead in a circle")

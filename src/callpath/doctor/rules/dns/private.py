@@ -11,7 +11,7 @@ from callpath.doctor.facts import (
     UpgradeFacts,
     UrlFacts,
 )
-from callpath.doctor.rule import Cause, Finding
+from callpath.doctor.rule import Cause, Finding, Seen
 from callpath.doctor.rules.sample import dns
 
 
@@ -22,11 +22,12 @@ def check(facts: Facts) -> Finding | None:
     inside = [(a, kind) for a, kind in zip(looked.addresses, looked.classes, strict=True) if kind != "public"]
     if not inside:
         return None
-    shown = ", ".join(f"{address} ({kind})" for address, kind in inside)
+    addresses = ", ".join(f"{address} ({kind})" for address, kind in inside)
     source = {"hosts-file": "this machine's hosts file", "system": "the system's resolver"}.get(
         looked.source, "the resolver"
     )
-    summary = f"{looked.name} leads to {shown}, by {source}"
+    summary = f"{looked.name} leads to {addresses}, by {source}"
+    shown = Seen(addresses, source)
     if len(inside) < len(looked.addresses):
         return Finding(f"some addresses of the name cannot be reached from outside: {summary}", (shown,))
     all_loopback = all(kind == "loopback" for _, kind in inside)

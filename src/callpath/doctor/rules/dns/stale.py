@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from callpath.doctor.facts import Exchange, Facts, RepeatFacts, TcpFacts, TlsFacts
-from callpath.doctor.rule import Cause, Finding
+from callpath.doctor.rule import Cause, Finding, Seen
 from callpath.doctor.rules.sample import answer, tcp, tries
 
 
@@ -22,7 +22,10 @@ def check(facts: Facts) -> Finding | None:
         if good and bad:
             return Finding(
                 f"{bad[0].address} does not show the certificate that {good[0].address} shows",
-                tuple(f"{a.address}: {a.outcome} {a.verify_message or a.reason}".rstrip() for a in tls.attempts),
+                tuple(
+                    Seen(f"{a.address}: {a.outcome} {a.verify_message or a.reason}".rstrip(), a.address)
+                    for a in tls.attempts
+                ),
             )
     repeats = facts.get(RepeatFacts)
     if repeats is None:
@@ -36,7 +39,10 @@ def check(facts: Facts) -> Finding | None:
         and {True} in fates.values()
         and {False} in fates.values()
     ):
-        lines = tuple(f"{t.exchange.address}: {t.exchange.status or t.exchange.outcome}" for t in repeats.tries)
+        lines = tuple(
+            Seen(f"{t.exchange.address}: {t.exchange.status or t.exchange.outcome}", t.exchange.address)
+            for t in repeats.tries
+        )
         return Finding("the same request is upgraded at one address of the name and refused at another", lines)
     return None
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from callpath.doctor.facts import Facts, MediaFacts, UpgradeFacts
-from callpath.doctor.rule import Cause, Finding
+from callpath.doctor.rule import Cause, Finding, Seen
 from callpath.doctor.rules.sample import answer, upgrade
 
 
@@ -13,11 +13,14 @@ def bad_101(facts: Facts) -> Finding | None:
         return None
     got = carrier.header("sec-websocket-accept")
     if got is None:
-        return Finding("101 without Sec-WebSocket-Accept", tuple(f"{name}: {value}" for name, value in carrier.headers))
+        return Finding(
+            "101 without Sec-WebSocket-Accept",
+            tuple(Seen(f"{name}: {value}", "the answer") for name, value in carrier.headers),
+        )
     if not carrier.accept_ok:
         return Finding(
             "Sec-WebSocket-Accept does not belong to our key",
-            (f"Sec-WebSocket-Key: {carrier.key}", f"Sec-WebSocket-Accept: {got}"),
+            (f"Sec-WebSocket-Key: {carrier.key}", Seen(f"Sec-WebSocket-Accept: {got}", "the answer")),
             fix="Compute base64(sha1(key + '258EAFA5-E914-47DA-95CA-C5AB0DC85B11')) for each request, and let no "
             "cache or proxy replay a 101.",
         )
@@ -30,7 +33,8 @@ def incomplete_101(facts: Facts) -> Finding | None:
         return None
     if carrier.status == 200 and carrier.has("sec-websocket-accept"):
         return Finding(
-            "the handshake is answered with 200 in the place of 101", tuple(f"{n}: {v}" for n, v in carrier.headers)
+            "the handshake is answered with 200 in the place of 101",
+            tuple(Seen(f"{n}: {v}", "the answer") for n, v in carrier.headers),
         )
     if carrier.status != 101 or (not carrier.accept_ok and carrier.has("upgrade", "websocket")):
         return None
@@ -42,7 +46,8 @@ def incomplete_101(facts: Facts) -> Finding | None:
     if not missing:
         return None
     return Finding(
-        f"the 101 lacks {' and '.join(missing)}", tuple(f"{name}: {value}" for name, value in carrier.headers)
+        f"the 101 lacks {' and '.join(missing)}",
+        tuple(Seen(f"{name}: {value}", "the answer") for name, value in carrier.headers),
     )
 
 
@@ -52,7 +57,8 @@ def forced_subprotocol(facts: Facts) -> Finding | None:
     if carrier.status != 101 or chosen is None:
         return None
     return Finding(
-        f"the server chose the subprotocol {chosen!r}, though none was offered", (f"Sec-WebSocket-Protocol: {chosen}",)
+        f"the server chose the subprotocol {chosen!r}, though none was offered",
+        (Seen(f"Sec-WebSocket-Protocol: {chosen}", "the answer"),),
     )
 
 
@@ -62,11 +68,14 @@ def forced_extension(facts: Facts) -> Finding | None:
     if carrier.status == 101 and chosen:
         return Finding(
             f"the server switched on {chosen!r}, though no extension was offered",
-            (f"Sec-WebSocket-Extensions: {chosen}",),
+            (Seen(f"Sec-WebSocket-Extensions: {chosen}", "the answer"),),
         )
     media = facts.get(MediaFacts)
     if media is not None and any("compressed" in fault for fault in media.protocol_errors):
-        return Finding("frames come compressed, though no extension was agreed", media.protocol_errors)
+        return Finding(
+            "frames come compressed, though no extension was agreed",
+            tuple(Seen(fault, f"frame {n}") for n, fault in enumerate(media.protocol_errors)),
+        )
     return None
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from callpath.doctor.edges import failed_upgrades, show_row
 from callpath.doctor.facts import Facts, RepeatFacts, UpgradeFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Seen, Sign
 from callpath.doctor.rules.sample import answer, upgrade
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
 
@@ -42,7 +42,10 @@ def ws_slow(facts: Facts) -> Finding | None:
         return None
     return Finding(
         f"the upgrade is answered only after {slow[0].ms / 1000:.1f} s",
-        tuple(f"[{exchange.shape}] 101 after {exchange.ms:.0f} ms" for exchange in done),
+        tuple(
+            Seen(f"[{exchange.shape}] 101 after {exchange.ms:.0f} ms", f"answer {number}")
+            for number, exchange in enumerate(done, 1)
+        ),
         **_weight(slow[0].ms),
     )
 

@@ -3,7 +3,7 @@
 from callpath.doctor.answers import show
 from callpath.doctor.facts import Facts
 from callpath.doctor.ourselves import refused_by_callpath
-from callpath.doctor.rule import Cause, Finding
+from callpath.doctor.rule import OWN_WORD, Cause, Finding
 from callpath.doctor.rules.sample import answer, upgrade
 
 _FIXES = {
@@ -32,6 +32,7 @@ def check(facts: Facts) -> Finding | None:
     return Finding(
         f"the callpath server itself answered {word.exchange.status} {word.reason}: {word.detail}",
         (show(word.exchange),),
+        certain=OWN_WORD,
         kind="limited" if word.reason in _QUESTIONS else "fault",
         question=_QUESTIONS.get(word.reason, ""),
         fix=_FIXES[word.reason],

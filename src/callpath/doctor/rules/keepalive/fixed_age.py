@@ -2,7 +2,7 @@
 
 from callpath.doctor.closings import AT_ONCE_MS, early
 from callpath.doctor.facts import Arrival, CallFacts, Facts, IdleFacts, MediaFacts, RepeatFacts, ToldFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Seen, Sign
 from callpath.doctor.rules.sample import ended, held, media
 from callpath.doctor.rules.sample_call import BOTH_WAYS
 from callpath.doctor.rules.sample_log import another, told_call
@@ -17,7 +17,11 @@ def keep_fixed_age(facts: Facts) -> Finding | None:
     if max(ages) - min(ages) > 0.25 * max(ages) + 500:
         return None
     evidence = tuple(
-        f"{hold.traffic}: {hold.ending.code or hold.ending.kind} after {hold.held_ms / 1000:.1f} s" for hold in cut
+        Seen(
+            f"{hold.traffic}: {hold.ending.code or hold.ending.kind} after {hold.held_ms / 1000:.1f} s",
+            f"the {hold.traffic} stream",
+        )
+        for hold in cut
     )
     return Finding(f"quiet and busy streams alike end after {max(ages) / 1000:.1f} s", evidence)
 
@@ -31,7 +35,12 @@ def close_cut_early(facts: Facts) -> Finding | None:
     if not spoke_late:
         return None
     summary = f"cut without a close frame after {ending.at_ms / 1000:.1f} s, while audio went both ways"
-    evidence = (f"{ending.kind}, {stream.sent_frames} frames sent, {len(stream.arrivals)} messages received",)
+    evidence = (
+        Seen(
+            f"{ending.kind}, {stream.sent_frames} frames sent, {len(stream.arrivals)} messages received",
+            "the end of the stream",
+        ),
+    )
     repeats = facts.get(RepeatFacts)
     again = [
         attempt.ending.at_ms

@@ -5,7 +5,7 @@ import re
 from callpath.doctor.closings import AT_ONCE_MS
 from callpath.doctor.edges import show_row, upgrades
 from callpath.doctor.facts import DeployFacts, Facts, IdleFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Seen, Sign
 from callpath.doctor.rules.sample import held
 from callpath.doctor.rules.sample_deploy import ingress, plan, plans
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
@@ -23,7 +23,10 @@ def check(facts: Facts) -> Finding | None:
     if busy and not alive:
         return None
     evidence = tuple(
-        f"{hold.traffic}: {'cut' if hold.ending.by == 'peer' else 'still open'} after {hold.held_ms / 1000:.1f} s"
+        Seen(
+            f"{hold.traffic}: {'cut' if hold.ending.by == 'peer' else 'still open'} after {hold.held_ms / 1000:.1f} s",
+            f"the {hold.traffic} stream",
+        )
         for hold in idle.holds
     )
     return Finding(

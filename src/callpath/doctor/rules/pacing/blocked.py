@@ -3,7 +3,7 @@
 from callpath.doctor.calls import show_entries, symptom_seen, worst_lag
 from callpath.doctor.closings import early
 from callpath.doctor.facts import CallFacts, Ending, Facts, MediaFacts, TcpFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Seen, Sign
 from callpath.doctor.rules.sample import media
 from callpath.doctor.rules.sample_call import BOTH_WAYS, CAME, GOOD, a_call, blocked, counted, noticed
 from callpath.timeline import LoopBlocked
@@ -26,7 +26,13 @@ def ws_blocked(facts: Facts) -> Finding | None:
     # never answers some of several.
     late = [ms for ms in came if ms - round_trip_ms >= LATE_MS]
     missing = len(stream.pong_ms) - len(came)
-    evidence = (f"pongs after: {', '.join('never' if ms is None else f'{ms:.0f} ms' for ms in stream.pong_ms)}",)
+    evidence = (
+        Seen(
+            f"pongs after: {', '.join('never' if ms is None else f'{ms:.0f} ms' for ms in stream.pong_ms)}",
+            "pings",
+            len(late),
+        ),
+    )
     if len(late) > 1 or (late and max(late) >= HELD_MS):
         return Finding(
             f"{len(late)} of {len(stream.pong_ms)} pings were answered only after {max(late) / 1000:.1f} s",

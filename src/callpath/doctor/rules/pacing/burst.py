@@ -1,6 +1,6 @@
 """MEDIA004: much more audio than time."""
 
-from callpath.doctor.closings import audio_ms, settled
+from callpath.doctor.closings import audio_ms, heard, settled
 from callpath.doctor.facts import Arrival, Facts, MediaFacts
 from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import media
@@ -29,7 +29,7 @@ def check(facts: Facts) -> Finding | None:
         )
     return Finding(
         f"{sent_ms / 1000:.1f} s of audio came within {span_ms / 1000:.2f} s",
-        (f"{len(stream.media)} frames, {sum(len(a.payload or b'') for a in stream.media)} bytes",),
+        (heard(stream, f"{len(stream.media)} frames, {sum(len(a.payload or b'') for a in stream.media)} bytes"),),
     )
 
 

@@ -2,7 +2,7 @@
 
 from callpath.doctor.facts import Facts, Hold, IdleFacts, MediaFacts
 from callpath.doctor.facts.ending import Ending
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Seen, Sign
 from callpath.doctor.rules.sample import media
 
 
@@ -13,7 +13,7 @@ def in_the_stream(facts: Facts) -> Finding | None:
     return Finding(
         f"after {stream.stalled_ms / 1000:.1f} s the server read nothing more: {stream.sent_frames} frames were sent, "
         "and all buffers in between are full",
-        (f"the last send waited for 3 s; {len(stream.arrivals)} messages had come",),
+        (Seen(f"the last send waited for 3 s; {len(stream.arrivals)} messages had come", "the stream"),),
     )
 
 
@@ -23,7 +23,10 @@ def in_a_held_stream(facts: Facts) -> Finding | None:
         return None
     return Finding(
         f"a stream held open was not read any more after {stalled[0].held_ms / 1000:.1f} s: all buffers are full",
-        tuple(f"{hold.traffic}: a send waited for 3 s at {hold.held_ms / 1000:.1f} s" for hold in stalled),
+        tuple(
+            Seen(f"{hold.traffic}: a send waited for 3 s at {hold.held_ms / 1000:.1f} s", f"the {hold.traffic} stream")
+            for hold in stalled
+        ),
     )
 
 

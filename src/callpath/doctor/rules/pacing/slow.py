@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 from callpath.doctor.calls import every, never, show_entries
-from callpath.doctor.closings import audio_ms, settled
+from callpath.doctor.closings import audio_ms, heard, settled
 from callpath.doctor.facts import Arrival, CallFacts, Facts, MediaFacts
 from callpath.doctor.rule import Cause, Finding, Sign
 from callpath.doctor.rules.sample import media
@@ -37,7 +37,7 @@ def media_slow(facts: Facts) -> Finding | None:
         return None
     return Finding(
         f"only {share:.2f} s of audio a second: a frame every {span_ms / len(gaps):.0f} ms",
-        (f"{len(frames)} frames in {span_ms / 1000:.1f} s, longest gap {max(gaps):.0f} ms",),
+        (heard(stream, f"{len(frames)} frames in {span_ms / 1000:.1f} s, longest gap {max(gaps):.0f} ms"),),
     )
 
 

@@ -5,7 +5,7 @@ from callpath.doctor.calls import every, show_entries, url_asked
 from callpath.doctor.closings import closed_with, early, show_ending
 from callpath.doctor.facts import CallFacts, Ending, Facts, Hold, IdleFacts, UpgradeFacts
 from callpath.doctor.reasons import closed_by_program, show_line
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Seen, Sign
 from callpath.doctor.rules.sample import ended, held, media, url
 from callpath.doctor.rules.sample_call import CAME, GOOD, hung_up
 from callpath.doctor.rules.sample_log import line, told_call
@@ -46,7 +46,13 @@ def keep_app_closes_idle(facts: Facts) -> Finding | None:
     hold = closed[0]
     return Finding(
         f"the server ended the {hold.traffic} stream after {hold.held_ms / 1000:.1f} s with {show_ending(hold.ending)}",
-        tuple(f"{h.traffic}: {h.ending.code or h.ending.kind} after {h.held_ms / 1000:.1f} s" for h in idle.holds),
+        tuple(
+            Seen(
+                f"{h.traffic}: {h.ending.code or h.ending.kind} after {h.held_ms / 1000:.1f} s",
+                f"the {h.traffic} stream",
+            )
+            for h in idle.holds
+        ),
     )
 
 

@@ -1,7 +1,7 @@
 """WS010: the server's frames break the protocol."""
 
 from callpath.doctor.facts import Facts, MediaFacts
-from callpath.doctor.rule import Cause, Finding
+from callpath.doctor.rule import Cause, Finding, Seen
 from callpath.doctor.rules.sample import media
 
 
@@ -10,7 +10,10 @@ def check(facts: Facts) -> Finding | None:
     faults = [fault for fault in stream.protocol_errors if "compressed" not in fault]
     if not faults:
         return None
-    return Finding(f"a frame that a strict client closes for: {faults[0]}", tuple(faults))
+    return Finding(
+        f"a frame that a strict client closes for: {faults[0]}",
+        tuple(Seen(fault, f"frame {number}") for number, fault in enumerate(faults, 1)),
+    )
 
 
 CAUSE = Cause.of(

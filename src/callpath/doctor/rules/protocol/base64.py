@@ -3,7 +3,7 @@
 import re
 
 from callpath.doctor.facts import Arrival, Facts, MediaFacts
-from callpath.doctor.rule import Cause, Finding
+from callpath.doctor.rule import Cause, Finding, Seen
 from callpath.doctor.rules.sample import media
 
 _ALPHABET = re.compile(rb"[A-Za-z0-9+/_-]+={0,2}")
@@ -14,13 +14,16 @@ def check(facts: Facts) -> Finding | None:
     hexadecimal = [arrival for arrival in stream.arrivals if _is_hex(arrival)]
     if stream.arrivals and len(hexadecimal) * 2 > len(stream.arrivals):
         return Finding(
-            f"media.payload of {len(hexadecimal)} frames is hexadecimal text", (f"{hexadecimal[0].head[:120]!r}",)
+            f"media.payload of {len(hexadecimal)} frames is hexadecimal text",
+            (Seen(f"{hexadecimal[0].head[:120]!r}", "messages of the stream", len(hexadecimal)),),
         )
     broken = [arrival for arrival in stream.arrivals if arrival.fault == "invalid_media"]
     if len(broken) > 2 or (broken and not stream.media):
         return Finding(
             f"media.payload of {len(broken)} frames is not base64",
-            tuple(f"at {a.at_ms:.0f} ms: {a.head[:100]!r}" for a in broken[:2]),
+            tuple(
+                Seen(f"at {a.at_ms:.0f} ms: {a.head[:100]!r}", f"the message at {a.at_ms:.0f} ms") for a in broken[:2]
+            ),
         )
     nested = [
         arrival
@@ -30,7 +33,10 @@ def check(facts: Facts) -> Finding | None:
     if stream.media and len(nested) * 2 > len(stream.media):
         text = nested[0].payload or b""
         kind = "hexadecimal text" if re.fullmatch(rb"[0-9a-fA-F]+", text) else "base64 again"
-        return Finding(f"media.payload decodes to {kind}, not to audio", (f"decoded: {text[:60]!r}",))
+        return Finding(
+            f"media.payload decodes to {kind}, not to audio",
+            (Seen(f"decoded: {text[:60]!r}", "messages of the stream", len(nested)),),
+        )
     return None
 
 

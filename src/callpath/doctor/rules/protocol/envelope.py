@@ -4,7 +4,7 @@ import re
 
 from callpath.doctor.calls import every, never, show_entries
 from callpath.doctor.facts import Arrival, CallFacts, Facts, MediaFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Seen, Sign
 from callpath.doctor.rules.sample import media
 from callpath.doctor.rules.sample_call import BOTH_WAYS, GOOD, a_call
 from callpath.timeline import StreamErrored
@@ -27,7 +27,10 @@ def media_envelope(facts: Facts) -> Finding | None:
     summary = (
         f"{len(wrong)} of {len(stream.arrivals)} messages are not what Telnyx reads: {', '.join(sorted(kinds)[:3])}"
     )
-    evidence = tuple(f"at {a.at_ms:.0f} ms, {a.kind}, {a.size} bytes: {a.head[:100]!r}" for a in wrong[:3])
+    evidence = tuple(
+        Seen(f"at {a.at_ms:.0f} ms, {a.kind}, {a.size} bytes: {a.head[:100]!r}", f"message {number}")
+        for number, a in enumerate(wrong[:3], 1)
+    )
     if len(wrong) <= CHATTER_MAX:
         return Finding(summary, evidence, kind="note")
     binary = all(arrival.kind == "binary" for arrival in wrong)

@@ -5,7 +5,7 @@ from callpath.doctor.closings import AT_ONCE_MS, early, show_ending
 from callpath.doctor.edges import failed_upgrades, show_row, unreached
 from callpath.doctor.facts import Facts, MediaFacts, UpgradeFacts
 from callpath.doctor.platform import author, recognise
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Seen, Sign
 from callpath.doctor.rules.sample import answer, ended, media, upgrade
 from callpath.doctor.rules.sample_edge import row, seen_at_edge
 
@@ -27,7 +27,7 @@ def close_crash(facts: Facts) -> Finding | None:
         return Finding(
             f"the connection was dropped without a close frame {ending.at_ms:.0f} ms after the 101, after our "
             f"{ending.after}",
-            (f"{ending.kind}; {len(facts[MediaFacts].arrivals)} messages had come",),
+            (Seen(f"{ending.kind}; {len(facts[MediaFacts].arrivals)} messages had come", "the end of the stream"),),
             confidence="medium",
         )
     return None

@@ -19,7 +19,7 @@ from callpath.doctor.edges import failed_upgrades, refused_by_us, show_row, unre
 from callpath.doctor.facts import CallFacts, Facts, RefusalFacts, ServedFacts, UpgradeFacts, UrlFacts
 from callpath.doctor.ourselves import refused_by_callpath
 from callpath.doctor.platform import author
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import OWN_WORD, Cause, Finding, Sign
 from callpath.doctor.rules.sample import PATH, answer, upgrade
 from callpath.doctor.rules.sample_call import (
     ACCEPTED,
@@ -143,7 +143,7 @@ def callpath_path(facts: Facts) -> Finding | None:
     word = refused_by_callpath(facts, "no_such_path")
     if word is None:
         return None
-    return Finding(word.detail, (show(word.exchange),))
+    return Finding(word.detail, (show(word.exchange),), certain=OWN_WORD)
 
 
 _HTTP_ONLY = {"WSGI server", "gunicorn", "Flask", "PHP", "Python http.server", "Express", "uvicorn", "Hypercorn"}

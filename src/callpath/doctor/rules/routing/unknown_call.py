@@ -9,7 +9,7 @@ from callpath.doctor.closings import early, show_ending
 from callpath.doctor.facts import CallFacts, Facts, RefusalFacts, UrlFacts
 from callpath.doctor.ourselves import refused_by_callpath
 from callpath.doctor.reasons import closed_by_program, show_line
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import OWN_WORD, Cause, Finding, Sign
 from callpath.doctor.rules.sample import answer, ended, media, upgrade
 from callpath.doctor.rules.sample_call import ACCEPTED, CAME, GOOD, call, hung_up, refusals
 from callpath.doctor.rules.sample_log import line, told_call
@@ -102,6 +102,7 @@ def callpath_unknown_call(facts: Facts) -> Finding | None:
     return Finding(
         f"the callpath server itself answered {word.exchange.status} {word.reason}: {word.detail}",
         (show(word.exchange),),
+        certain=OWN_WORD,
         kind="limited",
         question="Nothing is wrong on the way to the server. Probe it with …/api/calls/test-connection/audio, which "
         "it always knows; and for a real call that failed read its timeline: callpath calls show ID.",

@@ -1,7 +1,7 @@
 """TCP003: connections are taken and dropped before a word is said."""
 
 from callpath.doctor.facts import Facts, TcpFacts, TlsFacts, UpgradeFacts
-from callpath.doctor.rule import Cause, Finding
+from callpath.doctor.rule import Cause, Finding, Seen
 from callpath.doctor.rules.sample import shake, tls
 
 FORWARDER_MS = 900.0
@@ -18,7 +18,10 @@ def check(facts: Facts) -> Finding | None:
         if cut and upgrade_facts.silent in {"eof", "reset"} and upgrade_facts.carrier.ms < FORWARDER_MS:
             return Finding(
                 "the connection is accepted and dropped at once, even if we say nothing",
-                (f"silent connection: {upgrade_facts.silent}", f"upgrade request: {upgrade_facts.carrier.outcome}"),
+                (
+                    Seen(f"silent connection: {upgrade_facts.silent}", "a silent connection"),
+                    Seen(f"upgrade request: {upgrade_facts.carrier.outcome}", "the request as Telnyx"),
+                ),
             )
     elif tls_facts is not None:
         carrier = tls_facts.carrier
@@ -33,7 +36,10 @@ def check(facts: Facts) -> Finding | None:
         ):
             return Finding(
                 "the connection is accepted and dropped without a byte, whatever we say",
-                (f"ClientHello: {carrier.outcome}", f"plain HTTP: {tls_facts.plain_outcome}"),
+                (
+                    Seen(f"ClientHello: {carrier.outcome}", "the handshake"),
+                    Seen(f"plain HTTP: {tls_facts.plain_outcome}", "plain HTTP"),
+                ),
                 confidence="medium",
             )
     return None

@@ -1,7 +1,7 @@
 """TCP005: small packets pass, full ones vanish."""
 
 from callpath.doctor.facts import Facts, TlsFacts
-from callpath.doctor.rule import Cause, Finding
+from callpath.doctor.rule import Cause, Finding, Seen
 from callpath.doctor.rules.sample import tls
 
 
@@ -14,8 +14,8 @@ def check(facts: Facts) -> Finding | None:
     return Finding(
         "the server takes connections and answers short requests, but its TLS flight never arrives whole",
         (
-            f"TLS: {carrier.received} bytes in {carrier.ms:.0f} ms",
-            f"plain HTTP on the same port: {looked.plain_answer[:60]!r}",
+            Seen(f"TLS: {carrier.received} bytes in {carrier.ms:.0f} ms", "the handshake"),
+            Seen(f"plain HTTP on the same port: {looked.plain_answer[:60]!r}", "plain HTTP"),
         ),
         confidence="medium",
     )

@@ -1,7 +1,7 @@
 """How every attempt to connect ended: one row an outcome."""
 
 from callpath.doctor.facts import Facts, TcpFacts
-from callpath.doctor.rule import Cause, Check, Finding, Owner
+from callpath.doctor.rule import Cause, Check, Finding, Owner, Seen
 from callpath.doctor.rules.sample import tcp
 
 _LOCAL = {"ENETUNREACH", "EADDRNOTAVAIL", "EACCES", "EPERM"}
@@ -17,7 +17,7 @@ def _ended(outcomes: frozenset[str], but: frozenset[str], words: str) -> Check:
         if connections.open or not seen & outcomes or seen & but:
             return None
         shown = tuple(
-            f"{a.address}:{a.port} {a.outcome}{f' ({a.error})' if a.error else ''} after {a.ms:.0f} ms"
+            Seen(f"{a.address}:{a.port} {a.outcome}{f' ({a.error})' if a.error else ''} after {a.ms:.0f} ms", a.address)
             for a in connections.attempts
         )
         if all(attempt.error in _LOCAL for attempt in connections.attempts):

@@ -4,7 +4,7 @@ import re
 
 from callpath.doctor.answers import refused, show
 from callpath.doctor.facts import Facts, TcpFacts, TlsFacts, UpgradeFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Seen, Sign
 from callpath.doctor.rules.sample import answer, failed, upgrade
 
 _SERVICES: tuple[tuple[bytes, str], ...] = (
@@ -35,7 +35,9 @@ def check(facts: Facts) -> Finding | None:
     for head in heads:
         for pattern, service in _SERVICES:
             if re.search(pattern, head[:200], re.DOTALL):
-                return Finding(f"the port speaks another protocol: {service}", (f"it said: {head[:80]!r}",))
+                return Finding(
+                    f"the port speaks another protocol: {service}", (Seen(f"it said: {head[:80]!r}", "its greeting"),)
+                )
     return None
 
 

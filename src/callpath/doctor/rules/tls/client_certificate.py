@@ -4,7 +4,7 @@ import re
 
 from callpath.doctor.answers import refused, show
 from callpath.doctor.facts import Facts, TlsFacts, UpgradeFacts
-from callpath.doctor.rule import Cause, Finding
+from callpath.doctor.rule import Cause, Finding, Seen
 from callpath.doctor.rules.sample import shake, tls
 
 _ALERTS = ("CERTIFICATE_REQUIRED", "ALERT_BAD_CERTIFICATE", "ALERT_UNKNOWN_CA", "ALERT_NO_CERTIFICATE")
@@ -21,7 +21,8 @@ def check(facts: Facts) -> Finding | None:
     if carrier.outcome in {"alert", "error"}:
         if any(name in carrier.reason for name in _ALERTS):
             return Finding(
-                "the server ends the handshake because we showed no certificate", (f"alert: {carrier.reason}",)
+                "the server ends the handshake because we showed no certificate",
+                (Seen(f"alert: {carrier.reason}", "the handshake"),),
             )
         tls12 = looked.shape("tls12")
         if (
@@ -32,7 +33,10 @@ def check(facts: Facts) -> Finding | None:
         ):
             return Finding(
                 "the server asks for a client certificate and ends the handshake without one",
-                (f"carrier's handshake: {carrier.reason}", "a CertificateRequest stands in its TLS 1.2 flight"),
+                (
+                    Seen(f"carrier's handshake: {carrier.reason}", "the handshake"),
+                    Seen("a CertificateRequest stands in its TLS 1.2 flight", "a handshake of TLS 1.2"),
+                ),
             )
     if UpgradeFacts in facts:
         answer = refused(facts)
@@ -44,7 +48,8 @@ def check(facts: Facts) -> Finding | None:
             or "ALERT_UNKNOWN_CA" in answer.error
         ):
             return Finding(
-                "the server ends the connection because we showed no certificate", (f"alert: {answer.error}",)
+                "the server ends the connection because we showed no certificate",
+                (Seen(f"alert: {answer.error}", "the handshake"),),
             )
     return None
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from callpath.doctor.facts import Certificate, Facts, TlsFacts
-from callpath.doctor.rule import Cause, Finding
+from callpath.doctor.rule import Cause, Finding, Seen
 from callpath.doctor.rules.sample import DAY_MS, NOW_UNIX_MS, certificate, tls
 
 _EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED, openssl-verification-options(1)
@@ -19,7 +19,7 @@ def check(facts: Facts) -> Finding | None:
     if not past:
         return Finding(
             "a certificate of the trusted chain has expired (not one of those the server sent)",
-            (looked.carrier.verify_message,),
+            (Seen(looked.carrier.verify_message, "the handshake"),),
         )
     which = "the certificate" if past[0] is looked.chain[0] else f"the intermediate {past[0].subject}"
     days = (looked.checked_at_unix_ms - past[0].not_after_unix_ms) / DAY_MS
@@ -27,8 +27,8 @@ def check(facts: Facts) -> Finding | None:
         f"{which} expired {days:.0f} days ago" if days >= 1 else f"{which} expired {days * 24:.0f} hours ago",
         (
             f"subject: {past[0].subject}",
-            f"notAfter: {_iso(past[0])}",
-            f"verify: {looked.carrier.verify_message}",
+            Seen(f"notAfter: {_iso(past[0])}", "the certificate's own date"),
+            Seen(f"verify: {looked.carrier.verify_message}", "the check of the chain"),
             f"this machine's clock: {_at(looked.checked_at_unix_ms)}",
         ),
         title="" if past[0] is looked.chain[0] else "An intermediate certificate has expired",

@@ -2,7 +2,7 @@
 
 from callpath.doctor.answers import refused, show
 from callpath.doctor.facts import Facts, TlsFacts, UpgradeFacts
-from callpath.doctor.rule import Cause, Finding
+from callpath.doctor.rule import Cause, Finding, Seen
 from callpath.doctor.rules.sample import answer, failed, upgrade
 
 
@@ -10,7 +10,9 @@ def check(facts: Facts) -> Finding | None:
     tls = facts.get(TlsFacts)
     if tls is not None and tls.carrier.outcome != "ok" and UpgradeFacts not in facts:
         if "NO_APPLICATION_PROTOCOL" in tls.carrier.reason:
-            return Finding("the server refuses HTTP/1.1 in the handshake", (f"alert: {tls.carrier.reason}",))
+            return Finding(
+                "the server refuses HTTP/1.1 in the handshake", (Seen(f"alert: {tls.carrier.reason}", "the handshake"),)
+            )
         return None
     carrier = refused(facts)
     if carrier is None:
@@ -32,7 +34,8 @@ def check(facts: Facts) -> Finding | None:
         if plain is not None and plain.outcome == "answer":
             return None
         return Finding(
-            "HTTP/1.1 gets no answer, HTTP/2 does", (show(carrier), "the same path over HTTP/2 -> an answer")
+            "HTTP/1.1 gets no answer, HTTP/2 does",
+            (show(carrier), Seen("the same path over HTTP/2 -> an answer", "the request over HTTP/2")),
         )
     return None
 

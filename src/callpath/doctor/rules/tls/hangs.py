@@ -1,7 +1,7 @@
 """TLS009: a connection opens, and the handshake never gets an answer."""
 
 from callpath.doctor.facts import Facts, TlsFacts
-from callpath.doctor.rule import Cause, Finding
+from callpath.doctor.rule import Cause, Finding, Seen
 from callpath.doctor.rules.sample import tls
 
 
@@ -12,8 +12,10 @@ def check(facts: Facts) -> Finding | None:
     return Finding(
         "TCP opens, the ClientHello gets no answer",
         (
-            f"{looked.carrier.received} bytes in {looked.carrier.ms:.0f} ms",
-            f"plain HTTP on the same port: {looked.plain_outcome or 'not tried'}",
+            Seen(f"{looked.carrier.received} bytes in {looked.carrier.ms:.0f} ms", "the handshake"),
+            Seen(f"plain HTTP on the same port: {looked.plain_outcome}", "plain HTTP")
+            if looked.plain_outcome
+            else "plain HTTP on the same port: not tried",
         ),
     )
 

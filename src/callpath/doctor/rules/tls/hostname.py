@@ -1,7 +1,7 @@
 """TLS006: a good certificate, for another name."""
 
 from callpath.doctor.facts import Facts, TlsFacts, UrlFacts
-from callpath.doctor.rule import Cause, Finding
+from callpath.doctor.rule import Cause, Finding, Seen
 from callpath.doctor.rules.sample import certificate, tls
 
 _MISMATCH = {62, 64}  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
@@ -28,7 +28,10 @@ def check(facts: Facts) -> Finding | None:
         fix = "Use the host name in the URL, never the address."
     return Finding(
         f"the certificate is for {names}, the URL says {given.host}",
-        (f"verify: {looked.carrier.verify_message}", *((f"subject: {leaf.subject}",) if leaf else ())),
+        (
+            Seen(f"verify: {looked.carrier.verify_message}", "the check of the chain"),
+            *((Seen(f"subject: {leaf.subject}; names: {names}", "the certificate itself"),) if leaf else ()),
+        ),
         fix=fix,
     )
 

@@ -1,7 +1,7 @@
 """TLS005: the server sends its certificate without the one between it and the root."""
 
 from callpath.doctor.facts import Facts, TlsFacts
-from callpath.doctor.rule import Cause, Finding
+from callpath.doctor.rule import Cause, Finding, Seen
 from callpath.doctor.rules.sample import certificate, tls
 from callpath.doctor.rules.tls.untrusted_root import chain_ends_early
 
@@ -21,8 +21,13 @@ def check(facts: Facts) -> Finding | None:
         f"server sends",
         (
             f"sent: {' <- '.join(c.subject for c in looked.chain)}",
-            f"verify: {looked.carrier.verify_message}",
-            *(f"the missing one is at {location}" for location in last.issuer_urls[:1]),
+            Seen(f"verify: {looked.carrier.verify_message}", "the check of the chain"),
+            *(
+                Seen(f"the missing one is at {location}", "the issuer's certificate")
+                if looked.issuer_found_by_url
+                else f"the missing one should be at {location}"
+                for location in last.issuer_urls[:1]
+            ),
         ),
         confidence="high" if looked.issuer_found_by_url or last.issuer_issuer else "medium",
     )

@@ -1,7 +1,7 @@
 """TLS012: no cipher, curve or signature that both sides take."""
 
 from callpath.doctor.facts import Facts, TlsFacts
-from callpath.doctor.rule import Cause, Finding
+from callpath.doctor.rule import Cause, Finding, Seen
 from callpath.doctor.rules.sample import shake, tls
 
 
@@ -20,11 +20,17 @@ def check(facts: Facts) -> Finding | None:
     ):
         return Finding(
             f"only outdated parameters would do: {wide.version} {wide.cipher}",
-            (f"carrier's handshake: {carrier.reason}", f"with everything allowed: {wide.version} {wide.cipher}"),
+            (
+                Seen(f"carrier's handshake: {carrier.reason}", "the handshake"),
+                Seen(f"with everything allowed: {wide.version} {wide.cipher}", "a handshake with everything allowed"),
+            ),
         )
     wrong = ("DH_KEY_TOO_SMALL", "WRONG_SIGNATURE_TYPE", "NO_SHARED", "NO_SUITABLE", "BAD_ECPOINT", "WRONG_CURVE")
     if any(name in carrier.reason for name in wrong):
-        return Finding("the server's key exchange is too weak or unknown", (f"carrier's handshake: {carrier.reason}",))
+        return Finding(
+            "the server's key exchange is too weak or unknown",
+            (Seen(f"carrier's handshake: {carrier.reason}", "the handshake"),),
+        )
     if (
         "HANDSHAKE_FAILURE" in carrier.reason
         and carrier.alert_before_hello
@@ -32,7 +38,13 @@ def check(facts: Facts) -> Finding | None:
     ):
         return Finding(
             "the server refuses every set of ciphers we offer",
-            (f"alert before any hello, in {len(looked.shapes)} shapes: {carrier.reason}",),
+            (
+                Seen(
+                    f"alert before any hello, in {len(looked.shapes)} shapes: {carrier.reason}",
+                    "handshakes",
+                    len(looked.shapes),
+                ),
+            ),
             confidence="medium",
         )
     return None

@@ -1,7 +1,7 @@
 """TLS002: a certificate is not valid yet."""
 
 from callpath.doctor.facts import Facts, TlsFacts
-from callpath.doctor.rule import Cause, Finding
+from callpath.doctor.rule import Cause, Finding, Seen
 from callpath.doctor.rules.sample import DAY_MS, NOW_UNIX_MS, certificate, tls
 
 _NOT_YET = 9  # X509_V_ERR_CERT_NOT_YET_VALID
@@ -17,7 +17,10 @@ def check(facts: Facts) -> Finding | None:
     hours = (early[0].not_before_unix_ms - looked.checked_at_unix_ms) / 3_600_000 if early else 0
     return Finding(
         f"the certificate is valid only in {hours:.0f} hours",
-        (looked.carrier.verify_message, *(f"subject: {c.subject}" for c in early)),
+        (
+            Seen(looked.carrier.verify_message, "the check of the chain"),
+            *(Seen(f"subject: {c.subject}", "the certificate's own date") for c in early),
+        ),
     )
 
 

@@ -1,7 +1,7 @@
 """TLS007: wss was aimed at a port that speaks plain HTTP."""
 
 from callpath.doctor.facts import Facts, TlsFacts
-from callpath.doctor.rule import Cause, Finding
+from callpath.doctor.rule import Cause, Finding, Seen
 from callpath.doctor.rules.sample import tls
 
 
@@ -22,8 +22,8 @@ def check(facts: Facts) -> Finding | None:
     return Finding(
         "the port answers plain HTTP and no TLS",
         (
-            f"to a ClientHello: {looked.carrier.outcome} {looked.carrier.first_bytes[:40]!r}",
-            f"to plain HTTP: {looked.plain_answer[:60]!r}",
+            Seen(f"to a ClientHello: {looked.carrier.outcome} {looked.carrier.first_bytes[:40]!r}", "the handshake"),
+            Seen(f"to plain HTTP: {looked.plain_answer[:60]!r}", "plain HTTP"),
         ),
     )
 

@@ -1,7 +1,7 @@
 """TLS003: the certificate vouches for itself."""
 
 from callpath.doctor.facts import Facts, TlsFacts
-from callpath.doctor.rule import Cause, Finding
+from callpath.doctor.rule import Cause, Finding, Seen
 from callpath.doctor.rules.sample import certificate, tls
 
 _SELF_SIGNED_LEAF = 18  # X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT
@@ -18,7 +18,10 @@ def check(facts: Facts) -> Finding | None:
         return None
     return Finding(
         "the certificate is signed by itself",
-        (f"subject and issuer: {leaf.subject}", f"verify: {looked.carrier.verify_message}"),
+        (
+            Seen(f"subject and issuer: {leaf.subject}", "the certificate itself"),
+            Seen(f"verify: {looked.carrier.verify_message}", "the check of the chain"),
+        ),
     )
 
 

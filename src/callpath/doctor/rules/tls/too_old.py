@@ -1,7 +1,7 @@
 """TLS008: the server knows only versions that are too old."""
 
 from callpath.doctor.facts import Facts, TlsFacts
-from callpath.doctor.rule import Cause, Finding
+from callpath.doctor.rule import Cause, Finding, Seen
 from callpath.doctor.rules.sample import shake, tls
 
 
@@ -23,8 +23,12 @@ def check(facts: Facts) -> Finding | None:
     return Finding(
         f"the server speaks {version} and nothing newer",
         (
-            f"carrier's handshake: {carrier.reason or carrier.outcome}",
-            *((f"with old versions allowed: {old.version}",) if works and old else ()),
+            Seen(f"carrier's handshake: {carrier.reason or carrier.outcome}", "the handshake"),
+            *(
+                (Seen(f"with old versions allowed: {old.version}", "a handshake of old versions"),)
+                if works and old
+                else ()
+            ),
         ),
     )
 

@@ -1,7 +1,7 @@
 """TLS011: the server has no certificate for this name."""
 
 from callpath.doctor.facts import Facts, TlsFacts, UrlFacts
-from callpath.doctor.rule import Cause, Finding
+from callpath.doctor.rule import Cause, Finding, Seen
 from callpath.doctor.rules.sample import shake, tls
 
 
@@ -13,7 +13,7 @@ def check(facts: Facts) -> Finding | None:
     given = facts[UrlFacts]
     reason = carrier.reason.upper()
     if "UNRECOGNIZED_NAME" in reason:
-        return Finding(f"the server knows no host {given.host}", (f"alert: {carrier.reason}",))
+        return Finding(f"the server knows no host {given.host}", (Seen(f"alert: {carrier.reason}", "the handshake"),))
     nameless = [
         shape
         for shape in (looked.shape("no-sni"), looked.shape("other-sni"))
@@ -25,15 +25,15 @@ def check(facts: Facts) -> Finding | None:
         return Finding(
             f"a handshake for {given.host} fails, one for {other} works",
             (
-                f"with this name: {carrier.outcome} {carrier.reason}".rstrip(),
-                f"{nameless[0].shape}: {nameless[0].version}",
+                Seen(f"with this name: {carrier.outcome} {carrier.reason}".rstrip(), "the handshake"),
+                Seen(f"{nameless[0].shape}: {nameless[0].version}", f"a handshake for {other}"),
             ),
         )
     if "ALERT_INTERNAL_ERROR" in reason and carrier.alert_before_hello:
         # What Go's TLS (Caddy, Traefik) says when its table of certificates has none for the name.
         return Finding(
             f"the server cannot find a certificate for {given.host}",
-            (f"alert before any hello: {carrier.reason}",),
+            (Seen(f"alert before any hello: {carrier.reason}", "the handshake"),),
             confidence="medium",
         )
     return None

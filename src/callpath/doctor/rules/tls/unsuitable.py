@@ -1,7 +1,7 @@
 """TLS015: a certificate that is trusted by name, but not fit for a web server."""
 
 from callpath.doctor.facts import Facts, TlsFacts
-from callpath.doctor.rule import Cause, Finding
+from callpath.doctor.rule import Cause, Finding, Seen
 from callpath.doctor.rules.sample import certificate, tls
 
 _CHAIN_CODES = {2, 9, 10, 18, 19, 20, 21, 62, 64, 7}
@@ -29,7 +29,7 @@ def check(facts: Facts) -> Finding | None:
     return Finding(
         f"the certificate is refused: {reason}",
         (
-            f"verify: {carrier.verify_message} (code {carrier.verify_code})",
+            Seen(f"verify: {carrier.verify_message} (code {carrier.verify_code})", "the check of the chain"),
             *(
                 (f"key {leaf.key}, signature {leaf.signature}, purposes {', '.join(leaf.purposes) or 'any'}",)
                 if leaf

@@ -3,7 +3,7 @@
 import re
 
 from callpath.doctor.facts import Certificate, ControlFacts, Facts, TlsFacts, UrlFacts
-from callpath.doctor.rule import Cause, Finding
+from callpath.doctor.rule import Cause, Finding, Seen
 from callpath.doctor.rules.sample import certificate, tls
 
 _UNKNOWN_ISSUER = {
@@ -66,7 +66,10 @@ def _trusted_only_here(facts: Facts, looked: TlsFacts) -> Finding | None:
     if given is not None and given.local:
         return None
     issuer = looked.chain[-1].issuer if looked.chain else "an unknown authority"
-    evidence = (f"sent: {' <- '.join(c.subject for c in looked.chain)}", "verified by this machine's store only")
+    evidence: tuple[str, ...] = (
+        f"sent: {' <- '.join(c.subject for c in looked.chain)}",
+        Seen("verified by this machine's store only", "the two lists of roots"),
+    )
     if control is not None and control.mozilla == "ok":
         return Finding(
             f"the chain ends at {issuer}, which this machine trusts and Mozilla's list of roots does not", evidence
@@ -93,11 +96,13 @@ def check(facts: Facts) -> Finding | None:
     last = looked.chain[-1]
     if len(looked.chain) == 1 and last.self_signed:
         return None
-    evidence = (
+    evidence: tuple[str, ...] = (
         f"sent: {' <- '.join(c.subject for c in looked.chain)}",
         f"issuer of the last: {last.issuer}",
-        f"verify: {looked.carrier.verify_message}",
+        Seen(f"verify: {looked.carrier.verify_message}", "the check of the chain"),
     )
+    if looked.mozilla == "untrusted":
+        evidence += (Seen("Mozilla's list of roots: not trusted either", "Mozilla's list of roots"),)
     early = chain_ends_early(looked)
     if early:
         return None

@@ -3,7 +3,7 @@
 import re
 
 from callpath.doctor.facts import Facts, UrlFacts
-from callpath.doctor.rule import Cause, Finding
+from callpath.doctor.rule import IN_THE_URL, Cause, Finding
 from callpath.doctor.rules.sample import url
 
 _STRAY = re.compile(
@@ -17,7 +17,7 @@ def check(facts: Facts) -> Finding | None:
     if not found:
         return None
     shown = ", ".join(dict.fromkeys(repr(character) for character in found))
-    return Finding(f"the URL contains {shown}", (f"as given: {given.raw[:120]!r}",))
+    return Finding(f"the URL contains {shown}", (f"as given: {given.raw[:120]!r}",), certain=IN_THE_URL)
 
 
 CAUSE = Cause.of(

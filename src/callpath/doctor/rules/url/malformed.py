@@ -2,7 +2,7 @@
 
 from callpath.doctor.calls import asked, needed_refusal, refused_by, show_entries
 from callpath.doctor.facts import CallFacts, Facts, UrlFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import IN_THE_URL, Cause, Finding, Sign
 from callpath.doctor.rules.sample import url
 from callpath.doctor.rules.sample_call import ACCEPTED, ANSWERED, a_call, answered, asking
 
@@ -11,7 +11,7 @@ def url_malformed(facts: Facts) -> Finding | None:
     given = facts[UrlFacts]
     if not given.problem:
         return None
-    return Finding(f"the URL cannot be used: {given.problem}", (f"as given: {given.raw[:120]!r}",))
+    return Finding(f"the URL cannot be used: {given.problem}", (f"as given: {given.raw[:120]!r}",), certain=IN_THE_URL)
 
 
 URL_CHARS_MAX = 2000
@@ -22,7 +22,7 @@ def url_too_long(facts: Facts) -> Finding | None:
     given = facts[UrlFacts]
     if len(given.raw) <= URL_CHARS_MAX:
         return None
-    return Finding(f"the URL has {len(given.raw)} characters, the limit is {URL_CHARS_MAX}")
+    return Finding(f"the URL has {len(given.raw)} characters, the limit is {URL_CHARS_MAX}", certain=IN_THE_URL)
 
 
 def call_url_refused(facts: Facts) -> Finding | None:

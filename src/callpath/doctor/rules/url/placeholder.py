@@ -4,7 +4,7 @@ import re
 from urllib.parse import unquote
 
 from callpath.doctor.facts import Facts, UrlFacts
-from callpath.doctor.rule import Cause, Finding
+from callpath.doctor.rule import IN_THE_URL, Cause, Finding
 from callpath.doctor.rules.sample import url
 
 _LEFT = re.compile(
@@ -20,7 +20,8 @@ def check(facts: Facts) -> Finding | None:
     found = _LEFT.search(unquote(given.raw))
     if found is None:
         return None
-    return Finding(f"{found.group()!r} in the URL was never replaced by a value", (f"as given: {given.raw[:120]!r}",))
+    summary = f"{found.group()!r} in the URL was never replaced by a value"
+    return Finding(summary, (f"as given: {given.raw[:120]!r}",), certain=IN_THE_URL)
 
 
 CAUSE = Cause.of(

@@ -2,7 +2,7 @@
 
 from callpath.doctor.calls import compared
 from callpath.doctor.facts import Facts, ServedFacts, TcpAttempt, TcpFacts, UrlFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Seen, Sign
 from callpath.doctor.rules.sample import tcp
 from callpath.doctor.rules.sample_call import ACCEPTED, ANSWERED, HOST, SESSION, TAKEN, a_call, asking, hung_up
 
@@ -18,7 +18,13 @@ def url_port(facts: Facts) -> Finding | None:
     outcomes = ", ".join(f"{a.address}:{a.port} {a.outcome}" for a in connections.attempts)
     return Finding(
         f"port {given.port} takes no connection, port {usual[0].port} on the same address does",
-        (outcomes, f"{usual[0].address}:{usual[0].port} open" + (" and speaks TLS" if given.secure else "")),
+        (
+            Seen(outcomes, f"port {given.port}"),
+            Seen(
+                f"{usual[0].address}:{usual[0].port} open" + (" and speaks TLS" if given.secure else ""),
+                f"port {usual[0].port}",
+            ),
+        ),
         fix=f"wss://{given.host}{given.target}",
     )
 

@@ -1,7 +1,7 @@
 """URL003: the URL names a host that only this machine or network knows."""
 
 from callpath.doctor.facts import Facts, UpgradeFacts, UrlFacts
-from callpath.doctor.rule import Cause, Finding
+from callpath.doctor.rule import IN_THE_URL, Cause, Finding
 from callpath.doctor.rules.sample import url
 
 _WORDS = {
@@ -22,7 +22,7 @@ def check(facts: Facts) -> Finding | None:
     evidence = (f"host: {given.host} ({given.host_class})",)
     if _meant(facts, given):
         return Finding(f"{summary}. Taken as meant, since this looks like development", evidence, kind="note")
-    return Finding(summary, evidence)
+    return Finding(summary, evidence, certain=IN_THE_URL)
 
 
 def _meant(facts: Facts, given: UrlFacts) -> bool:

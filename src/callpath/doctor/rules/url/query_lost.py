@@ -3,7 +3,7 @@
 from callpath.doctor.calls import first, show_entries, url_asked
 from callpath.doctor.facts import Arrived, CallFacts, Facts, MediaFacts, UrlFacts
 from callpath.doctor.reasons import closed_by_program, show_line
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import Cause, Finding, Seen, Sign
 from callpath.doctor.rules.sample import media, url
 from callpath.doctor.rules.sample_call import ANSWERED, GOOD, TAKEN, URL, asking, hung_up
 from callpath.doctor.rules.sample_log import line, told_call
@@ -17,7 +17,8 @@ def check(facts: Facts) -> Finding | None:
     path, query = arrived.path, arrived.query
     if given.query and not query:
         return Finding(
-            "the application got the upgrade without its query", (f"sent: {given.target}", f"arrived: {path}")
+            "the application got the upgrade without its query",
+            (f"sent: {given.target}", Seen(f"arrived: {path}", "the server's own word")),
         )
     if path != given.path:
         return Finding(

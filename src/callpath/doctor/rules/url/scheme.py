@@ -3,7 +3,7 @@
 from callpath.doctor.answers import any_variant_works, mixed
 from callpath.doctor.calls import compared
 from callpath.doctor.facts import Exchange, Facts, OtherSchemeFacts, UpgradeFacts, UrlFacts
-from callpath.doctor.rule import Cause, Finding, Sign
+from callpath.doctor.rule import IN_THE_URL, Cause, Finding, Seen, Sign
 from callpath.doctor.rules.sample import answer, upgrade, url
 from callpath.doctor.rules.sample_call import ACCEPTED, ANSWERED, HOST, SESSION, TAKEN, a_call, asking, hung_up
 
@@ -15,10 +15,12 @@ def url_scheme(facts: Facts) -> Finding | None:
             f"the URL begins with {given.scheme}://, a media stream needs wss://",
             (f"given: {given.raw[:80]!r}",),
             fix=f"wss://{given.authority}{given.target}",
+            certain=IN_THE_URL,
         )
     if given.scheme not in {"ws", "wss"}:
         shown = f"{given.scheme}://" if given.scheme else "no scheme"
-        return Finding(f"the URL has {shown}, a media stream needs wss://", (f"given: {given.raw[:80]!r}",))
+        summary = f"the URL has {shown}, a media stream needs wss://"
+        return Finding(summary, (f"given: {given.raw[:80]!r}",), certain=IN_THE_URL)
     if given.scheme == "wss":
         return None
     upgrade_facts = facts.get(UpgradeFacts)
@@ -38,18 +40,21 @@ def url_scheme(facts: Facts) -> Finding | None:
     if any_variant_works(facts):
         return None
     if "HTTPS port" in carrier.text or "SSL-enabled server port" in carrier.text:
-        return Finding("ws:// was sent to a port that speaks TLS, and the server says so", (carrier.text[:120],))
+        return Finding(
+            "ws:// was sent to a port that speaks TLS, and the server says so",
+            (Seen(carrier.text[:120], "the request as Telnyx"),),
+        )
     if carrier.status in {301, 302, 307, 308} and _moved_to_https(given, carrier):
         return Finding(
             "the URL says ws://, and port 80 only redirects to https, which no WebSocket client follows",
-            (f"{carrier.status}, location: {carrier.header('location')}",),
+            (Seen(f"{carrier.status}, location: {carrier.header('location')}", "the request as Telnyx"),),
         )
     if other is not None and other.exchange is not None and _secure_is_meant(carrier, other):
         return Finding(
             "the URL says ws://, but the endpoint wants TLS: the handshake of the wss:// form works",
             (
-                f"ws://: {carrier.outcome} {carrier.status or ''}",
-                f"wss://: {other.exchange.status or other.exchange.outcome}",
+                Seen(f"ws://: {carrier.outcome} {carrier.status or ''}", "the request over ws://"),
+                Seen(f"wss://: {other.exchange.status or other.exchange.outcome}", "the request over wss://"),
             ),
         )
     return None
