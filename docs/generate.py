@@ -16,7 +16,12 @@ from callpath.config import Settings
 from callpath.doctor.report import cause_pages
 from callpath.doctor.rules import CAUSES
 from callpath.simulator import control_faults as control_faults  # they join the table of all faults
-from callpath.simulator.api import NOT_SIMULATED, RESOURCES_NOT_SIMULATED
+from callpath.simulator.api import (
+    CONFERENCE_ACTIONS,
+    CONFERENCE_NOT_SIMULATED,
+    NOT_SIMULATED,
+    RESOURCES_NOT_SIMULATED,
+)
 from callpath.simulator.callee import SCRIPTS
 from callpath.simulator.link import FAULTS
 from callpath.simulator.options import CarrierOptions
@@ -79,8 +84,16 @@ def stand_in_page() -> str:
         *(f"| `{name}` | {_doc(command)} |" for name, command in COMMANDS.items() if name not in NOT_SIMULATED),
         "\nAccepted without an effect: `voice` and all about how a voice sounds (a hum is heard for as long as the text "
         "would take), `record_timeout_secs`, `mute_dtmf`, `media_encryption`, SIP headers and credentials, "
-        "`sound_modifications`, assistants, conferences, queues and Dialogflow. "
+        "`sound_modifications`, assistants, queues and Dialogflow. "
         "A fork sends no RTP. `to` as a list calls the first one.\n",
+        "## Conferences\n",
+        "`POST /conferences` with an answered call and a name, `GET /conferences`, `/conferences/{id}` and its "
+        "participants, and the actions "
+        + ", ".join(f"`{name}`" for name in CONFERENCE_ACTIONS)
+        + ", by id or name. All who are in it hear each other, apart from who is muted, on hold, or there to monitor or to "
+        "whisper; on hold the file of `audio_url` plays. A media stream of a participant goes on, with the mix on its "
+        "outbound track. Ending a conference by a command hangs the creator's leg up wherever it has gone (observed). "
+        "Answered with 501: " + ", ".join(f"`{name}`" for name in CONFERENCE_NOT_SIMULATED) + ".\n",
         "## Not modelled\n",
         "No SIP and no RTP: causes and SIP codes stand in the webhooks only, as Telnyx tells them. No 18x "
         "progress; a caller who is transferred hears a ringback tone until the target answers. `hangup` of an unanswered "

@@ -318,7 +318,7 @@ async def test_dials_are_refused_as_telnyx_refuses_for_the_account() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/conferences", "/queues/support", "/texml/Accounts/a/Calls", "/outbound_voice_profiles", "/texml/calls/1"]
+    "path", ["/queues", "/queues/support", "/texml/Accounts/a/Calls", "/outbound_voice_profiles", "/texml/calls/1"]
 )
 async def test_paths_that_are_not_simulated_say_so(path: str) -> None:
     """404 would say that the thing does not exist; whoever reads it looks for a fault in the account."""
@@ -349,3 +349,69 @@ async def test_the_number_of_calls_is_bounded() -> None:
         await first.hangup()
         assert 200 == (await client.ask("POST", "/calls", json=DIAL))[0]
         assert 2 == len(telnyx.calls)
+
+
+async def test_a_conference_over_http() -> None:
+    """Made of an answered call, found by its name, joined, listed, changed and ended; each answer in Telnyx's shape."""
+    async with Simulator(NOWHERE, callees={"*": "hello,rings=0s"}) as telnyx:
+        client = Client(telnyx)
+        one, other = await telnyx.call(), await telnyx.call(from_="+15555550124")
+        own = one.call.leg.call_control_id
+        create = {"call_control_id": own, "name": "demo-1"}
+        assert "90034" == (await client.ask("POST", "/conferences", json=create))[1]["errors"][0]["code"]
+        for caller in (one, other):
+            await client.ask("POST", f"/calls/{caller.call.leg.call_control_id}/actions/answer", json={})
+            await caller.answered()
+        status, made = await client.ask("POST", "/conferences", json=create)
+        conference = made["data"]["id"]
+        again = await client.ask(
+            "POST", "/conferences", json=create | {"call_control_id": other.call.leg.call_control_id}
+        )
+        listed = await client.ask("GET", "/conferences?filter[name]=demo-1&filter[status]=in_progress")
+        join = {"call_control_id": other.call.leg.call_control_id, "mute": True}
+        joined = await client.ask("POST", "/conferences/demo-1/actions/join", json=join)
+        rows = (await client.ask("GET", f"/conferences/{conference}/participants"))[1]["data"]
+        change = {"end_conference_on_exit": True}
+        participant = f"/conferences/{conference}/participants/{rows[1]['id']}"
+        changed = await client.ask("PATCH", participant, json=change)
+        wrong = await client.ask("POST", "/conferences/nobody/actions/mute", json={})
+        region = await client.ask("POST", f"/conferences/{conference}/actions/mute", json={"region": "Moon"})
+        recorded = await client.ask("POST", f"/conferences/{conference}/actions/record_start", json={"format": "wav"})
+        await client.ask("POST", "/calls", json=DIAL | {"to": "+15555550133", "conference_config": {"id": conference}})
+        third = await telnyx.next_dialled()
+        await third.answered()
+        ended = await client.ask("POST", f"/conferences/{conference}/actions/end", json={})
+        over = await client.ask("POST", f"/conferences/{conference}/actions/mute", json={})
+        unknown = await client.ask("POST", "/calls", json=DIAL | {"conference_config": {"id": "nobody"}})
+
+        assert (200, made) == (status, listed[1]["data"] and {"data": listed[1]["data"][0]})
+        assert [] == validate(made["data"], "openapi-subset.json#/components/schemas/Conference")
+        assert (422, sample("api/error-422-90033-conference-name.json")) == again
+        assert (200, sample("api/conference_command.response.200.json")) == joined == ended
+        assert [("joined", False), ("joined", True)] == [(row["status"], row["muted"]) for row in rows]
+        assert [] == validate(rows[0], "openapi-subset.json#/components/schemas/ConferenceParticipant")
+        assert (200, True) == (changed[0], changed[1]["data"]["end_conference_on_exit"])
+        assert (404, sample("api/error-404-90058-no-conference.json")) == wrong
+        assert (422, "10032") == (region[0], region[1]["errors"][0]["code"])
+        assert 501 == recorded[0]
+        assert (422, sample("api/error-422-90019-conference-ended.json")) == over
+        assert (404, "90058") == (unknown[0], unknown[1]["errors"][0]["code"])
+        assert ["ended"] * 3 == [caller.call.state for caller in (one, other, third)]
+        assert {"conference create", "conference join"} <= {seen.name for seen in (*one.commands, *other.commands)}
+
+
+async def test_a_supervisor_is_dialled_into_a_call() -> None:
+    """supervise_call_control_id: heard and hearing from its answer on; an unknown call is refused."""
+    async with Simulator(NOWHERE, callees={"*": "answers,rings=0s"}) as telnyx:
+        client = Client(telnyx)
+        one = await telnyx.call()
+        own = one.call.leg.call_control_id
+        await client.ask("POST", f"/calls/{own}/actions/answer", json={})
+        await one.answered()
+        await client.ask("POST", "/calls", json=DIAL | {"supervise_call_control_id": own, "supervisor_role": "whisper"})
+        coach = await telnyx.next_dialled()
+        await coach.answered()
+        nobody = await client.ask("POST", "/calls", json=DIAL | {"supervise_call_control_id": "v3:nobody"})
+
+        assert (one.call, "whisper") == (coach.call.supervised, coach.call.supervisor_role)
+        assert (422, "90015") == (nobody[0], nobody[1]["errors"][0]["code"])

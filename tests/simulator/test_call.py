@@ -16,6 +16,7 @@ from callpath.simulator.call import (
     Effect,
     Elsewhere,
     FetchSound,
+    JoinConference,
     JoinLegs,
     Leg,
     OpenStream,
@@ -1127,3 +1128,53 @@ def test_when_one_side_of_a_transfer_hangs_up_the_other_goes_too_unless_it_parks
 
         assert "call.hangup" == target.names()[-1]
         assert ("answered" if parks else "ended") == caller.call.state
+
+
+# --- supervisors ---
+
+
+@pytest.mark.parametrize(
+    ("role", "heard_by"), [("barge", ["agent", "caller"]), ("whisper", ["agent"]), ("monitor", [])]
+)
+def test_a_supervisor_is_heard_as_its_role_says(role: Any, heard_by: list[str]) -> None:
+    """A coach who is heard by the customer would be a scandal; a monitor hears both and is heard by none."""
+    caller, agent, coach = (answered(call_control_id=CallControlId(f"v3:{number}")) for number in range(3))
+    both_legs(caller, agent, caller.call.join(agent.call, 100))
+    coach.call.supervise(agent.call, role, 200)
+    for number, leg_ in enumerate((caller, agent, coach)):
+        leg_.call.voice.say(300, tone(500, duration_ms=10 * (number + 1)))
+
+    def hears(one: Played) -> set[int]:
+        return {round(pcm.size / 80) - 1 for _, pcm in one.call.heard_beside(1_000)}
+
+    assert {0, 1} == hears(coach)
+    assert heard_by == [name for name, one in (("agent", agent), ("caller", caller)) if 2 in hears(one)]
+    both_legs(coach, agent, coach.call.party_hangs_up(2_000))
+    caller.call.voice.say(3_000, tone(500, duration_ms=100))
+    assert "answered" == caller.call.state
+    assert 100 == agent.call.heard_beside(4_000)[-1][1].size / 8
+
+
+def test_a_supervisors_leg_takes_no_commands() -> None:
+    """Observed, and that a switched role leaves it silent."""
+    agent, coach = answered(), answered(call_control_id=CallControlId("v3:2"))
+    coach.call.supervise(agent.call, "barge", 200)
+    coach.call.voice.say(300, tone(500, duration_ms=100))
+    coach.command("switch_supervisor_role", 400, role="whisper")
+    coach.call.voice.say(500, tone(500, duration_ms=100))
+
+    assert "90033" == coach.refused("speak", 600, payload="x", voice="female")["errors"][0]["code"]
+    assert "90033" == agent.refused("switch_supervisor_role", 600, role="barge")["errors"][0]["code"]
+    assert [(300, 800)] == [(at_ms, pcm.size) for at_ms, pcm in agent.call.heard_beside(1_000)]
+    assert "call.hangup" == coach.command("hangup", 700)[0].webhook.event_type  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_dial_may_go_into_a_conference(early: bool) -> None:
+    """At the ringing with early media, else at the answer."""
+    dial = replace(DIAL, conference_config={"conference_name": "demo", "early_media": early})
+    played = Played(dial=dial, callee="answers", direction="outgoing")
+    at_begin = [one for one in played.effects if isinstance(one, JoinConference)]
+    at_answer = [one for one in played.pass_to(200) if isinstance(one, JoinConference)]
+
+    assert ([1, 0] if early else [0, 1]) == [len(at_begin), len(at_answer)]

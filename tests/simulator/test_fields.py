@@ -43,6 +43,7 @@ SCHEMAS = {
     "record_resume": f"{SDK}/ResumeRecordingRequest",
     "transcription_start": f"{SDK}/StartTranscriptionRequest",
     "transcription_stop": f"{SDK}/StopTranscriptionRequest",
+    "switch_supervisor_role": f"{OPENAPI}/SwitchSupervisorRoleRequest",
 }
 RULES = {"10003", "10004", "10015", "10016", "10032", "10033", "90010", "90017"}
 """Codes of rules that stand in words: URLs, what is needed in practice, numbers, lists and lengths, base64."""

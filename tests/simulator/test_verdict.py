@@ -438,12 +438,12 @@ CASES = (
         hook=on_answer(("ai_assistant_start", {"assistant": {"id": "x"}})),
     ),
     defect(
-        "a conference",
+        "a queue",
         "not-simulated",
-        "/v2/conferences",
+        "/v2/queues",
         "501",
         exit_code=7,
-        hook=p.requesting("POST", "/v2/conferences", {"name": "x"}),
+        hook=p.requesting("POST", "/v2/queues", {"queue_name": "x"}),
     ),
     defect(
         "an API that fails once, and no retry",

@@ -19,6 +19,7 @@ from starlette.responses import Response
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.refusal import Refused, refuse
 from callpath.wire.api import ActiveCall, ApiError, CallEvent, CallStatus, WebhookDelivery
+from callpath.wire.conference import Conference, Participant
 from callpath.wire.document import Document, Json, merge, write
 
 PAGE_SIZE, PAGE_SIZE_MAX = 20, 250
@@ -213,6 +214,12 @@ class AccountSource(Protocol):
 
     def now(self) -> str: ...
 
+    def conferences(self) -> Sequence[Conference]: ...
+
+    def participants(self, id_or_name: str) -> Sequence[Participant]: ...
+
+    def change_participant(self, id_or_name: str, participant_id: str, document: Json) -> Participant: ...
+
 
 def account_routes(exchange: AccountSource, body: Body) -> list[tuple[str, Handle, str]]:
     """Path below /v2, what answers there, and its method. `body` reads a request's JSON object."""
@@ -336,6 +343,29 @@ def account_routes(exchange: AccountSource, body: Body) -> list[tuple[str, Handl
     async def profile(request: Request) -> Response:
         return data(_one(exchange.account.profiles, _id, request))
 
+    async def conferences(request: Request) -> Response:
+        rows = [
+            row
+            for row in exchange.conferences()
+            if _fits(row.name, _filter(request, "name")) and _fits(row.status, _filter(request, "status"))
+        ]
+        return _page(request, rows)
+
+    async def conference(request: Request) -> Response:
+        return data(write(_one(exchange.conferences(), lambda row: row.id, request)))
+
+    async def participants(request: Request) -> Response:
+        rows = exchange.participants(request.path_params["conference"])
+        return _page(request, rows)
+
+    async def participant(request: Request) -> Response:
+        rows = exchange.participants(request.path_params["conference"])
+        return data(write(_one(rows, lambda row: row.id, request)))
+
+    async def change_participant(request: Request) -> Response:
+        wanted = request.path_params["conference"], request.path_params["id"]
+        return data(write(exchange.change_participant(*wanted, await body(request))))
+
     async def detail_records(request: Request) -> Response:
         kind = _filter(request, "record_type")
         if kind is None:
@@ -371,6 +401,11 @@ def account_routes(exchange: AccountSource, body: Body) -> list[tuple[str, Handl
             ("/call_control_applications/{id}", application, "GET"),
             ("/call_control_applications/{id}", change_application, "PATCH"),
             ("/outbound_voice_profiles/{id}", profile, "GET"),
+            ("/conferences", conferences, "GET"),
+            ("/conferences/{id}", conference, "GET"),
+            ("/conferences/{conference}/participants", participants, "GET"),
+            ("/conferences/{conference}/participants/{id}", participant, "GET"),
+            ("/conferences/{conference}/participants/{id}", change_participant, "PATCH"),
             ("/detail_records", detail_records, "GET"),
         )
     ]

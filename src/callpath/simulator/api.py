@@ -26,6 +26,7 @@ from callpath.simulator.link import ApiAnswer
 from callpath.simulator.refusal import Refused, refuse
 from callpath.wire.api import ApiError, CallStatus, encode_errors
 from callpath.wire.command import COMMANDS
+from callpath.wire.conference import CONFERENCE_COMMANDS, Conference
 from callpath.wire.document import Json, parse_json, write
 
 BODY_BYTES_MAX = 1 << 20
@@ -48,18 +49,22 @@ NOT_SIMULATED = (
     "siprec_stop",
     "suppression_start",
     "suppression_stop",
-    "switch_supervisor_role",
 )
 """Actions that Telnyx has and this simulator has not: answered with 501, so that nobody takes them for done."""
 
 ACTIONS = tuple(name for name in COMMANDS if name != "dial" and name not in NOT_SIMULATED)
+CONFERENCE_NOT_SIMULATED = ("gather_using_audio", "record_pause", "record_resume", "record_start", "record_stop")
+"""Actions of a conference that Telnyx has and this simulator has not."""
+
+CONFERENCE_ACTIONS = tuple(
+    name for name in CONFERENCE_COMMANDS if name != "create" and name not in CONFERENCE_NOT_SIMULATED
+)
 
 RESOURCES_NOT_SIMULATED = (
     "ai",
     "audit_events",
     "billing_groups",
     "call_control_applications",
-    "conferences",
     "connections",
     "credential_connections",
     "detail_records",
@@ -127,6 +132,10 @@ class Exchange(AccountSource, Protocol):
 
     def recording_file(self, name: str) -> bytes | None: ...
 
+    def create_conference(self, document: Json) -> Conference: ...
+
+    def conference_command(self, id_or_name: str, name: str, document: Json) -> None: ...
+
 
 def build_app(exchange: Exchange) -> Starlette:
     """The ASGI application, all routes below /v2."""
@@ -152,6 +161,18 @@ def build_app(exchange: Exchange) -> Starlette:
 
         return await _met(exchange, request, exchange.api_fault(call_control_id, name), carry_out)
 
+    async def create_conference(request: Request) -> Response:
+        return data(write(exchange.create_conference(await _body(request))))
+
+    async def act_on_conference(request: Request) -> Response:
+        name, conference = request.path_params["action"], request.path_params["conference"]
+        if name in CONFERENCE_NOT_SIMULATED:
+            raise Refused(501, _not_simulated(f"the conference action {name}"))
+        if name not in CONFERENCE_ACTIONS:
+            raise refuse("10005")
+        exchange.conference_command(conference, name, await _body(request))
+        return data({"result": "ok"})
+
     async def recording(request: Request) -> Response:
         name = request.path_params["name"]
         content = exchange.recording_file(name)
@@ -173,6 +194,8 @@ def build_app(exchange: Exchange) -> Starlette:
         routes=[
             route("/calls", dial, "POST"),
             route("/calls/{call_control_id}/actions/{action}", act, "POST", "PUT"),
+            route("/conferences", create_conference, "POST"),
+            route("/conferences/{conference}/actions/{action}", act_on_conference, "POST"),
             *(route(path, handle, method) for path, handle, method in account_routes(exchange, _body)),
             Route("/recordings/{name}", recording, methods=["GET"]),
             Route("/{path:path}", _guarded(exchange, unknown), methods=list(every)),

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -71,10 +71,13 @@ from callpath.wire.command import (
     StreamCodec,
     StreamingStart,
     StreamingStop,
+    SupervisorRole,
+    SwitchSupervisorRole,
     TranscriptionStart,
     TranscriptionStop,
     Transfer,
 )
+from callpath.wire.document import Json
 from callpath.wire.ids import CallControlId, LegId, SessionId, StreamId
 from callpath.wire.media import MediaFormat
 from callpath.wire.webhook import (
@@ -97,6 +100,8 @@ from callpath.wire.webhook import (
     CallSpeakEnded,
     CallSpeakStarted,
     CallTranscription,
+    ConferencePayload,
+    ConferenceWebhook,
     InboundQuality,
     OutboundQuality,
     RecordingUrls,
@@ -167,7 +172,7 @@ class Leg:
 class SendWebhook:
     """Deliver this event; the sender fills in attempt and address."""
 
-    webhook: Webhook
+    webhook: Webhook | ConferenceWebhook
     url: str | None
     """The call's own address for this event, if a command set one."""
     method: Literal["POST", "GET"] = "POST"
@@ -233,9 +238,47 @@ class Elsewhere:
     effects: list[Effect]
 
 
+@dataclass(frozen=True, slots=True)
+class JoinConference:
+    """A dialled leg wants to be in a conference, by the `conference_config` of its dial."""
+
+    config: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Supervise:
+    """A dialled leg is answered, and listens to another one."""
+
+    call_control_id: str
+    role: SupervisorRole
+
+
 Effect = (
-    SendWebhook | OpenStream | StopStream | DialParty | JoinLegs | FetchSound | SaveRecording | PartySpeaks | Elsewhere
+    SendWebhook
+    | OpenStream
+    | StopStream
+    | DialParty
+    | JoinLegs
+    | FetchSound
+    | SaveRecording
+    | PartySpeaks
+    | Elsewhere
+    | JoinConference
+    | Supervise
 )
+
+
+class Room(Protocol):
+    """A conference, as its legs see it."""
+
+    @property
+    def members(self) -> Sequence[CarrierCall]: ...
+
+    def audible_to(self, call: CarrierCall) -> list[CarrierCall]: ...
+
+    def leave(self, call: CarrierCall, now_ms: float) -> list[Effect]: ...
+
+    def spoke(self, call: CarrierCall, now_ms: float) -> list[Effect]: ...
 
 
 class CarrierCall:
@@ -276,14 +319,30 @@ class CarrierCall:
         """Keys that reached the party: of send_dtmf, and those that a bridged party pressed."""
         self.after_unbridge: AfterUnbridge = "hang_up"
         """What becomes of this leg when it is taken out of a bridge."""
+        self.room: Room | None = None
+        """The conference that this leg is in."""
+        self.supervised: CarrierCall | None = None
+        """The leg whose call this one listens to, as its supervisor."""
+        self.supervisor_role: SupervisorRole = "barge"
+        self.supervisors: list[CarrierCall] = []
+        self.is_silenced = False
+        """A supervisor that switched its role: it was observed to be silent from then on, and to hear nothing."""
+        self.early_media = False
+        """Whether its ringing is heard by whoever waits for it."""
+        self.mutes_keys: Literal["none", "both", "self", "opposite"] = "none"
+        """Whose keys are not passed on in a bridge: `mute_dtmf`."""
         self.message_from_ms: float | None = None
         """When the callee's voicemail began to record."""
         self._answering_machine = answering
+        self.hearers: list[CarrierCall] = []
+        """Legs whose party hears this one."""
+        self.targets: list[CarrierCall] = []
+        """Legs that are being dialled for this one."""
+        self.bridged_at_ms: float | None = None
+        self.bridged_ms = 0.0
         self._speakers: dict[CarrierCall, float] = {}
         self._heard_before: list[tuple[CarrierCall, float, float]] = []
-        self.hearers: list[CarrierCall] = []
         self._bridge_to: CarrierCall | None = None
-        self.targets: list[CarrierCall] = []
         self._announcement: Sound | None = None
         self._placed: Dial | Transfer | None = None
         self._options = options
@@ -299,8 +358,6 @@ class CarrierCall:
         self._commanded = False
         self._sends_silence = False
         self._sounds = Sounds()
-        self.bridged_at_ms: float | None = None
-        self.bridged_ms = 0.0
         self._encoder: Encoder | None = None
         self._gathering: Gathering | None = None
         self._recordings: list[Recording] = []
@@ -333,6 +390,10 @@ class CarrierCall:
         if self._answering_machine is not None:
             self._at(now_ms + self._answering_machine.rings_ms, self._pick_up)
         dial = placed if isinstance(placed, Dial) else None
+        joins: list[Effect] = []
+        if dial is not None and dial.conference_config is not None and dial.conference_config.get("early_media", True):
+            self.rings_aloud(now_ms)
+            joins = [JoinConference(dial.conference_config)]
         if dial is not None:
             self._with_answer = dial
             self._sends_silence = bool(dial.send_silence_when_idle)
@@ -363,7 +424,7 @@ class CarrierCall:
         if dial is not None and dial.stream_url and dial.stream_establish_before_call_originate:
             effects += self._open_stream(dial, now_ms)
             self._with_answer = None
-        return effects
+        return effects + joins
 
     def _pick_up(self, now_ms: float) -> list[Effect]:
         """The script of the dialled party: it answers, rejects, or lets it ring."""
@@ -425,7 +486,7 @@ class CarrierCall:
             self.stream.press(digit, now_ms)
         pressed = self._webhook(now_ms, "call.dtmf.received", CallDtmfReceived, **self._parties(), digit=digit)
         passed: list[Effect] = []
-        if self.opposite is not None and not self._mutes_keys:
+        if self.opposite is not None and not self._mutes_keys and not self.opposite.mutes_their_keys:
             passed = [Elsewhere(self.opposite, self.opposite.party_hears_key(digit, now_ms))]
         return [pressed, *self._gather_digit(digit, now_ms), *passed]
 
@@ -433,21 +494,31 @@ class CarrierCall:
 
     def join(self, other: CarrierCall, now_ms: float) -> list[Effect]:
         """Bridge this leg with `other`: each party hears the other. Either leaves the bridge it was in."""
-        effects = [*self.leave_bridge(now_ms), Elsewhere(other, other.leave_bridge(now_ms))]
+        effects = [*self.leave_others(now_ms), Elsewhere(other, other.leave_others(now_ms))]
         self.opposite, other.opposite = other, self
         effects += self.bridged(now_ms)
-        self.listen_to([other], now_ms)
-        other.listen_to([self], now_ms)
+        self.refresh_hearing(now_ms)
+        other.refresh_hearing(now_ms)
         return [*effects, Elsewhere(other, other.bridged(now_ms))]
 
     def join_when_answered(self, other: CarrierCall, now_ms: float, *, early_media: bool = True) -> None:
         """This leg is dialled for `other`, and bridged with it at the answer. Until then `other` hears it ring."""
         self._bridge_to = other
         other.targets.append(self)
-        if early_media and other.opposite is None:
-            rings_s = RING_S if self._placed is None else self._placed.timeout_secs or RING_S
-            self.voice.say(now_ms, ringback(1000 * rings_s))
-            other.listen_to([self], now_ms)
+        if early_media:
+            self.rings_aloud(now_ms)
+            other.refresh_hearing(now_ms)
+
+    def rings_aloud(self, now_ms: float) -> None:
+        """Whoever hears this leg hears its phone ring until it is answered."""
+        rings_s = RING_S if self._placed is None else self._placed.timeout_secs or RING_S
+        self.voice.say(now_ms, ringback(1000 * rings_s))
+        self.early_media = True
+
+    def leave_others(self, now_ms: float) -> list[Effect]:
+        """Taken out of its bridge, or of its conference."""
+        room = [] if self.room is None else self.room.leave(self, now_ms)
+        return [*room, *self.leave_bridge(now_ms)]
 
     def leave_bridge(self, now_ms: float) -> list[Effect]:
         """Taken out of its bridge; the other leg is parked, put on hold or hung up, by its own setting."""
@@ -456,14 +527,53 @@ class CarrierCall:
             return []
         other.opposite = None
         for one in (self, other):
-            one.listen_to([], now_ms)
+            one.refresh_hearing(now_ms)
             if one.bridged_at_ms is not None:
                 one.bridged_ms += now_ms - one.bridged_at_ms
                 one.bridged_at_ms = None
         return [Elsewhere(other, other.left_alone(now_ms))]
 
-    def listen_to(self, speakers: Sequence[CarrierCall], now_ms: float) -> None:
-        """From now on the party of this leg hears these, and nobody else."""
+    def refresh_hearing(self, now_ms: float) -> None:
+        """Whom this party hears may have changed, and whom its supervisors hear."""
+        self._listen_to(self._audible(), now_ms)
+        for one in self.supervisors:
+            one.refresh_hearing(now_ms)
+
+    def _audible(self) -> list[CarrierCall]:
+        if self.state != "answered":
+            return []
+        if self.supervised is not None:
+            near = self.supervised
+            return [] if self.is_silenced else [near, *near.partners]
+        if self.room is not None:
+            return self.room.audible_to(self)
+        aside = [one for one in self.supervisors if one.supervisor_role != "monitor" and not one.is_silenced]
+        if self.opposite is not None:
+            over = [one for one in self.opposite.supervisors if one.supervisor_role == "barge" and not one.is_silenced]
+            return [self.opposite, *aside, *over]
+        return [*aside, *(one for one in self.targets if one.early_media)]
+
+    @property
+    def partners(self) -> list[CarrierCall]:
+        """Who is together with this leg in a bridge or a conference."""
+        if self.room is not None:
+            return [one for one in self.room.members if one is not self]
+        return [] if self.opposite is None else [self.opposite]
+
+    def supervise(self, near: CarrierCall, role: SupervisorRole, now_ms: float) -> None:
+        """This leg, just answered, listens to `near` and its partners, and is heard as its role says."""
+        self.supervised, self.supervisor_role = near, role
+        near.supervisors.append(self)
+        self.refresh_supervision(now_ms)
+
+    def refresh_supervision(self, now_ms: float) -> None:
+        """Whom a supervisor hears, and who hears it."""
+        if self.supervised is not None:
+            for one in (self.supervised, *self.supervised.partners):
+                one.refresh_hearing(now_ms)
+            self.refresh_hearing(now_ms)
+
+    def _listen_to(self, speakers: Sequence[CarrierCall], now_ms: float) -> None:
         for one in [one for one in self._speakers if one not in speakers]:
             self._heard_before.append((one, self._speakers.pop(one), now_ms))
             one.hearers.remove(self)
@@ -504,13 +614,21 @@ class CarrierCall:
     def cancel_target(self, now_ms: float) -> list[Effect]:
         """The leg for which this one is dialled has ended."""
         self._bridge_to = None
+        if isinstance(self._placed, Dial):
+            return []  # a leg of its own: what Telnyx does with it is unknown, and it goes on
         if self.state == "ringing":
             return self._end(now_ms, "originator_cancel", "caller", "487")
         return self._end(now_ms, "normal_clearing", "caller", "200")
 
     @property
     def _mutes_keys(self) -> bool:
-        return False
+        """Whether this party's keys are kept from its partner."""
+        return self.mutes_keys in ("both", "self")
+
+    @property
+    def mutes_their_keys(self) -> bool:
+        """Whether the partner's keys are kept from this party."""
+        return self.mutes_keys in ("both", "opposite")
 
     def transcript(self, text: str, now_ms: float, *, track: str = "inbound", is_final: bool = True) -> list[Effect]:
         """Somebody said `text`: an event, if the application asked for a transcription of that track."""
@@ -571,6 +689,11 @@ class CarrierCall:
                 return [*self._stop_stream(now_ms, "fork_start"), started]
             case ForkStop():
                 return self._end_fork(now_ms)
+            case SwitchSupervisorRole():
+                self.supervisor_role = command.role
+                self.is_silenced = self._options.switch_supervisor_role == "silences"
+                self.refresh_supervision(now_ms)
+                return []
             case Bridge():
                 return [JoinLegs(command)]
             case Transfer():
@@ -585,6 +708,8 @@ class CarrierCall:
     def _check(self, command: Command) -> None:
         if self.state == "ended":
             raise refuse("90018")
+        if self.supervised is not None and not isinstance(command, Hangup | SwitchSupervisorRole):
+            raise refuse("90033", detail="Supervisor calls do not support commands.")  # observed; the code is unknown
         outgoing = self.leg.direction == "outgoing"
         match command:
             case Answer() if outgoing:
@@ -608,6 +733,8 @@ class CarrierCall:
                 raise refuse("90048")
             case TranscriptionStart() if self._transcribed is not None:
                 raise refuse("90054")
+            case SwitchSupervisorRole() if self.supervised is None:
+                raise refuse("90033", detail="The call does not supervise another one.")  # the code is unknown
             case PlaybackStart(overlay=True) if not self._sounds.playing:
                 # Only beside a playback that is no overlay, says the guide; the code is not documented.
                 raise refuse("90033", detail="An overlay can only be played while another audio is playing.")
@@ -657,6 +784,7 @@ class CarrierCall:
         ]
         command = self._with_answer
         self.voice.cut(now_ms)  # the ringing stops
+        self.refresh_hearing(now_ms)
         if self._digits_asked is not None:
             effects += self._send_digits(self._digits_asked, KEY_MS, now_ms)
         if self._recording_asked is not None and self.recording_id is not None:
@@ -672,7 +800,18 @@ class CarrierCall:
             effects += self._play(announced, now_ms, tells=False)
             self._announcement = next(one for one in self._sounds.waiting if one.command is announced)
             return effects
-        return effects + self._join_target(now_ms)
+        return effects + self._join_others() + self._join_target(now_ms)
+
+    def _join_others(self) -> list[Effect]:
+        """A dial may want its leg in a conference, or as a supervisor."""
+        dial = self._placed
+        if not isinstance(dial, Dial):
+            return []
+        if dial.conference_config is not None and not self.early_media:
+            return [JoinConference(dial.conference_config)]
+        if dial.supervise_call_control_id is not None:
+            return [Supervise(dial.supervise_call_control_id, dial.supervisor_role or "barge")]
+        return []
 
     def _detect(self, now_ms: float) -> list[Effect]:
         placed = self._placed
@@ -765,13 +904,21 @@ class CarrierCall:
     # --- what Telnyx itself plays ---
 
     def _play(
-        self, command: Speak | PlaybackStart, now_ms: float, *, tells: bool = True, prompts: bool = False
+        self,
+        command: Speak | PlaybackStart,
+        now_ms: float,
+        *,
+        tells: bool = True,
+        prompts: bool = False,
+        on_event: Callable[[float, str | None], list[Effect]] | None = None,
     ) -> list[Effect]:
         """Sounds queue, so one begins when the one before it has ended."""
         effects: list[Effect] = []
         if command.stop is not None:
             effects += self._told(self._sounds.stop(now_ms, command.stop, "cancelled"))
-        sound = Sound(self._new_id(), command, repeats=repeats(command.loop), tells=tells, prompts=prompts)
+        sound = Sound(
+            self._new_id(), command, repeats=repeats(command.loop), tells=tells, prompts=prompts, on_event=on_event
+        )
         if isinstance(command, Speak):
             text = re.sub(r"<[^>]*>", "", command.payload) if command.payload_type == "ssml" else command.payload
             sound.audio = hum(self._options.speak_ms_per_char * len(text))
@@ -815,8 +962,43 @@ class CarrierCall:
             self._at(next_ms, lambda at: self._told(self._sounds.advance(at)))
         return effects
 
+    def play_for(
+        self, command: Speak | PlaybackStart, now_ms: float, on_event: Callable[[float, str | None], list[Effect]]
+    ) -> list[Effect]:
+        """Play something of a conference to this party. `on_event` gets when it begins, and its status when it ends."""
+        return self._play(command, now_ms, tells=False, on_event=on_event)
+
+    def stop_playing(self, command: Speak | PlaybackStart | None, now_ms: float) -> list[Effect]:
+        """Stop that sound, or all of them."""
+        if command is None:
+            return self._told(self._sounds.stop(now_ms, "all", "cancelled"))
+        meant = [sound for sound in self._sounds.waiting if sound.command is command]
+        return [effect for one in meant for effect in self._told(self._sounds.stop(now_ms, one, "cancelled"))]
+
+    def send_keys(self, digits: str, duration_ms: float, now_ms: float) -> list[Effect]:
+        """Play the tones of keys to this party."""
+        return self._send_digits(digits, duration_ms, now_ms)
+
+    def beep(self, now_ms: float) -> None:
+        """Somebody came or went."""
+        self.line.add(now_ms, BEEP)
+
+    def hang_up_for(self, now_ms: float, cause: str = "normal_clearing") -> list[Effect]:
+        """Telnyx ends this leg, since the conference that it is in was ended."""
+        return self._end(now_ms, cause, "unknown", "200")
+
+    def set_client_state(self, client_state: str | None) -> None:
+        """The newest command's value is repeated in later events."""
+        self._client_state = self._client_state if client_state is None else client_state
+
+    def spoke(self, now_ms: float) -> list[Effect]:
+        """The party began to speak."""
+        return [] if self.room is None else self.room.spoke(self, now_ms)
+
     def _sound_event(self, sound: Sound, at_ms: float, status: str | None) -> list[Effect]:
         """It began (no `status`) or ended."""
+        if sound.on_event is not None:
+            return sound.on_event(at_ms, status)
         if not sound.tells:
             return []
         if isinstance(sound.command, Speak):
@@ -1069,8 +1251,9 @@ class CarrierCall:
         recordings = self._end_recordings(list(self._recordings), now_ms)
         stop = self._stop_stream(now_ms)
         self.voice.cut(now_ms)
-        alone = self.leave_bridge(now_ms)
-        self.listen_to([], now_ms)
+        alone = self.leave_others(now_ms)
+        self.refresh_hearing(now_ms)
+        self._leave_supervision(now_ms)
         if self._bridge_to is not None:  # dialled for a leg that goes on without it
             self._bridge_to.target_failed(self, now_ms)
             self._bridge_to = None
@@ -1099,8 +1282,16 @@ class CarrierCall:
         """The leg that was dialled for this one is over: this one stays as it was."""
         if target in self.targets:
             self.targets.remove(target)
-        if self.opposite is None:
-            self.listen_to([], now_ms)
+        self.refresh_hearing(now_ms)
+
+    def _leave_supervision(self, now_ms: float) -> None:
+        near, self.supervised = self.supervised, None
+        if near is not None:
+            near.supervisors.remove(self)
+            for one in (near, *near.partners):
+                one.refresh_hearing(now_ms)
+        for one in list(self.supervisors):
+            one.refresh_hearing(now_ms)
 
     def _quality(self, now_ms: float) -> CallQuality | None:
         if self.answered_at_ms is None:
@@ -1196,8 +1387,32 @@ class CarrierCall:
         # Real calls carry null where no state was set; the OpenAPI file says string.
         unset = {"data": {"payload": {"client_state": None}}} if self._client_state is None else {}
         webhook = Webhook(
-            id=self._new_id(), event_type=event_type, payload=payload, occurred_at=self._time(now_ms), extra=unset
+            id=self._new_id(),
+            event_type=event_type,
+            payload=payload,
+            # Events of a conference have the time within their payload.
+            occurred_at=None if "occurred_at" in fields else self._time(now_ms),
+            extra=unset,
         )
+        return SendWebhook(webhook, *self._notices.address(event_type))
+
+    def conference_event(self, now_ms: float, event_type: str, conference_id: str, **fields: Any) -> SendWebhook:
+        """An event of this leg in a conference."""
+        cls = EVENTS[event_type]
+        if event_type not in ("conference.participant.joined", "conference.participant.left"):
+            fields["occurred_at"] = self._time(now_ms)
+        return self._webhook(now_ms, event_type, cls, conference_id=conference_id, **fields)
+
+    def conference_wide_event(self, now_ms: float, event_type: str, conference_id: str, **fields: Any) -> SendWebhook:
+        """An event of a whole conference that this leg made."""
+        payload = ConferencePayload(
+            conference_id=conference_id,
+            connection_id=self.leg.connection_id,
+            creator_call_session_id=self.leg.call_session_id,
+            occurred_at=self._time(now_ms),
+            **fields,
+        )
+        webhook = ConferenceWebhook(id=self._new_id(), event_type=event_type, payload=payload)
         return SendWebhook(webhook, *self._notices.address(event_type))
 
 

@@ -317,6 +317,15 @@ class Caller:
         finally:
             self.watchers.discard(watcher)
 
+    def watch(self) -> asyncio.Event:
+        """An event that is set whenever something happens on this call, until `unwatch`."""
+        watcher = asyncio.Event()
+        self.watchers.add(watcher)
+        return watcher
+
+    def unwatch(self, watcher: asyncio.Event) -> None:
+        self.watchers.discard(watcher)
+
     def notify(self) -> None:
         """Something changed: whoever waits looks again."""
         for watcher in self.watchers:
@@ -763,6 +772,8 @@ class Caller:
 
     def _note_speech(self, began_at_ms: float, pcm: Pcm) -> None:
         self.call.voice.say(began_at_ms, pcm)
+        if effects := self.call.spoke(self._clock.now_ms()):
+            self.carry_out(effects)
         self._said_until_ms = began_at_ms + pcm.size * 1000 / SAMPLE_RATE_HZ
         if spans := speech_spans(pcm, SAMPLE_RATE_HZ):
             self._turn_ms = began_at_ms + spans[-1].end_ms

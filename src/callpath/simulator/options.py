@@ -94,6 +94,17 @@ class CarrierOptions:
     mp3_bytes_max: int = 1 << 20
     """Largest MP3 in one message of mp3 mode; a larger one is refused (100002). Telnyx's own limit is unknown."""
 
+    switch_supervisor_role: Literal["silences", "works"] = "silences"
+    """switch_supervisor_role is answered with 200; the supervisor was observed to be silent and to hear nothing from then
+    on. What was observed is the default."""
+
+    conference_monitor: Literal["listens", "silences"] = "listens"
+    """A participant with the role monitor hears and is not heard. One program saw that it stopped all audio of the others
+    while it lasted."""
+
+    conference_update: Literal["ignored", "works"] = "ignored"
+    """The conference command `update` is answered with 200, and was observed to change nothing."""
+
     fork_on_stream: Literal["replaces", "refused"] = "replaces"
     """fork_start on a streaming call: the guide says that the fork replaces the stream; 90045 exists as well."""
 

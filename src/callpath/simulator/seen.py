@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from callpath.wire.api import ApiError, DeliveryAttempt
 from callpath.wire.document import Json
-from callpath.wire.webhook import Webhook
+from callpath.wire.webhook import ConferenceWebhook, Webhook
 
 
 @dataclass(slots=True)
@@ -19,7 +19,7 @@ class WebhookSeen:
     """One event that was sent, and each attempt to deliver it."""
 
     at_ms: float
-    webhook: Webhook
+    webhook: Webhook | ConferenceWebhook
     url: str
     attempts: list[DeliveryAttempt] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)

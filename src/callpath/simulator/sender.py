@@ -28,7 +28,7 @@ from callpath.wire.api import (
 )
 from callpath.wire.document import Json
 from callpath.wire.signature import PrivateKey, sign, sign_version_1
-from callpath.wire.webhook import Webhook, version_1_document, webhook_document
+from callpath.wire.webhook import ConferenceWebhook, Webhook, version_1_document, webhook_document
 
 USER_AGENT = "telnyx-webhooks"
 """Documented."""
@@ -62,7 +62,7 @@ class WebhookSender:
 
     async def deliver(
         self,
-        webhook: Webhook,
+        webhook: Webhook | ConferenceWebhook,
         url: str,
         *,
         method: Literal["POST", "GET"] = "POST",
@@ -134,7 +134,13 @@ class WebhookSender:
             return str(error) or type(error).__name__
 
     async def _try(
-        self, webhook: Webhook, url: str, method: Literal["POST", "GET"], parcel: Parcel, *, unheard: bool
+        self,
+        webhook: Webhook | ConferenceWebhook,
+        url: str,
+        method: Literal["POST", "GET"],
+        parcel: Parcel,
+        *,
+        unheard: bool,
     ) -> tuple[DeliveryAttempt, str]:
         options = self._options
         version_1 = parcel.version_1

@@ -22,7 +22,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import httpx2
@@ -43,6 +43,7 @@ from callpath.simulator.call import (
     Effect,
     Elsewhere,
     FetchSound,
+    JoinConference,
     JoinLegs,
     Leg,
     OpenStream,
@@ -50,11 +51,13 @@ from callpath.simulator.call import (
     SaveRecording,
     SendWebhook,
     StopStream,
+    Supervise,
 )
 from callpath.simulator.callee import Answering, Speech, callee_for, parse_callee
 from callpath.simulator.callee import Callee as Callee
 from callpath.simulator.caller import SAMPLE_RATE_HZ, Caller, CallFailed
 from callpath.simulator.carrier import iso_time
+from callpath.simulator.conference import Room
 from callpath.simulator.link import ApiAnswer, Fault, Link, Parcel
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.panel import build_panel
@@ -62,6 +65,7 @@ from callpath.simulator.recording import Recording, Shelf
 from callpath.simulator.refusal import (
     Refused,
     accept_command,
+    accept_conference_command,
     dialled_number,
     refuse,
     refuse_connection_id,
@@ -76,10 +80,11 @@ from callpath.simulator.speech import load_speech
 from callpath.simulator.texml import TexmlCall
 from callpath.wire.api import ActiveCall, ApiError, CallEvent, CallStatus, DeliveryAttempt, WebhookDelivery
 from callpath.wire.command import Answer, Bridge, Dial, PlaybackStart, Transfer
+from callpath.wire.conference import Conference, ConferenceCreate, ConferenceJoin, Participant
 from callpath.wire.document import Json
 from callpath.wire.ids import CallControlId, LegId, SessionId, path_segment
 from callpath.wire.signature import PrivateKey, public_key_text
-from callpath.wire.webhook import Webhook, webhook_document
+from callpath.wire.webhook import ConferenceWebhook, Webhook, webhook_document
 
 EVENTS_MAX = 10_000
 """Rows of /call_events that are kept."""
@@ -91,6 +96,14 @@ DIAL_DUPLICATE_MS = 60_000
 
 DIALS_WINDOW_MS = 5_000
 """Telnyx counts 30 dials a second as 150 in any 5 s."""
+
+CONFERENCES_MAX = 1_000
+"""Conferences that are kept; the oldest ended ones are forgotten first."""
+
+ROOM_LOOK_MS = 60_000
+"""How often a conference looks at its end at least."""
+
+_R = TypeVar("_R")
 
 FETCH_MS_MAX = 10_000
 """How long the file of a playback may take to come. Telnyx's own patience is unknown."""
@@ -163,6 +176,8 @@ class Simulator:
         hourly = self.options.dials_an_hour_max
         self._hourly = None if hourly is None else RateLimit(hourly, 3_600_000, self._clock.now_ms)
         self._dialling: tuple[Callee, Link] = (self.callee, Link(seed=seed))
+        self.rooms: list[Room] = []
+        """Conferences that are remembered, oldest first."""
         self._shelf = Shelf(self.options.recordings_bytes_max, self.options.recording_ms)
         self._chance = random.Random(seed)  # noqa: S311  (the order of webhooks wants replay, not secrecy)
         self._events: deque[CallEvent] = deque(maxlen=EVENTS_MAX)
@@ -422,6 +437,12 @@ class Simulator:
                     self._save(caller, effect.recording)
                 case PartySpeaks():
                     caller.speak(effect.audio, waits=effect.waits)
+                case JoinConference():
+                    self._join_by_dial(caller, effect.config)
+                case Supervise():
+                    near = self._find(effect.call_control_id)
+                    if near is not None and near.call.state == "answered":
+                        caller.call.supervise(near.call, effect.role, self._clock.now_ms())
                 case Elsewhere():
                     other = self._by_id.get(effect.call.leg.call_control_id)
                     if other is not None:
@@ -429,7 +450,7 @@ class Simulator:
 
     def _send(self, caller: Caller, effect: SendWebhook) -> None:
         texml = self._texml_calls.get(caller.call.leg.call_control_id)
-        if texml is not None:
+        if texml is not None and isinstance(effect.webhook, Webhook):
             self._spawn(texml.tell(effect.webhook), "TeXML callback")
             return
         url = effect.url or self.webhook_url
@@ -463,7 +484,7 @@ class Simulator:
             parcel=parcel,
             on_attempt=on_attempt,
         )
-        self._log_webhook(seen.webhook, delivery)
+        self._log_webhook(caller, seen.webhook, delivery)
 
     # --- sounds, recordings and bridges ---
 
@@ -606,6 +627,8 @@ class Simulator:
         at_ms = self._clock.now_ms()
         try:
             command = accept_command(name, document)
+            if isinstance(command, Transfer | Bridge):
+                caller.call.mutes_keys = command.mute_dtmf or "none"
             if isinstance(command, Transfer) and caller.call.state != "ended":
                 to, _ = dialled_number(command.to)
                 from_ = command.from_ or caller.call.leg.to
@@ -658,6 +681,13 @@ class Simulator:
         linked = self._find(CallControlId(command.link_to)) if command.link_to else None
         if command.link_to and linked is None:
             raise refuse("90015", "/link_to")
+        config = command.conference_config or {}
+        if config.get("id") and self._room(config["id"]) is None:
+            raise refuse("90058", "/conference_config/id")
+        if command.supervise_call_control_id is not None:
+            near = self._find(command.supervise_call_control_id)
+            if near is None or near.call.state == "ended":
+                raise refuse("90015" if near is None else "90018", "/supervise_call_control_id")
         if not self._dials.take():
             raise refuse("90103")
         if self._hourly is not None and not self._hourly.take():
@@ -767,6 +797,130 @@ class Simulator:
         early = command.early_media is not False
         other.call.join_when_answered(caller.call, self._clock.now_ms(), early_media=early)
 
+    # --- conferences ---
+
+    def _join_by_dial(self, caller: Caller, config: Json) -> None:
+        """A dialled leg joins the conference that its dial names, which is made of it where only a name is given."""
+        now_ms = self._clock.now_ms()
+        room = self._room(config.get("id") or config.get("conference_name") or "")
+        own = {"call_control_id": caller.call.leg.call_control_id}
+        try:
+            if room is None or room.ended_at_ms is not None:
+                if config.get("conference_name"):
+                    known = {"beep_enabled", "hold_audio_url", "hold_media_name", "start_conference_on_create"}
+                    made = {key: value for key, value in config.items() if key in known}
+                    self._make_room(caller, own | made | {"name": config["conference_name"]})
+                return
+            names = {field.encode_name for field in msgspec.structs.fields(ConferenceJoin)}
+            join = accept_conference_command("join", own | {key: config[key] for key in config.keys() & names})
+            assert isinstance(join, ConferenceJoin), "accept_conference_command reads what it was asked for"
+            caller.carry_out(room.join(caller.call, join, now_ms))
+        except Refused as refused:  # the leg was dialled, and is up all the same
+            caller.add_problem(f"the dialled leg did not join its conference: {refused}")
+
+    def _room(self, id_or_name: str) -> Room | None:
+        """The conference with that id, else the newest one with that name."""
+        by_name = [room for room in self.rooms if room.name == id_or_name]
+        return next((room for room in self.rooms if room.id == id_or_name), by_name[-1] if by_name else None)
+
+    def _make_room(self, caller: Caller, document: Json) -> Room:
+        command = accept_conference_command("create", document)
+        assert isinstance(command, ConferenceCreate), "accept_conference_command reads what it was asked for"
+        if caller.call.state == "ended":
+            raise refuse("90018")
+        if caller.call.state != "answered" and not caller.call.early_media:
+            raise refuse("90034")
+        if any(room.name == command.name and room.ended_at_ms is None for room in self.rooms):
+            raise refuse("90033", detail="Conference with given name already exists and it's active.")
+        room = Room(
+            command,
+            caller.call,
+            self.options,
+            new_id=lambda: str(uuid.uuid4()),
+            time=lambda at_ms: iso_time(self._epoch_unix_ms + at_ms),
+            now_ms=self._clock.now_ms(),
+        )
+        self.rooms.append(room)
+        if len(self.rooms) > CONFERENCES_MAX:
+            over = next((one for one in self.rooms if one.ended_at_ms is not None), None)
+            if over is None:
+                self.rooms.remove(room)
+                raise refuse("10007")
+            self.rooms.remove(over)
+        caller.carry_out(room.begin(self._clock.now_ms()))
+        self._spawn(self._expire(room, caller), "end of a conference")
+        return room
+
+    async def _expire(self, room: Room, caller: Caller) -> None:
+        """End a conference when its time is over."""
+        while room.ended_at_ms is None and not self._closing.is_set():
+            watcher = caller.watch()
+            await self._clock.wait(watcher, min(room.expires_at_ms, self._clock.now_ms() + ROOM_LOOK_MS))
+            caller.unwatch(watcher)
+            if self._clock.now_ms() >= room.expires_at_ms:
+                caller.carry_out(room.expire(self._clock.now_ms()))
+
+    def create_conference(self, document: Json) -> Conference:
+        """Make a conference of an answered call. Raises Refused."""
+        command = accept_conference_command("create", document)
+        assert isinstance(command, ConferenceCreate), "accept_conference_command reads what it was asked for"
+        caller = self._find(command.call_control_id)
+        if caller is None:
+            raise refuse("90015", "/call_control_id")
+        return self._noted(caller, "conference create", document, lambda: self._make_room(caller, document).row())
+
+    def conference_command(self, id_or_name: str, name: str, document: Json) -> None:
+        """Carry out one action of a conference. Raises Refused."""
+        room = self._room(id_or_name)
+        if room is None:
+            raise refuse("90058")
+        by = self._by_id.get(room.creator.leg.call_control_id)
+        about = self._find(str(document.get("call_control_id") or "")) or by
+        if about is None:
+            raise refuse("90019")
+
+        def find(call_control_id: str) -> CarrierCall:
+            caller = self._find(call_control_id)
+            if caller is None:
+                raise refuse("90015", "/call_control_id")
+            return caller.call
+
+        def carry_out() -> None:
+            command = accept_conference_command(name, document)
+            about.carry_out(room.receive_command(command, find, self._clock.now_ms()))
+
+        self._noted(about, f"conference {name}", document, carry_out)
+
+    def _noted(self, caller: Caller, name: str, document: Json, carry_out: Callable[[], _R]) -> _R:
+        """Carry out something about a call, and keep it with its answer for the call's report. Raises Refused."""
+        at_ms = self._clock.now_ms()
+        try:
+            result = carry_out()
+        except Refused as refused:
+            refused.on_record = True
+            self._log_command(caller, CommandSeen(at_ms, name, document, refused.status, refused.errors))
+            raise
+        self._log_command(caller, CommandSeen(at_ms, name, document, 200))
+        return result
+
+    def conferences(self) -> list[Conference]:
+        """All that are remembered, oldest first."""
+        return [room.row() for room in self.rooms]
+
+    def participants(self, id_or_name: str) -> list[Participant]:
+        """Raises Refused."""
+        room = self._room(id_or_name)
+        if room is None:
+            raise refuse("90058")
+        return [room.participant(member) for member in room.rows]
+
+    def change_participant(self, id_or_name: str, participant_id: str, document: Json) -> Participant:
+        """Raises Refused."""
+        room = self._room(id_or_name)
+        if room is None:
+            raise refuse("90058")
+        return room.participant(room.change(participant_id, document))
+
     def status(self, call_control_id: str) -> CallStatus:
         """Raises Refused."""
         caller = self._find(call_control_id)
@@ -807,10 +961,7 @@ class Simulator:
         # Metadata of command rows is not documented.
         self._log(caller.call.leg, "command", command.name, command.at_ms, {"status": command.status})
 
-    def _log_webhook(self, webhook: Webhook, delivery: WebhookDelivery) -> None:
-        caller = self._by_id.get(webhook.payload.call_control_id)
-        if caller is None:
-            return
+    def _log_webhook(self, caller: Caller, webhook: Webhook | ConferenceWebhook, delivery: WebhookDelivery) -> None:
         attempts = delivery.attempts or []
         request = attempts[0].http.request if attempts and attempts[0].http else None
         metadata = {

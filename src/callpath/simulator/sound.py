@@ -9,8 +9,9 @@ from __future__ import annotations
 import base64
 import io
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -54,6 +55,8 @@ class Sound:
     """Whether its start and end are webhooks: not so for the voice of gather_using_speak."""
     prompts: bool = False
     """It belongs to a gather, which waits for its end."""
+    on_event: Callable[[float, str | None], list[Any]] | None = None
+    """Gets when it began, and with its status when it ended, in place of the leg's own webhooks."""
     problem: tuple[Status, str] | None = None
     """Why there is nothing to play, and in which words."""
     started_at_ms: float | None = None

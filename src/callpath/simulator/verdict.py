@@ -44,6 +44,8 @@ SERVES = {
     "gather_using_audio",
     "transfer",
     "bridge",
+    "conference create",
+    "conference join",
     "fork_start",
     "record_start",
     "transcription_start",
