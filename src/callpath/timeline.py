@@ -46,8 +46,8 @@ class CommandSent(What, frozen=True, kw_only=True, tag="command.sent"):
 
 class CommandAnswered(What, frozen=True, kw_only=True, tag="command.answered"):
     """Telnyx answered a command, or no answer came (`status` None). 2xx means accepted, not carried out; with an
-    `error_detail` it came from something else than Telnyx's API. `call_control_id`: of the call that it was addressed to,
-    if that is not the entry's."""
+    `error_detail` it came from something else than Telnyx's API. `call_control_id`: of the call that the command was
+    addressed to; timelines before December 2026 have the entry's only."""
 
     command: str
     command_id: str

@@ -12,6 +12,7 @@ from callpath.call.ending import (
     is_handed_on,
     is_hangup_refused,
     is_silenced,
+    longest_ring,
     needs_handler,
     next_ending,
 )
@@ -397,6 +398,29 @@ def test_a_leg_of_before_the_transfer_says_nothing_about_it() -> None:
     call.add(HandlerEnded())
 
     assert is_handed_on(call.session)
+
+
+@pytest.mark.parametrize(("timeout_secs", "until"), [(None, 31_500), (45, 46_500)])
+def test_a_party_rings_for_so_long_at_most(timeout_secs: int | None, until: int) -> None:
+    """After that only its webhook can be missing; until it answers, or the transfer is over."""
+    call = after([Transfer(to="+15555550123", command_id="t", timeout_secs=timeout_secs)])
+    rings = longest_ring(call.session)
+    call.add(event("call.answered", event_id="b", **LEG_B))
+
+    assert longest_ring(returned().session) is None
+    assert (1_500, until) == rings
+    assert longest_ring(call.session) is None
+    assert longest_ring(after([TRANSFER], status=422).session) is None
+
+
+def test_a_leg_that_answered_before_the_transfer_is_not_its_party() -> None:
+    """A call that was bridged, say, and came back."""
+    call = Ended()
+    call.add(event("call.answered", event_id="b", **LEG_B))
+    call.now = 1_500
+    call.send(TRANSFER)
+
+    assert (1_500, 31_500) == longest_ring(call.session)
 
 
 def test_a_caller_who_is_parked_on_purpose_is_left_there() -> None:

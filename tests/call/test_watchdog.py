@@ -239,6 +239,8 @@ def test_a_transfer_that_fails_is_followed_by_the_next_step() -> None:
     call = asked(CallPolicy(no_socket_then=parse_steps("X", "transfer:+15555550123,hangup")))
     assert call.run(8_000) == ["missing nothing", "step transfer", "transfer"]
     call.add(event("call.initiated.outbound", **LEG_B))
+    assert call.run(60_000) == []
+    call.add(event("call.answered", event_id="b", **LEG_B))
     assert call.run(3_600_000) == []
     call.add(event("call.hangup", **LEG_B))
 
@@ -441,6 +443,17 @@ def test_a_call_that_rang_and_was_never_heard_of_again_is_found() -> None:
     assert Evaluation() == evaluate(ringing.session, replace(POLICY, no_handler_ms=0), RuntimeState(), 10**9)
 
 
+def test_a_transfer_of_which_nothing_is_heard_is_found() -> None:
+    """Its party did not answer, and the webhook that says so is lost: the caller would hear nothing for four hours."""
+    call = asked()
+    call.send(Transfer(to="+15555550123", command_id="t"))
+    (stuck,) = evaluate(call.session, POLICY, RuntimeState(), 1_000 + 90_000).entries
+
+    assert CallStuck(reason="no_events", number=1, after_ms=90_000) == stuck
+    assert 91_000 == evaluate(call.session, POLICY, RuntimeState(), 90_999).again_unix_ms
+    assert () == evaluate(call.session, replace(POLICY, no_handler_ms=0), RuntimeState(), 91_000).entries
+
+
 def test_a_stuck_call_is_asked_about_again_ever_more_slowly() -> None:
     """Telnyx may be down for an hour, and whoever asks it what became of the call may fail each time."""
     call = asked()
@@ -490,6 +503,7 @@ def test_a_caller_who_was_transferred_needs_no_handler() -> None:
     call = asked()
     call.add(STREAM)
     call.send(Transfer(to="+15555550123", command_id="t1"))
+    call.add(event("call.answered", event_id="b", **LEG_B))
 
     assert call.run(3_600_000) == []
 

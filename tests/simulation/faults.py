@@ -121,9 +121,10 @@ def _m5_cancelled_store(patch: Patch) -> None:
         number = 1 + len(session.sent(command.NAME))
         command_id = derived_command_id(session.leg.call_control_id, command.NAME, number)
         command = msgspec.structs.replace(command, command_id=command_id)
-        self._note_sent(command)
+        to = session.leg.call_control_id
+        self._note_sent(command, to)
         refusal: list[Any] = []
-        await self._carry_out(command, command_id, refusal, 0.0)
+        await self._carry_out(command, command_id, to, refusal, 0.0)
         if refusal:
             raise refusal[0]
 

@@ -50,6 +50,9 @@ GATHER_MS_MAX = 120_000
 DIGIT_MS = 1_000
 """How long one digit of send_dtmf may take: 250 ms, or a pause of a second. No webhook tells the end."""
 
+RING_MS = 30_000
+"""How long Telnyx lets a party ring that the caller is transferred to, where the command has no `timeout_secs`."""
+
 LEG_ENDED_MS = 2_000
 """After the leg that a caller was handed on to has ended, Telnyx ends the caller's leg, too, where they were joined."""
 
@@ -90,6 +93,20 @@ def is_handed_on(session: CallSession, since_unix_ms: int = 0) -> bool:
     command that was sent since `since_unix_ms`."""
     asked = [one for one in session.sent(Transfer.NAME, Bridge.NAME) if _sent_since(session, one, since_unix_ms)]
     return any(_is_joined(session, sent) for sent in asked)
+
+
+def longest_ring(session: CallSession) -> tuple[int, int] | None:
+    """Since when the party rings that the caller is transferred to, and until when at the latest (Unix ms); None: nobody
+    does, or it has answered."""
+    transfers = session.sent(Transfer.NAME)
+    if not transfers or not _is_joined(session, transfers[-1]):
+        return None
+    since_unix_ms = session.sent_unix_ms[transfers[-1].command_id]
+    if any(leg.state is LegState.ANSWERED and leg.seen_unix_ms >= since_unix_ms for leg in session.other_legs):
+        return None
+    asked_s = transfers[-1].body.get("timeout_secs")
+    ring_ms = int(asked_s * 1000) if isinstance(asked_s, int | float) else RING_MS
+    return since_unix_ms, since_unix_ms + ring_ms
 
 
 def is_being_hung_up(session: CallSession) -> bool:

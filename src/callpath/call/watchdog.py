@@ -12,7 +12,15 @@ from dataclasses import dataclass
 
 import msgspec
 
-from callpath.call.ending import SPEAK_MS, SPEAK_MS_PER_CHAR, is_being_hung_up, is_handed_on, is_silenced, needs_handler
+from callpath.call.ending import (
+    SPEAK_MS,
+    SPEAK_MS_PER_CHAR,
+    is_being_hung_up,
+    is_handed_on,
+    is_silenced,
+    longest_ring,
+    needs_handler,
+)
 from callpath.call.leg import LegState
 from callpath.call.plan import StreamPlan, derived_command_id
 from callpath.call.policies import CallPolicy
@@ -24,13 +32,15 @@ NO_SOCKET, STUCK = "no_socket", "stuck"
 """The policies, as timelines name them."""
 
 NO_EVENTS = "no_events"
-"""Why a call is stuck of which we know only that it rang, and what we sent. (Timelines before December 2026: `unheard`.)"""
+"""Why a call is stuck of which we know only that it rang, or that the party rings that the caller is transferred to.
+(Timelines before December 2026: `unheard`.)"""
 
 RING_MS_MAX = 600_000
 """The longest that Telnyx lets a dialled call ring."""
 
 NO_EVENTS_MS_MIN = 60_000
-"""How long the webhook that tells what became of a ringing call may take: Telnyx repeats one for a minute."""
+"""How long the webhook that tells what became of a ringing call, or of a ringing party of a transfer, may take: Telnyx
+repeats one for a minute."""
 
 STUCK_AGAIN_MS, STUCK_AGAIN_MS_MAX = 30_000, 600_000
 """A call of which Telnyx was asked, and which is still stuck, is asked about again after this long; doubled each time."""
@@ -209,6 +219,9 @@ def _check_life(session: CallSession, policy: CallPolicy, state: RuntimeState, n
     if state.socket_open and policy.media_idle_ms:
         last = now - int(state.idle_ms)
         due.append((last + policy.media_idle_ms, "media_idle", last))
+    ring = longest_ring(session)
+    if ring is not None and policy.no_handler_ms:
+        due.append((ring[1] + NO_EVENTS_MS_MIN, NO_EVENTS, ring[0]))
     alone = needs_handler(session) and not state.handler_running and not busy
     if alone and state.stream_open:
         return Evaluation(enter_handler=True, again_unix_ms=now + 1_000)

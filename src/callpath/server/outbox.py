@@ -28,6 +28,7 @@ from callpath.timeline import (
 )
 from callpath.wire.command import Command, Hangup, read_command
 from callpath.wire.document import Json, write
+from callpath.wire.ids import CallControlId
 
 
 class Outbox:
@@ -73,8 +74,10 @@ class Outbox:
     def dispatch(self, command: Command, refusal: list[ControlError] | None = None) -> asyncio.Task[None]:
         """Send a command that has its command_id, in a task of its own. Where Telnyx refuses it, that is written down, and
         put into `refusal`. Raises LocalProtocolError when the server is stopping."""
-        task = self._spawn(command, refusal if refusal is not None else [])
-        self._note_sent(command)
+        leg = self._journal.session.leg
+        assert leg is not None, "a command is about a call"
+        task = self._spawn(command, leg.call_control_id, refusal if refusal is not None else [])
+        self._note_sent(command, leg.call_control_id)
         return task
 
     def send_again(self) -> None:
@@ -90,9 +93,15 @@ class Outbox:
             if spent_ms >= RETRY_MS_MAX:
                 unknown = f"the server stopped before the answer came, and {spent_ms / 1000:.0f} s have passed"
                 self._journal.note(
-                    CommandAnswered(command=sent.command, command_id=sent.command_id, error_detail=unknown)
+                    CommandAnswered(
+                        command=sent.command,
+                        command_id=sent.command_id,
+                        call_control_id=sent.call_control_id,
+                        error_detail=unknown,
+                    )
                 )
                 continue
+            assert session.leg is not None, "a command is about a call"
             try:
                 command = read_command(sent.command, self._unmasked(sent.body))
             except RemoteProtocolError:
@@ -102,18 +111,19 @@ class Outbox:
             self._journal.note(
                 CommandRetried(command=sent.command, command_id=sent.command_id, attempt=0, reason=reason)
             )
-            self._spawn(command, [], spent_ms)
+            self._spawn(command, sent.call_control_id or session.leg.call_control_id, [], spent_ms)
 
-    def _spawn(self, command: Command, refusal: list[ControlError], spent_ms: float = 0.0) -> asyncio.Task[None]:
+    def _spawn(
+        self, command: Command, to: CallControlId, refusal: list[ControlError], spent_ms: float = 0.0
+    ) -> asyncio.Task[None]:
         assert command.command_id is not None
-        work = self._carry_out(command, command.command_id, refusal, spent_ms)
+        work = self._carry_out(command, command.command_id, to, refusal, spent_ms)
         task = self._context.tasks.spawn(work, name=f"send {command.NAME}")
         self._under_way[command.command_id] = self._clock.now_ms() - spent_ms
         return task
 
-    def _note_sent(self, command: Command) -> None:
-        leg = self._journal.session.leg
-        assert leg is not None and command.command_id is not None
+    def _note_sent(self, command: Command, to: CallControlId) -> None:
+        assert command.command_id is not None
         url = getattr(command, "stream_url", None)
         if url is not None:
             self._journal.note(StreamStarting(within=command.NAME))
@@ -122,7 +132,7 @@ class Outbox:
             CommandSent(
                 command=command.NAME,
                 command_id=command.command_id,
-                call_control_id=leg.call_control_id,
+                call_control_id=to,
                 body=masked(write(command), self._token),
             )
         )
@@ -134,10 +144,9 @@ class Outbox:
             for name, value in body.items()
         }
 
-    async def _carry_out(self, command: Command, command_id: str, refusal: list[ControlError], spent_ms: float) -> None:
-        leg = self._journal.session.leg
-        assert leg is not None
-
+    async def _carry_out(
+        self, command: Command, command_id: str, to: CallControlId, refusal: list[ControlError], spent_ms: float
+    ) -> None:
         def note_retry(retry: Retry) -> None:
             self._journal.note(
                 CommandRetried(
@@ -155,7 +164,7 @@ class Outbox:
             await self._journal.store()
             reply = await self._context.control.send(
                 command,
-                leg.call_control_id,
+                to,
                 spent_ms=spent_ms,
                 is_over=lambda: self._journal.session.ended,
                 on_retry=note_retry,
@@ -165,6 +174,7 @@ class Outbox:
                 CommandAnswered(
                     command=command.NAME,
                     command_id=command_id,
+                    call_control_id=to,
                     status=error.status,
                     latency_ms=error.latency_ms,
                     attempts=error.attempts,
@@ -178,6 +188,7 @@ class Outbox:
                 CommandAnswered(
                     command=command.NAME,
                     command_id=command_id,
+                    call_control_id=to,
                     status=reply.status,
                     latency_ms=reply.latency_ms,
                     attempts=reply.attempts,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from callpath.call.ending import next_ending
+from callpath.call.ending import is_handed_on, next_ending
 from callpath.call.watchdog import NO_EVENTS, STUCK, RuntimeState, due_commands, evaluate
 from callpath.server.application import Application
 from callpath.server.capacity import Capacity
@@ -87,7 +87,8 @@ class Supervisor:
 
     async def _check(self, stuck: CallStuck) -> None:
         """The call seems to be up for nothing: ask Telnyx, and hang up unless it is over already. If we may only have
-        missed what happened to it, that is looked for first."""
+        missed what happened to it, that is looked for first; a caller who was transferred, and of whom Telnyx has no news
+        either, is left there."""
         leg = self._journal.session.leg
         assert leg is not None
         if stuck.reason == NO_EVENTS and await found_missed(self._context, self._journal.session.session):
@@ -96,5 +97,6 @@ class Supervisor:
             return
         checked = await ask_status(self._context, leg.call_control_id)
         self._journal.note(checked)
-        if checked.alive is not False and self._ownership.acts:
+        rings = stuck.reason == NO_EVENTS and is_handed_on(self._journal.session)
+        if checked.alive is not False and self._ownership.acts and not rings:
             self._journal.note(PolicyActed(policy=STUCK, number=stuck.number, step="hangup"))
