@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
 import sys
-
-import structlog
 
 from tests.simulation.faults import find_all
 from tests.simulation.life import draw, live
+from tests.simulation.many import broken_lives, quiet
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation")
     parser.add_argument("--seeds", type=int, default=500, help="how many lives")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--jobs", type=int, default=0, help="how many processes; 0: one for each processor")
     parser.add_argument("--seed", type=int, help="replay one life, and print its timeline")
     parser.add_argument("--faults", action="store_true", help="put the old faults back, one by one")
     asked = parser.parse_args()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    quiet()
     if asked.faults:
         return bool(find_all())
     if asked.seed is not None:
@@ -30,12 +29,10 @@ def main() -> int:
         print("\n".join(found) or "ok")
         return bool(found)
     failed = 0
-    for seed in range(asked.first, asked.first + asked.seeds):
+    for seed, found in broken_lives(asked.first, asked.seeds, asked.jobs):
+        failed += 1
         plan = draw(seed)
-        found = asyncio.run(live(plan))
-        if found:
-            failed += 1
-            print(f"seed {seed} ({plan.handler}, {plan.nodes} nodes): {'; '.join(found)}")
+        print(f"seed {seed} ({plan.handler}, {plan.nodes} nodes): {'; '.join(found)}", flush=True)
     print(f"{asked.seeds} lives from seed {asked.first}: {failed} broke a promise")
     return bool(failed)
 

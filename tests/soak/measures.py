@@ -9,10 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tests.simulation.many import broken_lives
 from tests.soak import calls, fuzz, nodes, sockets, traffic
-from tests.soak.figures import Figure
+from tests.soak.figures import Figure, none_of
 
 JOBS = max(1, (os.cpu_count() or 1))
+LIVES = 5_000
+"""Lives of `make soak`, about ten minutes on two processors; `make soak SEEDS=100000` lives more."""
+LIVES_NAMED_MAX = 20
+"""Maximum number of seeds that the report names."""
 Measure = Callable[[Path, bool], Coroutine[Any, Any, Sequence[Figure]]]
 
 
@@ -78,6 +83,13 @@ async def _drain(folder: Path, short: bool) -> Sequence[Figure]:
     return await calls.drain(folder, 4 if short else 50)
 
 
+async def _lives(_folder: Path, short: bool) -> Sequence[Figure]:
+    count = 5 if short else int(os.environ.get("SEEDS", LIVES))
+    broken = await asyncio.to_thread(lambda: [seed for seed, _ in broken_lives(0, count, 1 if short else JOBS)])
+    named = [none_of(f"life_of_seed_{seed}_broken", 1) for seed in broken[:LIVES_NAMED_MAX]]
+    return [none_of(f"broken_of_{count}_lives", len(broken)), *named]
+
+
 MEASURES: dict[str, Measure] = {
     "webhooks": _webhooks,
     "kills": _kills,
@@ -94,4 +106,5 @@ MEASURES: dict[str, Measure] = {
     "short_calls": _short_calls,
     "live_calls": _live_calls,
     "drain": _drain,
+    "lives": _lives,
 }
