@@ -42,9 +42,7 @@ TESTED_ELSEWHERE = {
     "doctor/report/*": "doctor/test_report.py",
     "doctor/probes/*": "lab/test_lab.py",  # what a probe sees is tried on real software that was set wrong
     "server/live.py": "server/test_calls.py",
-    "server/journal.py": "server/test_calls.py",
     "server/supervisor.py": "server/test_calls.py",
-    "server/outbox.py": "server/test_calls.py",
     "server/context.py": "server/test_calls.py",  # fields
     "server/capacity.py": "server/test_drain.py",
     "server/events.py": "server/test_recovery.py",
