@@ -38,7 +38,7 @@ demo: $(READY)
 	@$(BIN)/callpath demo
 
 test: $(READY)
-	@$(BIN)/python -m pytest -m 'not lab'
+	@$(BIN)/python -m pytest -m 'not lab' -n 2 --dist loadfile
 
 test-lowest: $(READY)
 	@$(BIN)/python tools/pythons.py lowest
