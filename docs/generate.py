@@ -94,6 +94,12 @@ def stand_in_page() -> str:
         "whisper; on hold the file of `audio_url` plays. A media stream of a participant goes on, with the mix on its "
         "outbound track. Ending a conference by a command hangs the creator's leg up wherever it has gone (observed). "
         "Answered with 501: " + ", ".join(f"`{name}`" for name in CONFERENCE_NOT_SIMULATED) + ".\n",
+        "## Conversation Relay\n",
+        "`conversation_relay_start`, or `conversation_relay_config` of answer and dial, opens the program's socket: setup, "
+        "then a prompt for each thing that the caller says, keys with `dtmf_detection`, an interrupt where the caller cuts "
+        'what is spoken. The words are those of `say="a text"`, or `words=` for a recording: nothing is recognised. '
+        "`text`, `play`, `sendDigits`, `language` and `end` are carried out; a text is a hum of its length. The same words "
+        "are transcribed after `transcription_start`.\n",
         "## Not modelled\n",
         "No SIP and no RTP: causes and SIP codes stand in the webhooks only, as Telnyx tells them. No 18x "
         "progress; a caller who is transferred hears a ringback tone until the target answers. `hangup` of an unanswered "

@@ -119,6 +119,6 @@ def test_a_menu_takes_its_digits_and_hangs_up_after_three_wrong_entries() -> Non
 
     assert (None, False) == script.press("1")
     reply, hangs_up = script.press("2")
-    assert (3 * 80, False) == (0 if reply is None else reply.size, hangs_up)
+    assert (3 * 80, False) == (0 if reply is None else reply.audio.size, hangs_up)
     assert (None, False) == script.press("3")
     assert [False, False, True] == [script.press("9")[1] for _ in range(3)]

@@ -53,6 +53,7 @@ def test_null_counts_as_absent(name: str) -> None:
         "gather_using_speak": {"payload": "x", "voice": "female"},
         "record_start": {"format": "wav", "channels": "dual"},
         "switch_supervisor_role": {"role": "barge"},
+        "conversation_relay_start": {"url": "wss://voice.example.com/relay"},
         "fork_start": {"target": "udp:192.0.2.1:9000"},
         "bridge": {"call_control_id": "v3:x"},
     }
@@ -253,3 +254,11 @@ def test_a_leg_that_stays_after_a_bridge_needs_one() -> None:
     body = {"connection_id": "1", "to": "+15555550123", "from": "+15555550199", "park_after_unbridge": "self"}
 
     assert "/link_to" == refusal("dial", body)["errors"][0]["source"]["pointer"]
+
+
+def test_encryption_is_refused_for_the_telephone_network() -> None:
+    """The same code as too many requests, at another status: only the pointer tells them apart."""
+    body = {"connection_id": "1", "to": "+15555550123", "from": "+15555550199", "media_encryption": "SRTP"}
+
+    assert sample("api/error-422-10011-media-encryption.json") == refusal("dial", body)
+    assert accept_command("dial", body | {"to": "sip:agent@example.com"})

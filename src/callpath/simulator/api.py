@@ -37,8 +37,6 @@ NOT_SIMULATED = (
     "ai_assistant_join",
     "ai_assistant_start",
     "ai_assistant_stop",
-    "conversation_relay_start",
-    "conversation_relay_stop",
     "enqueue",
     "gather_using_ai",
     "leave_queue",

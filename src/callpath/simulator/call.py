@@ -28,6 +28,16 @@ from callpath.simulator.notices import Notices
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.recording import Recording
 from callpath.simulator.refusal import refuse
+from callpath.simulator.relay import (
+    Finish,
+    Play,
+    Press,
+    RelayAct,
+    RelayParties,
+    RelaySession,
+    Say,
+    relay_settings,
+)
 from callpath.simulator.sound import (
     KEY_PAUSE_MS,
     KEY_PAUSES_MS,
@@ -50,6 +60,8 @@ from callpath.wire.command import (
     Answer,
     Bridge,
     Command,
+    ConversationRelayStart,
+    ConversationRelayStop,
     Dial,
     Encoding,
     ForkStart,
@@ -77,13 +89,14 @@ from callpath.wire.command import (
     TranscriptionStop,
     Transfer,
 )
-from callpath.wire.document import Json
+from callpath.wire.document import Json, write
 from callpath.wire.ids import CallControlId, LegId, SessionId, StreamId
 from callpath.wire.media import MediaFormat
 from callpath.wire.webhook import (
     EVENTS,
     CallAnswered,
     CallBridged,
+    CallConversationEnded,
     CallDtmfReceived,
     CallForkStarted,
     CallForkStopped,
@@ -145,6 +158,7 @@ REJECTED = {
 NEEDS_ANSWER = (
     StreamingStart, StreamingStop, Speak, PlaybackStart, PlaybackStop, Gather, GatherUsingAudio, GatherUsingSpeak,
     GatherStop, SendDtmf, RecordStop, TranscriptionStart, TranscriptionStop, ForkStart, ForkStop, Bridge,
+    ConversationRelayStart,
 )  # fmt: skip
 """Commands that are refused with 90034 before the call is answered."""
 
@@ -228,6 +242,21 @@ class PartySpeaks:
 
     audio: Pcm
     waits: bool = False
+    words: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRelay:
+    """Open the socket of this Conversation Relay; say `relay_opened`, `relay_acts` and at last `relay_closed`."""
+
+    session: RelaySession
+
+
+@dataclass(frozen=True, slots=True)
+class WakeRelay:
+    """This relay has something to send, or is over."""
+
+    session: RelaySession
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +294,8 @@ Effect = (
     | Elsewhere
     | JoinConference
     | Supervise
+    | OpenRelay
+    | WakeRelay
 )
 
 
@@ -319,6 +350,11 @@ class CarrierCall:
         """Keys that reached the party: of send_dtmf, and those that a bridged party pressed."""
         self.after_unbridge: AfterUnbridge = "hang_up"
         """What becomes of this leg when it is taken out of a bridge."""
+        self.relay: RelaySession | None = None
+        """The Conversation Relay that runs."""
+        self.relays: list[RelaySession] = []
+        """All that were ever started."""
+        self._relay_speaks: dict[int, tuple[str, str, Speak | PlaybackStart]] = {}
         self.room: Room | None = None
         """The conference that this leg is in."""
         self.supervised: CarrierCall | None = None
@@ -436,7 +472,7 @@ class CarrierCall:
             return self._end(now_ms, cause, source, sip, "party", d_code=script.callee.d_code)
         effects = self._answer(now_ms)
         for one in script.speech():
-            self._at(now_ms + one.after_ms, partial(self._speak_as, PartySpeaks(one.audio, one.waits)))
+            self._at(now_ms + one.after_ms, partial(self._speak_as, PartySpeaks(one.audio, one.waits, one.words)))
         if (hangs_up_ms := script.hangs_up_ms()) is not None:
             self._at(now_ms + hangs_up_ms, self.party_hangs_up)
         if (message_ms := script.message_from_ms()) is not None:
@@ -456,7 +492,7 @@ class CarrierCall:
         reply, hangs_up = self._answering_machine.press(digit)
         if hangs_up:
             return self.party_hangs_up(now_ms)
-        return [] if reply is None else [PartySpeaks(reply)]
+        return [] if reply is None else [PartySpeaks(reply.audio, words=reply.words)]
 
     def party_answers(self, now_ms: float) -> list[Effect]:
         """The dialled party picks up."""
@@ -485,9 +521,12 @@ class CarrierCall:
         if self.stream is not None:
             self.stream.press(digit, now_ms)
         pressed = self._webhook(now_ms, "call.dtmf.received", CallDtmfReceived, **self._parties(), digit=digit)
-        passed: list[Effect] = []
+        passed: list[Effect] = self._interrupt_relay("dtmf", now_ms)
+        if self.relay is not None:
+            self.relay.pressed(digit)
+            passed.append(WakeRelay(self.relay))
         if self.opposite is not None and not self._mutes_keys and not self.opposite.mutes_their_keys:
-            passed = [Elsewhere(self.opposite, self.opposite.party_hears_key(digit, now_ms))]
+            passed += [Elsewhere(self.opposite, self.opposite.party_hears_key(digit, now_ms))]
         return [pressed, *self._gather_digit(digit, now_ms), *passed]
 
     # --- together with other legs ---
@@ -689,6 +728,10 @@ class CarrierCall:
                 return [*self._stop_stream(now_ms, "fork_start"), started]
             case ForkStop():
                 return self._end_fork(now_ms)
+            case ConversationRelayStart():
+                return self.start_relay(*relay_settings(command, write(command)), now_ms)
+            case ConversationRelayStop():
+                return self._stop_relay()
             case SwitchSupervisorRole():
                 self.supervisor_role = command.role
                 self.is_silenced = self._options.switch_supervisor_role == "silences"
@@ -700,6 +743,13 @@ class CarrierCall:
                 return [DialParty(command)]
             case _:
                 return []
+
+    def _stop_relay(self) -> list[Effect]:
+        """End the relay; what Telnyx says where there is none is unknown, and here it does nothing."""
+        if self.relay is None:
+            return []
+        self.relay.end()
+        return [WakeRelay(self.relay)]
 
     def _is_repeated(self, command_id: str, now_ms: float) -> bool:
         self._seen = {one: at for one, at in self._seen.items() if now_ms - at < DUPLICATE_MS}
@@ -733,6 +783,10 @@ class CarrierCall:
                 raise refuse("90048")
             case TranscriptionStart() if self._transcribed is not None:
                 raise refuse("90054")
+            case ConversationRelayStart() if self.relay is not None:
+                raise refuse("90061")  # documented for assistants; one assistant or relay a call
+            case ConversationRelayStart() if not relay_settings(command, {})[0]:
+                raise refuse("10004", "/url", name="url")
             case SwitchSupervisorRole() if self.supervised is None:
                 raise refuse("90033", detail="The call does not supervise another one.")  # the code is unknown
             case PlaybackStart(overlay=True) if not self._sounds.playing:
@@ -791,6 +845,11 @@ class CarrierCall:
             effects += self._start_recording(self._recording_asked, self.recording_id, now_ms)
         if command is not None and command.extra.get("transcription"):
             self._transcribed = "inbound"
+        config = None if command is None else command.extra.get("conversation_relay_config")
+        if config is not None and config.get("url"):
+            ignored = ("client_state", "tts_language", "transcription_language")  # documented
+            settings = {key: value for key, value in config.items() if key not in ignored}
+            effects += self.start_relay(config["url"], settings, now_ms)
         effects += self._detect(now_ms)
         if command is not None and command.stream_url:
             effects += self._open_stream(command, now_ms)
@@ -991,9 +1050,118 @@ class CarrierCall:
         """The newest command's value is repeated in later events."""
         self._client_state = self._client_state if client_state is None else client_state
 
-    def spoke(self, now_ms: float) -> list[Effect]:
-        """The party began to speak."""
-        return [] if self.room is None else self.room.spoke(self, now_ms)
+    def spoke(self, now_ms: float, words: str | None = None, *, until_ms: float | None = None) -> list[Effect]:
+        """The party begins to speak, and ends at `until_ms`; `words`: what it says, if that is known."""
+        if self.state != "answered":
+            return []
+        if words and until_ms is not None:
+            self._at(until_ms, partial(self._said, words))
+        floor = [] if self.room is None else self.room.spoke(self, now_ms)
+        return [*floor, *self._interrupt_relay("speech", now_ms)]
+
+    def _said(self, words: str, now_ms: float) -> list[Effect]:
+        """Transcription has the words at their end: on this leg's inbound track, on the outbound one of who hears it."""
+        effects = self.transcript(words, now_ms)
+        effects += [Elsewhere(one, one.transcript(words, now_ms, track="outbound")) for one in self.hearers]
+        if self.relay is not None:
+            self.relay.heard(words)
+            effects.append(WakeRelay(self.relay))
+        return effects
+
+    # --- Conversation Relay ---
+
+    def start_relay(self, url: str, settings: Json, now_ms: float) -> list[Effect]:
+        """Open a relay of this answered leg."""
+        leg = self.leg
+        parties = RelayParties(
+            leg.call_control_id,
+            leg.call_leg_id,
+            leg.call_session_id,
+            leg.from_,
+            leg.to,
+            leg.direction,
+            self._options.user_id,
+        )
+        language = settings.get("language") or "en-US"
+        self.relay = RelaySession(self._new_id(), url, parties, settings, now_ms, language=language)
+        self.relays.append(self.relay)
+        return [OpenRelay(self.relay)]
+
+    def relay_opened(self, session: RelaySession, now_ms: float) -> list[Effect]:
+        """The program took the socket: the greeting is spoken."""
+        if session.greeting is None or session is not self.relay:
+            return []
+        return self._relay_says(session, Say(session.greeting, session.interruptible(greeting=True)), now_ms)
+
+    def relay_acts(self, session: RelaySession, acts: list[RelayAct], now_ms: float) -> list[Effect]:
+        """What the program asked for."""
+        effects: list[Effect] = []
+        for act in acts if session is self.relay and self.state == "answered" else ():
+            match act:
+                case Say():
+                    effects += self._relay_says(session, act, now_ms)
+                case Play():
+                    played = PlaybackStart(audio_url=act.url, loop=act.loop)
+                    self._relay_speaks[id(played)] = ("", "any" if act.interruptible else "none", played)
+                    effects += self._play(played, now_ms, on_event=partial(self._relay_sound, session, played))
+                case Press():
+                    effects += self._send_digits(act.digits, KEY_MS, now_ms)
+                case Finish():
+                    effects.append(WakeRelay(session))
+        return effects
+
+    def relay_closed(self, session: RelaySession, now_ms: float, problem: str | None = None) -> list[Effect]:
+        """Its socket is closed, or could not be opened. The call stays up."""
+        session.end()
+        if self.relay is session:
+            self.relay = None
+        if problem is not None:  # what Telnyx tells of a relay that it cannot reach is unknown
+            return []
+        stopped = self._stop_relay_speech(now_ms)
+        ended = self._webhook(
+            now_ms,
+            "call.conversation.ended",
+            CallConversationEnded,
+            **self._parties(),
+            conversation_id=session.relay_id,
+            duration_sec=int((now_ms - session.began_at_ms) // 1000),
+            reason=self._options.relay_end_reason,
+            messages=session.messages,
+        )
+        return [*stopped, ended]
+
+    def _relay_says(self, session: RelaySession, say: Say, now_ms: float) -> list[Effect]:
+        spoken = Speak(payload=say.text, voice="relay")
+        self._relay_speaks[id(spoken)] = (say.text, say.interruptible, spoken)
+        return self._play(spoken, now_ms, on_event=partial(self._relay_sound, session, spoken))
+
+    def _relay_sound(
+        self, session: RelaySession, command: Speak | PlaybackStart, _: float, status: str | None
+    ) -> list[Effect]:
+        if status is not None:
+            spoken = self._relay_speaks.pop(id(command), None)
+            if spoken is not None and spoken[0]:
+                session.said(spoken[0])
+        return []
+
+    def _interrupt_relay(self, by: Literal["speech", "dtmf"], now_ms: float) -> list[Effect]:
+        """The party cuts the relay's speech, where it may."""
+        session = self.relay
+        playing = [one for one in self._sounds.playing if id(one.command) in self._relay_speaks]
+        if session is None or not playing:
+            return []
+        sound = playing[0]
+        text, interruptible, _ = self._relay_speaks[id(sound.command)]
+        if interruptible not in ("any", by):
+            return []
+        heard_ms = now_ms - (now_ms if sound.started_at_ms is None else sound.started_at_ms)
+        length_ms = 0.0 if sound.audio is None else sound.audio.size * 1000 / SAMPLE_RATE_HZ
+        session.interrupted(text, heard_ms / length_ms if length_ms else 0.0, heard_ms)
+        return [*self._stop_relay_speech(now_ms), WakeRelay(session)]
+
+    def _stop_relay_speech(self, now_ms: float) -> list[Effect]:
+        mine = [one for one in self._sounds.waiting if id(one.command) in self._relay_speaks]
+        return [effect for one in reversed(mine) for effect in self._told(self._sounds.stop(now_ms, one, "cancelled"))]
 
     def _sound_event(self, sound: Sound, at_ms: float, status: str | None) -> list[Effect]:
         """It began (no `status`) or ended."""
@@ -1027,8 +1195,9 @@ class CarrierCall:
 
     @property
     def is_heard(self) -> bool:
-        """Whether another party hears this one."""
-        return bool(self.hearers)
+        """Whether anybody hears this party: another one, a relay, or Telnyx's transcription."""
+        relayed = self.relay is not None and self.relay.opened
+        return bool(self.hearers) or relayed or self._transcribed is not None
 
     @property
     def plays(self) -> bool:
@@ -1249,7 +1418,7 @@ class CarrierCall:
         gathered = self._end_gather(now_ms, "call_hangup")
         sounds = [*self._told(over), *gathered, *self._end_fork(now_ms)]
         recordings = self._end_recordings(list(self._recordings), now_ms)
-        stop = self._stop_stream(now_ms)
+        stop = [*self._stop_stream(now_ms), *self._stop_relay()]
         self.voice.cut(now_ms)
         alone = self.leave_others(now_ms)
         self.refresh_hearing(now_ms)

@@ -18,6 +18,7 @@ from callpath.errors import ConfigError
 from callpath.simulator.figures import parse_duration_ms
 from callpath.simulator.link import Fault
 from callpath.simulator.sound import SAMPLE_RATE_HZ
+from callpath.simulator.speech import words_of
 
 Kind = Literal["person", "voicemail", "screening", "menu", "fax", "silent"]
 Speech = Pcm | Path | str
@@ -116,6 +117,7 @@ class Says:
     after_ms: float
     audio: Pcm
     waits: bool = False
+    words: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +171,7 @@ class Answering:
     def presents(self) -> Presents:
         return self._presents(self.callee, 0.0)
 
-    def press(self, digit: str) -> tuple[Pcm | None, bool]:
+    def press(self, digit: str) -> tuple[Says | None, bool]:
         """A key reached a menu: what it says to that, and whether it hangs up."""
         callee = self.callee
         if callee.kind != "menu":
@@ -177,12 +179,13 @@ class Answering:
         self._entered += digit
         if self._entered in callee.menu:
             said, self._entered = callee.menu[self._entered], ""
-            return (self._load(said, None) if said else None), False
+            return (Says(0.0, self._load(said, None), words=said) if said else None), False
         if any(one.startswith(self._entered) for one in callee.menu):
             return None, False
         self._entered = ""
         self._wrong += 1
-        return self._prompt, self._wrong >= MENU_TRIES
+        prompt = None if self._prompt is None else Says(0.0, self._prompt, words=_words(callee))
+        return prompt, self._wrong >= MENU_TRIES
 
     def _spoken(self, callee: Callee) -> Pcm | None:
         speech = GREETINGS.get(callee.kind) if callee.say is None else callee.say
@@ -195,8 +198,8 @@ class Answering:
         if audio is None or callee.kind == "silent":
             return []
         if callee.kind == "person":
-            return [Says(from_ms + callee.after_ms, audio, waits=from_ms == 0.0)]
-        said = [Says(from_ms + callee.after_ms, audio)]
+            return [Says(from_ms + callee.after_ms, audio, waits=from_ms == 0.0, words=_words(callee))]
+        said = [Says(from_ms + callee.after_ms, audio, words=_words(callee))]
         ends_ms = self._greeting_ends_ms(callee, from_ms)
         if callee.kind == "voicemail" and callee.beeps:
             said.append(Says(ends_ms + BEEP_AFTER_MS, BEEP))
@@ -231,6 +234,11 @@ class Answering:
                 return Presents("machine", screens=True, taken_ms=taken_ms, then=then, **how)
             case "menu":
                 return Presents("machine", **how)
+
+
+def _words(callee: Callee) -> str | None:
+    speech = GREETINGS.get(callee.kind) if callee.say is None else callee.say
+    return None if speech is None else words_of(speech)
 
 
 # --- scripts as texts -------------------------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ from callpath.simulator.ear import PAUSE_MS_MAX, Arrival, Hearing, SpeechMeter, 
 from callpath.simulator.link import Link
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.seen import CommandSeen, DocumentSeen, RequestSeen, SocketEnd, WebhookSeen, without_query
-from callpath.simulator.speech import load_speech
+from callpath.simulator.speech import load_speech, words_of
 from callpath.simulator.verdict import SERVES, CallFacts, StreamFacts, Verdict, judge
 from callpath.wire.document import Json, write
 from callpath.wire.ids import StreamId
@@ -127,7 +127,7 @@ class Caller:
         self._running: set[StreamId] = set()
         self._failed: dict[StreamId, str] = {}
         self._ends: dict[StreamId, SocketEnd] = {}
-        self._waiting: list[Pcm] = []  # to be said when a stream is open
+        self._waiting: list[tuple[Pcm, str | None]] = []  # to be said when a stream is open
         self._encoder: Encoder | None = None
         self._said_until_ms = clock.now_ms()
         """When the last utterance ends."""
@@ -139,28 +139,25 @@ class Caller:
 
     # --- what the caller does ---
 
-    def say(self, audio: Pcm | Path | str, sample_rate_hz: int | None = None) -> None:
+    def say(self, audio: Pcm | Path | str, sample_rate_hz: int | None = None, *, words: str | None = None) -> None:
         """Speak, after what is being said now, or as soon as the stream is open. `spoken` waits for the end of it.
 
         A WAV (a Path, or a str that ends in .wav) brings its own rate; any other str is a text for espeak-ng. Raises
-        AudioError for a file that is no WAV, and for a text where there is no espeak-ng.
+        AudioError for a file that is no WAV, and for a text where there is no espeak-ng. `words`: what a recording
+        says, for Telnyx's transcription and a Conversation Relay, which get a text's own words.
         """
         pcm = load_speech(audio, sample_rate_hz, SAMPLE_RATE_HZ)
-        stream = self.call.stream
-        if stream is not None and stream.opened and self._encoder is not None:
-            self._speak(stream, pcm)
-        else:
-            self._waiting.append(pcm)
+        self.speak(pcm, waits=True, words=words_of(audio) if words is None else words)
 
-    def speak(self, audio: Pcm, *, waits: bool = False) -> None:
+    def speak(self, audio: Pcm, *, waits: bool = False, words: str | None = None) -> None:
         """Speak, as a script of the dialled party wants it: now, or where it `waits` as soon as somebody can hear it."""
         stream = self.call.stream
         if stream is not None and stream.opened and self._encoder is not None:
-            self._speak(stream, audio)
+            self._speak(stream, audio, words)
         elif waits and not self.call.is_heard:
-            self._waiting.append(audio)
+            self._waiting.append((audio, words))
         else:
-            self._note_speech(max(self._clock.now_ms(), self._said_until_ms), audio)
+            self._note_speech(max(self._clock.now_ms(), self._said_until_ms), audio, words)
 
     async def spoken(self, timeout_ms: float = 60_000) -> None:
         """Return when all that the caller had to say is said. Raises CallFailed."""
@@ -172,11 +169,11 @@ class Caller:
         self, audio: Pcm | Path | str, *, after_ms: float = BARGE_IN_MS, timeout_ms: float = 10_000
     ) -> None:
         """Wait until the other side has spoken for `after_ms`, then speak over it. Raises CallFailed."""
-        pcm = load_speech(audio, None, SAMPLE_RATE_HZ)
+        pcm, words = load_speech(audio, None, SAMPLE_RATE_HZ), words_of(audio)
         deadline_ms = self._clock.now_ms() + timeout_ms
         while not (self._hears_speech() and self._clock.now_ms() - (self._meter.spoke_at_ms or 0.0) >= after_ms):
             await self._next_packet(deadline_ms, "There was nothing to interrupt")
-        self.say(pcm)
+        self.say(pcm, words=words)
         await self.spoken()
 
     async def press(self, digits: str) -> None:
@@ -336,8 +333,8 @@ class Caller:
         self._carry_out(self, effects)
         if self._waiting and self.call.is_heard and self.call.stream is None:
             waiting, self._waiting = self._waiting, []
-            for audio in waiting:
-                self.speak(audio)
+            for audio, words in waiting:
+                self.speak(audio, words=words)
         self.timer.set()
         self.notify()
 
@@ -630,7 +627,7 @@ class Caller:
         if url is None:
             await self._clock.sleep_ms(limit_ms)
             raise NotOpened("it was never tried (injected fault)")
-        socket = await _connect(url, self._options.reach_at, request.auth_token, limit_ms, self._tls)
+        socket = await open_socket(url, self._options.reach_at, request.auth_token, limit_ms, self._tls)
         try:
             yield socket
         finally:
@@ -716,7 +713,7 @@ class Caller:
         """Open the stream's URL once more, as after a fault in Telnyx's network. None: the server did not want it."""
         request, limit_ms = stream.request, self._options.connect_ms_max
         try:
-            again = await _connect(request.url, self._options.reach_at, request.auth_token, limit_ms, self._tls)
+            again = await open_socket(request.url, self._options.reach_at, request.auth_token, limit_ms, self._tls)
             for text in greeting:
                 await again.send(text)
         except (NotOpened, ConnectionClosed) as error:
@@ -762,19 +759,18 @@ class Caller:
             if 0 < gone < pcm.size:
                 stream.say(self._encoded(pcm[gone:]))
         waiting, self._waiting = self._waiting, []
-        for pcm in waiting:
-            self._speak(stream, pcm)
+        for pcm, words in waiting:
+            self._speak(stream, pcm, words)
         self.notify()
 
-    def _speak(self, stream: CarrierStream, pcm: Pcm) -> None:
+    def _speak(self, stream: CarrierStream, pcm: Pcm, words: str | None) -> None:
         began_at_ms = stream.say(self._encoded(pcm))
-        self._note_speech(began_at_ms, pcm)
+        self._note_speech(began_at_ms, pcm, words)
 
-    def _note_speech(self, began_at_ms: float, pcm: Pcm) -> None:
+    def _note_speech(self, began_at_ms: float, pcm: Pcm, words: str | None) -> None:
         self.call.voice.say(began_at_ms, pcm)
-        if effects := self.call.spoke(self._clock.now_ms()):
-            self.carry_out(effects)
         self._said_until_ms = began_at_ms + pcm.size * 1000 / SAMPLE_RATE_HZ
+        self.carry_out(self.call.spoke(self._clock.now_ms(), words, until_ms=self._said_until_ms))
         if spans := speech_spans(pcm, SAMPLE_RATE_HZ):
             self._turn_ms = began_at_ms + spans[-1].end_ms
 
@@ -803,7 +799,7 @@ class _Connect(connect):
         return exc
 
 
-async def _connect(
+async def open_socket(
     url: str, reach_at: str | None, token: str | None, timeout_ms: float, tls: ssl.SSLContext | None
 ) -> ClientConnection:
     """Open a WebSocket as Telnyx does: the exact URL, the token's header, no origin, no extensions."""

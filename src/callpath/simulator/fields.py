@@ -191,6 +191,51 @@ class _Transcription(msgspec.Struct):
     transcription_engine_config: Json | None = None
 
 
+_Engine = Literal[
+    "Google", "Telnyx", "Deepgram", "Azure", "xAI", "AssemblyAI", "Speechmatics", "Soniox", "A", "B"
+]  # fmt: skip
+_Cut = Literal["none", "any", "speech", "dtmf"]
+
+
+class _RelayLanguage(msgspec.Struct):
+    language: str
+    speech_model: str | None = None
+    transcription_engine: _Engine | None = None
+    transcription_engine_config: Json | None = None
+    transcription_provider: str | None = None
+    tts_provider: str | None = None
+    voice: str | None = None
+    voice_settings: Json | None = None
+
+
+class _RelaySettings(msgspec.Struct):
+    url: str | None = None
+    dtmf_detection: bool | None = None
+    interruptible: _Cut | bool | None = None
+    interruptible_greeting: _Cut | bool | None = None
+    languages: list[_RelayLanguage] | None = None
+
+
+class _Interruption(msgspec.Struct):
+    enable: bool | None = None
+    interruptible: _Cut | None = None
+    interruptible_greeting: _Cut | None = None
+    welcome_greeting_interruptible: _Cut | None = None
+
+
+class _Relay(msgspec.Struct):
+    assistant: Json | None = None
+    conversation_relay_settings: _RelaySettings | None = None
+    interruption_settings: _Interruption | None = None
+    languages: list[_RelayLanguage] | None = None
+    provider: str | None = None
+    structured_provider: Json | None = None
+    transcription: Json | None = None
+    transcription_engine: _Engine | None = None
+    tts_provider: str | None = None
+    voice_settings: Json | None = None
+
+
 FIELDS: dict[str, type[msgspec.Struct]] = {
     "answer": _Answer,
     "dial": _Dial,
@@ -202,5 +247,6 @@ FIELDS: dict[str, type[msgspec.Struct]] = {
     "speak": _Spoken,
     "gather_using_speak": _Spoken,
     "transcription_start": _Transcription,
+    "conversation_relay_start": _Relay,
 }
 """Command → what it takes beyond its class in `wire`, and what that class takes for any text."""

@@ -94,6 +94,10 @@ class CarrierOptions:
     mp3_bytes_max: int = 1 << 20
     """Largest MP3 in one message of mp3 mode; a larger one is refused (100002). Telnyx's own limit is unknown."""
 
+    relay_end_reason: str = "customer_disconnect"
+    """`reason` of call.conversation.ended of a Conversation Relay. Documented for a socket that the program closed; the
+    words for other ends are unknown."""
+
     switch_supervisor_role: Literal["silences", "works"] = "silences"
     """switch_supervisor_role is answered with 200; the supervisor was observed to be silent and to hear nothing from then
     on. What was observed is the default."""

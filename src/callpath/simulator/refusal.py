@@ -157,6 +157,7 @@ _KNOWN = {
     "90054": _Known(
         422, "Call transcription is already in progress", "Call transcription can not be started more than once."
     ),
+    "90061": _Known(422, "AI Assistant is already in progress", "AI Assistant can not be started more than once."),
     "90103": _Known(
         429,
         "Dial rate limit reached",
@@ -457,7 +458,12 @@ def _encryption_is_for_sip(command: Command) -> Iterator[ApiError]:
         to = command.to if isinstance(command, Dial | Transfer) else ""
         parties = to if isinstance(to, list) else [to]
         if place.value != "disabled" and any(_E164.fullmatch(party) for party in parties):
-            yield ApiError(code="10011", title="Media encryption not supported for PSTN calls")
+            yield ApiError(
+                code="10011",
+                title="Media encryption not supported for PSTN calls",
+                detail=f"{place.value} media encryption is not supported for PSTN calls.",
+                source=ErrorSource(pointer="/media_encryption"),
+            )
 
 
 def _webhook_events_are_known(command: Command) -> Iterator[ApiError]:

@@ -46,12 +46,14 @@ from callpath.simulator.call import (
     JoinConference,
     JoinLegs,
     Leg,
+    OpenRelay,
     OpenStream,
     PartySpeaks,
     SaveRecording,
     SendWebhook,
     StopStream,
     Supervise,
+    WakeRelay,
 )
 from callpath.simulator.callee import Answering, Speech, callee_for, parse_callee
 from callpath.simulator.callee import Callee as Callee
@@ -72,6 +74,8 @@ from callpath.simulator.refusal import (
     refuse_dial,
     refuse_dials_an_hour,
 )
+from callpath.simulator.relay import RelaySession
+from callpath.simulator.relay_socket import run_relay
 from callpath.simulator.seen import CommandSeen, RequestSeen, WebhookSeen
 from callpath.simulator.sender import WebhookSender
 from callpath.simulator.sound import FILE_BYTES_MAX, Sound, decode_file, hum
@@ -79,7 +83,7 @@ from callpath.simulator.speech import hello_wav as hello_wav
 from callpath.simulator.speech import load_speech
 from callpath.simulator.texml import TexmlCall
 from callpath.wire.api import ActiveCall, ApiError, CallEvent, CallStatus, DeliveryAttempt, WebhookDelivery
-from callpath.wire.command import Answer, Bridge, Dial, PlaybackStart, Transfer
+from callpath.wire.command import Answer, Bridge, ConversationRelayStart, Dial, PlaybackStart, Transfer
 from callpath.wire.conference import Conference, ConferenceCreate, ConferenceJoin, Participant
 from callpath.wire.document import Json
 from callpath.wire.ids import CallControlId, LegId, SessionId, path_segment
@@ -176,6 +180,7 @@ class Simulator:
         hourly = self.options.dials_an_hour_max
         self._hourly = None if hourly is None else RateLimit(hourly, 3_600_000, self._clock.now_ms)
         self._dialling: tuple[Callee, Link] = (self.callee, Link(seed=seed))
+        self._relay_wakes: dict[str, asyncio.Event] = {}
         self.rooms: list[Room] = []
         """Conferences that are remembered, oldest first."""
         self._shelf = Shelf(self.options.recordings_bytes_max, self.options.recording_ms)
@@ -436,7 +441,12 @@ class Simulator:
                 case SaveRecording():
                     self._save(caller, effect.recording)
                 case PartySpeaks():
-                    caller.speak(effect.audio, waits=effect.waits)
+                    caller.speak(effect.audio, waits=effect.waits, words=effect.words)
+                case OpenRelay():
+                    self._spawn(self._run_relay(caller, effect.session), "relay")
+                case WakeRelay():
+                    if wake := self._relay_wakes.get(effect.session.relay_id):
+                        wake.set()
                 case JoinConference():
                     self._join_by_dial(caller, effect.config)
                 case Supervise():
@@ -648,6 +658,8 @@ class Simulator:
             raise
         self._log_command(caller, CommandSeen(at_ms, name, document, 200))
         recorded = isinstance(command, Answer) and caller.call.recording_id is not None
+        if isinstance(command, ConversationRelayStart) and caller.call.relay is not None:
+            return {"result": "ok", "conversation_relay_id": caller.call.relay.relay_id}
         return {"result": "ok"} | ({"recording_id": caller.call.recording_id} if recorded else {})
 
     def _check_bridge(self, caller: Caller, command: Bridge) -> None:
@@ -796,6 +808,28 @@ class Simulator:
         caller.call.after_unbridge = "park" if command.park_after_unbridge == "self" else "hang_up"
         early = command.early_media is not False
         other.call.join_when_answered(caller.call, self._clock.now_ms(), early_media=early)
+
+    async def _run_relay(self, caller: Caller, session: RelaySession) -> None:
+        """Carry a Conversation Relay from its opening to its end."""
+        wake = self._relay_wakes[session.relay_id] = asyncio.Event()
+        call, clock = caller.call, self._clock
+        try:
+            problem = await run_relay(
+                session,
+                options=self.options,
+                clock=clock,
+                tls=self._tls,
+                wake=wake,
+                on_open=lambda: caller.carry_out(call.relay_opened(session, clock.now_ms())),
+                on_acts=lambda acts: caller.carry_out(call.relay_acts(session, acts, clock.now_ms())),
+            )
+        finally:
+            del self._relay_wakes[session.relay_id]
+        for sentence in session.problems:
+            caller.add_problem(f"a frame of the relay was refused: {sentence}")
+        if problem is not None:
+            caller.add_problem(f"the relay's socket was not opened: {problem}")
+        caller.carry_out(call.relay_closed(session, clock.now_ms(), problem))
 
     # --- conferences ---
 

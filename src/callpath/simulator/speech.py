@@ -22,6 +22,17 @@ TEXT_CHARS_MAX = 2_000
 """Two minutes of speech."""
 
 
+HELLO_WORDS = "Hello, this is a test call. Can you hear every word?"
+"""What the recording that ships with callpath says."""
+
+
+def words_of(audio: Pcm | Path | str) -> str | None:
+    """The words of a text, and of the recording that ships with callpath; None for any other sound."""
+    if isinstance(audio, str) and not audio.lower().endswith(".wav"):
+        return audio
+    return HELLO_WORDS if isinstance(audio, Path) and audio == hello_wav() else None
+
+
 def load_speech(audio: Pcm | Path | str, sample_rate_hz: int | None, to_rate_hz: int) -> Pcm:
     """PCM at `to_rate_hz`. A text that ends in .wav is a file, any other one is spoken.
 

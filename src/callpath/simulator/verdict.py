@@ -45,6 +45,7 @@ SERVES = {
     "transfer",
     "bridge",
     "conference create",
+    "conversation_relay_start",
     "conference join",
     "fork_start",
     "record_start",
