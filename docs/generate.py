@@ -15,6 +15,7 @@ from pathlib import Path
 from callpath.config import Settings
 from callpath.doctor.report import cause_pages
 from callpath.doctor.rules import CAUSES
+from callpath.doctor.samples import sample_report
 from callpath.simulator import control_faults as control_faults  # they join the table of all faults
 from callpath.simulator.api import (
     CONFERENCE_ACTIONS,
@@ -166,7 +167,7 @@ def _said_of_fields(cls: type) -> dict[str, str]:
 
 def pages() -> dict[str, str]:
     """Every page, by its name below reference/."""
-    causes = {f"causes/{name}": text for name, text in cause_pages(CAUSES).items()}
+    causes = {f"causes/{name}": text for name, text in cause_pages(CAUSES, sample_report).items()}
     made = {"settings.md": settings_page(), "timeline.md": timeline_page(), "stand-in.md": stand_in_page()}
     return made | causes
 

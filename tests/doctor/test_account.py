@@ -132,7 +132,7 @@ async def test_wrong_in_nine_ways_at_once() -> None:
 
     assert {*ways, "outbound-profile-disabled"} == set(slugs(diagnosis))
     assert [] == [found.rule.code for found in diagnosis.findings if (found.finding.fix or found.rule.fix) not in text]
-    assert "9 things are set wrong." in text
+    assert "9 problems in the account settings." in text
     assert len(diagnosis.findings) == text.count(" Fix: ")
 
 

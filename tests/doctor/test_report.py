@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree
 from dataclasses import replace
 
@@ -25,7 +26,7 @@ from callpath.doctor.report import (
 from callpath.doctor.report.causes import SYMPTOMS
 from callpath.doctor.report.terminal import headline
 from callpath.doctor.rule import Cause
-from callpath.doctor.rules import CAUSES, known, sample_call
+from callpath.doctor.rules import CAUSES, RULES, known, sample_call
 from callpath.doctor.rules.sample import NGINX_404, answer, ended, media, upgrade
 from callpath.doctor.verdict import Diagnosis, Source, Step
 from callpath.timeline import DtmfReceived, Noted
@@ -235,3 +236,27 @@ def test_the_index_is_by_symptom() -> None:
     assert {slug for _, slugs in SYMPTOMS for slug in slugs} <= {cause.slug for cause in CAUSES}
     assert "### 404" in index
     assert "- [The number is not assigned to an application](TELNYX006.md)" in index
+
+
+def test_a_link_to_a_merged_code_leads_on() -> None:
+    """Reports, tickets and chats hold the old ones."""
+    pages = cause_pages(CAUSES)
+
+    assert {f"{code}.md" for cause in CAUSES for code in (cause.code, *cause.old_codes)} < set(pages)
+    assert "EDGE006 is now part of [ROUTE001 url-path-mismatch](ROUTE001.md)" in pages["EDGE006.md"]
+    assert "Also known as: HTTP021, misdirected-request-421." in pages["WS002.md"]
+
+
+TO_TYPE = re.compile(
+    r"`[^`]+`|--[a-z][\w-]+|\b[A-Za-z_][\w.]*=\S|\b[A-Z][A-Z0-9]+_[A-Z0-9_]+\b|\w+\([^)]*\)|\b[a-z]+_\w+|\$\w+|wss?://"
+    r"|\b(callpath|nginx|dig|curl|openssl|kubectl|docker|railway|fly|heroku|gcloud|az|aws|ss|ufw|iptables|certbot|ngrok"
+    r"|cloudflared|tail|grep|py-spy|ping|npm|pip|timedatectl|uvicorn|callpath doctor) [\w+@-]"
+)
+
+
+def test_two_of_three_fixes_hold_something_to_type() -> None:
+    """A command, a setting or a line of code: at 2 a.m. advice is one more thing to look up."""
+    fixes = {rule.fix for rule in RULES}
+    advice = sorted(fix for fix in fixes if not TO_TYPE.search(fix))
+
+    assert len(advice) * 3 <= len(fixes), advice[:20]

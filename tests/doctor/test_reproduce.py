@@ -9,8 +9,11 @@ import pytest
 
 from callpath.doctor.engine import judge
 from callpath.doctor.facts import Arrival, DnsFacts, DnsQuery, Facts, UrlFacts
+from callpath.doctor.recorded import judge_call
 from callpath.doctor.reproduce import command_for, command_for_cause, next_steps, reproduce
+from callpath.doctor.rules import RULES
 from callpath.doctor.rules.sample import NGINX_404, answer, certificate, dns, ended, media, nothing, tls, upgrade, url
+from callpath.doctor.rules.sample_call import ACCEPTED, a_call, hung_up
 
 OVERRIDE = DnsFacts(name="voice.example.com", source="override", addresses=("203.0.113.9",))
 
@@ -54,6 +57,32 @@ def test_candidates_have_titles_and_commands() -> None:
     assert title[0].isupper()
     assert command.startswith("callpath doctor url --idle 130 ")
     assert ("odd thing", "") == command_for_cause(Facts(url()), "odd-thing")
+
+
+def test_a_call_that_is_over_has_a_next_step_for_each_candidate() -> None:
+    """It cannot be tried again; what the candidate means, and how it is told apart, is one command away."""
+    diagnosis = judge_call(a_call([*ACCEPTED, (20_000, hung_up())]))
+    steps = next_steps(diagnosis)
+
+    assert len(steps) > 3
+    assert all(command.startswith("callpath doctor explain ") for title, command in steps if title not in NO_SIGN)
+    assert any(title in NO_SIGN for title, _ in steps)
+
+
+NO_SIGN = {"A firewall admits the doctor and not Telnyx's addresses"}
+
+
+def test_every_candidate_of_a_rule_is_a_cause_or_has_words() -> None:
+    """ "firewall ip allowlist" is no sentence."""
+    named = {
+        slug
+        for rule in RULES
+        for example in rule.examples
+        if example.fires and (finding := rule.check(example.facts)) is not None
+        for slug in finding.candidates
+    }
+
+    assert {slug for slug in named if command_for_cause(Facts(), slug)[0] == slug.replace("-", " ")} == set()
 
 
 def test_a_proven_cause_has_a_command_and_no_candidates() -> None:

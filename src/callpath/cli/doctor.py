@@ -155,13 +155,14 @@ def explain(
     everything: bool = typer.Option(False, "--all", help="Every cause: a list, or with --markdown a page each."),
     directory: Path | None = typer.Option(None, "--markdown", metavar="DIR", help="Write the pages here."),
 ) -> None:
-    """Say what a code means, how it comes about and what mends it."""
+    """Say what a code means, how it comes about and how to fix it, with a sample report."""
     from callpath.doctor.report import cause_pages, explained_plain
     from callpath.doctor.rules import CAUSES, known
+    from callpath.doctor.samples import sample_report
 
     if everything and directory is not None:
         directory.mkdir(parents=True, exist_ok=True)
-        for name, text in cause_pages(CAUSES).items():
+        for name, text in cause_pages(CAUSES, sample_report).items():
             (directory / name).write_text(text, encoding="utf-8")
         return
     if everything:
@@ -177,7 +178,7 @@ def explain(
         )
     for cause in chosen:
         width = max(60, min(100, shutil.get_terminal_size((80, 24)).columns))
-        typer.echo(explained_plain(cause, asked=code, width=width))
+        typer.echo(explained_plain(cause, asked=code, width=width, sample=sample_report(cause, width - 2)))
 
 
 def _probe_token(url: str) -> str | None:

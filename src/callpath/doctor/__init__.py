@@ -17,6 +17,6 @@ accounts.py  what rules ask of an account's facts;  urls.py  two URLs, part by p
 ourselves.py  what a callpath server says when it refuses;  no guess is needed then
 platform.py  who wrote an answer: which proxy, framework or host;  refusals.py  edges, their names and their own pages
 evidence.py  facts as JSON and back, to be judged again;  bundle.py  a ZIP of all that a bug report needs
-reproduce.py  commands that show a finding without the doctor
+reproduce.py  commands that show a finding without the doctor;  samples.py  the report on a cause's own example
 verdict.py   the diagnosis;  report/  the same for people and as JSON
 """

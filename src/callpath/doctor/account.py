@@ -215,15 +215,15 @@ def _account_text(diagnosis: Diagnosis, colour: bool, verbose: bool) -> Iterator
     elif not faults:
         yield _bold("Not decided.", colour)
     else:
-        things = "1 thing is" if len(faults) == 1 else f"{len(faults)} things are"
-        yield _bold(f"{things} set wrong.", colour)
+        problems = "1 problem" if len(faults) == 1 else f"{len(faults)} problems"
+        yield _bold(f"{problems} in the account settings.", colour)
     for number, found in enumerate(diagnosis.findings, 1):
         yield from _finding_text(number, found, colour, verbose)
     if diagnosis.notes:
         yield ""
         yield _bold("Worth knowing:", colour)
         for note in diagnosis.notes:
-            yield from _wrapped(f"{_sentence(note.finding.summary)} ({note.rule.code})", "  ", "    ")
+            yield from _wrapped(f"{note.finding.summary} ({note.rule.code})", "  ", "    ")
             for line in note.finding.evidence if verbose else ():
                 yield from _wrapped(f"- {line}", "    ", "      ")
             if verbose:
@@ -244,21 +244,16 @@ def _finding_text(number: int, found: Found, colour: bool, verbose: bool) -> Ite
     yield ""
     yield from _wrapped(_bold(f"{number}. {finding.title or rule.title}", colour), "", "   ")
     behind = f" · explained by {found.under}" if found.under else ""
-    sure = "" if finding.confidence == "high" else f" · confidence: {finding.confidence}"
-    yield f"   {rule.code} {rule.slug}{sure}{behind}"
-    yield from _wrapped(_sentence(finding.summary) + ".", "   ")
+    yield f"   {rule.code} {rule.slug} · confidence: {finding.confidence}{behind}"
+    yield from _wrapped(f"{finding.summary}.", "   ")
     for line in finding.evidence if verbose else finding.evidence[:3]:
         yield from _wrapped(f"- {line}", "   ", "     ")
     if finding.question:
-        yield from _wrapped(f"What would decide it: {finding.question}", "   ")
+        yield from _wrapped(f"To find out: {finding.question}", "   ")
     else:
         yield from _wrapped(f"Fix: {finding.fix or rule.fix}", "   ", "        ")
     if verbose:
         yield from _wrapped(f"Why: {rule.why}", "   ", "        ")
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _bold(text: str, colour: bool) -> str:

@@ -308,7 +308,7 @@ async def _climb_http(examination: Examination, door: Door) -> None:
     slow = exchange.ms > SLOW_MS
     repeats = await probe_repeats(
         door,
-        # What took long once may take long again: a time-out of ours would pass for a failure of theirs.
+        # What took long once may take long again: a timeout of ours would pass for a failure of theirs.
         examination.left_ms(max(SHAPE_TIMEOUT_MS, 1.5 * exchange.ms)),
         first_texts(door.request, door.url),
         examination.left_ms(REPEAT_BUDGET_MS),

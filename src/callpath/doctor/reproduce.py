@@ -53,8 +53,8 @@ def command_for_cause(facts: Facts, slug: str) -> tuple[str, str]:
     """(title, command) of a candidate. An unknown slug is its own title."""
     causes = known(slug)
     if not causes:
-        return slug.replace("-", " "), ""
-    command = command_for(facts, causes[0].layer)
+        return _NO_CAUSE.get(slug, slug.replace("-", " ")), ""
+    command = command_for(facts, causes[0].layer) or f"callpath doctor explain {causes[0].code}"
     if slug in _ONLY_THOROUGH and UrlFacts in facts:
         command = f"callpath doctor url --thorough {shlex.quote(_as_given(facts[UrlFacts]))}"
     elif slug in _NEEDS_TIME and UrlFacts in facts:
@@ -64,6 +64,22 @@ def command_for_cause(facts: Facts, slug: str) -> tuple[str, str]:
 
 _ONLY_THOROUGH = {"http2-only-endpoint", "proxy-protocol-expected", "node-ws-path-pattern", "url-path-mismatch"}
 _NEEDS_TIME = {"proxy-idle-timeout", "max-duration-cutoff"}
+
+
+_NO_CAUSE = {
+    "firewall-ip-allowlist": "A firewall admits the doctor and not Telnyx's addresses",
+    "fork-started": "Another program started a fork on this call",
+    "handler-attached-late": "The handler was attached after the audio had begun",
+    "not-telnyx": "Somebody else than Telnyx connected",
+    "proxy-buffering-or-compression": "A proxy buffers or compresses the stream",
+    "somebody-tried-the-url": "Somebody tried the URL by hand",
+    "stream-parameters-together": "Two stream parameters that do not go together",
+    "streaming-limit-at-telnyx": "Telnyx's limit of streams is reached",
+    "streaming-stop-by-another-program": "Another program sent streaming_stop",
+    "two-channels": "Two channels in the place of one",
+    "unknown-call-refused": "The server rightly refuses a call that it does not know",
+}
+"""Candidates that no sign can name by itself."""
 
 
 def _dig(facts: Facts, url: UrlFacts) -> str:

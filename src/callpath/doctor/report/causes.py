@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from callpath.doctor import precedence
 from callpath.doctor.rule import Cause
 
 
-def explained(cause: Cause, asked: str = "") -> str:
-    """One cause as a page of Markdown: for `callpath doctor explain` and the reference."""
+def explained(cause: Cause, asked: str = "", sample: str = "") -> str:
+    """One cause as a page of Markdown for the reference; `sample` is a report in which it is named."""
     lines = [f"# {cause.code} {cause.slug}", "", f"**{cause.title}**", ""]
     if asked.upper() in cause.old_codes:
         lines += [f"{asked.upper()} is now part of {cause.code}.", ""]
     lines += [
         f"Layer: {cause.layer}. Owner: {cause.owner}.", "", "## Why", "", cause.why, "",
-        "## Fix", "", "```", cause.fix, "```", "",
+        "## Fix", "", *(["```", cause.fix, "```"] if "\n" in cause.fix else [cause.fix]), "",
     ]  # fmt: skip
-    for name, words in cause.fixes.items():
-        lines.append(f"- {name}: {words}")
-    if cause.fixes:
-        lines.append("")
+    own = [f"- {name}: {words}" for name, words in cause.fixes.items() if words not in cause.fix]
+    lines += [*own, ""] if own else []
     for sign in cause.signs:
         own = [f"**{sign.title}**. " if sign.title else "", f"{sign.why} " if sign.why else ""]
         own += [f"Fix: {sign.fix}" if sign.fix else "", *(f" {name}: {words}" for name, words in sign.fixes.items())]
@@ -32,12 +30,10 @@ def explained(cause: Cause, asked: str = "") -> str:
                 "".join(own),
                 "",
             ]
-    examples = [example for sign in cause.signs for example in sign.examples]
-    if examples:
-        lines += ["## When it is named, and when not", "", "| evidence | result |", "|---|---|"]
-        words_of = {True: "named", False: "not named", None: "not checked"}
-        rows = dict.fromkeys(f"| {example.title} | {words_of[example.fires]} |" for example in examples)
-        lines += [*rows, ""]
+    if sample:
+        lines += ["## A sample report", "", "```text", sample, "```", ""]
+    for head, titles in _examples(cause):
+        lines += [f"{head}: {'; '.join(titles)}.", ""]
     deeper = precedence.explained_by(cause)
     if deeper:
         lines += [f"Explained by, where one of these is found too: {', '.join(deeper)}.", ""]
@@ -47,7 +43,14 @@ def explained(cause: Cause, asked: str = "") -> str:
     return "\n".join(lines)
 
 
-def explained_plain(cause: Cause, asked: str = "", width: int = 80) -> str:
+def _examples(cause: Cause) -> list[tuple[str, list[str]]]:
+    """What it is named for, and what it is not to be taken for, in the words of its examples."""
+    named = list(dict.fromkeys(title for sign in cause.signs for title in sign.named))
+    quiet = list(dict.fromkeys(title for sign in cause.signs for title in sign.quiet))
+    return [(head, titles) for head, titles in (("Named for", named), ("Not named for", quiet)) if titles]
+
+
+def explained_plain(cause: Cause, asked: str = "", width: int = 80, sample: str = "") -> str:
     """The same page for a terminal, as wide as that is."""
 
     def wrapped(text: str, indent: str = "  ", hanging: str = "  ") -> str:
@@ -58,15 +61,17 @@ def explained_plain(cause: Cause, asked: str = "", width: int = 80) -> str:
         lines.append(f"{asked.upper()} is now part of {cause.code}.")
     lines += ["", f"Layer: {cause.layer}. Owner: {cause.owner}.", "", "Why", wrapped(cause.why), "", "Fix"]
     lines += [wrapped(line) for line in cause.fix.split("\n")]
-    lines += [wrapped(f"{name}: {words}", "  - ", "    ") for name, words in cause.fixes.items()]
+    lines += [
+        wrapped(f"{name}: {words}", "  - ", "    ") for name, words in cause.fixes.items() if words not in cause.fix
+    ]
     for sign in cause.signs:
         parts = (sign.title and f"{sign.title}.", sign.why, sign.fix and f"Fix: {sign.fix}")
         if any(parts):
             lines += ["", f"Seen in {_SOURCES[sign.source]}", wrapped(" ".join(part for part in parts if part))]
-    for head, fires in (("Named when", True), ("Not named when", False)):
-        titles = dict.fromkeys(one.title for sign in cause.signs for one in sign.examples if one.fires is fires)
-        if titles:
-            lines += ["", head, *(wrapped(title, "  - ", "    ") for title in titles)]
+    if sample:
+        lines += ["", "A sample report", *(f"  {line}".rstrip() for line in sample.split("\n"))]
+    for head, titles in _examples(cause):
+        lines += ["", head, *(wrapped(title, "  - ", "    ") for title in titles)]
     deeper = precedence.explained_by(cause)
     if deeper:
         lines += ["", wrapped(f"Explained by, where one of these is found too: {', '.join(deeper)}.", "", "")]
@@ -120,7 +125,7 @@ SYMPTOMS: tuple[tuple[str, tuple[str, ...]], ...] = (
 """What people see and search for, and what it may be: the likeliest first."""
 
 
-def cause_pages(causes: Iterable[Cause]) -> dict[str, str]:
+def cause_pages(causes: Iterable[Cause], sample: Callable[[Cause], str] = lambda _: "") -> dict[str, str]:
     """File name to text: a page for each cause, a line for each code that was merged into one, and an index."""
     known = tuple(causes)
     by_slug = {cause.slug: cause for cause in known}
@@ -139,5 +144,5 @@ def cause_pages(causes: Iterable[Cause]) -> dict[str, str]:
         for cause in known
         for old in cause.old_codes
     }
-    pages = {f"{cause.code}.md": explained(cause) for cause in known}
+    pages = {f"{cause.code}.md": explained(cause, sample=sample(cause)) for cause in known}
     return {"index.md": "\n".join(index) + "\n"} | moved | pages

@@ -89,7 +89,8 @@ def check_lower(facts: Facts) -> Finding | None:
 
 
 _WHY = "The evidence fits none of the causes the doctor knows, or several; a guess would send you the wrong way."
-_FIX = "Answer the question above, or send the JSON report to whoever runs that layer."
+_FIX = "Answer the question above, or send the JSON report (callpath doctor url --json URL) to whoever runs that "
+"layer."
 
 CAUSES = (
     Cause(

@@ -24,7 +24,8 @@ WORDS = {
 """Source: Telnyx, API errors; in our words."""
 
 _CALLER_ID = "Set `from` to a number of the account that Telnyx has verified (portal: Numbers, or Verified Numbers)."
-_PROFILE = "Portal: Voice, Outbound Voice Profiles: assign one to the application, and allow the destination's country."
+_PROFILE = "Portal: Voice, Outbound Voice Profiles: assign one to the application, and allow the destination's "
+"country."
 _LIMIT = "Dial fewer calls at once, or raise the channel limit of the profile, the connection or the account."
 _MONEY = "Portal: Billing: add funds, and look whether the account is active."
 _NUMBER = "Check the number that is dialled: E.164, assigned, and no special or emergency number."
@@ -92,7 +93,8 @@ CAUSE = Cause.of(
     title="The Telnyx account may not do this now",
     owner="you",
     why="The command itself is right, the account is not in a state to carry it out.",
-    fix="Telnyx portal: billing (balance), account level (verification), outbound voice profile (limits, destinations).",
+    fix="Telnyx portal: billing (balance), account level (verification), outbound voice profile (limits, "
+    "destinations).",
     named={
         "no funds": a_call(RANG, sent("answer"), answered("answer", 403, "20100")),
         "a country that is not allowed": a_call(

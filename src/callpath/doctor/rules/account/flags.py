@@ -38,9 +38,9 @@ _STATUSES = {
     "port-out-pending": "it is being ported to another carrier",
     "deleted": "it has been deleted",
     "emergency-only": "it may only be used for emergency calls",
-    "requirement-info-pending": "Telnyx waits for papers (the number's requirements)",
-    "requirement-info-under-review": "Telnyx is looking through its papers",
-    "requirement-info-exception": "Telnyx did not accept its papers",
+    "requirement-info-pending": "regulatory documents are pending",
+    "requirement-info-under-review": "Telnyx is reviewing its regulatory documents",
+    "requirement-info-exception": "Telnyx rejected its regulatory documents",
     "provision-pending": "Telnyx has not set it up yet",
 }
 
@@ -75,10 +75,10 @@ def webhook_timeout(facts: Facts) -> Finding | None:
         else "a webhook that is lost comes again that much later, while the caller waits"
     )
     return Finding(
-        f"the webhook time-out of the application {named(application)} is {seconds} s: {effect}",
+        f"the webhook timeout of the application {named(application)} is {seconds} s: {effect}",
         (
             f"webhook_timeout_secs: {seconds}",
-            "Telnyx's API calls it the time-out, its portal the delay before a retry; unset, a retry comes after 2 s",
+            "Telnyx's API calls it the timeout, its portal the delay before a retry; unset, a retry comes after 2 s",
         ),
         kind="note",
     )
@@ -199,7 +199,8 @@ CAUSES = (
         title="The Telnyx account has no credit left",
         owner="you",
         why="Telnyx blocks calls of an account that cannot pay for them; nothing in the server shows it.",
-        fix="Pay in at the Telnyx portal (Billing), and switch on auto-recharge.",
+        fix="Add funds in the Telnyx portal (Billing), and switch on auto-recharge; callpath doctor account shows the "
+        "balance.",
         named={"nothing left": credit("0.00"), "in debt": credit("-3.20")},
         quiet={"some left": credit("0.05")},
         unchecked={"the balance may not be asked": account(balance=None)},
@@ -212,10 +213,11 @@ CAUSES = (
         title="The number is not active",
         owner="you",
         why="Only an active number takes calls.",
-        fix="See Numbers in the Telnyx portal for what is missing: papers, payment, or the end of porting.",
+        fix="See Numbers in the Telnyx portal for what is missing: regulatory documents, payment, or the end of "
+        "porting.",
         named={
             "porting is not finished": status("port-pending"),
-            "papers are missing": status("requirement-info-pending"),
+            "regulatory documents are missing": status("requirement-info-pending"),
         },
         quiet={"active": account()},
     ),
@@ -227,7 +229,7 @@ CAUSES = (
         title="Unusual webhook timeout",
         owner="you",
         why="Callers wait while Telnyx waits.",
-        fix="Leave the webhook time-out (in the portal: custom webhook retry delay) empty.",
+        fix="Leave the webhook timeout (in the portal: custom webhook retry delay) empty.",
         named={"none at all": timeout(0), "half a minute": timeout(30)},
         quiet={"five seconds": timeout(5), "unset": timeout(None)},
     ),

@@ -50,7 +50,8 @@ CAUSE = Cause(
     owner="you",
     why="The key is wrong, has been revoked, belongs to another account, or is one of the old API v1. Every command "
     "fails with it: calls ring out.",
-    fix="Make a key in the Telnyx portal (API Keys), set it as TELNYX_API_KEY (it begins with KEY), restart the server.",
+    fix="Make a key in the Telnyx portal (API Keys), set it as TELNYX_API_KEY (it begins with KEY), restart the "
+    "server.",
     signs=(
         Sign(
             "account",

@@ -124,7 +124,8 @@ CAUSE = Cause(
             code="TELNYX008",
             title="The number is assigned to another application",
             why="The webhooks of its calls go to another program. This server never hears of them.",
-            fix="Assign the number to the application whose webhook URL is this server's.",
+            fix="Assign the number to the application whose webhook URL is this server's: callpath doctor account "
+            "--number NUMBER --application ID --fix",
             named={
                 "on one application, while another leads to us": account(
                     row=number(connection_id=OTHER), applications=(app(), THEIRS)

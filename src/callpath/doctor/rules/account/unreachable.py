@@ -77,7 +77,7 @@ CAUSE = Cause(
     title="Telnyx's API gave no answer",
     owner="network",
     why="Without an answer nothing is known about the account.",
-    fix="Let this machine reach api.telnyx.com on port 443.",
+    fix="Let this machine reach api.telnyx.com on port 443: curl -sI https://api.telnyx.com/v2/balance",
     signs=(
         Sign(
             "account",

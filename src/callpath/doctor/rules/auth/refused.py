@@ -47,7 +47,8 @@ CAUSE = Cause.of(
     title="The socket came, and the application refused it",
     owner="you",
     why="Telnyx got through to the application; nothing on the way is at fault. The application itself said no.",
-    fix="Look in the application for what answers an upgrade with this status: a route, a guard, a lookup of the call.",
+    fix="Look in the application for what answers an upgrade with this status (grep -rn STATUS): a route, a guard, a "
+    "lookup of the call.",
     named={"an odd reason": a_call(turned_away("draining", 503))},
     quiet={"no token": a_call(turned_away("no_token", 401))},
 )

@@ -59,8 +59,8 @@ CAUSE = Cause.of(
     owner="you",
     why="Telnyx and the stream worked. The program sent hangup: a model called its end_call tool, a silence timer ran "
     "out before the caller could speak, or a session ended and took the call with it.",
-    fix="Log why hangup is sent. Start silence timers after the greeting was played (a mark says when), and let a "
-    "model end the call only after the caller has spoken.",
+    fix="Log why hangup is sent (grep -rn hangup shows where). Start silence timers after the greeting was played (a "
+    "mark says when), and let a model end the call only after the caller has spoken.",
     named={
         "the model called its tool": told_call(
             HEARD,

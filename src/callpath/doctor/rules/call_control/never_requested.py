@@ -56,7 +56,8 @@ def check(facts: Facts) -> Finding | None:
     by_telnyx = [entry for entry in webhooks(known) if _BY_TELNYX.match(event_of(cast(WebhookReceived, entry.what)))]
     if known.source == "logs" and by_telnyx:
         return Finding(
-            "the call was answered and served by Telnyx itself (speak, playback, gather, …), and no line asks for a stream",
+            "the call was answered and served by Telnyx itself (speak, playback, gather, …), and no line asks for a "
+            "stream",
             show_entries(known, answered_at, *by_telnyx[:2], webhook(known, "call.hangup")),
             kind="open",
             question="Is the program meant to stream audio on this call? If not, nothing is wrong. If it is, "

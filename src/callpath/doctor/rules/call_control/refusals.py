@@ -151,7 +151,8 @@ CAUSES = (
         owner="you",
         why="One streaming or fork operation at a time is allowed on a call. Mostly the stream is asked for twice: in "
         "answer and again by streaming_start, or by two programs. The first one may lead to another URL.",
-        fix="Ask once. If another program starts a stream or fork_start on this call, stop that first (streaming_stop).",
+        fix="Ask once. If another program starts a stream or fork_start on this call, stop that first "
+        "(streaming_stop).",
         named={"90045": a_call(ANSWERED, asking(), answered("streaming_start", 422, "90045"))},
         quiet={"accepted": a_call(ACCEPTED)},
     ),
@@ -175,7 +176,8 @@ CAUSES = (
         slug="streaming-start-refused",
         title="Telnyx refused the request for the stream",
         owner="you",
-        why="Nothing was connected, because nothing was accepted. What Telnyx objects to stands in its own words above.",
+        why="Nothing was connected, because nothing was accepted. What Telnyx objects to stands in its own words "
+        "above.",
         fix="Send streaming_start as Telnyx's words ask, with parameters of its list.",
         named={"an unknown id": a_call(ANSWERED, asking(), answered("streaming_start", 422, "90015"))},
         quiet={"accepted": a_call(ACCEPTED)},

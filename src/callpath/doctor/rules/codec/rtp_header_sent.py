@@ -49,9 +49,10 @@ CAUSE = Cause.of(
     slug="rtp-header-sent",
     title="Whole RTP packets are sent where bare audio belongs",
     owner="you",
-    why='"rtp" mode names the pace and the codecs, not the packets: Telnyx makes those itself. A payload with a header is '
+    why='"rtp" mode names the pace and the codecs, not the packets: Telnyx makes those itself. A payload with a '
+    "header is "
     "taken without an error, and the caller hears nothing (observed).",
-    fix="Send the codec's bytes alone: cut off the first 12 bytes of each packet.",
+    fix="Send the codec's bytes alone: payload = packet[12:]",
     named={"packets that count": media(*_packets(10, 1))},
     quiet={"audio that begins with 0x80 and does not count": media(*_packets(10, 0))},
 )

@@ -63,7 +63,8 @@ CAUSES = (
     ),
     _cause(
         "SYM015", "CALL074", "rtp-header-received", "Each of the caller's payloads begins with an RTP header", "unclear",
-        "A payload is the codec's bytes alone. The 12 bytes of a header are decoded with them: a crackle in every frame.",
+        "A payload is the codec's bytes alone. The 12 bytes of a header are decoded with them: a crackle in every "
+        "frame.",
         "If a program stands between Telnyx and this server, let it cut off the first 12 bytes of each packet. If "
         "none does, send Telnyx this report with the stream_id.",
     ),

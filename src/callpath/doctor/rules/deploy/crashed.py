@@ -144,7 +144,8 @@ CAUSE = Cause(
     title="The application crashed or ran out of memory",
     owner="you",
     why="The process died: the edge had nobody to hand requests to, and what the call needed next was never sent.",
-    fix="Read the crash's own lines; give it more memory or mend the exception, and look at the deployment's restarts.",
+    fix="Read the crash's own lines (docker logs NAME, kubectl logs --previous POD, railway logs); give it more "
+    "memory or mend the exception, and look at the deployment's restarts.",
     signs=(
         Sign(
             "edge",
@@ -192,8 +193,9 @@ CAUSE = Cause(
             platform_down,
             code="PLATFORM006",
             title="Nothing runs behind the name",
-            why="The host's edge answers 502 or 404 for a service that is not up: no webhook is taken, no audio either.",
-            fix="Deploy the service, and see its log.",
+            why="The host's edge answers 502 or 404 for a service that is not up: no webhook is taken, no audio "
+            "either.",
+            fix="Deploy the service (railway up), and read its log (railway logs).",
             named={
                 "crashed": states("CRASHED", "REMOVED"),
                 "removed": states("REMOVED"),

@@ -17,7 +17,8 @@ def call_server_stopped(facts: Facts) -> Finding | None:
     recovered = [entry for entry, _ in told(known, "call.recovered") if begun and entry.at_unix_ms > begun.at_unix_ms]
     if recovered:
         return Finding(
-            "the server was restarted while the call was up, and took it up again afterwards: in between nobody was there",
+            "the server was restarted while the call was up, and took it up again afterwards: in between nobody was "
+            "there",
             show_entries(known, begun, *(entry for entry, _ in closings(known)[-1:]), recovered[0]),
         )
     lost = broken_off(known)

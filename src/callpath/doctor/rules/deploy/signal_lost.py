@@ -50,7 +50,8 @@ CAUSE = Cause.of(
     owner="you",
     why="A platform sends SIGTERM to the first process of the container. A shell in that place does not pass it on, "
     "so nothing is drained, and after the stop time every call that is up is cut.",
-    fix='Start the server itself: CMD ["callpath", "serve"] in a Dockerfile, or `exec callpath serve` where a shell is '
+    fix='Start the server itself: CMD ["callpath", "serve"] in a Dockerfile, or `exec callpath serve` where a shell '
+    "is "
     "needed.",
     named={
         "shell form with a variable": plans(shelled("callpath serve --port $PORT")),

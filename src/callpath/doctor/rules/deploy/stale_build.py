@@ -30,7 +30,7 @@ CAUSE = Cause.of(
     title="The newest deployment failed; an older one runs",
     owner="you",
     why="What was changed since is not live.",
-    fix="See the build log of the one that failed.",
+    fix="Read the build log of the one that failed: railway logs --build",
     named={"failed after one that runs": states("FAILED", "SUCCESS")},
     quiet={"the newest runs": states("SUCCESS", "FAILED")},
     unchecked={"deployments may not be asked": platform(deployments=None)},

@@ -82,7 +82,8 @@ def deploy_instances(facts: Facts) -> Finding | None:
             kind="open",
             confidence="low",
             candidates=("edge-cold-start", "wrong-instance"),
-            question="Does it work on every try now? Then it had just started. If every second fails, instances differ.",
+            question="Does it work on every try now? Then it had just started. If every second fails, instances "
+            "differ.",
         )
     lookup = any(text.startswith("101, then") for text in bad)
     return Finding(
@@ -202,8 +203,8 @@ CAUSE = Cause(
     owner="you",
     why="Several replicas or backends stand behind one address and are not equal: one is down, old, misconfigured, or "
     "does not know the call. A share of the calls fails.",
-    fix="Find the instance that differs (the proxy's log names the backend), add health checks, deploy all of them "
-    "together.",
+    fix="Find the instance that differs (the proxy's log names the backend: nginx $upstream_addr), add health checks, "
+    "deploy all of them together.",
     signs=(
         Sign(
             "url",
@@ -239,7 +240,7 @@ CAUSE = Cause(
             title="Several processes share no memory",
             why="Webhook and socket of a call land on any of the processes. What one keeps in a variable the others "
             "do not know: a share of the calls is refused.",
-            fix="Run one process, or keep the call's state in Redis or a database.",
+            fix="Run one process (--workers 1), or keep the call's state in Redis or a database.",
             named={"four workers": plans(started("uvicorn app:app --host 0.0.0.0 --workers 4"), depends=("fastapi",))},
             quiet={
                 "four workers and Redis": plans(
@@ -267,8 +268,8 @@ CAUSE = Cause(
             title="The socket came to another deployment than the webhooks",
             why="Webhook and upgrade were served by two deployments or instances. What the one keeps in memory of the "
             "call the other does not know.",
-            fix="Keep the call's state in a store that all instances share, run one instance, or wait for calls to "
-            "end before the old deployment goes.",
+            fix="Keep the call's state in a store that all instances share (Redis, a database), run one instance "
+            "(--workers 1), or wait for calls to end before the old deployment goes.",
             named={
                 "two deployments": seen_at_edge(
                     row("POST", deployment="aaaa1111"), row("GET", 404, deployment="bbbb2222")

@@ -61,7 +61,8 @@ CAUSE = Cause(
     title="The custom domain is not set up at the host",
     owner="you",
     why="The host routes a custom domain only once its DNS records, its verification and its certificate are in order.",
-    fix="Set the records as the host shows them for this domain (service, Settings, Networking).",
+    fix="Set the records as the host shows them for this domain (service, Settings, Networking); dig +short HOST "
+    "CNAME shows what is published.",
     signs=(
         Sign(
             "account",
@@ -78,7 +79,8 @@ CAUSE = Cause(
             title="The host has not verified the domain",
             why="A custom domain needs the CNAME and a TXT record. Without the second the edge answers 404 in place "
             "of routing.",
-            fix="Set the TXT record that the host shows beside the domain (service, Settings, Networking).",
+            fix="Set the TXT record that the host shows beside the domain (service, Settings, Networking); dig +short "
+            "HOST TXT shows what is published.",
             named={"not verified": platform(domain(verified=False))},
             quiet={
                 "verified": platform(),

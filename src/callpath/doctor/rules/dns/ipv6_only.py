@@ -29,8 +29,9 @@ CAUSE = Cause.of(
     slug="dns-ipv6-only",
     title="The name has no IPv4 address",
     owner="you",
-    why="The ranges that Telnyx publishes are IPv4; whether it connects to an endpoint that has only IPv6 is not known.",
-    fix="Add an A record.",
+    why="The ranges that Telnyx publishes are IPv4; whether it connects to an endpoint that has only IPv6 is not "
+    "known.",
+    fix="Add an A record: HOST. 300 IN A ADDRESS",
     named={"AAAA alone": dns(_V6, addresses=("2001:db8::1",))},
     quiet={"both": dns(_V6, addresses=("2001:db8::1", "203.0.113.1"))},
 )

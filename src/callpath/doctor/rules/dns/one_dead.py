@@ -42,7 +42,8 @@ CAUSE = Cause.of(
     title="One of the name's addresses is dead",
     owner="you",
     why="Each call picks an address. Those that pick the dead one (or prefer IPv6 and find it dead) never connect.",
-    fix="Remove the record of the dead address (an AAAA that nobody serves is common), or bring that machine back.",
+    fix="Remove the record of the dead address (an AAAA that nobody serves is common: dig +short HOST AAAA), or bring "
+    "that machine back.",
     named={"one of two refuses": tcp("open", "refused")},
     quiet={"both open": tcp("open", "open")},
 )

@@ -85,7 +85,7 @@ CAUSES = (
         owner="you",
         why="No record, a misspelt host, an expired domain, or a CNAME to a service that is gone: nobody can connect.",
         fix="Create the record (at Railway a custom domain needs its CNAME and its TXT), or correct the host in the "
-        "URL.",
+        "URL. dig +short HOST shows when it is there.",
         named={"a misspelt name": dns(DnsQuery("A", "nxdomain", "192.0.2.53", 12.0))},
         quiet={
             "a record": dns(DnsQuery("A", "answer", "192.0.2.53", 12.0, ("203.0.113.1",)), addresses=("203.0.113.1",))
@@ -126,7 +126,7 @@ CAUSES = (
         owner="you",
         why="The zone knows the name (it may hold TXT or MX records, or a CNAME that ends nowhere) but gives no "
         "address.",
-        fix="Add the A/AAAA or CNAME record that the platform asks for.",
+        fix="Add the A/AAAA or CNAME record that the platform asks for. dig +short HOST shows when it is there.",
         named={
             "TXT only": dns(DnsQuery("A", "nodata", "192.0.2.53", 9.0), DnsQuery("AAAA", "nodata", "192.0.2.53", 9.0))
         },

@@ -63,7 +63,8 @@ CAUSE = Cause.of(
     owner="you",
     why="Split-horizon DNS, a VPN's or Tailscale's names, a hosts file, or a record with an inside address: from here "
     "it may even work, but the carrier cannot get there.",
-    fix="Publish a record with the public address (or the platform's CNAME) in public DNS.",
+    fix="Publish a record with the public address (or the platform's CNAME) in public DNS: dig @1.1.1.1 +short HOST "
+    "shows what the carrier sees.",
     named={"an inside address": dns(addresses=("10.0.0.5",), classes=("private",))},
     quiet={"a public address": dns(addresses=("203.0.113.1",), classes=("public",))},
 )

@@ -43,7 +43,8 @@ CAUSE = Cause.of(
     owner="you",
     why="A frame comes every 20 ms. A handler that takes longer for each, or does not read call.audio for a while, "
     "answers late by what waits, and what does not fit its queue is lost.",
-    fix="Read call.audio in a task of its own, and hand slow work on; or drop what is old on purpose.",
+    fix="Read call.audio in a task of its own (asyncio.create_task(...)), and hand slow work on; or drop what is old "
+    "on purpose.",
     named={
         "1.2 s waits after 9 s": a_call(BOTH_WAYS, (10_500, noticed("SYM012", waiting_ms="1200"))),
         "frames dropped": a_call(BOTH_WAYS, counted(dropped_for_handler=50)),

@@ -89,7 +89,8 @@ CAUSES = (
         owner="you",
         why="A client must close when Sec-WebSocket-Accept is missing or wrong (RFC 6455 4.1): the server is "
         "hand-made, or a proxy or cache replays or edits the answer.",
-        fix="Use a WebSocket library, and keep the proxy from changing Sec-WebSocket-* headers.",
+        fix="Use a WebSocket library (pip install websockets, npm install ws), and keep the proxy from changing "
+        "Sec-WebSocket-* headers.",
         named={"a wrong one": upgrade(replace(answer(101), accept_ok=False))},
         quiet={"a right one": upgrade(answer(101))},
     ),

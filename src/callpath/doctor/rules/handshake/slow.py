@@ -69,7 +69,8 @@ CAUSE = Cause(
     owner="you",
     why="Work is done before the WebSocket is accepted (a database, the AI's connection, a cold import). The carrier "
     "gives up while the caller listens to silence.",
-    fix="Accept first, work later: answer the upgrade at once and connect to the AI while the first frames arrive.",
+    fix="Accept first (await websocket.accept()), work later: answer the upgrade at once and connect to the AI while "
+    "the first frames arrive.",
     signs=(
         Sign(
             "url",
@@ -85,7 +86,7 @@ CAUSE = Cause(
             title="Telnyx gave up before the application answered the upgrade",
             why="499 in the edge's log: the client went away while the application was still at work before accepting "
             "(a database, a connection to an AI).",
-            fix="Accept the socket first, and do everything else afterwards.",
+            fix="Accept the socket first (await websocket.accept()), and do everything else afterwards.",
             named={"499": seen_at_edge(row("GET", 499, duration=5000))},
             quiet={"404": seen_at_edge(row("GET", 404))},
         ),

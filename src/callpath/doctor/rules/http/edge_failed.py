@@ -132,7 +132,8 @@ CAUSE = Cause(
             title="Target port does not match the port that the program listens on",
             why="Railway keeps a target port for each domain. A stale one gives 502 on every path, while the program "
             "is healthy.",
-            fix="Make the domain's target port and the port that the server listens on the same.",
+            fix="Listen on $PORT, or set the domain's target port (Settings, Networking) to the port that the server "
+            "listens on.",
             named={"3000, and the server listens on 8080": platform(domain(target_port=3000))},
             quiet={
                 "the same port": platform(),

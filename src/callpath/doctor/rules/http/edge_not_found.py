@@ -46,8 +46,8 @@ CAUSE = Cause.of(
     owner="you",
     why="No deployment stands behind the domain: it was removed, renamed or not attached (at Railway the TXT record "
     "may be missing), the tunnel ended, or the service sleeps.",
-    fix="Attach the domain to the service and deploy it; at Railway add the CNAME and the TXT record. If it only "
-    "slept, the next try works.",
+    fix="Attach the domain to the service and deploy it; at Railway add the CNAME and the TXT record (dig +short HOST "
+    "CNAME shows it). If it only slept, the next try works.",
     named={
         "Railway's 404": upgrade(
             answer(404, '{"status":"error","code":404,"message":"Application not found"}', x_railway_fallback="true")

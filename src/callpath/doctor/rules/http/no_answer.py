@@ -42,7 +42,8 @@ CAUSE = Cause.of(
     owner="you",
     why="The connection opens and the request disappears: an upgrade handler without an else branch, a handler that "
     "waits before it accepts, or a process that accepts and does nothing.",
-    fix="Find what holds the request: log at the first line of the upgrade handler; accept first, work later.",
+    fix="Find what holds the request (py-spy dump --pid PID, or a log at the first line of the upgrade handler); "
+    "accept first, work later.",
     named={"silence": upgrade(failed("timeout"), answer(200, shape="plain"))},
     quiet={"a refusal": upgrade(answer(404))},
 )

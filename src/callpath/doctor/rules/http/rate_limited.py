@@ -96,7 +96,8 @@ CAUSE = Cause(
             edge_rate_limited,
             code="EDGE012",
             title="A rate limit turned the upgrade away",
-            fix="Exempt the stream's path or the carrier's ranges from the limiter.",
+            fix="Exempt the stream's path or the carrier's ranges from the limiter: in nginx no limit_req in its "
+            "location.",
             named={"429": seen_at_edge(row("GET", 429))},
             quiet={"404": seen_at_edge(row("GET", 404))},
         ),

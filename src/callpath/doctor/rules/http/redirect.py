@@ -61,7 +61,8 @@ CAUSE = Cause(
             title="The upgrade was redirected",
             why="A WebSocket client does not follow redirects: http for https, ws for wss, a missing slash, another "
             "host, a login page.",
-            fix="Give Telnyx the URL that the redirect leads to: wss, the final host and the exact path.",
+            fix="Give Telnyx the URL that the redirect leads to: wss, the final host and the exact path. curl -sI URL "
+            "shows it.",
             named={"301": seen_at_edge(row("GET", 301))},
             quiet={"404": seen_at_edge(row("GET", 404))},
         ),

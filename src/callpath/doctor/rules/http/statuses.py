@@ -92,11 +92,12 @@ def _cloudflare(_: Facts, carrier: Exchange) -> Finding:
     fix = ""
     if carrier.status in {525, 526}:
         fix = (
-            "Set the zone's SSL mode to Full (Railway and similar hosts renew certificates that Full (strict) refuses), "
-            "or mend the origin's certificate."
+            "Set the zone's SSL mode to Full (Railway and similar hosts renew certificates that Full (strict) "
+            "refuses), or mend the origin's certificate."
         )
     if carrier.status == 530 and "1033" in carrier.text:
-        fix = "The tunnel is not running. Start it: cloudflared tunnel run NAME (its state: cloudflared tunnel info NAME)."
+        fix = "The tunnel is not running. Start it: cloudflared tunnel run NAME (its state: cloudflared tunnel info "
+        "NAME)."
     return Finding(f"{carrier.status}: {_CLOUDFLARE[carrier.status]}", (show(carrier),), fix=fix)
 
 
@@ -155,8 +156,8 @@ STATUSES = (
         code="HTTP018",
         slug="proxy-internal-error-500",
         title="The proxy fails by itself",
-        why="An internal redirect that never ends, an auth_request that answers neither 2xx, 401 nor 403, a missing file "
-        "or module: the request did not get as far as the application.",
+        why="An internal redirect that never ends, an auth_request that answers neither 2xx, 401 nor 403, a missing "
+        "file or module: the request did not get as far as the application.",
         fix="The proxy's error log names the directive: tail -n 20 /var/log/nginx/error.log",
         statuses=(500,),
         judge=_proxy_error,
@@ -168,7 +169,7 @@ STATUSES = (
         slug="service-unavailable-503",
         title="The service turns requests away for now",
         why="A maintenance page, a limit of connections, or an application that is starting, draining or overloaded.",
-        fix="End the maintenance mode, raise the limit, or wait for the start; Retry-After says how long.",
+        fix="End the maintenance mode, raise the limit, or wait for the start; Retry-After says how long: curl -sI URL",
         statuses=(503,),
         judge=_unavailable,
         named={"maintenance": answer(503, "down for maintenance")},
@@ -179,8 +180,8 @@ STATUSES = (
         slug="cloudflare-52x-origin",
         title="Cloudflare cannot reach the origin",
         why="The request came to Cloudflare and got stuck between it and the server.",
-        fix="By the code: start the origin, open its firewall for Cloudflare's ranges, correct the DNS target or the SSL "
-        "mode.",
+        fix="By the code: start the origin, open its firewall for Cloudflare's ranges, correct the DNS target or the "
+        "SSL mode.",
         statuses=tuple(_CLOUDFLARE),
         judge=_cloudflare,
         whatever_else_works=True,
@@ -205,7 +206,8 @@ STATUSES = (
         slug="ws-subprotocol-required",
         title="The server requires a subprotocol",
         layer="handshake",
-        why="A carrier is not known to offer any Sec-WebSocket-Protocol; a server that insists on one refuses every call.",
+        why="A carrier is not known to offer any Sec-WebSocket-Protocol; a server that insists on one refuses every "
+        "call.",
         fix="Accept a handshake without subprotocol on this path.",
         statuses=(400, 403, 406, 426),
         words=r"sub-?protocol|Sec-WebSocket-Protocol",
@@ -220,7 +222,8 @@ STATUSES = (
         title="The server speaks another WebSocket version",
         layer="handshake",
         why="An ancient or hand-made server knows an early draft only, or misjudges the key.",
-        fix="Update the WebSocket library; version 13 is RFC 6455, from 2011.",
+        fix="Update the WebSocket library (pip install -U websockets, npm install ws@latest); version 13 is RFC 6455, "
+        "from 2011.",
         statuses=(400, 426),
         judge=_version,
         named={"version 8": answer(426, Sec_WebSocket_Version="8")},

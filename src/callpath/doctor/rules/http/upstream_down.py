@@ -112,8 +112,8 @@ CAUSE = Cause(
     owner="you",
     why="The proxy is up and its backend is not: not started, crashed, another port, another address (localhost "
     "against ::1), or TLS expected on one side only.",
-    fix="Start the application, and compare its address, port and scheme with the proxy's upstream; the proxy's "
-    "error log names the reason.",
+    fix="Start the application, and compare its address, port and scheme (ss -ltnp) with the proxy's upstream; the "
+    "proxy's error log names the reason.",
     signs=(
         Sign(
             "url",
@@ -127,7 +127,8 @@ CAUSE = Cause(
             code="EDGE021",
             why="The proxy took the upgrade, and nobody listens where its configuration sends this path: another "
             "port, another address (localhost against ::1), or a process that is down.",
-            fix="Compare the upstream of this very location with the address that the application listens on.",
+            fix="Compare the upstream of this very location (nginx -T | grep proxy_pass) with the address that the "
+            "application listens on (ss -ltnp).",
             named={
                 "nginx with a dead upstream": seen_at_edge(
                     row("GET", 502, errors=("connect() failed (111: Connection refused)",)), platform="nginx"
@@ -142,8 +143,8 @@ CAUSE = Cause(
             title="A forwarder answers, but the application behind it is not there",
             why="Something that forwards connections without reading them (stunnel, a TCP balancer, HAProxy in tcp "
             "mode, a tunnel) accepts, cannot reach its backend, and hangs up.",
-            fix="Start the application, and compare its address and port with the forwarder's backend (mind localhost "
-            "against ::1).",
+            fix="Start the application, and compare its address and port (ss -ltnp) with the forwarder's backend "
+            "(mind localhost against ::1).",
             named={
                 "closed even in silence": Facts(
                     *upgrade(failed("eof"), failed("eof", shape="plain"), silent="eof"), *tls()

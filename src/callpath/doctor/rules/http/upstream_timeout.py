@@ -46,13 +46,14 @@ CAUSE = Cause(
     owner="you",
     why="The application (or a firewall before it) takes the connection and says nothing: a blocked loop, a deadlock, "
     "a handler that never accepts, another protocol on the port.",
-    fix="Look at what the application does with this request; answer the upgrade first and work later.",
+    fix="Look at what the application does with this request (py-spy dump --pid PID); answer the upgrade first and "
+    "work later.",
     signs=(
         Sign(
             "url",
             http_upstream_timeout,
             named={"nginx waited": upgrade(answer(504, "<center>nginx</center>", Server="nginx"))},
-            quiet={"a 502 is no time-out": upgrade(answer(502))},
+            quiet={"a 502 is no timeout": upgrade(answer(502))},
         ),
         Sign(
             "edge",

@@ -30,7 +30,7 @@ CAUSE = Cause.of(
     owner="network",
     why="A connection that a firewall, NAT or proxy dropped without a word stays open on our side and brings nothing. "
     "Pings find it out.",
-    fix="Look for time-outs and restarts on the way at that second: NAT and load balancer idle limits, proxies "
+    fix="Look for timeouts and restarts on the way at that second: NAT and load balancer idle limits, proxies "
     "that were replaced.",
     named={"1011 by us": a_call(BOTH_WAYS, (40_000, SocketClosed(code=1011, by="us")))},
     quiet={"closed in order": a_call(GOOD)},

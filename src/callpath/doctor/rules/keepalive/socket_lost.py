@@ -34,7 +34,7 @@ def check(facts: Facts) -> Finding | None:
         candidates=("proxy-idle-timeout", "max-duration-cutoff", "deploy-kills-streams", "crash-loop-or-oom")
         if at_round or what.code in {1001, 1006, 1012}
         else ("streaming-stop-by-another-program", "deploy-kills-streams"),
-        question=(f"It broke at {age_s:.0f} s, a number that time-outs like. " if at_round else "")
+        question=(f"It broke at {age_s:.0f} s, a number that timeouts like. " if at_round else "")
         + "What did the proxies, the platform and the process do at that second? callpath doctor logs reads their "
         "logs; callpath doctor url URL --idle 130 holds a stream open to see whether it is cut again.",
     )
@@ -47,9 +47,9 @@ CAUSE = Cause.of(
     slug="socket-lost",
     title="The socket broke in mid-call",
     owner="unclear",
-    why="A connection that ends without a stop frame was cut: by a proxy's time-out, a restart on the way, the "
+    why="A connection that ends without a stop frame was cut: by a proxy's timeout, a restart on the way, the "
     "network, or by Telnyx. The call itself goes on, and the caller hears nothing.",
-    fix="Raise the time-outs on the way, keep the process up; callpath carries on by itself when Telnyx connects again.",
+    fix="Raise the timeouts on the way, keep the process up; callpath carries on by itself when Telnyx connects again.",
     named={"1006, and the call went on": a_call(BOTH_WAYS, (61_000, SocketClosed(code=1006)), looked_ms=90_000)},
     quiet={
         "at the call's own end": a_call(BOTH_WAYS, (9_000, SocketClosed(code=1006)), hung_up()),

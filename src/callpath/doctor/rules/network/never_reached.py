@@ -17,8 +17,9 @@ def check(facts: Facts) -> Finding | None:
     came_in = posts(facts)
     if not came_in:
         return None  # the log may be another service's
+    webhooks = "a webhook" if len(came_in) == 1 else f"{len(came_in)} webhooks"
     return Finding(
-        f"the edge log covers the time and has {len(came_in)} webhooks, but no request for the stream's path"
+        f"the edge log covers the time and has {webhooks}, but no request for the stream's path"
         + (" although Telnyx reports streaming.failed" if failed is not None else ""),
         (
             f"stream URL: {url_asked(call) or 'not in the logs'}",

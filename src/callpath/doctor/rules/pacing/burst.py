@@ -42,7 +42,7 @@ CAUSE = Cause.of(
     owner="you",
     why="The carrier queues it and plays on: when the caller interrupts, seconds of speech are still to come. Long "
     "answers may hit the rate limit (100005).",
-    fix="Send about real time with 200 to 500 ms of lead, and send clear when the caller speaks.",
+    fix='Send about real time with 200 to 500 ms of lead, and send {"event": "clear"} when the caller speaks.',
     by_time=True,
     named={"10 s at once": media(*(Arrival(0.1 * n, "text", 300, "", "media", b"\xff" * 160) for n in range(500)))},
     quiet={"in time": media(*(Arrival(20.0 * n, "text", 300, "", "media", b"\xff" * 160) for n in range(90)))},

@@ -67,7 +67,7 @@ CAUSE = Cause(
     owner="you",
     why="Each frame waits 20 ms after the last one was made, so that the work in between adds up: the caller hears "
     "gaps.",
-    fix="Send on absolute deadlines: next = start + n * 0.020, and sleep until next.",
+    fix="Send on absolute deadlines: at = start + n * 0.020; await asyncio.sleep(at - loop.time())",
     signs=(
         Sign(
             "url",

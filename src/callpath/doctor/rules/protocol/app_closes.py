@@ -96,7 +96,8 @@ CAUSE = Cause(
     owner="you",
     why="The handler returns or calls close(): after the first reply, at a mark, when the AI's socket ends, or "
     "because a frame was not what it waited for. The call stays up, silent.",
-    fix="Keep the socket open until the carrier's stop frame; log every place that closes it.",
+    fix='Keep the socket open until the carrier\'s stop frame; log every place that closes it: grep -rn "close(" '
+    "shows them.",
     signs=(
         Sign(
             "url",

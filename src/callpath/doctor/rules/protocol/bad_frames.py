@@ -25,7 +25,8 @@ CAUSE = Cause.of(
     owner="you",
     why="Hand-made framing (masked frames, wrong opcodes, invalid UTF-8) or a proxy that writes into the stream. A "
     "carrier's client closes at the first such frame.",
-    fix="Use a WebSocket library on the server, and keep filters away from the stream.",
+    fix="Use a WebSocket library on the server (pip install websockets, npm install ws), and keep filters away from "
+    "the stream.",
     named={"masked": media(protocol_errors=("a frame from the server is masked",))},
     quiet={"sound frames": media()},
 )

@@ -24,7 +24,8 @@ CAUSES = tuple(
                 1003: "it takes no text messages; every frame of a carrier is a text",
                 1007: "it finds the content inconsistent",
             },
-            "The handler expects other messages (binary ones, another schema) than the JSON texts that a carrier sends.",
+            "The handler expects other messages (binary ones, another schema) than the JSON texts that a carrier "
+            "sends.",
             "Read texts and parse them as JSON: event, start, media.payload in base64.",
         ),
     )

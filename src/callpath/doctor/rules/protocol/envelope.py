@@ -121,7 +121,8 @@ CAUSE = Cause(
             call_error_frames,
             code="CALL057",
             title="Telnyx could not use frames that we sent",
-            why="Telnyx answers frames that it cannot use with an error frame on the socket, and plays nothing of them.",
+            why="Telnyx answers frames that it cannot use with an error frame on the socket, and plays nothing of "
+            "them.",
             fix="Send frames as Telnyx's media streaming page shows them. callpath's own play() does.",
             named={"malformed": a_call(BOTH_WAYS, StreamErrored(code=100003, title="malformed_frame"))},
             quiet={"a call that worked": a_call(GOOD)},

@@ -21,7 +21,8 @@ def check(facts: Facts) -> Finding | None:
     names = {trace.name for trace in recognise(carrier, *upgrade_facts.shapes)}
     asgi = bool(names & {"uvicorn", "Hypercorn", "Daphne", "FastAPI", "gunicorn"})
     return Finding(
-        "upgrades to this path and to a made-up one get the same empty 403, plain requests do not: no such WebSocket route",
+        "upgrades to this path and to a made-up one get the same empty 403, plain requests do not: no such WebSocket "
+        "route",
         (show(carrier), show(made_up), show(made_up_plain)),
         confidence="high" if asgi else "medium",
     )

@@ -67,7 +67,8 @@ CAUSE = Cause(
     owner="you",
     why="The handler throws after the upgrade: a missing setting, a failing dependency, a frame that it does not "
     "expect. 1011 is what servers send then; a process that dies sends nothing.",
-    fix="Read the stack trace in the application's log for this second.",
+    fix="Read the stack trace in the application's log for this second: docker logs --since 5m NAME, kubectl logs "
+    "POD, railway logs",
     signs=(
         Sign(
             "url",
@@ -81,7 +82,8 @@ CAUSE = Cause(
             code="EDGE014",
             title="The application failed while it answered the upgrade",
             why="5xx by the application itself: an exception in the handler of the upgrade, or in what runs before it.",
-            fix="Read the application's log at that second: the stack trace names the line.",
+            fix="Read the application's log at that second (docker logs --since 5m NAME): the stack trace names the "
+            "line.",
             named={"500": seen_at_edge(row("GET", 500))},
             quiet={"502 by the edge": seen_at_edge(row("GET", 502, errors=("connection refused",)))},
         ),

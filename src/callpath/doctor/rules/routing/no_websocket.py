@@ -65,8 +65,8 @@ CAUSE = Cause.of(
     owner="you",
     why="The server behind this URL (WSGI, PHP, a plain HTTP handler) knows requests and answers only; the upgrade is "
     "read as an ordinary GET.",
-    fix="Run the stream's route on a server that can: uvicorn or hypercorn (ASGI), Node with ws, or a separate "
-    "process that the proxy routes to.",
+    fix="Run the stream's route on a server that can: uvicorn app:app (ASGI), Node with ws, or a separate process "
+    "that the proxy routes to.",
     named={
         "WSGI": upgrade(
             answer(404, "no", Server="WSGIServer/0.2"), answer(404, "no", shape="plain", Server="WSGIServer/0.2")

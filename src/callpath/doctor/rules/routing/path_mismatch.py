@@ -279,7 +279,8 @@ CAUSE = Cause(
             title="The application has no such path",
             why="The request came through to the application, which has no route of this spelling: another prefix, "
             "name or case.",
-            fix="Compare the path with the application's route table; use one constant for both.",
+            fix="Compare the path with the application's route table (callpath serve prints its own, Django: "
+            "manage.py show_urls); use one constant for both.",
             named={
                 "the WebSocket server says 404": upgrade(
                     answer(404, "Not Found"), answer(426, "Upgrade Required", shape="plain")

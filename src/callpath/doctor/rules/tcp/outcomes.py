@@ -56,7 +56,7 @@ CAUSES = (
         _ended(TIMEOUT, REFUSED, "no answer at all to a connection on port {port}"),
         why="A firewall or security group drops the packets, or the address belongs to no running machine.",
         fix="Open the port for the internet (or at least for the carrier's ranges) in the cloud firewall, the "
-        "security group and on the host itself; check that the address is the machine's.",
+        "security group and on the host itself (ufw allow 443/tcp); check that the address is the machine's.",
         named=tcp("timeout"),
     ),
     _row(
@@ -64,8 +64,8 @@ CAUSES = (
         _ended(frozenset({"unreachable", "denied", "error"}), REFUSED | TIMEOUT, "the network says that there is no way"),
         why="A router or firewall on the way answers for the host: no route, the host is down, or a rule rejects with "
         "an ICMP message.",
-        fix="Check that the address is the running machine's, and firewall rules that reject (REJECT with "
-        "icmp-host-prohibited).",
+        fix="Check that the address is the running machine's, and firewall rules that reject with "
+        "icmp-host-prohibited: iptables -L -n | grep REJECT",
         named=tcp("unreachable"),
     ),
 )  # fmt: skip

@@ -55,7 +55,7 @@ CAUSE = Cause(
     title="Another service answers on this port",
     owner="you",
     why="The port in the URL, or the forwarding behind it, belongs to something that speaks neither TLS nor HTTP.",
-    fix="Correct the port in the URL, or the target of the port forwarding.",
+    fix="Correct the port in the URL, or the target of the port forwarding; ss -ltnp shows who listens where.",
     signs=(
         Sign(
             "url",

@@ -45,7 +45,8 @@ CAUSE = Cause.of(
     owner="you",
     why="A custom domain without its own certificate, another virtual host that answers first, an old host, or a bare "
     "IP in the URL: a carrier hangs up in the handshake.",
-    fix="Attach the domain at the platform and wait for its certificate, or issue one whose SAN holds this very name.",
+    fix="Attach the domain at the platform and wait for its certificate, or issue one whose SAN holds this very name: "
+    "certbot certonly -d HOST",
     named={
         "another site": tls(
             "untrusted", certificate(names=("www.example.net",)), verify_code=62, verify_message="Hostname mismatch"

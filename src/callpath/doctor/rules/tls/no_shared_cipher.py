@@ -59,8 +59,8 @@ CAUSE = Cause.of(
     owner="you",
     why="The server's list of ciphers, curves or its key fits no modern client (an old list, or one so strict that it "
     "is empty for this certificate's key type).",
-    fix="Use a maintained list (ssl-config.mozilla.org, intermediate) or remove the directive; check that the key "
-    "type (RSA, ECDSA) fits the ciphers.",
+    fix="Use a maintained list (ssl-config.mozilla.org, intermediate; nginx: ssl_protocols TLSv1.2 TLSv1.3;) or "
+    "remove the directive; check that the key type (RSA, ECDSA) fits the ciphers.",
     named={
         "only outdated ciphers": tls(
             "alert",

@@ -33,7 +33,7 @@ CAUSE = Cause.of(
     title="The certificate is self-signed",
     owner="you",
     why="No authority vouches for it, so a carrier hangs up. curl -k and a browser with an exception hide this.",
-    fix="Get a certificate from a public authority (Let's Encrypt: certbot, or Caddy, which does it by itself).",
+    fix="Get a certificate from a public authority: certbot --nginx -d HOST, or Caddy, which does it by itself.",
     named={
         "signed by itself": tls(
             "untrusted", certificate(self_signed=True), verify_code=18, verify_message="self-signed certificate"

@@ -47,8 +47,8 @@ CAUSE = Cause.of(
     title="The certificate is not fit for this use",
     owner="you",
     why="Its purpose, key, signature or place in the chain breaks a rule that clients enforce.",
-    fix="Issue a new one for server authentication (extendedKeyUsage serverAuth), with RSA 2048 or EC P-256 and "
-    "SHA-256.",
+    fix="Issue a new one for server authentication, with RSA 2048 or EC P-256 and SHA-256: certbot does, and openssl "
+    "with -addext extendedKeyUsage=serverAuth.",
     named={
         "made for clients": tls(
             "untrusted", certificate(), verify_code=26, verify_message="unsuitable certificate purpose"

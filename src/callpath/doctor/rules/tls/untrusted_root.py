@@ -127,7 +127,7 @@ CAUSE = Cause.of(
     owner="you",
     why="A private or corporate CA (or a root that was withdrawn): machines that were given that root connect, a "
     "carrier does not.",
-    fix="Use a certificate of a public authority for this name.",
+    fix="Use a certificate of a public authority for this name: certbot --nginx -d HOST",
     named={
         "a corporate root": tls(
             "untrusted",

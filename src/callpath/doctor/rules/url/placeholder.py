@@ -33,7 +33,8 @@ CAUSE = Cause.of(
     owner="you",
     why="A template was sent as it is, or a variable was empty when the URL was built, so that the carrier asks for a "
     "host or a call that does not exist.",
-    fix="Build the URL after all its parts are known, and fail loudly when one of them is missing.",
+    fix="Build the URL after all its parts are known, and fail loudly when one of them is missing: "
+    'os.environ["PUBLIC_URL"], not os.environ.get.',
     named={
         "a template": Facts(url("wss://voice.example.com/api/calls/{call_session_id}/audio")),
         "an unset variable": Facts(url("wss://voice.example.com/api/calls/undefined/audio")),

@@ -51,7 +51,8 @@ CAUSE = Cause.of(
     why="The carrier connects from the internet. An address of this machine, of a private network or of a container's "
     "name works in every local test and never for a call. Mostly a default such as localhost:3000 was used because "
     "PUBLIC_URL was not set.",
-    fix="Use the public name of the service, and make the public base URL a required setting with no default.",
+    fix="Use the public name of the service, and make the public base URL a required setting with no default: "
+    "PUBLIC_URL=https://HOST",
     named={
         "localhost from a default": Facts(url(host="localhost", host_class="loopback")),
         "a container's name": Facts(url(host="app", host_class="bare-name")),

@@ -59,7 +59,8 @@ CAUSE = Cause(
     title="The query of the URL is lost on the way",
     owner="you",
     why="A proxy's rewrite drops everything after the question mark; a handler that looks for ids there gets nothing.",
-    fix="Put ids into the path, or let the proxy pass the query on (nginx: proxy_pass without a URI, or $is_args$args).",
+    fix="Put ids into the path, or let the proxy pass the query on (nginx: proxy_pass without a URI, or "
+    "$is_args$args).",
     signs=(
         Sign(
             "url",

@@ -126,8 +126,8 @@ CAUSE = Cause(
             title="The stream was sent to another host than the one that gets the webhooks",
             why="The host in the stream's URL is not one that this edge serves: an old domain, an old tunnel, or the "
             "address of another service. Telnyx went there, and no row tells of it here.",
-            fix="Build the stream's URL from the host that the webhook came to (Host or X-Forwarded-Host), or set the "
-            "public address anew after each rename.",
+            fix="Build the stream's URL from the host that the webhook came to (Host or X-Forwarded-Host), or set "
+            "PUBLIC_URL=https://HOST anew after each rename.",
             named={"another host": seen_at_edge(row("POST"), host="old.example.com")},
             quiet={"the same host": seen_at_edge(row("POST"))},
         ),

@@ -40,7 +40,8 @@ CAUSE = Cause(
     owner="you",
     why="Telnyx does not follow it everywhere, and where it does, a POST arrives as a GET: http in place of https, a "
     "missing slash, www, or a login page in front.",
-    fix="Enter the final URL in the application: https, the exact host and path, no slash at the end.",
+    fix="Enter the final URL in the application: https, the exact host and path, no slash at the end. curl -sI -X "
+    "POST URL shows where it leads.",
     signs=(
         Sign(
             "account",
