@@ -1178,3 +1178,29 @@ def test_a_dial_may_go_into_a_conference(early: bool) -> None:
     at_answer = [one for one in played.pass_to(200) if isinstance(one, JoinConference)]
 
     assert ([1, 0] if early else [0, 1]) == [len(at_begin), len(at_answer)]
+
+
+@pytest.mark.parametrize(
+    ("from_", "response", "last", "state"),
+    [
+        ("sip:desk@pbx.example.com", None, "call.hangup", "ended"),
+        ("+15555550123", None, "call.refer.failed", "answered"),
+        ("sip:desk@pbx.example.com", 486, "call.refer.failed", "answered"),
+    ],
+)
+def test_refer_works_for_sip_endpoints(from_: str, response: int | None, last: str, state: str) -> None:
+    """A caller from the telephone network cannot follow it, and stays."""
+    played = answered(CarrierOptions(refer_response=response), from_=from_)
+    played.command("refer", 100, sip_address="sip:other@pbx.example.com")
+    assert "call.refer.started" == played.names()[-1]
+    played.pass_to(1_000)
+
+    assert (last, state) == (played.names()[-1], played.call.state)
+
+
+def test_noise_suppression_is_taken_without_a_webhook() -> None:
+    """And changes nothing that is heard: whether it acts before the media stream is unknown."""
+    played = answered()
+
+    assert [] == played.command("suppression_start", 100, direction="both", noise_suppression_engine="Krisp")
+    assert [] == played.command("suppression_stop", 200)

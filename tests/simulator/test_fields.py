@@ -45,6 +45,9 @@ SCHEMAS = {
     "transcription_stop": f"{SDK}/StopTranscriptionRequest",
     "conversation_relay_start": f"{OPENAPI}/StartConversationRelayRequest",
     "conversation_relay_stop": f"{OPENAPI}/StopConversationRelayRequest",
+    "refer": f"{OPENAPI}/ReferRequest",
+    "suppression_start": f"{OPENAPI}/StartNoiseSuppressionRequest",
+    "suppression_stop": f"{OPENAPI}/StopNoiseSuppressionRequest",
     "switch_supervisor_role": f"{OPENAPI}/SwitchSupervisorRoleRequest",
 }
 RULES = {"10003", "10004", "10011", "10015", "10016", "10032", "10033", "90010", "90017"}

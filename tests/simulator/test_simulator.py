@@ -625,3 +625,48 @@ async def test_a_simulator_whose_start_is_cut_off_leaves_no_listener_open(monkey
         await start()
 
     assert [-1, -1] == [listener.fileno() for listener in listeners]
+
+
+@pytest.mark.parametrize(("inherits", "expected"), [("inherited", "YQ=="), ("empty", None)])
+async def test_a_transfers_target_may_have_the_callers_client_state(inherits: Any, expected: str | None) -> None:
+    """Seen by one program and not documented: a program must not take the target for the caller by it."""
+    options = CarrierOptions(target_client_state=inherits)
+    async with Simulator(HOOK, options=options, callees={"*": "no-answer"}) as telnyx:
+        call = await telnyx.call()
+        own = call.call.leg.call_control_id
+        await telnyx.command(own, "transfer", {"to": "+15555550147", "client_state": "YQ=="})
+        inherited = await telnyx.next_dialled()
+        await telnyx.command(own, "transfer", {"to": "+15555550148", "target_leg_client_state": "Yg=="})
+        named = await telnyx.next_dialled()
+
+        assert (expected, "Yg==") == (inherited.call.client_state, named.call.client_state)
+
+
+async def test_a_dialled_leg_may_change_its_id_at_the_answer() -> None:
+    """Seen where a call moved to another site: whoever matches by the id of the dial's answer loses the call."""
+    options = CarrierOptions(new_id_at_answer=True)
+    async with Simulator(HOOK, options=options, callees={"*": "answers,rings=0s"}) as telnyx:
+        call = dial(telnyx)
+        before = call.call.leg.call_control_id
+        await call.answered()
+        after = call.call.leg.call_control_id
+        for own in (before, after):
+            await telnyx.command(own, "client_state_update", {"client_state": "YQ=="})
+
+        assert before != after
+        assert (
+            after
+            == next(
+                seen for seen in call.webhooks if seen.event_type == "call.answered"
+            ).webhook.payload.call_control_id
+        )
+
+
+async def test_a_transfer_before_the_answer_may_be_refused() -> None:
+    """Two programs disagree, so both can be tried."""
+    async with Simulator(HOOK, options=CarrierOptions(transfer_unanswered="refused")) as telnyx:
+        call = await telnyx.call()
+        with pytest.raises(Refused, match="90034"):
+            await telnyx.command(call.call.leg.call_control_id, "transfer", {"to": "+15555550147"})
+
+        assert 1 == len(telnyx.calls)

@@ -41,12 +41,9 @@ NOT_SIMULATED = (
     "gather_using_ai",
     "leave_queue",
     "pay",
-    "refer",
     "send_sip_info",
     "siprec_start",
     "siprec_stop",
-    "suppression_start",
-    "suppression_stop",
 )
 """Actions that Telnyx has and this simulator has not: answered with 501, so that nobody takes them for done."""
 

@@ -77,6 +77,7 @@ from callpath.wire.command import (
     RecordResume,
     RecordStart,
     RecordStop,
+    Refer,
     Reject,
     SendDtmf,
     Speak,
@@ -84,6 +85,8 @@ from callpath.wire.command import (
     StreamingStart,
     StreamingStop,
     SupervisorRole,
+    SuppressionStart,
+    SuppressionStop,
     SwitchSupervisorRole,
     TranscriptionStart,
     TranscriptionStop,
@@ -110,6 +113,7 @@ from callpath.wire.webhook import (
     CallQuality,
     CallRecordingError,
     CallRecordingSaved,
+    CallReferStarted,
     CallSpeakEnded,
     CallSpeakStarted,
     CallTranscription,
@@ -143,6 +147,12 @@ KEY_MS = 250
 
 PERSON = Presents("human")
 """Whom detection finds where no script says otherwise."""
+
+REFER_MS = 100
+"""From a REFER to its NOTIFY. Unknown."""
+
+REFER_REFUSED = 603
+"""What a phone on the telephone network answers to a REFER, in practice: it cannot follow one."""
 
 BEEP = tone(1_000, duration_ms=200)
 """`play_beep` of a recording. How Telnyx's sounds is unknown."""
@@ -260,6 +270,11 @@ class WakeRelay:
 
 
 @dataclass(frozen=True, slots=True)
+class Renamed:
+    """The leg has another call_control_id from now on."""
+
+
+@dataclass(frozen=True, slots=True)
 class Elsewhere:
     """What follows on another leg."""
 
@@ -295,6 +310,7 @@ Effect = (
     | JoinConference
     | Supervise
     | OpenRelay
+    | Renamed
     | WakeRelay
 )
 
@@ -728,6 +744,10 @@ class CarrierCall:
                 return [*self._stop_stream(now_ms, "fork_start"), started]
             case ForkStop():
                 return self._end_fork(now_ms)
+            case Refer():
+                return self._refer(now_ms)
+            case SuppressionStart() | SuppressionStop():
+                return []  # no webhook is documented, and the sound stays as it is
             case ConversationRelayStart():
                 return self.start_relay(*relay_settings(command, write(command)), now_ms)
             case ConversationRelayStop():
@@ -751,6 +771,21 @@ class CarrierCall:
         self.relay.end()
         return [WakeRelay(self.relay)]
 
+    def _refer(self, now_ms: float) -> list[Effect]:
+        """The far end must be a SIP endpoint; after a success its call ends here. The cause of that end is unknown."""
+        asked = self._options.refer_response
+        other_end = self.leg.from_ if self.leg.direction == "incoming" else self.leg.to
+        response = asked or (200 if other_end.lower().startswith("sip") else REFER_REFUSED)
+
+        def answered(at_ms: float) -> list[Effect]:
+            done = 200 <= response < 300
+            name = "call.refer.completed" if done else "call.refer.failed"
+            told = self._webhook(at_ms, name, EVENTS[name], **self._parties(), sip_notify_response=response)
+            return [told, *(self._end(at_ms, "normal_clearing", "unknown", "200") if done else [])]
+
+        self._at(now_ms + REFER_MS, answered)
+        return [self._webhook(now_ms, "call.refer.started", CallReferStarted, **self._parties())]
+
     def _is_repeated(self, command_id: str, now_ms: float) -> bool:
         self._seen = {one: at for one, at in self._seen.items() if now_ms - at < DUPLICATE_MS}
         return command_id in self._seen
@@ -764,6 +799,8 @@ class CarrierCall:
         match command:
             case Answer() if outgoing:
                 raise refuse("90102")
+            case Transfer() if self._options.transfer_unanswered == "refused" and self.state != "answered":
+                raise refuse("90034")
             case RecordStart() if self.state != "answered":
                 raise refuse("90020")
             case _ if isinstance(command, NEEDS_ANSWER) and self.state != "answered":
@@ -825,7 +862,11 @@ class CarrierCall:
             return []
         self.state = "answered"
         self.answered_at_ms = now_ms
-        effects: list[Effect] = [
+        effects: list[Effect] = []
+        if self._options.new_id_at_answer and self.leg.direction == "outgoing":
+            self.leg = replace(self.leg, call_control_id=CallControlId(f"v3:{self._new_id()}"))
+            effects.append(Renamed())
+        effects.append(
             self._webhook(
                 now_ms,
                 "call.answered",
@@ -835,7 +876,7 @@ class CarrierCall:
                 codec=self.leg.codec,
                 sampling_rate=8000 if self.leg.codec != "AMR-WB" else 16000,
             )
-        ]
+        )
         command = self._with_answer
         self.voice.cut(now_ms)  # the ringing stops
         self.refresh_hearing(now_ms)
@@ -1194,6 +1235,11 @@ class CarrierCall:
                 one.line.add(sound.started_at_ms, audio)
 
     @property
+    def client_state(self) -> str | None:
+        """What the newest command said."""
+        return self._client_state
+
+    @property
     def is_heard(self) -> bool:
         """Whether anybody hears this party: another one, a relay, or Telnyx's transcription."""
         relayed = self.relay is not None and self.relay.opened
@@ -1377,6 +1423,10 @@ class CarrierCall:
                 CallRecordingSaved,
                 recording_id=recording.recording_id,
                 channels=command.channels,
+                format=command.format,
+                start_time=self._time(recording.started_at_ms),
+                end_time=self._time(recording.ended_at_ms),
+                public_recording_urls=RecordingUrls(),
                 recording_started_at=self._time(recording.started_at_ms),
                 recording_ended_at=self._time(recording.ended_at_ms),
                 recording_urls=RecordingUrls(**{command.format: url}),

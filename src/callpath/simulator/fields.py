@@ -236,6 +236,38 @@ class _Relay(msgspec.Struct):
     voice_settings: Json | None = None
 
 
+class _SuppressionConfig(msgspec.Struct):
+    attenuation_limit: int | None = None
+    enhancement_level: float | None = None
+    family: Literal["sparrow", "quail"] | None = None
+    mode: Literal["standard", "advanced"] | None = None
+    model: (
+        Literal[
+            "krisp-viva-tel-v2.kef", "krisp-viva-tel-lite-v1.kef", "krisp-viva-pro-v1.kef", "krisp-viva-ss-v1.kef",
+        ]
+        | None
+    ) = None  # fmt: skip
+    size: Literal["s", "l", "xs", "xxs", "vf_l", "vf_1_1_l"] | None = None
+    suppression_level: float | None = None
+    voice_gain: float | None = None
+
+
+class _Suppression(msgspec.Struct):
+    noise_suppression_engine: (
+        Literal[
+            "Denoiser", "DeepFilterNet", "Krisp", "AiCoustics", "aic_l_quail", "aic_l_rook", "aic_s_quail",
+            "aic_s_rook", "quail_voice_focus_s", "quail_voice_focus_xs",
+        ]
+        | None
+    ) = None  # fmt: skip
+    noise_suppression_engine_config: _SuppressionConfig | None = None
+
+
+class _Refer(msgspec.Struct):
+    custom_headers: list[_Header] | None = None
+    sip_headers: list[_SipHeader] | None = None
+
+
 FIELDS: dict[str, type[msgspec.Struct]] = {
     "answer": _Answer,
     "dial": _Dial,
@@ -248,5 +280,7 @@ FIELDS: dict[str, type[msgspec.Struct]] = {
     "gather_using_speak": _Spoken,
     "transcription_start": _Transcription,
     "conversation_relay_start": _Relay,
+    "suppression_start": _Suppression,
+    "refer": _Refer,
 }
 """Command → what it takes beyond its class in `wire`, and what that class takes for any text."""

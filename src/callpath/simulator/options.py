@@ -94,6 +94,20 @@ class CarrierOptions:
     mp3_bytes_max: int = 1 << 20
     """Largest MP3 in one message of mp3 mode; a larger one is refused (100002). Telnyx's own limit is unknown."""
 
+    target_client_state: Literal["inherited", "empty"] = "inherited"
+    """The client_state of a transfer's target without target_leg_client_state: the transferred leg's, as one program saw
+    it, or none."""
+
+    transfer_unanswered: Literal["works", "refused"] = "works"
+    """A transfer of a leg that is not answered: works for some programs, and is refused (90034) for others."""
+
+    new_id_at_answer: bool = False
+    """Whether the call_control_id of a dialled leg changes with call.answered, as was seen where a call moved to another
+    site. Commands take either id then."""
+
+    refer_response: int | None = None
+    """SIP status with which the far end answers a REFER. None: 200 from a SIP address, 603 from the telephone network."""
+
     relay_end_reason: str = "customer_disconnect"
     """`reason` of call.conversation.ended of a Conversation Relay. Documented for a socket that the program closed; the
     words for other ends are unknown."""

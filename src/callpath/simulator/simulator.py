@@ -49,6 +49,7 @@ from callpath.simulator.call import (
     OpenRelay,
     OpenStream,
     PartySpeaks,
+    Renamed,
     SaveRecording,
     SendWebhook,
     StopStream,
@@ -412,7 +413,8 @@ class Simulator:
                 raise refuse("90041")
         for caller in gone:
             self.calls.remove(caller)
-            self._by_id.pop(caller.call.leg.call_control_id, None)
+            for own in [one for one, known in self._by_id.items() if known is caller]:
+                del self._by_id[own]
             self._texml_calls.pop(caller.call.leg.call_control_id, None)
 
     async def _run_timers(self, caller: Caller) -> None:
@@ -453,6 +455,8 @@ class Simulator:
                     near = self._find(effect.call_control_id)
                     if near is not None and near.call.state == "answered":
                         caller.call.supervise(near.call, effect.role, self._clock.now_ms())
+                case Renamed():
+                    self._by_id[caller.call.leg.call_control_id] = caller
                 case Elsewhere():
                     other = self._by_id.get(effect.call.leg.call_control_id)
                     if other is not None:
@@ -804,7 +808,10 @@ class Simulator:
         if digits and command.send_digits_on_answer is None:
             command = msgspec.structs.replace(command, send_digits_on_answer=digits)
         from_ = command.from_ or caller.call.leg.to
-        other = self._place(command, self._callee_of(to), from_, to, caller, command.target_leg_client_state)
+        client_state = command.target_leg_client_state
+        if client_state is None and self.options.target_client_state == "inherited":
+            client_state = caller.call.client_state
+        other = self._place(command, self._callee_of(to), from_, to, caller, client_state)
         caller.call.after_unbridge = "park" if command.park_after_unbridge == "self" else "hang_up"
         early = command.early_media is not False
         other.call.join_when_answered(caller.call, self._clock.now_ms(), early_media=early)
