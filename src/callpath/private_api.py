@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from types import FrameType
 from typing import Any, cast
@@ -28,7 +29,18 @@ except ImportError:  # a platform without wheels: slower, and right
 
 # websockets documents neither `utils` nor `speedups`. Used: apply_mask(data, mask) -> bytes, for any bytes and a mask of
 # four; accept_key(key) -> str, the value of Sec-WebSocket-Accept.
-__all__ = ["EmbeddedServer", "HttpConnection", "Server", "UpgradeConnection", "accept_key", "apply_mask"]
+__all__ = ["EmbeddedServer", "HttpConnection", "Server", "UpgradeConnection", "accept_key", "apply_mask", "parse_tree"]
+
+
+def parse_tree(expression: re.Pattern[str]) -> Iterable[tuple[Any, Any]]:
+    """What a regular expression is made of: pairs of an operation and its argument, nested. Empty where Python has no such
+    thing any more: then nothing is known of the expression.
+
+    Relies on: `re._parser.parse(pattern, flags)`, whose operations have kept their names (`LITERAL`, `BRANCH`,
+    `MAX_REPEAT`, …) and arguments since Python 3.5.
+    """
+    parser = getattr(re, "_parser", None)
+    return cast("Iterable[tuple[Any, Any]]", parser.parse(expression.pattern, expression.flags)) if parser else ()
 
 
 class HttpConnection(HttpToolsProtocol):

@@ -8,6 +8,7 @@ parse.py      pass 2: what the application's logger wrote around its message com
 access.py     access lines of edges, proxies and servers, as rows
 times.py      every way of writing a time, and which of two times on a line counts
 patterns.py   the table that says what a line is about, and what is only talk
+prefilter.py  which lines can be passed over unread: what the patterns need in a text
 ours.py       callpath's own lines, read back
 attribute.py  pass 3: which call, which leg, which process a line belongs to
 extract.py    pass 4: exchanges with Telnyx, exceptions, the program's own reasons

@@ -360,7 +360,7 @@ _BAD_LEVELS = {
     "emergency",
     "severe",
 }
-_BAD = re.compile(
+BAD = re.compile(
     r"❌|🚨|✗|⛔|"
     r"\b(?:errors?|fail\w*|cannot|can't|could ?n[o']t|could[ _]not|unable|missing|invalid|un~?authori[sz]ed|denied|"
     r"not[ _]found|unknown|no[ _]such|refus\w*|reject\w*|forbidden|auth[ _]?fail\w*|bad token|expired|mismatch\w*|not "
@@ -375,7 +375,7 @@ _BAD_WORDS = (
     "unknown", "no ", "no_", "refus", "reject", "forbidden", "auth", "bad token", "expired", "mismatch", "unexpected",
     "aborting", "exceeded",
 )  # fmt: skip
-"""One of these stands in every text that _BAD finds something in."""
+"""One of these stands in every text that BAD finds something in."""
 
 _FINE = re.compile(
     r"\bno errors?\b|\berrors?[\"']?[:=] ?(?:0|none|null|false|\[\])|\b0 errors?\b|without (?:any )?errors?|\bnot an "
@@ -383,7 +383,7 @@ _FINE = re.compile(
     r"error[_ ]?count[\"']?[:=] ?0|deprecat\w*|experimental|\bDEBUG\b",
     re.IGNORECASE,
 )
-_CLOSES = re.compile(
+CLOSES = re.compile(
     r"\b(?:clos(?:e|ing|ed)|reject(?:ing|ed)|refus(?:ing|ed)|dropp(?:ing|ed)|abort(?:ing|ed)|terminat(?:ing|ed|e)|disconnecting|"
     r"destroy(?:ing|ed)|kicking|bailing|giving up|ending|stopping|tearing down|denying|shutting)\b[^.\n]{0,60}"
     r"(?:\b(?:socket|connection|web ?socket|ws|stream|session|call|client|it|upgrade|before accept|handshake)\b|$)",
@@ -430,14 +430,14 @@ def complaint_of(text: str, level: str = "") -> Complaint | None:
     """What is wrong in the program's own words; None where it says nothing of the kind."""
     text = text[:600]
     low = text.lower()
-    bad = level.lower() in _BAD_LEVELS or (any(word in low for word in _BAD_WORDS) and _BAD.search(text) is not None)
+    bad = level.lower() in _BAD_LEVELS or (any(word in low for word in _BAD_WORDS) and BAD.search(text) is not None)
     if not bad and "because" not in low and "since" not in low and "due to" not in low:
         return None
     if not bad or _FINE.search(text):
-        closes = _CLOSES.search(text) is not None and re.search(r"\bbecause\b|\bsince\b|\bdue to\b", text) is not None
+        closes = CLOSES.search(text) is not None and re.search(r"\bbecause\b|\bsince\b|\bdue to\b", text) is not None
         if not closes or _FINE.search(text):
             return None
-    closes = _CLOSES.search(text) is not None
+    closes = CLOSES.search(text) is not None
     because: Because = ""
     for name, expression in (
         ("auth", _AUTH), ("busy", _BUSY), ("parameters", _PARAMETERS), ("lookup", _LOOKUP),
@@ -452,7 +452,7 @@ def complaint_of(text: str, level: str = "") -> Complaint | None:
 
 # --- fields ------------------------------------------------------------------------------------------------------------
 
-_EVENT_NAME = re.compile(
+EVENT_NAME = re.compile(
     r"(?:call|streaming|conference)[._](?:initiated|answered|bridged|hangup|hold|unhold|cost|enqueued|started|stopped|failed|"
     r"(?:dtmf|speak|playback|machine|recording|gather|fork|refer)[._][a-z._]+|streaming[._](?:started|stopped|failed)|transcription)",
     re.IGNORECASE,
@@ -474,7 +474,7 @@ def event_in(fields: dict[str, Any], depth: int = 0) -> str:
     """Telnyx's name of an event in one of a line's fields, with dots; "" where there is none."""
     for key in _EVENT_KEYS:
         value = fields.get(key)
-        if isinstance(value, str) and _EVENT_NAME.fullmatch(value) is not None:
+        if isinstance(value, str) and EVENT_NAME.fullmatch(value) is not None:
             return value.lower().replace("_", ".")
     if depth < 4:
         for value in fields.values():

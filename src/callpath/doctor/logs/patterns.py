@@ -164,18 +164,40 @@ def plain(text: str) -> str:
     return " ".join(_CAMEL.sub(" ", text).lower().split())
 
 
-def rows_for(word: str) -> int:
-    """The rows, as bits, that a line with this piece of text in it may fit: 0 where it opens none."""
+def rows_for(line: str) -> int:
+    """The rows, as bits, that this plain line may fit by the words in it: 0 where none."""
     rows = 0
-    for need, opens in _ROWS_OF_WORD:
-        if need in word:
-            rows |= opens
+    for word in line.split():
+        known = _ROWS_KNOWN.get(word)
+        if known is None:
+            if len(_ROWS_KNOWN) >= WORDS_MAX:
+                _ROWS_KNOWN.clear()
+            known = 0
+            for need, opens in _ROWS_OF_WORD:
+                if need in word:
+                    known |= opens
+            _ROWS_KNOWN[word] = known
+        rows |= known
     return rows
+
+
+WORDS_MAX = 30_000
+_ROWS_KNOWN: dict[str, int] = {}
+"""Words that were looked up."""
 
 
 def topic_of(text: str) -> Topic | None:
     """What this line is about, or None: nothing that a call's stages or its process could be read from."""
-    return _topic_of(_SIGNATURE.sub(_short_id, text[:1500]))
+    return _topic_of(_short(text[:1500]))
+
+
+def plain_line(text: str) -> str:
+    """The whole line as the patterns read what its logger wrote: ids are all alike."""
+    return plain(_short(text))
+
+
+def _short(text: str) -> str:
+    return _SIGNATURE.sub(_short_id, text)
 
 
 def _short_id(found: re.Match[str]) -> str:
@@ -214,7 +236,7 @@ def _topic_of(text: str) -> Topic | None:
         return Topic(row.topic)
     if (
         _MAY_FAIL.search(line)
-        and _OTHER_FAILED.search(line)
+        and OTHER_FAILED.search(line)
         and not _STORES.search(line)
         and (_about_other(line) if about_other is None else about_other)
     ):
@@ -223,7 +245,7 @@ def _topic_of(text: str) -> Topic | None:
 
 
 _MAY_FAIL = re.compile(r"fail|error|refus|reject|nauthori|invalid|time|econn|\b(?:401|403|429|5\d\d)\b")
-_OTHER_FAILED = _compiled(
+OTHER_FAILED = _compiled(
     r"(?:\bfail\w*|\berror\b|\brefus\w*|\breject\w*|\bunauthori[sz]ed\b|\binvalid\b[^.]{0,12}\bkey\b|timed? ?out|econnrefused|\b(?:401|403|429|5\d\d)\b)"
     r".{0,160}(?:web~?socket|\bws\b|\bwss?:|session|connect\w*|realtime|handshake|stream|api)"
     r"|(?:\berror\b|\bfail\w*).{0,160}(?:insufficient~quota|\bquota\b|rate~limit|billing|credits?\b|invalid~(?:api~)?key|incorrect api key)"

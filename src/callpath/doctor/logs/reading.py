@@ -17,6 +17,7 @@ import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import cache
 from urllib.parse import unquote, urlsplit
 
 from callpath.call.session import Stage
@@ -34,10 +35,11 @@ from callpath.doctor.facts import (
 )
 from callpath.doctor.logs import ours
 from callpath.doctor.logs.attribute import Block, LoggedCall, Seen, group, ids_in
-from callpath.doctor.logs.extract import complaint_of, event_in, exchange_of, raised_of
+from callpath.doctor.logs.extract import BAD, CLOSES, EVENT_NAME, complaint_of, event_in, exchange_of, raised_of
 from callpath.doctor.logs.lines import Line, Reading, read_lines
 from callpath.doctor.logs.parse import parse
-from callpath.doctor.logs.patterns import rows_for, stream_url_in, topic_of
+from callpath.doctor.logs.patterns import OTHER_FAILED, PATTERNS, STREAM_URL_KEY, plain_line, stream_url_in, topic_of
+from callpath.doctor.logs.prefilter import Last, Prefilter, Unit, needs
 from callpath.doctor.logs.record import Record
 from callpath.doctor.logs.telling import told_of
 from callpath.doctor.logs.timeline import build
@@ -68,8 +70,14 @@ ERROR_LINES_BEFORE = 3
 SHAPES_MAX = 20_000
 """Shapes of lines that are known to repeat."""
 
-WORDS_MAX = 50_000
-"""Words of lines that were looked up."""
+HEAD_LINES = 20
+"""The first lines of a file are read in whole: where the file begins, and what its forms are."""
+
+PASSED_MAX = 200
+"""How many lines that were passed over are looked through for the last one with a time."""
+
+UNLIKE_MIN = 2_000
+"""How many lines unlike any before are read in whole before the filter of words is made, which takes a quarter second."""
 
 _NO_DIGITS = dict.fromkeys(map(ord, "0123456789"))
 _REQUEST_SIGNS = ("equest", "EQUEST", "race", "orrelation", "ransaction", "span")
@@ -139,6 +147,10 @@ _EXCEPTION_GOES_ON = re.compile(
     r"throw |Require stack|- /|\[?\w+\]?: |State: |Last message|#\d+ |note: run with|stack backtrace|code: |"
     r"[a-z_]\w*(?:\.\w+)+: )"
 )
+_SERVED_ROW = re.compile(r'"GET (/[^\s"]*) HTTP/[\d.]+" 2\d\d ')
+_JSON_STATUS = re.compile(r'"[\w.]*status(?:_?[Cc]ode)?": ?"?2\d\d\b')
+_JSON_PATH = re.compile(r'"(?:url|uri|path|target|request_uri)": ?"(/[^"]*)"')
+FORMS_MAX = 1_000
 _STREAMISH = re.compile(r"media|stream|audio|/ws\b|socket|/calls?/|telnyx|rtp|voice", re.IGNORECASE)
 _UNCLEAR = {
     "socket.received": {"socket.received", "stream.started", "media.in"},
@@ -371,7 +383,8 @@ class _Failing:
 @dataclass(slots=True)
 class _Shape:
     """What a line came to that many others repeat, but for numbers. `musts` are the texts that such a line must contain;
-    `item` counts lines that come with every frame, `last` is the latest of them; `row`: an edge's ordinary row."""
+    `item` counts lines that come with every frame, `last` is the latest of them; `row`: an edge's ordinary row; `page`: an
+    ordinary row, whoever wrote it."""
 
     source: tuple[str, str]
     format: str
@@ -379,6 +392,7 @@ class _Shape:
     item: Seen | None = None
     last: str = ""
     row: bool = False
+    page: bool = False
     ids: frozenset[tuple[str, str]] = frozenset()
 
 
@@ -437,10 +451,13 @@ class LogReader:
         self._bytes = 0
         self._repeating = since_ms is None and until_ms is None
         self._shapes: dict[str, _Shape] = {}
-        self._words: dict[str, bool] = {}
+        self._unlike = 0
+        self._rows_known: dict[tuple[str, int, int, str], _Shape] = {}
         self._format = "text"
         self._outcome: _Shape | None = None
-        self._skipped_line: Line | None = None
+        self._counts_a_row = False
+        self._passed_row: Line | None = None
+        self._passed: deque[Line] = deque(maxlen=PASSED_MAX)
 
     def read(self, name: str, chunks: Iterable[bytes]) -> Reading:
         """One whole file. Never raises for what is in it."""
@@ -454,6 +471,7 @@ class LogReader:
                 self._on_progress(self._bytes + told)
         self._bytes += reading.bytes
         self._catch_up()
+        self._catch_up_rows()
         self._forget_shapes()
         self._open.clear()
         self._failing.clear()
@@ -510,46 +528,58 @@ class LogReader:
         text = line.text
         if not text or text.isspace():
             return
-        if not self._repeating or self._failing or self._partial:
+        if not self._repeating or self._failing or self._partial or line.number <= HEAD_LINES:
             self._whole_line(line)
+            return
+        if ('"GET ' in text or '"GET"' in text) and self._is_ordinary_row(text):
+            self._pass_over(line)
             return
         key = text.translate(_NO_DIGITS)
         shape = self._shapes.get(key)
-        if shape is None and any(sign in key for sign in _REQUEST_SIGNS):
-            key = _REQUEST_ID.sub("", key)
-            shape = self._shapes.get(key)
+        if shape is None:
+            self._unlike += 1
+            if self._unlike > UNLIKE_MIN and self._says_nothing(key, text):
+                self._passed.append(line)
+                return
+            if any(sign in key for sign in _REQUEST_SIGNS):
+                key = _REQUEST_ID.sub("", key)
+                shape = self._shapes.get(key)
         if shape is not None and self._repeats(shape, text):
-            self._skipped_line = line
-            return
-        if shape is None and self._says_nothing(key, text):
-            self._skipped_line = line
+            self._pass_over(line)
             return
         self._outcome = None
         self._whole_line(line)
         outcome = self._outcome
+        if outcome is not None and outcome.page:
+            if len(self._rows_known) >= FORMS_MAX:
+                self._rows_known.clear()
+            self._rows_known[self._form_of(text)] = replace(outcome, musts=())
         if outcome is not None and all(must in text for must in outcome.musts):
             if len(self._shapes) >= SHAPES_MAX:
                 self._forget_shapes()
             self._shapes[key] = outcome
 
+    def _pass_over(self, line: Line) -> None:
+        """The line was counted, and perhaps its time is wanted later."""
+        if self._counts_a_row:
+            self._passed_row = line
+        else:
+            self._passed.append(line)
+
     def _says_nothing(self, key: str, text: str) -> bool:
         """Whether no word of the line is one that any pass looks for; it is then counted, and not read. `key` is the text
         without its digits."""
-        words = self._words
-        for word in key.split():
-            speaks = words.get(word)
-            if speaks is None:
-                if len(words) >= WORDS_MAX:
-                    words.clear()
-                speaks = words[word] = _speaks(word)
-            if speaks:
-                return False
+        if _read_anyway(text) or _filter().may_matter(key.split(), text):
+            return False
         first = key[:1]
-        if first == "{" and _BAD_LEVEL.search(text) is not None:
+        if first == "{" and (_BAD_LEVEL.search(text) is not None or _MAY_BE_A_ROW.search(text) is not None):
             return False
-        if first == "<" or any(held.depth or (held.exception and not held.done) for held in self._open.values()):
+        if first == "<" or (text[-1].isdigit() and _PLACE.search(text) is not None):
             return False
-        self._open.clear()
+        if self._open:
+            if any(held.depth or (held.exception and not held.done) for held in self._open.values()):
+                return False
+            self._open.clear()
         self._formats[self._format] += 1
         return True
 
@@ -566,6 +596,7 @@ class LogReader:
         if shape.ids:
             self._open[shape.source] = _Open(Block(ids=set(shape.ids)))  # what may be printed below it is this call's
         self._formats[shape.format] += 1
+        self._counts_a_row = shape.row
         if shape.row:
             self._row_count += 1
         if shape.item is not None:
@@ -573,16 +604,54 @@ class LogReader:
             shape.last = text
         return True
 
+    def _form_of(self, text: str) -> tuple[str, int, int, str]:
+        """What rows of one logger have in common."""
+        return (
+            self._readings[-1].file,
+            text.count('"'),
+            text.count(",") if text[:1] == "{" else 0,
+            text[:2].rstrip("0123456789"),
+        )
+
+    def _is_ordinary_row(self, text: str) -> bool:
+        """Whether this is a page or a picture that was served, in the form of one before it: then it is counted."""
+        if text[:1] == "{":
+            found = _JSON_PATH.search(text) if '"GET"' in text and _JSON_STATUS.search(text) is not None else None
+        else:
+            found = _SERVED_ROW.search(text)
+        if found is None or _STREAMISH.search(found[1]) is not None or "elnyx" in text or "ELNYX" in text:
+            return False
+        shape = self._rows_known.get(self._form_of(text))
+        if shape is None or OWN_AGENT in text or not self._repeating or self._failing or self._partial:
+            return False
+        return self._repeats(shape, text)
+
     def _catch_up(self) -> None:
-        """Read the last line that was skipped: it has the time of what follows it."""
-        line, self._skipped_line = self._skipped_line, None
+        """Read the last line that was passed over and has a time: it is that of what follows it."""
+        passed = list(self._passed)
+        self._passed.clear()
+        for line in reversed(passed):
+            timed = False
+            for record in unwrap(line):
+                parse(record)
+                if record.edge is not None and not record.served:
+                    continue
+                if record.own is not None or record.platform is not None:
+                    timed = True
+                    at_ms = self._time_of(record)
+                    if at_ms is not None:
+                        self._span(at_ms)
+            if timed:
+                return
+
+    def _catch_up_rows(self) -> None:
+        """Read the last row of an edge that was only counted: until then its log reaches."""
+        line, self._passed_row = self._passed_row, None
         if line is not None:
             for record in unwrap(line):
-                at_ms = self._time_of(parse(record))
-                if at_ms is not None:
-                    self._span(at_ms)
-                    if record.edge is not None and not record.served:
-                        self._edge_span(record.edge.at_unix_ms)
+                parse(record)
+                if record.edge is not None and not record.served:
+                    self._edge_span(record.edge.at_unix_ms)
 
     def _forget_shapes(self) -> None:
         """Forget what was learned about repeated lines; their last times first."""
@@ -591,6 +660,7 @@ class LogReader:
                 for record in unwrap(Line(shape.item.file, 0, shape.last)):
                     shape.item.last_ms = self._time_of(parse(record)) or shape.item.last_ms
         self._shapes.clear()
+        self._rows_known.clear()
 
     def _whole_line(self, line: Line) -> None:
         for record in unwrap(line):
@@ -612,7 +682,7 @@ class LogReader:
             self._edge(record.edge, record.edge_platform)
             if self._ordinary(record.edge) and not record.document:
                 self._outcome = _Shape(
-                    (record.file, record.source), record.format, (f'" {record.edge.status} ',), row=True
+                    (record.file, record.source), record.format, (f'" {record.edge.status} ',), row=True, page=True
                 )
             return
         if OWN_AGENT in record.text:
@@ -632,7 +702,7 @@ class LogReader:
                 self._own_traffic += 1
                 return
             if self._ordinary(record.edge):
-                self._outcome = _Shape(source, record.format)
+                self._outcome = _Shape(source, record.format, page=True)
                 return
             self._served.append(replace(record.edge, at_unix_ms=at_ms or 0))
         if (record.ours is not None or " call=" in record.text) and self._our_line(record, at_ms):
@@ -648,8 +718,9 @@ class LogReader:
         at_ms = clock.at(record.own, record.platform)
         if at_ms is not None:
             self._last_at[record.file] = at_ms
+            self._passed.clear()
             return at_ms
-        if self._skipped_line is not None:
+        if self._passed:
             self._catch_up()
         return self._last_at.get(record.file)
 
@@ -861,24 +932,57 @@ _BAD_LEVEL = re.compile(r"level\"?: ?\"?[456]0\b")
 """pino's warn, error and fatal."""
 
 
-def _speaks(word: str) -> bool:
-    """Whether a word (without its digits) has anything in it that a pass looks for."""
-    low = word.lower()
+_MAY_BE_A_ROW = re.compile(r"[Mm]ethod|[Rr]equest|http")
+"""JSON in which access lines are looked for."""
+
+
+def _read_anyway(text: str) -> bool:
+    """Whether there is a sign beyond words: an id, a stream's URL, an access line, a line of our own log, an exception."""
     return (
-        rows_for(low) != 0
-        or any(sign in low for sign in _SIGNS)
-        or any(sign in word for sign in (*_LINK_SIGNS, *_EXCEPTION_SIGNS))
-    )
+        "v3" in text or "v2" in text or "V3" in text or "V2" in text
+        or "ws://" in text or "wss://" in text or "WS://" in text or "WSS://" in text
+        or "GET " in text or "POST" in text or "HTTP/" in text or "WebSocket " in text or "method=" in text
+        or " call=" in text or "ERR]" in text or "** (" in text or "\t" in text
+    )  # fmt: skip
 
 
-_SIGNS = (
-    "error", "fail", "warn", "fatal", "crit", "severe", "alert", "emerg", "unable", "missing", "invalid", "uthori",
-    "denied", "unknown", "refus", "reject", "forbid", "auth", "expired", "mismatch", "unexpected", "abort", "exceeded",
-    "cannot", "can't", "could", "❌", "🚨", "✗", "⛔", "v:", "v%", "://", "elnyx", "/actions", "detail", "title", "get",
-    "post", "http", "method", "status", "request", "call=", "event", "callpath-doctor", "...", "because", "since",
-    "bearer", "clos", "\x1b",
-)  # fmt: skip
-"""What the passes behind the patterns look for, in lower case; `v:` is v3: without its digit."""
+_PLACE = re.compile(r"(?:^|\s)(?:file://)?/[^\s:]+:\d+$")
+"""The place in a file with which some print of an exception begins."""
+
+_LINKS = re.compile(r"call[_ -]?(?:session|leg)|stream[_ -]?id", re.IGNORECASE)
+_BY_LEVEL = ("warn", "fatal", "crit", "severe", "alert", "emerg", "wrn", "ftl")
+
+
+@cache
+def _filter() -> Prefilter:
+    """What any pass may find in a line, by its words."""
+    units: list[tuple[Unit, Last | None]] = []
+    for row in PATTERNS:
+        last = Last(_NUMBERED) if row.topic == "listening" else Last(_anywhere(row.expression), plain=True)
+        units += ((unit, last) for unit in needs(row.expression, row.needs))
+    units += ((unit, Last(OTHER_FAILED, plain=True)) for unit in needs(OTHER_FAILED))
+    for unit in filter(None, needs(_EXCEPTION)):
+        cheaper = _RAISES if "exception" in unit[0] else _RUBY_PLACE if "rb" in unit[0] else _anywhere(_EXCEPTION)
+        units.append((unit, Last(cheaper)))
+    units += ((unit, Last(BAD) if len(unit) > 1 else None) for unit in needs(BAD))
+    for expression in (_LINKS, STREAM_URL_KEY, EVENT_NAME):
+        units += ((unit, Last(expression)) for unit in needs(expression))
+    units += ((unit, Last(CLOSES)) for unit in needs(CLOSES, ("because", "since", "due")))
+    units += (((frozenset({word}),), None) for word in (*_BY_LEVEL, "telnyx", "callpath", "priority"))
+    units.append(((frozenset({"code"}), frozenset({"errors", "title", "detail"})), None))
+    units.append(((frozenset({"level", "lvl", "severity"}), frozenset({"err"})), None))
+    return Prefilter(units, plain_line)
+
+
+def _anywhere(expression: re.Pattern[str]) -> re.Pattern[str]:
+    """The expression without anchors at the beginning: a line begins with what its platform and logger wrote."""
+    return re.compile(re.sub(r"(?<![\[\\])\^", "", expression.pattern), expression.flags)
+
+
+_NUMBERED = re.compile(r"[pP][oO][rR][tT]\W{0,4}\d{2,5}|:\d{4,5}\b|://")
+_RAISES = re.compile(r"Exception(?: \[\w+\])?: |Exception in (?:thread|ASGI|worker)")
+_RUBY_PLACE = re.compile(r"\.rb:\d+:in ")
+
 
 # --- what a line is taken for ------------------------------------------------------------------------------------------
 
