@@ -10,21 +10,23 @@ import numpy as np
 import pytest
 
 from callpath.api.app import App
-from callpath.api.call import Call, CallFacts
+from callpath.api.call import Call
+from callpath.api.feed import CallFacts, CallFeed
 from callpath.api.files import Files
 from callpath.audio.codec import CODECS
 from callpath.audio.g711 import G711Encoder
 from callpath.audio.level import level_dbfs
 from callpath.audio.pcm import as_pcm
 from callpath.audio.tone import dominant_frequency_hz, find_delay_ms, tone
+from callpath.call.session import CallSession
 from callpath.call.stream import AudioReceived, DtmfPressed, MarkHandedBack, MediaStream
 from callpath.clock import Clock, ManualClock
 from callpath.errors import AudioError, LocalProtocolError
 from callpath.server.builtin import BUILTIN
 from callpath.testing import Pair, place_call
 from callpath.timeline import Noted, PlayoutCleared, RecordingSaved, What
-from callpath.wire.command import Command, Encoding, Hangup, Speak, Transfer
-from callpath.wire.ids import SessionId
+from callpath.wire.command import Command, Encoding, Hangup, Speak, StreamingStop, Transfer
+from callpath.wire.ids import CallControlId, SessionId
 
 WIRES = [
     (encoding, rate_hz)
@@ -118,19 +120,20 @@ async def test_a_tone_is_found_again_from_every_wire_to_every_handler_and_back(
     pair.run(ms=0)
     start = pair.server.start
     assert start is not None
-    call = Call(
+    feed = CallFeed(
         CallFacts.of(SessionId("s"), None, start, Path()),
         sample_rate_hz=sample_rate_hz,
         backend=Quiet(),
         clock=ManualClock(),
         files=Files.inline(),
     )
-    call.attach(pair.server, Queueing(pair.server))
+    feed.attach(pair.server, Queueing(pair.server))
+    call = Call(feed)
     heard: list[bytes] = []
     for _ in range(20):
         for event in pair.run(ms=20):
             assert isinstance(event, AudioReceived)
-            call.receive(event)
+            feed.receive(event)
             heard.append(await anext(call.audio))
             await call.play(heard[-1])
     pair.run(ms=100)
@@ -145,7 +148,9 @@ async def test_a_tone_is_found_again_from_every_wire_to_every_handler_and_back(
 class Quiet:
     """A line on which nothing is asked for."""
 
-    async def send(self, command: Command) -> None:
+    session = CallSession(SessionId("s"))
+
+    async def send(self, command: Command, leg: CallControlId | None = None) -> str:
         raise AssertionError(command)
 
     def note(self, what: What) -> None:
@@ -362,9 +367,9 @@ async def test_commands_and_notes() -> None:
         await call.hangup()
 
     async with place_call(app) as caller:
-        await caller.run(ms=100)
+        await caller.run(ms=5000)
 
-        assert [type(command) for command in caller.commands] == [Speak, Transfer, Hangup]
+        assert [type(command) for command in caller.commands] == [Speak, Transfer, StreamingStop, Hangup]
         assert Noted(text="hello") in caller.timeline
 
 
@@ -413,7 +418,7 @@ def test_one_handler_an_app() -> None:
     @app.call
     async def first(call: Call) -> None: ...
 
-    with pytest.raises(LocalProtocolError, match="handler already"):
+    with pytest.raises(LocalProtocolError, match="handler for all calls already"):
 
         @app.call
         async def second(call: Call) -> None: ...
@@ -479,7 +484,7 @@ async def test_a_chunk_does_not_overtake_a_source_that_waits() -> None:
 
 
 def clock_of(call: Call) -> Clock:
-    return call._clock
+    return call._feed.clock
 
 
 async def test_an_interrupting_source_is_heard_at_once() -> None:
@@ -490,13 +495,13 @@ async def test_an_interrupting_source_is_heard_at_once() -> None:
     @app.call
     async def handle(call: Call) -> None:
         async def sentence() -> None:
-            finished.append(await call.play(tone(500, duration_ms=5000)))
+            finished.append(bool(await call.play(tone(500, duration_ms=5000))))
 
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(sentence())
             async for event in call.events:
                 if isinstance(event, DtmfPressed):
-                    finished.append(await call.play(tone(1500, duration_ms=500), interrupt=True))
+                    finished.append(bool(await call.play(tone(1500, duration_ms=500), interrupt=True)))
                     break
 
     async with place_call(app) as caller:
@@ -522,14 +527,14 @@ async def test_a_source_that_was_cut_off_holds_nobody_up(interrupt: bool) -> Non
             await clock_of(call).sleep_ms(3000)
 
         async def speak() -> None:
-            finished.append(("speech", await call.play(speech())))
+            finished.append(("speech", bool(await call.play(speech()))))
 
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(speak())
             await clock_of(call).sleep_ms(500)
             if not interrupt:
                 await call.clear()
-            finished.append(("alarm", await call.play(tone(1500, duration_ms=200), interrupt=interrupt)))
+            finished.append(("alarm", bool(await call.play(tone(1500, duration_ms=200), interrupt=interrupt))))
 
     async with place_call(app) as caller:
         await caller.run(ms=800)
@@ -556,7 +561,7 @@ async def test_an_iterator_that_never_yields_again_is_cut_off_and_closed(interru
                 done.append("closed")
 
         async def speak() -> None:
-            done.append(await call.play(speech()))
+            done.append(bool(await call.play(speech())))
 
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(speak())
@@ -589,7 +594,7 @@ async def test_an_iterator_that_waits_for_room_is_closed_by_a_cut() -> None:
         source = speech()
 
         async def speak() -> None:
-            done.append(await call.play(source))
+            done.append(bool(await call.play(source)))
 
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(speak())
@@ -698,15 +703,15 @@ async def test_a_lost_socket_is_no_end_of_the_books() -> None:
 
     async with place_call(app) as caller:
         await caller.run(ms=200)
-        call = caller.call
-        assert call is not None and call.stream is not None
-        stream, sink = call.stream, call._player._sink
-        call.detach()
+        assert caller.call is not None and caller.call.stream is not None
+        feed = caller.call._feed
+        stream, sink = caller.call.stream, feed.player._sink
+        feed.detach()
         await caller.run(ms=50)
-        call.receive(DtmfPressed("1"))
-        call.receive(DtmfPressed("1"))
+        feed.receive(DtmfPressed("1"))
+        feed.receive(DtmfPressed("1"))
         await caller.run(ms=50)
-        call.attach(stream, sink)
+        feed.attach(stream, sink)
 
         assert events == [MarkHandedBack("first", heard=False)]
         assert heard_ms == [pytest.approx(200, abs=25), 0]

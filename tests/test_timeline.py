@@ -67,6 +67,7 @@ TAGS = [
     "policy.acted",
     "call.stuck",
     "call.refused",
+    "call.decided",
     "call.recovered",
     "call.checked",
     "call.traced",

@@ -9,7 +9,8 @@
         async for chunk in call.audio:
             await call.play(chunk)
 
-Run it with `callpath serve module:app`. `callpath.server` carries calls, `callpath.doctor` names what is wrong,
+Run it with `callpath serve module:app`. `callpath.events` has what `call.events` gives, `callpath.commands` every Call
+Control command. `callpath.server` carries calls, `callpath.doctor` names what is wrong,
 `callpath.simulator` is a stand-in Telnyx, `callpath.wire` is what goes over the wire.
 """
 
@@ -22,15 +23,46 @@ if TYPE_CHECKING:
     from callpath.api.app import App
     from callpath.api.bridge import bridge
     from callpath.api.call import Call
+    from callpath.api.playback import Playback
+    from callpath.api.results import CallEnd, Gathered, Spoken
+    from callpath.api.ring import Answer, Forward, Ignore, Reject, Ring
+    from callpath.call.outcomes import Transferred
+    from callpath.errors import ControlError, InvalidRequestError
 
 __version__ = "0.1.0"
-__all__ = ["App", "Call", "__version__", "bridge"]
+__all__ = [
+    "Answer",
+    "App",
+    "Call",
+    "CallEnd",
+    "ControlError",
+    "Forward",
+    "Gathered",
+    "Ignore",
+    "InvalidRequestError",
+    "Playback",
+    "Reject",
+    "Ring",
+    "Spoken",
+    "Transferred",
+    "__version__",
+    "bridge",
+]
 
-_HOMES = {"App": "callpath.api.app", "Call": "callpath.api.call", "bridge": "callpath.api.bridge"}
+_HOMES = {
+    "App": "callpath.api.app",
+    "Call": "callpath.api.call",
+    "bridge": "callpath.api.bridge",
+    "Playback": "callpath.api.playback",
+    **dict.fromkeys(("CallEnd", "Gathered", "Spoken"), "callpath.api.results"),
+    **dict.fromkeys(("Answer", "Forward", "Ignore", "Reject", "Ring"), "callpath.api.ring"),
+    "Transferred": "callpath.call.outcomes",
+    **dict.fromkeys(("ControlError", "InvalidRequestError"), "callpath.errors"),
+}
 
 
 def __getattr__(name: str) -> Any:
-    """App, Call and bridge are imported when asked for: `callpath --help` must not wait for numpy."""
+    """Each is imported when asked for: `callpath --help` must not wait for numpy."""
     if name not in _HOMES:
         raise AttributeError(f"module 'callpath' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

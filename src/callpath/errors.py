@@ -5,6 +5,7 @@
       RemoteProtocolError    Telnyx, or someone posing as it, broke the protocol
         SignatureError       the webhook is not authentic, or too old
       LocalProtocolError     we tried what is not legal now: a bug in callpath or a handler
+        InvalidRequestError  a handler asked for what cannot be done: nothing was sent; `reason` says which
       AudioError             the audio given cannot be used: a file, a rate, a codec
       ControlError           Call Control said no: status, code, detail, command_id, retryable
       StoreError             the call log could not be read or written
@@ -54,6 +55,21 @@ class SignatureError(RemoteProtocolError):
 
 class LocalProtocolError(CallpathError):
     """We tried what is not legal in this state of the call. A bug of ours, or of a handler."""
+
+
+class InvalidRequestError(LocalProtocolError):
+    """A handler or an application asked for something that cannot be done, and nothing was sent. `reason` is a fixed slug.
+
+    `call_over` the call has ended; `second_gather` one is running; `bad_digits` outside 0-9 A-D * # (w, W); `not_e164` no
+    number in E.164 and no SIP address; `transfer_to_self` to the caller or the number that was called; `second_transfer`
+    one is ringing; `text_length` 1 to 3,000 characters; `out_of_range` a number of seconds or digits; `no_connection` no
+    connection id to dial with; `not_allowed` a destination or a cap of calls; `not_running` the server does not run;
+    `unknown_handler` no handler of that name.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class AudioError(CallpathError):

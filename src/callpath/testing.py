@@ -13,11 +13,12 @@ sockets and HTTP are left out.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -29,6 +30,7 @@ from callpath.audio.framer import Framer
 from callpath.audio.pcm import Pcm
 from callpath.audio.resample import resample_file_audio
 from callpath.audio.tone import dominant_frequency_hz
+from callpath.call.client_state import ClientState, decode_client_state, encode_client_state
 from callpath.call.plan import StreamPlan
 from callpath.call.policies import CallPolicy, Step
 from callpath.call.stream import MediaStream, StreamEvent
@@ -43,9 +45,23 @@ from callpath.simulator.carrier import CarrierStream, StreamRequest
 from callpath.store.memory import MemoryCallLog
 from callpath.timeline import Entry, HandlerEnded, SocketClosed, What
 from callpath.wire.api import CallEvent, CallStatus
-from callpath.wire.command import Command, Encoding, Hangup, PlaybackStart, Speak, Transfer
+from callpath.wire.command import (
+    Answer,
+    Command,
+    Encoding,
+    Gather,
+    GatherUsingAudio,
+    GatherUsingSpeak,
+    Hangup,
+    PlaybackStart,
+    PlaybackStop,
+    Reject,
+    Speak,
+    StreamingStop,
+    Transfer,
+)
 from callpath.wire.ids import CallControlId, LegId, SessionId, StreamId
-from callpath.wire.media import MediaFormat
+from callpath.wire.media import MediaFormat, Stop, encode_message
 from callpath.wire.webhook import Webhook, read_webhook
 
 SPEAK_MS_PER_CHAR = 65
@@ -59,6 +75,23 @@ SETTLE_TURNS_MAX = 50
 
 ANSWERS_AFTER_MS = 1_000
 """When the phone is answered to which a caller is transferred."""
+
+FRAME_MS = 20.0
+"""The longest step in which time passes: one frame of the caller's."""
+
+DECIDED_MS_MAX = 6_000
+"""How long a call rings until @app.incoming has decided about it."""
+
+Callee = Literal["answers", "busy", "no_answer", "rejects", "unreachable", "machine", "silent"]
+"""What becomes of a phone to which a caller is transferred: `machine` is an answering machine that answers, `silent`
+rings, and Telnyx never tells what became of it."""
+
+_HANGUPS = {
+    "busy": ("user_busy", "486"),
+    "no_answer": ("timeout", "487"),
+    "rejects": ("call_rejected", "603"),
+    "unreachable": ("not_found", "404"),
+}
 
 SESSION, LEG, LEG_B = SessionId("session-1"), "leg-1", "leg-2"
 
@@ -176,15 +209,35 @@ class Pair:
 class HandlerUnderTest:
     """One call to a handler. Made by `place_call`."""
 
-    def __init__(self, app: App, pair: Pair, clock: ManualClock, data_dir: Path, refuse: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        app: App,
+        pair: Pair,
+        clock: ManualClock,
+        data_dir: Path,
+        refuse: Mapping[str, str],
+        *,
+        callees: Mapping[str, Callee],
+        outgoing: bool = False,
+        answered_by: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         self.commands: list[Command] = []
-        """Call Control commands since the stream started: the handler's, and the server's hangup after it."""
+        """Call Control commands since the stream started, or since it rang, where it was not answered: the handler's, and
+        the server's hangup after it."""
         self.timeline: list[What] = []
         """Entries of the call's timeline since the stream started, in order."""
         self.call: Call | None = None
         """The handler's Call."""
         self.silent = False
         """Telnyx does not tell the end of what it speaks and plays."""
+        self.callees = dict(callees)
+        """What becomes of the phones to which the caller is transferred, by number; they answer if it is not said."""
+        self.answered = False
+        """The call was answered."""
+        self._outgoing = outgoing
+        self._answered_by = answered_by
+        self._headers = dict(headers or {})
         self._pair = pair
         self._clock = clock
         self._telnyx = _Telnyx(self, clock, refuse)
@@ -210,30 +263,54 @@ class HandlerUnderTest:
     async def _placed(self) -> AsyncIterator[None]:
         async with self._calls.running():
             request = self._pair.carrier.request
-            numbers: dict[str, Any] = {"from": request.from_, "to": request.to, "direction": "incoming"}
-            await self.event("call.initiated", **numbers, state="parked", client_state=request.client_state)
+            direction = "outgoing" if self._outgoing else "incoming"
+            parties: dict[str, Any] = {
+                "from": request.from_,
+                "to": request.to,
+                "direction": direction,
+                "client_state": request.client_state,
+            }
+            headers = [{"name": name, "value": value} for name, value in self._headers.items()]
+            state = "bridging" if self._outgoing else "parked"
+            await self.event("call.initiated", **parties, state=state, sip_headers=headers or None)
             await self._clock.advance(0)
-            await self.event("call.answered", **numbers, client_state=request.client_state)
-            await self._clock.advance(0)
-            await self.connect()
-            self.commands.clear()
-            self.timeline.clear()
+            if not self._outgoing:
+                await self._until_decided()
+            if self._outgoing or any(isinstance(command, Answer) for command in self.commands):
+                self.answered = True
+                await self.event("call.answered", **parties)
+                if self._answered_by is not None:
+                    await self.event("call.machine.premium.detection.ended", result=self._answered_by)
+                await self._clock.advance(0)
+                await self.connect()
+                self.commands.clear()
+                self.timeline.clear()
             await self.run(ms=1)
             yield
             await self.hang_up()
 
+    async def _until_decided(self) -> None:
+        """Let it ring until the application has decided."""
+        end_ms = self._clock.now_ms() + DECIDED_MS_MAX
+        while not self.commands and self._clock.now_ms() < end_ms:
+            await self._clock.advance(5.0)
+
     async def run(self, ms: float) -> None:
         """Let `ms` of the call pass. What the handler raises, this raises."""
         end_ms = self._clock.now_ms() + ms
-        while self._clock.now_ms() < end_ms:
-            await self._clock.advance(min(5.0, end_ms - self._clock.now_ms()))
+        while (now_ms := self._clock.now_ms()) < end_ms:
+            next_ms = self._pair.carrier.next_send_at_ms() if self._driver is not None else None
+            step_ms = FRAME_MS if next_ms is None else min(max(1.0, next_ms - now_ms), FRAME_MS)
+            await self._clock.advance(min(step_ms, end_ms - now_ms))
             self._exchange()
             await self._clock.advance(0)
             self._raise()
 
-    def press(self, digit: str) -> None:
-        """Press a key."""
-        self._pair.carrier.press(digit, self._clock.now_ms())
+    def press(self, digits: str) -> None:
+        """Press a key, or several, one right after the other."""
+        for digit in digits:
+            self._pair.carrier.press(digit, self._clock.now_ms())
+            self._telnyx.press(digit)
 
     def say(self, pcm: Pcm) -> None:
         """Speak (PCM at 8 kHz)."""
@@ -256,6 +333,10 @@ class HandlerUnderTest:
         self._driver = StreamDriver(live, live.new_stream(), self._clock, self._context.pacer, self._context.gathering)
         self._driver.begin(_Socket(self))
         await self._clock.advance(0)
+
+    async def other_hangs_up(self) -> None:
+        """The party to which the caller was transferred hangs up: Telnyx ends both legs, or parks the caller's."""
+        await self._telnyx.end_other("normal_clearing", "callee")
 
     async def lose_socket(self) -> None:
         """The audio socket breaks off. The handler waits for another one for a while."""
@@ -286,6 +367,14 @@ class HandlerUnderTest:
         assert isinstance(webhook, Webhook)
         await self._calls.receive_webhook(webhook, document)
 
+    async def stop_stream(self) -> None:
+        """Telnyx ends the stream, as after streaming_stop."""
+        if self._driver is not None:
+            driver, self._driver = self._driver, None
+            driver.receive_text(encode_message(Stop(stream_id=self._pair.carrier.request.stream_id)).encode())
+            driver.lost(SocketClosed(code=1000))
+        await self._clock.advance(0)
+
     @property
     def heard(self) -> Pcm:
         """What the caller heard so far, at 8 kHz."""
@@ -312,9 +401,14 @@ class HandlerUnderTest:
         if live is not None and live.application.run is not None:
             self._run, self.call = live.application.run, live.application.run.call
 
+    @property
+    def error(self) -> BaseException | None:
+        """What the handler raised."""
+        return self._run.error if self._run is not None else None
+
     def _raise(self) -> None:
-        error = self._run.error if self._run is not None else None
-        if error is not None and error is not self._raised:
+        error = self.error
+        if error is not None and error is not self._raised and self._context.app.error_handler is None:
             self._raised = error
             raise error
 
@@ -358,11 +452,22 @@ class _Telnyx:
         self._caller = caller
         self._clock = clock
         self._refuse = refuse
+        self._stops = asyncio.Event()
+        """Set when what is spoken and played is to stop."""
+        self._playing: asyncio.Event | None = None
+        """Set when what was asked for last is over."""
+        self._gathering: Command | None = None
+        self._pressed = ""
+        self._key = asyncio.Event()
+        self._transfers = 0
+        self._leg_b = ""
+        """The leg to which the caller is transferred, while it lives."""
+        self._joined = self._parks = False
 
     async def send(
         self,
         command: Command,
-        call_control_id: CallControlId,  # noqa: ARG002 (there is one call)
+        call_control_id: CallControlId,
         *,
         spent_ms: float = 0.0,  # noqa: ARG002
         is_over: Callable[[], bool] = lambda: False,  # noqa: ARG002
@@ -382,33 +487,115 @@ class _Telnyx:
                 retryable=False,
             )
         tasks = self._caller._context.tasks  # noqa: SLF001
-        tasks.spawn(self._tell(command), name=f"events of {command.NAME}")
+        tasks.spawn(self._tell(command, call_control_id), name=f"events of {command.NAME}")
         return CommandReply(200, {}, 0.0, 1)
 
-    async def _tell(self, command: Command) -> None:
+    def press(self, digit: str) -> None:
+        """The caller pressed a key."""
+        if self._gathering is not None:
+            self._pressed += digit
+            self._key.set()
+
+    async def _tell(self, command: Command, addressed_to: CallControlId) -> None:
         event = self._caller.event
         match command:
+            case Hangup() if addressed_to != self._caller._pair.carrier.request.call_control_id:  # noqa: SLF001
+                await self.end_other("normal_clearing", "callee")
             case Hangup():
                 await event("call.hangup", hangup_cause="normal_clearing", hangup_source="callee")
+            case Reject():
+                cause = "user_busy" if command.cause == "USER_BUSY" else "call_rejected"
+                await event("call.hangup", hangup_cause=cause, hangup_source="callee")
             case Speak():
-                await event("call.speak.started")
-                await self._clock.sleep_ms(SPEAK_MS_PER_CHAR * len(command.payload))
-                if not self._caller.silent:
-                    await event("call.speak.ended", status="completed")
+                await self._play("call.speak", SPEAK_MS_PER_CHAR * len(command.payload))
             case PlaybackStart():
-                await event("call.playback.started")
-                await self._clock.sleep_ms(PLAYBACK_MS)
-                if not self._caller.silent:
-                    await event("call.playback.ended", status="completed")
+                await self._play("call.playback", float("inf") if command.loop == "infinity" else PLAYBACK_MS)
+            case PlaybackStop():
+                self._stops.set()
+                self._stops = asyncio.Event()
+            case Gather() | GatherUsingSpeak() | GatherUsingAudio():
+                await self._gather(command)
+            case StreamingStop():
+                await self._caller.stop_stream()
             case Transfer():
-                to = {"to": command.to, "direction": "outgoing"}
-                await event("call.initiated", leg=LEG_B, state="bridging", **to)
-                await self._clock.sleep_ms(ANSWERS_AFTER_MS)
-                await event("call.answered", leg=LEG_B, **to)
-                await event("call.bridged", leg=LEG_B)
-                await event("call.bridged")
+                await self._transfer(command)
             case _:
                 pass
+
+    async def _play(self, name: str, duration_ms: float) -> None:
+        """Speak or play, after what was asked for before."""
+        stops = self._stops
+        before, self._playing = self._playing, asyncio.Event()
+        ours = self._playing
+        if before is not None:
+            await before.wait()
+        if not stops.is_set():
+            await self._caller.event(f"{name}.started")
+            until_ms = None if duration_ms == float("inf") else self._clock.now_ms() + duration_ms
+            await self._clock.wait(stops, until_ms)
+        ours.set()
+        if not self._caller.silent:
+            status = "cancelled" if stops.is_set() and name == "call.playback" else "completed"
+            await self._caller.event(f"{name}.ended", status=status)
+
+    async def _gather(self, command: Gather | GatherUsingSpeak | GatherUsingAudio) -> None:
+        self._gathering, self._pressed = command, ""
+        terminator = "#" if command.terminating_digit is None else command.terminating_digit
+        most = command.maximum_digits or 128
+        wait_ms = float(command.inter_digit_timeout_millis or 5_000)
+        status = "valid"
+        while True:
+            if terminator and terminator in self._pressed:
+                self._pressed = self._pressed.partition(terminator)[0]
+                break
+            if len(self._pressed) >= most:
+                break
+            if not await self._clock.wait(self._key, self._clock.now_ms() + wait_ms):
+                status = "valid" if len(self._pressed) >= (command.minimum_digits or 1) else "timeout"
+                break
+        self._gathering = None
+        if not self._caller.silent:
+            await self._caller.event("call.gather.ended", digits=self._pressed[:most], status=status)
+
+    async def _transfer(self, command: Transfer) -> None:
+        event, how = self._caller.event, self._caller.callees.get(command.to, "answers")
+        self._leg_b = LEG_B if not self._transfers else f"leg-{self._transfers + 2}"
+        self._transfers += 1
+        leg = self._leg_b
+        self._parks = command.park_after_unbridge is not None
+        about = {"to": command.to, "direction": "outgoing", "client_state": command.target_leg_client_state}
+        await event("call.initiated", leg=leg, state="bridging", **about)
+        if how == "silent":
+            return
+        rings_ms = 1000 * (command.timeout_secs or 30) if how == "no_answer" else ANSWERS_AFTER_MS
+        await self._clock.sleep_ms(rings_ms)
+        if self._leg_b != leg:
+            return
+        if how in _HANGUPS:
+            cause, sip_code = _HANGUPS[how]
+            self._leg_b = ""
+            about["sip_hangup_cause"] = sip_code
+            await event("call.hangup", leg=leg, hangup_cause=cause, hangup_source="callee", **about)
+            return
+        self._joined = True
+        await event("call.answered", leg=leg, **about)
+        await event("call.bridged", leg=leg, client_state=command.target_leg_client_state)
+        await event("call.bridged")
+        if command.answering_machine_detection not in (None, "disabled"):
+            await self._clock.sleep_ms(ANSWERS_AFTER_MS)
+            result = "machine" if how == "machine" else "human_residence"
+            about = {"client_state": command.target_leg_client_state}
+            await event("call.machine.premium.detection.ended", leg=leg, result=result, **about)
+
+    async def end_other(self, cause: str, source: str) -> None:
+        """The leg to which the caller was transferred ends, and with it the caller's, unless that one is to be parked."""
+        leg, self._leg_b = self._leg_b, ""
+        joined, self._joined = self._joined, False
+        if not leg:
+            return
+        await self._caller.event("call.hangup", leg=leg, hangup_cause=cause, hangup_source=source)
+        if joined and not self._parks:
+            await self._caller.event("call.hangup", hangup_cause=cause, hangup_source=source)
 
     async def call_events(self, session: SessionId) -> list[CallEvent]:  # noqa: ARG002
         """Nothing was missed."""
@@ -421,6 +608,22 @@ class _Telnyx:
         )
 
 
+@contextmanager
+def _timers_follow(clock: ManualClock) -> Iterator[None]:
+    """Let `asyncio.timeout` and `asyncio.sleep` of the handler, and of the test, go by the call's time."""
+    loop: Any = asyncio.get_running_loop()
+    began_s, real = loop.time(), loop.time
+    try:
+        loop.time = lambda: began_s + clock.now_ms() / 1000
+    except AttributeError:  # an event loop that is not Python's own: its timers go by real time
+        yield
+        return
+    try:
+        yield
+    finally:
+        loop.time = real
+
+
 @asynccontextmanager
 async def place_call(
     app: App,
@@ -430,18 +633,35 @@ async def place_call(
     data_dir: Path = Path(),
     from_: str = "+15555550123",
     to: str = "+15555550199",
+    direction: Literal["incoming", "outgoing"] = "incoming",
     client_state: str | None = None,
+    handler: str | None = None,
+    variables: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+    answered_by: str | None = None,
+    callees: Mapping[str, Callee] | None = None,
     custom_parameters: Mapping[str, str] | None = None,
     refuse: Mapping[str, str] | None = None,
 ) -> AsyncIterator[HandlerUnderTest]:
     """Enter the handler of `app` for one call that lasts as long as the block, or until the handler has ended it.
 
-    What the handler raises, `run` and the end of the block raise. `say` is what the caller says from the beginning, PCM at
-    8 kHz. `encoding` is the phone leg's. `client_state` is base64, as Telnyx repeats it. `refuse` names commands that
-    Telnyx refuses, with the code: `{"transfer": "10015"}`.
+    What the handler raises, `run` and the end of the block raise, unless the App has an `@app.on_error`. Inside the
+    block `asyncio.timeout` and
+    `asyncio.sleep` go by the call's time, which passes only in `run`. `say` is what the caller says from the beginning,
+    PCM at 8 kHz. `encoding` is the phone leg's. `client_state` is base64, as Telnyx repeats it. `headers` are SIP
+    headers of the INVITE. `refuse` names commands that Telnyx refuses, with the code: `{"transfer": "10015"}`.
+    `callees` says what becomes of phones to which the caller is transferred: `{"+15555550177": "busy"}`.
+
+    An `outgoing` call is one that was dialled and answered, for the handler named `handler`, with `variables`;
+    `answered_by` is what answering machine detection finds (`human_residence`, `machine`, …). A call that
+    `@app.incoming` does not answer has no stream: `caller.answered` is False, and `caller.commands` has what was sent.
     """
     if app.handler is None:
         raise LocalProtocolError("this App has no handler: decorate one with @app.call")
+    if handler is not None or variables is not None:
+        text = decode_client_state(client_state).text
+        name = app.name_of(handler) if handler is not None else None
+        client_state = encode_client_state(ClientState(text=text, handler=name, variables=dict(variables or {})))
     pair = Pair(
         encoding=encoding,
         raw=app.raw,
@@ -450,12 +670,24 @@ async def place_call(
         client_state=client_state,
         custom_parameters=custom_parameters,
     )
-    caller = HandlerUnderTest(app, pair, ManualClock(), data_dir, refuse or {})
+    clock = ManualClock()
+    caller = HandlerUnderTest(
+        app,
+        pair,
+        clock,
+        data_dir,
+        refuse or {},
+        callees=callees or {},
+        outgoing=direction == "outgoing",
+        answered_by=answered_by,
+        headers=headers,
+    )
     if say is not None:
         caller.say(say)
     try:
-        async with caller._placed():  # noqa: SLF001 (made here)
-            yield caller
+        with _timers_follow(clock):
+            async with caller._placed():  # noqa: SLF001 (made here)
+                yield caller
     except BaseExceptionGroup as group:
         if len(group.exceptions) == 1:
             raise group.exceptions[0] from None

@@ -317,6 +317,21 @@ class CallRejected(What, frozen=True, kw_only=True, tag="call.refused"):
     detail: str = ""
 
 
+class CallDecided(What, frozen=True, kw_only=True, tag="call.decided"):
+    """What the application decided about a call that rang, before anything was answered: `decision` is answer (by
+    `handler`, None: the one that fits), reject (with Telnyx's `cause`), forward (`to`, ringing `ring_s`) or ignore.
+    `reason`: why it is the default, and not the application's decision."""
+
+    decision: str
+    handler: str | None = None
+    record: bool = False
+    variables: dict[str, Any] = msgspec.field(default_factory=dict)
+    cause: str | None = None
+    to: str | None = None
+    ring_s: int = 0
+    reason: str = ""
+
+
 class CallRecovered(What, frozen=True, kw_only=True, tag="call.recovered"):
     """The process that served the call is gone, and another goes on with it. `fetched` counts the events that had been
     missed and were read from Telnyx's list."""
@@ -437,6 +452,7 @@ KINDS: tuple[type[What], ...] = (
     PolicyActed,
     CallStuck,
     CallRejected,
+    CallDecided,
     CallRecovered,
     CallChecked,
     CallTraced,
@@ -613,6 +629,14 @@ def _describe(what: What) -> str:
             return f"The line is up and the call goes nowhere ({what.reason}, after {what.after_ms / 1000:.0f} s)"
         case CallRejected():
             return f"Call rejected: {what.detail or what.reason}"
+        case CallDecided():
+            said = {
+                "answer": f"answer{f' by {what.handler}' if what.handler else ''}",
+                "reject": f"reject ({what.cause})",
+                "forward": "forward to another number",
+                "ignore": "let it ring",
+            }.get(what.decision, what.decision)
+            return f"Decided while ringing: {said}" + (f" (the default: {what.reason})" if what.reason else "")
         case CallRecovered():
             missed = f", {what.fetched} missed events fetched" if what.fetched else ""
             return f"Recovered after a restart{missed}" + (f" ({what.detail})" if what.detail else "")

@@ -75,7 +75,7 @@ async def test_payloads_cross_as_they_are() -> None:
         put = source.audio.put
         source.audio.put = lambda item: (received.append(item), put(item))[1]  # type: ignore[method-assign, func-returns-value]
         assert both.first._driver is not None
-        both.first._driver.serve(source)  # which holds on to how audio is handed over
+        both.first._driver.serve(source._feed)  # which holds on to how audio is handed over
         await both.run(ms=500)
         target = both.second.call
         assert target is not None and target.stream is not None

@@ -17,8 +17,6 @@ import pytest
 import callpath.api.sounds as module
 from callpath import App, Call
 from callpath.api.file_threads import FileThreads, InlineFiles
-from callpath.api.files import Files
-from callpath.api.recording import RecordingWriter
 from callpath.api.sounds import Sounds
 from callpath.audio.pcm import Pcm
 from callpath.audio.tone import dominant_frequency_hz, tone
@@ -329,8 +327,8 @@ def playing(source: str | Path, played: list[bool], *, raw: bool = False, sounds
     @app.call(raw=raw)
     async def play(call: Call) -> None:
         if sounds is not None:
-            call._files = Files(RecordingWriter(InlineFiles()), sounds)
-        played.append(await call.play(source))
+            call._feed.player._sounds = sounds
+        played.append(bool(await call.play(source)))
         await call.play(tone(880, duration_ms=200))
 
     return app

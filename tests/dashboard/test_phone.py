@@ -26,6 +26,7 @@ from callpath.clock import SystemClock
 from callpath.config import Settings
 from callpath.dashboard import phone
 from callpath.dashboard.phone import Knobs, Trace, Turns, Weather
+from callpath.events import DtmfPressed
 from callpath.server.builtin import BUILTIN
 from callpath.simulator.link import Frame
 from callpath.simulator.simulator import hello_wav
@@ -233,7 +234,8 @@ async def test_keys_and_faults_reach_the_call(tmp_path: Path) -> None:
     @app.call
     async def listen(call: Any) -> None:
         async for event in call.events:
-            pressed.append(event.digit)
+            if isinstance(event, DtmfPressed):
+                pressed.append(event.digit)
 
     async with calling(app, tmp_path) as it:
         await it.until("streaming")

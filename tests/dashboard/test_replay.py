@@ -12,6 +12,7 @@ from callpath.api.app import App
 from callpath.audio.resample import resample_file_audio
 from callpath.audio.wav import read_wav, read_wav_sides, write_wav
 from callpath.dashboard.replay import script_of
+from callpath.events import DtmfPressed
 from callpath.simulator.simulator import hello_wav
 from callpath.store.sql import open_call_log
 from callpath.timeline import DtmfReceived, RecordingSaved, StreamStarted
@@ -74,7 +75,8 @@ async def test_the_handler_of_today_hears_the_caller_of_then(tmp_path: Path) -> 
     @app.call
     async def listen(call: Any) -> None:
         async for event in call.events:
-            pressed.append(event.digit)
+            if isinstance(event, DtmfPressed):
+                pressed.append(event.digit)
 
     whole = recorded_call(tmp_path / "recordings" / "then.wav")
     async with dashboard_server(app, tmp_path) as url:

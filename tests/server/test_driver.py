@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from callpath.api.call import Call, CallFacts
+from callpath.api.feed import CallFacts, CallFeed
 from callpath.api.files import Files
 from callpath.call.leg import Leg
 from callpath.call.session import CallSession
@@ -46,7 +46,7 @@ START: dict[str, Any] = {
 class Live:
     """The call around it, without a handler: what is played is put into the stream by the test."""
 
-    call: Call | None = None
+    feed: CallFeed | None = None
     acts = True
 
     def __init__(self, stream: MediaStream) -> None:
@@ -357,7 +357,7 @@ async def test_keys_reach_the_timeline_and_the_handler_in_the_order_of_the_finge
     clock = ManualClock()
     pacer = Pacer(clock)
     driver, stream, live, _ = driven(clock, Gathering(clock), pacer)
-    call = live.call = a_call(clock, 8000)
+    feed = live.feed = a_call(clock, 8000)
     for digit, ms in (("2", 200), ("1", 100), ("1", 100)):
         key = {"event": "dtmf", "dtmf": {"digit": digit}, "occurred_at": f"2026-01-02T03:04:05.{ms}001Z"}
         driver.receive_text(json.dumps(key).encode())
@@ -366,25 +366,28 @@ async def test_keys_reach_the_timeline_and_the_handler_in_the_order_of_the_finge
     assert due_ms is not None
     await clock.advance(due_ms - clock.now_ms())
     driver.wake(clock.now_ms())
-    call.events.close()
+    feed.events.close()
 
     assert [] == at_once
     assert due_ms - 40.0 == 0.0
     assert ["1", "2"] == [what.digit for what, _ in live.noted if isinstance(what, DtmfReceived)]
-    assert ["1", "2"] == [event.digit async for event in call.events if isinstance(event, DtmfPressed)]
+    assert ["1", "2"] == [event.digit async for event in feed.events if isinstance(event, DtmfPressed)]
 
 
 class NoLine:
     """A line that leads nowhere."""
 
-    async def send(self, command: object) -> None: ...
+    session = CallSession(SessionId("s"))
+
+    async def send(self, command: object, leg: object = None) -> str:
+        return ""
 
     def note(self, what: What) -> None: ...
 
 
-def a_call(clock: ManualClock, rate_hz: int) -> Call:
+def a_call(clock: ManualClock, rate_hz: int) -> CallFeed:
     facts = CallFacts(SessionId("s"), CallControlId("c"), None, None, None, None, None)
-    return Call(facts, sample_rate_hz=rate_hz, backend=NoLine(), clock=clock, files=Files.inline())
+    return CallFeed(facts, sample_rate_hz=rate_hz, backend=NoLine(), clock=clock, files=Files.inline())
 
 
 # --- chunks ----------------------------------------------------------------------------------------------------------
@@ -398,9 +401,9 @@ async def test_every_chunk_is_20_ms_at_the_rate_of_the_handler(encoding: str, wi
     stream = MediaStream()
     peer: Any = Peer()
     live: Any = Live(stream)
-    live.call = a_call(clock, rate_hz)
-    live.call.audio.resume()  # somebody reads
-    live.stream_started = lambda _start, stream, driver: live.call.attach(stream, driver)
+    live.feed = a_call(clock, rate_hz)
+    live.feed.audio.resume()  # somebody reads
+    live.stream_started = lambda _start, stream, driver: live.feed.attach(stream, driver)
     driver = StreamDriver(live, stream, clock, Pacer(clock), Gathering(clock))
     driver.begin(peer)
     per_20_ms = 160 if encoding == "PCMU" else 2 * wire_rate_hz // 50
@@ -420,8 +423,8 @@ async def test_every_chunk_is_20_ms_at_the_rate_of_the_handler(encoding: str, wi
             driver.wake(clock.now_ms())
             sent_ms += ms
     driver.receive_text(b'{"event":"stop","stream_id":"s","stop":{}}')
-    live.call.audio.close()
-    sizes = [len(chunk) async for chunk in live.call.audio]
+    live.feed.audio.close()
+    sizes = [len(chunk) async for chunk in live.feed.audio]
 
     assert {2 * rate_hz // 50} == set(sizes)
     assert sent_ms // 20 == len(sizes)
@@ -435,8 +438,8 @@ async def test_what_waits_of_a_raw_call_is_as_long_as_its_payloads(payload_bytes
     peer: Any = Peer()
     live: Any = Live(stream)
     facts = CallFacts(SessionId("s"), CallControlId("c"), None, None, None, None, None)
-    live.call = Call(facts, sample_rate_hz=8000, backend=NoLine(), clock=clock, files=Files.inline(), raw=True)
-    live.call.audio.resume()  # somebody reads, and then no more
+    live.feed = CallFeed(facts, sample_rate_hz=8000, backend=NoLine(), clock=clock, files=Files.inline(), raw=True)
+    live.feed.audio.resume()  # somebody reads, and then no more
     driver = StreamDriver(live, stream, clock, Pacer(clock), Gathering(clock))
     driver.begin(peer)
     driver.receive_text(json.dumps(START).encode())
@@ -458,7 +461,7 @@ async def test_a_fault_of_ours_in_one_second_does_not_stop_what_is_played() -> N
     stream = MediaStream()
     peer: Any = Peer()
     live: Any = Live(stream)
-    live.call = a_call(clock, 8000)
+    live.feed = a_call(clock, 8000)
     pacer = Pacer(clock)
     driver = StreamDriver(live, stream, clock, pacer, Gathering(clock))
     driver.begin(peer)
@@ -467,7 +470,7 @@ async def test_a_fault_of_ours_in_one_second_does_not_stop_what_is_played() -> N
     def fail(now_ms: float) -> None:
         raise TypeError("ours")
 
-    live.call.on_second = fail
+    live.feed.on_second = fail
     stream.play(np.full(16_000, 1000, np.int16))
     failed = 0
     for _ in range(120):

@@ -148,8 +148,8 @@ async def test_keys_reach_the_handler(tmp_path: Path) -> None:
     @app.call
     async def handle(call: Call) -> None:
         async for event in call.events:
-            assert isinstance(event, DtmfPressed)
-            pressed.append(event.digit)
+            if isinstance(event, DtmfPressed):
+                pressed.append(event.digit)
 
     async with serving(app, tmp_path) as served:
         caller = await served.telnyx.call()

@@ -33,6 +33,12 @@ UNSERVED_MS_MAX = 5_000.0
 TWO_HANDLERS_MS_MAX = 4_000.0
 """How long a node that lost the call may take to learn of it and to end its handler, which may clean up."""
 
+TRANSFER_MS_MAX = 50_000.0
+"""The longest that a transfer which rings for 20 s may take to its outcome, once Telnyx has answered the command."""
+
+COMMAND_MS_MAX = 70_000.0
+"""The longest that Telnyx, or the log, may take until a command is answered."""
+
 DEAF_MS_MAX = 30_000.0
 """How long a handler may go on without a stream: ten seconds for Telnyx to connect again, and a request or two."""
 
@@ -60,6 +66,7 @@ class Checks:
     def look(self) -> None:
         """At one moment."""
         self._served()
+        self._transfer_ends()
         self._one_handler()
         self._handler_ends_with_the_call()
         self._is_written()
@@ -134,6 +141,12 @@ class Checks:
         elif now_ms > self._deaf_since_ms + DEAF_MS_MAX:
             self._say("1: a handler has had no stream for long")
 
+    def _transfer_ends(self) -> None:
+        """3: a handler learns what came of its transfer, and has a caller back whom nobody answered."""
+        since_ms, now_ms = self._bot.in_transfer_since_ms, self._world.clock.now_ms()
+        if since_ms is not None and now_ms > since_ms + TRANSFER_MS_MAX + COMMAND_MS_MAX:
+            self._say("3: a transfer has no outcome")
+
     def _one_handler(self) -> None:
         """7: a node that lost the call ends its handler."""
         now_ms = self._world.clock.now_ms()
@@ -174,6 +187,7 @@ class Checks:
         self._say_all(self._world.problems)
         self._exact()
         self._last_request_stands()
+        self._outcomes_are_true()
         self._cancelled_by_us()
         self._nothing_waits()
         self._no_lag()
@@ -224,10 +238,19 @@ class Checks:
     def _last_request_stands(self) -> None:
         """3: what the handler asked for last is not undone by our hangup."""
         for at_ms, doing in self._world.telnyx.hangups:
-            if doing == "connected" and self._bot.kind == "transfers":
+            if doing == "connected" and self._bot.kind in ("transfers", "tries to transfer"):
                 self._say(f"3: a caller who was handed on was hung up at {at_ms / 1000:.1f} s")
             if doing == "speaking" and self._bot.kind == "speaks" and not self._has_failed():
                 self._say(f"3: a caller who was spoken to was hung up at {at_ms / 1000:.1f} s")
+
+    def _outcomes_are_true(self) -> None:
+        """3: "answered" is said of a caller who was connected, "busy" of one who was not."""
+        telnyx = self._world.telnyx
+        wrong = "busy" if self._plan.weather.answers_transfer else "answered"
+        if wrong in self._bot.outcomes:
+            self._say(
+                f"3: a transfer is told to be {wrong}, and is not: the other leg is {telnyx.leg_b or 'not there'}"
+            )
 
     def _has_failed(self) -> bool:
         return any(isinstance(entry.what, HandlerFailed) for entry in self._world.log.entries)

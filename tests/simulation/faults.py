@@ -111,7 +111,7 @@ def _m5_cancelled_store(patch: Patch) -> None:
 
     patch(Journal, "store", store)
 
-    async def send(self: Outbox, command: Any) -> None:
+    async def send(self: Outbox, command: Any, leg: Any = None) -> str:
         import msgspec
 
         from callpath.call.plan import derived_command_id
@@ -121,12 +121,13 @@ def _m5_cancelled_store(patch: Patch) -> None:
         number = 1 + len(session.sent(command.NAME))
         command_id = derived_command_id(session.leg.call_control_id, command.NAME, number)
         command = msgspec.structs.replace(command, command_id=command_id)
-        to = session.leg.call_control_id
+        to = leg or session.leg.call_control_id
         self._note_sent(command, to)
         refusal: list[Any] = []
         await self._carry_out(command, command_id, to, refusal, 0.0)
         if refusal:
             raise refusal[0]
+        return command_id
 
     patch(Outbox, "send", send)
 
@@ -135,9 +136,9 @@ def _m8_replaced(patch: Patch) -> None:
     """A socket that is replaced stays open."""
     new_stream = AudioLine.new_stream
 
-    def old(self: AudioLine) -> Any:
+    def old(self: AudioLine, *, raw: bool) -> Any:
         self._close = None
-        return new_stream(self)
+        return new_stream(self, raw=raw)
 
     patch(AudioLine, "new_stream", old)
 

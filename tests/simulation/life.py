@@ -65,6 +65,10 @@ class Bot:
     """What its background tasks wait for at the moment."""
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     after_ms: float = 3_000.0
+    outcomes: list[str] = field(default_factory=list)
+    """What came of its transfers."""
+    in_transfer_since_ms: float | None = None
+    """Since when it waits for the outcome of one."""
 
     def app(self, world: Callable[[], World]) -> App:
         """The application."""
@@ -101,8 +105,18 @@ class Bot:
             case "transfers":
                 await clock.sleep_ms(self.after_ms)
                 await call.transfer("+15555550177")
+            case "tries to transfer":
+                await clock.sleep_ms(self.after_ms)
+                self.in_transfer_since_ms = clock.now_ms()
+                try:
+                    outcome = await call.transfer("+15555550177", ring_s=20)
+                finally:
+                    self.in_transfer_since_ms = None
+                self.outcomes.append(outcome.status)
+                if not outcome:
+                    await self._listen(call)
             case "speaks":
-                await call.speak("Thank you for calling, and good bye. " * 3)
+                await call.speak("Thank you for calling, and good bye. " * 3, wait=False)
             case "plays and returns":
                 await call.play(bytes(16_000))
             case "hangs up":
@@ -196,6 +210,8 @@ def draw(seed: int) -> Plan:
         plan.happenings.append((rng.uniform(500, BAD_MS - 10_000), rng.choice(kinds)))
     plan.happenings.sort()
     plan.caller_hangs_up_ms = rng.choice([0.0, 0.0, 20_000.0, 90_000.0])
+    if plan.handler == "transfers" and sometimes(0.6):  # drawn last, so that the other seeds' lives stay what they are
+        plan.handler = "tries to transfer"
     return plan
 
 

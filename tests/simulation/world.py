@@ -97,6 +97,8 @@ class Telnyx:
         self.over_by = ""
         self.leg_b = ""
         """`ringing`, `joined` or `gone`; empty before a transfer."""
+        self.leg_b_id: str | None = None
+        """The leg of the last transfer."""
         self.spoken: list[tuple[float, float]] = []
         """What Telnyx speaks or plays: from when, until when."""
         self.received: Counter[str] = Counter()
@@ -179,7 +181,7 @@ class Telnyx:
                     2_000.0 if command.NAME == "playback_start" else 60.0 * len(getattr(command, "payload", ""))
                 )
             case "transfer":
-                self._transfer()
+                self._transfer(getattr(command, "target_leg_client_state", None))
             case _:
                 pass
 
@@ -199,21 +201,23 @@ class Telnyx:
 
         self.world.later(since_ms + duration_ms - self.clock.now_ms(), ended)
 
-    def _transfer(self) -> None:
+    def _transfer(self, client_state: str | None) -> None:
         self.leg_b = "ringing"
-        self.tell("call.initiated", leg=B, direction="outgoing", state="bridging")
+        self.leg_b_id = leg = B if self.leg_b_id is None else f"{self.leg_b_id}+"
+        about = {"client_state": client_state} if client_state else {}
+        self.tell("call.initiated", leg=leg, direction="outgoing", state="bridging", **about)
 
         def answered() -> None:
-            if self.over or self.leg_b != "ringing":
+            if self.over or self.leg_b != "ringing" or self.leg_b_id != leg:
                 return
             if self.weather.answers_transfer:
                 self.leg_b = "joined"
-                self.tell("call.answered", leg=B)
-                self.tell("call.bridged", leg=B)
+                self.tell("call.answered", leg=leg, **about)
+                self.tell("call.bridged", leg=leg, **about)
                 self.tell("call.bridged")
             else:
                 self.leg_b = "gone"
-                self.tell("call.hangup", leg=B, hangup_cause="user_busy")
+                self.tell("call.hangup", leg=leg, hangup_cause="user_busy", **about)
 
         self.world.later(3_000.0, answered)
 
@@ -264,7 +268,7 @@ class Telnyx:
             self.socket.stop()
         if self.leg_b in ("ringing", "joined"):
             self.leg_b = "gone"
-            self.tell("call.hangup", leg=B, hangup_cause="normal_clearing")
+            self.tell("call.hangup", leg=self.leg_b_id or B, hangup_cause="normal_clearing")
         self.tell("call.hangup", hangup_cause="normal_clearing", hangup_source="caller" if by == "caller" else "callee")
 
     # --- the socket --------------------------------------------------------------------------------------------------

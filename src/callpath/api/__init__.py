@@ -1,7 +1,14 @@
 """What an application writes and is given: the App with its handler, and the Call.
 
-    app.py        App, and the decorator that registers a handler
+    app.py        App, and the decorators that register its handlers
     call.py       Call: one phone call as its handler sees it. Start reading here
+    feed.py       CallFeed: the server's side of a Call
+    ring.py       a call that rings, and what may be decided about it: Answer, Reject, Forward, Ignore
+    results.py    how what was asked for ended
+    prompts.py    what Telnyx speaks, plays and gathers, until its end
+    keys.py       keys that a handler gathers from its own stream
+    transfer.py   a transfer, from the command to its outcome
+    playback.py   one source that was played, and how much of it was heard
     playing.py    Player: several sources, one after the other, each cut off by a clear
     queue.py      the caller's audio, keys and marks on their way to a handler
     recording.py  a call's recording on disk

@@ -14,57 +14,215 @@ follows when it returns or raises.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import overload
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, overload
 
 from callpath.api.call import Call
-from callpath.errors import AudioError, LocalProtocolError
+from callpath.api.ring import Decision, Handler, Ring
+from callpath.call.numbers import check_number, same_number
+from callpath.errors import AudioError, InvalidRequestError, LocalProtocolError
 
 SAMPLE_RATES_HZ = (8000, 16000, 24000, 48000)
 """Rates at which a handler's audio can come and go."""
 
-Handler = Callable[[Call], Awaitable[None]]
+ErrorHandler = Callable[[Call, BaseException], Awaitable[None]]
+Decide = Callable[[Ring], Awaitable[Decision | None]]
+Lifespan = Callable[["App"], AsyncIterator[None]]
 
 
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One handler, and the calls that it takes."""
+
+    handler: Handler
+    name: str
+    sample_rate_hz: int = 8000
+    raw: bool = False
+    numbers: tuple[str, ...] = ()
+    when: Callable[[Ring], bool] | None = None
+    is_default: bool = False
+    """It takes the calls that no other one takes."""
+
+
+@dataclass(eq=False)
 class App:
-    """An application: one coroutine per call. Hand it to `callpath serve module:app`."""
+    """An application: handlers for its calls. Hand it to `callpath serve module:app`."""
 
-    def __init__(self) -> None:
-        self.handler: Handler | None = None
-        self.sample_rate_hz = 8000
-        self.raw = False
+    routes: list[Route] = field(default_factory=list)
+    """Its handlers, in the order in which they were registered."""
+
+    state: SimpleNamespace = field(default_factory=SimpleNamespace)
+    """What the lifespan made, for handlers: `call.app.state`."""
+
+    decider: Decide | None = None
+    """Decides about calls that ring: `@app.incoming`."""
+
+    error_handler: ErrorHandler | None = None
+    """Entered after a handler has raised: `@app.on_error`."""
+
+    _lifespan: Lifespan | None = None
 
     @overload
     def call(self, handler: Handler, /) -> Handler: ...
 
     @overload
-    def call(self, /, *, sample_rate_hz: int = 8000, raw: bool = False) -> Callable[[Handler], Handler]: ...
+    def call(
+        self,
+        /,
+        *,
+        numbers: Iterable[str] = (),
+        when: Callable[[Ring], bool] | None = None,
+        name: str | None = None,
+        sample_rate_hz: int = 8000,
+        raw: bool = False,
+    ) -> Callable[[Handler], Handler]: ...
 
     def call(
-        self, handler: Handler | None = None, /, *, sample_rate_hz: int = 8000, raw: bool = False
+        self,
+        handler: Handler | None = None,
+        /,
+        *,
+        numbers: Iterable[str] = (),
+        when: Callable[[Ring], bool] | None = None,
+        name: str | None = None,
+        sample_rate_hz: int = 8000,
+        raw: bool = False,
     ) -> Handler | Callable[[Handler], Handler]:
-        """Decorator: enter `handler` for every call; its audio comes and goes at `sample_rate_hz`.
+        """Decorator: enter `handler` for calls; their audio comes and goes at `sample_rate_hz`.
+
+        Without `numbers`, `when` or `name` it is the App's default, of which there is one. `numbers`: for calls to one of
+        these (E.164). `when`: for calls of which the predicate, given the Ring, is true; it must be quick, and may be asked
+        more than once. `name`: how `Answer(handler=…)` and a dial name it; one with nothing but a name gets no other calls.
+        A call is taken by the handler that was named for it, or else by its number, or else by the first predicate, or else
+        by the default; where there is none it is rejected.
 
         With `raw` the handler gets payloads as they came, in the stream's encoding, and plays payloads: for bridges and
         for engines that speak the phone's codec. Nothing is decoded, resampled, or put in the place of what was lost. A
         payload to play may be of any length where its codec can be cut: PCMU, PCMA, G722, L16.
 
-        Raises AudioError for a rate that is none of SAMPLE_RATES_HZ, LocalProtocolError for a second handler.
+        Raises AudioError for a rate that is none of SAMPLE_RATES_HZ, LocalProtocolError for a second default or a name that
+        is taken, InvalidRequestError for a number that is not E.164.
         """
         if sample_rate_hz not in SAMPLE_RATES_HZ:
             raise AudioError(f"a handler's audio can be at 8000, 16000, 24000 or 48000 Hz, not at {sample_rate_hz}")
+        called = tuple(check_number(number, "a number of @app.call") for number in numbers)
 
         def register(handler: Handler) -> Handler:
-            if self.handler is not None:
-                raise LocalProtocolError("this App has a handler already: one App, one @app.call")
-            self.handler = handler
-            self.sample_rate_hz = sample_rate_hz
-            self.raw = raw
+            is_default = not called and when is None and name is None
+            if is_default and self._default is not None:
+                raise LocalProtocolError(
+                    "this App has a handler for all calls already: one App, one @app.call without numbers=, when= or name="
+                )
+            route_name = name or str(getattr(handler, "__name__", "handler"))
+            if any(route.name == route_name for route in self.routes):
+                raise LocalProtocolError(f"this App has a handler {route_name} already: give the second one name=…")
+            self.routes.append(Route(handler, route_name, sample_rate_hz, raw, called, when, is_default))
             return handler
 
         return register if handler is None else register(handler)
 
+    def incoming(self, decide: Decide, /) -> Decide:
+        """Decorator: ask `decide` about each incoming call while it rings, before anything is answered. It gets a Ring and
+        returns Answer, Reject, Forward or Ignore. Where it returns None, raises, or takes longer than 5 s, the call is
+        answered by the handler that fits. Raises LocalProtocolError for a second one."""
+        if self.decider is not None:
+            raise LocalProtocolError("this App decides about incoming calls already: one App, one @app.incoming")
+        self.decider = decide
+        return decide
+
+    def on_error(self, handle: ErrorHandler, /) -> ErrorHandler:
+        """Decorator: enter `handle(call, error)` after a handler has raised, while the caller is still on the line: to
+        say sorry, or to transfer to a person. It has 30 s; then the call is hung up, unless it was handed on. Raises
+        LocalProtocolError for a second one."""
+        if self.error_handler is not None:
+            raise LocalProtocolError("this App handles errors already: one App, one @app.on_error")
+        self.error_handler = handle
+        return handle
+
+    def lifespan(self, lifespan: Lifespan, /) -> Lifespan:
+        """Decorator: run an async generator around the life of the server: HTTP clients, models, connections.
+
+            @app.lifespan
+            async def lifespan(app: App) -> AsyncIterator[None]:
+                async with httpx.AsyncClient() as app.state.http:
+                    yield
+
+        What is before `yield` runs before the first call, in each process; what it raises stops the server. What is behind
+        runs when all calls have ended. Raises LocalProtocolError for a second one, and for a function that never yields.
+        """
+        if self._lifespan is not None:
+            raise LocalProtocolError("this App has a lifespan already: one App, one @app.lifespan")
+        if not inspect.isasyncgenfunction(lifespan):
+            raise LocalProtocolError("a lifespan is an async function with one yield: async def lifespan(app): … yield")
+        self._lifespan = lifespan
+        return lifespan
+
+    # --- for the server ----------------------------------------------------------------------------------------------
+
+    @property
+    def _default(self) -> Route | None:
+        return next((route for route in self.routes if route.is_default), None)
+
+    @property
+    def _first(self) -> Route | None:
+        return self._default or next(iter(self.routes), None)
+
+    @property
+    def handler(self) -> Handler | None:
+        """The handler for calls that no other one takes, or else the first; None: there is none at all."""
+        return self._first.handler if self._first is not None else None
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """Of that handler."""
+        return self._first.sample_rate_hz if self._first is not None else 8000
+
+    @property
+    def raw(self) -> bool:
+        """Whether that handler is."""
+        return self._first.raw if self._first is not None else False
+
     @property
     def name(self) -> str:
-        """The handler's name, for timelines."""
-        return getattr(self.handler, "__name__", "none")
+        """That handler's name, for timelines."""
+        return self._first.name if self._first is not None else "none"
+
+    @property
+    def takes_all(self) -> bool:
+        """Every call is answered, whatever its number."""
+        return self.decider is None and self._default is not None
+
+    def name_of(self, handler: Handler | str) -> str:
+        """The name of one of its handlers. Raises InvalidRequestError (`unknown_handler`)."""
+        for route in self.routes:
+            if handler in (route.name, route.handler):
+                return route.name
+        names = ", ".join(route.name for route in self.routes)
+        given = handler if isinstance(handler, str) else getattr(handler, "__name__", "it")
+        raise InvalidRequestError("unknown_handler", f"this App has no handler {given}: it has {names or 'none'}")
+
+    def route(self, ring: Ring, name: str | None = None) -> Route | None:
+        """The handler that takes a call. `name`: of the one that was chosen for it; one that is gone is as none."""
+        for route in self.routes:
+            if name is not None and route.name == name:
+                return route
+        ours = ring.from_ if ring.direction == "outgoing" else ring.to
+        for route in self.routes:
+            if any(same_number(number, ours) for number in route.numbers):
+                return route
+        for route in self.routes:
+            if route.when is not None and not route.numbers and route.when(ring):
+                return route
+        return self._default
+
+    def running(self) -> AbstractAsyncContextManager[None]:
+        """Its lifespan."""
+
+        async def nothing(_: Any) -> AsyncIterator[None]:
+            yield
+
+        return asynccontextmanager(self._lifespan or nothing)(self)

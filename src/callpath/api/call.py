@@ -2,124 +2,99 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import asyncio
+from collections.abc import Awaitable
 from pathlib import Path
-from typing import Protocol
+from types import SimpleNamespace
+from typing import Any, Literal
 
-from callpath.api.files import Files
-from callpath.api.playing import AudioSink, Player, Source, resampler
+from callpath.api.feed import CallFacts, CallFeed, Event
+from callpath.api.keys import KeyPad, Wanted
+from callpath.api.playback import Playback
+from callpath.api.playing import Source
+from callpath.api.prompts import TelnyxGather
 from callpath.api.queue import AudioQueue, DropOldestQueue
 from callpath.api.recording import Recording, check_path
-from callpath.audio.pcm import Pcm, as_pcm
-from callpath.audio.resample import Resampler
+from callpath.api.results import CallEnd, Gathered, Spoken
+from callpath.api.transfer import Transfers
+from callpath.call.client_state import decode_client_state
 from callpath.call.leg import Leg
-from callpath.call.stream import AudioReceived, DtmfPressed, MarkHandedBack, MediaStream, PayloadReceived
-from callpath.clock import Clock
-from callpath.errors import LocalProtocolError
-from callpath.timeline import Noted, PlayoutCleared, RecordingSaved, What
-from callpath.wire.command import Command, Hangup, Speak, Transfer
-from callpath.wire.ids import CallControlId, LegId, SessionId
-from callpath.wire.media import Start
-
-AUDIO_QUEUE_MS_MAX = 5_000
-"""How much of the caller's audio waits for a slow handler. Then the oldest is dropped, and counted: old speech is
-worth less than new."""
+from callpath.call.numbers import check_digits
+from callpath.call.outcomes import Transferred
+from callpath.call.policies import SPEAK_CHARS_MAX
+from callpath.call.stream import MediaStream
+from callpath.errors import InvalidRequestError, LocalProtocolError
+from callpath.timeline import Noted, PlayoutCleared, RecordingSaved
+from callpath.wire.command import (
+    Command,
+    GatherUsingSpeak,
+    Hangup,
+    MachineDetection,
+    PlaybackStart,
+    PlaybackStop,
+    SendDtmf,
+    Speak,
+)
+from callpath.wire.ids import CallControlId, SessionId
 
 FINISHED_EVERY_MS = 500.0
 """How long `finished` sleeps at most before it looks whether the call is over."""
 
-EVENTS_MAX = 256
-"""Maximum keys and marks that wait for a handler which does not read `call.events`; then the oldest is dropped."""
-
-Event = DtmfPressed | MarkHandedBack
-
-
-class CallBackend(Protocol):
-    """What a Call needs of the server around it. Tests bring their own, without a network."""
-
-    async def send(self, command: Command) -> None:
-        """Have Telnyx carry out `command`; raises ControlError."""
-        ...
-
-    def note(self, what: What) -> None:
-        """Add an entry to the call's timeline."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class CallFacts:
-    """Who is calling whom. `data_dir` is where the handler may write. `resumed`: a handler had this call before, in a
-    process that is gone, or on another node."""
-
-    session_id: SessionId
-    call_control_id: CallControlId
-    leg_id: LegId | None
-    from_: str | None
-    to: str | None
-    direction: str | None
-    client_state: str | None
-    custom_parameters: dict[str, str] = field(default_factory=dict)
-    data_dir: Path = Path()
-    resumed: bool = False
-
-    @staticmethod
-    def of(session: SessionId, leg: Leg | None, start: Start, data_dir: Path, *, resumed: bool = False) -> CallFacts:
-        """From what the webhooks told, completed by the start frame."""
-        return CallFacts(
-            session_id=session,
-            call_control_id=leg.call_control_id if leg else start.call_control_id,
-            leg_id=leg.leg_id if leg else None,
-            from_=(leg.from_ if leg else None) or start.from_,
-            to=(leg.to if leg else None) or start.to,
-            direction=leg.direction if leg else None,
-            client_state=start.client_state or (leg.client_state if leg else None),
-            custom_parameters=start.custom_parameters or {},
-            data_dir=data_dir,
-            resumed=resumed,
-        )
+DIGIT_MS, SHORT_PAUSE_MS, LONG_PAUSE_MS = 350, 500, 1_000
+"""How long Telnyx takes for one digit of `send_digits`, with the pause behind it, for w, and for W."""
 
 
 class Call:
-    """One phone call, as its handler sees it. All audio is PCM16, mono, little-endian, at `sample_rate_hz`."""
+    """One phone call, as its handler sees it. All audio is PCM16, mono, little-endian, at `sample_rate_hz`.
 
-    def __init__(
-        self,
-        facts: CallFacts,
-        *,
-        sample_rate_hz: int,
-        backend: CallBackend,
-        clock: Clock,
-        files: Files,
-        raw: bool = False,
-    ) -> None:
-        self.facts = facts
-        self.sample_rate_hz = sample_rate_hz
-        self.audio = AudioQueue(limit=AUDIO_QUEUE_MS_MAX // 20)
+    Every command returns when what it asked for is over, with a typed result. A command on a call that is over, and one
+    that cannot be right, raises InvalidRequestError before anything is sent; one that Telnyx refuses raises
+    ControlError, with Telnyx's code.
+    """
+
+    def __init__(self, feed: CallFeed) -> None:
+        self._feed = feed
+        self.audio: AudioQueue = feed.audio
         """The caller's speech in chunks of 20 ms: `async for chunk in call.audio`. Ends with the call.
 
         Until the first read, once 200 ms have passed, only the newest 40 ms are kept: what the caller says during an
-        announcement is discarded. From then on AUDIO_QUEUE_MS_MAX wait for a slow reader; then the oldest chunk is dropped.
+        announcement is discarded. From then on 5 s wait for a slow reader; then the oldest chunk is dropped.
         While the reading task waits in `play` or `finished` for more than half a second, again only the newest 40 ms are
         kept. `call.audio.skip()` forgets what waits."""
-        self.events = DropOldestQueue[Event](limit=EVENTS_MAX)
-        """Keys pressed (`DtmfPressed`) and marks that came back (`MarkHandedBack`)."""
-        self._backend = backend
-        self._clock = clock
-        self._files = files
-        self._raw = raw
-        self._player = Player(self.audio, files.sounds, sample_rate_hz=sample_rate_hz, raw=raw)
-        self._heard_before_ms = 0.0
-        """What was heard since the last clear on streams whose sockets were lost."""
-        self._recording: Recording | None = None
-        self._ended = False
-        self._from_stream: Resampler | None = None
+        self.events: DropOldestQueue[Event] = feed.events
+        """What happens to the call, since the handler was entered: `async for event in call.events`. Ends with the call.
+
+        Keys pressed (`DtmfPressed`), marks that came back (`MarkHandedBack`), and every event of Telnyx's as an object
+        of its own class, all in `callpath.events`: `CallBridged`, `CallMachinePremiumDetectionEnded`, … Events of the
+        other legs of the session come, too: compare `event.call_leg_id` with `call.leg_id`. Keys that a `gather` takes
+        do not come. Up to 256 wait for a slow reader; then the oldest is dropped."""
 
     # --- who ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def facts(self) -> CallFacts:
+        """Who is calling whom, in one object."""
+        return self._feed.facts
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """Of the audio that the handler gets and plays."""
+        return self._feed.sample_rate_hz
 
     @property
     def session_id(self) -> SessionId:
         """`call_session_id`: all legs of this phone call."""
         return self.facts.session_id
+
+    @property
+    def leg_id(self) -> str | None:
+        """`call_leg_id` of the leg that talks to the handler."""
+        return self.facts.leg_id
+
+    @property
+    def call_control_id(self) -> CallControlId:
+        """Of the leg that talks to the handler: what every command is addressed to."""
+        return self.facts.call_control_id
 
     @property
     def from_(self) -> str | None:
@@ -137,74 +112,144 @@ class Call:
         return self.facts.direction
 
     @property
-    def raw(self) -> bool:
-        """Its audio is payloads, not PCM."""
-        return self._raw
+    def legs(self) -> tuple[Leg, ...]:
+        """Every leg of the session, the handler's own first: numbers, state, hangup cause. A copy of the list, not of the
+        legs, which go on changing."""
+        session = self._feed.backend.session
+        return (*([session.leg] if session.leg is not None else []), *session.other_legs)
 
     @property
-    def stream(self) -> MediaStream | None:
-        """The stream it is on; None while its socket is lost."""
-        return self._player.stream
+    def client_state(self) -> str | None:
+        """The leg's `client_state`, decoded; as it is where it is no base64 of text."""
+        return decode_client_state(self.facts.client_state).text
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """SIP headers of the call's INVITE, by name, as Telnyx reports them with call.initiated."""
+        return self.facts.headers
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """What was given with `Answer(variables=…)` or a dial, for the handler: JSON. It survives a restart."""
+        return self.facts.variables
+
+    @property
+    def app(self) -> _Application:
+        """The application: `call.app.state` is what its lifespan made."""
+        return _Application(self.facts.state)
+
+    @property
+    def answered_by(self) -> str | None:
+        """What answering machine detection found, in Telnyx's word (`human`, `human_residence`, `machine`, `not_sure`,
+        …); None while it has found nothing, or was not asked for."""
+        leg = self._feed.backend.session.leg
+        return leg.machine if leg is not None else None
+
+    @property
+    def raw(self) -> bool:
+        """Its audio is payloads, not PCM."""
+        return self._feed.raw
 
     @property
     def custom_parameters(self) -> dict[str, str]:
         """What was given in streaming_start's custom_parameters."""
         return self.facts.custom_parameters
 
+    @property
+    def stream(self) -> MediaStream | None:
+        """The stream it is on; None while its socket is lost."""
+        return self._feed.stream
+
+    # --- its life ----------------------------------------------------------------------------------------------------
+
+    @property
+    def ended(self) -> Awaitable[CallEnd]:
+        """Wait for the end: `end = await call.ended`. The handler is cancelled then, so wait in its `finally`, or in
+        `except asyncio.CancelledError`: there the result is there at once."""
+        return asyncio.shield(self._feed.end_of_call())
+
+    @property
+    def tasks(self) -> asyncio.TaskGroup:
+        """Tasks that end with the handler: `call.tasks.create_task(listen(call))`. When the handler returns or is cancelled
+        they are cancelled; when one raises, the handler is cancelled, and fails with what was raised.
+
+        Raises InvalidRequestError (`call_over`) after the handler has ended."""
+        if self._feed.tasks is None:
+            raise InvalidRequestError("call_over", "the handler has ended: no more tasks can be started for its call")
+        return self._feed.tasks
+
     # --- what the caller hears ---------------------------------------------------------------------------------------
 
-    async def play(self, source: Source, *, sample_rate_hz: int | None = None, interrupt: bool = False) -> bool:
+    async def play(self, source: Source, *, sample_rate_hz: int | None = None, interrupt: bool = False) -> Playback:
         """Play PCM16 bytes, an int16 array, a WAV file, or an async iterator of PCM16 bytes, after what is queued.
 
-        Returns when all of it is queued, at most 0.4 s before it is heard: speech that is cleared is never far ahead.
-        `finished()` waits until it was heard. Several sources are heard one after the other, in the order of their
-        calls; with `interrupt` this one is heard at once, and what was playing or waiting is forgotten. Returns False
-        if a clear, an interruption or the end of the call cut it off: at once, where an iterator was making its next
-        piece; it is cancelled there. Audio at another rate than the call's needs `sample_rate_hz` (a WAV file says its
-        own). An iterator's pieces may be cut anywhere, within a sample, too; it is read in a task of its own, and an async
-        generator is closed. Raises AudioError for audio that cannot be used.
+        Returns when all of it is queued, at most 0.4 s before it is heard: speech that is cleared is never far ahead. The
+        Playback knows, then and later, how much of this source was heard (`heard_ms`), and whether it was `cut` off;
+        `await playback.heard()` waits for that, and `finished()` for all that is played. Several sources are heard one
+        after the other, in the order of their calls; with `interrupt` this one is heard at once, and what was playing
+        or waiting is forgotten. A source that a clear, an interruption or the end of the call cuts off returns at once,
+        where an iterator was making its next piece, too; it is cancelled there. Audio at another rate than the call's
+        needs `sample_rate_hz` (a WAV file says its own). An iterator's pieces may be cut anywhere, within a sample,
+        too; it is read in a task of its own, and an async generator is closed. Raises AudioError for audio that cannot
+        be used.
         """
+        feed = self._feed
         if interrupt:
             await self.clear()
-        return await self._player.play(source, sample_rate_hz or self.sample_rate_hz)
+        return await feed.player.play(source, sample_rate_hz or feed.sample_rate_hz)
+
+    def start_playing(self, source: Source, *, sample_rate_hz: int | None = None, interrupt: bool = False) -> Playback:
+        """As `play`, in a task of its own: returns the Playback at once. What `play` would raise makes the handler fail."""
+        playback = Playback(self._feed.clock) if interrupt else self._feed.player.begin()
+
+        async def play() -> None:
+            if interrupt:
+                await self.clear()
+            await self._feed.player.play(source, sample_rate_hz or self.sample_rate_hz, playback)
+
+        self.tasks.create_task(play(), name="play")
+        return playback
 
     async def clear(self) -> float:
         """Stop playing at once and forget what is queued, and every source that is playing: the caller speaks. Returns
-        the ms that were really heard since the last clear."""
-        self._player.cut()
-        heard_before_ms, self._heard_before_ms = self._heard_before_ms, 0.0
-        stream = self._player.stream
+        the ms that were heard since the last clear, of all sources together; `Playback.heard_ms` tells it for one of
+        them."""
+        feed = self._feed
+        feed.player.cut()
+        heard_before_ms = feed.take_heard_before_ms()
+        stream = feed.stream
         if stream is None:
             return heard_before_ms
-        now_ms = self._clock.now_ms()
+        now_ms = feed.clock.now_ms()
         cleared = stream.clear(now_ms)
-        if self._recording is not None:
-            self._recording.clear(now_ms)
-        self._player.flush()
+        if feed.recording is not None:
+            feed.recording.clear(now_ms)
+        feed.player.flush()
         heard_ms = heard_before_ms + cleared.heard_ms
-        self._backend.note(PlayoutCleared(heard_ms=heard_ms, dropped_ms=cleared.dropped_ms))
+        feed.backend.note(PlayoutCleared(heard_ms=heard_ms, dropped_ms=cleared.dropped_ms))
         return heard_ms
 
     async def mark(self, name: str) -> None:
         """Ask to be told (in `events`) when everything played so far was heard, or thrown away by a clear or with a lost
         socket. Waits for a socket that was lost; does nothing once the call is over."""
-        stream = await self._player.connected()
+        stream = await self._feed.player.connected()
         if stream is not None:
             stream.mark(name)
-            self._player.flush()
+            self._feed.player.flush()
 
     async def finished(self) -> None:
         """Wait until everything that was played has been heard, or was lost with its socket or the call."""
-        if self.stream is not None:
-            self.stream.flush_tail()  # nothing more comes that could fill its last frame
-            self._player.flush()
+        feed = self._feed
+        if feed.stream is not None:
+            feed.stream.flush_tail()  # nothing more comes that could fill its last frame
+            feed.player.flush()
         paused = self.audio.pause()
         try:
-            while not self._ended and self.stream is not None:
-                unheard_ms = self.stream.unheard_ms(self._clock.now_ms())
+            while not feed.ended and feed.stream is not None:
+                unheard_ms = feed.stream.unheard_ms(feed.clock.now_ms())
                 if unheard_ms <= 0:
                     return
-                await self._clock.sleep_ms(min(unheard_ms, FINISHED_EVERY_MS))
+                await feed.clock.sleep_ms(min(unheard_ms, FINISHED_EVERY_MS))
         finally:
             if paused:
                 self.audio.resume()
@@ -212,132 +257,228 @@ class Call:
     @property
     def played_ms(self) -> float:
         """Milliseconds of our audio that the caller has heard on the present stream."""
-        return self.stream.playout.played_ms(self._clock.now_ms()) if self.stream else 0.0
+        stream = self._feed.stream
+        return stream.playout.played_ms(self._feed.clock.now_ms()) if stream else 0.0
 
     # --- what Telnyx does for us -------------------------------------------------------------------------------------
 
     async def hangup(self) -> None:
-        """End the call. The handler is cancelled when Telnyx confirms it."""
-        await self._backend.send(Hangup())
+        """End the call. The handler is cancelled when Telnyx confirms it. Raises ControlError, InvalidRequestError."""
+        await self._send(Hangup())
 
-    async def speak(self, text: str, *, voice: str = "female", language: str = "en-US") -> None:
-        """Let Telnyx speak `text` (at most 3,000 characters); it does not pass through our stream. Returns when Telnyx has
-        accepted it. After a handler has returned, the call is hung up when it was spoken. Raises ControlError."""
-        await self._backend.send(Speak(payload=text, voice=voice, language=language))
+    async def speak(self, text: str, *, voice: str = "female", language: str = "en-US", wait: bool = True) -> Spoken:
+        """Let Telnyx speak `text` (1 to 3,000 characters); it does not pass through our stream. Texts queue.
 
-    async def transfer(self, to: str) -> None:
+        Returns when it was spoken, or was stopped; without `wait` once Telnyx has accepted it, with the status
+        `unknown`. After a handler has returned, the call is hung up when it was spoken. Raises ControlError,
+        InvalidRequestError.
+        """
+        if not 1 <= len(text) <= SPEAK_CHARS_MAX:
+            raise InvalidRequestError(
+                "text_length", f"Telnyx speaks 1 to {SPEAK_CHARS_MAX:,} characters, not {len(text)}"
+            )
+        return await self._speak(Speak(payload=text, voice=voice, language=language), wait=wait)
+
+    async def playback(
+        self,
+        audio_url: str | None = None,
+        *,
+        media_name: str | None = None,
+        loop: int | Literal["infinity"] | None = None,
+        wait: bool = True,
+    ) -> Spoken:
+        """Let Telnyx play a WAV or MP3 file from a URL that it can fetch, or one that was uploaded as `media_name`, `loop`
+        times (1 to 100, or "infinity" until `stop_speaking`). It does not pass through our stream. Files queue.
+
+        Returns as `speak`. Raises ControlError, InvalidRequestError.
+        """
+        if (audio_url is None) == (media_name is None):
+            raise InvalidRequestError("out_of_range", "playback() takes either an audio_url or a media_name")
+        if loop is not None and loop != "infinity" and not 1 <= loop <= 100:
+            raise InvalidRequestError("out_of_range", f'loop is 1 to 100, or "infinity", not {loop}')
+        return await self._speak(PlaybackStart(audio_url=audio_url, media_name=media_name, loop=loop), wait=wait)
+
+    async def stop_speaking(self) -> None:
+        """Stop what Telnyx speaks and plays, and forget what queues there. What waits for its end gets `interrupted`.
+        Does not touch what `play` plays: that is `clear`. Raises ControlError, InvalidRequestError."""
+        await self._send(PlaybackStop(stop="all"))
+        self._feed.prompts.stop()
+
+    async def gather(
+        self,
+        *,
+        prompt: Source | None = None,
+        say: str | None = None,
+        max_digits: int = 1,
+        min_digits: int = 1,
+        timeout_s: float = 5.0,
+        terminators: str = "#",
+        valid_digits: str = "0123456789*#",
+        tries: int = 1,
+    ) -> Gathered:
+        """Collect keys that the caller presses, from the call's own stream.
+
+        Before each of `tries` the `prompt` is played (as by `play`), or the text `say` is spoken by Telnyx; any key
+        interrupts it, and counts. A try ends with `max_digits` keys, with one of `terminators` (which is no digit; ""
+        for none), with a key that is none of `valid_digits`, or `timeout_s` seconds after the prompt or the last key.
+        With at least
+        `min_digits` it is valid. Keys taken here do not come in `call.events`; those pressed before a try do not count.
+
+        Raises InvalidRequestError for a second gather beside this one (`second_gather`), and for limits that no caller can
+        meet; ControlError where Telnyx does not speak.
+        """
+        wanted = Wanted(max_digits, min_digits, timeout_s, terminators, valid_digits, tries)
+        if prompt is not None and say is not None:
+            raise InvalidRequestError("out_of_range", "gather() takes a prompt to play or a text to say, not both")
+        self._check_no_gather()
+        feed = self._feed
+
+        async def play() -> None:
+            assert prompt is not None
+            await (await self.play(prompt)).heard()
+
+        async def speak() -> None:
+            assert say is not None
+            await self.speak(say)
+
+        keys = feed.keys = KeyPad(feed.clock)
+        try:
+            return await keys.gather(
+                wanted,
+                play if prompt is not None else speak if say is not None else None,
+                self.clear if prompt is not None else self.stop_speaking,
+            )
+        finally:
+            feed.keys = None
+
+    async def gather_with_telnyx(self, command: TelnyxGather) -> Gathered:
+        """Let Telnyx collect keys: `Gather`, `GatherUsingSpeak` or `GatherUsingAudio` of `callpath.commands`, with
+        every field that Telnyx knows. Returns its result. Raises InvalidRequestError (`second_gather`), ControlError."""
+        self._check_no_gather()
+        if isinstance(command, GatherUsingSpeak) and not 1 <= len(command.payload) <= SPEAK_CHARS_MAX:
+            raise InvalidRequestError("text_length", f"Telnyx speaks 1 to {SPEAK_CHARS_MAX:,} characters")
+        feed = self._feed
+        prompt = feed.prompts.add(command)
+        assert prompt is not None
+        try:
+            await self._send(command)
+            return await feed.prompts.gathered(prompt)
+        finally:
+            feed.prompts.drop(prompt)
+
+    def _check_no_gather(self) -> None:
+        if self._feed.keys is not None or self._feed.prompts.is_gathering:
+            raise InvalidRequestError(
+                "second_gather", "a gather is running on this call: wait for its result before the next one"
+            )
+
+    async def send_digits(self, digits: str) -> None:
+        """Press keys towards the phone: 0-9, A-D, * and #; w pauses 0.5 s, W 1 s. Returns when they must have been
+        heard: Telnyx sends no event. Raises InvalidRequestError (`bad_digits`), ControlError."""
+        await self._send(SendDtmf(digits=check_digits(digits)))
+        pauses = {"w": SHORT_PAUSE_MS, "W": LONG_PAUSE_MS}
+        await self._feed.clock.sleep_ms(sum(pauses.get(digit, DIGIT_MS) for digit in digits))
+
+    async def transfer(
+        self,
+        to: str,
+        *,
+        ring_s: float = 30.0,
+        caller_id: str | None = None,
+        announce: str | None = None,
+        detect: MachineDetection | None = None,
+        keep_stream: bool = False,
+    ) -> Transferred:
         """Send the caller on to another number or SIP address, once what was played has been heard: Telnyx loses the rest.
 
-        Returns when Telnyx has accepted the command, which is before the other phone rings. A handler may return then: the
-        call is not hung up, and the stream, which Telnyx would keep open, is stopped. Raises ControlError."""
+        Returns what came of it. `answered`: the two talk to each other. The stream is stopped, unless `keep_stream`:
+        then the handler still hears the caller, and what it plays is heard in between. A handler may return: the call
+        is not hung up. Anything else: the caller is back with the handler, on the same stream.
+
+        `ring_s` is how long the other phone rings (5 to 600 s), `caller_id` the number that it shows (None: the number that
+        was called), `announce` the URL of a file that only the other party hears first. With `detect` an answering machine
+        that answers is hung up, the caller is back, and the result is `voicemail`; the two are connected until the verdict.
+
+        Raises InvalidRequestError (`not_e164`, `transfer_to_self`, `second_transfer`, `out_of_range`).
+        """
+        transfers = Transfers(self._feed)
+        command = transfers.command(to, ring_s=ring_s, caller_id=caller_id, announce=announce, detect=detect)
         await self.finished()
-        await self._backend.send(Transfer(to=to))
+        return await transfers.carry_out(command, ring_s=ring_s, keep_stream=keep_stream)
 
     async def send(self, command: Command) -> None:
-        """Send any other Call Control command about this call."""
-        await self._backend.send(command)
+        """Send any other Call Control command about this call, of `callpath.commands`. Returns when Telnyx has accepted
+        it; what comes of it is in `call.events`. Raises ControlError, InvalidRequestError."""
+        prompt = self._feed.prompts.add(command)
+        try:
+            await self._send(command)
+        except BaseException:
+            if prompt is not None:
+                self._feed.prompts.drop(prompt)
+            raise
+        if isinstance(command, PlaybackStop):
+            self._feed.prompts.stop()
+
+    async def _send(self, command: Command) -> None:
+        await self._feed.backend.send(command)
+
+    async def _speak(self, command: Command, *, wait: bool) -> Spoken:
+        prompts = self._feed.prompts
+        prompt = prompts.add(command)
+        assert prompt is not None
+        try:
+            await self._send(command)
+        except BaseException:
+            prompts.drop(prompt)
+            raise
+        return await prompts.spoken(prompt) if wait else Spoken("unknown")
 
     def note(self, text: str) -> None:
         """Write a line into the call's timeline. No secrets and no numbers: timelines are shared."""
-        self._backend.note(Noted(text=text))
+        self._feed.backend.note(Noted(text=text))
+
+    # --- recording ---------------------------------------------------------------------------------------------------
 
     def record(self, path: Path | str | None = None) -> Path:
-        """Record both sides from now on, until the call ends: a stereo WAV, the caller left, what he heard right.
+        """Record both sides from now on, until the call ends: a stereo WAV, the caller left, what the caller heard right.
 
         Without `path` it goes to recordings/ in the data directory. Returns where it goes, at once: the file is opened,
         written and closed in a thread. The timeline gets an entry when it is closed, or `recording.not_stored` when it
         cannot be written; the call goes on. Calling it again changes nothing. Raises LocalProtocolError on a raw call,
         AudioError for a path that names no file.
         """
-        if self._recording is None:
-            if self._raw:
+        feed = self._feed
+        if feed.recording is None:
+            if feed.raw:
                 raise LocalProtocolError("a raw call is not decoded, so it cannot be recorded")
-            self._recording = Recording(
+            feed.recording = Recording(
                 check_path(path) if path is not None else self.recording_path(),
-                self._recording_rate_hz(),
-                self._clock.now_ms(),
-                writer=self._files.recordings,
-                on_end=self._backend.note,
+                8000 if feed.stream is None else max(feed.stream.received_rate_hz, feed.stream.play_rate_hz),
+                feed.clock.now_ms(),
+                writer=feed.files.recordings,
+                on_end=feed.backend.note,
             )
-            if self.stream is not None:
-                self._recording.attach(self.stream)
-        return self._recording.path
+            if feed.stream is not None:
+                feed.recording.attach(feed.stream)
+        return feed.recording.path
 
     def recording_path(self) -> Path:
         """Where a recording of this call goes by itself. One that was begun by another process is not written over, here
         or where recordings are kept."""
-        name = f"{self.session_id}-{self._clock.now_unix_ms()}" if self.facts.resumed else self.session_id
+        resumed = self.facts.resumed
+        name = f"{self.session_id}-{self._feed.clock.now_unix_ms()}" if resumed else self.session_id
         return self.facts.data_dir / "recordings" / f"{name}.wav"
 
-    def _recording_rate_hz(self) -> int:
-        return 8000 if self.stream is None else max(self.stream.received_rate_hz, self.stream.play_rate_hz)
-
     def note_recording(self, path: Path, duration_ms: float) -> None:
-        """Tell the timeline where a recording of this call lies."""
-        self._backend.note(RecordingSaved(path=str(path), duration_ms=duration_ms))
+        """Tell the timeline where a recording of this call lies that the handler made itself."""
+        self._feed.backend.note(RecordingSaved(path=str(path), duration_ms=duration_ms))
 
-    # --- for the server ----------------------------------------------------------------------------------------------
 
-    def attach(self, stream: MediaStream, sink: AudioSink) -> None:
-        """Carry on over `stream`: the first one, or a new one after the socket was lost. `sink` sends what it holds."""
-        if self._recording is not None:
-            self._recording.attach(stream)
-        self._player.attach(stream, sink)
-        if not self._raw:
-            self._from_stream = resampler(stream.received_rate_hz, self.sample_rate_hz)
+class _Application:
+    """What a handler sees of its App."""
 
-    def detach(self) -> None:
-        """The socket is gone; it may come back, but nothing of what it held."""
-        if self.stream is not None:
-            playout = self.stream.playout
-            self._heard_before_ms += playout.heard_since_clear_ms(self._clock.now_ms())
-            for name in playout.take_marks():
-                self.events.put(MarkHandedBack(name, heard=False))
-        self._player.detach()
+    __slots__ = ("state",)
 
-    def receive(self, event: AudioReceived | PayloadReceived | DtmfPressed | MarkHandedBack) -> None:
-        """Hand one event of the stream to the handler."""
-        if isinstance(event, AudioReceived):
-            self.hear(event.pcm)
-        elif isinstance(event, PayloadReceived):
-            self.audio.put(event.payload)
-        else:
-            self.events.put(event)
-
-    def hear_bytes(self, audio: bytes) -> None:
-        """Hand audio of the stream to the handler, given as PCM16."""
-        if self._from_stream is None and self._recording is None:
-            self.audio.put(audio)
-        else:
-            self.hear(as_pcm(audio))
-
-    def hear(self, pcm: Pcm) -> None:
-        """Hand audio of the stream to the handler."""
-        if self._recording is not None and self.stream is not None:
-            self._recording.receive(pcm, self.stream.received_rate_hz, self._clock.now_ms())
-        if self._from_stream is not None:
-            pcm = self._from_stream.push(pcm)
-        self.audio.put(pcm.tobytes())
-
-    def on_second(self, now_ms: float) -> None:
-        """A second has passed."""
-        if self._recording is not None:
-            self._recording.write(now_ms)
-
-    def sent(self) -> None:
-        """The socket took what was due: there may be room for more."""
-        self._player.make_room()
-
-    @property
-    def is_saving(self) -> bool:
-        """The call is over, and its recording is not closed yet."""
-        return self._recording is not None and self._recording in self._files.recordings.closing
-
-    def end(self) -> None:
-        """The handler is done, or the call: no more audio comes, and what still waits to play is cut off."""
-        self._ended = True
-        self._player.end()
-        if self._recording is not None:
-            self._recording.close(self._clock.now_ms())
-        self.audio.close()
-        self.events.close()
+    def __init__(self, state: SimpleNamespace) -> None:
+        self.state = state
+        """What the application's lifespan made, shared by all calls of the process."""

@@ -14,11 +14,13 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 
+from callpath.api.playback import Playback
 from callpath.api.queue import AudioQueue
 from callpath.api.sounds import Sounds
 from callpath.audio.pcm import PCM16_BYTES, Pcm, as_pcm
 from callpath.audio.resample import RATE_HZ_MAX, RATE_HZ_MIN, Resampler
 from callpath.call.stream import PTIME_MS, MediaStream
+from callpath.clock import Clock
 from callpath.errors import AudioError
 
 PLAY_QUEUE_MS_MAX = 200
@@ -54,8 +56,9 @@ class AudioSink(Protocol):
 class Player:
     """Plays the sources of one call on whichever stream it has at the moment."""
 
-    def __init__(self, audio: AudioQueue, sounds: Sounds, *, sample_rate_hz: int, raw: bool) -> None:
+    def __init__(self, audio: AudioQueue, sounds: Sounds, clock: Clock, *, sample_rate_hz: int, raw: bool) -> None:
         self._audio = audio
+        self._clock = clock
         self._sounds = sounds
         self.stream: MediaStream | None = None
         """The stream that it plays on; None while there is no socket."""
@@ -69,6 +72,8 @@ class Player:
         """Held by the source that is playing; the others wait for it, in order. Made for the first source that is no short
         chunk. Dropped with the last source or on a clear, so later sources do not queue behind cancelled ones."""
         self._ended = False
+        self._playbacks: list[Playback] = []
+        """Those of sources that are not queued to their end."""
         self._cuts = 0
         """How often playing was cut off. A source that began before the last cut plays no further."""
         self._resampler: Resampler | None = None
@@ -89,7 +94,9 @@ class Player:
         self.make_room()
 
     def detach(self) -> None:
-        """The socket is gone."""
+        """The socket is gone, and with it what it held."""
+        if self.stream is not None:
+            self.stream.playout.end_run(self._clock.now_ms())
         self.stream, self._sink, self._write = None, NOWHERE, NOWHERE.play
 
     def flush(self) -> None:
@@ -100,6 +107,9 @@ class Player:
         """Forget every source that is playing or waiting."""
         self._cuts += 1
         turn, self._turn = self._turn, None
+        playbacks, self._playbacks = self._playbacks, []
+        for playback in playbacks:
+            playback.stop()
         if turn is not None:
             turn.cut()
         if self._resampler is not None:
@@ -109,13 +119,37 @@ class Player:
     def end(self) -> None:
         """The call is over: nothing is played any more."""
         self._ended = True
+        if self.stream is not None:
+            self.stream.playout.end_run(self._clock.now_ms())
         self.cut()
 
-    async def play(self, source: Source, rate_hz: int) -> bool:
-        """Queue all of `source`. False: a cut came first, or the call is over. Raises AudioError."""
-        if type(source) is bytes and self._turn is None and not self._ended and self._play_piece(source, rate_hz):
-            return True  # the usual case, kept short: a chunk, as it came or as an engine makes it
-        return await self._play_in_turn(source, rate_hz)
+    async def play(self, source: Source, rate_hz: int, playback: Playback | None = None) -> Playback:
+        """Queue all of `source`, or what is left of it before a cut or the end of the call. Raises AudioError."""
+        if playback is None:
+            playback = Playback(self._clock)
+        elif playback.cut:
+            return playback
+        if (
+            type(source) is bytes
+            and self._turn is None
+            and not self._ended
+            and self._play_piece(source, rate_hz, playback)
+        ):
+            playback.queued = True  # the usual case, kept short: a chunk, as it came or as an engine makes it
+        elif await self._play_in_turn(source, rate_hz, playback):
+            playback.queued = True
+        else:
+            playback.stop()
+        return playback
+
+    def begin(self) -> Playback:
+        """The Playback of a source that is about to be played: a cut before that stops it, too."""
+        playback = Playback(self._clock)
+        if self._ended:
+            playback.stop()
+        else:
+            self._playbacks.append(playback)
+        return playback
 
     async def connected(self) -> MediaStream | None:
         """The stream, as soon as there is one; None: the call is over."""
@@ -131,7 +165,7 @@ class Player:
 
     # -----------------------------------------------------------------------------------------------------------------
 
-    async def _play_in_turn(self, source: Source, rate_hz: int) -> bool:
+    async def _play_in_turn(self, source: Source, rate_hz: int, playback: Playback) -> bool:
         if self._ended:
             return False
         cuts = self._cuts
@@ -140,35 +174,41 @@ class Player:
             turn = self._turn = _Turn()
         turn.sources += 1
         paused = self._audio.pause()
+        if playback not in self._playbacks:
+            self._playbacks.append(playback)
         try:
             async with turn.lock:
-                return self._cuts == cuts and await self._play_source(source, rate_hz, cuts, turn)
+                return self._cuts == cuts and await self._play_source(source, rate_hz, cuts, turn, playback)
         finally:
             if paused:
                 self._audio.resume()
             turn.sources -= 1
+            if playback in self._playbacks:
+                self._playbacks.remove(playback)
             if not turn.sources and self._turn is turn:
                 self._turn = None
 
-    async def _play_source(self, source: Source, rate_hz: int, cuts: int, turn: _Turn) -> bool:
+    async def _play_source(self, source: Source, rate_hz: int, cuts: int, turn: _Turn, playback: Playback) -> bool:
         match source:
             case str() | Path():
-                return await self._play_file(source, cuts, turn)
+                return await self._play_file(source, cuts, turn, playback)
             case bytes() | bytearray() | memoryview():
-                return await self._play_bytes(bytes(source), rate_hz, cuts)
+                return await self._play_bytes(bytes(source), rate_hz, cuts, playback)
             case np.ndarray():
                 if source.dtype != np.int16 or source.ndim != 1:
                     shape = f"{source.ndim} dimensions of {source.dtype}"
                     raise AudioError(f"an array to play is mono PCM: one dimension of int16, not {shape}")
-                return await self._play_pcm(source, rate_hz, cuts)
+                return await self._play_pcm(source, rate_hz, cuts, playback)
             case _:
-                return await self._play_iterator(source, rate_hz, cuts, turn)
+                return await self._play_iterator(source, rate_hz, cuts, turn, playback)
 
-    async def _play_iterator(self, source: AsyncIterator[bytes], rate_hz: int, cuts: int, turn: _Turn) -> bool:
+    async def _play_iterator(
+        self, source: AsyncIterator[bytes], rate_hz: int, cuts: int, turn: _Turn, playback: Playback
+    ) -> bool:
         """Read in one task for all pieces, so that a clear can end the wait for a piece that never comes."""
-        return await self._play_in_task(self._play_pieces_of(source, rate_hz, cuts), cuts, turn)
+        return await self._play_in_task(self._play_pieces_of(source, rate_hz, cuts, playback), cuts, turn)
 
-    async def _play_file(self, source: str | Path, cuts: int, turn: _Turn) -> bool:
+    async def _play_file(self, source: str | Path, cuts: int, turn: _Turn, playback: Playback) -> bool:
         """A clear ends the wait for a file, too."""
         if self._raw:
             raise AudioError(RAW_PLAYS_PAYLOADS)
@@ -176,7 +216,7 @@ class Player:
 
         async def play() -> bool:
             sound = await self._sounds.load(source, rate_hz)
-            return await self._play_pcm(sound.pcm, sound.rate_hz, cuts)
+            return await self._play_pcm(sound.pcm, sound.rate_hz, cuts, playback)
 
         return await self._play_in_task(play(), cuts, turn)
 
@@ -194,14 +234,14 @@ class Player:
         finally:
             turn.reader = None
 
-    async def _play_pieces_of(self, source: AsyncIterator[bytes], rate_hz: int, cuts: int) -> bool:
+    async def _play_pieces_of(self, source: AsyncIterator[bytes], rate_hz: int, cuts: int, playback: Playback) -> bool:
         rest = b""
         try:
             async for piece in source:
                 audio = rest + bytes(piece)
                 whole = len(audio) if self._raw else len(audio) - len(audio) % PCM16_BYTES
                 rest = audio[whole:]
-                if not await self._play_bytes(audio[:whole], rate_hz, cuts):
+                if not await self._play_bytes(audio[:whole], rate_hz, cuts, playback):
                     return False
         finally:
             if isinstance(source, AsyncGenerator):
@@ -210,19 +250,19 @@ class Player:
             raise AudioError("an async iterator of PCM16 bytes ended with half a sample: is it another encoding?")
         return self._cuts == cuts
 
-    async def _play_bytes(self, audio: bytes, rate_hz: int, cuts: int) -> bool:
+    async def _play_bytes(self, audio: bytes, rate_hz: int, cuts: int, playback: Playback) -> bool:
         if not self._raw:
-            return await self._play_pcm(as_pcm(audio), rate_hz, cuts)
-        return await self._play_pieces(self._payloads(audio), rate_hz, cuts)
+            return await self._play_pcm(as_pcm(audio), rate_hz, cuts, playback)
+        return await self._play_pieces(self._payloads(audio), rate_hz, cuts, playback)
 
-    async def _play_pcm(self, pcm: Pcm, rate_hz: int, cuts: int) -> bool:
+    async def _play_pcm(self, pcm: Pcm, rate_hz: int, cuts: int, playback: Playback) -> bool:
         if self._raw:
             raise AudioError(RAW_PLAYS_PAYLOADS)
         if not RATE_HZ_MIN <= rate_hz <= RATE_HZ_MAX:
             raise AudioError(f"audio to play can be at {RATE_HZ_MIN} to {RATE_HZ_MAX} Hz, not at {rate_hz} Hz")
         piece_samples = rate_hz * PLAY_PIECE_MS // 1000
         pieces = (pcm[start : start + piece_samples].tobytes() for start in range(0, len(pcm), piece_samples))
-        return await self._play_pieces(pieces, rate_hz, cuts)
+        return await self._play_pieces(pieces, rate_hz, cuts, playback)
 
     def _payloads(self, audio: bytes) -> list[bytes]:
         """A payload as it is; one that is too long as frames, the last of them with what is left over."""
@@ -234,17 +274,17 @@ class Player:
         last = (len(audio) // size - 1) * size
         return [*(audio[start : start + size] for start in range(0, last, size)), audio[last:]]
 
-    async def _play_pieces(self, pieces: Iterable[bytes], rate_hz: int, cuts: int) -> bool:
+    async def _play_pieces(self, pieces: Iterable[bytes], rate_hz: int, cuts: int, playback: Playback) -> bool:
         for piece in pieces:
             while True:
                 if self._cuts != cuts:
                     return False
-                if self._play_piece(piece, rate_hz):
+                if self._play_piece(piece, rate_hz, playback):
                     break
                 await self._wait_for_room()
         return True
 
-    def _play_piece(self, audio: bytes, rate_hz: int) -> bool:
+    def _play_piece(self, audio: bytes, rate_hz: int, playback: Playback) -> bool:
         """Queue at most PLAY_PIECE_MS, as a payload or PCM16; False if it is longer, or there is no room, or no stream, at
         the moment."""
         stream = self.stream
@@ -253,7 +293,9 @@ class Player:
         if self._raw:
             if not 0 < len(audio) <= self._payload_bytes_max:
                 return False
+            begin_ms = stream.added_ms
             self._write(audio)
+            playback.extend(stream, begin_ms)
             return True
         if 500 * len(audio) > PLAY_PIECE_MS * rate_hz:
             return False
@@ -262,7 +304,9 @@ class Player:
             self._rate_hz = rate_hz
         if self._resampler is not None:
             audio = self._resampler.push(as_pcm(audio)).tobytes()
+        begin_ms = stream.added_ms
         self._write(audio)
+        playback.extend(stream, begin_ms)
         return True
 
     async def _wait_for_room(self) -> None:

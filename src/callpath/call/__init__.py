@@ -4,6 +4,10 @@ session   the state of a call, folded from its timeline, and the commands that f
 watchdog  what is wrong with a call whose line is up, and what is done for the caller
 policies  how long what may take, and the steps that are taken then
 ending    when a call is hung up, and when it is not ours to hang up any more
+incoming  the commands that follow from a decision to reject or to forward a call that rings
+outcomes  what became of a leg that was dialled: answered, busy, refused, …
+client_state  what a leg's client_state carries: the application's text, and callpath's own
+numbers   numbers and keys, judged before anything is sent
 leg       one party's side; no transition goes backwards
 stream    one audio WebSocket, sans I/O
 keys      keys in the order in which they were pressed

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from callpath.call.client_state import decode_client_state
 from callpath.call.leg import LegState
 from callpath.call.plan import derived_command_id
 from callpath.call.session import CallSession
@@ -30,6 +31,7 @@ from callpath.wire.command import (
     StreamingStop,
     Transfer,
 )
+from callpath.wire.document import Json
 
 CONFIRM_MS = 10_000
 """How long an accepted hangup may take until Telnyx reports the call as over. Then it is sent again: to a call that is over
@@ -136,14 +138,18 @@ def is_silenced(session: CallSession) -> bool:
 def _is_joined(session: CallSession, sent: CommandSent) -> bool:
     sent_unix_ms = session.sent_unix_ms[sent.command_id]
     answer = session.answers.get(sent.command_id)
-    if sent.body.get("park_after_unbridge"):
-        return answer is not None and answer.accepted  # parked on purpose when the other party leaves
-    if sent.command == Bridge.NAME:
+    parks = bool(sent.body.get("park_after_unbridge")) and not _takes_back(sent)
+    if sent.command == Bridge.NAME or parks:  # parked on purpose when the other party leaves
         return answer is not None and answer.accepted
     others = [leg for leg in session.other_legs if leg.seen_unix_ms >= sent_unix_ms]
     if others:  # where the answer was lost, they tell that the transfer was carried out
         return any(leg.state is not LegState.ENDED for leg in others)
     return answer is not None and answer.accepted
+
+
+def _takes_back(sent: CommandSent) -> bool:
+    """A transfer of `Call.transfer`, which parks the caller only to have them back from an answering machine."""
+    return decode_client_state(sent.body.get("target_leg_client_state")).leg == sent.command_id
 
 
 def _hangup_due(session: CallSession, handler_running: bool) -> int | None:
@@ -199,10 +205,14 @@ def _telnyx_done_unix_ms(session: CallSession, since_unix_ms: int = 0) -> int:
         waiting = [sent for sent in asked if _sent_since(session, sent, max(stopped_unix_ms, since_unix_ms))]
         if waiting:  # they queue: each may have to wait for those before it
             began_unix_ms = max(session.sent_unix_ms[sent.command_id] for sent in waiting)
-            until_unix_ms = max(until_unix_ms, began_unix_ms + sum(_longest_ms(sent) for sent in waiting))
+            until_unix_ms = max(
+                until_unix_ms, began_unix_ms + sum(longest_ms(sent.command, sent.body) for sent in waiting)
+            )
     for sent in session.sent(SendDtmf.NAME):
         if _may_be_carried_out(session, sent) and _sent_since(session, sent, since_unix_ms):
-            until_unix_ms = max(until_unix_ms, session.sent_unix_ms[sent.command_id] + _longest_ms(sent))
+            until_unix_ms = max(
+                until_unix_ms, session.sent_unix_ms[sent.command_id] + longest_ms(sent.command, sent.body)
+            )
     return until_unix_ms
 
 
@@ -211,13 +221,16 @@ def _may_be_carried_out(session: CallSession, sent: CommandSent) -> bool:
     return answer is None or answer.accepted
 
 
-def _longest_ms(sent: CommandSent) -> int:
-    if sent.command == SendDtmf.NAME:
-        return DIGIT_MS * len(str(sent.body.get("digits", "")))
-    if sent.command == PlaybackStart.NAME:
+def longest_ms(name: str, body: Json) -> int:
+    """How long Telnyx may take to carry out a command that it takes its time for, if it does not tell the end."""
+    if name == SendDtmf.NAME:
+        return DIGIT_MS * len(str(body.get("digits", "")))
+    if name == PlaybackStart.NAME:
         return PLAYBACK_MS_MAX
-    spoken_ms = SPEAK_MS + SPEAK_MS_PER_CHAR * len(str(sent.body.get("payload", "")))
-    return spoken_ms if sent.command == Speak.NAME else spoken_ms + GATHER_MS_MAX
+    loop = body.get("loop")
+    times = loop if isinstance(loop, int) and loop > 0 else 1
+    spoken_ms = SPEAK_MS + times * SPEAK_MS_PER_CHAR * len(str(body.get("payload", "")))
+    return spoken_ms if name == Speak.NAME else spoken_ms + GATHER_MS_MAX
 
 
 def _handed_back_unix_ms(session: CallSession) -> int:

@@ -8,7 +8,15 @@ from datetime import UTC, datetime
 from enum import IntEnum
 
 from callpath.wire.ids import CallControlId, LegId
-from callpath.wire.webhook import CallAnswered, CallHangup, CallInitiated, CallPayload, CallQuality, Webhook
+from callpath.wire.webhook import (
+    CallAnswered,
+    CallBridged,
+    CallHangup,
+    CallInitiated,
+    CallPayload,
+    CallQuality,
+    Webhook,
+)
 
 
 class LegState(IntEnum):
@@ -36,8 +44,9 @@ class Leg:
     state: LegState = LegState.SEEN
     seen_unix_ms: int = 0
     answered_unix_ms: int = 0
+    bridged_unix_ms: int = 0
     hangup_unix_ms: int = 0
-    """When its first event, its call.answered and its call.hangup came here; 0: they did not."""
+    """When its first event, its call.answered, its call.bridged and its call.hangup came here; 0: they did not."""
 
     direction: str | None = None
     from_: str | None = None
@@ -48,6 +57,18 @@ class Leg:
     sip_hangup_cause: str | None = None
     quality: CallQuality | None = None
     client_state: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    """SIP headers of its INVITE, as its call.initiated has them."""
+
+    caller_name: str | None = None
+    attestation: str | None = None
+    attested: bool | None = None
+    """STIR/SHAKEN: the attestation of the caller's number, and whether Telnyx could validate it."""
+
+    machine: str | None = None
+    greeting: str | None = None
+    """The last verdict of answering machine detection, and how the greeting ended (`beep_detected`, …)."""
+
     told: dict[str, tuple[bool, Stamp]] = field(default_factory=dict)
     """Which event each of these is from, and whether that was a call.initiated."""
 
@@ -62,6 +83,15 @@ class Leg:
                 self._latest("direction", payload.direction, stamp)
                 self._party("from_", payload.from_, stamp, initiated=True)
                 self._party("to", payload.to, stamp, initiated=True)
+                self._latest("caller_name", payload.caller_id_name, stamp)
+                self._latest("attestation", payload.shaken_stir_attestation, stamp)
+                if payload.shaken_stir_validated is not None and self._is_latest("attested", stamp):
+                    self.attested = payload.shaken_stir_validated
+                headers = (*(payload.sip_headers or ()), *(payload.custom_headers or ()))
+                if headers and self._is_latest("headers", stamp):
+                    self.headers = {header.name: header.value for header in headers}
+            case CallBridged():
+                self.bridged_unix_ms = min(at_unix_ms, self.bridged_unix_ms or at_unix_ms)
             case CallAnswered():
                 self._advance(LegState.ANSWERED)
                 self.answered_unix_ms = min(at_unix_ms, self.answered_unix_ms or at_unix_ms)
@@ -80,6 +110,10 @@ class Leg:
                 self._party("to", payload.to, stamp)
             case _:
                 pass
+
+    def detected(self, name: str, result: str | None, stamp: Stamp) -> None:
+        """Answering machine detection says something: `name` is `machine` or `greeting`."""
+        self._latest(name, result, stamp)
 
     def _advance(self, state: LegState) -> None:
         self.state = max(self.state, state)

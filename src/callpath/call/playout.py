@@ -29,6 +29,16 @@ class Cleared:
     dropped_ms: float
 
 
+class Run:
+    """The audio between two clears of one stream. Positions in it are ms since its beginning."""
+
+    __slots__ = ("heard_ms",)
+
+    def __init__(self) -> None:
+        self.heard_ms: float | None = None
+        """How much of it was heard; None while it goes on."""
+
+
 class Playout:
     """One direction of one stream. Frames and marks go out in the order in which they were added."""
 
@@ -47,6 +57,8 @@ class Playout:
         """Audio that waits here."""
 
         self._queue: list[tuple[bytes, float] | str] = []  # short; an empty deque takes 760 bytes
+        self.run = Run()
+        """The audio since the last clear."""
         self._sent_ms = 0.0
         self._ends_at_ms = 0.0
         self._cut_at_ms = -1.0
@@ -74,7 +86,7 @@ class Playout:
         Marks that are queued over there come back at once; they are remembered as not heard.
         """
         lead_ms = self.lead_ms(now_ms)
-        heard_ms = self.heard_since_clear_ms(now_ms)
+        heard_ms = self.end_run(now_ms)
         dropped_ms = lead_ms + self.queued_ms
         unsent = [item for item in self._queue if isinstance(item, str)]
         self.marks_unsent += unsent
@@ -86,6 +98,12 @@ class Playout:
         self._ends_at_ms = self._cut_at_ms = now_ms
         self._heard_before_clear_ms = self._sent_ms
         return Cleared(heard_ms=heard_ms, dropped_ms=dropped_ms)
+
+    def end_run(self, now_ms: float) -> float:
+        """Nothing more of what was added so far will be heard. Returns the ms of it that were."""
+        heard_ms = self.run.heard_ms = self.heard_since_clear_ms(now_ms)
+        self.run = Run()
+        return heard_ms
 
     def recode(self, recode: Callable[[bytes], bytes]) -> None:
         """Replace every payload that waits here by one of the same length in another form."""
@@ -170,6 +188,11 @@ class Playout:
     def heard_since_clear_ms(self, now_ms: float) -> float:
         """Audio heard since the last clear."""
         return self.played_ms(now_ms) - self._heard_before_clear_ms
+
+    @property
+    def added_ms(self) -> float:
+        """Audio added since the last clear: where in the present run the next audio begins."""
+        return self._sent_ms - self._heard_before_clear_ms + self.queued_ms
 
     def unheard_ms(self, now_ms: float) -> float:
         """Audio that is still to be heard: queued here, or sent and not played yet."""

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from callpath.call.numbers import is_number
 from callpath.errors import ConfigError
 
 SPEAK_CHARS_MAX = 3_000
@@ -88,7 +89,7 @@ def parse_refusal(setting: str, text: str) -> tuple[Step, ...]:
 
 
 def _check_number(setting: str, number: str) -> None:
-    if not re.fullmatch(r"\+[1-9]\d{6,14}|sips?:\S+", number):
+    if not is_number(number):
         raise ConfigError(
             setting, "has a transfer to no number", "Right is transfer:+15555550123 or transfer:sip:ID@HOST"
         )

@@ -24,6 +24,7 @@ from callpath.call.plan import StreamPlan
 from callpath.errors import RemoteProtocolError
 from callpath.timeline import (
     CallChecked,
+    CallDecided,
     CallRecovered,
     CallStuck,
     CommandAnswered,
@@ -60,6 +61,14 @@ REFUSE = "refuse"
 
 DONE_BY_TELNYX = ("call.speak.ended", "call.playback.ended", "call.gather.ended")
 """Events that tell the end of what Telnyx was asked to play or to gather."""
+
+MACHINE_TOLD = {
+    "call.machine.detection.ended": "machine",
+    "call.machine.premium.detection.ended": "machine",
+    "call.machine.greeting.ended": "greeting",
+    "call.machine.premium.greeting.ended": "greeting",
+}
+"""What the events of answering machine detection are about."""
 
 CALL_HAS_ENDED = "90018"
 """Telnyx's code for a command to a call that is over: a normal race, and its last word."""
@@ -184,6 +193,9 @@ class CallSession:
     handler_failure: Timed[HandlerFailed] | None = None
     """The last of each."""
 
+    decided: Timed[CallDecided] | None = None
+    """What the application decided while the call rang, the first time."""
+
     stuck: dict[int, Timed[CallStuck]] = field(default_factory=dict)
     acted: dict[tuple[str, int], Timed[PolicyActed]] = field(default_factory=dict)
     """The steps of policies, by policy and number."""
@@ -212,8 +224,13 @@ class CallSession:
 
     @property
     def refused(self) -> bool:
-        """We turned the call away."""
-        return any(policy == REFUSE for policy, _ in self.acted)
+        """We turned the call away, or let it ring."""
+        return any(policy == REFUSE for policy, _ in self.acted) or self.decision in ("reject", "ignore")
+
+    @property
+    def decision(self) -> str | None:
+        """What the application decided while the call rang: answer, reject, forward or ignore."""
+        return self.decided[1].decision if self.decided is not None else None
 
     @property
     def handler_finished(self) -> bool:
@@ -221,8 +238,9 @@ class CallSession:
         return bool(self.finished_unix_ms) and self.finished_unix_ms >= self.entered_unix_ms
 
     def sent(self, *names: str) -> list[CommandSent]:
-        """The commands of these names, in order."""
-        sent = [one for one in self.commands.values() if one.command in names]
+        """The commands of these names that were sent about our leg, in order."""
+        ours = (None, self.leg.call_control_id if self.leg is not None else None)
+        sent = [one for one in self.commands.values() if one.command in names and one.call_control_id in ours]
         return sorted(sent, key=lambda one: (self.sent_unix_ms[one.command_id], one.command_id))
 
     def is_accepted(self, command_id: str) -> bool:
@@ -347,6 +365,8 @@ class CallSession:
                 self.missing = _later(self.missing, at, what)
             case StreamProbed() as what:
                 self.probe = _later(self.probe, at, what)
+            case CallDecided() as what:
+                self.decided = _earlier(self.decided, at, what)
             case CallStuck() as what:
                 self.stuck[what.number] = _earlier(self.stuck.get(what.number), at, what)
             case PolicyActed() as what:
@@ -411,6 +431,8 @@ class CallSession:
         if leg is None:
             leg = self.legs[payload.call_leg_id] = Leg(payload.call_leg_id, payload.call_control_id, stamp)
         leg.apply(payload, stamp, at)
+        if webhook.event_type in MACHINE_TOLD:
+            leg.detected(MACHINE_TOLD[webhook.event_type], getattr(payload, "result", None), stamp)
         self._choose_leg()
         if webhook.event_type in DONE_BY_TELNYX:
             self.done_by_telnyx.setdefault(webhook.event_type, set()).add(webhook.id)
@@ -442,7 +464,7 @@ class CallSession:
         """What the call needs now: an answer while it rings, its stream once it is answered. Each is returned once,
         provided that the caller records a CommandSent for it."""
         leg = self.leg
-        if leg is None or self.ended or self.refused:
+        if leg is None or self.ended or self.refused or self.decision not in (None, "answer"):
             return []
         if leg.state is LegState.INITIATED and leg.direction == "incoming" and not self._sent(Answer):
             return [plan.answer(leg.call_control_id, self.session, token)]

@@ -725,6 +725,11 @@ class MediaStream:
         """Audio that is still to be heard, a last piece of a frame included."""
         return self.playout.unheard_ms(now_ms) + self._tail_ms()
 
+    @property
+    def added_ms(self) -> float:
+        """Audio added since the last clear, a last piece of a frame included."""
+        return self.playout.added_ms + self._tail_ms()
+
     def _has_tail(self) -> bool:
         return self._framer.pending_samples > 0 or self._raw_tail != b""
 

@@ -102,7 +102,7 @@ def _check_room(session: CallSession, policy: CallPolicy, state: RuntimeState) -
     """A new call, and no room: it is turned away. One that we have begun to take is taken."""
     steps = sorted((item for _, item in session.acted.values() if item.policy == REFUSE), key=lambda item: item.number)
     if not steps:
-        if state.refusing is None or session.commands:
+        if state.refusing is None or session.commands or session.decision not in (None, "answer"):
             return Evaluation()
         return Evaluation((state.refusing, PolicyActed(policy=REFUSE, number=1, step=policy.refuse_with[0].kind)))
     answer, done = session.answers.get(_command_id(session, steps[-1])), len(steps)

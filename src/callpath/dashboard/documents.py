@@ -16,6 +16,7 @@ from callpath.dashboard.masking import mask, mask_number, mask_text
 from callpath.doctor.verdict import Diagnosis
 from callpath.timeline import (
     CallChecked,
+    CallDecided,
     CallRecovered,
     CallRejected,
     CallStuck,
@@ -351,7 +352,7 @@ def _place(what: What) -> tuple[Lane, Tone]:
             return "socket", "warn"
         case CommandRetried():
             return "commands", "warn"
-        case PolicyActed() | CallRecovered() | CallChecked():
+        case PolicyActed() | CallDecided() | CallRecovered() | CallChecked():
             return "handler", "plain"
         case CallStuck() | CallRejected() | LoopBlocked():
             return "handler", "warn"

@@ -247,8 +247,9 @@ def _check_secrets(settings: Settings) -> None:
 
 def _check_codecs(app: App, settings: Settings) -> None:
     """At start, not in the first call: a rate the codec does not have or nobody could ask for, AMR-WB, a missing extra."""
+    only_raw = all(route.raw for route in app.routes)
     try:
-        (NoEncoder if app.raw else open_encoder)(settings.play_codec, settings.play_rate_hz)
+        (NoEncoder if only_raw else open_encoder)(settings.play_codec, settings.play_rate_hz)
     except AudioError as error:
         raise ConfigError("CALLPATH_PLAY_CODEC", f"cannot be used: {error}", "PCMU at 8000 Hz always works") from None
     if settings.stream_with_answer and settings.play_rate_hz != ANSWER_RATE_HZ:
@@ -257,7 +258,7 @@ def _check_codecs(app: App, settings: Settings) -> None:
             f"is {settings.play_rate_hz}, and `answer` has no parameter for it: such a stream is at {ANSWER_RATE_HZ} Hz",
             f"Set it to {ANSWER_RATE_HZ}, or leave CALLPATH_STREAM_WITH_ANSWER off",
         )
-    if settings.stream_codec == "default" or app.raw:
+    if settings.stream_codec == "default" or only_raw:
         return
     try:
         open_decoder(settings.stream_codec, CODECS[settings.stream_codec].rates_hz[0])

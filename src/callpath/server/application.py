@@ -1,7 +1,7 @@
 """The application's side of one call: when its handler is entered, how it ends, and what its end means for the call.
 
     it returns          what it played is heard to its end; then the call is hung up
-    it raises           the call is hung up
+    it raises           the App's @app.on_error is entered, if there is one; then the call is hung up
     it is cancelled     by us: because the call is over, its socket stays away, or another node carries the call now
 
 A CancelledError that the handler lets out without our having cancelled it (a task of its own that it awaits was cancelled,
@@ -21,8 +21,10 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from callpath.api.app import Handler
-from callpath.api.call import Call, CallBackend, CallFacts
+from callpath.api.app import Route
+from callpath.api.call import Call
+from callpath.api.feed import CallBackend, CallFacts, CallFeed, CallTasks
+from callpath.api.ring import Handler
 from callpath.call.ending import is_silenced, needs_handler
 from callpath.call.session import Stage
 from callpath.call.stream import MediaStream
@@ -30,13 +32,20 @@ from callpath.server.blocking import CURRENT_CALL, HANDLER_TASK
 from callpath.server.context import Context
 from callpath.server.journal import Journal
 from callpath.server.line import AudioLine, Carrier
-from callpath.timeline import HandlerEnded, HandlerFailed, HandlerStarted, StreamStarted, without_numbers
+from callpath.server.routing import Router
+from callpath.timeline import HandlerEnded, HandlerFailed, HandlerStarted, Noted, StreamStarted, without_numbers
 from callpath.wire.media import Start
+from callpath.wire.webhook import Webhook
 
 logger = structlog.get_logger("callpath")
 
 CANCEL_AGAIN_MS = 5_000.0
 """How long a cancelled handler may take to end, before it is cancelled again."""
+
+ON_ERROR_MS_MAX = 30_000.0
+"""How long @app.on_error may take: to say a sentence, and to transfer the caller."""
+
+NO_ROUTE = "no handler of this App takes the call: give @app.call without numbers=, when= or name= to one of them"
 
 
 class Application:
@@ -44,22 +53,39 @@ class Application:
     next socket where one is lost, and entered again where the run before was cancelled. `backend` is the handler's."""
 
     def __init__(
-        self, journal: Journal, context: Context, line: AudioLine, backend: CallBackend, wake: Callable[[], None]
+        self,
+        journal: Journal,
+        context: Context,
+        line: AudioLine,
+        router: Router,
+        backend: CallBackend,
+        wake: Callable[[], None],
     ) -> None:
         self.run: HandlerRun | None = None
         """The newest run."""
-        self._saving: tuple[Call, ...] = ()
-        """Calls of runs that ended while their recordings were still to be closed."""
+        self._saving: tuple[CallFeed, ...] = ()
+        """Those of runs that ended while their recordings were still to be closed."""
         self._journal = journal
         self._context = context
         self._line = line
+        self._router = router
         self._backend: CallBackend | None = backend
         self._wake = wake
 
     @property
-    def call(self) -> Call | None:
-        """The Call of the handler that runs; None while none does."""
-        return self.run.call if self.run is not None and self.run.is_running else None
+    def feed(self) -> CallFeed | None:
+        """Feeds the Call of the handler that runs; None while none does."""
+        return self.run.feed if self.run is not None and self.run.is_running else None
+
+    def receive_webhook(self, webhook: Webhook) -> None:
+        """An event of Telnyx's was read from the log: hand it to the handler that runs, or is ending."""
+        if self.run is not None and not self.run.is_done:
+            self.run.feed.receive_webhook(webhook)
+
+    def changed(self) -> None:
+        """Something new is known of the call."""
+        if self.run is not None and not self.run.is_done:
+            self.run.feed.changed()
 
     @property
     def is_done(self) -> bool:
@@ -73,7 +99,7 @@ class Application:
 
     def is_saving(self) -> bool:
         """A recording is being closed, and the timeline will say so."""
-        self._saving = tuple(call for call in self._saving if call.is_saving)
+        self._saving = tuple(feed for feed in self._saving if feed.is_saving)
         return bool(self._saving)
 
     def stream_started(self, start: Start, stream: MediaStream, carrier: Carrier) -> None:
@@ -91,10 +117,10 @@ class Application:
             )
         )
         self._line.carrier = carrier
-        call = self.call
-        if call is not None:
-            call.attach(stream, carrier)
-            carrier.serve(call)
+        feed = self.feed
+        if feed is not None:
+            feed.attach(stream, carrier)
+            carrier.serve(feed)
         elif self.is_done and needs_handler(session):
             self.enter(resumed=resumed)
         else:
@@ -104,27 +130,40 @@ class Application:
         """Enter the handler on the open stream. `resumed`: a handler had the call before."""
         stream, carrier, context = self._line.stream, self._line.carrier, self._context
         assert stream is not None and carrier is not None and stream.start is not None and self._backend is not None
-        session, app = self._journal.session, context.app
-        facts = CallFacts.of(session.session, session.leg, stream.start, context.data_dir, resumed=resumed)
-        call = Call(
+        session, route = self._journal.session, self._router.route
+        if route is None:
+            self._journal.note(HandlerFailed(error=NO_ROUTE, traceback=""))
+            return
+        decided = session.decided[1] if session.decided is not None else None
+        facts = CallFacts.of(
+            session.session,
+            session.leg,
+            stream.start,
+            context.data_dir,
+            resumed=resumed,
+            variables=decided.variables if decided is not None else None,
+            state=context.app.state,
+        )
+        feed = CallFeed(
             facts,
-            sample_rate_hz=app.sample_rate_hz,
+            sample_rate_hz=route.sample_rate_hz,
             backend=self._backend,
             clock=context.clock,
             files=context.files,
-            raw=app.raw,
+            raw=route.raw,
         )
-        call.attach(stream, carrier)
-        self.run = HandlerRun(call, self._journal, context, ended=self._ended)
-        carrier.serve(call)
-        if context.record and not app.raw:
+        feed.attach(stream, carrier)
+        call = Call(feed)
+        self.run = HandlerRun(call, feed, route, self._journal, context, ended=self._ended)
+        carrier.serve(feed)
+        if (context.record or (decided is not None and decided.record)) and not route.raw:
             call.record()
 
     def detach(self) -> None:
         """The socket is gone. The handler waits a while for another."""
-        call = self.call
-        if call is not None:
-            call.detach()
+        feed = self.feed
+        if feed is not None:
+            feed.detach()
 
     def cancel_if_useless(self, *, acts: bool, lost_ms: float | None) -> None:
         """End a handler that serves nobody. `acts`: this node does; `lost_ms`: how long the call has had no socket."""
@@ -156,20 +195,30 @@ class Application:
         self._backend = None
 
     def _ended(self) -> None:
-        if self.run is not None and self.run.call.is_saving:
-            self._saving += (self.run.call,)
+        if self.run is not None and self.run.feed.is_saving:
+            self._saving += (self.run.feed,)
         if self._line.carrier is not None:
             self._line.carrier.serve(None)
         self._wake()
 
 
 class HandlerRun:
-    """One run of the handler with one Call. `ended` is called at its end."""
+    """One run of the handler of `route` with one Call. `ended` is called at its end."""
 
-    def __init__(self, call: Call, journal: Journal, context: Context, ended: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        call: Call,
+        feed: CallFeed,
+        route: Route,
+        journal: Journal,
+        context: Context,
+        ended: Callable[[], None],
+    ) -> None:
         self.call = call
+        self.feed = feed
         self.error: BaseException | None = None
         """What the handler raised."""
+        self._route = route
         self._journal = journal
         self._context = context
         self._ended = ended
@@ -207,6 +256,7 @@ class HandlerRun:
             )
         else:
             self._reason = reason
+        self.feed.tell_end(self._reason)
         self._cancelled_ms = now_ms
         self._task.cancel()
 
@@ -216,31 +266,63 @@ class HandlerRun:
         return None if self._cancelled_ms is None or self.is_done else self._cancelled_ms + CANCEL_AGAIN_MS
 
     async def _run(self) -> None:
-        app = self._context.app
-        assert app.handler is not None
         entered_unix_ms = self._context.clock.now_unix_ms()
-        self._journal.note(HandlerStarted(name=app.name), entered_unix_ms)
+        self._journal.note(HandlerStarted(name=self._route.name), entered_unix_ms)
         CURRENT_CALL.set(self.call.session_id)
         if self._context.traces is not None:
             self._context.traces.enter_handler(self.call.session_id, entered_unix_ms)
         try:
             # As a task of its own, so that a frame resumes the handler and not every coroutine around it.
-            entered = _enter(app.handler, self.call)
+            entered = _enter(self._route.handler, self.call, self.feed)
             await asyncio.get_running_loop().create_task(entered, name=f"{HANDLER_TASK}{self.call.session_id}")
             await self.call.finished()
         except asyncio.CancelledError as error:
             if self._was_cancelled():
                 self._journal.note(HandlerEnded(cancelled=True, reason=self._reason))
                 raise
-            self._note_failure(error, ": the handler let out a cancellation that is not callpath's")
+            await self._fail(error, ": the handler let out a cancellation that is not callpath's")
         except BaseException as error:
-            self._note_failure(error)
+            await self._fail(error)
         else:
             cancelled = self._was_cancelled()
             self._journal.note(HandlerEnded(cancelled=cancelled, reason=self._reason if cancelled else ""))
 
+    async def _fail(self, error: BaseException, explanation: str = "") -> None:
+        """The handler raised. What the App does about it is part of the run: until then the call is not hung up."""
+        self.error = error
+        text = f"{type(error).__name__}: {error}".removesuffix(": ") + explanation
+        told = "".join(traceback.format_exception(error))
+        self._journal.note(HandlerFailed(error=without_numbers(text), traceback=without_numbers(told)))
+        handle = self._context.app.error_handler
+        if handle is None or self._was_cancelled():
+            return
+        self._journal.note(Noted(text="@app.on_error entered"))
+
+        async def handle_error(call: Call) -> None:
+            await handle(call, error)
+
+        task = asyncio.get_running_loop().create_task(
+            _enter(handle_error, self.call, self.feed), name=f"{HANDLER_TASK}{self.call.session_id}"
+        )
+        ends = asyncio.Event()
+        task.add_done_callback(lambda _: ends.set())
+        try:
+            in_time = await self._context.clock.wait(ends, self._context.clock.now_ms() + ON_ERROR_MS_MAX)
+            if not in_time:
+                self._journal.note(Noted(text=f"@app.on_error was cancelled after {ON_ERROR_MS_MAX / 1000:.0f} s"))
+                task.cancel()
+            await task
+            await self.call.finished()
+        except asyncio.CancelledError:
+            if self._was_cancelled():
+                task.cancel()
+                raise
+        except BaseException as failure:
+            logger.exception("@app.on_error raised", event_name="on_error.failed", call_session_id=self.call.session_id)
+            self._journal.note(Noted(text=without_numbers(f"@app.on_error raised {type(failure).__name__}: {failure}")))
+
     def _finish(self, _task: asyncio.Task[None]) -> None:
-        self.call.end()
+        self.feed.end()
         self._task = None
         self._ended()
 
@@ -249,17 +331,31 @@ class HandlerRun:
         task = asyncio.current_task()
         return self._cancelled_ms is not None or (task is not None and task.cancelling() > 0)
 
-    def _note_failure(self, error: BaseException, explanation: str = "") -> None:
-        self.error = error
-        text = f"{type(error).__name__}: {error}".removesuffix(": ") + explanation
-        told = "".join(traceback.format_exception(error))
-        self._journal.note(HandlerFailed(error=without_numbers(text), traceback=without_numbers(told)))
 
-
-async def _enter(handler: Handler, call: Call) -> None:
-    """The handler, contained: what would stop the event loop, and with it every call, becomes an error of this one."""
+async def _enter(handler: Handler, call: Call, feed: CallFeed) -> None:
+    """The handler, contained: what would stop the event loop, and with it every call, becomes an error of this one.
+    Tasks of
+    `call.tasks` end with it; one that raises ends it."""
+    tasks = CallTasks()
+    failure: BaseException | None = None
+    await tasks.__aenter__()
+    feed.tasks = tasks
     try:
         entered: Awaitable[None] = handler(call)
         await entered
-    except SystemExit as error:
-        raise RuntimeError(f"the handler called sys.exit({error.code!r}), which would end the server") from error
+    except BaseException as error:  # raised below as it is: the task group would wrap it
+        failure = error
+    feed.tasks = None
+    tasks.cancel()
+    try:
+        await tasks.__aexit__(None, None, None)
+    except BaseExceptionGroup as group:
+        raise (group.exceptions[0] if len(group.exceptions) == 1 else group) from None
+    try:
+        if isinstance(failure, SystemExit):
+            told = f"the handler called sys.exit({failure.code!r}), which would end the server"
+            raise RuntimeError(told) from failure
+        if failure is not None:
+            raise failure
+    finally:
+        failure = None  # its traceback holds this frame, which would hold it

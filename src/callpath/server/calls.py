@@ -60,7 +60,7 @@ class Calls:
     async def running(self) -> AsyncIterator[None]:
         """While this is entered, calls are served; on leaving, handlers are cancelled and timelines stored."""
         context = self.context
-        async with context.tasks.running():
+        async with context.app.running(), context.tasks.running():
             Heartbeat(context.pacer).wake(context.clock.now_ms())
             context.tasks.run_critical(context.pacer.run, "pace streams")
             context.tasks.spawn(context.leases.keep(self._held, self._orphaned), name="keep leases")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from callpath.call.session import CallSession
-from callpath.errors import StoreError
+from callpath.errors import RemoteProtocolError, StoreError
 from callpath.server.context import Context
 from callpath.server.metrics import Metrics
 from callpath.store.port import CallLog
@@ -41,6 +41,7 @@ from callpath.timeline import (
     kind_of,
 )
 from callpath.wire.ids import SessionId
+from callpath.wire.webhook import Webhook, read_webhook
 
 logger = structlog.get_logger("callpath")
 
@@ -75,6 +76,8 @@ class Journal:
         """The timeline was read at least once."""
         self.has_news = not timeline or context.log.shared
         """Whether the log may hold what is not known here. (Another node may write at any moment.)"""
+        self.tell: Callable[[Webhook], None] = _ignore
+        """Called with each event of Telnyx's that is read from the log, after it was applied."""
         self._context = context
         self._clock = context.clock
         self.wake = wake
@@ -89,6 +92,10 @@ class Journal:
         waits for its answer, it may already be read back.)"""
         self._number = timeline[-1].number if timeline else 0
         self._apply(*timeline)
+
+    def forget(self) -> None:
+        """Break reference cycles: the call is over."""
+        self.tell = _ignore
 
     # --- writing -----------------------------------------------------------------------------------------------------
 
@@ -213,6 +220,17 @@ class Journal:
         if news:
             self._number = news[-1].number
         self._apply(*news)
+        for entry in news:
+            if isinstance(entry.what, WebhookReceived):
+                self._tell(entry.what)
+
+    def _tell(self, what: WebhookReceived) -> None:
+        try:
+            webhook = read_webhook(what.body)
+        except RemoteProtocolError:
+            return  # stored by a version that could read it
+        if isinstance(webhook, Webhook):
+            self.tell(webhook)
 
     def _apply(self, *entries: Entry) -> None:
         """Fold entries, and measure how long the stages took that are reached by them."""
@@ -225,6 +243,10 @@ class Journal:
             if stage not in known:
                 since_ms = at_unix_ms - (self.session.first_unix_ms or at_unix_ms)
                 self._context.metrics.stage(stage.label, since_ms / 1000)
+
+
+def _ignore(_: Webhook) -> None:
+    """Nobody wants to know."""
 
 
 class GroupStore:

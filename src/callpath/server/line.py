@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from callpath.api.call import Call
+from callpath.api.feed import CallFeed
 from callpath.api.playing import AudioSink
 from callpath.call.stream import MediaStream
 from callpath.server.context import Context
@@ -18,8 +18,8 @@ every 20 ms."""
 class Carrier(AudioSink, Protocol):
     """What carries a stream: `server.media.StreamDriver`."""
 
-    def serve(self, call: Call | None) -> None:
-        """Hand the caller's audio to `call` from now on; None: to nobody."""
+    def serve(self, feed: CallFeed | None) -> None:
+        """Hand the caller's audio to `feed` from now on; None: to nobody."""
         ...
 
 
@@ -36,13 +36,14 @@ class AudioLine:
         self._close: Callable[[int, str], None] | None = None
         self._lost_at_ms: float | None = None
 
-    def new_stream(self) -> MediaStream:
-        """Our side of a socket that is being accepted. It replaces one that has died, which is closed."""
+    def new_stream(self, *, raw: bool) -> MediaStream:
+        """Our side of a socket that is being accepted. It replaces one that has died, which is closed. `raw`: for a handler
+        that gets payloads."""
         plan = self._context.plan
         stream = MediaStream(
             play_encoding=plan.play_codec,
             play_rate_hz=8000 if plan.with_answer else plan.play_rate_hz,
-            raw=self._context.app.raw,
+            raw=raw,
             byte_order=self._context.byte_order,
         )
         stream.last_frame_ms = self._clock.now_ms()

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from callpath.api.call import Call
+from callpath.api.feed import CallFeed
 from callpath.call.session import CallSession
 from callpath.call.stream import MediaStream
 from callpath.errors import LocalProtocolError
@@ -25,10 +25,11 @@ from callpath.server.journal import GroupStore, Journal
 from callpath.server.line import AudioLine, Carrier
 from callpath.server.outbox import Outbox
 from callpath.server.ownership import Ownership
+from callpath.server.routing import Router
 from callpath.server.supervisor import Supervisor
 from callpath.timeline import Entry, What
 from callpath.wire.command import Command
-from callpath.wire.ids import SessionId
+from callpath.wire.ids import CallControlId, SessionId
 from callpath.wire.media import Start
 
 EVICT_AFTER_MS = 600_000
@@ -67,13 +68,16 @@ class LiveCall:
         """Set once the timeline so far has been read; None from then on, as it weighs more than most of the rest."""
         self.line = AudioLine(context)
         self.ownership = Ownership(context, self._journal, self.line, self._wake.set)
-        self.application = Application(self._journal, context, self.line, self, self._wake.set)
+        self._router = Router(self._journal, context)
+        self.application = Application(self._journal, context, self.line, self._router, self, self._wake.set)
+        self._journal.tell = self.application.receive_webhook
         self._supervisor = Supervisor(
             context,
             self._journal,
             self.outbox,
             self.line,
             self.application,
+            self._router,
             self.ownership,
             capacity,
             token,
@@ -104,6 +108,7 @@ class LiveCall:
                     await self._claim()
                 self._mark_ready()
                 await self._act()
+                self.application.changed()
                 if self._is_over():
                     return
                 woken = await self._clock.wait(self._wake, self._next_turn_ms())
@@ -117,6 +122,7 @@ class LiveCall:
             # Break reference cycles, so that the call is freed without a pass of the garbage collector: with a thousand
             # calls a pass holds all of them up for 50 ms.
             self.application.forget()
+            self._journal.forget()
             self.line.forget()
             await self.ownership.release()
             if self.acts and self.session.ended:
@@ -226,12 +232,12 @@ class LiveCall:
         """Add an entry to the timeline; it is stored in order, soon. `at_unix_ms`: when it happened, if not now."""
         self._journal.note(what, at_unix_ms)
 
-    async def send(self, command: Command) -> None:
-        """Have Telnyx carry out a command about this call. Raises ControlError, LocalProtocolError when it is over, or
-        another node carries it."""
-        if not self.acts:
+    async def send(self, command: Command, leg: CallControlId | None = None) -> str:
+        """Have Telnyx carry out a command about this call, or another leg of it; its command_id. Raises ControlError,
+        InvalidRequestError when the call is over, LocalProtocolError when another node carries it."""
+        if not (self.acts or self.session.ended):
             raise LocalProtocolError(f"{command.NAME} is not possible here any more: another node carries the call")
-        await self.outbox.send(command)
+        return await self.outbox.send(command, leg)
 
     # --- the socket --------------------------------------------------------------------------------------------------
 
@@ -245,14 +251,14 @@ class LiveCall:
         return self.line.lost_ms(self.ownership.since_ms) if self.session.started_unix_ms else None
 
     @property
-    def call(self) -> Call | None:
-        """The Call of the handler that runs; None while none does."""
-        return self.application.call
+    def feed(self) -> CallFeed | None:
+        """Feeds the Call of the handler that runs; None while none does."""
+        return self.application.feed
 
     def new_stream(self) -> MediaStream:
         """Our side of a socket that is being accepted. It replaces one that has died."""
         self.application.detach()
-        return self.line.new_stream()
+        return self.line.new_stream(raw=self._router.raw)
 
     def socket_opened(self, stream: MediaStream, close: Callable[[int, str], None]) -> None:
         """The socket of `stream` is open; `close` closes it with a code and a reason."""

@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from callpath.api.call import Call
+from callpath.api.feed import CallFeed
 from callpath.audio.pcm import as_pcm
 from callpath.call.address import GOES_ON_HEADER
 from callpath.call.session import CallSession
@@ -207,11 +207,11 @@ class StreamDriver:
         self._sleep(None, None)
         self._call.socket_opened(self._stream, socket.close)
 
-    def serve(self, call: Call | None) -> None:
-        """Hand the caller's audio to `call` from now on; None: to nobody."""
+    def serve(self, feed: CallFeed | None) -> None:
+        """Hand the caller's audio to `feed` from now on; None: to nobody."""
         self._deliver = None
-        if call is not None and self._first_inbound_seen:
-            self._deliver = call.audio.put if call.raw else call.hear_bytes
+        if feed is not None and self._first_inbound_seen:
+            self._deliver = feed.audio.put if feed.raw else feed.hear_bytes
 
     # --- from the socket ---------------------------------------------------------------------------------------------
 
@@ -304,8 +304,8 @@ class StreamDriver:
         if not self._first_outbound_seen and self._stream.playout.frames_sent:
             self._first_outbound_seen = True
             self._note_first(FirstOutbound(stream_id=self._stream_id, payload_bytes=self._stream.frame_bytes))
-        if self._call.call is not None and self._call.stream is self._stream:
-            self._call.call.sent()
+        if self._call.feed is not None and self._call.stream is self._stream:
+            self._call.feed.sent()
 
     # --- by time -----------------------------------------------------------------------------------------------------
 
@@ -337,17 +337,17 @@ class StreamDriver:
         self._socket.on_second(now_ms)
         if self._firsts and self._gathering.has_time(waited=True):
             self._note_firsts()
-        call = self._call.call
+        feed = self._call.feed
         self._lag_ms = max(self._lag_ms, self._pacer.lag_ms_lately(now_ms))
         for event in self._stream.on_second(
             now_ms,
-            waiting_ms=self._waiting_ms(call) if call is not None else 0.0,
+            waiting_ms=self._waiting_ms(feed) if feed is not None else 0.0,
             lag_ms=self._pacer.take_lag_ms(now_ms),
             may_take_long=not self._stream.wants_analysis(now_ms) or self._pacer.may_take_long(now_ms),
         ):
             self._take(event, now_ms)
-        if call is not None and self._call.stream is self._stream:
-            call.on_second(now_ms)
+        if feed is not None and self._call.stream is self._stream:
+            feed.on_second(now_ms)
         if self._close_at_ms is None and self._call.session.ended:
             self._close_at_ms = now_ms + CLOSE_AFTER_STOP_MS
         if self._close_at_ms is not None and now_ms >= self._close_at_ms:
@@ -355,9 +355,9 @@ class StreamDriver:
         if not self._call.acts:
             self._socket.close(1000, "another server carries this call now")
 
-    def _waiting_ms(self, call: Call) -> float:
+    def _waiting_ms(self, feed: CallFeed) -> float:
         """Audio that waits for the handler. Its pieces are 20 ms long, payloads on a raw call as long as the phone's."""
-        return call.audio.behind * (self._stream.received_ptime_ms() if call.raw else float(PTIME_MS))
+        return feed.audio.behind * (self._stream.received_ptime_ms() if feed.raw else float(PTIME_MS))
 
     # --- events of the stream ----------------------------------------------------------------------------------------
 
@@ -403,7 +403,7 @@ class StreamDriver:
             return
         self._first_inbound_seen = True
         self._note_first(FirstInbound(stream_id=self._stream_id, payload_bytes=payload_bytes))
-        self.serve(self._call.call)
+        self.serve(self._call.feed)
 
     def _note_first(self, what: What) -> None:
         """While many frames come, the first ones of a call need not stop them all for a log line and a commit. They wait
@@ -425,15 +425,15 @@ class StreamDriver:
         return self._stream.start.stream_id
 
     def _to_handler(self, event: AudioReceived | PayloadReceived | DtmfPressed | MarkHandedBack) -> None:
-        if self._call.call is not None and self._call.stream is self._stream:
-            self._call.call.receive(event)
+        if self._call.feed is not None and self._call.stream is self._stream:
+            self._call.feed.receive(event)
 
     def _count(self, now_ms: float) -> None:
         if self._stream.start is None:
             return
         self._note_firsts()
         counts, playout = self._stream.counts, self._stream.playout
-        call = self._call.call
+        feed = self._call.feed
         self._call.note(
             MediaCounted(
                 stream_id=self._stream.start.stream_id,
@@ -444,7 +444,7 @@ class StreamDriver:
                 late=counts.late,
                 duplicated=counts.duplicated,
                 reordered=counts.reordered,
-                dropped_for_handler=call.audio.dropped if call else 0,
+                dropped_for_handler=feed.audio.dropped if feed else 0,
                 frames_rejected=counts.frames_skipped,
                 underruns=playout.underruns,
                 write_stalls=self._stalls,

@@ -14,7 +14,7 @@ import msgspec
 from callpath.call.ending import is_being_hung_up, is_hangup_refused
 from callpath.call.plan import derived_command_id, masked
 from callpath.control import RETRY_MS_MAX, Retry
-from callpath.errors import ControlError, LocalProtocolError, RemoteProtocolError
+from callpath.errors import ControlError, InvalidRequestError, RemoteProtocolError
 from callpath.server.context import Context
 from callpath.server.journal import Journal
 from callpath.timeline import (
@@ -52,32 +52,38 @@ class Outbox:
         """When each command under way was sent first."""
         return list(self._under_way.values())
 
-    async def send(self, command: Command) -> None:
-        """Have Telnyx carry out a command of the handler's, and return when it has accepted it. Raises ControlError,
-        LocalProtocolError when the call is over, or is being hung up."""
+    async def send(self, command: Command, leg: CallControlId | None = None) -> str:
+        """Have Telnyx carry out a command of the handler's, about its leg or another `leg` of the call; returns its
+        command_id when Telnyx has accepted it. Raises ControlError, InvalidRequestError when the call is over or is being
+        hung up, LocalProtocolError when the server is stopping."""
         session = self._journal.session
         if session.ended:
-            raise LocalProtocolError(f"{command.NAME} is not possible any more: the call is over")
+            raise InvalidRequestError("call_over", f"{command.NAME} is not possible any more: the call is over")
         if command.NAME != Hangup.NAME and is_being_hung_up(session) and not is_hangup_refused(session):
-            raise LocalProtocolError(f"{command.NAME} is not possible any more: the call is being hung up")
-        leg = session.leg
-        assert leg is not None, "a call has a leg before it has a handler"
-        if command.command_id is None:
+            raise InvalidRequestError(
+                "call_over", f"{command.NAME} is not possible any more: the call is being hung up"
+            )
+        assert session.leg is not None, "a call has a leg before it has a handler"
+        command_id = command.command_id
+        if command_id is None:
             number = 1 + sum(1 for sent in session.commands.values() if sent.command == command.NAME)
-            command_id = derived_command_id(leg.call_control_id, command.NAME, number)
+            command_id = derived_command_id(leg or session.leg.call_control_id, command.NAME, number)
             command = msgspec.structs.replace(command, command_id=command_id)
         refusal: list[ControlError] = []
-        await asyncio.shield(self.dispatch(command, refusal))
+        await asyncio.shield(self.dispatch(command, refusal, leg))
         if refusal:
             raise refusal[0]
+        return command_id
 
-    def dispatch(self, command: Command, refusal: list[ControlError] | None = None) -> asyncio.Task[None]:
+    def dispatch(
+        self, command: Command, refusal: list[ControlError] | None = None, leg: CallControlId | None = None
+    ) -> asyncio.Task[None]:
         """Send a command that has its command_id, in a task of its own. Where Telnyx refuses it, that is written down, and
         put into `refusal`. Raises LocalProtocolError when the server is stopping."""
-        leg = self._journal.session.leg
-        assert leg is not None, "a command is about a call"
-        task = self._spawn(command, leg.call_control_id, refusal if refusal is not None else [])
-        self._note_sent(command, leg.call_control_id)
+        assert self._journal.session.leg is not None, "a command is about a call"
+        to = leg or self._journal.session.leg.call_control_id
+        task = self._spawn(command, to, refusal if refusal is not None else [])
+        self._note_sent(command, to)
         return task
 
     def send_again(self) -> None:

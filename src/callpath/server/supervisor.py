@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from callpath.call.ending import is_handed_on, next_ending
+from callpath.call.incoming import incoming_commands
 from callpath.call.watchdog import NO_EVENTS, STUCK, RuntimeState, due_commands, evaluate
 from callpath.server.application import Application
 from callpath.server.capacity import Capacity
@@ -12,6 +13,7 @@ from callpath.server.journal import Journal
 from callpath.server.line import AudioLine
 from callpath.server.outbox import Outbox
 from callpath.server.ownership import Ownership
+from callpath.server.routing import Router
 from callpath.timeline import CallStuck, PolicyActed, StreamMissing
 
 
@@ -25,6 +27,7 @@ class Supervisor:
         outbox: Outbox,
         line: AudioLine,
         application: Application,
+        router: Router,
         ownership: Ownership,
         capacity: Capacity,
         token: str | None,
@@ -36,6 +39,7 @@ class Supervisor:
         self._outbox = outbox
         self._line = line
         self._application = application
+        self._router = router
         self._ownership = ownership
         self._capacity = capacity
         self._token = token
@@ -66,10 +70,12 @@ class Supervisor:
             elif isinstance(what, CallStuck):
                 context.tasks.spawn(self._check(what), name=f"check call {session.session}")
         ending = next_ending(session, handler_running=self._application.is_running, now_unix_ms=now_unix_ms)
-        times = [at for at in (found.again_unix_ms, ending.again_unix_ms) if at is not None]
-        self.again_unix_ms = min(times, default=None)
+        undecided = self._router.is_open()
+        times = [found.again_unix_ms, ending.again_unix_ms, self._router.again_unix_ms]
+        self.again_unix_ms = min((at for at in times if at is not None), default=None)
         for command in (
-            *session.next_commands(context.plan, self._token),
+            *(() if undecided else session.next_commands(context.plan, self._token)),
+            *incoming_commands(session),
             *due_commands(session, context.plan, self._token, context.policy),
             *ending.commands,
         ):

@@ -135,15 +135,17 @@ class CallSpeakEnded(CallPayload, frozen=True, kw_only=True):
     status: str | None = None
 
 
-class CallPlaybackStarted(CallPayload, frozen=True, kw_only=True):
-    """Telnyx began to play a file."""
-
+class _Playback(CallPayload, frozen=True, kw_only=True):
     media_url: str | None = None
     media_name: str | None = None
     overlay: bool | None = None
 
 
-class CallPlaybackEnded(CallPlaybackStarted, frozen=True, kw_only=True):
+class CallPlaybackStarted(_Playback, frozen=True, kw_only=True):
+    """Telnyx began to play a file."""
+
+
+class CallPlaybackEnded(_Playback, frozen=True, kw_only=True):
     """Telnyx finished or stopped playing a file."""
 
     status: str | None = None
@@ -209,21 +211,23 @@ class CallTranscription(CallPayload, frozen=True, kw_only=True):
     transcription_data: TranscriptionData | None = None
 
 
-class CallMachineDetectionEnded(_Parties, frozen=True, kw_only=True):
-    """Answering-machine detection has a result; the set of results depends on which detection was asked for."""
-
+class _Detection(_Parties, frozen=True, kw_only=True):
     result: str | None = None
 
 
-class CallMachineGreetingEnded(CallMachineDetectionEnded, frozen=True, kw_only=True):
+class CallMachineDetectionEnded(_Detection, frozen=True, kw_only=True):
+    """Answering-machine detection has a result; the set of results depends on which detection was asked for."""
+
+
+class CallMachineGreetingEnded(_Detection, frozen=True, kw_only=True):
     """An answering machine's greeting ended."""
 
 
-class CallMachinePremiumDetectionEnded(CallMachineDetectionEnded, frozen=True, kw_only=True):
+class CallMachinePremiumDetectionEnded(_Detection, frozen=True, kw_only=True):
     """Premium detection has a result."""
 
 
-class CallMachinePremiumGreetingEnded(CallMachineDetectionEnded, frozen=True, kw_only=True):
+class CallMachinePremiumGreetingEnded(_Detection, frozen=True, kw_only=True):
     """Premium detection heard the greeting end."""
 
 
@@ -231,7 +235,7 @@ class CallMachinePremiumDetectionStarted(_Parties, frozen=True, kw_only=True):
     """Premium detection begins."""
 
 
-class CallMachinePremiumCallScreeningDetected(CallMachineDetectionEnded, frozen=True, kw_only=True):
+class CallMachinePremiumCallScreeningDetected(_Detection, frozen=True, kw_only=True):
     """A phone screens the call (iOS, Pixel). Detection begins again: `machine` before this was provisional."""
 
 
@@ -273,17 +277,19 @@ class CallDequeued(CallPayload, frozen=True, kw_only=True):
     wait_time_secs: int | None = None
 
 
-class CallReferStarted(_Parties, frozen=True, kw_only=True):
-    """The SIP REFER went out."""
-
+class _Refer(_Parties, frozen=True, kw_only=True):
     sip_notify_response: int | None = None
 
 
-class CallReferCompleted(CallReferStarted, frozen=True, kw_only=True):
+class CallReferStarted(_Refer, frozen=True, kw_only=True):
+    """The SIP REFER went out."""
+
+
+class CallReferCompleted(_Refer, frozen=True, kw_only=True):
     """The far end went to the address of the REFER."""
 
 
-class CallReferFailed(CallReferStarted, frozen=True, kw_only=True):
+class CallReferFailed(_Refer, frozen=True, kw_only=True):
     """The far end did not go there."""
 
 
@@ -300,9 +306,7 @@ class CallConversationStartFailed(_Parties, frozen=True, kw_only=True):
     reason: str | None = None
 
 
-class CallConversationEnded(_Parties, frozen=True, kw_only=True):
-    """A conversation is over. `reason` customer_disconnect: our socket was closed."""
-
+class _Conversation(_Parties, frozen=True, kw_only=True):
     assistant_id: str | None = None
     conversation_id: str | None = None
     duration_sec: int | None = None
@@ -315,6 +319,10 @@ class CallConversationEnded(_Parties, frozen=True, kw_only=True):
     tts_voice_id: str | None = None
 
 
+class CallConversationEnded(_Conversation, frozen=True, kw_only=True):
+    """A conversation is over. `reason` customer_disconnect: our socket was closed."""
+
+
 class CallConversationInsightsGenerated(CallPayload, frozen=True, kw_only=True):
     """Answers to the questions that an assistant's insights ask of a conversation."""
 
@@ -322,7 +330,7 @@ class CallConversationInsightsGenerated(CallPayload, frozen=True, kw_only=True):
     results: list[Json] | None = None
 
 
-class CallAnalyzed(CallConversationEnded, frozen=True, kw_only=True):
+class CallAnalyzed(_Conversation, frozen=True, kw_only=True):
     """What a conversation cost, and where its recordings are. `cost` is a text where there are no data."""
 
     cost: Json | str | None = None
@@ -360,49 +368,55 @@ class SiprecFailed(CallPayload, frozen=True, kw_only=True):
     failure_cause: str | None = None
 
 
-class ConferenceCreated(_Parties, frozen=True, kw_only=True):
-    """A conference exists. The leg is its creator's."""
-
+class _Conference(_Parties, frozen=True, kw_only=True):
     conference_id: str | None = None
     occurred_at: str | None = None
 
 
-class ConferenceEnded(ConferenceCreated, frozen=True, kw_only=True):
+class ConferenceCreated(_Conference, frozen=True, kw_only=True):
+    """A conference exists. The leg is its creator's."""
+
+
+class ConferenceEnded(_Conference, frozen=True, kw_only=True):
     """A conference is over. `reason`: all_left, host_left or time_exceeded."""
 
     reason: str | None = None
 
 
-class ConferenceFloorChanged(ConferenceCreated, frozen=True, kw_only=True):
+class ConferenceFloorChanged(_Conference, frozen=True, kw_only=True):
     """Another participant speaks."""
 
 
-class ConferenceParticipantJoined(ConferenceCreated, frozen=True, kw_only=True):
+class ConferenceParticipantJoined(_Conference, frozen=True, kw_only=True):
     """A leg joined a conference."""
 
 
-class ConferenceParticipantLeft(ConferenceCreated, frozen=True, kw_only=True):
+class ConferenceParticipantLeft(_Conference, frozen=True, kw_only=True):
     """A leg left a conference."""
 
 
-class ConferenceParticipantSpeakStarted(ConferenceCreated, frozen=True, kw_only=True):
-    """Telnyx began to speak to some participants; comes for each."""
-
+class _Participant(_Conference, frozen=True, kw_only=True):
     creator_call_session_id: SessionId | None = None
 
 
-class ConferenceParticipantSpeakEnded(ConferenceParticipantSpeakStarted, frozen=True, kw_only=True):
+class ConferenceParticipantSpeakStarted(_Participant, frozen=True, kw_only=True):
+    """Telnyx began to speak to some participants; comes for each."""
+
+
+class ConferenceParticipantSpeakEnded(_Participant, frozen=True, kw_only=True):
     """Telnyx finished or stopped speaking to this participant."""
 
 
-class ConferenceParticipantPlaybackStarted(ConferenceParticipantSpeakStarted, frozen=True, kw_only=True):
-    """Telnyx began to play a file to some participants; comes for each."""
-
+class _ParticipantPlayback(_Participant, frozen=True, kw_only=True):
     media_url: str | None = None
     media_name: str | None = None
 
 
-class ConferenceParticipantPlaybackEnded(ConferenceParticipantPlaybackStarted, frozen=True, kw_only=True):
+class ConferenceParticipantPlaybackStarted(_ParticipantPlayback, frozen=True, kw_only=True):
+    """Telnyx began to play a file to some participants; comes for each."""
+
+
+class ConferenceParticipantPlaybackEnded(_ParticipantPlayback, frozen=True, kw_only=True):
     """Telnyx finished or stopped playing a file to this participant."""
 
 
@@ -435,13 +449,15 @@ class CallUnhold(_Parties, frozen=True, kw_only=True):
     """The call was taken off hold."""
 
 
-class CallForkStarted(CallPayload, frozen=True, kw_only=True):
-    """An RTP fork began; it replaces a running stream."""
-
+class _Fork(CallPayload, frozen=True, kw_only=True):
     stream_type: str | None = None
 
 
-class CallForkStopped(CallForkStarted, frozen=True, kw_only=True):
+class CallForkStarted(_Fork, frozen=True, kw_only=True):
+    """An RTP fork began; it replaces a running stream."""
+
+
+class CallForkStopped(_Fork, frozen=True, kw_only=True):
     """An RTP fork ended."""
 
 
@@ -456,14 +472,16 @@ class CallCost(CallPayload, frozen=True, kw_only=True):
     occurred_at: str | None = None
 
 
-class StreamingStarted(CallPayload, frozen=True, kw_only=True):
-    """Telnyx announces a stream. Sent before the stream begins: no proof that our server was reached."""
-
+class _Streaming(CallPayload, frozen=True, kw_only=True):
     stream_url: str | None = None
     stream_id: StreamId | None = None  # second-hand
 
 
-class StreamingStopped(StreamingStarted, frozen=True, kw_only=True):
+class StreamingStarted(_Streaming, frozen=True, kw_only=True):
+    """Telnyx announces a stream. Sent before the stream begins: no proof that our server was reached."""
+
+
+class StreamingStopped(_Streaming, frozen=True, kw_only=True):
     """The stream is over."""
 
 

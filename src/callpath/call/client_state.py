@@ -1,0 +1,73 @@
+"""What a leg's `client_state` carries: base64 of a text of the application's, or of callpath's own envelope around it.
+
+Telnyx repeats the client_state of a leg in each of its webhooks, so whatever is in the envelope is known to any process
+that gets one of them, after a crash, too: which dial the leg belongs to, which handler takes it, and its variables. Pure.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+_ENVELOPE = "callpath"
+
+
+@dataclass(frozen=True, slots=True)
+class ClientState:
+    """`text` is the application's own."""
+
+    text: str | None = None
+    handler: str | None = None
+    """The name of the handler that takes the call."""
+
+    leg: str | None = None
+    """The command_id of the dial or transfer that made the leg."""
+
+    variables: dict[str, Any] = field(default_factory=dict)
+
+
+def encode_client_state(state: ClientState) -> str:
+    """The client_state that carries `state`. Raises TypeError for variables that are no JSON."""
+    envelope = {
+        name: value
+        for name, value in (
+            ("handler", state.handler),
+            ("leg", state.leg),
+            ("variables", state.variables),
+            ("text", state.text),
+        )
+        if value
+    }
+    return base64.b64encode(msgspec.json.encode({_ENVELOPE: envelope})).decode()
+
+
+def decode_client_state(client_state: str | None) -> ClientState:
+    """What a client_state carries. One that is no base64 of text is taken as it is."""
+    if not client_state:
+        return ClientState()
+    try:
+        text = base64.b64decode(client_state, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        return ClientState(text=client_state)
+    try:
+        document = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return ClientState(text=text)
+    envelope = document.get(_ENVELOPE) if isinstance(document, dict) else None
+    if not isinstance(envelope, dict):
+        return ClientState(text=text)
+    variables = envelope.get("variables")
+    return ClientState(
+        text=_text(envelope.get("text")),
+        handler=_text(envelope.get("handler")),
+        leg=_text(envelope.get("leg")),
+        variables=variables if isinstance(variables, dict) else {},
+    )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

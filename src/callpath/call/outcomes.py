@@ -1,0 +1,133 @@
+"""What became of a leg that was dialled, by a transfer or a dial: one word, folded from its timeline. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from callpath.call.client_state import decode_client_state
+from callpath.call.leg import Leg, LegState
+from callpath.call.session import CallSession
+from callpath.timeline import CommandAnswered, CommandSent
+from callpath.wire.ids import CallControlId
+
+TransferStatus = Literal[
+    "answered", "busy", "no_answer", "rejected", "unreachable", "voicemail", "refused", "failed", "unknown"
+]
+
+VERDICT_MS_MAX = 4_000
+"""How long a leg that was answered may take to its first verdict of answering machine detection. Two people hear each other
+meanwhile; then it counts as a person."""
+
+MACHINES = frozenset({"machine", "fax_detected", "fax", "silence"})
+"""Verdicts that are no person. (`not_sure` is taken for one.)"""
+
+_BY_CAUSE: dict[str, TransferStatus] = {
+    "user_busy": "busy",
+    "timeout": "no_answer",
+    "no_answer": "no_answer",
+    "call_rejected": "rejected",
+    "not_found": "unreachable",
+}
+_BY_SIP_CODE: dict[str, TransferStatus] = {
+    "486": "busy",
+    "600": "busy",
+    "408": "no_answer",
+    "487": "no_answer",
+    "603": "rejected",
+    "403": "rejected",
+    "404": "unreachable",
+    "410": "unreachable",
+    "480": "unreachable",
+    "484": "unreachable",
+    "604": "unreachable",
+}
+
+_D_CODE = re.compile(r"\bD\d{1,3}\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Transferred:
+    """What came of a transfer. True if somebody answered.
+
+    `answered`: the caller is connected. `busy`, `no_answer`, `rejected` (declined), `unreachable` (no such number, or the
+    phone is off), `voicemail` (only with `detect`), `failed` (another cause): the caller is back with the handler.
+    `refused`: Telnyx did not dial at all; `code` is its D-code where there is one (`D17`), else its error code.
+    `unknown`: no event told what became of it; the caller may be connected.
+    """
+
+    status: TransferStatus
+    cause: str | None = None
+    """Telnyx's hangup_cause of the other leg."""
+
+    sip_code: str | None = None
+    code: str | None = None
+    detail: str | None = None
+    """What Telnyx said to a transfer that it refused."""
+
+    call_control_id: CallControlId | None = None
+    """The other leg's, for commands to it."""
+
+    def __bool__(self) -> bool:
+        return self.status == "answered"
+
+
+def leg_status(leg: Leg) -> TransferStatus:
+    """Why a leg that has ended was not answered."""
+    by_cause = _BY_CAUSE.get(leg.hangup_cause or "")
+    return by_cause or _BY_SIP_CODE.get(leg.sip_hangup_cause or "") or "failed"
+
+
+def made_leg(session: CallSession, sent: CommandSent) -> Leg | None:
+    """The leg that a transfer made: the one whose client_state names it, or else the first other leg seen after it that no
+    command of ours claims."""
+    others = sorted(session.other_legs, key=lambda leg: leg.first)
+    unclaimed = []
+    for leg in others:
+        claimed = decode_client_state(leg.client_state).leg
+        if claimed == sent.command_id:
+            return leg
+        if claimed is None and leg.seen_unix_ms >= session.sent_unix_ms[sent.command_id]:
+            unclaimed.append(leg)
+    return unclaimed[0] if unclaimed else None
+
+
+def refusal_code(answer: CommandAnswered) -> str | None:
+    """The D-code in what Telnyx said to a command that it refused, or else its error code."""
+    found = _D_CODE.search(answer.error_detail or "")
+    return found[0] if found else answer.error_code
+
+
+def transfer_outcome(
+    session: CallSession, command_id: str, *, detects: bool, now_unix_ms: int
+) -> tuple[Transferred | None, int | None]:
+    """What came of a transfer: None while it is not known. The second value is when to ask again without news (Unix ms)."""
+    sent = session.commands.get(command_id)
+    if sent is None:
+        return None, None
+    answer = session.answers.get(command_id)
+    leg = made_leg(session, sent)
+    if leg is None:
+        if answer is not None and not answer.accepted:
+            return Transferred("refused", code=refusal_code(answer), detail=answer.error_detail), None
+        return None, None
+    told = Transferred("answered", call_control_id=leg.call_control_id)
+    if leg.answered_unix_ms or leg.bridged_unix_ms:
+        if not detects or leg.state is LegState.ENDED:
+            return told, None
+        if leg.machine is None:
+            since = leg.answered_unix_ms or leg.bridged_unix_ms
+            return (told, None) if now_unix_ms >= since + VERDICT_MS_MAX else (None, since + VERDICT_MS_MAX)
+        if leg.machine in MACHINES:
+            return Transferred("voicemail", call_control_id=leg.call_control_id), None
+        return told, None
+    if leg.state is LegState.ENDED:
+        status = leg_status(leg)
+        return (
+            Transferred(
+                status, cause=leg.hangup_cause, sip_code=leg.sip_hangup_cause, call_control_id=leg.call_control_id
+            ),
+            None,
+        )
+    return None, None

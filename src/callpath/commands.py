@@ -1,0 +1,88 @@
+"""Every Call Control command that callpath knows, for `call.send(…)`.
+
+    from callpath.commands import SendDtmf
+
+    await call.send(SendDtmf(digits="12", duration_millis=300))
+
+`extra` adds any documented field that has no name here; `command_id` and `client_state` are common to all.
+"""
+
+from __future__ import annotations
+
+from callpath.wire.command import (
+    Answer,
+    Bridge,
+    ClientStateUpdate,
+    Command,
+    ConversationRelayStart,
+    ConversationRelayStop,
+    Dial,
+    Enqueue,
+    ForkStart,
+    ForkStop,
+    Gather,
+    GatherStop,
+    GatherUsingAi,
+    GatherUsingAudio,
+    GatherUsingSpeak,
+    Hangup,
+    LeaveQueue,
+    Parameter,
+    PlaybackStart,
+    PlaybackStop,
+    RecordPause,
+    RecordResume,
+    RecordStart,
+    RecordStop,
+    Refer,
+    Reject,
+    SendDtmf,
+    Speak,
+    StreamingStart,
+    StreamingStop,
+    SuppressionStart,
+    SuppressionStop,
+    SwitchSupervisorRole,
+    TranscriptionStart,
+    TranscriptionStop,
+    Transfer,
+)
+
+__all__ = [
+    "Answer",
+    "Bridge",
+    "ClientStateUpdate",
+    "Command",
+    "ConversationRelayStart",
+    "ConversationRelayStop",
+    "Dial",
+    "Enqueue",
+    "ForkStart",
+    "ForkStop",
+    "Gather",
+    "GatherStop",
+    "GatherUsingAi",
+    "GatherUsingAudio",
+    "GatherUsingSpeak",
+    "Hangup",
+    "LeaveQueue",
+    "Parameter",
+    "PlaybackStart",
+    "PlaybackStop",
+    "RecordPause",
+    "RecordResume",
+    "RecordStart",
+    "RecordStop",
+    "Refer",
+    "Reject",
+    "SendDtmf",
+    "Speak",
+    "StreamingStart",
+    "StreamingStop",
+    "SuppressionStart",
+    "SuppressionStop",
+    "SwitchSupervisorRole",
+    "TranscriptionStart",
+    "TranscriptionStop",
+    "Transfer",
+]

@@ -1,0 +1,98 @@
+"""The programs in examples/ do what they say, and are as short as they claim."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from callpath.testing import Callee, place_call
+from callpath.wire.command import Command, Hangup, Speak, Transfer
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+LINES_MAX = {"ivr": 25, "office_hours": 40}
+"""Lines of code, without blank ones and docstrings, by example."""
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"examples_{name}", EXAMPLES / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def said(commands: list[Command]) -> list[str]:
+    return [command.payload for command in commands if isinstance(command, Speak)]
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_each_example_is_short_and_listed(path: Path) -> None:
+    """A newcomer reads it at one glance."""
+    code = [line for line in path.read_text().partition('"""\n')[2].splitlines() if line.strip()]
+
+    assert len(code) <= LINES_MAX[path.stem]
+
+
+@pytest.mark.parametrize(("callee", "ends"), [("answers", []), ("busy", ["hangup"])])
+async def test_the_menu_transfers_and_the_caller_is_not_lost(callee: Callee, ends: list[str]) -> None:
+    """Busy: the caller hears so, and the menu again, to its end."""
+    ivr: Any = load("ivr")
+    async with place_call(ivr.app, callees={ivr.SALES: callee}) as caller:
+        await caller.run(ms=2_000)
+        caller.press("1")
+        await caller.run(ms=60_000)
+        commands = list(caller.commands)
+
+    assert [command.to for command in commands if isinstance(command, Transfer)] == [ivr.SALES]
+    assert [command.NAME for command in commands if isinstance(command, Hangup)] == ends
+    if callee == "busy":
+        assert said(commands) == [ivr.MENU, "Nobody is free at the moment.", ivr.MENU, ivr.MENU, "Goodbye."]
+
+
+async def test_the_menu_takes_a_message(tmp_path: Path) -> None:
+    """After a tone, until a key."""
+    ivr: Any = load("ivr")
+    async with place_call(ivr.app, data_dir=tmp_path) as caller:
+        await caller.run(ms=500)
+        caller.press("2")
+        await caller.run(ms=2_000)
+        heard_hz = caller.heard_hz()
+        caller.press("5")
+        await caller.run(ms=5_000)
+        commands = list(caller.commands)
+
+    assert heard_hz == pytest.approx(1000, abs=5)
+    assert said(commands) == [ivr.MENU, "Thank you. Goodbye."]
+    assert list((tmp_path / "recordings").glob("*.wav"))
+
+
+async def test_the_menu_gives_up_after_three_tries() -> None:
+    """Nobody presses anything."""
+    ivr: Any = load("ivr")
+    async with place_call(ivr.app) as caller:
+        await caller.run(ms=60_000)
+
+        assert said(caller.commands) == [ivr.MENU] * 3 + ["Goodbye."]
+        assert isinstance(caller.commands[-1], Hangup)
+
+
+@pytest.mark.parametrize(("hour", "sent"), [(12, ["speak", "transfer", "streaming_stop"]), (3, ["transfer"])])
+async def test_office_hours(hour: int, sent: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """By day the call is answered; by night it is never answered here."""
+    office: Any = load("office_hours")
+
+    class Clock:
+        @staticmethod
+        def now(_zone: object) -> Any:
+            return type("Time", (), {"hour": hour})
+
+    monkeypatch.setattr(office, "datetime", Clock)
+    async with place_call(office.app, data_dir=tmp_path) as caller:
+        await caller.run(ms=20_000)
+
+        assert [command.NAME for command in caller.commands] == sent
+        assert caller.answered == (hour == 12)
