@@ -32,7 +32,7 @@ from callpath.simulator.link import Link
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.refusal import Refused, accept_command
 from callpath.wire.api import encode_errors
-from callpath.wire.command import Answer, Bridge, Dial, StreamingStart, Transfer
+from callpath.wire.command import Answer, Bridge, Dial, Hangup, StreamingStart, Transfer
 from callpath.wire.document import Json, parse_json, write
 from callpath.wire.ids import CallControlId, LegId, SessionId, StreamId
 from callpath.wire.media import MediaFormat, encode_media
@@ -1204,3 +1204,34 @@ def test_noise_suppression_is_taken_without_a_webhook() -> None:
 
     assert [] == played.command("suppression_start", 100, direction="both", noise_suppression_engine="Krisp")
     assert [] == played.command("suppression_stop", 200)
+
+
+@pytest.mark.parametrize("callee", ["answers", "hello,hangs-up-after=300ms", "busy", "voicemail", "no-answer"])
+@pytest.mark.parametrize("audio_url", [None, "https://voice.example.com/a.wav"])
+@pytest.mark.parametrize("who", ["caller", "target", "command"])
+def test_whoever_hangs_up_at_any_moment_of_a_transfer_leaves_nothing_behind(
+    callee: str, audio_url: str | None, who: str
+) -> None:
+    """At each step: no leg that rings for nobody, none that hears somebody who is gone, one call.hangup for each."""
+    for moment_ms in range(0, 1_500, 100):
+        caller, target = transferred(callee, audio_url=audio_url, timeout_secs=5)
+        for at_ms in range(0, 12_000, 100):
+            both_legs(target, caller, target.call.effects_due(at_ms))
+            both_legs(caller, target, caller.call.effects_due(at_ms))
+            for fetch in [one for one in target.effects if isinstance(one, FetchSound) and not one.sound.is_ready]:
+                both_legs(target, caller, target.call.sound_fetched(fetch.sound, tone(440, duration_ms=200), at_ms))
+            if at_ms == moment_ms:
+                leg_, other = (target, caller) if who == "target" else (caller, target)
+                if who == "command" and leg_.call.state != "ended":
+                    both_legs(leg_, other, leg_.call.receive_command(Hangup(), at_ms))
+                elif leg_.call.state != "ended":
+                    both_legs(leg_, other, leg_.call.party_hangs_up(at_ms))
+        lives = [one.call for one in (caller, target) if one.call.state != "ended"]
+
+        assert [one.names().count("call.hangup") for one in (caller, target)] == [
+            int(one.call.state == "ended") for one in (caller, target)
+        ]
+        assert target.call.state == "ended"
+        assert caller.call not in lives or who == "target"
+        for one in (caller, target):
+            assert (None, [], []) == (one.call.opposite, one.call.hearers, one.call.targets)

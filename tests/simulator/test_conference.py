@@ -6,6 +6,8 @@ import itertools
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from callpath.audio.tone import tone
 from callpath.simulator.call import CarrierCall, Effect, Elsewhere, SendWebhook
@@ -315,3 +317,54 @@ def test_the_rows_of_participants_stay() -> None:
     assert [] == validate(write(together.room.row()), "openapi-subset.json#/components/schemas/Conference")
     changed = together.room.change(together.room.rows[0].id, {"end_conference_on_exit": True})
     assert changed.ends_on_exit
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["join", "leave", "mute", "unmute", "hold", "unhold", "speak", "hang_up", "bridge", "end"]),
+            st.integers(0, 3),
+            st.booleans(),
+        ),
+        max_size=25,
+    )
+)
+@settings(max_examples=60, deadline=None)
+def test_whatever_happens_the_lists_agree(steps: list[tuple[str, int, bool]]) -> None:
+    """Whoever hears somebody is heard by nobody who is gone, and each who joined has left once at most."""
+    together = Together(legs=2, options=CarrierOptions(fetch_audio=False))
+    together.legs += [answered(call_control_id=CallControlId(f"v3:{number}")) for number in (2, 3)]
+    for at_ms, (step, number, flag) in enumerate(steps, start=1_000):
+        leg, own = together.legs[number], f"v3:{number}"
+        try:
+            match step:
+                case "hang_up":
+                    together.add(leg.call.party_hangs_up(at_ms), leg)
+                case "bridge":
+                    other = together.calls[(number + 1) % 4]
+                    if {leg.call.state, other.state} == {"answered"}:
+                        together.add(leg.call.join(other, at_ms), leg)
+                case "join":
+                    together.do(step, at_ms, call_control_id=own, end_conference_on_exit=flag and number == 3)
+                case "leave":
+                    together.do(step, at_ms, call_control_id=own)
+                case "speak":
+                    together.do(step, at_ms, payload="x", voice="female", call_control_ids=[own] if flag else [])
+                case "end":
+                    together.do(step, at_ms)
+                case _:
+                    together.do(step, at_ms, call_control_ids=[own])
+        except Refused:
+            pass
+    calls = together.calls
+
+    for number, call in enumerate(calls):
+        names = [event for event in together.events if event.startswith(f"{number} ")]
+        joined, left = (names.count(f"{number} conference.participant.{what}") for what in ("joined", "left"))
+        assert joined - left == int(call in together.room.members)
+        assert names.count(f"{number} call.hangup") == int(call.state == "ended")
+        assert all(one.state == "answered" for one in call.hearers)
+        if call.state == "ended":
+            assert ([], None, None) == (call.hearers, call.opposite, call.room)
+        assert not (call.opposite is not None and call.room is not None)
+    assert (together.room.ended_at_ms is not None) >= (not together.room.members)

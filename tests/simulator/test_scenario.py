@@ -104,6 +104,9 @@ def test_everything_that_can_be_written_is_read(folder: Path) -> None:
         ("steps: [listen]\nwebhook: localhost", "s:2: webhook is 'localhost'"),
         ("calls: [{repeat: 0}]", "s:1: repeat is 0"),
         ("calls: [{rejects: user_busy}]", "s:1: rejects is for outbound calls"),
+        ("calls: [{callee: busy}]", "s:1: callee is for outbound calls"),
+        ("calls: [{direction: outbound, callee: lazy}]", "s:1: callee 'lazy' is no script"),
+        ("calls: [{direction: outbound, callee: busy, rejects: user_busy}]", "s:1: rejects does not go with callee"),
         ("calls: [{direction: out}]", "s:1: direction is 'out'"),
         ("[1, 2]", "s:1: the scenario is no mapping"),
         ("calls: {a: 1}", "s:1: calls is no list"),
@@ -115,6 +118,14 @@ def test_a_slip_is_named_with_its_line(text: str, problem: str) -> None:
         parse_scenario(text, name="s")
 
     assert problem in str(caught.value)
+
+
+def test_a_callee_is_a_script() -> None:
+    """The same names as on the command line; `rings` of the call wins."""
+    text = 'calls: [{direction: outbound, callee: "voicemail,says=Hi", rings: 50ms, faults: [{drops: 800}]}]'
+    callee = parse_scenario(text, name="s").calls[0].callee
+
+    assert ("voicemail", "Hi", 50.0, 1) == (callee.kind, callee.say, callee.rings_ms, len(callee.faults))
 
 
 async def test_calls_are_played_and_judged(folder: Path) -> None:

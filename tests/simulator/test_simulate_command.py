@@ -14,12 +14,14 @@ from typer.testing import CliRunner, Result
 from callpath.audio.tone import tone
 from callpath.audio.wav import read_wav_sides, write_wav
 from callpath.cli.app import app as root
-from callpath.cli.simulate import app, read_options
+from callpath.cli.simulate import add_callees, app, read_options
 from callpath.cli.simulate_load import _print as print_load
 from callpath.cli.simulate_report import _ear
 from callpath.errors import ConfigError
+from callpath.simulator.callee import SCRIPTS
 from callpath.simulator.ear import Hearing
 from callpath.simulator.scenario import CallResult, judge
+from callpath.simulator.simulator import Simulator
 from tests.simulator.conftest import Foreign
 
 ANSWERS_401 = """
@@ -319,3 +321,27 @@ def test_one_hole_is_one(holes: int, said: str) -> None:
     ear = asdict(Hearing(holes=holes, hole_ms=20.0 * holes))
 
     assert said in _ear(ear)
+
+
+def test_callees_are_listed_and_chosen() -> None:
+    """Every script by its name, and a slip is named before anything is started."""
+    listed = run("callees")
+    as_json = json.loads(run("callees", "--json").stdout)
+    wrong = run("outbound", "--callee", "lazy", "--port", "0")
+    both = run("outbound", "--callee", "hello", "--busy", "--port", "0")
+    number = run("call", "--webhook", "http://127.0.0.1:9/", "--callee", "+15555550101=lazy", "--port", "0")
+
+    assert all(name in listed.stdout for name in SCRIPTS)
+    assert list(SCRIPTS) == list(as_json)
+    assert [(3, True)] * 2 == [(done.exit_code, "lazy" in done.stderr) for done in (wrong, number)]
+    assert (3, True) == (both.exit_code, "does not go with --busy" in both.stderr)
+
+
+def test_a_number_or_every_number_has_its_callee() -> None:
+    """A script may have an equals sign of its own."""
+    telnyx = Simulator("http://127.0.0.1:9/")
+    add_callees(telnyx, ["+15555550101=menu=12#", "sip:desk@pbx.example.com=busy", "rejects=488"])
+
+    assert {"+15555550101", "sip:desk@pbx.example.com", "*"} == telnyx.callees.keys()
+    assert ["12#"] == list(telnyx.callees["+15555550101"].menu)
+    assert "488" == telnyx.callees["*"].sip_code

@@ -141,6 +141,7 @@ def outbound(
     rings: Annotated[str, typer.Option(help="How long the phone rings.")] = "200ms",
     busy: Annotated[bool, typer.Option("--busy", help="The number dialled is busy.")] = False,
     no_answer: Annotated[bool, typer.Option("--no-answer", help="Nobody picks up.")] = False,
+    callee: Annotated[str | None, typer.Option(help="Who is dialled; `simulate callees` lists the scripts.")] = None,
     webhook: SomeWebhook = None,
     say: Say = None,
     dtmf: Digits = "",
@@ -160,11 +161,17 @@ def outbound(
 ) -> None:
     """Wait for the program to dial, pick up, speak, listen, and report."""
     with clear_errors():
+        from dataclasses import replace
+
+        from callpath.simulator.callee import parse_callee
         from callpath.simulator.figures import parse_duration_ms
         from callpath.simulator.scenario import CallPlan
         from callpath.simulator.simulator import Callee
 
         faults = _faults(fault)
+        if callee is not None and (busy or no_answer or say is not None):
+            hint = "Write --callee busy, --callee no-answer, or --callee hello,says=TEXT"
+            raise ConfigError("--callee", "does not go with --busy, --no-answer and --say", hint)
         telnyx = make_simulator(webhook, port, api_key, private_key_seed, read_options(reach_at, opposite_plays), seed)
         plan = CallPlan(
             name="outbound call",
@@ -173,7 +180,13 @@ def outbound(
             **_talk(dtmf, hangup_after, answer_within),
             dialled_within_ms=parse_duration_ms(within, "--within"),
             expect_audio=expect_audio,
-            callee=Callee(
+            callee=replace(
+                parse_callee(callee),
+                rings_ms=parse_duration_ms(rings, "--rings"),
+                faults=faults,
+            )
+            if callee is not None
+            else Callee(
                 rings_ms=parse_duration_ms(rings, "--rings"),
                 rejects="user_busy" if busy else None,
                 never_answers=no_answer,

@@ -28,7 +28,7 @@ from starlette.types import ASGIApp
 from callpath.audio.codec import Pcm
 from callpath.audio.wav import read_wav
 from callpath.errors import AudioError, ConfigError
-from callpath.simulator.callee import Callee
+from callpath.simulator.callee import SCRIPTS, Callee
 from callpath.simulator.caller import Caller, CallFailed
 from callpath.simulator.figures import parse_duration_ms
 from callpath.simulator.link import FAULTS, Fault, fault_fields, parse_fault
@@ -121,6 +121,7 @@ def build_panel(exchange: Exchange, host: str, telnyx_api: ASGIApp, *, token: st
                 "public_key": exchange.public_key,
                 "webhook_url": exchange.webhook_url,
                 "seed": exchange.seed,
+                "callees": {name: what for name, (_, what) in SCRIPTS.items()},
                 "faults": [
                     {"name": name, "takes": fault_fields(name), "must": fault.MUST, "cause": fault.CAUSE}
                     for name, fault in FAULTS.items()

@@ -9,7 +9,7 @@ import asyncio
 import difflib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,11 +19,12 @@ import yaml
 from callpath.audio.pcm import Pcm
 from callpath.clock import Clock, SystemClock
 from callpath.errors import AudioError, ConfigError
+from callpath.simulator.callee import Callee, parse_callee
 from callpath.simulator.caller import SAMPLE_RATE_HZ, Caller, CallFailed
 from callpath.simulator.figures import Expectation, Figures, figures_of, parse_duration_ms, parse_expectation, together
 from callpath.simulator.link import Fault, make_fault, parse_fault
 from callpath.simulator.options import CarrierOptions
-from callpath.simulator.simulator import Callee, Simulator
+from callpath.simulator.simulator import Simulator
 from callpath.simulator.speech import load_speech
 from callpath.simulator.verdict import nothing_dialled
 from callpath.wire.document import Json
@@ -307,6 +308,7 @@ _CALL_KEYS = (
     "stream_within",
     "rings",
     "rejects",
+    "callee",
     "never_answers",
 )
 _KEYS = ("name", "webhook", "seed", "faults", "account", "calls", "steps", "expect")
@@ -378,7 +380,7 @@ class _Reader:
         if direction not in ("inbound", "outbound"):
             raise self._wrong(keys["direction"], "direction", f"is {direction!r}", "It is inbound or outbound")
         outbound = direction == "outbound"
-        for key in ("rings", "rejects", "never_answers"):
+        for key in ("rings", "rejects", "never_answers", "callee"):
             if key in keys and not outbound:
                 raise self._wrong(keys[key], key, "is for outbound calls", "Add direction: outbound")
         rejects = self._text(keys["rejects"], "rejects") if "rejects" in keys else None
@@ -395,12 +397,7 @@ class _Reader:
             "expect": self._expectations(keys.get("expect"), total=False),
             "expect_audio": self._flag(keys["expect_audio"], "expect_audio") if "expect_audio" in keys else False,
             "may_fail": self._flag(keys["may_fail"], "may_fail") if "may_fail" in keys else False,
-            "callee": Callee(
-                rings_ms=self._duration(keys["rings"], "rings") if "rings" in keys else None,
-                rejects=rejects,  # type: ignore[arg-type]  # one of the two, as checked
-                never_answers=self._flag(keys["never_answers"], "never_answers") if "never_answers" in keys else False,
-                faults=faults,
-            ),
+            "callee": self._callee(keys, rejects, faults),
         }
         if "stream_within" in keys:
             plan["stream_within_ms"] = self._duration(keys["stream_within"], "stream_within")
@@ -411,6 +408,29 @@ class _Reader:
             CallPlan(name=f"{name} {number + n}" if repeat > 1 or "name" not in keys else name, **plan)
             for n in range(repeat)
         ]
+
+    def _callee(self, keys: dict[str, yaml.Node], rejects: str | None, faults: tuple[Fault, ...]) -> Callee:
+        """Who is dialled: a script by name, or what `rings`, `rejects` and `never_answers` say."""
+        script = Callee()
+        if "callee" in keys:
+            for key in ("rejects", "never_answers"):
+                if key in keys:
+                    raise self._wrong(
+                        keys[key], key, "does not go with callee", "Write callee: busy, or callee: no-answer"
+                    )
+            try:
+                script = parse_callee(self._text(keys["callee"], "callee"))
+            except ConfigError as error:
+                raise self._wrong(keys["callee"], "callee", error.problem, error.hint) from None
+        return replace(
+            script,
+            rings_ms=self._duration(keys["rings"], "rings") if "rings" in keys else script.rings_ms,
+            rejects=rejects or script.rejects,  # type: ignore[arg-type]  # one of the two, as checked
+            never_answers=self._flag(keys["never_answers"], "never_answers")
+            if "never_answers" in keys
+            else script.never_answers,
+            faults=faults,
+        )
 
     def _steps(self, node: yaml.Node) -> tuple[Step, ...]:
         return tuple(self._step(one) for one in self._list(node, "steps"))

@@ -109,6 +109,19 @@ async function place(event) {
   }
 }
 
+async function setCallee(event) {
+  event.preventDefault();
+  const form = event.target;
+  const body = { script: form.script.value };
+  if (form.number.value) body.number = form.number.value;
+  try {
+    await ask("/callee", body, "PUT");
+    find("set").textContent = `${body.number || "Every number"}: ${body.script}`;
+  } catch (error) {
+    find("set").textContent = error.message;
+  }
+}
+
 async function begin() {
   const settings = await ask("/settings");
   find("settings").textContent =
@@ -119,7 +132,11 @@ async function begin() {
     option.title = fault.must;
     find("place").faults.append(option);
   }
+  for (const [name, what] of Object.entries(settings.callees)) {
+    find("dialled").script.append(new Option(`${name}: ${what}`, name));
+  }
   find("place").addEventListener("submit", place);
+  find("dialled").addEventListener("submit", setCallee);
   for (;;) {
     await refresh().catch((error) => { find("problem").textContent = `The stand-in does not answer: ${error.message}`; });
     await new Promise((done) => setTimeout(done, 1000));
