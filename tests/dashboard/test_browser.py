@@ -225,7 +225,7 @@ async def test_the_account_is_checked_by_a_button(browser: Any, tmp_path: Path) 
         async with visiting(browser, tmp_path / "b", **account) as it:
             await it.go("/doctor")
             await it.page.get_by_role("button", name="Check the account").click()
-            await it.page.get_by_text("2 things are set wrong").wait_for()
+            await it.page.get_by_text("2 problems in the account settings").wait_for()
 
             assert 2 == await it.page.locator(".verdict-box .fix pre").count()
 

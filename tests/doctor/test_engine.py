@@ -345,3 +345,16 @@ def test_a_failed_control_takes_back_what_needs_the_network_alone(given: UrlFact
     assert found.verdict is not None
     assert verdict == found.verdict.rule.slug
     assert "dns-nxdomain" in {item.rule.slug for item in found.findings}
+
+
+@pytest.mark.parametrize("server", ["Werkzeug/3.0", "gunicorn", "Python/3.11 aiohttp/3.14.5", "uvicorn"])
+@pytest.mark.parametrize("status", [200, 404, 405])
+def test_an_ordinary_page_does_not_prove_that_a_server_has_no_websockets(server: str, status: int) -> None:
+    """flask-sock, aiohttp and ASGI programs serve a stream beside pages: a wrong path would otherwise move the program to
+    another server."""
+    pages = [answer(status, "a page", shape=shape, Server=server) for shape in ("plain", "made-up-path-plain")]
+    made_up = answer(status, "a page", shape="made-up-path", Server=server)
+    diagnosis = judge("wss://voice.example.com/", upgrade(answer(status, "a page", Server=server), *pages, made_up))
+    named = [found.rule.slug for found in diagnosis.findings if found.finding.kind == "fault"]
+
+    assert (server, status) == ("uvicorn", 404) or "app-has-no-websocket" not in named

@@ -120,6 +120,8 @@ export interface ProbeStep {
 
 export interface Diagnosis {
   url: string;
+  /** The sentence that every form of the report begins with. */
+  heading: string;
   duration_ms: number;
   healthy: boolean | null;
   decided: boolean;

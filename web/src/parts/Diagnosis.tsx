@@ -14,12 +14,7 @@ export function DiagnosisCard({ diagnosis }: { diagnosis: Diagnosis }) {
         <div class={`verdict-box ${diagnosis.healthy ? "good" : "unknown"}`}>
           <Icon name={diagnosis.healthy ? "good" : "unknown"} />
           <div>
-            <h3>{diagnosis.healthy ? "Healthy: a call’s audio would work here" : "Not decided"}</h3>
-            <p>
-              {diagnosis.healthy
-                ? "A stream was opened, spoken on and kept."
-                : "Nothing wrong was found, but too little could be seen."}
-            </p>
+            <h3>{diagnosis.heading}</h3>
           </div>
         </div>
       )}
@@ -67,8 +62,8 @@ export function AccountCard({ diagnosis }: { diagnosis: Diagnosis }) {
             {faults.length === 0
               ? "Not decided"
               : faults.length === 1
-                ? "1 thing is set wrong"
-                : `${faults.length} things are set wrong`}
+                ? "1 problem in the account settings"
+                : `${faults.length} problems in the account settings`}
           </h3>
           {diagnosis.findings.map((found) => (
             <Verdict key={found.code} found={found} decided={found.decided} />

@@ -11,7 +11,8 @@ _NO_WEBSOCKET = {"WSGI server", "gunicorn", "Flask", "PHP", "Python http.server"
 _MAY_SERVE = {"gunicorn", "Flask"}
 """With flask-sock and threads these serve WebSockets; a wrong path looks the same from outside."""
 
-_CAN = {"uvicorn", "Hypercorn", "Daphne", "FastAPI", "Express", "Fastify", "aiohttp", "Tornado", "websockets"}
+_CAN = {"uvicorn", "Hypercorn", "Daphne", "FastAPI", "aiohttp", "Tornado", "websockets"}
+"""These serve a WebSocket beside ordinary pages: that a path is such a page says nothing of the others."""
 
 
 def check(facts: Facts) -> Finding | None:
@@ -21,9 +22,9 @@ def check(facts: Facts) -> Finding | None:
     upgrade_facts = facts[UpgradeFacts]
     names = {trace.name for trace in recognise(carrier, *upgrade_facts.shapes)}
     server = names & _NO_WEBSOCKET
-    if server and carrier.status == 404 and server <= _MAY_SERVE:
+    if server and server <= _MAY_SERVE:
         return Finding(
-            f"{', '.join(sorted(server))} answers the upgrade with 404, like a plain GET",
+            f"{', '.join(sorted(server))} answers the upgrade with {carrier.status}, like a plain GET",
             (show(carrier),),
             kind="open",
             confidence="low",
@@ -48,9 +49,20 @@ def check(facts: Facts) -> Finding | None:
             fix="pip install 'uvicorn[standard]' (or websockets), and start without --ws none.",
         )
     if carrier.status in {200, 405, 501} and alike(made_up, made_up_plain):
+        evidence = (show(carrier), *(show(x) for x in (made_up,) if x is not None))
+        able = sorted(names & _CAN)
+        if able:
+            return Finding(
+                f"this path is an ordinary page of {', '.join(able)}, which can serve WebSockets on another one",
+                evidence,
+                kind="open",
+                confidence="low",
+                candidates=("url-path-mismatch", "app-has-no-websocket"),
+                question="Which path does the program's WebSocket route have? Compare it with the path of this URL.",
+            )
         return Finding(
             "the application answers every upgrade exactly like a plain GET, on every path tried",
-            (show(carrier), *(show(x) for x in (made_up,) if x is not None)),
+            evidence,
             confidence="medium",
         )
     return None
@@ -74,6 +86,15 @@ CAUSE = Cause.of(
         "Flask's 404, where flask-sock may serve another path": upgrade(
             answer(404, "Not Found", Server="Werkzeug/3.0"),
             answer(404, "Not Found", shape="plain", Server="Werkzeug/3.0"),
+        ),
+        "a page of Flask, where flask-sock may serve another path": upgrade(
+            answer(200, "hello", Server="Werkzeug/3.0"), answer(200, "hello", shape="plain", Server="Werkzeug/3.0")
+        ),
+        "a page of aiohttp, which may serve a stream beside it": upgrade(
+            answer(200, "It works!", Server="Python/3.11 aiohttp/3.14.5"),
+            answer(200, "It works!", shape="plain", Server="Python/3.11 aiohttp/3.14.5"),
+            answer(404, "404: Not Found", shape="made-up-path"),
+            answer(404, "404: Not Found", shape="made-up-path-plain"),
         ),
     },
     quiet={"a refusal of its own": upgrade(answer(404, "no"), answer(200, "hello", shape="plain"))},
