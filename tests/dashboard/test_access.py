@@ -86,6 +86,27 @@ async def test_a_session_ends_and_cannot_be_prolonged() -> None:
     assert "login" == refused(it, cookie=cookie)
 
 
+@pytest.mark.parametrize(
+    "others",
+    [
+        'theme={"dark":1}; {}',
+        "flag; {}",
+        "a[b]=1; {}",
+        "user@host=1; {}",
+        '{}; x="',
+        f"{COOKIE}=old.one; {{}}",
+        ";;{}",
+    ],
+)
+def test_a_cookie_of_another_program_does_not_end_the_session(others: str) -> None:
+    """Ports of one host share their cookies: whoever runs another server at localhost could not log in, without a word."""
+    it = access(PUBLIC, TOKEN)
+    session = it.login(TOKEN)
+
+    assert refused(it, cookie=others.replace("{}", f"{COOKIE}={session}")) is None
+    assert "login" == refused(it, cookie=others.replace("{}", f"{COOKIE}2={session}"))
+
+
 async def test_tokens_cannot_be_tried_out() -> None:
     """A guess every few ms would find a short one."""
     clock = ManualClock()

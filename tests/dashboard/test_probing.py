@@ -12,7 +12,7 @@ import pytest
 from callpath.cli.doctor_account import ask_account
 from callpath.clock import SystemClock
 from callpath.config import Settings
-from callpath.dashboard.probing import is_phones, probe_url
+from callpath.dashboard.probing import is_phones, of_one_host, probe_url
 from callpath.doctor.examination import OnStep
 from callpath.doctor.verdict import Diagnosis
 from callpath.server.builtin import BUILTIN
@@ -72,6 +72,22 @@ async def test_a_server_without_an_account_is_probed_where_it_listens(tmp_path: 
         ]
         assert (url.replace("http", "ws") + "/api/calls/test-connection/audio") == events[0][1]["url"]
         assert events[-1][1]["document"]["healthy"] is True
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("wss://calls.example.com/api/calls/x/audio", True),
+        ("wss://CALLS.example.com/other", True),
+        ("wss://abc123.ngrok.app/api/calls/x/audio", False),
+        ("wss://calls.example.com:8443/api/calls/x/audio", False),
+        ("wss://calls.example.com@evil.example/x", False),
+        ("ws://calls.example.com/api/calls/x/audio", False),
+    ],
+)
+def test_the_probe_token_is_shown_to_our_own_host_alone(url: str, shown: bool) -> None:
+    """A tunnel's name of last week belongs to somebody else, who would be sent a token that opens this server's probe."""
+    assert shown is of_one_host(url, "wss://calls.example.com/api/calls/test-connection/audio")
 
 
 async def test_another_site_cannot_start_a_probe(tmp_path: Path) -> None:

@@ -74,6 +74,7 @@ async def test_a_key_is_tried(tmp_path: Path) -> None:
         ({"webhook_event_url": f"{PUBLIC}/api/calls/webhook", "webhook_api_version": "1"}, [], "warning", "missing"),
         ({"webhook_event_url": f"{PUBLIC}/api/calls/webhook", "active": False}, [{}], "warning", "done"),
         ({"webhook_event_url": f"{PUBLIC}/webhook"}, [{}], "missing", "unknown"),
+        ({"webhook_event_url": f"{PUBLIC}/api/calls/webhook/"}, [{}], "missing", "unknown"),  # another URL to Telnyx
     ],
 )
 async def test_the_application_is_looked_up(

@@ -27,6 +27,13 @@ export function isTyping(target: EventTarget | null): boolean {
   return /^(INPUT|TEXTAREA|SELECT)$/.test(element.tagName) || element.isContentEditable;
 }
 
+/** Enter and Space belong to the button or link that has the focus. */
+export function isPressing(target: EventTarget | null, key: string): boolean {
+  if (key !== "Enter" && key !== " ") return false;
+  const element = target as HTMLElement | null;
+  return Boolean(element?.closest?.("a, button, summary, [role], [tabindex]"));
+}
+
 export function listenToKeys(): void {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -34,6 +41,7 @@ export function listenToKeys(): void {
       if (event.key === "Escape") (event.target as HTMLElement).blur();
       return;
     }
+    if (isPressing(event.target, event.key)) return;
     for (const keys of stacks.peek().toReversed()) {
       const found = keys.find((one) => one.key === event.key);
       if (found) {

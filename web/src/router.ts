@@ -13,7 +13,13 @@ export type Route =
 export function parseRoute(path: string): Route {
   const parts = path.split("/").filter(Boolean);
   if (parts.length === 0) return { page: "calls" };
-  if (parts[0] === "calls" && parts[1]) return { page: "call", session: decodeURIComponent(parts[1]) };
+  if (parts[0] === "calls" && parts[1]) {
+    try {
+      return { page: "call", session: decodeURIComponent(parts[1]) };
+    } catch {
+      return { page: "unknown" }; // "/calls/%" is no address of a call
+    }
+  }
   if (parts.length === 1 && (parts[0] === "phone" || parts[0] === "doctor" || parts[0] === "setup")) {
     return { page: parts[0] };
   }

@@ -42,7 +42,8 @@ export async function askVerdicts(rows: Signal<CallRow[]>): Promise<void> {
   asking = true;
   let asked = unjudged(rows.peek(), verdicts.peek());
   while (asked.length > 0) {
-    const answers = await api.verdicts(asked.map((row) => row.session)).catch(() => []);
+    const answers = await api.verdicts(asked.map((row) => row.session)).catch(() => null);
+    if (answers === null) break; // not answered is not "no verdict": the next change of the list asks again
     verdicts.value = learned(verdicts.peek(), asked, answers);
     asked = unjudged(rows.peek(), verdicts.peek());
   }

@@ -1,8 +1,9 @@
 // @vitest-environment node
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { type CallRow, type EntryDocument, type Outline, query, type StageRow, type Verdict } from "../src/api";
 import { curl } from "../src/curl";
 import { ago, count, duration, plural } from "../src/format";
+import { isPressing } from "../src/keys";
 import { merged } from "../src/live";
 import { JitterBuffer, Packer } from "../src/phone/buffer";
 import { framesOf, latenessOf, levelsOf } from "../src/plots";
@@ -17,6 +18,32 @@ describe("the events of a probe", () => {
     expect(reader.push('event: step\ndata: {"na')).toEqual([]);
     expect(reader.push('me": "DNS"}\n\n: still here\n\nevent: x\n')).toEqual([{ name: "step", data: { name: "DNS" } }]);
     expect(reader.push("data: 1\n\n")).toEqual([{ name: "x", data: 1 }]);
+  });
+});
+
+describe("the address bar", () => {
+  test("an address that cannot be decoded is an unknown page, not a blank one", async () => {
+    vi.stubGlobal("location", { pathname: "/", search: "" });
+    const { parseRoute } = await import("../src/router");
+
+    expect(parseRoute("/calls/%")).toEqual({ page: "unknown" });
+    expect(parseRoute("/calls/a%20b")).toEqual({ page: "call", session: "a b" });
+  });
+});
+
+describe("the keyboard", () => {
+  const focused = (inside: string[]) =>
+    ({
+      tagName: "SPAN",
+      closest: (what: string) => (what.split(", ").some((one) => inside.includes(one)) ? {} : null),
+    }) as unknown as EventTarget;
+
+  test("Enter and Space belong to the button that has the focus, other keys to the page", () => {
+    expect(isPressing(focused(["button"]), "Enter")).toBe(true);
+    expect(isPressing(focused(["a"]), "Enter")).toBe(true);
+    expect(isPressing(focused(["[role]"]), " ")).toBe(true);
+    expect(isPressing(focused([]), "Enter")).toBe(false);
+    expect(isPressing(focused(["button"]), "j")).toBe(false);
   });
 });
 

@@ -13,7 +13,6 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -24,6 +23,8 @@ COOKIE = "callpath_session"
 SESSION_S = 12 * 3600
 """How long a login lasts: a working day."""
 
+COOKIES_MAX = 100
+"""Cookies of one request that are looked at."""
 TRIES_MAX = 10
 TRIES_MS = 60_000.0
 """So many wrong tokens in a minute from one address, and none is looked at from there for the rest of it, right or wrong.
@@ -98,15 +99,14 @@ class Access:
         return base64.urlsafe_b64encode(hmac.digest(key, expires.encode(), "sha256")).decode().rstrip("=")
 
     def _has_session(self, headers: Mapping[str, str]) -> bool:
-        try:
-            cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-        except CookieError:
-            return False
-        if cookie is None:
-            return False
-        expires, _, signature = cookie.value.partition(".")
-        right = hmac.compare_digest(signature.encode(), self._signature(expires).encode())
-        return right and expires.isdecimal() and int(expires) > self._clock.now_unix_ms() // 1000
+        # Cookies are shared by all ports of a host, and other programs write what no strict parser takes: only ours counts.
+        for cookie in headers.get("cookie", "").split(";")[:COOKIES_MAX]:
+            name, _, value = cookie.strip().partition("=")
+            expires, _, signature = value.partition(".")
+            right = hmac.compare_digest(signature.encode(), self._signature(expires).encode())
+            if name == COOKIE and right and expires.isdecimal() and int(expires) > self._clock.now_unix_ms() // 1000:
+                return True
+        return False
 
     def _wrong_token(self, shown: str, client: str | None) -> Refusal | None:
         """Why `shown` opens nothing; None: it does. Where all come from one proxy's address, they share their tries."""

@@ -37,6 +37,7 @@ from callpath.wire.ids import SessionId
 TEST_CONNECTION = SessionId("test-connection")
 """The id under which a callpath server answers probes (`server.probe`)."""
 
+BUSY = "other probes are running: wait until they are done"
 PROBES_MAX = 2
 REPORTS_MAX = 20
 """Reports that can still be fetched after a probe; they are kept in memory."""
@@ -74,7 +75,8 @@ def add_routes(api: FastAPI, context: Context) -> None:
         async def look(tell: Tell, on_step: OnStep) -> Diagnosis:
             tell("url", {"url": url})
             local = is_loopback(urlsplit(url).hostname or "")
-            return await diagnose(Request(url=url, token=door.probe_token, local=local), door.clock, on_step)
+            token = door.probe_token if of_one_host(url, ours) else None
+            return await diagnose(Request(url=url, token=token, local=local), door.clock, on_step)
 
         return telling(look)
 
@@ -94,11 +96,14 @@ def add_routes(api: FastAPI, context: Context) -> None:
     def telling(look: Callable[[Tell, OnStep], Awaitable[Diagnosis]]) -> Response:
         """What `look` finds, as it finds it."""
         if len(running) >= PROBES_MAX:
-            raise HTTPException(409, "other probes are running: wait until they are done")
+            raise HTTPException(409, BUSY)
         name = uuid.uuid4().hex
         shown = mask if masked else _as_it_is
 
         async def work(tell: Tell) -> None:
+            if len(running) >= PROBES_MAX:  # of many requests at once all found room above
+                tell("trouble", {"detail": BUSY})
+                return
             running.add(name)
             try:
                 diagnosis = await look(tell, lambda step: tell("step", shown(asdict(step))))
@@ -153,6 +158,12 @@ def probe_url(stream_url: str | None) -> str | None:
     if not found or tail not in rest:
         return None
     return f"{parts.scheme}://{parts.netloc}{before}{head}{TEST_CONNECTION}{tail}"
+
+
+def of_one_host(url: str, ours: str) -> bool:
+    """Whether `url` may be shown our probe token. An old call's host, a tunnel's say, may be somebody else's by now."""
+    theirs, own = urlsplit(url), urlsplit(ours)
+    return bool(own.netloc) and (theirs.scheme, theirs.netloc.lower()) == (own.scheme, own.netloc.lower())
 
 
 def is_phones(url: str, ours: str) -> bool:

@@ -30,6 +30,7 @@ from callpath.simulator.options import CarrierOptions
 from callpath.simulator.simulator import Simulator
 from callpath.timeline import DtmfReceived, Entry, StreamStarted
 
+BUSY = "other replays are running: wait until they are over"
 REPLAYS_MAX = 2
 AFTER_MS = 1_000.0
 """How long the caller listens after its last word."""
@@ -67,10 +68,13 @@ def add_routes(api: FastAPI, context: Context) -> None:
             detail = "this call was not recorded, or its recording is gone: set CALLPATH_RECORD=true for later ones"
             raise HTTPException(409, detail)
         if len(running) >= REPLAYS_MAX:
-            raise HTTPException(409, "other replays are running: wait until they are over")
+            raise HTTPException(409, BUSY)
         called = call.leg.to if call.leg and call.leg.to else CALLED_NUMBER
 
         async def place(tell: Tell) -> None:
+            if len(running) >= REPLAYS_MAX:  # of many requests at once all found room above
+                tell("trouble", {"detail": BUSY})
+                return
             running.append(identifier)
             try:
                 await play(script, called, tell)

@@ -14,6 +14,7 @@ from callpath.config import Settings, is_loopback
 from callpath.dashboard.documents import Document
 from callpath.dashboard.door import Context
 from callpath.dashboard.phone import PHONE_NUMBER
+from callpath.doctor.urls import same_url
 from callpath.errors import ConfigError, RemoteProtocolError
 from callpath.store.port import CallLog, CallQuery
 from callpath.wire.api import CallControlApplication, read_list
@@ -184,7 +185,7 @@ async def _application_steps(account: Account, settings: Settings) -> list[Setup
     if applications is None:
         webhook.detail = f"Telnyx did not list the applications ({status or answer})."
         return [webhook, number]
-    ours = [one for one in applications if (one.webhook_event_url or "").rstrip("/") == wanted]
+    ours = [one for one in applications if same_url(one.webhook_event_url or "", wanted)]
     if not ours:
         others = ", ".join(sorted(one.webhook_event_url or "none" for one in applications)[:3])
         webhook.state = "missing"
