@@ -25,12 +25,11 @@ from callpath.doctor.probes.idle import probe_idle
 from callpath.doctor.probes.media import opening, probe_media
 from callpath.doctor.probes.shapes import CARRIER
 from callpath.doctor.probes.tcp import probe_tcp
-from callpath.doctor.probes.tls import name_matches, probe_tls
+from callpath.doctor.probes.tls import probe_tls
 from callpath.doctor.probes.upgrade import Door, ask_and_close
 from callpath.doctor.probes.url import classify_address, classify_host, probe_url
 from callpath.doctor.probes.websocket import Socket, probe_repeats
 from callpath.doctor.request import Override, Request
-from callpath.doctor.rules.sample import certificate
 from tests.doctor.answering import Names, echo, frame, read_frame, saying, serving, upgrading
 
 CLOCK = SystemClock()
@@ -192,18 +191,6 @@ async def test_plain_http_on_the_port() -> None:
 
     assert facts.carrier.outcome != "ok"
     assert facts.plain_answer.startswith(b"HTTP/1.1 404")
-
-
-@pytest.mark.parametrize(
-    ("host", "names", "fits"),
-    [
-        ("voice.example.com", ("*.example.com",), True), ("a.voice.example.com", ("*.example.com",), False),
-        ("VOICE.example.com", ("voice.example.com",), True), ("192.0.2.1", ("192.0.2.1",), True), ("x", (), False),
-    ],
-)  # fmt: skip
-def test_names_in_certificates(host: str, names: tuple[str, ...], fits: bool) -> None:
-    """One wildcard, the whole left-most label."""
-    assert fits == name_matches(host, certificate(names=names))
 
 
 # --- HTTP ------------------------------------------------------------------------------------------------------------

@@ -422,10 +422,6 @@ def closings(call: CallFacts) -> tuple[tuple[Entry, SocketClosed], ...]:
     return tuple((entry, entry.what) for entry in every(call, SocketClosed) if isinstance(entry.what, SocketClosed))
 
 
-def handler_is_over(call: CallFacts) -> bool:
-    return bool(every(call, HandlerEnded))
-
-
 def packets(call: CallFacts, direction: Literal["inbound", "outbound"]) -> int | None:
     """Packets of 20 ms that Telnyx counted on the phone's side of the call; None where call.hangup did not say."""
     stats = payload(webhook(call, "call.hangup")).get("call_quality_stats")

@@ -16,8 +16,6 @@ from callpath.doctor.facts import CallFacts, EdgeFacts, EdgeRow, FactMissing, Fa
 from callpath.timeline import FirstInbound, SocketReceived, SocketRefused, StreamStarted
 
 NEAR_MS = 120_000
-ROW_MS = 10_000
-"""How long after the end of a request its row may still be missing from a log."""
 
 SHORT_MS = 3_000
 """A socket that lived no longer carried no conversation."""

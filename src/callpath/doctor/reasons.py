@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from callpath.call.session import Stage
 from callpath.doctor.calls import NEAR_END_MS, ended_unix_ms, every, first
 from callpath.doctor.facts import CallFacts, Facts, ToldError, ToldFacts, ToldLine
 from callpath.timeline import (
@@ -95,8 +94,3 @@ def last_words(facts: Facts, from_ms: int, until_ms: int) -> tuple[str, ...]:
     lines = [show_line(line) for line in told.complaints if from_ms <= line.at_unix_ms <= until_ms]
     lines += [show_error(error) for error in told.errors if from_ms <= error.at_unix_ms <= until_ms]
     return tuple(lines[:4])
-
-
-def has_audio(facts: Facts) -> bool:
-    """Whether audio is known to have come in on the call."""
-    return Stage.FIRST_INBOUND in facts[CallFacts].state.stages

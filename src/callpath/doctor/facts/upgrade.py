@@ -26,7 +26,6 @@ class Exchange:
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
     raw: bytes = b""
-    interim: tuple[int, ...] = ()
     key: str = ""
     error: str = ""
     accept_ok: bool = False

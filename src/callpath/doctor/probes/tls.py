@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import re
 import socket
 import ssl
@@ -484,18 +483,3 @@ def mozilla_context(ca_file: str | None = None, alpn: tuple[str, ...] = ("http/1
     context.verify_mode = ssl.CERT_REQUIRED
     context.check_hostname = True
     return context
-
-
-def name_matches(host: str, certificate: Certificate) -> bool:
-    """Whether the certificate is for `host`, by its SAN (RFC 6125: one wildcard, the whole left-most label)."""
-    try:
-        wanted = str(ipaddress.ip_address(host))
-        return wanted in certificate.names
-    except ValueError:
-        pass
-    name = host.lower()
-    for pattern in certificate.names:
-        text = pattern.lower()
-        if text == name or (text.startswith("*.") and name.partition(".")[2] == text[2:] and "." in name):
-            return True
-    return False
