@@ -200,7 +200,11 @@ def test_an_old_code_names_the_new_one() -> None:
     """A ticket of last year says EDGE006."""
     page = explained(known("EDGE006")[0], asked="edge006")
 
-    assert "EDGE006 is now part of ROUTE001." in page
+    assert "EDGE006 is now part of ROUTE001 url-path-mismatch." in page
+    assert "url-too-long is now part of URL004 url-malformed." in explained_plain(
+        known("URL-too-long")[0], "URL-too-long"
+    )
+    assert "now part of" not in explained_plain(known("URL004")[0], "url-malformed")
 
 
 FAULT = judge("wss://voice.example.com/", upgrade(answer(404, NGINX_404)))

@@ -12,8 +12,7 @@ from callpath.doctor.rule import Cause
 def explained(cause: Cause, asked: str = "", sample: str = "") -> str:
     """One cause as a page of Markdown for the reference; `sample` is a report in which it is named."""
     lines = [f"# {cause.code} {cause.slug}", "", f"**{cause.title}**", ""]
-    if asked.upper() in cause.old_codes:
-        lines += [f"{asked.upper()} is now part of {cause.code}.", ""]
+    lines += [moved, ""] if (moved := _moved(cause, asked)) else []
     lines += [
         f"Layer: {cause.layer}. Owner: {cause.owner}.", "", "## Why", "", cause.why, "",
         "## Fix", "", *(["```", cause.fix, "```"] if "\n" in cause.fix else [cause.fix]), "",
@@ -43,6 +42,12 @@ def explained(cause: Cause, asked: str = "", sample: str = "") -> str:
     return "\n".join(lines)
 
 
+def _moved(cause: Cause, asked: str) -> str:
+    """A word to who asked by a name that the cause had before, in any case."""
+    former = {name.lower(): name for name in (*cause.old_codes, *cause.merged)}.get(asked.lower(), "")
+    return f"{former} is now part of {cause.code} {cause.slug}." if former else ""
+
+
 def _examples(cause: Cause) -> list[tuple[str, list[str]]]:
     """What it is named for, and what it is not to be taken for, in the words of its examples."""
     named = list(dict.fromkeys(title for sign in cause.signs for title in sign.named))
@@ -57,8 +62,7 @@ def explained_plain(cause: Cause, asked: str = "", width: int = 80, sample: str 
         return textwrap.fill(text, width, initial_indent=indent, subsequent_indent=hanging, break_on_hyphens=False)
 
     lines = [f"{cause.code} {cause.slug}", wrapped(cause.title, "", "")]
-    if asked.upper() in cause.old_codes:
-        lines.append(f"{asked.upper()} is now part of {cause.code}.")
+    lines += [moved] if (moved := _moved(cause, asked)) else []
     lines += ["", f"Layer: {cause.layer}. Owner: {cause.owner}.", "", "Why", wrapped(cause.why), "", "Fix"]
     lines += [wrapped(line) for line in cause.fix.split("\n")]
     lines += [
