@@ -85,7 +85,7 @@ def stand_in_page() -> str:
         *(f"| `{name}` | {_doc(command)} |" for name, command in COMMANDS.items() if name not in NOT_SIMULATED),
         "\nAccepted without an effect: `voice` and all about how a voice sounds (a hum is heard for as long as the text "
         "would take), `record_timeout_secs`, `mute_dtmf`, `media_encryption`, SIP headers and credentials, "
-        "`sound_modifications`, assistants, queues and Dialogflow. "
+        "`sound_modifications`, assistants and Dialogflow. "
         "A fork sends no RTP. `to` as a list calls the first one.\n",
         "## Conferences\n",
         "`POST /conferences` with an answered call and a name, `GET /conferences`, `/conferences/{id}` and its "
@@ -95,6 +95,10 @@ def stand_in_page() -> str:
         "whisper; on hold the file of `audio_url` plays. A media stream of a participant goes on, with the mix on its "
         "outbound track. Ending a conference by a command hangs the creator's leg up wherever it has gone (observed). "
         "Answered with 501: " + ", ".join(f"`{name}`" for name in CONFERENCE_NOT_SIMULATED) + ".\n",
+        "## Queues\n",
+        "`enqueue`, `leave_queue`, `bridge` with `queue`, `POST /queues`, `GET /queues`, `/queues/{name}` and its calls; "
+        "max_wait_time_secs and keep_after_hangup hold. What a bridge to an empty queue is answered with is unknown; here "
+        "it is 90033.\n",
         "## Conversation Relay\n",
         "`conversation_relay_start`, or `conversation_relay_config` of answer and dial, opens the program's socket: setup, "
         "then a prompt for each thing that the caller says, keys with `dtmf_detection`, an interrupt where the caller cuts "

@@ -318,7 +318,7 @@ async def test_dials_are_refused_as_telnyx_refuses_for_the_account() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/queues", "/queues/support", "/texml/Accounts/a/Calls", "/outbound_voice_profiles", "/texml/calls/1"]
+    "path", ["/recordings", "/ai/assistants", "/texml/Accounts/a/Calls", "/outbound_voice_profiles", "/texml/calls/1"]
 )
 async def test_paths_that_are_not_simulated_say_so(path: str) -> None:
     """404 would say that the thing does not exist; whoever reads it looks for a fault in the account."""
@@ -415,3 +415,32 @@ async def test_a_supervisor_is_dialled_into_a_call() -> None:
 
         assert (one.call, "whisper") == (coach.call.supervised, coach.call.supervisor_role)
         assert (422, "90015") == (nobody[0], nobody[1]["errors"][0]["code"])
+
+
+async def test_a_queue_over_http() -> None:
+    """Made, joined, listed, and its head taken by a bridge."""
+    async with Simulator(NOWHERE) as telnyx:
+        client = Client(telnyx)
+        waiting, agent = await telnyx.call(), await telnyx.call(from_="+15555550124")
+        for caller in (waiting, agent):
+            await client.ask("POST", f"/calls/{caller.call.leg.call_control_id}/actions/answer", json={})
+            await caller.answered()
+        own, desk = (f"/calls/{caller.call.leg.call_control_id}/actions" for caller in (waiting, agent))
+        empty = await client.ask("POST", f"{desk}/bridge", json={"queue": "support"})
+        made = await client.ask("POST", "/queues", json={"queue_name": "support"})
+        await client.ask("POST", f"{own}/enqueue", json={"queue_name": "support"})
+        again = {"queue_name": "support", "command_id": "a"}
+        twice = await client.ask("POST", f"{own}/enqueue", json=again)
+        assert twice == await client.ask("POST", f"{own}/enqueue", json=again)  # refused, so it was never carried out
+        one = await client.ask("GET", "/queues/support")
+        rows = await client.ask("GET", "/queues/support/calls")
+        bridged = await client.ask("POST", f"{desk}/bridge", json={"queue": "support"})
+        nobody = await client.ask("GET", "/queues/sales/calls")
+
+        assert (422, "90033") == (empty[0], empty[1]["errors"][0]["code"])
+        assert [] == validate(made[1]["data"], "openapi-subset.json#/components/schemas/Queue")
+        assert (422, sample("api/error-422-90038-already-queued.json")) == twice
+        assert (1, 300) == (one[1]["data"]["current_size"], one[1]["data"]["max_size"])
+        assert [waiting.call.leg.call_control_id] == [row["call_control_id"] for row in rows[1]["data"]]
+        assert (200, 404) == (bridged[0], nobody[0])
+        assert waiting.call.opposite is agent.call

@@ -48,6 +48,8 @@ SCHEMAS = {
     "refer": f"{OPENAPI}/ReferRequest",
     "suppression_start": f"{OPENAPI}/StartNoiseSuppressionRequest",
     "suppression_stop": f"{OPENAPI}/StopNoiseSuppressionRequest",
+    "enqueue": f"{OPENAPI}/EnqueueRequest",
+    "leave_queue": f"{OPENAPI}/LeaveQueueRequest",
     "switch_supervisor_role": f"{OPENAPI}/SwitchSupervisorRoleRequest",
 }
 RULES = {"10003", "10004", "10011", "10015", "10016", "10032", "10033", "90010", "90017"}

@@ -53,6 +53,7 @@ def test_null_counts_as_absent(name: str) -> None:
         "gather_using_speak": {"payload": "x", "voice": "female"},
         "record_start": {"format": "wav", "channels": "dual"},
         "switch_supervisor_role": {"role": "barge"},
+        "enqueue": {"queue_name": "support"},
         "refer": {"sip_address": "sip:desk@pbx.example.com"},
         "conversation_relay_start": {"url": "wss://voice.example.com/relay"},
         "fork_start": {"target": "udp:192.0.2.1:9000"},

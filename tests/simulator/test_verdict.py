@@ -438,12 +438,12 @@ CASES = (
         hook=on_answer(("ai_assistant_start", {"assistant": {"id": "x"}})),
     ),
     defect(
-        "a queue",
+        "a room",
         "not-simulated",
-        "/v2/queues",
+        "/v2/rooms",
         "501",
         exit_code=7,
-        hook=p.requesting("POST", "/v2/queues", {"queue_name": "x"}),
+        hook=p.requesting("POST", "/v2/rooms", {"unique_name": "x"}),
     ),
     defect(
         "an API that fails once, and no retry",

@@ -3,10 +3,10 @@
 Start at `simulator.Simulator`. Pure, with a manual clock in tests: `carrier` (one media stream), `call` (one leg), and
 of a leg `sound` (what Telnyx plays), `line` (what its party says, and what else it hears), `callee` (who is at a dialled
 number), `detection` (of answering machines), `gather`, `recording` and `notices` (where its webhooks go); `conference`
-(legs that hear each other), `relay` (a Conversation Relay); `refusal` (which bodies are taken, by the types of `wire`
-and of `fields`); faults of the media in `link`, of webhooks and API in `control_faults`. Shells: `api` (HTTP), `sender`
-(webhooks), `texml`, `caller` (the phone), `relay_socket`; `account` (how the account is set, and all that can be asked).
-Whatever Telnyx leaves unknown is a field of
+(legs that hear each other), `relay` (a Conversation Relay), `queue`; `refusal` (which bodies are taken, by the types of
+`wire` and of `fields`); faults of the media in `link`, of webhooks and API in `control_faults`. Shells: `api` (HTTP),
+`sender` (webhooks), `texml`, `caller` (the phone), `relay_socket`; `account` (how the account is set, and all that can be
+asked). Whatever Telnyx leaves unknown is a field of
 `options.CarrierOptions`.
 
 On top: `seen` (what happened in a call: facts), `ear` (what a caller could tell of the sound; pure), `verdict` (how the

@@ -218,6 +218,10 @@ class AccountSource(Protocol):
 
     def participants(self, id_or_name: str) -> Sequence[Participant]: ...
 
+    def queue_rows(self) -> Sequence[Json]: ...
+
+    def queue_calls(self, name: str) -> Sequence[Json]: ...
+
     def change_participant(self, id_or_name: str, participant_id: str, document: Json) -> Participant: ...
 
 
@@ -343,6 +347,15 @@ def account_routes(exchange: AccountSource, body: Body) -> list[tuple[str, Handl
     async def profile(request: Request) -> Response:
         return data(_one(exchange.account.profiles, _id, request))
 
+    async def queues(request: Request) -> Response:
+        return _page(request, exchange.queue_rows())
+
+    async def queue(request: Request) -> Response:
+        return data(_one(exchange.queue_rows(), lambda row: row["name"], request))
+
+    async def queue_calls(request: Request) -> Response:
+        return _page(request, exchange.queue_calls(request.path_params["id"]))
+
     async def conferences(request: Request) -> Response:
         rows = [
             row
@@ -401,6 +414,9 @@ def account_routes(exchange: AccountSource, body: Body) -> list[tuple[str, Handl
             ("/call_control_applications/{id}", application, "GET"),
             ("/call_control_applications/{id}", change_application, "PATCH"),
             ("/outbound_voice_profiles/{id}", profile, "GET"),
+            ("/queues", queues, "GET"),
+            ("/queues/{id}", queue, "GET"),
+            ("/queues/{id}/calls", queue_calls, "GET"),
             ("/conferences", conferences, "GET"),
             ("/conferences/{id}", conference, "GET"),
             ("/conferences/{conference}/participants", participants, "GET"),

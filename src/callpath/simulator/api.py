@@ -37,9 +37,7 @@ NOT_SIMULATED = (
     "ai_assistant_join",
     "ai_assistant_start",
     "ai_assistant_stop",
-    "enqueue",
     "gather_using_ai",
-    "leave_queue",
     "pay",
     "send_sip_info",
     "siprec_start",
@@ -79,7 +77,6 @@ RESOURCES_NOT_SIMULATED = (
     "number_orders",
     "outbound_voice_profiles",
     "phone_numbers",
-    "queues",
     "recording_transcriptions",
     "recordings",
     "rooms",
@@ -129,6 +126,8 @@ class Exchange(AccountSource, Protocol):
 
     def create_conference(self, document: Json) -> Conference: ...
 
+    def create_queue(self, document: Json) -> Json: ...
+
     def conference_command(self, id_or_name: str, name: str, document: Json) -> None: ...
 
 
@@ -158,6 +157,9 @@ def build_app(exchange: Exchange) -> Starlette:
 
     async def create_conference(request: Request) -> Response:
         return data(write(exchange.create_conference(await _body(request))))
+
+    async def create_queue(request: Request) -> Response:
+        return data(exchange.create_queue(await _body(request)))
 
     async def act_on_conference(request: Request) -> Response:
         name, conference = request.path_params["action"], request.path_params["conference"]
@@ -189,6 +191,7 @@ def build_app(exchange: Exchange) -> Starlette:
         routes=[
             route("/calls", dial, "POST"),
             route("/calls/{call_control_id}/actions/{action}", act, "POST", "PUT"),
+            route("/queues", create_queue, "POST"),
             route("/conferences", create_conference, "POST"),
             route("/conferences/{conference}/actions/{action}", act_on_conference, "POST"),
             *(route(path, handle, method) for path, handle, method in account_routes(exchange, _body)),

@@ -64,6 +64,7 @@ from callpath.wire.command import (
     ConversationRelayStop,
     Dial,
     Encoding,
+    Enqueue,
     ForkStart,
     ForkStop,
     Gather,
@@ -71,6 +72,7 @@ from callpath.wire.command import (
     GatherUsingAudio,
     GatherUsingSpeak,
     Hangup,
+    LeaveQueue,
     PlaybackStart,
     PlaybackStop,
     RecordPause,
@@ -297,6 +299,13 @@ class Supervise:
     role: SupervisorRole
 
 
+@dataclass(frozen=True, slots=True)
+class JoinQueue:
+    """Put this leg into the queue that the command names."""
+
+    command: Enqueue
+
+
 Effect = (
     SendWebhook
     | OpenStream
@@ -309,10 +318,19 @@ Effect = (
     | Elsewhere
     | JoinConference
     | Supervise
+    | JoinQueue
     | OpenRelay
     | Renamed
     | WakeRelay
 )
+
+
+class WaitingLine(Protocol):
+    """A queue, as its legs see it."""
+
+    def leave(
+        self, call: CarrierCall, now_ms: float, reason: Literal["bridged", "leave", "timeout", "hangup"]
+    ) -> list[Effect]: ...
 
 
 class Room(Protocol):
@@ -371,6 +389,8 @@ class CarrierCall:
         self.relays: list[RelaySession] = []
         """All that were ever started."""
         self._relay_speaks: dict[int, tuple[str, str, Speak | PlaybackStart]] = {}
+        self.queue: WaitingLine | None = None
+        """The queue that this leg waits in."""
         self.room: Room | None = None
         """The conference that this leg is in."""
         self.supervised: CarrierCall | None = None
@@ -571,9 +591,22 @@ class CarrierCall:
         self.early_media = True
 
     def leave_others(self, now_ms: float) -> list[Effect]:
-        """Taken out of its bridge, or of its conference."""
+        """Taken out of its queue, its bridge, or its conference."""
+        queue = self.leave_queue(now_ms, "leave")
         room = [] if self.room is None else self.room.leave(self, now_ms)
-        return [*room, *self.leave_bridge(now_ms)]
+        return [*queue, *room, *self.leave_bridge(now_ms)]
+
+    def leave_queue(self, now_ms: float, reason: Literal["bridged", "leave", "timeout", "hangup"]) -> list[Effect]:
+        """Taken out of its queue, where it is in one."""
+        return [] if self.queue is None else self.queue.leave(self, now_ms, reason)
+
+    def queue_event(self, now_ms: float, event_type: str, **fields: Any) -> SendWebhook:
+        """An event of this leg in a queue."""
+        return self._webhook(now_ms, event_type, EVENTS[event_type], **fields)
+
+    def at(self, at_ms: float, act: Callable[[float], list[Effect]]) -> None:
+        """Do this then, unless the leg has ended."""
+        self._at(at_ms, act)
 
     def leave_bridge(self, now_ms: float) -> list[Effect]:
         """Taken out of its bridge; the other leg is parked, put on hold or hung up, by its own setting."""
@@ -744,6 +777,10 @@ class CarrierCall:
                 return [*self._stop_stream(now_ms, "fork_start"), started]
             case ForkStop():
                 return self._end_fork(now_ms)
+            case Enqueue():
+                return [JoinQueue(command)]
+            case LeaveQueue():
+                return self.leave_queue(now_ms, "leave")
             case Refer():
                 return self._refer(now_ms)
             case SuppressionStart() | SuppressionStop():
@@ -763,6 +800,10 @@ class CarrierCall:
                 return [DialParty(command)]
             case _:
                 return []
+
+    def forget_command(self, command_id: str | None) -> None:
+        """The command was refused after all: it may be sent again with its id."""
+        self._seen.pop(command_id or "", None)
 
     def _stop_relay(self) -> list[Effect]:
         """End the relay; what Telnyx says where there is none is unknown, and here it does nothing."""
@@ -820,6 +861,8 @@ class CarrierCall:
                 raise refuse("90048")
             case TranscriptionStart() if self._transcribed is not None:
                 raise refuse("90054")
+            case LeaveQueue() if self.queue is None:
+                raise refuse("90035")
             case ConversationRelayStart() if self.relay is not None:
                 raise refuse("90061")  # documented for assistants; one assistant or relay a call
             case ConversationRelayStart() if not relay_settings(command, {})[0]:
@@ -1470,7 +1513,7 @@ class CarrierCall:
         recordings = self._end_recordings(list(self._recordings), now_ms)
         stop = [*self._stop_stream(now_ms), *self._stop_relay()]
         self.voice.cut(now_ms)
-        alone = self.leave_others(now_ms)
+        alone = [*self.leave_queue(now_ms, "hangup"), *self.leave_others(now_ms)]
         self.refresh_hearing(now_ms)
         self._leave_supervision(now_ms)
         if self._bridge_to is not None:  # dialled for a leg that goes on without it

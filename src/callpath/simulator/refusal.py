@@ -51,6 +51,7 @@ RANGES = {
     ("send_dtmf", "duration_millis"): (100, 500),
     ("record_start", "max_length"): (0, 14_400),
     ("create", "max_participants"): (2, 800),
+    ("enqueue", "max_size"): (1, 1_000_000),
     **{
         (name, field): bounds
         for name in ("gather", "gather_using_audio", "gather_using_speak")
@@ -144,6 +145,14 @@ _KNOWN = {
         "Call not answered yet",
         "This call can't receive this command because it has not been answered yet.",
     ),
+    "90035": _Known(
+        422,
+        "Call not in queue",
+        "This call can't receive this command because it has not been put in any queue yet.",
+    ),
+    "90036": _Known(422, "Queue full", "The '{name}' queue is full and can't accept more calls."),
+    "90037": _Known(422, "Max size can't be modified", "The max_size of a queue can't be modified."),
+    "90038": _Known(422, "Call already in queue", "Call can't be added to a queue it's already in."),
     "90041": _Known(403, "Channel limit exceeded", "The user's limit of concurrent calls has been reached."),
     "90044": _Known(422, "Conference join not allowed", "Participant must not join the same conference twice."),
     "90058": _Known(404, "Invalid conference_id", "The conference does not exist."),

@@ -45,6 +45,7 @@ from callpath.simulator.call import (
     FetchSound,
     JoinConference,
     JoinLegs,
+    JoinQueue,
     Leg,
     OpenRelay,
     OpenStream,
@@ -64,6 +65,7 @@ from callpath.simulator.conference import Room
 from callpath.simulator.link import ApiAnswer, Fault, Link, Parcel
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.panel import build_panel
+from callpath.simulator.queue import SIZE_MAX, Queue
 from callpath.simulator.recording import Recording, Shelf
 from callpath.simulator.refusal import (
     Refused,
@@ -104,6 +106,8 @@ DIALS_WINDOW_MS = 5_000
 
 CONFERENCES_MAX = 1_000
 """Conferences that are kept; the oldest ended ones are forgotten first."""
+
+QUEUES_MAX = 1_000
 
 ROOM_LOOK_MS = 60_000
 """How often a conference looks at its end at least."""
@@ -182,6 +186,8 @@ class Simulator:
         self._hourly = None if hourly is None else RateLimit(hourly, 3_600_000, self._clock.now_ms)
         self._dialling: tuple[Callee, Link] = (self.callee, Link(seed=seed))
         self._relay_wakes: dict[str, asyncio.Event] = {}
+        self.queues: dict[str, Queue] = {}
+        """Queues by name."""
         self.rooms: list[Room] = []
         """Conferences that are remembered, oldest first."""
         self._shelf = Shelf(self.options.recordings_bytes_max, self.options.recording_ms)
@@ -449,6 +455,9 @@ class Simulator:
                 case WakeRelay():
                     if wake := self._relay_wakes.get(effect.session.relay_id):
                         wake.set()
+                case JoinQueue():
+                    queue = self._queue(effect.command.queue_name, effect.command.max_size or SIZE_MAX)
+                    caller.carry_out(queue.add(caller.call, effect.command, self._clock.now_ms()))
                 case JoinConference():
                     self._join_by_dial(caller, effect.config)
                 case Supervise():
@@ -558,9 +567,14 @@ class Simulator:
 
     def _bridge(self, caller: Caller, command: Bridge) -> None:
         """Join two legs until one of them ends, or is taken out of the bridge."""
-        other = self._find(command.call_control_id or "")
-        assert other is not None, "checked when the command came"
         now_ms = self._clock.now_ms()
+        if command.queue is not None:
+            head = self.queues[command.queue].take()
+            caller.carry_out(head.leave_queue(now_ms, "bridged"))
+            other = self._find(head.leg.call_control_id)
+        else:
+            other = self._find(command.call_control_id or "")
+        assert other is not None, "checked when the command came"
         caller.call.after_unbridge = "hang_up"
         if command.hold_after_unbridge:
             caller.call.after_unbridge = "hold"
@@ -658,6 +672,7 @@ class Simulator:
                         raise refuse("90046")
         except Refused as refused:
             refused.on_record = True
+            caller.call.forget_command(document.get("command_id"))
             self._log_command(caller, CommandSeen(at_ms, name, document, refused.status, refused.errors))
             raise
         self._log_command(caller, CommandSeen(at_ms, name, document, 200))
@@ -667,8 +682,12 @@ class Simulator:
         return {"result": "ok"} | ({"recording_id": caller.call.recording_id} if recorded else {})
 
     def _check_bridge(self, caller: Caller, command: Bridge) -> None:
-        if command.call_control_id is None:  # enqueue is not simulated, so every queue is empty; the code is unknown
-            raise refuse("90033", detail=f"The queue {command.queue} is empty.")
+        if command.call_control_id is None:
+            queue = self.queues.get(command.queue or "")
+            if queue is None:  # the code is unknown, as for one that is empty
+                raise refuse("90033", detail=f"The queue {command.queue} is empty.")
+            queue.take()
+            return
         other = self._find(command.call_control_id)
         if other is None or other is caller:
             raise refuse("90015", "/call_control_id")
@@ -838,6 +857,42 @@ class Simulator:
             caller.add_problem(f"the relay's socket was not opened: {problem}")
         caller.carry_out(call.relay_closed(session, clock.now_ms(), problem))
 
+    # --- queues ---
+
+    def _queue(self, name: str, size_max: int) -> Queue:
+        """The queue of that name, made if there is none."""
+        if name not in self.queues:
+            if len(self.queues) >= QUEUES_MAX:
+                raise refuse("10007")
+            time = self._time_at
+            self.queues[name] = Queue(str(uuid.uuid4()), name, size_max, time, self._clock.now_ms())
+        return self.queues[name]
+
+    def _time_at(self, at_ms: float) -> str:
+        return iso_time(self._epoch_unix_ms + at_ms)
+
+    def create_queue(self, document: Json) -> Json:
+        """Make a queue. Raises Refused."""
+        name, size_max = document.get("queue_name"), document.get("max_size", 300)
+        if not isinstance(name, str) or not 1 <= len(name) <= 255:
+            raise refuse("10004", "/queue_name", name="queue_name")
+        if not isinstance(size_max, int) or isinstance(size_max, bool) or size_max < 1:
+            raise refuse("10033", "/max_size", low=1, high=1_000_000)
+        if name in self.queues:  # the answer to a second one of that name is unknown
+            raise refuse("90033", detail="Queue with given name already exists.")
+        return self._queue(name, size_max).row()
+
+    def queue_rows(self) -> list[Json]:
+        """All queues."""
+        return [queue.row() for queue in self.queues.values()]
+
+    def queue_calls(self, name: str) -> list[Json]:
+        """Who waits. Raises Refused."""
+        queue = self.queues.get(name)
+        if queue is None:
+            raise refuse("10005")
+        return queue.call_rows(self._clock.now_ms())
+
     # --- conferences ---
 
     def _join_by_dial(self, caller: Caller, config: Json) -> None:
@@ -878,7 +933,7 @@ class Simulator:
             caller.call,
             self.options,
             new_id=lambda: str(uuid.uuid4()),
-            time=lambda at_ms: iso_time(self._epoch_unix_ms + at_ms),
+            time=self._time_at,
             now_ms=self._clock.now_ms(),
         )
         self.rooms.append(room)
