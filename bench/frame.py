@@ -29,10 +29,10 @@ from callpath.call.symptoms import Watch
 from callpath.clock import SystemClock
 from callpath.server.builtin import BUILTIN
 from callpath.server.frames import FrameReader
-from callpath.server.gathering import Gathering
 from callpath.server.line import Carrier
 from callpath.server.media import StreamDriver
 from callpath.server.pacer import Pacer
+from callpath.server.read_coalescer import ReadCoalescer
 from callpath.server.socket import FrameSocket
 from callpath.wire.ids import CallControlId, SessionId
 from callpath.wire.media import Start, encode_media_utf8, read_audio
@@ -107,15 +107,15 @@ START = {"call_control_id": "c", "media_format": {"encoding": "PCMU", "sample_ra
 async def whole_way(app: App, calls: int) -> float:
     """Microseconds for one frame in and one out, with `calls` calls in turn."""
     clock = Clock()
-    pacer, gathering = Pacer(clock), Gathering(clock)
+    pacer, coalescer = Pacer(clock), ReadCoalescer(clock)
     loop = asyncio.get_running_loop()
     sockets, lives = [], []
     for _ in range(calls):
         live: Any = Live(app, clock)
         live.stream = MediaStream()
-        driver = StreamDriver(live, live.stream, clock, pacer, gathering)
+        driver = StreamDriver(live, live.stream, clock, pacer, coalescer)
         transport: Any = Transport()
-        socket = FrameSocket(transport, driver, set(), gathering)
+        socket = FrameSocket(transport, driver, set(), coalescer)
         driver.begin(socket)
         document = json.dumps({"event": "start", "sequence_number": "1", "start": START, "stream_id": "s"}).encode()
         loop.call_soon(socket.data_received, masked(document))

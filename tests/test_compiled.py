@@ -21,7 +21,7 @@ TESTS = (
     "call/test_symptoms.py",
     "server/test_driver.py",
     "server/test_frames.py",
-    "server/test_gathering.py",
+    "server/test_read_coalescer.py",
     "api/test_queue.py",
     "server/test_media.py",
     "server/test_socket.py",

@@ -13,6 +13,7 @@ from callpath.timeline import (
     ALIASES,
     KINDS,
     CallRecovered,
+    CallRejected,
     CommandAnswered,
     CommandSent,
     DtmfReceived,
@@ -23,6 +24,7 @@ from callpath.timeline import (
     Noted,
     SocketClosed,
     SocketReceived,
+    SocketRejected,
     StreamAccepted,
     StreamStarted,
     StreamStopped,
@@ -48,7 +50,7 @@ TAGS = [
     "stream.url",
     "stream.accepted",
     "socket.received",
-    "socket.refused",
+    "socket.rejected",
     "stream.started",
     "media.first_inbound",
     "media.first_outbound",
@@ -66,7 +68,7 @@ TAGS = [
     "stream.probed",
     "policy.acted",
     "call.stuck",
-    "call.refused",
+    "call.rejected",
     "call.decided",
     "call.recovered",
     "call.checked",
@@ -151,6 +153,21 @@ def test_a_kind_that_was_renamed_is_read_under_its_old_name() -> None:
     assert parse_what('{"kind":"call.taken_up","fetched":"x"}') == Unknown(
         stored={"kind": "call.taken_up", "fetched": "x"}
     )
+
+
+@pytest.mark.parametrize(
+    ("old", "what"),
+    [
+        ({"kind": "call.refused", "reason": "draining", "detail": "d"}, CallRejected(reason="draining", detail="d")),
+        (
+            {"kind": "socket.refused", "status": 401, "reason": "no_token", "detail": "d", "path": "/x"},
+            SocketRejected(status=401, reason="no_token", detail="d", path="/x"),
+        ),
+    ],
+)
+def test_what_was_refused_is_read_as_rejected(old: dict[str, Any], what: What) -> None:
+    """Timelines of before December 2026 have the old words."""
+    assert what == parse_what(json.dumps(old))
 
 
 def test_no_old_name_is_used_again() -> None:

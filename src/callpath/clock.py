@@ -36,7 +36,7 @@ class Clock(Protocol):
         ...
 
     def block_ms(self, duration_ms: float) -> None:
-        """Block the thread, event loop included. For fractions of a millisecond (`server.gathering`)."""
+        """Block the thread, event loop included. For fractions of a millisecond (`server.read_coalescer`)."""
         ...
 
 

@@ -100,12 +100,14 @@ class Settings:
         "CALLPATH_TARGET_LEGS", default="self", does="who hears what we play; self is the leg that streams"
     )
     reconnect_ms: Milliseconds = _setting(
-        "CALLPATH_RECONNECT_MS", default=10_000, does="how long a handler waits for a lost audio socket to come back"
+        "CALLPATH_RECONNECT_MS",
+        default=10_000,
+        does="maximum time a handler waits for a lost audio socket to come back",
     )
     socket_within_ms: Milliseconds = _setting(
         "CALLPATH_SOCKET_WITHIN_MS",
         default=8_000,
-        does="how long an accepted stream may take to start; then the call is examined and helped (0: never)",
+        does="maximum time for an accepted stream to start; after it CALLPATH_NO_SOCKET_THEN applies (0: no limit)",
     )
     no_socket_then: str = _setting(
         "CALLPATH_NO_SOCKET_THEN",
@@ -121,12 +123,12 @@ class Settings:
     media_idle_ms: Milliseconds = _setting(
         "CALLPATH_MEDIA_IDLE_MS",
         default=60_000,
-        does="hang up when an open audio socket brings no frame for so long (0: never); Telnyx sends 50 a second",
+        does="maximum time without a frame on an open audio socket, of 50 a second; then the call is hung up (0: no limit)",
     )
     no_handler_ms: Milliseconds = _setting(
         "CALLPATH_NO_HANDLER_MS",
         default=5_000,
-        does="hang up when the line is up without handler and stream, and nothing is under way, for so long (0: never)",
+        does="maximum time without handler and stream while nothing is under way; then the call is hung up (0: no limit)",
     )
     call_ms_max: Milliseconds = _setting(
         "CALLPATH_CALL_MS_MAX",
@@ -142,31 +144,31 @@ class Settings:
     drain_seconds: Seconds = _setting(
         "CALLPATH_DRAIN_SECONDS",
         default=25,
-        does="how long calls may go on after SIGTERM or SIGINT before the server stops; new ones are refused meanwhile",
+        does="maximum time for calls to finish after SIGTERM or SIGINT; new calls are rejected meanwhile",
     )
     workers: Processes = _setting(
-        "CALLPATH_WORKERS", default=1, does="how many processes on this machine share the port and the calls"
+        "CALLPATH_WORKERS", default=1, does="number of processes on this machine that share the port and the calls"
     )
     calls_max: Count = _setting(
         "CALLPATH_CALLS_MAX",
         default=0,
-        does="maximum concurrent calls of each worker, counted when a call is taken; more are refused (0: no limit)",
+        does="maximum concurrent calls of each worker, counted when a call is taken; more are rejected (0: no limit)",
     )
     loop_lag_ms_max: Milliseconds = _setting(
         "CALLPATH_LOOP_LAG_MS_MAX",
         default=2_000,
-        does="new calls are refused while the event loop is so late that all calls suffer (0: never)",
+        does="lag of the event loop from which on new calls are rejected, since all calls suffer from it (0: never)",
     )
     blocked_ms: Milliseconds = _setting(
         "CALLPATH_BLOCKED_MS",
         default=250,
-        does="how long code may block the event loop before the log and the call's timeline name its function, file and "
-        "line (0: never)",
+        does="maximum time for which code may block the event loop; after it the log and the call's timeline name its "
+        "function, file and line (0: never)",
     )
     refuse_with: str = _setting(
         "CALLPATH_REFUSE_WITH",
         default="busy",
-        does="what becomes of a new call that is refused: busy, reject, or transfer:NUMBER",
+        does="what becomes of a new call that is rejected: busy, reject, or transfer:NUMBER",
     )
     record: bool = _setting(
         "CALLPATH_RECORD", default=False, does="record every call, both sides, in recordings/ of the data directory"
@@ -181,7 +183,7 @@ class Settings:
     keep_days: Count = _setting(
         "CALLPATH_KEEP_DAYS",
         default=0,
-        does="forget timelines and recordings of calls that ended so many days ago (0: keep them)",
+        does="days after the end of a call until its timeline and recordings are deleted (0: keep them)",
     )
     dashboard: bool = _setting(
         "CALLPATH_DASHBOARD", default=True, does="serve the dashboard at / and its JSON API at /api/v1"

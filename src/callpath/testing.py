@@ -330,7 +330,7 @@ class HandlerUnderTest:
     async def connect(self) -> None:
         """Telnyx opens an audio socket: the first one, or another after `lose_socket`."""
         live = self._calls.load(SESSION)
-        self._driver = StreamDriver(live, live.new_stream(), self._clock, self._context.pacer, self._context.gathering)
+        self._driver = StreamDriver(live, live.new_stream(), self._clock, self._context.pacer, self._context.coalescer)
         self._driver.begin(_Socket(self))
         await self._clock.advance(0)
 

@@ -106,7 +106,7 @@ class SocketReceived(What, frozen=True, kw_only=True, tag="socket.received"):
     headers: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-class SocketRefused(What, frozen=True, kw_only=True, tag="socket.refused"):
+class SocketRejected(What, frozen=True, kw_only=True, tag="socket.rejected"):
     """We answered an upgrade for this call with `status` instead of 101."""
 
     status: int
@@ -310,7 +310,7 @@ class CallStuck(What, frozen=True, kw_only=True, tag="call.stuck"):
     after_ms: int
 
 
-class CallRejected(What, frozen=True, kw_only=True, tag="call.refused"):
+class CallRejected(What, frozen=True, kw_only=True, tag="call.rejected"):
     """A new call is turned away: the server is `draining`, `full`, or its event loop is `late`."""
 
     reason: str
@@ -433,7 +433,7 @@ KINDS: tuple[type[What], ...] = (
     StreamUrl,
     StreamAccepted,
     SocketReceived,
-    SocketRefused,
+    SocketRejected,
     StreamStarted,
     FirstInbound,
     FirstOutbound,
@@ -469,7 +469,11 @@ KINDS: tuple[type[What], ...] = (
 
 _BY_TAG: dict[object, type[What]] = {str(kind.__struct_config__.tag): kind for kind in KINDS if kind is not Unknown}
 
-ALIASES = {"call.taken_up": "call.recovered"}
+ALIASES = {
+    "call.taken_up": "call.recovered",
+    "call.refused": "call.rejected",
+    "socket.refused": "socket.rejected",
+}
 """Names that earlier versions gave to kinds. Stored rows and old log files carry them."""
 
 
@@ -568,8 +572,8 @@ def _describe(what: What) -> str:
             return f"{asked} accepted ({what.status})"
         case SocketReceived():
             return f"WebSocket connection received from {what.client or 'unknown'}"
-        case SocketRefused():
-            return f"WebSocket refused{f' with {what.status}' if what.status else ''}: {what.detail}"
+        case SocketRejected():
+            return f"WebSocket rejected{f' with {what.status}' if what.status else ''}: {what.detail}"
         case StreamStarted():
             again = " again" if what.again else ""
             return f"Stream started{again}: {what.encoding} at {what.sample_rate_hz} Hz"

@@ -21,7 +21,7 @@ from callpath.timeline import (
     RecordingSaved,
     SocketClosed,
     SocketReceived,
-    SocketRefused,
+    SocketRejected,
     StreamAccepted,
     StreamStarted,
     StreamStarting,
@@ -127,10 +127,10 @@ def test_the_outcome_of_a_call() -> None:
 
 def test_what_went_wrong_stands_in_the_row() -> None:
     """It is read off the list, without opening each call."""
-    refused = SocketRefused(status=401, reason="no_token", detail="", path="/")
+    refused = SocketRejected(status=401, reason="no_token", detail="", path="/")
     overview = overview_of(INITIATED, refused, event("streaming.failed"))
 
-    assert "upgrade refused: 401 no_token" == overview_of(INITIATED, refused).stream_failure
+    assert "upgrade rejected: 401 no_token" == overview_of(INITIATED, refused).stream_failure
     assert overview.stream_failure is not None
     assert overview.stream_failure.startswith("streaming.failed: ")
     assert 3 == overview_of(*WORKED, *OVER).frames_in_trouble

@@ -29,7 +29,7 @@ from callpath.timeline import (
     PolicyActed,
     SocketClosed,
     SocketReceived,
-    SocketRefused,
+    SocketRejected,
     StreamAccepted,
     StreamMissing,
     StreamProbed,
@@ -335,7 +335,7 @@ def test_a_stream_gives_life_to_its_token_and_a_refusal_does_not() -> None:
         StreamStopped(stream_id=StreamId("s1")),
         SocketClosed(code=1000),
     ]
-    refused = SocketRefused(status=403, reason="wrong_token", detail="", path="/x")
+    refused = SocketRejected(status=403, reason="wrong_token", detail="", path="/x")
 
     assert [1000] * 5 == [fold(SESSION, timeline(what)).stream_unix_ms for what in alive]
     assert 0 == fold(SESSION, timeline(refused, SocketReceived(path="/x"), StreamAccepted(status=200))).stream_unix_ms
@@ -389,9 +389,9 @@ def test_a_call_that_was_turned_away_needs_nothing() -> None:
     refused = PolicyActed(policy="refuse", number=1, step="busy")
     session = fold(SESSION, timeline(INITIATED, refused))
 
-    assert session.refused
+    assert session.rejected
     assert session.next_commands(PLAN, "t") == []
-    assert not fold(SESSION, timeline(INITIATED, PolicyActed(policy="stuck", number=1, step="hangup"))).refused
+    assert not fold(SESSION, timeline(INITIATED, PolicyActed(policy="stuck", number=1, step="hangup"))).rejected
 
 
 def test_a_leg_is_found_by_its_control_id() -> None:
@@ -409,7 +409,7 @@ def test_a_leg_is_found_by_its_control_id() -> None:
 
 def test_the_last_of_each_kind_counts() -> None:
     """Of the same moment, always the same one."""
-    one, two = (SocketRefused(status=status, reason="x", detail="x", path="/x") for status in (401, 403))
+    one, two = (SocketRejected(status=status, reason="x", detail="x", path="/x") for status in (401, 403))
     probes = [StreamProbed(url="wss://x", healthy=None, decided=False, summary=summary) for summary in "ab"]
     failures = [HandlerFailed(error=error, traceback="") for error in "ab"]
     missing = [StreamMissing(attempt=attempt, seen="nothing", reason="x") for attempt in (2, 1)]
@@ -419,7 +419,7 @@ def test_the_last_of_each_kind_counts() -> None:
     at_once = [Entry(session=SESSION, at_unix_ms=1, what=what) for what in whats]
 
     assert session == other
-    assert (session.refusal, session.refused_unix_ms) == ((1001, two), 1001)
+    assert (session.rejection, session.rejected_unix_ms) == ((1001, two), 1001)
     assert (session.probed, session.handler_error, session.stream_url) == (probes[1], "b", "wss://a")
     assert session.missing == (1007, missing[1])
     assert fold(SESSION, at_once) == fold(SESSION, reversed(at_once))
@@ -554,10 +554,10 @@ REFUSED = CommandAnswered(
                 *ASKED,
                 StreamAccepted(status=200),
                 SocketReceived(path="/x"),
-                SocketRefused(status=403, reason="wrong_token", detail="not its token", path="/x"),
+                SocketRejected(status=403, reason="wrong_token", detail="not its token", path="/x"),
             ],
             Stage.STREAM_STARTED,
-            "refused the upgrade with 403: not its token",
+            "rejected the upgrade with 403: not its token",
         ),
         (
             [
@@ -597,7 +597,7 @@ def test_the_missing_stage_is_named(whats: list[What], stage: Stage, says: str) 
 def test_a_start_frame_that_came_and_was_skipped_is_not_said_to_be_missing(reason: str, detail: str) -> None:
     """Who reads that none came looks for it on the network, and it stands in the line before."""
     came: list[What] = [*ASKED, StreamAccepted(status=200), SocketReceived(path="/x")]
-    refused = SocketRefused(status=401, reason="no_token", detail="no token", path="/x")
+    refused = SocketRejected(status=401, reason="no_token", detail="no token", path="/x")
     skipped = FrameRejected(reason=reason, detail=detail)
     other = FrameRejected(reason="wrong_shape", detail="media frame has no media.payload")
     said = [
@@ -607,7 +607,7 @@ def test_a_start_frame_that_came_and_was_skipped_is_not_said_to_be_missing(reaso
 
     what = (
         "the start frame came and could not be used: " + detail,
-        "we refused the upgrade with 401: no token",
+        "we rejected the upgrade with 401: no token",
         "no start frame came",
     )
     assert [sentence and sentence.split(" was not reached: ")[1] for sentence in said] == [

@@ -26,7 +26,7 @@ from callpath.timeline import (
     HandlerFailed,
     PolicyActed,
     SocketReceived,
-    SocketRefused,
+    SocketRejected,
     StreamAccepted,
     StreamMissing,
     StreamStarted,
@@ -198,7 +198,7 @@ def test_a_stream_that_was_lost_is_asked_for_again() -> None:
         ([SocketReceived(path="/x"), FrameRejected(reason="unusable_start", detail="no encoding")], "bad_start"),
         ([SocketReceived(path="/x"), FrameRejected(reason="other_call", detail="another call")], "bad_start"),
         ([SocketReceived(path="/x"), FrameRejected(reason="not_json", detail="{")], "no_start"),
-        ([SocketReceived(path="/x"), SocketRefused(status=401, reason="no_token", detail="", path="/x")], "refused"),
+        ([SocketReceived(path="/x"), SocketRejected(status=401, reason="no_token", detail="", path="/x")], "refused"),
     ],
 )
 def test_how_far_it_came_is_said(whats: list[What], seen: str) -> None:

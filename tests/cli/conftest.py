@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from callpath.config import Settings
-from callpath.store.port import Refusal
+from callpath.store.port import RejectedRequest
 from callpath.store.sql import open_call_log
 from callpath.timeline import Entry
 
@@ -46,13 +46,13 @@ def run(alone: Path) -> Run:
 def write(alone: Path) -> Callable[..., None]:
     """Write entries into the call log that the commands will read."""
 
-    def write(entries: Sequence[Entry], refusals: Sequence[Refusal] = ()) -> None:
+    def write(entries: Sequence[Entry], refusals: Sequence[RejectedRequest] = ()) -> None:
         async def append() -> None:
             async with open_call_log(Settings().log_url()) as log:
                 for entry in entries:
                     await log.append(entry)
                 for refusal in refusals:
-                    await log.refuse(refusal)
+                    await log.note_rejected(refusal)
 
         asyncio.run(append())
 

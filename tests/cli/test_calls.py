@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from callpath.clock import SystemClock
-from callpath.store.port import Refusal
+from callpath.store.port import RejectedRequest
 from callpath.store.sql import SqlCallLog
 from callpath.timeline import (
     CommandAnswered,
@@ -188,8 +188,8 @@ def test_a_timeline_as_json_has_the_times_of_its_stages(run: Run, write: Write) 
 def test_refused_requests_are_told(run: Run, write: Write) -> None:
     """When no call shows up, this is the reason: each webhook was turned away."""
     refusals = [
-        Refusal(at_unix_ms=AT, what="webhook", reason="stale", detail="signed 301 s ago"),
-        Refusal(at_unix_ms=AT, what="webhook", reason="bad_signature", detail="another key signed it"),
+        RejectedRequest(at_unix_ms=AT, what="webhook", reason="stale", detail="signed 301 s ago"),
+        RejectedRequest(at_unix_ms=AT, what="webhook", reason="bad_signature", detail="another key signed it"),
     ]
     write([], refusals)
     text = run("calls").stdout

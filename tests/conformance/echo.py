@@ -22,9 +22,9 @@ import callpath.server.socket as under_test
 from callpath.clock import SystemClock
 from callpath.server.app import _AnsweredBy
 from callpath.server.frames import Control, Opcode, Violation, encode_frame
-from callpath.server.gathering import Gathering
 from callpath.server.guard import GuardedHttp
 from callpath.server.limits import AddressHeader, ClientAddress, ConnectionLimiter
+from callpath.server.read_coalescer import ReadCoalescer
 from callpath.server.socket import EXTENSION, FrameSocket, MediaSockets
 from callpath.timeline import SocketClosed
 
@@ -70,7 +70,7 @@ async def bare(scope: Scope, receive: Receive, send: Send) -> None:
     websocket = WebSocket(scope, receive, send)
     await websocket.accept()
     echo = _Echo()
-    echo.socket = scope["extensions"][EXTENSION]["take_over"](echo, Gathering(SystemClock()))
+    echo.socket = scope["extensions"][EXTENSION]["take_connection"](echo, ReadCoalescer(SystemClock()))
     assert echo.socket is not None, "something came in before the take-over"
     await echo.gone.wait()
 

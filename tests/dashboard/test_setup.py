@@ -14,7 +14,7 @@ from callpath.dashboard import setup
 from callpath.dashboard.phone import PHONE_NUMBER
 from callpath.errors import ConfigError
 from callpath.simulator.simulator import Simulator
-from callpath.store.port import Refusal
+from callpath.store.port import RejectedRequest
 from tests.dashboard.calls import TOKEN, Looking, failed_call, good_call, looking
 
 PUBLIC = "https://calls.example.com"
@@ -116,7 +116,9 @@ async def test_calls_of_the_browser_phone_are_no_proof(tmp_path: Path) -> None:
 async def test_why_webhooks_were_refused_is_said(tmp_path: Path) -> None:
     """The wrong public key is the usual reason why nothing seems to come."""
     async with looking(tmp_path) as it:
-        await it.log.refuse(Refusal(1, "webhook", "bad_signature", "signature, body and public key do not fit"))
+        await it.log.note_rejected(
+            RejectedRequest(1, "webhook", "bad_signature", "signature, body and public key do not fit")
+        )
         steps = {step["id"]: step["detail"] for step in (await it.get("/setup"))["steps"]}
 
         assert "public key do not fit" in steps["first-webhook"]

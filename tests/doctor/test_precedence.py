@@ -16,7 +16,7 @@ from callpath.doctor.rule import Example, Rule, SignSource
 from callpath.doctor.rules import CAUSES, RULES, rules_of
 from callpath.doctor.rules.sample_call import BEGIN_UNIX_MS
 from callpath.doctor.verdict import Diagnosis
-from callpath.store.port import Refusal
+from callpath.store.port import RejectedRequest
 
 KEYS = [key for gate in GATES for key in gate.keys]
 SIGNS = {rule.sign for rule in RULES}
@@ -114,7 +114,7 @@ OTHER_CALL = EdgeRow(
 OWN = EdgeRow(
     at_unix_ms=BEGIN_UNIX_MS + 3_000, method="POST", path="/made-up", status=404, user_agent="callpath-doctor/0.1"
 )
-STRANGER = Refusal(BEGIN_UNIX_MS + 3_000, "upgrade", "no_such_path", "told", "198.51.100.7", "/wp-login.php")
+STRANGER = RejectedRequest(BEGIN_UNIX_MS + 3_000, "upgrade", "no_such_path", "told", "198.51.100.7", "/wp-login.php")
 
 
 def with_rows(facts: Facts, *rows: EdgeRow) -> Facts:

@@ -25,7 +25,7 @@ from callpath.timeline import (
     CallRejected,
     CommandSent,
     HandlerEnded,
-    SocketRefused,
+    SocketRejected,
     StreamStarted,
     WebhookReceived,
     kind_of,
@@ -230,7 +230,7 @@ async def test_an_answered_call_has_its_socket_though_the_house_is_full(tmp_path
         served.context.calls_max = 1
         entries = await served.until_kind(session, StreamStarted)
 
-    assert not any(isinstance(entry.what, SocketRefused) for entry in entries)
+    assert not any(isinstance(entry.what, SocketRejected) for entry in entries)
 
 
 @e2e
@@ -244,9 +244,9 @@ async def test_sockets_have_a_hard_limit(tmp_path: Path, monkeypatch: pytest.Mon
         session = second.call.leg.call_session_id
         await served.until(session, lambda what: isinstance(what, CommandSent), times=2)
         served.context.calls_max = 1
-        entries = await served.until_kind(session, SocketRefused)
+        entries = await served.until_kind(session, SocketRejected)
 
-    (refused,) = (entry.what for entry in entries if isinstance(entry.what, SocketRefused))
+    (refused,) = (entry.what for entry in entries if isinstance(entry.what, SocketRejected))
     assert (refused.status, refused.reason) == (503, "full")
     assert refused.detail.startswith("1 audio sockets are open already")
     assert not any(isinstance(entry.what, StreamStarted) for entry in entries)

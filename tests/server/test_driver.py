@@ -17,9 +17,9 @@ from callpath.call.leg import Leg
 from callpath.call.session import CallSession
 from callpath.call.stream import DtmfPressed, MediaStream
 from callpath.clock import ManualClock
-from callpath.server.gathering import AT_ONCE_MAX, Gathering
 from callpath.server.media import BAD_FRAMES_MAX, COUNTED_EVERY_MS, SECOND_MS, StreamDriver, names_another_call
 from callpath.server.pacer import Pacer
+from callpath.server.read_coalescer import AT_ONCE_MAX, ReadCoalescer
 from callpath.timeline import (
     DtmfReceived,
     FirstInbound,
@@ -84,11 +84,11 @@ class Peer:
 
 
 def driven(
-    clock: ManualClock, gathering: Gathering, pacer: Pacer | None = None
+    clock: ManualClock, coalescer: ReadCoalescer, pacer: Pacer | None = None
 ) -> tuple[StreamDriver, MediaStream, Live, Peer]:
     stream, peer = MediaStream(), Peer()
     live: Any = Live(stream)
-    driver = StreamDriver(live, stream, clock, pacer or Pacer(clock), gathering)
+    driver = StreamDriver(live, stream, clock, pacer or Pacer(clock), coalescer)
     driver.begin(peer)
     driver.receive_text(json.dumps(START).encode())
     return driver, stream, live, peer
@@ -97,9 +97,9 @@ def driven(
 async def test_first_frames_of_many_calls_are_noted_a_little_later_with_their_own_time() -> None:
     """A log line and a commit for each, at the moment when hundreds begin to talk, would be heard by all."""
     clock = ManualClock()
-    gathering = Gathering(clock)
-    gathering.busy = True
-    driver, stream, live, _ = driven(clock, gathering)
+    coalescer = ReadCoalescer(clock)
+    coalescer.busy = True
+    driver, stream, live, _ = driven(clock, coalescer)
     began_unix_ms = clock.now_unix_ms()
     driver.receive_text(encode_message(Media(payload=bytes(160), chunk=1)).encode())
     stream.play_payload(bytes(160))
@@ -117,15 +117,15 @@ async def test_first_frames_of_many_calls_are_noted_a_little_later_with_their_ow
 async def test_those_of_too_many_wait_for_their_first_count() -> None:
     """A thousand calls that begin together would spend a fifth of the core on these entries while all of them talk."""
     clock = ManualClock()
-    gathering, pacer = Gathering(clock), Pacer(clock)
-    gathering.busy = True
-    calls = [driven(clock, gathering, pacer) for _ in range(AT_ONCE_MAX + 2)]
+    coalescer, pacer = ReadCoalescer(clock), Pacer(clock)
+    coalescer.busy = True
+    calls = [driven(clock, coalescer, pacer) for _ in range(AT_ONCE_MAX + 2)]
     for driver, *_ in calls:
         driver.receive_text(encode_message(Media(payload=bytes(160), chunk=1)).encode())
     await clock.advance(2 * SECOND_MS)
-    gathering.frame_came()
+    coalescer.frame_came()
     await clock.advance(1)  # what is done at once is counted anew
-    gathering.busy = True
+    coalescer.busy = True
     by_looks = [entries_after_waking(*call, clock) for call in calls]
     await clock.advance(2 * COUNTED_EVERY_MS)
     in_the_end = [entries_after_waking(*call, clock) for call in calls]
@@ -144,9 +144,9 @@ def entries_after_waking(
 async def test_they_stand_before_the_end_of_a_call_that_ends_sooner() -> None:
     """A timeline that tells of the end before the beginning misleads."""
     clock = ManualClock()
-    gathering = Gathering(clock)
-    gathering.busy = True
-    driver, _, live, _ = driven(clock, gathering)
+    coalescer = ReadCoalescer(clock)
+    coalescer.busy = True
+    driver, _, live, _ = driven(clock, coalescer)
     driver.receive_text(encode_message(Media(payload=bytes(160), chunk=1)).encode())
     driver.receive_text(b'{"event":"stop","stream_id":"s","stop":{}}')
     kinds = [type(what) for what, _ in live.noted]
@@ -157,7 +157,7 @@ async def test_they_stand_before_the_end_of_a_call_that_ends_sooner() -> None:
 async def test_a_peer_that_does_not_read_makes_playout_wait_and_is_counted() -> None:
     """What waits here can still be cleared; and who reads the counters sees whose fault the silence is."""
     clock = ManualClock()
-    driver, stream, live, peer = driven(clock, Gathering(clock))
+    driver, stream, live, peer = driven(clock, ReadCoalescer(clock))
     peer.writable = False
     for _ in range(3):
         stream.play_payload(bytes(160))
@@ -187,7 +187,7 @@ class HeldUp(Pacer):
 async def test_a_count_tells_how_late_all_was_since_the_one_before() -> None:
     """The page plots both: whether the network was late, or the server."""
     clock = ManualClock()
-    driver, _, live, _ = driven(clock, Gathering(clock), HeldUp(clock))
+    driver, _, live, _ = driven(clock, ReadCoalescer(clock), HeldUp(clock))
     for chunk, wait_ms in enumerate((0.0, 20.0, 55.0, 20.0), 1):
         await clock.advance(wait_ms)
         driver.receive_text(encode_message(Media(payload=bytes(160), chunk=chunk)).encode())
@@ -203,7 +203,7 @@ async def test_a_lag_has_one_entry_and_stands_in_the_counts_of_all() -> None:
     """Hundreds of entries at the moment when the loop was held up would hold it up once more."""
     clock = ManualClock()
     pacer = HeldUp(clock, 180.0)
-    them = [driven(clock, Gathering(clock), pacer) for _ in range(3)]
+    them = [driven(clock, ReadCoalescer(clock), pacer) for _ in range(3)]
     for driver, _, _, _ in them:
         driver.receive_text(encode_message(Media(payload=bytes(160), chunk=1)).encode())
     for _ in range(20):
@@ -221,7 +221,7 @@ async def test_a_lag_has_one_entry_and_stands_in_the_counts_of_all() -> None:
 async def test_whatever_comes_shows_that_the_socket_lives() -> None:
     """A socket that is silent for two seconds may be replaced by another; one that talks may not."""
     clock = ManualClock()
-    driver, stream, _, _ = driven(clock, Gathering(clock))
+    driver, stream, _, _ = driven(clock, ReadCoalescer(clock))
     media = encode_message(Media(payload=bytes(160), chunk=1)).encode()
     seen: list[float] = []
     for text in (media, None, b"{"):
@@ -273,7 +273,7 @@ async def test_a_start_frame_of_another_call_has_one_entry_and_closes_the_socket
     stream = MediaStream()
     peer: Any = Peer()
     live: Any = Live(stream)
-    driver = StreamDriver(live, stream, clock, Pacer(clock), Gathering(clock))
+    driver = StreamDriver(live, stream, clock, Pacer(clock), ReadCoalescer(clock))
     driver.begin(peer)
     if later:
         driver.receive_text(json.dumps(START).encode())
@@ -293,7 +293,7 @@ async def test_a_start_frame_of_another_call_has_one_entry_and_closes_the_socket
 async def test_a_late_start_frame_of_a_replaced_socket_attaches_to_nothing() -> None:
     """The handler would play to a dead socket from then on."""
     clock = ManualClock()
-    driver, stream, live, _ = driven(clock, Gathering(clock))
+    driver, stream, live, _ = driven(clock, ReadCoalescer(clock))
     stream.replaced = True
     live.stream = MediaStream()
     driver.receive_text(json.dumps(START).encode())
@@ -304,7 +304,7 @@ async def test_a_late_start_frame_of_a_replaced_socket_attaches_to_nothing() -> 
 async def test_a_second_start_keeps_the_name_under_which_the_stream_is_counted() -> None:
     """Counters of one socket under two names would be added up."""
     clock = ManualClock()
-    driver, _, live, _ = driven(clock, Gathering(clock))
+    driver, _, live, _ = driven(clock, ReadCoalescer(clock))
     driver.receive_text(encode_message(Media(payload=bytes(160), chunk=1)).encode())
     driver.receive_text(json.dumps({**START, "stream_id": "t"}).encode())
     driver.receive_text(encode_message(Media(payload=bytes(160), chunk=1)).encode())
@@ -323,7 +323,7 @@ async def test_an_unusable_start_is_the_reason_to_close() -> None:
     stream = MediaStream()
     peer: Any = Peer()
     live: Any = Live(stream)
-    driver = StreamDriver(live, stream, clock, Pacer(clock), Gathering(clock))
+    driver = StreamDriver(live, stream, clock, Pacer(clock), ReadCoalescer(clock))
     driver.begin(peer)
     driver.receive_text(b'{"event":"start","start":{"call_control_id":"c","media_format":{"encoding":"PCMU"}}}')
     for chunk in range(1, BAD_FRAMES_MAX):
@@ -341,7 +341,7 @@ async def test_an_unusable_start_is_the_reason_to_close() -> None:
 async def test_a_stream_is_counted_for_the_last_time_when_it_stops() -> None:
     """A count between the stop frame and the close would be added to /metrics once more, and be kept for ever."""
     clock = ManualClock()
-    driver, _, live, _ = driven(clock, Gathering(clock))
+    driver, _, live, _ = driven(clock, ReadCoalescer(clock))
     driver.receive_text(encode_message(Media(payload=bytes(160), chunk=1)).encode())
     driver.receive_text(b'{"event":"stop","stream_id":"s","stop":{}}')
     for _ in range(30):
@@ -356,7 +356,7 @@ async def test_keys_reach_the_timeline_and_the_handler_in_the_order_of_the_finge
     """With no frame after them: the pacer wakes the driver when they were held long enough."""
     clock = ManualClock()
     pacer = Pacer(clock)
-    driver, stream, live, _ = driven(clock, Gathering(clock), pacer)
+    driver, stream, live, _ = driven(clock, ReadCoalescer(clock), pacer)
     feed = live.feed = a_call(clock, 8000)
     for digit, ms in (("2", 200), ("1", 100), ("1", 100)):
         key = {"event": "dtmf", "dtmf": {"digit": digit}, "occurred_at": f"2026-01-02T03:04:05.{ms}001Z"}
@@ -404,7 +404,7 @@ async def test_every_chunk_is_20_ms_at_the_rate_of_the_handler(encoding: str, wi
     live.feed = a_call(clock, rate_hz)
     live.feed.audio.resume()  # somebody reads
     live.stream_started = lambda _start, stream, driver: live.feed.attach(stream, driver)
-    driver = StreamDriver(live, stream, clock, Pacer(clock), Gathering(clock))
+    driver = StreamDriver(live, stream, clock, Pacer(clock), ReadCoalescer(clock))
     driver.begin(peer)
     per_20_ms = 160 if encoding == "PCMU" else 2 * wire_rate_hz // 50
     form = {"encoding": encoding, "sample_rate": wire_rate_hz, "channels": 1}
@@ -440,7 +440,7 @@ async def test_what_waits_of_a_raw_call_is_as_long_as_its_payloads(payload_bytes
     facts = CallFacts(SessionId("s"), CallControlId("c"), None, None, None, None, None)
     live.feed = CallFeed(facts, sample_rate_hz=8000, backend=NoLine(), clock=clock, files=Files.inline(), raw=True)
     live.feed.audio.resume()  # somebody reads, and then no more
-    driver = StreamDriver(live, stream, clock, Pacer(clock), Gathering(clock))
+    driver = StreamDriver(live, stream, clock, Pacer(clock), ReadCoalescer(clock))
     driver.begin(peer)
     driver.receive_text(json.dumps(START).encode())
     late_ms = None
@@ -463,7 +463,7 @@ async def test_a_fault_of_ours_in_one_second_does_not_stop_what_is_played() -> N
     live: Any = Live(stream)
     live.feed = a_call(clock, 8000)
     pacer = Pacer(clock)
-    driver = StreamDriver(live, stream, clock, pacer, Gathering(clock))
+    driver = StreamDriver(live, stream, clock, pacer, ReadCoalescer(clock))
     driver.begin(peer)
     driver.receive_text(json.dumps(START).encode())
 

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from callpath.server.builtin import BUILTIN
 from callpath.server.guard import HEADER_BYTES_MAX, GuardedHttp
 from callpath.server.webhooks import BODY_BYTES_MAX
-from callpath.timeline import CommandSent, SocketRefused
+from callpath.timeline import CommandSent, SocketRejected
 from callpath.wire.media import AUTH_TOKEN_HEADER
 from tests.serving import WAIT_S_MAX, serving
 
@@ -210,7 +210,7 @@ async def test_a_page_in_a_browser_opens_no_audio(tmp_path: Path) -> None:
                 origin="https://evil.example",  # type: ignore[arg-type]
                 user_agent_header="Mozilla/5.0",
             )
-        entries = await served.until_kind(session, SocketRefused)
+        entries = await served.until_kind(session, SocketRejected)
 
-    (said,) = (entry.what for entry in entries if isinstance(entry.what, SocketRefused))
+    (said,) = (entry.what for entry in entries if isinstance(entry.what, SocketRejected))
     assert (refused.value.response.status_code, said.reason) == (403, "browser_origin")

@@ -326,7 +326,7 @@ async def test_the_newest_socket_wins(database: str, tmp_path: Path) -> None:
         await call.until_ready()
         call.note(StreamStarted(stream_id=StreamId("a newer one"), encoding="PCMU", sample_rate_hz=8000))
         await hooks.until_kind(session, StreamStarted, times=2)  # else the other one may still count as the newest
-        await call.ownership.take_over()
+        await call.ownership.claim_for_socket()
         entries = await hooks.until_kind(session, SocketClosed)
 
     (closed,) = [entry.what for entry in entries if isinstance(entry.what, SocketClosed)]

@@ -34,7 +34,7 @@ from callpath.server.limits import (
 )
 from callpath.server.metrics import Metrics
 from callpath.store.memory import MemoryCallLog
-from callpath.timeline import SocketRefused, StreamAccepted
+from callpath.timeline import SocketRejected, StreamAccepted
 from callpath.wire.media import AUTH_TOKEN_HEADER
 from tests.serving import serving, upgraded
 
@@ -180,11 +180,11 @@ async def test_a_flood_of_refusals_is_counted_and_summed_up() -> None:
     limits = Limits(log=log, clock=clock, metrics=metrics)
     with capture_logs() as lines:
         for _ in range(1000):
-            await limits.refused("webhook", "unsigned", "it lacks a signature", "8.8.8.8", "/api/calls/webhook")
+            await limits.reject("webhook", "unsigned", "it lacks a signature", "8.8.8.8", "/api/calls/webhook")
         await clock.advance(SUMMARY_MS)
         for _ in range(100):
-            await limits.refused("webhook", "unsigned", "it lacks a signature", "8.8.8.8", "/api/calls/webhook")
-    stored, _ = await log.refusals(1)
+            await limits.reject("webhook", "unsigned", "it lacks a signature", "8.8.8.8", "/api/calls/webhook")
+    stored, _ = await log.rejected(1)
     written = int(WRITTEN[0].at_once)
     sums = [line["counts"] for line in lines if line["event_name"] == "rejections.suppressed"]
 
@@ -262,10 +262,10 @@ async def test_junk_upgrades_cost_no_call(tmp_path: Path) -> None:
         assert served.context.tokens is not None
         token = {AUTH_TOKEN_HEADER.replace("-", "_"): served.context.tokens.of(session)}
         telnyx = await upgraded(served, session, x_real_ip="8.8.8.8", **token)
-        entries = await served.until_kind(session, SocketRefused, times=int(UPGRADES_OF_A_CALL.at_once))
+        entries = await served.until_kind(session, SocketRejected, times=int(UPGRADES_OF_A_CALL.at_once))
         page = served.context.metrics.text().decode()
 
-    refused = sum(isinstance(entry.what, SocketRefused) for entry in entries)
+    refused = sum(isinstance(entry.what, SocketRejected) for entry in entries)
     counted = re.search(r'reason="too_many_upgrades",what="upgrade"} (\d+)', page)
     assert {404, 429} == set(strangers)
     assert (404, 101) == (others, telnyx)

@@ -43,7 +43,7 @@ from callpath.timeline import (
     MediaCounted,
     SocketClosed,
     SocketReceived,
-    SocketRefused,
+    SocketRejected,
     StreamAccepted,
     StreamStarted,
     StreamStarting,
@@ -240,7 +240,7 @@ async def test_an_unknown_session_is_refused_before_101(tmp_path: Path) -> None:
     async with serving(BUILTIN["echo"](), tmp_path) as served:
         with pytest.raises(InvalidStatus) as refused:
             await connect(f"{served.socket_url}/api/calls/nobody/audio")
-        count, (latest,) = await served.context.log.refusals(10)
+        count, (latest,) = await served.context.log.rejected(10)
 
         assert refused.value.response.status_code == 404
         assert refused.value.response.headers["x-callpath"]
@@ -275,9 +275,9 @@ async def test_without_its_token_no_socket_opens(
         await served.until_kind(session, StreamAccepted)
         with pytest.raises(InvalidStatus) as refused:
             await connect(f"{served.socket_url}/api/calls/{session}/audio", additional_headers=headers)
-        entries = await served.until_kind(session, SocketRefused)
+        entries = await served.until_kind(session, SocketRejected)
 
-    (entry,) = (entry.what for entry in entries if isinstance(entry.what, SocketRefused))
+    (entry,) = (entry.what for entry in entries if isinstance(entry.what, SocketRejected))
     assert refused.value.response.status_code == status
     assert (entry.status, entry.reason) == (status, reason)
     assert "guess" not in entry.detail
@@ -374,9 +374,9 @@ async def test_a_token_is_of_no_use_when_its_stream_is_long_gone(
         with pytest.raises(InvalidStatus) as refused:
             async with _dial_in(served, session):
                 pass
-        entries = await served.until_kind(session, SocketRefused)
+        entries = await served.until_kind(session, SocketRejected)
 
-    (said,) = (entry.what for entry in entries if isinstance(entry.what, SocketRefused))
+    (said,) = (entry.what for entry in entries if isinstance(entry.what, SocketRejected))
     assert (410, "token_expired") == (refused.value.response.status_code, said.reason)
 
 
@@ -386,7 +386,7 @@ def test_refused_upgrades_do_not_keep_a_token_good() -> None:
         Entry(session=SessionId("s"), at_unix_ms=at, what=what)
         for at, what in (
             (1_000, StreamStarting(within="streaming_start")),
-            (9_000, SocketRefused(status=410, reason="token_expired", detail="", path="", client=None)),
+            (9_000, SocketRejected(status=410, reason="token_expired", detail="", path="", client=None)),
         )
     )
     alive = Entry(session=SessionId("s"), at_unix_ms=5_000, what=MediaCounted(stream_id=StreamId("1")))

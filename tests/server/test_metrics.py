@@ -21,7 +21,7 @@ from callpath.timeline import (
     MediaCounted,
     MediaSymptom,
     PolicyActed,
-    SocketRefused,
+    SocketRejected,
     StreamMissing,
     StreamProbed,
     StreamStopped,
@@ -44,7 +44,7 @@ S1, S2 = StreamId("s1"), StreamId("s2")
         ),
         (CommandAnswered(command="answer", command_id="1"), 'commands_total{command="answer",status="none"}'),
         (
-            SocketRefused(status=401, reason="no_token", detail="", path="/x"),
+            SocketRejected(status=401, reason="no_token", detail="", path="/x"),
             'refused_total{reason="no_token",what="upgrade"}',
         ),
         (StreamMissing(attempt=1, seen="nothing", reason=""), 'streams_missing_total{seen="nothing"}'),
@@ -94,9 +94,9 @@ async def test_any_worker_tells_the_page_of_all(tmp_path: Path) -> None:
     """Prometheus reaches one of them, by chance; each metric stands in one place, as its format demands, and a worker
     that is away is named."""
     one, two = (Metrics(Worker(number=number, of=3, node="n", folder=str(tmp_path), orders=-1)) for number in (1, 2))
-    one.refused("webhook", "unsigned")
-    two.refused("webhook", "unsigned")
-    two.refused("upgrade", "no_token")
+    one.rejected("webhook", "unsigned")
+    two.rejected("webhook", "unsigned")
+    two.rejected("upgrade", "no_token")
     async with asyncio.TaskGroup() as tasks:
         telling = tasks.create_task(two.serve_peers())
         while not (tmp_path / "2").exists():

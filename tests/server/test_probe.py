@@ -51,7 +51,7 @@ async def test_on_a_public_host_a_probe_needs_its_token(tmp_path: Path, token: s
         headers = {AUTH_TOKEN_HEADER: token} if token else {}
         with pytest.raises(InvalidStatus) as refused:
             await connect(f"{served.socket_url}/api/calls/test-connection/audio", additional_headers=headers)
-        count, (latest,) = await served.context.log.refusals(5)
+        count, (latest,) = await served.context.log.rejected(5)
 
     assert refused.value.response.status_code == status
     assert (count, "probe_token" in latest.reason) == (1, True)

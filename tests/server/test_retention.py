@@ -24,7 +24,7 @@ from callpath.server.retention import (
 )
 from callpath.store.archive import Archive
 from callpath.store.memory import MemoryCallLog
-from callpath.store.port import CallQuery, Refusal
+from callpath.store.port import CallQuery, RejectedRequest
 from callpath.timeline import Noted, RecordingSaved, RecordingStored
 from callpath.wire.ids import SessionId
 from tests.call.test_session import INITIATED
@@ -53,11 +53,11 @@ async def test_what_is_old_goes_and_what_is_new_stays(tmp_path: Path) -> None:
     """A promise about days must hold for what no timeline names, too, and must not touch other files."""
     log = await filled(tmp_path)
     for at in (AT, AT + DAY_MS):
-        await log.refuse(Refusal(at, "upgrade", "unknown_session", "", client="192.0.2.7"))
+        await log.note_rejected(RejectedRequest(at, "upgrade", "unknown_session", "", client="192.0.2.7"))
     deleted = await delete_older_calls(log, tmp_path, AT + 1)
 
     assert deleted == Deleted(calls=1, files=4, refusals=1)
-    assert [refusal.at_unix_ms for refusal in (await log.refusals(9))[1]] == [AT + DAY_MS]
+    assert [refusal.at_unix_ms for refusal in (await log.rejected(9))[1]] == [AT + DAY_MS]
     assert [call.session for call in await log.overviews(CallQuery(limit=10))] == [NEW]
     assert sorted(file.name for file in (tmp_path / "recordings").iterdir()) == sorted(
         [f"{NEW}.wav", f"{NEW}-2.wav", f"{NEW}-2.opus", "notes.txt"]

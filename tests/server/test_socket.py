@@ -12,7 +12,7 @@ from websockets.utils import apply_mask
 
 from callpath.clock import ManualClock
 from callpath.server.frames import Opcode, encode_frame
-from callpath.server.gathering import Gathering
+from callpath.server.read_coalescer import ReadCoalescer
 from callpath.server.socket import CLOSE_WAIT_MS, PING_EVERY_MS, FrameSocket
 from callpath.timeline import SocketClosed
 
@@ -49,7 +49,7 @@ async def joined() -> AsyncIterator[tuple[FrameSocket, Receiver, socket.socket]]
     connections: set[Any] = set()
     with theirs:
         yield (
-            FrameSocket(transport, receiver, connections, Gathering(ManualClock())),
+            FrameSocket(transport, receiver, connections, ReadCoalescer(ManualClock())),
             receiver,
             theirs,
         )

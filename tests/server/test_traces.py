@@ -33,7 +33,7 @@ from callpath.timeline import (
     Noted,
     SocketClosed,
     SocketReceived,
-    SocketRefused,
+    SocketRejected,
     StreamProbed,
     What,
 )
@@ -133,7 +133,7 @@ def test_sockets_handlers_and_probes_that_fail(traces: Traces) -> None:
     spans = spans_of(
         traces,
         SocketReceived(path="/x"),
-        SocketRefused(status=401, reason="no_token", detail="no token came", path="/x"),
+        SocketRejected(status=401, reason="no_token", detail="no token came", path="/x"),
         StreamProbed(url="wss://x", healthy=False, decided=True, summary="expired", code="TLS001", duration_ms=15.0),
         HandlerStarted(name="bot"),
         HandlerFailed(error="ValueError: +15555550123", traceback="x\n+15555550123"),

@@ -211,7 +211,7 @@ async def test_each_bad_request_gets_its_refusal(
     """The reason in the answer is what Telnyx's delivery log shows; the row is what `callpath calls` shows."""
     async with server(tmp_path) as it:
         answer = await it.post(body, headers=headers, age_s=age_s)
-        count, (refusal,) = await it.context.log.refusals(10)
+        count, (refusal,) = await it.context.log.rejected(10)
         calls = await it.context.log.overviews(CallQuery(limit=10))
 
     assert (answer.status_code, answer.json()["error"]) == (status, reason)

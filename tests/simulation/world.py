@@ -606,7 +606,7 @@ class Node:
             return None
         context = self.calls.context
         driver = StreamDriver(
-            admitted.call, admitted.call.new_stream(), self.world.clock, context.pacer, context.gathering
+            admitted.call, admitted.call.new_stream(), self.world.clock, context.pacer, context.coalescer
         )
         socket = Socket(self, driver)
         driver.begin(cast(Any, socket))

@@ -142,7 +142,7 @@ async def test_a_flood_leaves_nothing_behind(tmp_path: Path) -> None:
         after = descriptors(node.pid), memory_kib(node.pid)
         await node.stop()
         lines = [json.loads(line) for line in node.output.read_text().splitlines() if line.startswith("{")]
-    refusals = [line for line in lines if line["event_name"] in ("webhook.refused", "upgrade.refused")]
+    refusals = [line for line in lines if line["event_name"] in ("webhook.rejected", "upgrade.rejected")]
 
     assert {b"HTTP/1.1 401", b"HTTP/1.1 404", b"HTTP/1.1 429", b"HTTP/1.1 400"} == set(said)
     assert 200 == authentic

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from callpath.store import memory, sql
 from callpath.store.memory import MemoryCallLog
-from callpath.store.port import CallLog, CallQuery, Refusal
+from callpath.store.port import CallLog, CallQuery, RejectedRequest
 from callpath.store.sql import open_call_log
 from callpath.timeline import KINDS, Noted, What
 from callpath.wire.ids import SessionId
@@ -70,8 +70,10 @@ def note(text: str) -> What:
     return Noted(text=text)
 
 
-def refusal(reason: str) -> Refusal:
-    return Refusal(at_unix_ms=AT, what="webhook", reason=reason, detail="no signature", client="192.0.2.7", path="/x")
+def refusal(reason: str) -> RejectedRequest:
+    return RejectedRequest(
+        at_unix_ms=AT, what="webhook", reason=reason, detail="no signature", client="192.0.2.7", path="/x"
+    )
 
 
 # --- append and read -------------------------------------------------------------------------------------------------
@@ -283,55 +285,55 @@ async def test_an_id_in_full_goes_before_the_beginning_of_another(log: CallLog, 
 async def test_refusals_are_counted_and_shown_newest_first(log: CallLog) -> None:
     """The count says that someone knocks, the latest ones say why they were turned away."""
     for reason in ("unsigned", "stale", "bad_signature"):
-        await log.refuse(refusal(reason))
+        await log.note_rejected(refusal(reason))
 
-    assert await log.refusals(2) == (3, [refusal("bad_signature"), refusal("stale")])
-    assert await log.refusals(0) == (3, [])
+    assert await log.rejected(2) == (3, [refusal("bad_signature"), refusal("stale")])
+    assert await log.rejected(0) == (3, [])
     assert await log.overviews(CallQuery(limit=10)) == []
 
 
 async def test_without_refusals_the_count_is_zero(log: CallLog) -> None:
     """The usual case."""
-    assert await log.refusals(5) == (0, [])
+    assert await log.rejected(5) == (0, [])
 
 
 async def test_refusals_are_bounded_but_counted_for_ever(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Anyone on the internet can cause them: they must not fill the disk."""
-    monkeypatch.setattr(memory, "REFUSALS_MAX", 3)
-    monkeypatch.setattr(sql, "REFUSALS_MAX", 3)
+    monkeypatch.setattr(memory, "REJECTED_MAX", 3)
+    monkeypatch.setattr(sql, "REJECTED_MAX", 3)
     async with store(tmp_path) as log:
         for number in range(10):
-            await log.refuse(refusal(str(number)))
+            await log.note_rejected(refusal(str(number)))
 
-        assert await log.refusals(100) == (10, [refusal("9"), refusal("8"), refusal("7")])
+        assert await log.rejected(100) == (10, [refusal("9"), refusal("8"), refusal("7")])
 
 
 async def test_old_refusals_are_forgotten_and_go_on_counting(store: Store, tmp_path: Path) -> None:
     """They hold the address of whoever sent them, which nobody may keep for ever; that somebody knocked is no secret."""
     async with store(tmp_path) as log:
         for number in range(4):
-            await log.refuse(replace(refusal(str(number)), at_unix_ms=AT + number))
-        first = await log.forget_refusals(AT + 2)
-        then = await log.refusals(9)
-        rest = await log.forget_refusals(AT + 9)
-        empty = await log.refusals(9)
-        again = await log.forget_refusals(AT + 9)
-        await log.refuse(refusal("next"))
+            await log.note_rejected(replace(refusal(str(number)), at_unix_ms=AT + number))
+        first = await log.forget_rejected(AT + 2)
+        then = await log.rejected(9)
+        rest = await log.forget_rejected(AT + 9)
+        empty = await log.rejected(9)
+        again = await log.forget_rejected(AT + 9)
+        await log.note_rejected(refusal("next"))
 
         assert (2, 2, 0) == (first, rest, again)
         assert (4, ["3", "2"]) == (then[0], [one.reason for one in then[1]])
         assert (4, []) == empty
-        assert await log.refusals(9) == (5, [refusal("next")])
+        assert await log.rejected(9) == (5, [refusal("next")])
 
 
 async def test_a_refusal_may_have_no_client_and_no_path(log: CallLog) -> None:
     """A socket over a Unix domain has no client address."""
-    bare = Refusal(at_unix_ms=AT, what="upgrade", reason="unknown_session", detail="")
-    await log.refuse(bare)
+    bare = RejectedRequest(at_unix_ms=AT, what="upgrade", reason="unknown_session", detail="")
+    await log.note_rejected(bare)
 
-    assert await log.refusals(1) == (1, [bare])
+    assert await log.rejected(1) == (1, [bare])
 
 
 # --- whatever is in them ---------------------------------------------------------------------------------------------

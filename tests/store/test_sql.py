@@ -21,7 +21,7 @@ from sqlalchemy import Engine, create_engine, event, text
 from callpath.clock import SystemClock
 from callpath.errors import ConfigError, StoreError
 from callpath.store import sql, sqlite
-from callpath.store.port import CallQuery, Refusal
+from callpath.store.port import CallQuery, RejectedRequest
 from callpath.store.schema import UNUSED, metadata
 from callpath.store.sql import SqlCallLog, open_call_log
 from callpath.timeline import Noted, encode_what
@@ -71,18 +71,18 @@ async def test_the_file_is_made_with_its_folder(url: str, database: Path) -> Non
 
 async def test_a_log_opened_again_has_everything(url: str) -> None:
     """A restart in the middle of a call: its timeline, its keys and the refusals are still known."""
-    refusal = Refusal(at_unix_ms=AT, what="upgrade", reason="bad_token", detail="…")
+    refusal = RejectedRequest(at_unix_ms=AT, what="upgrade", reason="bad_token", detail="…")
     async with open_call_log(url) as log:
         await log.append(entry(Noted(text="before"), key="event-1"))
-        await log.refuse(refusal)
+        await log.note_rejected(refusal)
     async with open_call_log(url) as log:
         again = await log.append(entry(Noted(text="before"), key="event-1"))
         await log.append(entry(Noted(text="after")))
-        await log.refuse(refusal)
+        await log.note_rejected(refusal)
 
         assert again is False
         assert await texts(log) == ["before", "after"]
-        assert await log.refusals(5) == (2, [refusal, refusal])
+        assert await log.rejected(5) == (2, [refusal, refusal])
 
 
 async def test_a_reader_in_another_process_sees_what_is_committed(url: str) -> None:
@@ -351,7 +351,7 @@ async def test_a_closed_log_takes_nothing(url: str) -> None:
     with pytest.raises(StoreError, match="closed"):
         await log.append(entry(Noted(text="late")))
     with pytest.raises(StoreError, match="closed"):
-        await log.refuse(Refusal(at_unix_ms=AT, what="webhook", reason="unsigned", detail=""))
+        await log.note_rejected(RejectedRequest(at_unix_ms=AT, what="webhook", reason="unsigned", detail=""))
 
 
 async def test_a_log_is_closed_after_the_last_read_and_each_connection_with_it(url: str) -> None:
@@ -476,12 +476,12 @@ def full(log: SqlCallLog) -> Any:
 async def test_what_was_not_written_is_not_acknowledged(trouble: Any, says: str, url: str) -> None:
     """Each waiting append fails, nothing of the group is left behind, and once the disk is well all goes on."""
     big = [entry(Noted(text=f"{number} " + 50_000 * "x"), key=str(number)) for number in range(3)]
-    refusal = Refusal(at_unix_ms=AT, what="webhook", reason="unsigned", detail=50_000 * "x")
+    refusal = RejectedRequest(at_unix_ms=AT, what="webhook", reason="unsigned", detail=50_000 * "x")
     async with open_call_log(url) as log:
         with trouble(log):
             lost = await asyncio.gather(*(log.append(one) for one in big), return_exceptions=True)
             with pytest.raises(StoreError, match=says):
-                await log.refuse(refusal)
+                await log.note_rejected(refusal)
             during = await log.read(SESSION)
         stored = [await log.append(one) for one in big]
 
@@ -490,7 +490,7 @@ async def test_what_was_not_written_is_not_acknowledged(trouble: Any, says: str,
         assert during == []
         assert stored == [True] * 3
         assert unnumbered(await log.read(SESSION)) == big
-        assert await log.refusals(1) == (0, [])
+        assert await log.rejected(1) == (0, [])
 
 
 @pytest.mark.usefixtures("impatient")
@@ -541,7 +541,7 @@ async def test_reading_takes_no_lock(url: str) -> None:
             assert await texts(log) == ["x"]
             assert await log.find(SESSION) == SESSION
             assert len(await log.overviews(CallQuery(limit=1))) == 1
-            assert await log.refusals(1) == (0, [])
+            assert await log.rejected(1) == (0, [])
 
 
 async def test_what_cannot_be_read_is_said(url: str, database: Path) -> None:
@@ -552,7 +552,7 @@ async def test_what_cannot_be_read_is_said(url: str, database: Path) -> None:
                 connection.execute(f"DROP TABLE {table}")
         connection.close()
 
-        for reading in (log.read(SESSION), log.overviews(CallQuery(limit=1)), log.find("x"), log.refusals(1)):
+        for reading in (log.read(SESSION), log.overviews(CallQuery(limit=1)), log.find("x"), log.rejected(1)):
             with pytest.raises(StoreError, match="cannot be read: no such table"):
                 await reading
 

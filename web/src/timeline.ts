@@ -34,7 +34,7 @@ export interface Dot {
 }
 
 const STARTS: Record<string, { ends: string[]; label: string }> = {
-  "socket.received": { ends: ["socket.closed", "socket.refused"], label: "socket open" },
+  "socket.received": { ends: ["socket.closed", "socket.rejected"], label: "socket open" },
   "handler.started": { ends: ["handler.ended", "handler.failed"], label: "handler" },
   "media.first_inbound": { ends: ["stream.stopped", "socket.closed"], label: "audio" },
 };

@@ -35,7 +35,7 @@ from callpath.timeline import (
     RecordingStored,
     SocketClosed,
     SocketReceived,
-    SocketRefused,
+    SocketRejected,
     StreamAccepted,
     StreamStarted,
     StreamStarting,
@@ -190,7 +190,7 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
                 return at > self.counted_unix_ms
             case HandlerFailed():
                 return at > self.handler_failed_unix_ms
-            case SocketRefused():
+            case SocketRejected():
                 return at > self.failed_unix_ms
             case CallChecked() | CommandAnswered() as what if _says_ended(what):
                 return self.leg is not None
@@ -227,8 +227,8 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
                 self._note_symptom(what.code)
             case HandlerFailed():
                 self.handler_error, self.handler_failed_unix_ms = what.error[:300], at
-            case SocketRefused():
-                self._fail(f"upgrade refused: {what.status} {what.reason}", at)
+            case SocketRejected():
+                self._fail(f"upgrade rejected: {what.status} {what.reason}", at)
             case RecordingSaved() | RecordingStored():
                 self.recorded = True
             case RecordingNotStored() if what.recorded_ms:

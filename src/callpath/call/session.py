@@ -40,7 +40,7 @@ from callpath.timeline import (
     PolicyActed,
     SocketClosed,
     SocketReceived,
-    SocketRefused,
+    SocketRejected,
     StreamAccepted,
     StreamMissing,
     StreamProbed,
@@ -56,7 +56,7 @@ from callpath.wire.command import Answer, Command, StreamingStart
 from callpath.wire.ids import CallControlId, LegId, SessionId
 from callpath.wire.webhook import CallPayload, CallSpeakEnded, StreamingFailed, StreamingStarted, Webhook, read_webhook
 
-REFUSE = "refuse"
+REJECT = "refuse"
 """The policy that turns new calls away, as timelines name it."""
 
 DONE_BY_TELNYX = ("call.speak.ended", "call.playback.ended", "call.gather.ended")
@@ -159,7 +159,7 @@ class CallSession:
 
     accepted_unix_ms: int = 0
     received_unix_ms: int = 0
-    refused_unix_ms: int = 0
+    rejected_unix_ms: int = 0
     started_unix_ms: int = 0
     """When a stream was accepted, a socket received or refused, and a stream started the last time; 0: never."""
 
@@ -189,7 +189,7 @@ class CallSession:
     probe: Timed[StreamProbed] | None = None
     checked: Timed[CallChecked] | None = None
     url: Timed[StreamUrl] | None = None
-    refusal: Timed[SocketRefused] | None = None
+    rejection: Timed[SocketRejected] | None = None
     handler_failure: Timed[HandlerFailed] | None = None
     """The last of each."""
 
@@ -223,9 +223,9 @@ class CallSession:
         return (self.leg.hangup_unix_ms or None) if self.leg is not None else None
 
     @property
-    def refused(self) -> bool:
+    def rejected(self) -> bool:
         """We turned the call away, or let it ring."""
-        return any(policy == REFUSE for policy, _ in self.acted) or self.decision in ("reject", "ignore")
+        return any(policy == REJECT for policy, _ in self.acted) or self.decision in ("reject", "ignore")
 
     @property
     def decision(self) -> str | None:
@@ -356,9 +356,9 @@ class CallSession:
             case SocketReceived():
                 self._reach(Stage.SOCKET_RECEIVED, at)
                 self.received_unix_ms = max(self.received_unix_ms, at)
-            case SocketRefused() as what:
-                self.refusal = _later(self.refusal, at, what)
-                self.refused_unix_ms = max(self.refused_unix_ms, at)
+            case SocketRejected() as what:
+                self.rejection = _later(self.rejection, at, what)
+                self.rejected_unix_ms = max(self.rejected_unix_ms, at)
             case FrameRejected(reason=reason, detail=detail) as what if what.is_start:
                 self.unreadable = max(self.unreadable, (at, detail, reason))
             case StreamMissing() as what:
@@ -464,7 +464,7 @@ class CallSession:
         """What the call needs now: an answer while it rings, its stream once it is answered. Each is returned once,
         provided that the caller records a CommandSent for it."""
         leg = self.leg
-        if leg is None or self.ended or self.refused or self.decision not in (None, "answer"):
+        if leg is None or self.ended or self.rejected or self.decision not in (None, "answer"):
             return []
         if leg.state is LegState.INITIATED and leg.direction == "incoming" and not self._sent(Answer):
             return [plan.answer(leg.call_control_id, self.session, token)]
@@ -529,12 +529,12 @@ def missing_stage_sentence(session: CallSession) -> str | None:
         if session.probed is not None:
             said += f". A probe of that URL from here says: {session.probed.summary}"
     elif missing is Stage.STREAM_STARTED:
-        refusal = session.refusal[1] if session.refusal is not None else None
+        rejection = session.rejection[1] if session.rejection is not None else None
         start_unix_ms, wrong, _ = session.unreadable
-        if start_unix_ms and start_unix_ms >= session.refused_unix_ms:
+        if start_unix_ms and start_unix_ms >= session.rejected_unix_ms:
             said = f"the start frame came and could not be used: {wrong}"
-        elif refusal is not None:
-            said = f"we refused the upgrade with {refusal.status}: {refusal.detail}"
+        elif rejection is not None:
+            said = f"we rejected the upgrade with {rejection.status}: {rejection.detail}"
         else:
             said = "no start frame came"
     elif missing is Stage.FIRST_INBOUND:

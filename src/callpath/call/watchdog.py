@@ -24,7 +24,7 @@ from callpath.call.ending import (
 from callpath.call.leg import LegState
 from callpath.call.plan import StreamPlan, derived_command_id
 from callpath.call.policies import CallPolicy
-from callpath.call.session import REFUSE, CallSession
+from callpath.call.session import REJECT, CallSession
 from callpath.timeline import CallRejected, CallStuck, PolicyActed, StreamMissing, What
 from callpath.wire.command import Command, Hangup, Reject, Speak, StreamingStart, Transfer
 
@@ -100,15 +100,15 @@ def evaluate(session: CallSession, policy: CallPolicy, state: RuntimeState, now_
 
 def _check_room(session: CallSession, policy: CallPolicy, state: RuntimeState) -> Evaluation:
     """A new call, and no room: it is turned away. One that we have begun to take is taken."""
-    steps = sorted((item for _, item in session.acted.values() if item.policy == REFUSE), key=lambda item: item.number)
+    steps = sorted((item for _, item in session.acted.values() if item.policy == REJECT), key=lambda item: item.number)
     if not steps:
         if state.refusing is None or session.commands or session.decision not in (None, "answer"):
             return Evaluation()
-        return Evaluation((state.refusing, PolicyActed(policy=REFUSE, number=1, step=policy.refuse_with[0].kind)))
+        return Evaluation((state.refusing, PolicyActed(policy=REJECT, number=1, step=policy.refuse_with[0].kind)))
     answer, done = session.answers.get(_command_id(session, steps[-1])), len(steps)
     if answer is None or answer.accepted or done >= len(policy.refuse_with):
         return Evaluation()
-    return Evaluation((PolicyActed(policy=REFUSE, number=done + 1, step=policy.refuse_with[done].kind, position=done),))
+    return Evaluation((PolicyActed(policy=REJECT, number=done + 1, step=policy.refuse_with[done].kind, position=done),))
 
 
 def _check_stream(session: CallSession, policy: CallPolicy, state: RuntimeState, now: int) -> Evaluation:
@@ -151,7 +151,7 @@ def _check_stream(session: CallSession, policy: CallPolicy, state: RuntimeState,
     elif session.unreadable[0] >= asked_at:
         seen = "encoding" if session.unreadable[2] == "encoding" else "bad_start"
         reason += f"; the start frame came and could not be used: {session.unreadable[1]}"
-    elif session.refused_unix_ms >= asked_at:
+    elif session.rejected_unix_ms >= asked_at:
         seen = "refused"
     elif session.received_unix_ms >= asked_at:
         seen = "no_start"
@@ -282,7 +282,7 @@ def _command(
         return Hangup()
     if acted.step == "retry":
         return plan.streaming_start(session.leg.call_control_id, session.session, token)
-    steps = policy.refuse_with if acted.policy == REFUSE else policy.no_socket_then
+    steps = policy.refuse_with if acted.policy == REJECT else policy.no_socket_then
     step = steps[acted.position] if acted.position < len(steps) else None
     if step is None or step.kind != acted.step:
         return None  # the setting was changed while the call was up

@@ -240,7 +240,7 @@ async def _list(log: CallLog, limit: int) -> tuple[list[dict[str, Any]], dict[st
     from callpath.store.port import CallQuery
 
     rows = [_row(call) for call in await log.overviews(CallQuery(limit=limit))]
-    count, latest = await log.refusals(5)
+    count, latest = await log.rejected(5)
     return rows, {
         "count": count,
         "latest": [{"what": row.what, "reason": row.reason, "detail": row.detail} for row in latest],

@@ -150,7 +150,7 @@ async def _last(log: CallLog) -> SessionId | None:
     from callpath.store.port import CallQuery
 
     latest = await log.overviews(CallQuery(limit=1))
-    _, refused = await log.refusals(REFUSALS_READ)
+    _, refused = await log.rejected(REFUSALS_READ)
     webhooks = [row.at_unix_ms for row in refused if row.what == "webhook" and row.reason != "unsigned"]
     if not latest or (webhooks and max(webhooks) > latest[0].last_unix_ms):
         return None
@@ -177,7 +177,7 @@ async def examine_call(log: CallLog, session: SessionId | None, settings: Settin
     clock = SystemClock()
     started_ms, started_unix_ms = clock.now_ms(), clock.now_unix_ms()
     entries = await log.read(session) if session is not None else []
-    count, latest = await log.refusals(REFUSALS_READ)
+    count, latest = await log.rejected(REFUSALS_READ)
     known = call_facts(session or "", entries, looked_at_unix_ms=started_unix_ms)
     facts = Facts(known, RefusalFacts(count=count, latest=tuple(latest)))
     turned_away = tuple(f"refused: {row.what} {row.reason}, {row.detail}" for row in latest[:REFUSALS_SHOWN])

@@ -43,8 +43,8 @@ def set_up_logging(log_format: str, secrets: Iterable[str] = ()) -> None:
             structlog.processors.JSONRenderer(),
         ]
     processors.append(_hiding([secret for secret in secrets if secret]))
-    _take_over(logging.getLogger("uvicorn.error"), "web_server", processors)
-    _take_over(logging.getLogger("opentelemetry"), "traces", processors)
+    _redirect(logging.getLogger("uvicorn.error"), "web_server", processors)
+    _redirect(logging.getLogger("opentelemetry"), "traces", processors)
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
@@ -64,7 +64,7 @@ def _hiding(secrets: list[str]) -> Any:
     return hide
 
 
-def _take_over(library: logging.Logger, event_name: str, processors: list[Any]) -> None:
+def _redirect(library: logging.Logger, event_name: str, processors: list[Any]) -> None:
     """What the web server, or another library, has to say goes the same way as ours."""
 
     def foreign(_logger: Any, _method: str, event: Any) -> Any:

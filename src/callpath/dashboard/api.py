@@ -129,7 +129,7 @@ def build_api(context: Context) -> FastAPI:
     async def totals() -> Totals:
         """How many calls of each outcome, and what was turned away."""
         _, counted = await context.log.outcomes()
-        refused, latest = await context.log.refusals(5)
+        refused, latest = await context.log.rejected(5)
         return Totals(
             calls=sum(counted.values()),
             live=counted.get("live", 0),

@@ -44,7 +44,7 @@ from callpath.timeline import (
     RecordingStored,
     SocketClosed,
     SocketReceived,
-    SocketRefused,
+    SocketRejected,
     StreamAccepted,
     StreamErrored,
     StreamMissing,
@@ -346,7 +346,7 @@ def _place(what: What) -> tuple[Lane, Tone]:
             return "socket", "good" if isinstance(what, StreamStarted) else "plain"
         case SocketClosed():
             return "socket", "plain" if what.code in (1000, 1001) else "warn"
-        case SocketRefused() | StreamMissing():
+        case SocketRejected() | StreamMissing():
             return "socket", "bad"
         case StreamProbed():
             return "socket", "warn"

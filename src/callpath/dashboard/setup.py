@@ -220,7 +220,7 @@ def _rows(answer: dict[str, Any] | str) -> list[CallControlApplication] | None:
 async def _call_steps(log: CallLog) -> list[SetupStep]:
     real = [one for one in await log.overviews(CallQuery(limit=LOOK_BACK)) if one.from_ != PHONE_NUMBER]
     heard = [one for one in real if one.missing_stage is None]
-    refused, latest = await log.refusals(1)
+    refused, latest = await log.rejected(1)
     trouble = f" {refused} requests were refused; the latest: {latest[0].detail}" if latest and not real else ""
     return [
         SetupStep(

@@ -26,7 +26,7 @@ from callpath.doctor.facts import (
     UrlFacts,
     WayFacts,
 )
-from callpath.store.port import Refusal
+from callpath.store.port import RejectedRequest
 from callpath.timeline import (
     KINDS,
     LAG_MS_MAX,
@@ -40,7 +40,7 @@ from callpath.timeline import (
     MediaSymptom,
     SocketClosed,
     SocketReceived,
-    SocketRefused,
+    SocketRejected,
     StreamAccepted,
     StreamStarted,
     StreamStarting,
@@ -94,7 +94,7 @@ def call_facts(
         ordered = tuple(
             entry
             for entry in ordered
-            if entry.at_unix_ms <= ended + LATE_SOCKET_MS or not isinstance(entry.what, SocketReceived | SocketRefused)
+            if entry.at_unix_ms <= ended + LATE_SOCKET_MS or not isinstance(entry.what, SocketReceived | SocketRejected)
         )
     return CallFacts(
         session=session,
@@ -396,14 +396,14 @@ def no_socket(call: CallFacts) -> Entry | None:
     Raises FactMissing where the source does not show sockets.
     """
     request = accepted(call)
-    if request is None or every(call, SocketReceived, SocketRefused, StreamStarted, FirstInbound):
+    if request is None or every(call, SocketReceived, SocketRejected, StreamStarted, FirstInbound):
         return None
     never(call, SocketReceived)
     failed = webhook(call, "streaming.failed")
     return request if failed is not None or overdue(call, request, SOCKET_MS) else None
 
 
-def refused_upgrade(call: CallFacts, refusals: RefusalFacts, reason: str) -> Refusal | None:
+def refused_upgrade(call: CallFacts, refusals: RefusalFacts, reason: str) -> RejectedRequest | None:
     """The first upgrade that was refused with `reason` while the call was on, and named one of its ids in the path."""
     if not call.entries:
         return None
@@ -465,7 +465,7 @@ NEAR_MS = 120_000
 """A refused webhook this near to a call that lacks one may be its own: retries go on for about a minute."""
 
 
-def turned_away_webhooks(facts: Facts, *reasons: str) -> tuple[Refusal, ...]:
+def turned_away_webhooks(facts: Facts, *reasons: str) -> tuple[RejectedRequest, ...]:
     """Webhooks refused for one of `reasons` that may have belonged to the call: near it in time, and only where the call
     was not answered for want of a webhook. Raises FactMissing without RefusalFacts."""
     rows = tuple(r for r in facts[RefusalFacts].latest if r.what == "webhook" and r.reason in reasons)
@@ -558,14 +558,14 @@ def in_time(call: CallFacts, entry: Entry) -> bool:
     return bool(times) and entry.at_unix_ms - max(times) <= KNOCK_MS
 
 
-def refused_sockets(call: CallFacts, reason: str) -> tuple[tuple[Entry, SocketRefused], ...]:
+def refused_sockets(call: CallFacts, reason: str) -> tuple[tuple[Entry, SocketRejected], ...]:
     """Upgrades that our server refused for `reason`; none where a stream began in the end."""
     if every(call, StreamStarted):
         return ()
     return tuple(
         (entry, entry.what)
-        for entry in every(call, SocketRefused)
-        if isinstance(entry.what, SocketRefused) and entry.what.reason == reason
+        for entry in every(call, SocketRejected)
+        if isinstance(entry.what, SocketRejected) and entry.what.reason == reason
     )
 
 

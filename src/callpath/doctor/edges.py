@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from callpath.call.session import Stage
 from callpath.doctor.calls import accepted, ended_unix_ms, every, place, url_asked, webhook
 from callpath.doctor.facts import CallFacts, EdgeFacts, EdgeRow, FactMissing, Facts, LogFacts, LogLine
-from callpath.timeline import FirstInbound, SocketReceived, SocketRefused, StreamStarted
+from callpath.timeline import FirstInbound, SocketReceived, SocketRejected, StreamStarted
 
 NEAR_MS = 120_000
 
@@ -120,7 +120,7 @@ def came(facts: Facts) -> bool:
 
 def refused_by_us(facts: Facts) -> bool:
     call = facts.get(CallFacts)
-    return call is not None and bool(every(call, SocketRefused))
+    return call is not None and bool(every(call, SocketRejected))
 
 
 def unreached(row: EdgeRow) -> bool:

@@ -15,7 +15,7 @@ from callpath.timeline import (
     HandlerFailed,
     SocketClosed,
     SocketReceived,
-    SocketRefused,
+    SocketRejected,
     StreamStopped,
 )
 
@@ -50,7 +50,7 @@ def closed_by_program(facts: Facts) -> Closing | None:
         return None  # the exception is the reason
     opened = first(known, SocketReceived)
     ended = ended_unix_ms(known)
-    for entry in every(known, SocketClosed, SocketRefused):
+    for entry in every(known, SocketClosed, SocketRejected):
         what = entry.what
         if ended is not None and entry.at_unix_ms >= ended - NEAR_END_MS:
             return None

@@ -6,7 +6,7 @@ From outside
     admission    whether an audio socket may open
     socket       the socket below a stream: frames on the bare transport, or ASGI messages
     frames       WebSocket frames in and out, pure
-    gathering    frames of many calls in small batches
+    read_coalescer  frames of many calls in small batches
     pacer        one timer for all streams
 
 A call

@@ -11,7 +11,7 @@ from callpath.server.context import Context
 from callpath.server.live import LiveCall
 from callpath.server.prober import probe_session
 from callpath.server.tokens import TOKEN_MS_MAX
-from callpath.timeline import SocketReceived, SocketRefused
+from callpath.timeline import SocketReceived, SocketRejected
 from callpath.wire.ids import SessionId
 
 
@@ -78,9 +78,7 @@ async def admit(calls: Calls, upgrade: Upgrade) -> Admission | Rejection:
             "unknown_session",
             "no call with this call_session_id is known here: did its webhooks go to another server?",
         )
-        if not await context.limits.refused(
-            "upgrade", rejection.reason, rejection.detail, upgrade.client, upgrade.path
-        ):
+        if not await context.limits.reject("upgrade", rejection.reason, rejection.detail, upgrade.client, upgrade.path):
             raise StoreError("nothing can be written, perhaps not even the webhook that told of this call")
         return rejection
     call = calls.load(session, timeline)
@@ -95,16 +93,16 @@ async def admit(calls: Calls, upgrade: Upgrade) -> Admission | Rejection:
         refused is None
         and calls.capacity.draining
         and upgrade.may_go_on
-        and not await call.ownership.take_over(by_force=False)
+        and not await call.ownership.claim_for_socket(by_force=False)
     ):
-        context.metrics.refused("upgrade", ELSEWHERE.reason)
+        context.metrics.rejected("upgrade", ELSEWHERE.reason)
         return ELSEWHERE
     call.note(SocketReceived(path=upgrade.path, client=upgrade.client, headers=dict(upgrade.headers)))
     if refused is None:
-        await call.ownership.take_over()
+        await call.ownership.claim_for_socket()
         return Admission(call)
     call.note(
-        SocketRefused(
+        SocketRejected(
             status=refused.status,
             reason=refused.reason,
             detail=refused.detail,

@@ -197,7 +197,7 @@ def create_asgi(
     async def tell_metrics(request: Request) -> Response:
         refused = metrics_auth.refusal(request.headers, request.client.host if request.client else None)
         if refused is not None:
-            metrics.refused("metrics", refused.reason)
+            metrics.rejected("metrics", refused.reason)
             answer = {"error": refused.reason, "detail": refused.detail}
             headers = {"www-authenticate": "Bearer"} if refused.status == 401 else None
             return JSONResponse(answer, status_code=refused.status, headers=headers)
@@ -362,7 +362,7 @@ async def _record(asked: HTTPConnection, reason: str, path: str) -> None:
         "no_such_path": "an upgrade came under a path that is not served",
         "no_upgrade": "a request without an Upgrade header came under the audio path",
     }[reason]
-    await calls.context.limits.refused("upgrade", reason, detail, client, path)
+    await calls.context.limits.reject("upgrade", reason, detail, client, path)
 
 
 async def _healthz(_request: Request) -> Response:

@@ -37,13 +37,13 @@ class Calls:
         """`recover` takes a call whose node died (`recovery`)."""
         self.context = context
         self.live: dict[SessionId, LiveCall] = {}
-        self.capacity = Capacity(context, self.taken)
+        self.capacity = Capacity(context, self.served)
         self.upgrades = 0
         """Upgrades that are neither answered yet nor refused."""
         self._recover = recover
         self._group = GroupStore(context)
         gauge, prober = context.metrics.gauge, context.prober
-        gauge("callpath_calls", "Calls that are served", self.taken)
+        gauge("callpath_calls", "Calls that are served", self.served)
         gauge("callpath_calls_max", "CALLPATH_CALLS_MAX; 0: as many as come", lambda: context.calls_max)
         gauge("callpath_sockets", "Audio sockets", lambda: sum(c.stream is not None for c in self.live.values()))
         gauge("callpath_outbox_commands", "Commands under way", lambda: len(self._under_way()))
@@ -143,9 +143,9 @@ class Calls:
 
     # --- in figures --------------------------------------------------------------------------------------------------
 
-    def taken(self) -> int:
+    def served(self) -> int:
         """Calls that are served."""
-        return sum(call.is_taken for call in self.live.values())
+        return sum(call.is_served for call in self.live.values())
 
     def busy(self) -> list[SessionId]:
         """Calls that a stop would cut."""

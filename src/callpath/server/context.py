@@ -13,12 +13,12 @@ from callpath.call.plan import StreamPlan
 from callpath.call.policies import CallPolicy
 from callpath.clock import Clock
 from callpath.control import Control
-from callpath.server.gathering import Gathering
 from callpath.server.leases import Leases
 from callpath.server.limits import Limits
 from callpath.server.metrics import Metrics
 from callpath.server.pacer import Pacer
 from callpath.server.prober import StreamProber
+from callpath.server.read_coalescer import ReadCoalescer
 from callpath.server.tasks import Tasks
 from callpath.server.tokens import CallTokens
 from callpath.server.uploads import Uploads
@@ -72,12 +72,12 @@ class Context:
     """Whether calls and events that this process missed are recovered from the log and from Telnyx's list of events."""
 
     pacer: Pacer = field(init=False)
-    gathering: Gathering = field(init=False)
+    coalescer: ReadCoalescer = field(init=False)
     limits: Limits = field(init=False)
     leases: Leases = field(init=False)
 
     def __post_init__(self) -> None:
         self.pacer = Pacer(self.clock)
-        self.gathering = Gathering(self.clock)
+        self.coalescer = ReadCoalescer(self.clock)
         self.limits = Limits(log=self.log, clock=self.clock, metrics=self.metrics)
         self.leases = Leases(self.log, self.clock, self.node)

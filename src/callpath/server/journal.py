@@ -30,7 +30,7 @@ from callpath.timeline import (
     RecordingNotStored,
     RecordingSaved,
     SocketReceived,
-    SocketRefused,
+    SocketRejected,
     StreamMissing,
     StreamProbed,
     StreamUrl,
@@ -307,7 +307,7 @@ def log_entry(entry: Entry) -> None:
     getattr(logger, level)(describe(what), event_name=kind_of(what), **fields, **ids_of(entry))
 
 
-WARNINGS = (CallRejected, CommandRetried, LoopBlocked, SocketRefused, StreamMissing, CallStuck, RecordingNotStored)
+WARNINGS = (CallRejected, CommandRetried, LoopBlocked, SocketRejected, StreamMissing, CallStuck, RecordingNotStored)
 
 
 def _failed(what: What) -> bool:

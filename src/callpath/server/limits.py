@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from callpath.clock import Clock
 from callpath.errors import ConfigError, StoreError
 from callpath.server.metrics import Metrics
-from callpath.store.port import CallLog, Refusal
+from callpath.store.port import CallLog, RejectedRequest
 
 logger = structlog.get_logger("callpath")
 
@@ -167,25 +167,27 @@ class Limits:
             return self._of_calls.take(session, now_ms)
         return self._upgrades.take(limited_as(client), now_ms)
 
-    async def refused(self, what: str, reason: str, detail: str, client: str | None, path: str) -> bool:
+    async def reject(self, what: str, reason: str, detail: str, client: str | None, path: str) -> bool:
         """Store a rejected request that belongs to no call. False: the store failed, which is logged."""
-        self._metrics.refused(what, reason)
+        self._metrics.rejected(what, reason)
         if not self._written.take(limited_as(client), self._clock.now_ms()):
             self._summary.add(f"{what}: {reason}")
             return True
         logger.warning(
-            f"{what.capitalize()} refused: {detail}", event_name=f"{what}.refused", reason=reason, client=client
+            f"{what.capitalize()} rejected: {detail}", event_name=f"{what}.rejected", reason=reason, client=client
         )
         try:
-            await self._log.refuse(Refusal(self._clock.now_unix_ms(), what, reason, detail[:500], client, path[:400]))
+            await self._log.note_rejected(
+                RejectedRequest(self._clock.now_unix_ms(), what, reason, detail[:500], client, path[:400])
+            )
         except StoreError as error:
-            logger.error("Refusal not stored", event_name="refusal.not_stored", error=str(error))
+            logger.error("Rejected request not stored", event_name="rejection.not_stored", error=str(error))
             return False
         return True
 
     def turned_away(self, what: str, reason: str) -> None:
         """Count a rejection without details: a connection, bytes that are no request."""
-        self._metrics.refused(what, reason)
+        self._metrics.rejected(what, reason)
         self._summary.add(f"{what}: {reason}")
 
 

@@ -198,18 +198,18 @@ class LiveCall:
         return self.ownership.acts
 
     @property
-    def is_taken(self) -> bool:
-        """We have begun to serve it, and it is not over."""
-        return self.acts and bool(self.session.commands) and not self.session.ended and not self.session.refused
+    def is_served(self) -> bool:
+        """This node has begun to serve it, and it is not over."""
+        return self.acts and bool(self.session.commands) and not self.session.ended and not self.session.rejected
 
     @property
     def _is_unserved(self) -> bool:
         """It rings, and nobody has done anything about it."""
-        return not (self.session.leg is None or self.session.commands or self.session.refused or self.session.ended)
+        return not (self.session.leg is None or self.session.commands or self.session.rejected or self.session.ended)
 
     @property
     def is_offered(self) -> bool:
-        """It is left to the other nodes, and refused here if none takes it."""
+        """It is left to the other nodes, and rejected here if none takes it."""
         return self.ownership.was_offered and not self.acts and self._is_unserved
 
     @property
@@ -220,8 +220,8 @@ class LiveCall:
     def is_busy(self) -> bool:
         """Somebody talks, or is about to. What only waits for its last webhook does not count for long: during a deploy
         that one may go to the new server."""
-        being_refused = self.acts and self.session.refused and not self.session.ended  # the next step may be due
-        if not self.is_taken and not being_refused:
+        being_rejected = self.acts and self.session.rejected and not self.session.ended  # the next step may be due
+        if not self.is_served and not being_rejected:
             return self._journal.has_pending or self.stream is not None or self.application.is_saving()
         quiet_ms = self._clock.now_unix_ms() - (self.session.last_unix_ms or 0)
         return not self._is_idle() or quiet_ms < ENDING_MS

@@ -43,10 +43,10 @@ from callpath.clock import Clock
 from callpath.errors import StoreError
 from callpath.server.admission import ELSEWHERE, Rejection, Upgrade, admit, is_own_probe
 from callpath.server.calls import Calls
-from callpath.server.gathering import Gathering
 from callpath.server.live import LiveCall
 from callpath.server.pacer import Pacer
 from callpath.server.probe import TEST_CONNECTION, ProbeEndpoint
+from callpath.server.read_coalescer import ReadCoalescer
 from callpath.server.socket import EXTENSION, AsgiSocket, Socket
 from callpath.timeline import (
     DtmfReceived,
@@ -155,9 +155,9 @@ class AudioEndpoint:
 
     async def _carry(self, websocket: WebSocket, call: LiveCall) -> None:
         context = self._calls.context
-        driver = StreamDriver(call, call.new_stream(), self._clock, context.pacer, context.gathering)
+        driver = StreamDriver(call, call.new_stream(), self._clock, context.pacer, context.coalescer)
         offer = websocket.scope.get("extensions", {}).get(EXTENSION)
-        socket = offer["take_over"](driver, context.gathering) if offer else None
+        socket = offer["take_connection"](driver, context.coalescer) if offer else None
         if socket is not None:
             driver.begin(socket)
             return  # the driver goes on by itself
@@ -172,13 +172,15 @@ class StreamDriver:
     It is the socket's receiver and wakes with the pacer; it has no task of its own.
     """
 
-    def __init__(self, call: LiveCall, stream: MediaStream, clock: Clock, pacer: Pacer, gathering: Gathering) -> None:
+    def __init__(
+        self, call: LiveCall, stream: MediaStream, clock: Clock, pacer: Pacer, coalescer: ReadCoalescer
+    ) -> None:
         self._call = call
         self._stream = stream
         self._clock = clock
         self._now_ms = clock.now_ms
         self._pacer = pacer
-        self._gathering = gathering
+        self._coalescer = coalescer
         self._socket: Socket
         self._send: Callable[[bytes], None]
         self._deliver: Callable[[Any], None] | None = None
@@ -335,7 +337,7 @@ class StreamDriver:
 
     def _on_second(self, now_ms: float) -> None:
         self._socket.on_second(now_ms)
-        if self._firsts and self._gathering.has_time(waited=True):
+        if self._firsts and self._coalescer.has_time(waited=True):
             self._note_firsts()
         feed = self._call.feed
         self._lag_ms = max(self._lag_ms, self._pacer.lag_ms_lately(now_ms))
@@ -409,7 +411,7 @@ class StreamDriver:
         """While many frames come, the first ones of a call need not stop them all for a log line and a commit. They wait
         for a second, of which a few may note them, or for the first count: when hundreds of calls begin at once, that
         alone was a quarter of a second."""
-        if self._gathering.has_time():
+        if self._coalescer.has_time():
             self._call.note(what)
         else:
             self._firsts.append((what, self._clock.now_unix_ms()))

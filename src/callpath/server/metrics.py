@@ -28,7 +28,7 @@ from callpath.timeline import (
     MediaCounted,
     MediaSymptom,
     PolicyActed,
-    SocketRefused,
+    SocketRejected,
     StreamMissing,
     StreamProbed,
     StreamStopped,
@@ -78,7 +78,9 @@ class Metrics:
             buckets=COMMAND_SECONDS,
             registry=registry,
         )
-        self._refused = Counter("callpath_refused", "Requests that were refused", ["what", "reason"], registry=registry)
+        self._rejected = Counter(
+            "callpath_refused", "Requests that were refused", ["what", "reason"], registry=registry
+        )
         self._missing = Counter(
             "callpath_streams_missing", "Streams that were asked for and did not come", ["seen"], registry=registry
         )
@@ -123,8 +125,8 @@ class Metrics:
                 self._counted.pop(stream_id, None)
             case MediaSymptom():
                 self._symptoms.labels(what.code).inc()
-            case SocketRefused():
-                self.refused("upgrade", what.reason)
+            case SocketRejected():
+                self.rejected("upgrade", what.reason)
             case StreamMissing():
                 self._missing.labels(what.seen).inc()
             case StreamProbed():
@@ -132,15 +134,15 @@ class Metrics:
             case PolicyActed():
                 self._steps.labels(what.policy, what.step).inc()
             case CallRejected():
-                self.refused("call", what.reason)
+                self.rejected("call", what.reason)
             case CallStuck():
                 self._stuck.labels(what.reason).inc()
             case _:
                 pass
 
-    def refused(self, what: str, reason: str) -> None:
+    def rejected(self, what: str, reason: str) -> None:
         """A webhook, an upgrade or a call was turned away; `reason` is one of our own words."""
-        self._refused.labels(what, reason).inc()
+        self._rejected.labels(what, reason).inc()
 
     def webhook(self, result: str, seconds: float) -> None:
         """One was answered: `new`, `duplicate`, `refused` or `not_stored`."""

@@ -24,7 +24,7 @@ class Ownership:
         self.since_ms = 0.0
         """Since when."""
         self.was_offered = False
-        """We could not take it, and left it to the other nodes; after a while we refuse it ourselves."""
+        """We could not take it, and left it to the other nodes; after a while we reject it ourselves."""
         self.claim_again_ms = 0.0
         """When to claim it the next time."""
         self._context = context
@@ -62,15 +62,15 @@ class Ownership:
         except StoreError as error:
             logger.error("Call not offered", event_name="lease.not_offered", error=str(error), **self._ids())
 
-    async def take_over(self, *, by_force: bool = True) -> bool:
-        """Act for the call from now on: its audio socket is to open here. False, only where not by force: another node
-        does. Raises StoreError."""
-        took = await self._leases.claim(self._session, by_force=by_force)
-        if took:
+    async def claim_for_socket(self, *, by_force: bool = True) -> bool:
+        """Claim the call, whose audio socket is to open here. False, only where not `by_force`: another node acts for it.
+        Raises StoreError."""
+        claimed = await self._leases.claim(self._session, by_force=by_force)
+        if claimed:
             self._acts(True)
         elif self.acts:
             self._lose()
-        return took
+        return claimed
 
     def recovered(self) -> None:
         """The lease is this node's now, whoever had it when we asked last."""
@@ -95,7 +95,7 @@ class Ownership:
             self._lose()
             return
         try:
-            await self.take_over(by_force=True)
+            await self.claim_for_socket(by_force=True)
         except StoreError as error:  # the next renewal says again that it is another node's
             logger.error("Call not claimed back", event_name="lease.not_claimed", error=str(error), **self._ids())
         else:

@@ -46,7 +46,7 @@ class ProbeEndpoint:
     async def answer(self, websocket: WebSocket, shown_token: str | None, *, known: bool = False) -> None:
         """Let one probe in, or refuse it before 101 with a reason. `known`: its token is the right one."""
         if not known and self._tokens is not None and not self._tokens.fits(TEST_CONNECTION, shown_token or ""):
-            await self._refuse(
+            await self._reject(
                 websocket,
                 401 if not shown_token else 403,
                 "no_probe_token" if not shown_token else "wrong_probe_token",
@@ -54,7 +54,7 @@ class ProbeEndpoint:
             )
             return
         if self._running >= PROBES_MAX:
-            await self._refuse(websocket, 503, "too_many_probes", f"{PROBES_MAX} probes are running already")
+            await self._reject(websocket, 503, "too_many_probes", f"{PROBES_MAX} probes are running already")
             return
         self._running += 1
         try:
@@ -89,8 +89,8 @@ class ProbeEndpoint:
                 case _:
                     pass
 
-    async def _refuse(self, websocket: WebSocket, status: int, reason: str, detail: str) -> None:
-        await self._limits.refused("upgrade", reason, detail, _client(websocket), websocket.url.path)
+    async def _reject(self, websocket: WebSocket, status: int, reason: str, detail: str) -> None:
+        await self._limits.reject("upgrade", reason, detail, _client(websocket), websocket.url.path)
         await websocket.send_denial_response(JSONResponse({"error": reason, "detail": detail}, status_code=status))
 
 

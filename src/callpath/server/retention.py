@@ -120,7 +120,7 @@ async def delete_older_calls(
             calls += 1
     orphans, errors = await asyncio.to_thread(_delete_older, data_dir / "recordings", before_unix_ms)
     errors = [*failed.values(), *errors]
-    refusals = await log.forget_refusals(before_unix_ms)
+    refusals = await log.forget_rejected(before_unix_ms)
     return Deleted(calls, files + orphans, refusals, len(errors), errors[0] if errors else "")
 
 

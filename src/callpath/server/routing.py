@@ -81,7 +81,7 @@ class Router:
             or leg.direction != "incoming"
             or session.decided is not None
             or session.commands
-            or session.refused
+            or session.rejected
             or session.ended
         ):
             self._forget()

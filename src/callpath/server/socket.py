@@ -22,12 +22,12 @@ from callpath import __version__
 from callpath.call.address import ANSWERED_BY_HEADER
 from callpath.private_api import UpgradeConnection
 from callpath.server.frames import Control, FrameReader, Opcode, Violation, encode_close, encode_frame
-from callpath.server.gathering import Gathering
+from callpath.server.read_coalescer import ReadCoalescer
 from callpath.timeline import SocketClosed
 from callpath.wire.media import FRAME_BYTES_MAX
 
 EXTENSION = "callpath.frames"
-"""Where in the ASGI scope the audio route finds `take_over`."""
+"""Where in the ASGI scope the audio route finds `take_connection`."""
 
 PING_EVERY_MS = 20_000.0
 """Keeps proxies from taking a socket for idle. Whoever sends nothing at all until the next one is gone (1011)."""
@@ -93,10 +93,10 @@ class FrameSocket:
     """
 
     def __init__(
-        self, transport: asyncio.Transport, receiver: Receiver, connections: set[Any], gathering: Gathering
+        self, transport: asyncio.Transport, receiver: Receiver, connections: set[Any], coalescer: ReadCoalescer
     ) -> None:
         self.writable = True
-        self._gathering = gathering
+        self._coalescer = coalescer
         self._transport = transport
         self._receiver = receiver
         self._receive_text = receiver.receive_text
@@ -161,7 +161,7 @@ class FrameSocket:
 
     def data_received(self, data: bytes) -> None:
         self._heard = True
-        self._gathering.frame_came()
+        self._coalescer.frame_came()
         text = self._reader.whole_text(data)
         if text is not None and self._closed is None:
             self._receive_text(text)
@@ -198,15 +198,15 @@ class MediaSockets(UpgradeConnection):
     """uvicorn's WebSocket protocol, plus the offer to take a socket over once it is accepted."""
 
     def offers(self) -> dict[str, Any]:
-        return {EXTENSION: {"take_over": self._take_over}}
+        return {EXTENSION: {"take_connection": self._take_connection}}
 
-    def _take_over(self, receiver: Receiver, gathering: Gathering) -> FrameSocket | None:
+    def _take_connection(self, receiver: Receiver, coalescer: ReadCoalescer) -> FrameSocket | None:
         """From here on the socket is `receiver`'s, and ASGI hears no more of it. Call it right after accept.
 
         None if something came in already: that went to ASGI, and so must the rest.
         """
         released = self.release_transport()
-        return None if released is None else FrameSocket(released[0], receiver, released[1], gathering)
+        return None if released is None else FrameSocket(released[0], receiver, released[1], coalescer)
 
     def unreadable_upgrade(self, why: str) -> bytes:
         return refusal("400 Bad Request", "bad_upgrade", f"this upgrade cannot be read: {why[:200]}")

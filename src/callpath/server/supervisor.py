@@ -47,7 +47,7 @@ class Supervisor:
     def supervise(self, lost_ms: float | None) -> None:
         """Write down what is wrong, and send what the call needs. `lost_ms`: how long it has had no socket."""
         session, context, now_unix_ms = self._journal.session, self._context, self._context.clock.now_unix_ms()
-        unserved = not session.commands and not session.refused
+        unserved = not session.commands and not session.rejected
         found = evaluate(
             session,
             context.policy,

@@ -46,7 +46,7 @@ from callpath.timeline import (
     MediaCounted,
     SocketClosed,
     SocketReceived,
-    SocketRefused,
+    SocketRejected,
     StreamProbed,
     StreamStarted,
     WebhookReceived,
@@ -210,7 +210,7 @@ def _gather(session: SessionId, entries: Sequence[Entry]) -> list[_Span]:
             case SocketReceived():
                 socket = begin("audio socket", entry, SpanKind.SERVER)
                 socket.end = ended
-            case SocketRefused() if socket is not None:
+            case SocketRejected() if socket is not None:
                 socket.end, socket.problem = at, describe(what)
                 socket.attributes["http.response.status_code"] = what.status
                 socket = None

@@ -68,9 +68,9 @@ class WebhookEndpoint:
                 return JSONResponse({"result": "ok"}), "new"
             new = await self._store(webhook, document)
         except SignatureError as error:
-            return await self._refuse(request, 401, error), "refused"
+            return await self._reject(request, 401, error), "refused"
         except RemoteProtocolError as error:
-            return await self._refuse(request, STATUSES.get(error.reason, 400), error), "refused"
+            return await self._reject(request, STATUSES.get(error.reason, 400), error), "refused"
         except StoreError as error:
             # Not stored, hence not acknowledged: Telnyx will send it again.
             ids = {"call_session_id": webhook.payload.call_session_id} if isinstance(webhook, Webhook) else {}
@@ -88,9 +88,9 @@ class WebhookEndpoint:
         except TimeoutError:
             raise StoreError(f"the call log did not answer within {ANSWER_S_MAX} s") from None
 
-    async def _refuse(self, request: Request, status: int, error: RemoteProtocolError) -> Response:
+    async def _reject(self, request: Request, status: int, error: RemoteProtocolError) -> Response:
         client = request.client.host if request.client else None
-        await self._calls.context.limits.refused("webhook", error.reason, str(error), client, request.url.path)
+        await self._calls.context.limits.reject("webhook", error.reason, str(error), client, request.url.path)
         # The rest of a body that is too long in bytes or time is not waited for.
         headers = {"connection": "close"} if error.reason in STATUSES else None
         return JSONResponse({"error": error.reason, "detail": str(error)}, status_code=status, headers=headers)

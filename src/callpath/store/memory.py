@@ -9,7 +9,7 @@ import msgspec
 
 from callpath.call.overview import CallOverview, encode_overview, fold_overview, parse_overview
 from callpath.clock import Clock, SystemClock
-from callpath.store.port import OFFERED, REFUSALS_MAX, CallQuery, Refusal, Steal
+from callpath.store.port import OFFERED, REJECTED_MAX, CallQuery, RejectedRequest, Steal
 from callpath.timeline import Entry
 from callpath.wire.ids import SessionId
 
@@ -24,8 +24,8 @@ class MemoryCallLog:
         self._timelines: dict[SessionId, list[Entry]] = {}
         self._overviews: dict[SessionId, CallOverview] = {}
         self._keys: set[tuple[SessionId, str]] = set()
-        self._refusals: deque[Refusal] = deque(maxlen=REFUSALS_MAX)
-        self._refused = 0
+        self._rejected: deque[RejectedRequest] = deque(maxlen=REJECTED_MAX)
+        self._rejected_count = 0
         self._leases: dict[SessionId, tuple[str, int]] = {}
         self._number = 0
 
@@ -91,17 +91,17 @@ class MemoryCallLog:
         silent = [one for one in self._overviews.values() if one.last_unix_ms < before_unix_ms]
         return [one.session for one in sorted(silent, key=lambda one: one.last_unix_ms)[:limit]]
 
-    async def refuse(self, refusal: Refusal) -> None:
-        self._refused += 1
-        self._refusals.appendleft(refusal)
+    async def note_rejected(self, request: RejectedRequest) -> None:
+        self._rejected_count += 1
+        self._rejected.appendleft(request)
 
-    async def refusals(self, limit: int) -> tuple[int, list[Refusal]]:
-        return self._refused, list(self._refusals)[:limit]
+    async def rejected(self, limit: int) -> tuple[int, list[RejectedRequest]]:
+        return self._rejected_count, list(self._rejected)[:limit]
 
-    async def forget_refusals(self, before_unix_ms: int) -> int:
-        old = sum(refusal.at_unix_ms < before_unix_ms for refusal in self._refusals)
-        kept = (refusal for refusal in self._refusals if refusal.at_unix_ms >= before_unix_ms)
-        self._refusals = deque(kept, maxlen=REFUSALS_MAX)
+    async def forget_rejected(self, before_unix_ms: int) -> int:
+        old = sum(request.at_unix_ms < before_unix_ms for request in self._rejected)
+        kept = (request for request in self._rejected if request.at_unix_ms >= before_unix_ms)
+        self._rejected = deque(kept, maxlen=REJECTED_MAX)
         return old
 
     async def claim(self, session: SessionId, node: str, lease_ms: int, *, steal: Steal = "expired") -> bool:

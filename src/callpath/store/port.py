@@ -1,8 +1,8 @@
 """What a call log can do, and what it promises.
 
 An append that returned is on disk. Entries of one session keep the order of their appends, whichever node made them: who
-has read up to a number misses none that comes later. A second append with the same key changes nothing. Refusals
-(webhooks and upgrades that belong to no call) are all counted, and the latest kept.
+has read up to a number misses none that comes later. A second append with the same key changes nothing. Rejected
+requests (webhooks and upgrades that belong to no call) are all counted, and the latest kept.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from callpath.clock import Clock
 from callpath.timeline import Entry
 from callpath.wire.ids import SessionId
 
-REFUSALS_MAX = 1000
-"""How many refusals are kept; older ones only count. Anyone can cause them, so they must not fill the disk."""
+REJECTED_MAX = 1000
+"""Maximum rejected requests that are kept; older ones only count. Anyone can cause them, so they must not fill the disk."""
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """A request that we turned away before it could be tied to a call. `what` is "webhook" or "upgrade"."""
+class RejectedRequest:
+    """A request that was rejected before it could be tied to a call. `what` is "webhook" or "upgrade"."""
 
     at_unix_ms: int
     what: str
@@ -91,15 +91,15 @@ class CallLog(Protocol):
         """Calls whose last entry is older than that, longest silent first."""
         ...
 
-    async def refuse(self, refusal: Refusal) -> None:
-        """Count `refusal`, and keep it among the latest."""
+    async def note_rejected(self, request: RejectedRequest) -> None:
+        """Count `request`, and keep it among the latest."""
         ...
 
-    async def refusals(self, limit: int) -> tuple[int, list[Refusal]]:
+    async def rejected(self, limit: int) -> tuple[int, list[RejectedRequest]]:
         """How many there ever were, and the latest, newest first."""
         ...
 
-    async def forget_refusals(self, before_unix_ms: int) -> int:
+    async def forget_rejected(self, before_unix_ms: int) -> int:
         """Remove those from before then; they go on counting. Returns how many there were."""
         ...
 

@@ -26,7 +26,7 @@ from callpath.call.overview import CallOverview, encode_overview, fold_overview,
 from callpath.clock import Clock, SystemClock
 from callpath.errors import ConfigError, StoreError
 from callpath.store.migrate import migrate
-from callpath.store.port import OFFERED, REFUSALS_MAX, CallQuery, Refusal, Steal
+from callpath.store.port import OFFERED, REJECTED_MAX, CallQuery, RejectedRequest, Steal
 from callpath.store.postgres import Postgres
 from callpath.store.schema import calls, entries, leases, refusals
 from callpath.store.sqlite import Sqlite
@@ -89,7 +89,7 @@ class Database(Protocol):
 
 @dataclass(slots=True)
 class _Append:
-    items: tuple[Entry | Refusal, ...]
+    items: tuple[Entry | RejectedRequest, ...]
     done: asyncio.Future[bool]
 
 
@@ -159,8 +159,8 @@ class SqlCallLog:
     async def append(self, *entries: Entry) -> bool:
         return await self._submit(*entries)
 
-    async def refuse(self, refusal: Refusal) -> None:
-        await self._submit(refusal)
+    async def note_rejected(self, request: RejectedRequest) -> None:
+        await self._submit(request)
 
     async def read(self, session: SessionId, after: int = 0) -> list[Entry]:
         return [_entry(row) for row in await self._rows(_TIMELINE, {"wanted": session, "after": _within(after)})]
@@ -219,19 +219,19 @@ class SqlCallLog:
         rows = await self._rows(silent.order_by(calls.c.last_unix_ms).limit(limit))
         return [SessionId(row.session) for row in rows]
 
-    async def refusals(self, limit: int) -> tuple[int, list[Refusal]]:
+    async def rejected(self, limit: int) -> tuple[int, list[RejectedRequest]]:
         query = select(refusals).where(refusals.c.what != "").order_by(refusals.c.number.desc()).limit(limit)
         kept = [
-            Refusal(row.at_unix_ms, row.what, row.reason, row.detail, row.client, row.path)
+            RejectedRequest(row.at_unix_ms, row.what, row.reason, row.detail, row.client, row.path)
             for row in await self._rows(query)
         ]
         (count,) = (await self._rows(select(func.max(refusals.c.number))))[0]  # numbers are never used twice
         return count or 0, kept
 
-    async def forget_refusals(self, before_unix_ms: int) -> int:
-        return await self._write(self._forget_refusals, before_unix_ms)
+    async def forget_rejected(self, before_unix_ms: int) -> int:
+        return await self._write(self._forget_rejected, before_unix_ms)
 
-    def _forget_refusals(self, before_unix_ms: int) -> int:
+    def _forget_rejected(self, before_unix_ms: int) -> int:
         """The row of the latest stays, with nothing in it: its number says how many there were."""
         latest = select(func.max(refusals.c.number)).scalar_subquery()
         old = refusals.c.at_unix_ms < before_unix_ms
@@ -305,7 +305,7 @@ class SqlCallLog:
 
     # -----------------------------------------------------------------------------------------------------------------
 
-    async def _submit(self, *items: Entry | Refusal) -> bool:
+    async def _submit(self, *items: Entry | RejectedRequest) -> bool:
         if self._closed:
             raise StoreError("the call log is closed")
         append = _Append(items, asyncio.get_running_loop().create_future())
@@ -343,7 +343,7 @@ class SqlCallLog:
                 await self._in_thread(self._database.wake_others, list(self._untold))
                 self._untold.clear()
 
-    def _write_group(self, group: Sequence[Entry | Refusal]) -> list[bool]:
+    def _write_group(self, group: Sequence[Entry | RejectedRequest]) -> list[bool]:
         """A handful of statements for all of them: each is a round trip to a database that may be a millisecond away."""
         appended = [item for item in group if isinstance(item, Entry)]
         sessions = sorted({entry.session for entry in appended})
@@ -357,7 +357,7 @@ class SqlCallLog:
                     fresh.setdefault(entry.session, []).append(msgspec.structs.replace(entry, number=number))
             if fresh:
                 self._overviews.keep(connection, fresh)
-            if refused := [item for item in group if isinstance(item, Refusal)]:
+            if refused := [item for item in group if isinstance(item, RejectedRequest)]:
                 self._add_refusals(connection, refused)
             if sessions:
                 self._database.announce(connection, sessions)
@@ -384,11 +384,11 @@ class SqlCallLog:
         left = {name: iter(sorted(numbers)) for name, numbers in added.items()}
         return [next(left.get((entry.session, entry.key), iter(())), None) for entry in appended]
 
-    def _add_refusals(self, connection: Connection, refused: Sequence[Refusal]) -> None:
+    def _add_refusals(self, connection: Connection, refused: Sequence[RejectedRequest]) -> None:
         rows = [asdict(refusal) for refusal in refused]
         added = self._database.insert(refusals).returning(refusals.c.number)
         latest = max(connection.execute(added, rows).scalars())
-        connection.execute(delete(refusals).where(refusals.c.number <= latest - REFUSALS_MAX))
+        connection.execute(delete(refusals).where(refusals.c.number <= latest - REJECTED_MAX))
 
     async def _execute(self, statement: Any) -> Sequence[Any]:
         """Carry out one statement by itself; the rows that it returns."""
@@ -515,7 +515,7 @@ _OVERVIEW = _OVERVIEW_COLUMNS.where(calls.c.session == bindparam("wanted"))
 _OVERVIEWS = _OVERVIEW_COLUMNS.where(calls.c.session.in_(bindparam("wanted", expanding=True)))
 
 
-def _wakes(item: Entry | Refusal) -> TypeGuard[Entry]:
+def _wakes(item: Entry | RejectedRequest) -> TypeGuard[Entry]:
     """Whether other nodes have to hear of it."""
     return isinstance(item, Entry) and not isinstance(item.what, NO_WAKE_KINDS)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from callpath.call.session import CallSession
-from callpath.store.port import Refusal
+from callpath.store.port import RejectedRequest
 from callpath.timeline import Entry
 
 
@@ -50,7 +50,7 @@ class RefusalFacts:
     """Webhooks and upgrades that were turned away before they could be tied to a call: how many ever, and the latest."""
 
     count: int
-    latest: tuple[Refusal, ...]
+    latest: tuple[RejectedRequest, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

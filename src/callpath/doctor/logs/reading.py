@@ -45,7 +45,7 @@ from callpath.doctor.logs.telling import told_of
 from callpath.doctor.logs.timeline import build
 from callpath.doctor.logs.times import Clockwork
 from callpath.doctor.logs.unwrap import unwrap
-from callpath.store.port import Refusal
+from callpath.store.port import RejectedRequest
 from callpath.timeline import kind_of
 
 SEEN_MAX = 30_000
@@ -194,7 +194,7 @@ class FoundInLogs:
     edge_platform: str
     edge_from_ms: int | None
     edge_until_ms: int | None
-    refusals: list[Refusal]
+    refusals: list[RejectedRequest]
     refusal_count: int
     read_at_ms: int | None = None
     shown: frozenset[str] = frozenset()
@@ -440,7 +440,7 @@ class LogReader:
         self._open: dict[tuple[str, str], _Open] = {}
         self._noise: Counter[tuple[str, object]] = Counter()
         self._last_noise: dict[tuple[str, object], Seen] = {}
-        self._refusals: deque[Refusal] = deque(maxlen=REFUSALS_MAX)
+        self._refusals: deque[RejectedRequest] = deque(maxlen=REFUSALS_MAX)
         self._refusal_count = 0
         self._timed = False
         self._last_at: dict[str, int] = {}
@@ -764,7 +764,7 @@ class LogReader:
         if document is not None:
             kind, session = str(document.get("event_name")), document.get("call_session_id")
             message = str(document.get("message", ""))
-            if kind == "webhook.refused":
+            if kind in ("webhook.rejected", "webhook.refused"):  # the second: versions before December 2026
                 self._refuse(at_ms, "webhook", str(document.get("reason", "")), message)
                 return True
             if kind == "server.starting":
@@ -925,7 +925,7 @@ class LogReader:
 
     def _refuse(self, at_ms: int | None, what: str, reason: str, detail: str) -> None:
         self._refusal_count += 1
-        self._refusals.append(Refusal(at_ms or 0, what, reason, detail[:500]))
+        self._refusals.append(RejectedRequest(at_ms or 0, what, reason, detail[:500]))
 
 
 _BAD_LEVEL = re.compile(r"level\"?: ?\"?[456]0\b")

@@ -15,7 +15,7 @@ from callpath.timeline import (
     FirstOutbound,
     SocketClosed,
     SocketReceived,
-    SocketRefused,
+    SocketRejected,
     StreamStarted,
     StreamStopped,
     WebhookReceived,
@@ -114,7 +114,7 @@ def compared(call: LoggedCall) -> ToldCall:
                 closed, code = entry.at_unix_ms, what.code
             case WebhookReceived() if what.event_type == "call.hangup" and ended is None:
                 ended = entry.at_unix_ms
-            case SocketRefused():
+            case SocketRejected():
                 refused = True
             case CommandAnswered() if not what.accepted and what.command in {"answer", "streaming_start", "dial"}:
                 refused = True

@@ -25,7 +25,7 @@ from callpath.timeline import (
     Noted,
     SocketClosed,
     SocketReceived,
-    SocketRefused,
+    SocketRejected,
     StreamAccepted,
     StreamErrored,
     StreamStarted,
@@ -431,7 +431,7 @@ class _Maker:
             case "socket.refused":
                 if not self._elsewhere(item) and not self._again(item, "socket.refused"):
                     status = int(field_of("status", item.text) or 0)
-                    yield SocketRefused(
+                    yield SocketRejected(
                         status=status, reason="", detail=item.text[:200], path=field_of("path", item.text)
                     )
             case "stream.started":

@@ -23,7 +23,7 @@ from callpath.doctor.facts import (
 )  # fmt: skip
 from callpath.doctor.platform import recognise
 from callpath.doctor.verdict import Found, Suspect
-from callpath.timeline import FirstInbound, SocketReceived, SocketRefused, StreamStarted
+from callpath.timeline import FirstInbound, SocketReceived, SocketRejected, StreamStarted
 
 _NO_WEBSOCKET = {"platform-no-websocket", "app-has-no-websocket"}
 
@@ -41,7 +41,7 @@ def _of_a_call(facts: Facts, verdict: Found | None) -> tuple[Suspect, ...]:
     if not call.entries:
         return ()  # no call: nobody is accused
     names = ("the platform does not do WebSockets", "the carrier cannot reach the URL", "the URL's form is wrong")
-    if calls.every(call, SocketReceived, SocketRefused, StreamStarted, FirstInbound):
+    if calls.every(call, SocketReceived, SocketRejected, StreamStarted, FirstInbound):
         words = "No: the socket of this very call came through."
         return tuple(Suspect(name, False, words) for name in names)
     if calls.accepted(call) is None:

@@ -9,7 +9,7 @@ import msgspec
 
 from callpath.doctor.calls import EVERY_KIND, call_facts
 from callpath.doctor.facts import CallFacts, Facts, RefusalFacts, ServedFacts, WayFacts
-from callpath.store.port import Refusal
+from callpath.store.port import RejectedRequest
 from callpath.timeline import (
     CommandAnswered,
     CommandSent,
@@ -23,7 +23,7 @@ from callpath.timeline import (
     MediaSymptom,
     SocketClosed,
     SocketReceived,
-    SocketRefused,
+    SocketRejected,
     StreamAccepted,
     StreamStarted,
     StreamStarting,
@@ -102,7 +102,7 @@ def hung_up(cause: str = "normal_clearing", source: str = "caller", out: int | N
 
 def refusals(*reasons: str, what: str = "webhook", detail: str = "told", path: str | None = None) -> RefusalFacts:
     """Requests that were turned away while the call began."""
-    rows = tuple(Refusal(BEGIN_UNIX_MS, what, reason, detail, "203.0.113.9", path) for reason in reasons)
+    rows = tuple(RejectedRequest(BEGIN_UNIX_MS, what, reason, detail, "203.0.113.9", path) for reason in reasons)
     return RefusalFacts(count=len(rows), latest=rows)
 
 
@@ -157,7 +157,7 @@ GOOD: list[Timed] = [
 def turned_away(reason: str, status: int = 403) -> list[Timed]:
     """The socket came, and our server refused it."""
     path = f"/api/calls/{SESSION}/audio"
-    return [*CAME, SocketRefused(status=status, reason=reason, detail="told", path=path, client="203.0.113.9")]
+    return [*CAME, SocketRejected(status=status, reason=reason, detail="told", path=path, client="203.0.113.9")]
 
 
 def after(ms: int, *whats: What) -> list[Timed]:

@@ -5,7 +5,7 @@ from callpath.doctor.facts import CallFacts, Facts, ToldFacts
 from callpath.doctor.reasons import BEFORE_MS, last_words
 from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import a_call, turned_away
-from callpath.timeline import SocketRefused, StreamStarted
+from callpath.timeline import SocketRejected, StreamStarted
 
 _OWN_RULES = {"no_token", "wrong_token", "call_ended", "second_socket"}
 
@@ -14,8 +14,8 @@ def check(facts: Facts) -> Finding | None:
     known = facts[CallFacts]
     found = [
         (entry, what)
-        for entry in every(known, SocketRefused)
-        if isinstance(what := entry.what, SocketRefused) and what.reason not in _OWN_RULES
+        for entry in every(known, SocketRejected)
+        if isinstance(what := entry.what, SocketRejected) and what.reason not in _OWN_RULES
     ]
     if not found or every(known, StreamStarted):
         return None

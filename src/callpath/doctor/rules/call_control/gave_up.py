@@ -30,7 +30,7 @@ from callpath.timeline import (
     FirstInbound,
     HandlerFailed,
     SocketReceived,
-    SocketRefused,
+    SocketRejected,
     StreamStarted,
     WebhookReceived,
 )
@@ -41,7 +41,7 @@ def check(facts: Facts) -> Finding | None:
     ended, begun = ended_unix_ms(known), first(known, WebhookReceived)
     if ended is None or begun is None or known.state.missing_stage() is None:
         return None
-    if refusals(known, *NEEDED) or webhook(known, "streaming.failed") or every(known, SocketRefused, HandlerFailed):
+    if refusals(known, *NEEDED) or webhook(known, "streaming.failed") or every(known, SocketRejected, HandlerFailed):
         return None
     step = _last_step(known)
     if step is None or overdue(known, step[0], step[1]):

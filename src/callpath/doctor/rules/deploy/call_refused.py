@@ -15,7 +15,7 @@ WORDS = {
 
 def check(facts: Facts) -> Finding | None:
     known = facts[CallFacts]
-    found = next(told(known, "call.refused"), None)
+    found = next(told(known, "call.rejected"), None)
     if found is None:
         return None
     entry, fields = found
@@ -39,6 +39,6 @@ CAUSE = Cause.of(
     owner="you",
     why="A server that is stopping, full or out of breath refuses new calls, so that those under way stay good.",
     fix="Give the process more room: fewer calls, a faster machine, nothing that blocks the event loop.",
-    named={"it drains": a_call(RANG, Unknown(stored={"kind": "call.refused", "reason": "draining"}))},
+    named={"it drains": a_call(RANG, Unknown(stored={"kind": "call.rejected", "reason": "draining"}))},
     quiet={"a call that worked": a_call(GOOD)},
 )

@@ -26,7 +26,7 @@ from callpath.doctor.calls import (
 from callpath.doctor.facts import CallFacts, EdgeFacts, Facts, WayFacts
 from callpath.doctor.rule import Cause, Finding, Kind
 from callpath.doctor.rules.sample_call import ACCEPTED, GOOD, a_call, hook, hung_up
-from callpath.timeline import FirstInbound, SocketReceived, SocketRefused, StreamStarted
+from callpath.timeline import FirstInbound, SocketReceived, SocketRejected, StreamStarted
 
 
 def _not_connected(facts: Facts, summary: str, evidence: tuple[str, ...], kind: Kind, question: str = "") -> Finding:
@@ -47,7 +47,7 @@ def _not_connected(facts: Facts, summary: str, evidence: tuple[str, ...], kind: 
 def streaming_failed(facts: Facts) -> Finding | None:
     known = facts[CallFacts]
     failed = webhook(known, "streaming.failed")
-    if failed is None or every(known, SocketReceived, SocketRefused, StreamStarted, FirstInbound):
+    if failed is None or every(known, SocketReceived, SocketRejected, StreamStarted, FirstInbound):
         return None
     never(known, SocketReceived)
     said = payload(failed)

@@ -9,7 +9,7 @@ from callpath.doctor.rule import Cause, Finding, Seen, Sign
 from callpath.doctor.rules.sample import ended, held, media, url
 from callpath.doctor.rules.sample_call import CAME, GOOD, hung_up
 from callpath.doctor.rules.sample_log import line, told_call
-from callpath.timeline import CommandSent, SocketClosed, SocketRefused
+from callpath.timeline import CommandSent, SocketClosed, SocketRejected
 
 
 def close_app_closes(facts: Facts) -> Finding | None:
@@ -68,7 +68,7 @@ def log_app_closes(facts: Facts) -> Finding | None:
     because = closing.line.because if closing.line is not None else ""
     if closing.at_once and (because in {"auth", "lookup"} or (because == "parameters" and "?" in url_asked(known))):
         return None  # causes of their own
-    if isinstance(what, SocketRefused):
+    if isinstance(what, SocketRejected):
         return None  # socket-refused says so
     if not closing.at_once:
         at_ms = closing.entry.at_unix_ms

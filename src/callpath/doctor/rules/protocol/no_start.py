@@ -15,13 +15,13 @@ from callpath.doctor.calls import (
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import CAME, STARTED, a_call, hung_up
-from callpath.timeline import FirstInbound, FrameRejected, SocketReceived, SocketRefused, StreamStarted
+from callpath.timeline import FirstInbound, FrameRejected, SocketReceived, SocketRejected, StreamStarted
 
 
 def check(facts: Facts) -> Finding | None:
     known = facts[CallFacts]
     came = first(known, SocketReceived)
-    if came is None or every(known, StreamStarted, FirstInbound, SocketRefused):
+    if came is None or every(known, StreamStarted, FirstInbound, SocketRejected):
         return None
     never(known, StreamStarted)
     closed = closings(known)

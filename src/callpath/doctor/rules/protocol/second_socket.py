@@ -4,15 +4,15 @@ from callpath.doctor.calls import every, first, show_entries
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import BOTH_WAYS, GOOD, STARTED, a_call, turned_away
-from callpath.timeline import FirstInbound, SocketReceived, SocketRefused
+from callpath.timeline import FirstInbound, SocketReceived, SocketRejected
 
 
 def check(facts: Facts) -> Finding | None:
     known = facts[CallFacts]
     found = [
         (e, w)
-        for e in every(known, SocketRefused)
-        if isinstance(w := e.what, SocketRefused) and w.reason == "second_socket"
+        for e in every(known, SocketRejected)
+        if isinstance(w := e.what, SocketRejected) and w.reason == "second_socket"
     ]
     if not found:
         return None

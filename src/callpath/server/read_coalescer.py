@@ -12,33 +12,33 @@ import asyncio
 
 from callpath.clock import Clock
 
-COMPANY = 2.4
-"""How many frames a rest should bring."""
+TARGET_BATCH = 2.4
+"""Frames that a rest of the event loop should bring."""
 
 REST_MS_MIN, REST_MS_MAX = 0.2, 1.0
 """A caller's round trip takes a hundred times as long and more."""
 
-ENOUGH = 8
-"""A turn that brought so many needs no rest before the next: meanwhile as many more have come."""
+BATCH_LARGE_ENOUGH = 8
+"""Frames in one turn from which on the loop does not rest: meanwhile as many more have come."""
 
-BEHIND = 100
-"""A turn that brought so many took milliseconds: who would do anything else now keeps all of them waiting."""
+OVERLOADED_BATCH = 100
+"""Frames in one turn from which on other work is put off: the turn took milliseconds, and more work delays each frame."""
 
 BUSY_FRAMES_PER_S = 1_500
-"""From here on it pays: 30 calls. Below, the longest rest would hardly bring a second frame."""
+"""Minimum rate at which reads are coalesced: 30 calls. Below it the longest rest would hardly bring a second frame."""
 
 JUDGED_EVERY_MS = 100.0
 
 AT_ONCE_MAX = 20
-"""So many things that could wait may be done at once in that time."""
+"""Maximum pieces of deferrable work that are done within JUDGED_EVERY_MS."""
 
 
-class Gathering:
-    """One for each event loop."""
+class ReadCoalescer:
+    """Reads the frames of many calls in batches. One for each event loop."""
 
     def __init__(self, clock: Clock) -> None:
         self.busy = False
-        self._behind = False
+        self._overloaded = False
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._frames = 0
@@ -57,26 +57,26 @@ class Gathering:
             self._loop.call_soon(self._end_turn)
 
     def has_time(self, *, waited: bool = False) -> bool:
-        """Whether what could wait, and takes as long as ten frames, may be done at once. Asking counts. What has `waited`
-        may be done among many frames, too, unless they wait themselves."""
+        """Whether deferrable work that takes as long as ten frames may be done now. Each call of this counts. Work that has
+        `waited` may also be done while the loop is busy, unless it is overloaded."""
         self._at_once += 1
-        return (waited or not self.busy) and not self._behind and self._at_once <= AT_ONCE_MAX
+        return (waited or not self.busy) and not self._overloaded and self._at_once <= AT_ONCE_MAX
 
     def _end_turn(self) -> None:
         self._turn_ends = False
         now_ms = self._clock.now_ms()
         came = self._frames - self._frames_before
-        self._behind = came >= BEHIND
+        self._overloaded = came >= OVERLOADED_BATCH
         if now_ms >= self._judge_at_ms:
             self._judge(now_ms)
         self._frames_before = self._frames
-        if self.busy and came < ENOUGH:
+        if self.busy and came < BATCH_LARGE_ENOUGH:
             self._clock.block_ms(self._rest_ms)
 
     def _judge(self, now_ms: float) -> None:
         per_ms = self._frames / (now_ms - self._judge_at_ms + JUDGED_EVERY_MS)
         self.busy = per_ms * 1000.0 >= BUSY_FRAMES_PER_S
         if self.busy:
-            self._rest_ms = min(REST_MS_MAX, max(REST_MS_MIN, COMPANY / per_ms))
+            self._rest_ms = min(REST_MS_MAX, max(REST_MS_MIN, TARGET_BATCH / per_ms))
         self._frames = self._at_once = 0
         self._judge_at_ms = now_ms + JUDGED_EVERY_MS

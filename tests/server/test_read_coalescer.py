@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from callpath.clock import ManualClock
-from callpath.server.gathering import AT_ONCE_MAX, BEHIND, ENOUGH, JUDGED_EVERY_MS, REST_MS_MAX, REST_MS_MIN, Gathering
+from callpath.server.read_coalescer import (
+    AT_ONCE_MAX,
+    BATCH_LARGE_ENOUGH,
+    JUDGED_EVERY_MS,
+    OVERLOADED_BATCH,
+    REST_MS_MAX,
+    REST_MS_MIN,
+    ReadCoalescer,
+)
 
 
 class RestingClock(ManualClock):
@@ -17,43 +25,43 @@ class RestingClock(ManualClock):
         self.rests.append(duration_ms)
 
 
-async def turns(clock: RestingClock, gathering: Gathering, frames_a_turn: int) -> None:
+async def turns(clock: RestingClock, coalescer: ReadCoalescer, frames_a_turn: int) -> None:
     """A fifth of a second in which so many frames come every millisecond."""
     for _ in range(int(2 * JUDGED_EVERY_MS)):
         for _ in range(frames_a_turn):
-            gathering.frame_came()
+            coalescer.frame_came()
         await clock.advance(1)
 
 
 async def test_few_calls_are_never_kept_waiting() -> None:
     """One call must not pay for what helps two hundred."""
     clock = RestingClock()
-    gathering = Gathering(clock)
-    await turns(clock, gathering, 1)
+    coalescer = ReadCoalescer(clock)
+    await turns(clock, coalescer, 1)
 
-    assert not gathering.busy
+    assert not coalescer.busy
     assert clock.rests == []
 
 
 async def test_many_calls_are_taken_in_batches() -> None:
     """And the rest is bounded: it is added to every answer."""
     clock = RestingClock()
-    gathering = Gathering(clock)
-    await turns(clock, gathering, 10)
+    coalescer = ReadCoalescer(clock)
+    await turns(clock, coalescer, 10)
 
-    assert gathering.busy
+    assert coalescer.busy
     assert all(REST_MS_MIN <= rest_ms <= REST_MS_MAX for rest_ms in clock.rests)
 
 
 async def test_a_turn_that_brought_enough_needs_no_rest() -> None:
     """On a core that is nearly full every rest would be paid with calls."""
     clock = RestingClock()
-    gathering = Gathering(clock)
-    await turns(clock, gathering, ENOUGH)
+    coalescer = ReadCoalescer(clock)
+    await turns(clock, coalescer, BATCH_LARGE_ENOUGH)
     clock.rests.clear()
-    await turns(clock, gathering, ENOUGH)
+    await turns(clock, coalescer, BATCH_LARGE_ENOUGH)
     enough = list(clock.rests)
-    await turns(clock, gathering, ENOUGH - 1)
+    await turns(clock, coalescer, BATCH_LARGE_ENOUGH - 1)
 
     assert (enough, bool(clock.rests)) == ([], True)
 
@@ -61,31 +69,31 @@ async def test_a_turn_that_brought_enough_needs_no_rest() -> None:
 async def test_things_that_can_wait_are_done_at_once_by_a_few_only() -> None:
     """Hundreds of calls that begin in the same moment would each stop all others for a log line."""
     clock = RestingClock()
-    gathering = Gathering(clock)
-    at_once = [gathering.has_time() for _ in range(2 * AT_ONCE_MAX)]
-    await turns(clock, gathering, 1)
-    later = gathering.has_time()
-    await turns(clock, gathering, 10)
+    coalescer = ReadCoalescer(clock)
+    at_once = [coalescer.has_time() for _ in range(2 * AT_ONCE_MAX)]
+    await turns(clock, coalescer, 1)
+    later = coalescer.has_time()
+    await turns(clock, coalescer, 10)
 
-    assert (at_once.count(True), later, gathering.has_time()) == (AT_ONCE_MAX, True, False)
+    assert (at_once.count(True), later, coalescer.has_time()) == (AT_ONCE_MAX, True, False)
 
 
 async def test_what_has_waited_is_done_among_many_frames_by_a_few_only() -> None:
     """It would else wait for a quiet moment that never comes; and be all that is done when a thousand have waited."""
     clock = RestingClock()
-    gathering = Gathering(clock)
-    await turns(clock, gathering, 10)
-    done = [gathering.has_time(waited=True) for _ in range(2 * AT_ONCE_MAX)]
+    coalescer = ReadCoalescer(clock)
+    await turns(clock, coalescer, 10)
+    done = [coalescer.has_time(waited=True) for _ in range(2 * AT_ONCE_MAX)]
 
-    assert (gathering.busy, done.count(True), done[-1]) == (True, AT_ONCE_MAX, False)
+    assert (coalescer.busy, done.count(True), done[-1]) == (True, AT_ONCE_MAX, False)
 
 
 async def test_nothing_that_can_wait_is_done_while_frames_do() -> None:
     """A turn that is behind would fall back further: a thousand calls were held up for seconds."""
     clock = RestingClock()
-    gathering = Gathering(clock)
-    await turns(clock, gathering, BEHIND)
-    behind = gathering.has_time(waited=True)
-    await turns(clock, gathering, BEHIND - 1)
+    coalescer = ReadCoalescer(clock)
+    await turns(clock, coalescer, OVERLOADED_BATCH)
+    behind = coalescer.has_time(waited=True)
+    await turns(clock, coalescer, OVERLOADED_BATCH - 1)
 
-    assert (behind, gathering.has_time(waited=True)) == (False, True)
+    assert (behind, coalescer.has_time(waited=True)) == (False, True)
