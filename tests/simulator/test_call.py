@@ -32,7 +32,7 @@ from callpath.simulator.link import Link
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.refusal import Refused, accept_command
 from callpath.wire.api import encode_errors
-from callpath.wire.command import Answer, Bridge, Dial, Hangup, StreamingStart, Transfer
+from callpath.wire.command import Answer, Bridge, Dial, Hangup, Parameter, StreamingStart, Transfer
 from callpath.wire.document import Json, parse_json, write
 from callpath.wire.ids import CallControlId, LegId, SessionId, StreamId
 from callpath.wire.media import MediaFormat, encode_media
@@ -1235,3 +1235,60 @@ def test_whoever_hangs_up_at_any_moment_of_a_transfer_leaves_nothing_behind(
         assert caller.call not in lives or who == "target"
         for one in (caller, target):
             assert (None, [], []) == (one.call.opposite, one.call.hearers, one.call.targets)
+
+
+def test_custom_headers_of_a_dial_come_back_in_its_events() -> None:
+    """Observed: programs find their own id in them, whatever becomes of the call_control_id."""
+    played = dialled("busy", custom_headers=[Parameter(name="X-Order", value="7")])
+    played.pass_to(1_000)
+
+    assert [[{"name": "X-Order", "value": "7"}]] * 2 == [
+        write(one.webhook.payload)["custom_headers"] for one in played.webhooks()
+    ]
+
+
+def test_the_reason_of_a_cancelled_call_is_kept_for_the_far_end() -> None:
+    """It hides the missed call on a desk phone; after the answer it has no effect."""
+    ringing, answered_ = dialled("no-answer"), dialled("answers")
+    answered_.pass_to(300)
+    for played in (ringing, answered_):
+        played.command("hangup", 400, reason="Call completed elsewhere")
+
+    assert ("Call completed elsewhere", None) == (ringing.call.cancel_reason, answered_.call.cancel_reason)
+
+
+def test_a_recording_may_be_transcribed_without_what_was_paused() -> None:
+    """The words of both sides, and nothing of a paused second: card numbers must not stand there."""
+    one, other = answered(), answered(call_control_id=CallControlId("v3:other"))
+    both_legs(one, other, one.call.join(other.call, 50))
+    one.command("record_start", 60, format="wav", channels="single", transcription=True)
+    for speaker, words, at_ms in ((one, "My card?", 100), (other, "Please.", 300)):
+        both_legs(speaker, other if speaker is one else one, speaker.call.spoke(at_ms, words, until_ms=at_ms + 50))
+        both_legs(speaker, other if speaker is one else one, speaker.call.effects_due(at_ms + 50))
+    one.command("record_pause", 400)
+    one.call.spoke(410, "4111 1111", until_ms=450)
+    one.pass_to(460)
+    one.command("record_resume", 500)
+    (save,) = one.command("record_stop", 600)
+    assert isinstance(save, SaveRecording)
+    one.add(one.call.recording_saved(save.recording, "http://127.0.0.1/r.wav", 700))
+
+    assert ["call.recording.saved", "call.recording.transcription.saved"] == one.names()[-2:]
+    assert "My card? Please." == one.webhook(one.names()[-1])["data"]["payload"]["transcription_text"]
+
+
+def test_interim_results_come_before_the_final_one() -> None:
+    """Only where they were asked for."""
+    for asked, finals in ((True, [False, True]), (False, [True])):
+        played = answered()
+        config = {"interim_results": asked}
+        played.command("transcription_start", 60, transcription_engine="Deepgram", transcription_engine_config=config)
+        played.call.spoke(100, "I would like to book", until_ms=1_100)
+        said = [
+            write(one.webhook.payload)["transcription_data"]
+            for one in played.pass_to(2_000)
+            if isinstance(one, SendWebhook)
+        ]
+
+        assert finals == [one["is_final"] for one in said]
+        assert ("I would" if asked else "I would like to book") == said[0]["transcript"]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, Protocol
 
+import msgspec
 import numpy as np
 
 from callpath.audio.codec import Encoder, Pcm, open_encoder
@@ -115,12 +116,14 @@ from callpath.wire.webhook import (
     CallQuality,
     CallRecordingError,
     CallRecordingSaved,
+    CallRecordingTranscriptionSaved,
     CallReferStarted,
     CallSpeakEnded,
     CallSpeakStarted,
     CallTranscription,
     ConferencePayload,
     ConferenceWebhook,
+    Header,
     InboundQuality,
     OutboundQuality,
     RecordingUrls,
@@ -436,6 +439,9 @@ class CarrierCall:
         self._recording_asked: RecordStart | None = None
         self._digits_asked: str | None = None
         self._transcribed: str | None = None
+        self._interim_results = False
+        self.cancel_reason: str | None = None
+        """The `reason` of the hangup that cancelled this leg's ringing: what the far end's phone is told."""
         self._fork: ForkStart | None = None
         self._with_answer: Answer | Dial | None = None
         self._rung_out: Literal["timeout", "no_answer"] = "timeout"
@@ -745,6 +751,8 @@ class CarrierCall:
                 cause, sip = REJECTED[command.cause]
                 return self._end(now_ms, cause, "callee", sip, "program")
             case Hangup():
+                if self.state == "ringing":
+                    self.cancel_reason = command.reason
                 return self._receive_hangup(now_ms)
             case StreamingStart():
                 return self._open_stream(command, now_ms)
@@ -767,6 +775,7 @@ class CarrierCall:
                 return self._steer_recordings(command, now_ms)
             case TranscriptionStart():
                 self._transcribed = command.transcription_tracks or "inbound"
+                self._interim_results = bool((command.transcription_engine_config or {}).get("interim_results"))
                 return []
             case TranscriptionStop():
                 self._transcribed = None
@@ -1139,16 +1148,34 @@ class CarrierCall:
         if self.state != "answered":
             return []
         if words and until_ms is not None:
+            self._at((now_ms + until_ms) / 2, partial(self._interim, words))
             self._at(until_ms, partial(self._said, words))
         floor = [] if self.room is None else self.room.spoke(self, now_ms)
         return [*floor, *self._interrupt_relay("speech", now_ms)]
 
     def _said(self, words: str, now_ms: float) -> list[Effect]:
         """Transcription has the words at their end: on this leg's inbound track, on the outbound one of who hears it."""
+        for one in (self, *self.hearers):
+            one.note_words(words)
         effects = self.transcript(words, now_ms)
         effects += [Elsewhere(one, one.transcript(words, now_ms, track="outbound")) for one in self.hearers]
         if self.relay is not None:
             self.relay.heard(words)
+            effects.append(WakeRelay(self.relay))
+        return effects
+
+    def note_words(self, words: str) -> None:
+        """Running recordings of this leg have these words in them."""
+        for recording in self._recordings:
+            if not recording.is_paused:
+                recording.words.append(words)
+
+    def _interim(self, words: str, now_ms: float) -> list[Effect]:
+        """Half of what is being said, where interim results were asked for."""
+        half = " ".join(words.split()[: max(1, len(words.split()) // 2)])
+        effects = self.transcript(half, now_ms, is_final=False) if self._interim_results else []
+        if self.relay is not None and self.relay.wants_interim:
+            self.relay.heard(half, last=False)
             effects.append(WakeRelay(self.relay))
         return effects
 
@@ -1473,6 +1500,22 @@ class CarrierCall:
                 recording_started_at=self._time(recording.started_at_ms),
                 recording_ended_at=self._time(recording.ended_at_ms),
                 recording_urls=RecordingUrls(**{command.format: url}),
+            ),
+            *self._recording_transcribed(recording, now_ms),
+        ]
+
+    def _recording_transcribed(self, recording: Recording, now_ms: float) -> list[Effect]:
+        if not recording.command.extra.get("transcription"):
+            return []
+        return [
+            self._webhook(
+                now_ms,
+                "call.recording.transcription.saved",
+                CallRecordingTranscriptionSaved,
+                recording_id=recording.recording_id,
+                recording_transcription_id=self._new_id(),
+                status="completed",
+                transcription_text=" ".join(recording.words),
             )
         ]
 
@@ -1647,6 +1690,11 @@ class CarrierCall:
             **fields,
         )
         # Real calls carry null where no state was set; the OpenAPI file says string.
+        headers = None if self._placed is None else self._placed.custom_headers
+        if headers and "custom_headers" in cls.__struct_fields__:  # a dialled leg's own come back: observed
+            payload = msgspec.structs.replace(
+                payload, custom_headers=[Header(name=one.name, value=one.value) for one in headers]
+            )
         unset = {"data": {"payload": {"client_state": None}}} if self._client_state is None else {}
         webhook = Webhook(
             id=self._new_id(),

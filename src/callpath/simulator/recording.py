@@ -27,6 +27,12 @@ class Recording:
     started_at_ms: float
     ended_at_ms: float | None = None
     pauses: list[tuple[float, float | None]] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+    """What was said while it ran, for its transcription."""
+
+    @property
+    def is_paused(self) -> bool:
+        return bool(self.pauses) and self.pauses[-1][1] is None
 
     def pause(self, now_ms: float) -> None:
         if not self.pauses or self.pauses[-1][1] is not None:

@@ -102,6 +102,11 @@ class RelaySession:
         return bool(_first(self.settings, "dtmf_detection", "conversation_relay_dtmf_detection"))
 
     @property
+    def wants_interim(self) -> bool:
+        """Whether prompts come before the words are final."""
+        return bool((self.settings.get("transcription_engine_config") or {}).get("interim_results"))
+
+    @property
     def greeting(self) -> str | None:
         return self.settings.get("greeting")
 
