@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import html
 import re
 import xml.etree.ElementTree
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from callpath.doctor.engine import judge
+from callpath.doctor.evidence import judge_again
 from callpath.doctor.facts import Arrival
 from callpath.doctor.recorded import judge_call
 from callpath.doctor.report import (
@@ -30,6 +33,8 @@ from callpath.doctor.rules import CAUSES, RULES, known, sample_call
 from callpath.doctor.rules.sample import NGINX_404, answer, ended, media, upgrade
 from callpath.doctor.verdict import Diagnosis, Source, Step
 from callpath.timeline import DtmfReceived, Noted
+
+INCIDENTS = Path(__file__).parent / "incidents"
 
 
 def test_a_report_fits_eighty_columns() -> None:
@@ -264,3 +269,17 @@ def test_two_of_three_fixes_hold_something_to_type() -> None:
     advice = sorted(fix for fix in fixes if not TO_TYPE.search(fix))
 
     assert len(advice) * 3 <= len(fixes), advice[:20]
+
+
+@pytest.mark.parametrize(
+    "name", ["review-close-1000-unknown-id", "lab-tls-expired", "lab-healthy-nginx", "user-a-good-call"]
+)
+def test_every_form_begins_with_the_same_words(name: str) -> None:
+    """A ticket, a terminal and the dashboard (which shows `heading`) must not tell three stories of one cause."""
+    diagnosis = judge_again((INCIDENTS / f"{name}.json").read_bytes())
+    heading = document(diagnosis)["heading"]
+
+    assert heading in " ".join(terminal(diagnosis, colour=False, width=400).split())
+    assert f"**{heading}**" in markdown(diagnosis)
+    assert html.escape(heading, quote=False) in html_page(diagnosis).replace("&#x27;", "'").replace("&quot;", '"')
+    assert "ruled out" not in (markdown(diagnosis) + terminal(diagnosis, colour=False, verbose=True)).lower()

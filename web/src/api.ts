@@ -100,6 +100,7 @@ export interface Found {
   title: string;
   layer: string;
   owner: string;
+  kind: "fault" | "limited" | "open" | "note";
   decided: boolean;
   confidence: string;
   summary: string;
@@ -125,6 +126,8 @@ export interface Diagnosis {
   duration_ms: number;
   healthy: boolean | null;
   decided: boolean;
+  reproduce: string;
+  next_steps: { title: string; command: string }[];
   verdict: Found | null;
   undecided: Found | null;
   findings: Found[];
@@ -132,7 +135,6 @@ export interface Diagnosis {
   ruled_out: { code: string; slug: string; title: string; evidence: string }[];
   not_checked: { code: string; slug: string; title: string; reason: string; how: string }[];
   steps: ProbeStep[];
-  suspects: { name: string; guilty: boolean | null; words: string }[];
   proven: string[];
   unproven: string[];
 }

@@ -1,7 +1,16 @@
 // @vitest-environment node
 import { describe, expect, test, vi } from "vitest";
-import { type CallRow, type EntryDocument, type Outline, query, type StageRow, type Verdict } from "../src/api";
+import {
+  type CallRow,
+  type EntryDocument,
+  type Found,
+  type Outline,
+  query,
+  type StageRow,
+  type Verdict,
+} from "../src/api";
 import { curl } from "../src/curl";
+import { advice, headingOf, meaning, toneOf } from "../src/diagnosis";
 import { ago, count, duration, plural } from "../src/format";
 import { isPressing } from "../src/keys";
 import { merged } from "../src/live";
@@ -246,5 +255,43 @@ describe("words", () => {
   test("empty parameters are left out of an address", () => {
     expect(query({ a: "", b: null, c: undefined, d: 0, e: "x y" })).toBe("?d=0&e=x+y");
     expect(query({})).toBe("");
+  });
+});
+
+describe("the doctor's words", () => {
+  const found = (kind: Found["kind"], more: Partial<Found> = {}) =>
+    ({
+      code: "CLOSE006",
+      title: "The application closes the stream",
+      layer: "protocol",
+      owner: "you",
+      kind,
+      decided: kind === "fault",
+      confidence: "medium",
+      summary: "closed with 1000",
+      fix: "Keep it open",
+      question: kind === "fault" ? "" : "Is the id known?",
+      ...more,
+    }) as Found;
+
+  test("what is not proven is not called an error", () => {
+    expect(headingOf(found("fault"))).toBe("error[CLOSE006]: The application closes the stream");
+    expect(headingOf(found("limited"))).toBe("not proven[CLOSE006]: The application closes the stream");
+    expect(headingOf(found("open"))).toBe("not decided[CLOSE006]: The application closes the stream");
+  });
+
+  test("what decides stands where a fix would", () => {
+    expect(advice(found("limited"))).toEqual({ label: "To find out", text: "Is the id known?" });
+    expect(advice(found("fault"))).toEqual({ label: "Fix", text: "Keep it open" });
+    expect(meaning(found("fault"))).toBe("protocol · fix on: your server · confidence: medium");
+  });
+
+  test("only a proven cause is red, and only health is green", () => {
+    const verdict = found("limited");
+
+    expect(toneOf({ decided: false, healthy: null, verdict, undecided: verdict })).toBe("unknown");
+    expect(toneOf({ decided: true, healthy: false, verdict: found("fault"), undecided: null })).toBe("bad");
+    expect(toneOf({ decided: false, healthy: null, verdict: null, undecided: null })).toBe("unknown");
+    expect(toneOf({ decided: true, healthy: true, verdict: null, undecided: null })).toBe("good");
   });
 });

@@ -81,7 +81,9 @@ def url(
     ),
     bundle: Path | None = typer.Option(None, "--bundle", metavar="FILE.zip", help=BUNDLE_HELP),
     quiet: bool = typer.Option(False, "-q", "--quiet", help="Only the verdict, in one line."),
-    verbose: bool = typer.Option(False, "-v", "--verbose", help="All evidence, ruled out and not checked too."),
+    verbose: bool = typer.Option(
+        False, "-v", "--verbose", help="All evidence, what did not match and was not checked."
+    ),
 ) -> None:
     """Play the carrier from outside and name the root cause. Exit 0 healthy, 1 cause found, 2 usage, 4 not decided.
 

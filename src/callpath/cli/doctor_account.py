@@ -44,7 +44,9 @@ def account(
         None, "--report", metavar="FILE.html|.md", help="Also write a report that is safe to share."
     ),
     quiet: bool = typer.Option(False, "-q", "--quiet", help="Only the verdict, in one line."),
-    verbose: bool = typer.Option(False, "-v", "--verbose", help="All evidence, ruled out and not checked too."),
+    verbose: bool = typer.Option(
+        False, "-v", "--verbose", help="All evidence, what did not match and was not checked."
+    ),
 ) -> None:
     """Ask Telnyx (and Railway) how everything is set. Exit 0 right, 1 something is wrong, 3 no key, 4 not decided."""
     from callpath.cli.environment import clear_errors, load_settings, named_values

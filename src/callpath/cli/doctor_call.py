@@ -52,7 +52,9 @@ def call(
     ),
     bundle: Path | None = typer.Option(None, "--bundle", metavar="FILE.zip", help=BUNDLE_HELP),
     quiet: bool = typer.Option(False, "-q", "--quiet", help="Only the verdict, in one line."),
-    verbose: bool = typer.Option(False, "-v", "--verbose", help="All evidence, ruled out and not checked too."),
+    verbose: bool = typer.Option(
+        False, "-v", "--verbose", help="All evidence, what did not match and was not checked."
+    ),
 ) -> None:
     """Name what was wrong with a call that was. Exit 0 healthy, 1 cause found, 2 usage, 3 configuration, 4 not decided."""
     if bool(identifier) == last:

@@ -47,7 +47,9 @@ def logs(
     ),
     bundle: Path | None = typer.Option(None, "--bundle", metavar="FILE.zip", help=BUNDLE_HELP),
     quiet: bool = typer.Option(False, "-q", "--quiet", help="Only the verdict, in one line."),
-    verbose: bool = typer.Option(False, "-v", "--verbose", help="All evidence, ruled out and not checked too."),
+    verbose: bool = typer.Option(
+        False, "-v", "--verbose", help="All evidence, what did not match and was not checked."
+    ),
 ) -> None:
     """Rebuild calls from logs and name the root cause. Exit 0 healthy, 1 cause found, 2 usage, 4 not decided."""
     from callpath.cli.environment import named_values

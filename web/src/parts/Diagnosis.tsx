@@ -1,38 +1,25 @@
 // What the doctor says: the verdict first, then what stands behind it.
 
 import type { Diagnosis, Found } from "../api";
+import { advice, headingOf, meaning, toneOf } from "../diagnosis";
 import { copy } from "./basics";
 import { Icon } from "./Icon";
 
 export function DiagnosisCard({ diagnosis }: { diagnosis: Diagnosis }) {
   const verdict = diagnosis.verdict ?? diagnosis.undecided;
+  const tone = toneOf(diagnosis);
   return (
     <div class="diagnosis">
       {verdict ? (
-        <Verdict found={verdict} decided={diagnosis.decided} />
+        <Verdict found={verdict} heading={diagnosis.heading} steps={diagnosis} />
       ) : (
-        <div class={`verdict-box ${diagnosis.healthy ? "good" : "unknown"}`}>
-          <Icon name={diagnosis.healthy ? "good" : "unknown"} />
+        <div class={`verdict-box ${tone}`}>
+          <Icon name={tone} />
           <div>
             <h3>{diagnosis.heading}</h3>
           </div>
         </div>
       )}
-      {diagnosis.suspects.length > 0 ? (
-        <section>
-          <h4>The usual suspects</h4>
-          <ul class="suspects">
-            {diagnosis.suspects.map((one) => (
-              <li key={one.name} class={one.guilty === true ? "bad" : one.guilty === false ? "good" : "unknown"}>
-                <Icon name={one.guilty === true ? "bad" : one.guilty === false ? "good" : "unknown"} />
-                <span>
-                  <b>{one.name}?</b> {one.words}
-                </span>
-              </li>
-            ))}
-          </ul>
-        </section>
-      ) : null}
       <Others diagnosis={diagnosis} verdict={verdict} />
       <Rest diagnosis={diagnosis} />
     </div>
@@ -66,7 +53,7 @@ export function AccountCard({ diagnosis }: { diagnosis: Diagnosis }) {
                 : `${faults.length} problems in the account settings`}
           </h3>
           {diagnosis.findings.map((found) => (
-            <Verdict key={found.code} found={found} decided={found.decided} />
+            <Verdict key={found.code} found={found} heading={headingOf(found)} />
           ))}
         </>
       )}
@@ -81,7 +68,7 @@ function Rest({ diagnosis }: { diagnosis: Diagnosis }) {
       <Fold title="Proven" lines={diagnosis.proven} />
       <Fold title="Not proven" lines={diagnosis.unproven} />
       <Fold title="Notes" lines={diagnosis.notes.map((note) => `${note.code}: ${note.summary}`)} />
-      <Fold title="Ruled out" lines={diagnosis.ruled_out.map((one) => `${one.code} ${one.title} (${one.evidence})`)} />
+      <Fold title="Did not match" lines={diagnosis.ruled_out.map((one) => `${one.code} ${one.title}`)} />
       <Fold
         title="Not checked"
         lines={diagnosis.not_checked.map(
@@ -92,34 +79,51 @@ function Rest({ diagnosis }: { diagnosis: Diagnosis }) {
   );
 }
 
-function Verdict({ found, decided }: { found: Found; decided: boolean }) {
+function Verdict({
+  found,
+  heading,
+  steps,
+}: {
+  found: Found;
+  heading: string;
+  steps?: Pick<Diagnosis, "reproduce" | "next_steps">;
+}) {
+  const tone = found.decided ? "bad" : "unknown";
+  const todo = advice(found);
   return (
-    <div class={`verdict-box ${decided ? "bad" : "unknown"}`}>
-      <Icon name={decided ? "bad" : "unknown"} />
+    <div class={`verdict-box ${tone}`}>
+      <Icon name={tone} />
       <div>
-        <h3>{decided ? found.title : `Not decided: ${found.title}`}</h3>
-        <p class="meta">
-          <code>{found.code}</code> {found.layer} · up to: <b>{found.owner}</b>
-          {found.confidence === "high" ? "" : ` · confidence: ${found.confidence}`}
-          {found.under ? ` · explained by ${found.under}` : ""}
-        </p>
-        <p>{`${found.summary.charAt(0).toUpperCase()}${found.summary.slice(1)}.`}</p>
-        <p>{found.why}</p>
-        {found.question ? (
-          <p>
-            <b>What would decide it:</b> {found.question}
-          </p>
-        ) : (
-          <div class="fix">
-            <div class="fix-head">
-              <b>Fix</b>
-              <button type="button" class="button quiet small" onClick={() => void copy(found.fix, "Fix")}>
-                <Icon name="copy" /> Copy
-              </button>
-            </div>
-            <pre>{found.fix}</pre>
+        <h3>{heading}</h3>
+        <div class="fix">
+          <div class="fix-head">
+            <b>{todo.label}</b>
+            <button type="button" class="button quiet small" onClick={() => void copy(todo.text, todo.label)}>
+              <Icon name="copy" /> Copy
+            </button>
           </div>
-        )}
+          <pre>{todo.text}</pre>
+        </div>
+        <p class="meta">
+          <code>{found.code}</code> {meaning(found)}
+          {found.under ? ` · a consequence of ${found.under}` : ""}
+        </p>
+        <p>{found.summary}.</p>
+        <p>{found.why}</p>
+        {steps?.reproduce ? <pre>{`$ ${steps.reproduce}`}</pre> : null}
+        {steps && steps.next_steps.length > 0 ? (
+          <section>
+            <h4>It may be, in the order in which to try</h4>
+            <ol>
+              {steps.next_steps.map((one) => (
+                <li key={one.title}>
+                  {one.title}
+                  {one.command ? <pre>{`$ ${one.command}`}</pre> : null}
+                </li>
+              ))}
+            </ol>
+          </section>
+        ) : null}
         {found.evidence.length > 0 ? (
           <details open={found.evidence.length <= 4}>
             <summary>Evidence</summary>
@@ -139,7 +143,13 @@ function Verdict({ found, decided }: { found: Found; decided: boolean }) {
 
 function Others({ diagnosis, verdict }: { diagnosis: Diagnosis; verdict: Found | null }) {
   const others = diagnosis.findings.filter((one) => one.code !== verdict?.code);
-  return <Fold title="Explained by it, or behind it" lines={others.map((one) => `${one.code}: ${one.summary}`)} open />;
+  return (
+    <Fold
+      title="Consequences, and what else was found"
+      lines={others.map((one) => `${one.code}: ${one.summary}`)}
+      open
+    />
+  );
 }
 
 function Fold({ title, lines, open = false }: { title: string; lines: string[]; open?: boolean }) {

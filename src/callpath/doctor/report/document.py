@@ -8,7 +8,8 @@
     verdict     the one cause, or null. Where `decided` is false it is what happened, and may be right for a made-up call
     undecided   where something is wrong and its cause is not proven: what is known, `candidates`, and the `question`
                 whose answer decides; its slug is a working name, no verdict
-    findings    verdict or undecided first, then what it explains (`under` names it); empty on a healthy endpoint
+    findings    verdict or undecided first, then what it explains (`under` names it); empty on a healthy endpoint. `kind`:
+                fault (proven), limited (not proven), open (not decided)
     notes       worth knowing, nothing broken
     ruled_out   causes whose signs did not match what was seen (the name is kept for old readers)
     not_checked what no probe could see, and how to see it
@@ -140,6 +141,7 @@ def _found(found: Found) -> dict[str, Any]:
         "title": finding.title or rule.title,
         "layer": rule.layer,
         "owner": found.owner,
+        "kind": finding.kind,
         "decided": finding.kind == "fault",
         "confidence": finding.confidence,
         "observed": list(finding.observed),
