@@ -303,6 +303,24 @@ def test_only_what_was_looked_at_apart_counts(evidence: tuple[str, ...], confide
     assert (confidence, observations) == (finding.confidence, finding.observations)
 
 
+def test_a_try_counts_for_what_it_looked_at() -> None:
+    """Tries open a stream and close it: that they were let in says nothing about the audio, and one whose handshake is in
+    order nothing about a handshake that was not."""
+    wav = Arrival(20.0, "text", 300, "", "media", b"RIFF\x00\x00\x00\x00WAVEfmt ")
+    audio = judge("", Facts(*media(wav), tries(answer(101), answer(101)))).findings[0]
+    forced = answer(101, Sec_WebSocket_Protocol="audio")
+    once = judge("", Facts(*upgrade(forced), tries(answer(101), answer(101)))).findings[0]
+    again = judge("", Facts(*upgrade(forced), tries(forced, forced))).findings[0]
+
+    assert ("MEDIA003", "medium", ("the first message",)) == (
+        audio.rule.code,
+        audio.finding.confidence,
+        audio.finding.observed,
+    )
+    assert ("WS005", "medium") == (once.rule.code, once.finding.confidence)
+    assert ("high", 3) == (again.finding.confidence, again.finding.observations)
+
+
 def test_the_control_is_a_second_observation() -> None:
     """A refused port says little of the server while nobody knows whether this machine can connect to anything."""
     alone = judge("", tcp("refused")).findings[0].finding
