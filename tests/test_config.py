@@ -28,6 +28,8 @@ NAMES: list[tuple[str, str, str, Any]] = [
     ("TELNYX_API_KEY", "KEY0123", "telnyx_api_key", "KEY0123"),
     ("TELNYX_PUBLIC_KEY", "e7Bj+/=", "telnyx_public_key", "e7Bj+/="),
     ("TELNYX_API_BASE", "http://127.0.0.1:8099/v2", "telnyx_api_base", "http://127.0.0.1:8099/v2"),
+    ("TELNYX_CONNECTION_ID", "2900000000000000001", "telnyx_connection_id", "2900000000000000001"),
+    ("CALLPATH_DIAL_FROM", "+15555550100", "dial_from", "+15555550100"),
     ("PUBLIC_URL", "https://calls.example.com", "public_url", "https://calls.example.com"),
     ("HOST", "127.0.0.1", "host", "127.0.0.1"),
     ("PORT", "8080", "port", 8080),

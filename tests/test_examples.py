@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 from pathlib import Path
 from types import ModuleType
@@ -9,11 +10,14 @@ from typing import Any
 
 import pytest
 
+from callpath.simulator.options import CarrierOptions
 from callpath.testing import Callee, place_call
+from callpath.timeline import CommandSent
 from callpath.wire.command import Command, Hangup, Speak, Transfer
+from tests.serving import WAIT_S_MAX, serving
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-LINES_MAX = {"ivr": 25, "office_hours": 40}
+LINES_MAX = {"ivr": 25, "office_hours": 40, "reminder": 20}
 """Lines of code, without blank ones and docstrings, by example."""
 
 
@@ -96,3 +100,18 @@ async def test_office_hours(hour: int, sent: list[str], monkeypatch: pytest.Monk
 
         assert [command.NAME for command in caller.commands] == sent
         assert caller.answered == (hour == 12)
+
+
+async def test_the_reminder_calls_people(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """From the server's start on, to the simulator's callee, whose phone hears the message."""
+    reminder: Any = load("reminder")
+    settings: dict[str, Any] = {"telnyx_connection_id": CarrierOptions().connection_id, "dial_from": "+15555550100"}
+    async with serving(reminder.app, tmp_path, **settings) as served:
+        caller = await served.telnyx.next_dialled(timeout_ms=20_000)
+        async with asyncio.timeout(WAIT_S_MAX):
+            await caller.ended()
+        entries = await served.timeline(caller.call.leg.call_session_id)
+    commands = [entry.what.command for entry in entries if isinstance(entry.what, CommandSent)]
+
+    assert "Ada: human" in capsys.readouterr().out
+    assert commands == ["dial", "streaming_start", "speak", "hangup"]

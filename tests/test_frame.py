@@ -54,6 +54,7 @@ TESTED_ELSEWHERE = {
     "commands.py": "api/test_feed.py",
     "events.py": "api/test_feed.py",
     "api/results.py": "api/test_feed.py",
+    "api/news.py": "api/test_feed.py",
     "api/prompts.py": "api/test_feed.py",
     "api/keys.py": "api/test_feed.py",
     "api/playback.py": "api/test_feed.py",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from callpath.api.playback import Playback
     from callpath.api.results import CallEnd, Gathered, Spoken
     from callpath.api.ring import Answer, Forward, Ignore, Reject, Ring
-    from callpath.call.outcomes import Transferred
+    from callpath.call.outcomes import Dialled, Transferred
     from callpath.errors import ControlError, InvalidRequestError
 
 __version__ = "0.1.0"
@@ -36,6 +36,7 @@ __all__ = [
     "Call",
     "CallEnd",
     "ControlError",
+    "Dialled",
     "Forward",
     "Gathered",
     "Ignore",
@@ -56,7 +57,7 @@ _HOMES = {
     "Playback": "callpath.api.playback",
     **dict.fromkeys(("CallEnd", "Gathered", "Spoken"), "callpath.api.results"),
     **dict.fromkeys(("Answer", "Forward", "Ignore", "Reject", "Ring"), "callpath.api.ring"),
-    "Transferred": "callpath.call.outcomes",
+    **dict.fromkeys(("Dialled", "Transferred"), "callpath.call.outcomes"),
     **dict.fromkeys(("ControlError", "InvalidRequestError"), "callpath.errors"),
 }
 

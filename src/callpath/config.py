@@ -43,6 +43,14 @@ class Settings:
     telnyx_api_base: str = _setting(
         "TELNYX_API_BASE", default="https://api.telnyx.com/v2", does="where Call Control is; a stand-in's URL in tests"
     )
+    telnyx_connection_id: str = _setting(
+        "TELNYX_CONNECTION_ID",
+        default="",
+        does="id of the Call Control application that `app.dial` calls with; empty: each dial names one",
+    )
+    dial_from: str = _setting(
+        "CALLPATH_DIAL_FROM", default="", does="number that `app.dial` shows (E.164); empty: each dial names one"
+    )
     public_url: str = _setting(
         "PUBLIC_URL", default="", does="where the world reaches this server; the audio URL is built from it"
     )

@@ -40,6 +40,7 @@ from callpath.errors import ControlError, LocalProtocolError
 from callpath.server.application import HandlerRun
 from callpath.server.calls import Calls
 from callpath.server.context import Context
+from callpath.server.dialling import Dials
 from callpath.server.media import StreamDriver
 from callpath.simulator.carrier import CarrierStream, StreamRequest
 from callpath.store.memory import MemoryCallLog
@@ -254,6 +255,7 @@ class HandlerUnderTest:
             log_entries=False,
         )
         self._calls = Calls(self._context)
+        app.dialler = Dials(self._calls)
         self._driver: StreamDriver | None = None
         self._run: HandlerRun | None = None
         self._raised: BaseException | None = None

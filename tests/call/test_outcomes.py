@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import random
 from typing import Any
 
 import pytest
@@ -12,7 +13,16 @@ import pytest
 from callpath.call.client_state import ClientState, decode_client_state, encode_client_state
 from callpath.call.leg import Leg
 from callpath.call.numbers import is_number, same_number
-from callpath.call.outcomes import VERDICT_MS_MAX, Transferred, leg_status, refusal_code, transfer_outcome
+from callpath.call.outcomes import (
+    DETECTION_MS_MAX,
+    VERDICT_MS_MAX,
+    Dialled,
+    Transferred,
+    dial_outcome,
+    leg_status,
+    refusal_code,
+    transfer_outcome,
+)
 from callpath.call.session import CallSession
 from callpath.timeline import CommandAnswered, CommandSent, Entry, What
 from callpath.wire.command import Transfer
@@ -200,3 +210,82 @@ def test_numbers() -> None:
     assert [is_number(number) for number in bad] == [False] * len(bad)
     assert same_number("sip:Me@example.com;transport=tls", "sips:me@example.com")
     assert not same_number(None, None)
+
+
+def dial_told(*whats: What, detects: bool = False, after_ms: int = 0) -> Dialled | None:
+    session = CallSession(SESSION)
+    for at_ms, what in enumerate(whats, 1_000):
+        session.apply(Entry(session=SESSION, at_unix_ms=at_ms, what=what))
+    now = 1_000 + len(whats) + after_ms
+    return dial_outcome(session, LegId("leg-b"), detects=detects, now_unix_ms=now)[0]
+
+
+def test_what_became_of_a_dial() -> None:
+    """Nothing is known while it rings; a verdict is waited for where one was asked for, and no longer than Telnyx takes."""
+    verdict = event("call.machine.premium.detection.ended", 13, **LEG_B, result="human_business")
+    up = (B_RINGS, B_ANSWERS)
+
+    assert dial_told() is None
+    assert dial_told(B_RINGS) is None
+    assert dial_told(*up) == Dialled("answered", SESSION, B)
+    assert dial_told(*up, detects=True) is None
+    assert dial_told(*up, verdict, detects=True) == Dialled("human", SESSION, B)
+    late = dial_told(*up, detects=True, after_ms=DETECTION_MS_MAX)
+    assert late == Dialled("answered", SESSION, B)
+
+
+@pytest.mark.parametrize(
+    ("result", "status"),
+    [
+        ("human", "human"),
+        ("human_residence", "human"),
+        ("machine", "machine"),
+        ("silence", "machine"),
+        ("fax_detected", "fax"),
+        ("not_sure", "answered"),
+        ("something_new", "answered"),
+    ],
+)
+def test_every_verdict_has_a_word(result: str, status: str) -> None:
+    """One that is not known is none."""
+    verdict = event("call.machine.premium.detection.ended", 13, **LEG_B, result=result)
+    outcome = dial_told(B_RINGS, B_ANSWERS, verdict, detects=True)
+
+    assert outcome is not None and outcome.status == status
+
+
+def test_a_screening_phone_is_no_machine_and_may_become_a_person() -> None:
+    """`machine` before it was provisional, and detection begins again."""
+    machine = event("call.machine.premium.detection.ended", 13, "first", **LEG_B, result="machine")
+    screening = event("call.machine.premium.call_screening.detected", 14, **LEG_B, result="screening")
+    person = event("call.machine.premium.detection.ended", 15, "second", **LEG_B, result="human_residence")
+    up = [B_RINGS, B_ANSWERS]
+    statuses = {
+        dial_told(*order, detects=True).status  # type: ignore[union-attr]
+        for order in itertools.permutations([*up, machine, screening])
+    }
+
+    assert statuses == {"screening"}
+    after = dial_told(*up, machine, screening, person, detects=True)
+    assert after is not None and after.status == "human"
+
+
+def test_ten_thousand_orders_of_a_dials_webhooks_end_in_one_word() -> None:
+    """Late, twice and out of order: whichever way they come, the call is in one state, and no leg is left up."""
+    ends = event("call.hangup.user_busy", 20, **LEG_B, hangup_cause="normal_clearing", sip_hangup_cause="200")
+    verdict = event("call.machine.premium.detection.ended", 13, **LEG_B, result="human_residence")
+    greeting = event("call.machine.premium.greeting.ended", 14, **LEG_B, result="no_beep_detected")
+    whats = [B_RINGS, B_ANSWERS, verdict, greeting, ends]
+    order = [*whats, B_RINGS, B_ANSWERS, ends]
+    rng = random.Random(0)
+    seen = set()
+    for _ in range(10_000):
+        rng.shuffle(order)
+        session = CallSession(SESSION)
+        for at_ms, what in enumerate(order, 1_000):
+            session.apply(Entry(session=SESSION, at_unix_ms=at_ms, what=what))
+        outcome, _ = dial_outcome(session, LegId("leg-b"), detects=True, now_unix_ms=2_000)
+        assert outcome is not None
+        seen.add((outcome.status, session.ended, session.state))
+
+    assert seen == {("human", True, "ended")}

@@ -7,6 +7,7 @@
     results.py    how what was asked for ended
     prompts.py    what Telnyx speaks, plays and gathers, until its end
     keys.py       keys that a handler gathers from its own stream
+    news.py       waits for something that a call's timeline will tell
     transfer.py   a transfer, from the command to its outcome
     playback.py   one source that was played, and how much of it was heard
     playing.py    Player: several sources, one after the other, each cut off by a clear

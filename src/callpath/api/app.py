@@ -15,16 +15,21 @@ follows when it returns or raises.
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any, overload
+from typing import Any, Protocol, overload
+
+import msgspec
 
 from callpath.api.call import Call
 from callpath.api.ring import Decision, Handler, Ring
 from callpath.call.numbers import check_number, same_number
+from callpath.call.outcomes import Dialled
 from callpath.errors import AudioError, InvalidRequestError, LocalProtocolError
+from callpath.wire.command import MachineDetection
 
 SAMPLE_RATES_HZ = (8000, 16000, 24000, 48000)
 """Rates at which a handler's audio can come and go."""
@@ -32,6 +37,29 @@ SAMPLE_RATES_HZ = (8000, 16000, 24000, 48000)
 ErrorHandler = Callable[[Call, BaseException], Awaitable[None]]
 Decide = Callable[[Ring], Awaitable[Decision | None]]
 Lifespan = Callable[["App"], AsyncIterator[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A call to dial, judged. `key`: two orders with one key are one call."""
+
+    to: str
+    from_: str | None
+    handler: str | None
+    ring_s: int
+    max_s: int | None
+    detect: MachineDetection | None
+    variables: dict[str, Any]
+    connection_id: str | None
+    key: str | None
+
+
+class Dialler(Protocol):
+    """What an App needs of the running server to dial."""
+
+    async def dial(self, order: Order) -> Dialled:
+        """Dial, and wait for the outcome."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +91,9 @@ class App:
 
     error_handler: ErrorHandler | None = None
     """Entered after a handler has raised: `@app.on_error`."""
+
+    dialler: Dialler | None = None
+    """The server that runs the App; None while none does."""
 
     _lifespan: Lifespan | None = None
 
@@ -160,6 +191,65 @@ class App:
             raise LocalProtocolError("a lifespan is an async function with one yield: async def lifespan(app): … yield")
         self._lifespan = lifespan
         return lifespan
+
+    async def dial(
+        self,
+        to: str,
+        *,
+        from_: str | None = None,
+        handler: Handler | str | None = None,
+        ring_s: float = 30.0,
+        max_s: float | None = None,
+        detect: MachineDetection | None = None,
+        variables: dict[str, Any] | None = None,
+        connection_id: str | None = None,
+        key: str | None = None,
+    ) -> Dialled:
+        """Call a number or a SIP address. Returns what came of it, as soon as that is known; where somebody answers,
+        `handler` (a function or its name; None: the one that fits) is entered with the call, and goes on by itself.
+
+        `from_` is the number that is shown, `connection_id` the Call Control application's id; both have settings. The
+        phone rings `ring_s` (5 to 600 s), and the call lasts `max_s` at most (30 to 14,400 s; None: Telnyx's four
+        hours). `detect` asks for answering machine detection ("premium", …): the outcome waits for its verdict, the
+        handler does not.
+        `variables` (JSON) are the handler's `call.variables`. Two dials with one `key` are one call, while Telnyx
+        remembers it.
+
+        After a crash the call goes on: its webhooks carry which handler takes it. A dial that is cancelled while it
+        rings is hung up.
+
+        Raises InvalidRequestError: `not_e164`, `out_of_range`, `unknown_handler`, `no_connection`, `not_running`.
+        """
+        check_number(to, "the number to dial")
+        if from_ is not None:
+            check_number(from_, "from_ of a dial")
+        if same_number(to, from_):
+            raise InvalidRequestError("transfer_to_self", "a number cannot call itself: give another from_")
+        if not 5 <= ring_s <= 600:
+            raise InvalidRequestError("out_of_range", f"a phone rings 5 to 600 s: ring_s cannot be {ring_s:g}")
+        if max_s is not None and not 30 <= max_s <= 14_400:
+            raise InvalidRequestError("out_of_range", f"a call lasts 30 to 14,400 s: max_s cannot be {max_s:g}")
+        try:
+            given = msgspec.to_builtins(variables or {})
+        except TypeError as error:
+            raise InvalidRequestError("out_of_range", f"variables of a call must be JSON: {error}") from None
+        name = self.name_of(handler) if handler is not None else None
+        if self.dialler is None:
+            raise InvalidRequestError(
+                "not_running", "app.dial works while the server runs: in handlers and the lifespan"
+            )
+        order = Order(
+            to=to,
+            from_=from_,
+            handler=name,
+            ring_s=math.ceil(ring_s),
+            max_s=None if max_s is None else math.ceil(max_s),
+            detect=detect,
+            variables=given,
+            connection_id=connection_id,
+            key=key,
+        )
+        return await self.dialler.dial(order)
 
     # --- for the server ----------------------------------------------------------------------------------------------
 

@@ -145,6 +145,25 @@ class Call:
         leg = self._feed.backend.session.leg
         return leg.machine if leg is not None else None
 
+    async def detected(self, within_s: float = 5.0) -> str | None:
+        """Wait for what answering machine detection finds, at most `within_s`; None: nothing by then. A verdict may never
+        come, and the callee hears silence meanwhile."""
+
+        def find(_now_unix_ms: int) -> tuple[str | None, None]:
+            return self.answered_by, None
+
+        return await self._feed.until(find, within_s * 1000)
+
+    async def beep(self, within_s: float = 30.0) -> bool:
+        """Wait for the beep of an answering machine, at most `within_s`. False: none was heard; its greeting may be
+        over all the same. Needs a call that was dialled with detection."""
+
+        def find(_now_unix_ms: int) -> tuple[str | None, None]:
+            leg = self._feed.backend.session.leg
+            return leg.greeting if leg is not None else None, None
+
+        return await self._feed.until(find, within_s * 1000) == "beep_detected"
+
     @property
     def raw(self) -> bool:
         """Its audio is payloads, not PCM."""

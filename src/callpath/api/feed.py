@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 from callpath.api.files import Files
 from callpath.api.keys import KeyPad
+from callpath.api.news import News
 from callpath.api.playing import AudioSink, Player, resampler
 from callpath.api.prompts import Prompts
 from callpath.api.queue import AudioQueue, DropOldestQueue
@@ -170,8 +171,7 @@ class CallFeed:
         self._from_stream: Resampler | None = None
         self._end: asyncio.Future[CallEnd] | None = None
         self._told_end: CallEnd | None = None
-        self._changed: list[asyncio.Event] = []
-        """Set whenever something new is known of the call."""
+        self._news = News(clock)
         if facts.resumed:
             self.prompts.add_running(backend.session)
 
@@ -250,28 +250,11 @@ class CallFeed:
 
     def changed(self) -> None:
         """Something new is known of the call."""
-        for news in self._changed:
-            news.set()
+        self._news.tell()
 
     async def until(self, find: Callable[[int], tuple[Found | None, int | None]], within_ms: float) -> Found | None:
-        """Ask `find`, with the time (Unix ms), at each news and at the time that it names, until it has found something.
-        None: nothing within `within_ms`, or the call is over."""
-        news = asyncio.Event()
-        self._changed.append(news)
-        deadline_ms = self.clock.now_ms() + within_ms
-        try:
-            while True:
-                now_unix_ms = self.clock.now_unix_ms()
-                found, again_unix_ms = find(now_unix_ms)
-                if found is not None or self.ended or self._told_end is not None:
-                    return found
-                at_ms = deadline_ms
-                if again_unix_ms is not None:
-                    at_ms = min(at_ms, self.clock.now_ms() + max(1, again_unix_ms - now_unix_ms))
-                if not await self.clock.wait(news, at_ms) and self.clock.now_ms() >= deadline_ms:
-                    return find(self.clock.now_unix_ms())[0]
-        finally:
-            self._changed.remove(news)
+        """What `find` finds, as `News.until`; None once the call is over."""
+        return await self._news.until(find, within_ms, lambda: self.ended or self._told_end is not None)
 
     # --- the end -----------------------------------------------------------------------------------------------------
 

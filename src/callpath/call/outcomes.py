@@ -4,17 +4,35 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from callpath.call.client_state import decode_client_state
 from callpath.call.leg import Leg, LegState
 from callpath.call.session import CallSession
 from callpath.timeline import CommandAnswered, CommandSent
-from callpath.wire.ids import CallControlId
+from callpath.wire.ids import CallControlId, LegId, SessionId
 
 TransferStatus = Literal[
     "answered", "busy", "no_answer", "rejected", "unreachable", "voicemail", "refused", "failed", "unknown"
 ]
+
+DialStatus = Literal[
+    "answered",
+    "human",
+    "machine",
+    "fax",
+    "screening",
+    "busy",
+    "no_answer",
+    "rejected",
+    "unreachable",
+    "refused",
+    "failed",
+    "unknown",
+]
+
+DETECTION_MS_MAX = 35_000
+"""How long detection on a dialled call may take: Telnyx's own limit is 30 s by default."""
 
 VERDICT_MS_MAX = 4_000
 """How long a leg that was answered may take to its first verdict of answering machine detection. Two people hear each other
@@ -29,6 +47,13 @@ _BY_CAUSE: dict[str, TransferStatus] = {
     "no_answer": "no_answer",
     "call_rejected": "rejected",
     "not_found": "unreachable",
+}
+_UNANSWERED: dict[TransferStatus, DialStatus] = {
+    "busy": "busy",
+    "no_answer": "no_answer",
+    "rejected": "rejected",
+    "unreachable": "unreachable",
+    "failed": "failed",
 }
 _BY_SIP_CODE: dict[str, TransferStatus] = {
     "486": "busy",
@@ -71,6 +96,61 @@ class Transferred:
 
     def __bool__(self) -> bool:
         return self.status == "answered"
+
+
+@dataclass(frozen=True, slots=True)
+class Dialled:
+    """What came of a call that was dialled. True if a person answered, or somebody, where nothing was to detect that.
+
+    `answered`: without `detect`, or where detection said nothing. `human`, `machine`, `fax`, `screening` (the phone
+    asks who calls): what detection found. `busy`, `no_answer`, `rejected` (declined), `unreachable` (no such number, or
+    the phone is off), `failed`: nobody answered; `cause` and `sip_code` say why. `refused`: Telnyx did not dial; `code`
+    is its D-code where there is one. `unknown`: no event told what became of it.
+    """
+
+    status: DialStatus
+    session_id: SessionId | None = None
+    call_control_id: CallControlId | None = None
+    cause: str | None = None
+    sip_code: str | None = None
+    code: str | None = None
+    detail: str | None = None
+
+    def __bool__(self) -> bool:
+        return self.status in ("answered", "human")
+
+
+def dial_outcome(
+    session: CallSession, leg_id: LegId, *, detects: bool, now_unix_ms: int
+) -> tuple[Dialled | None, int | None]:
+    """What came of a dial: None while it is not known. The second value is when to ask again without news (Unix ms)."""
+    leg = session.legs.get(leg_id)
+    if leg is None:
+        return None, None
+    ids: dict[str, Any] = {"session_id": session.session, "call_control_id": leg.call_control_id}
+    if not leg.answered_unix_ms:
+        if leg.state is not LegState.ENDED:
+            return None, None
+        status = _UNANSWERED[leg_status(leg)]
+        return Dialled(status, cause=leg.hangup_cause, sip_code=leg.sip_hangup_cause, **ids), None
+    if not detects:
+        return Dialled("answered", **ids), None
+    if leg.machine is not None:
+        return Dialled(_verdict(leg.machine), **ids), None
+    until_unix_ms = leg.answered_unix_ms + DETECTION_MS_MAX
+    if leg.state is LegState.ENDED or now_unix_ms >= until_unix_ms:
+        return Dialled("answered", cause=leg.hangup_cause, sip_code=leg.sip_hangup_cause, **ids), None
+    return None, until_unix_ms
+
+
+def _verdict(machine: str) -> DialStatus:
+    if machine.startswith("human"):
+        return "human"
+    if machine.startswith("fax"):
+        return "fax"
+    if machine == "screening":
+        return "screening"
+    return "machine" if machine in MACHINES else "answered"
 
 
 def leg_status(leg: Leg) -> TransferStatus:

@@ -65,6 +65,7 @@ DONE_BY_TELNYX = ("call.speak.ended", "call.playback.ended", "call.gather.ended"
 MACHINE_TOLD = {
     "call.machine.detection.ended": "machine",
     "call.machine.premium.detection.ended": "machine",
+    "call.machine.premium.call_screening.detected": "machine",
     "call.machine.greeting.ended": "greeting",
     "call.machine.premium.greeting.ended": "greeting",
 }

@@ -27,6 +27,7 @@ from callpath.api.app import App
 from callpath.api.recording import check_folder
 from callpath.audio.codec import CODECS, NoEncoder, open_decoder, open_encoder
 from callpath.call.address import ANSWERED_BY_HEADER, AUDIO_PATH, AUDIO_PATH_WITH_TOKEN, WEBHOOK_PATH
+from callpath.call.numbers import is_number
 from callpath.call.plan import StreamPlan
 from callpath.call.policies import CallPolicy, parse_refusal, parse_steps
 from callpath.clock import Clock, SystemClock
@@ -35,7 +36,8 @@ from callpath.control import Control
 from callpath.errors import AudioError, ConfigError
 from callpath.server.blocking import BlockWatch
 from callpath.server.calls import Calls
-from callpath.server.context import Context
+from callpath.server.context import Context, DialsAs
+from callpath.server.dialling import Dials
 from callpath.server.guard import mark_authenticated
 from callpath.server.journal import write_entry
 from callpath.server.limits import ClientAddress, ConnectionLimiter, parse_client_address
@@ -105,6 +107,8 @@ def create_asgi(
     if not settings.telnyx_public_key:
         hint = "Copy it from the Telnyx portal, Keys & Credentials, Public Key"
         raise ConfigError("TELNYX_PUBLIC_KEY", "is missing: webhooks could not be told from forged ones", hint)
+    if settings.dial_from and not is_number(settings.dial_from):
+        raise ConfigError("CALLPATH_DIAL_FROM", "is no number in E.164", "Right is CALLPATH_DIAL_FROM=+15555550100")
     public_key = load_public_key(settings.telnyx_public_key)
     _check_secrets(settings)
     _check_codecs(app, settings)
@@ -152,6 +156,7 @@ def create_asgi(
                 data_dir=settings.data_dir,
                 byte_order=settings.l16_byte_order,
                 record=settings.record,
+                dials_as=DialsAs(settings.telnyx_connection_id, settings.dial_from),
                 calls_max=settings.calls_max,
                 loop_lag_ms_max=settings.loop_lag_ms_max,
                 prober=StreamProber(examine, clock, plan, tokens)
@@ -168,6 +173,7 @@ def create_asgi(
             recovery = Recovery(context, settings.after_restart)
             calls = Calls(context, recover=recovery.add if recovers else None)
             asgi.state.calls = calls
+            app.dialler = Dials(calls)
             asgi.state.webhooks = WebhookEndpoint(calls=calls, key=public_key, clock=clock)
             probe = ProbeEndpoint(tokens=_probe_tokens(settings), limits=context.limits)
             asgi.state.audio = AudioEndpoint(calls=calls, probe=probe, clock=clock)

@@ -40,6 +40,8 @@ class Calls:
         self.capacity = Capacity(context, self.served)
         self.upgrades = 0
         """Upgrades that are neither answered yet nor refused."""
+        self.started = False
+        """Calls are served, or were."""
         self._recover = recover
         self._group = GroupStore(context)
         gauge, prober = context.metrics.gauge, context.prober
@@ -61,6 +63,7 @@ class Calls:
         """While this is entered, calls are served; on leaving, handlers are cancelled and timelines stored."""
         context = self.context
         async with context.app.running(), context.tasks.running():
+            self.started = True
             Heartbeat(context.pacer).wake(context.clock.now_ms())
             context.tasks.run_critical(context.pacer.run, "pace streams")
             context.tasks.spawn(context.leases.keep(self._held, self._orphaned), name="keep leases")

@@ -28,6 +28,15 @@ if TYPE_CHECKING:
     from callpath.server.traces import Traces  # OpenTelemetry is an extra
 
 
+@dataclass(frozen=True, slots=True)
+class DialsAs:
+    """What a dial says where the application does not: the id of the Call Control application, and the number that is
+    shown."""
+
+    connection_id: str = ""
+    from_: str = ""
+
+
 @dataclass(slots=True, kw_only=True)
 class Context:
     """Everything but the calls themselves. Made inside a running event loop; nothing is assigned to it afterwards."""
@@ -50,6 +59,7 @@ class Context:
     record: bool = False
     """Record every call."""
 
+    dials_as: DialsAs = DialsAs()
     calls_max: int = 0
     """Maximum calls at once; 0: no maximum."""
 

@@ -14,6 +14,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from callpath.api.feed import CallFeed
+from callpath.api.news import News
 from callpath.call.session import CallSession
 from callpath.call.stream import MediaStream
 from callpath.errors import LocalProtocolError
@@ -82,6 +83,8 @@ class LiveCall:
             capacity,
             token,
         )
+        self.news = News(context.clock)
+        """For those outside who wait for what becomes of the call."""
         self._stopping = False
 
     # --- the actor ---------------------------------------------------------------------------------------------------
@@ -109,6 +112,7 @@ class LiveCall:
                 self._mark_ready()
                 await self._act()
                 self.application.changed()
+                self.news.tell()
                 if self._is_over():
                     return
                 woken = await self._clock.wait(self._wake, self._next_turn_ms())

@@ -80,8 +80,10 @@ class Outbox:
     ) -> asyncio.Task[None]:
         """Send a command that has its command_id, in a task of its own. Where Telnyx refuses it, that is written down, and
         put into `refusal`. Raises LocalProtocolError when the server is stopping."""
-        assert self._journal.session.leg is not None, "a command is about a call"
-        to = leg or self._journal.session.leg.call_control_id
+        to = leg
+        if to is None:
+            assert self._journal.session.leg is not None, "a command is about a call"
+            to = self._journal.session.leg.call_control_id
         task = self._spawn(command, to, refusal if refusal is not None else [])
         self._note_sent(command, to)
         return task
