@@ -31,7 +31,7 @@ from callpath.timeline import (
     kind_of,
 )
 from callpath.wire.command import Command
-from tests.serving import WAIT_S_MAX, process, serving, upgraded
+from tests.serving import PATIENT_MS, WAIT_S_MAX, process, serving, upgraded
 
 e2e = pytest.mark.e2e
 
@@ -44,13 +44,13 @@ async def test_a_deploy_cuts_no_call(tmp_path: Path) -> None:
     """SIGTERM in the middle of a call: it goes on, a new caller hears that the line is busy, and at its end we are gone."""
     async with Simulator() as telnyx, process(telnyx, tmp_path) as served:
         caller = await telnyx.call()
-        await caller.heard_for(200)
+        await caller.heard_for(200, PATIENT_MS)
         served.send(signal.SIGTERM)
         await served.until_draining()
         other = await telnyx.call()
-        await other.ended()
+        await other.ended(PATIENT_MS)
         heard_ms = 20 * caller.stream.packets_played
-        await caller.heard_for(heard_ms + 300)
+        await caller.heard_for(heard_ms + 300, PATIENT_MS)
         await caller.hangup()
         code = await served.exit_code()
         async with open_call_log(f"sqlite:///{tmp_path / 'callpath.db'}") as log:
@@ -69,7 +69,7 @@ async def test_the_second_signal_stops_at_once(tmp_path: Path) -> None:
     """Whoever presses Ctrl-C twice means it; what happened is stored all the same."""
     async with Simulator() as telnyx, process(telnyx, tmp_path) as served:
         caller = await telnyx.call()
-        await caller.heard_for(100)
+        await caller.heard_for(100, PATIENT_MS)
         served.send(signal.SIGINT)
         await served.until_draining()
         served.send(signal.SIGINT)
@@ -86,7 +86,7 @@ async def test_the_time_to_finish_has_an_end(tmp_path: Path) -> None:
     """A call that never ends must not keep the old version running beside the new one."""
     async with Simulator() as telnyx, process(telnyx, tmp_path, CALLPATH_DRAIN_SECONDS="1") as served:
         caller = await telnyx.call()
-        await caller.heard_for(100)
+        await caller.heard_for(100, PATIENT_MS)
         served.send(signal.SIGTERM)
 
         assert await served.exit_code() == 0
@@ -115,7 +115,7 @@ async def test_who_is_being_refused_is_waited_for(tmp_path: Path, monkeypatch: p
                 await asyncio.sleep(0.01)
         busy = served.calls.busy()
         may_go.set()
-        await caller.ended()
+        await caller.ended(PATIENT_MS)
         await served.until(caller.call.leg.call_session_id, lambda what: isinstance(what, WebhookReceived), times=2)
         async with asyncio.timeout(WAIT_S_MAX):
             while served.calls.busy():
@@ -201,16 +201,16 @@ async def test_a_full_house_takes_no_more_calls(tmp_path: Path) -> None:
     """One call too many makes all of them stutter."""
     async with serving(BUILTIN["tone"](), tmp_path, calls_max=1) as served:
         first = await served.telnyx.call()
-        await first.stream_started()
+        await first.stream_started(PATIENT_MS)
         second = await served.telnyx.call()
-        await second.ended()
+        await second.ended(PATIENT_MS)
         entries = await served.until(
             second.call.leg.call_session_id, lambda what: isinstance(what, WebhookReceived), times=2
         )
         await first.hangup()
         await served.until_kind(first.call.leg.call_session_id, HandlerEnded)
         third = await served.telnyx.call()
-        await third.stream_started()
+        await third.stream_started(PATIENT_MS)
         metrics = served.context.metrics.text().decode()
 
     assert [entry.what.command for entry in entries if isinstance(entry.what, CommandSent)] == ["reject"]
@@ -224,7 +224,7 @@ async def test_an_answered_call_has_its_socket_though_the_house_is_full(tmp_path
     async with serving(BUILTIN["tone"](), tmp_path, no_socket_then="nothing") as served:
         first = await served.telnyx.call()
         second = await served.telnyx.call(faults=["connects_late=400"])
-        await first.stream_started()
+        await first.stream_started(PATIENT_MS)
         session = second.call.leg.call_session_id
         await served.until(session, lambda what: isinstance(what, CommandSent), times=2)
         served.context.calls_max = 1
@@ -240,7 +240,7 @@ async def test_sockets_have_a_hard_limit(tmp_path: Path, monkeypatch: pytest.Mon
     async with serving(BUILTIN["tone"](), tmp_path, no_socket_then="nothing") as served:
         first = await served.telnyx.call()
         second = await served.telnyx.call(faults=["connects_late=400"])
-        await first.stream_started()
+        await first.stream_started(PATIENT_MS)
         session = second.call.leg.call_session_id
         await served.until(session, lambda what: isinstance(what, CommandSent), times=2)
         served.context.calls_max = 1
@@ -258,7 +258,7 @@ async def test_a_late_loop_takes_no_more_calls(tmp_path: Path, monkeypatch: pyte
     async with serving(BUILTIN["tone"](), tmp_path, loop_lag_ms_max=500) as served:
         monkeypatch.setattr(served.context.pacer, "lag_ms_lately", lambda _: 501.0)
         caller = await served.telnyx.call()
-        await caller.ended()
+        await caller.ended(PATIENT_MS)
         entries = await served.until_kind(caller.call.leg.call_session_id, CallRejected)
 
     assert [entry.what.reason for entry in entries if isinstance(entry.what, CallRejected)] == ["late"]

@@ -1,22 +1,37 @@
 """Old faults, put back one by one into the server's own code: the lives must find each of them.
 
-The names are those of the review of 2026-11-30. A fault is a function that patches; what it patched is put back afterwards.
+The names are those of a review of the server (2026-11-30). A fault is a function that patches; what it patched is put back
+afterwards. These cannot appear in a life, and are found by tests of their own:
+
+    H1c, H1e   a recording that cannot be opened or closed kept the handler from being entered, or its call from being hung
+               up: recordings raise nothing any more (api/test_recording: a disk that fails ends the recording and nothing
+               else)
+    H4         two servers on one SQLite file: the lives' log is in memory, and its lock is taken by `callpath serve`
+               (store/test_lock; cli/test_serve: a second server on the same call log)
+    H7         a WAV file decoded on the event loop: on a manual clock it takes no time (api/test_sounds: a file is decoded
+               once in a thread, the disk is asked in a thread)
+    M6         the answer to a bot's own hangup was lost: with M5 (server/test_outbox: a handler that is cancelled)
+    M7         all calls of a dead node were recovered at once: a life has one call (server/test_recovery)
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from callpath.api.playing import Player
 from callpath.api.queue import AudioQueue, DropOldestQueue
+from callpath.api.recording import Recording
 from callpath.call import ending
 from callpath.server.application import Application, HandlerRun
 from callpath.server.journal import Journal
+from callpath.server.leases import Leases
 from callpath.server.line import AudioLine
 from callpath.server.outbox import Outbox
+from callpath.server.ownership import Ownership
 from tests.simulation.life import draw, live
 
 SEEDS_MAX = 400
@@ -70,6 +85,18 @@ def _h1_hangup_once(patch: Patch) -> None:
     patch(ending, "_hangup_due", lambda session, running: None if session.sent("hangup") else due(session, running))
 
 
+def _h2_disk(patch: Patch) -> None:
+    """What the disk raises comes out where the caller's audio is received."""
+    receive = Recording.receive
+
+    def old(self: Recording, pcm: Any, rate_hz: int, now_ms: float) -> None:
+        if self.path.parent.is_file():
+            raise NotADirectoryError(errno.ENOTDIR, "not a directory", str(self.path))
+        receive(self, pcm, rate_hz, now_ms)
+
+    patch(Recording, "receive", old)
+
+
 def _h3_transfer(patch: Patch) -> None:
     """Whoever returns is hung up, whatever was asked for last."""
     patch(ending, "is_handed_on", lambda _session, _since_unix_ms=0: False)
@@ -78,6 +105,13 @@ def _h3_transfer(patch: Patch) -> None:
 def _h3_speak(patch: Patch) -> None:
     """What Telnyx still speaks is cut off."""
     patch(ending, "_telnyx_done_unix_ms", lambda _session: 0)
+
+
+def _h5_steal(patch: Patch) -> None:
+    """A lease that has run out counts as a dead node at once, after an outage of the log, too; and the node that hears the
+    caller gives way."""
+    patch(Leases, "may_steal", property(lambda _self: True))
+    patch(Ownership, "_has_newest_socket", lambda _self: False)
 
 
 def _h6_queue(patch: Patch) -> None:
@@ -161,8 +195,10 @@ FAULTS: dict[str, tuple[Callable[[Patch], None], int]] = {
     "H1a": (_h1_reattach, 33),
     "H1b": (_h1_leak, 1),
     "H1d": (_h1_hangup_once, 1),
+    "H2": (_h2_disk, 820),
     "H3 speak": (_h3_speak, 14),
     "H3 transfer": (_h3_transfer, 39),
+    "H5": (_h5_steal, 266),
     "H6": (_h6_queue, 90),
     "M3": (_m3_acts, 26),
     "M4": (_m4_lost, 41),
