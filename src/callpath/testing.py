@@ -14,7 +14,7 @@ sockets and HTTP are left out.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -39,7 +39,7 @@ from callpath.control import CommandReply, Control, Retry
 from callpath.errors import ControlError, LocalProtocolError
 from callpath.server.application import HandlerRun
 from callpath.server.calls import Calls
-from callpath.server.context import Context
+from callpath.server.context import Context, DialsAs
 from callpath.server.dialling import Dials
 from callpath.server.media import StreamDriver
 from callpath.simulator.carrier import CarrierStream, StreamRequest
@@ -49,6 +49,7 @@ from callpath.wire.api import CallEvent, CallStatus
 from callpath.wire.command import (
     Answer,
     Command,
+    Dial,
     Encoding,
     Gather,
     GatherUsingAudio,
@@ -250,6 +251,7 @@ class HandlerUnderTest:
             clock=clock,
             data_dir=data_dir,
             files=Files.inline(),
+            dials_as=DialsAs("1", "+15555550199"),
             policy=CallPolicy(no_socket_then=(Step("retry"), Step("hangup"))),
             recovers=False,
             log_entries=False,
@@ -461,6 +463,8 @@ class _Telnyx:
         self._gathering: Command | None = None
         self._pressed = ""
         self._key = asyncio.Event()
+        self._dialled: dict[CallControlId | None, tuple[str, str]] = {}
+        """Calls that the application dialled: leg and command_id, by call_control_id."""
         self._transfers = 0
         self._leg_b = ""
         """The leg to which the caller is transferred, while it lives."""
@@ -469,13 +473,17 @@ class _Telnyx:
     async def send(
         self,
         command: Command,
-        call_control_id: CallControlId,
+        call_control_id: CallControlId | None = None,
         *,
         spent_ms: float = 0.0,  # noqa: ARG002
         is_over: Callable[[], bool] = lambda: False,  # noqa: ARG002
         on_retry: Callable[[Retry], None] = lambda _: None,  # noqa: ARG002
     ) -> CommandReply:
         """Carry out a command. Raises ControlError for one that is to be refused."""
+        if call_control_id in self._dialled:
+            if isinstance(command, Hangup):
+                self._spawn(self._end_dialled(self._dialled[call_control_id]), command)
+            return CommandReply(200, {}, 0.0, 1)
         self._caller.commands.append(command)
         code = self._refuse.get(command.NAME)
         if code is not None:
@@ -488,9 +496,57 @@ class _Telnyx:
                 detail="refused by the test",
                 retryable=False,
             )
-        tasks = self._caller._context.tasks  # noqa: SLF001
-        tasks.spawn(self._tell(command, call_control_id), name=f"events of {command.NAME}")
+        if isinstance(command, Dial):
+            return CommandReply(200, {"data": self._dial(command)}, 0.0, 1)
+        assert call_control_id is not None, "only a dial is about no call"
+        self._spawn(self._tell(command, call_control_id), command)
         return CommandReply(200, {}, 0.0, 1)
+
+    def _spawn(self, work: Coroutine[Any, Any, None], command: Command) -> None:
+        self._caller._context.tasks.spawn(work, name=f"events of {command.NAME}")  # noqa: SLF001
+
+    def _dial(self, command: Dial) -> dict[str, Any]:
+        """A call of its own, without audio. One command_id is one call."""
+        known = [leg for leg, made in self._dialled.values() if made == command.command_id]
+        leg = known[0] if known else f"dialled-{len(self._dialled) + 1}"
+        if not known:
+            self._dialled[CallControlId(f"v3:{leg}")] = leg, str(command.command_id)
+            self._spawn(self._ring(command, leg), command)
+        return {
+            "call_control_id": f"v3:{leg}",
+            "call_leg_id": leg,
+            "call_session_id": f"session-{leg}",
+            "is_alive": False,
+        }
+
+    async def _ring(self, command: Dial, leg: str) -> None:
+        to = command.to if isinstance(command.to, str) else command.to[0]
+        event, how = self._caller.event, self._caller.callees.get(to, "answers")
+        about: dict[str, Any] = {
+            "leg": leg,
+            "call_session_id": f"session-{leg}",
+            "from": command.from_,
+            "to": to,
+            "client_state": command.client_state,
+        }
+        await event("call.initiated", **about, direction="outgoing", state="bridging")
+        if how == "silent":
+            return
+        await self._clock.sleep_ms(1000 * (command.timeout_secs or 30) if how == "no_answer" else ANSWERS_AFTER_MS)
+        if how in _HANGUPS:
+            cause, sip_code = _HANGUPS[how]
+            await event("call.hangup", **about, hangup_cause=cause, sip_hangup_cause=sip_code)
+            return
+        await event("call.answered", **about)
+        if command.answering_machine_detection not in (None, "disabled"):
+            await self._clock.sleep_ms(ANSWERS_AFTER_MS)
+            result = "machine" if how == "machine" else "human_residence"
+            await event("call.machine.premium.detection.ended", **about, result=result)
+
+    async def _end_dialled(self, dialled: tuple[str, str]) -> None:
+        leg, _ = dialled
+        about = {"leg": leg, "call_session_id": f"session-{leg}"}
+        await self._caller.event("call.hangup", hangup_cause="normal_clearing", hangup_source="callee", **about)
 
     def press(self, digit: str) -> None:
         """The caller pressed a key."""
@@ -652,7 +708,8 @@ async def place_call(
     `asyncio.sleep` go by the call's time, which passes only in `run`. `say` is what the caller says from the beginning,
     PCM at 8 kHz. `encoding` is the phone leg's. `client_state` is base64, as Telnyx repeats it. `headers` are SIP
     headers of the INVITE. `refuse` names commands that Telnyx refuses, with the code: `{"transfer": "10015"}`.
-    `callees` says what becomes of phones to which the caller is transferred: `{"+15555550177": "busy"}`.
+    `callees` says what becomes of phones that the caller is transferred to, or `app.dial` calls: `{"+15555550177":
+    "busy"}`.
 
     An `outgoing` call is one that was dialled and answered, for the handler named `handler`, with `variables`;
     `answered_by` is what answering machine detection finds (`human_residence`, `machine`, …). A call that

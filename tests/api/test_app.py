@@ -241,3 +241,54 @@ def test_what_an_app_cannot_have() -> None:
         getattr(app, name)(app.routes[0].handler)
         with pytest.raises(LocalProtocolError, match="already"):
             getattr(app, name)(app.routes[0].handler)
+
+
+@pytest.mark.parametrize(
+    ("callee", "detect", "status"),
+    [
+        ("answers", None, "answered"),
+        ("answers", "premium", "human"),
+        ("machine", "premium", "machine"),
+        ("busy", None, "busy"),
+        ("no_answer", "premium", "no_answer"),
+        ("rejects", None, "rejected"),
+        ("unreachable", None, "unreachable"),
+        ("silent", None, "unknown"),
+    ],
+)
+async def test_a_dial_in_a_test_has_the_outcome_of_its_callee(callee: Any, detect: Any, status: str) -> None:
+    """A handler that calls somebody else is tested as it runs."""
+    app = App()
+    outcomes: list[str] = []
+
+    @app.call
+    async def handle(call: Call) -> None:
+        outcomes.append((await app.dial(OTHER, ring_s=20, detect=detect)).status)
+        await asyncio.sleep(60)
+
+    async with place_call(app, callees={OTHER: callee}) as caller:
+        await caller.run(ms=52_000)
+
+        assert outcomes == [status]
+        assert [command.NAME for command in caller.commands] == ["dial"]
+
+
+@pytest.mark.parametrize("refused", [True, False])
+async def test_a_dial_in_a_test_may_be_refused_or_repeated(refused: bool) -> None:
+    """By its code; and one key is one call."""
+    app = App()
+    told: list[tuple[str, str | None, str | None]] = []
+
+    @app.call
+    async def handle(call: Call) -> None:
+        for key in ("a", "a", "b"):
+            outcome = await app.dial(OTHER, key=key)
+            told.append((outcome.status, outcome.code, outcome.call_control_id))
+
+    async with place_call(app, refuse={"dial": "D17"} if refused else {}) as caller:
+        await caller.run(ms=5_000)
+
+    if refused:
+        assert told == [("refused", "D17", None)] * 3
+    else:
+        assert told == [("answered", None, f"v3:dialled-{number}") for number in (1, 1, 2)]

@@ -22,43 +22,39 @@ class Playback:
     playback.heard_ms       # of this source, whatever was played before and behind it
     """
 
-    __slots__ = (
-        "_begin_ms",
-        "_clock",
-        "_end_ms",
-        "_heard_before_ms",
-        "_playout",
-        "_run",
-        "_stopped",
-        "_total_before_ms",
-        "queued",
-    )
+    __slots__ = ("_before_ms", "_begin_ms", "_clock", "_end_ms", "_playout", "_run", "_stopped", "queued")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._playout: Playout | None = None
         self._run: Run | None = None
-        self._begin_ms = self._end_ms = 0.0
-        """Where it is in the run."""
-        self._heard_before_ms = self._total_before_ms = 0.0
-        """On streams whose sockets were lost: how much of it was heard, and how much was queued."""
-        self._stopped = False
-        self.queued = False
-        """All of it was queued: its length is known."""
+        self._stopped = self.queued = False
+        """`queued`: all of it was queued, and its length is known."""
+        self._before_ms: tuple[float, float] | None = None
+        """On streams whose sockets were lost: how much of it was heard, and how much was queued; None: on none."""
+        self._playout: Playout
+        self._begin_ms: float
+        self._end_ms: float
+        """Where it is in the run. Set with it: one of these is made for each chunk that a handler plays."""
 
     @property
     def heard_ms(self) -> float:
         """Milliseconds of this source that the caller has heard so far."""
-        run, playout = self._run, self._playout
-        if run is None or playout is None:
-            return self._heard_before_ms
-        heard_ms = run.heard_ms if run.heard_ms is not None else playout.heard_since_clear_ms(self._clock.now_ms())
-        return self._heard_before_ms + min(max(0.0, heard_ms - self._begin_ms), self._end_ms - self._begin_ms)
+        run = self._run
+        if run is None:
+            return 0.0
+        heard_ms = run.heard_ms
+        if heard_ms is None:
+            heard_ms = self._playout.heard_since_clear_ms(self._clock.now_ms())
+        before_ms = self._before_ms[0] if self._before_ms is not None else 0.0
+        return before_ms + min(max(0.0, heard_ms - self._begin_ms), self._end_ms - self._begin_ms)
 
     @property
     def duration_ms(self) -> float:
         """Milliseconds of it that were queued so far; its length, once all of it is (`queued`)."""
-        return self._total_before_ms + self._end_ms - self._begin_ms
+        if self._run is None:
+            return 0.0
+        before_ms = self._before_ms[1] if self._before_ms is not None else 0.0
+        return before_ms + self._end_ms - self._begin_ms
 
     @property
     def finished(self) -> bool:
@@ -73,12 +69,12 @@ class Playback:
     @property
     def _is_over(self) -> bool:
         """Nothing more of it will be heard."""
-        run, playout = self._run, self._playout
+        run = self._run
         if self._stopped or not self.queued:
             return self._stopped
-        if run is None or playout is None or run.heard_ms is not None:
+        if run is None or run.heard_ms is not None:
             return True
-        return playout.heard_since_clear_ms(self._clock.now_ms()) >= self._end_ms - ROUNDING_MS
+        return self._playout.heard_since_clear_ms(self._clock.now_ms()) >= self._end_ms - ROUNDING_MS
 
     def __bool__(self) -> bool:
         return not self.cut
@@ -92,15 +88,15 @@ class Playback:
 
     # --- for the player ----------------------------------------------------------------------------------------------
 
-    def extend(self, stream: MediaStream, begin_ms: float) -> None:
-        """A piece of it was queued on `stream`, from `begin_ms` of the run on."""
+    def extend(self, stream: MediaStream, duration_ms: float) -> None:
+        """A piece of it was queued on `stream` just now."""
         playout = stream.playout
+        end_ms = stream.added_ms
         if self._run is not playout.run:
             if self._run is not None:
-                self._heard_before_ms = self.heard_ms
-                self._total_before_ms = self.duration_ms
-            self._playout, self._run, self._begin_ms = playout, playout.run, begin_ms
-        self._end_ms = stream.added_ms
+                self._before_ms = self.heard_ms, self.duration_ms
+            self._playout, self._run, self._begin_ms = playout, playout.run, end_ms - duration_ms
+        self._end_ms = end_ms
 
     def stop(self) -> None:
         """No more of it will be queued: it was cut off."""

@@ -293,20 +293,20 @@ class Player:
         if self._raw:
             if not 0 < len(audio) <= self._payload_bytes_max:
                 return False
-            begin_ms = stream.added_ms
             self._write(audio)
-            playback.extend(stream, begin_ms)
+            playback.extend(stream, stream.payload_ms(audio))
             return True
-        if 500 * len(audio) > PLAY_PIECE_MS * rate_hz:
+        duration_ms = 500 * len(audio) / rate_hz
+        if not 0 <= duration_ms <= PLAY_PIECE_MS:
             return False
         if rate_hz != self._rate_hz:
             self._resampler = resampler(rate_hz, stream.play_rate_hz)
             self._rate_hz = rate_hz
         if self._resampler is not None:
             audio = self._resampler.push(as_pcm(audio)).tobytes()
-        begin_ms = stream.added_ms
+            duration_ms = 500 * len(audio) / stream.play_rate_hz
         self._write(audio)
-        playback.extend(stream, begin_ms)
+        playback.extend(stream, duration_ms)
         return True
 
     async def _wait_for_room(self) -> None:

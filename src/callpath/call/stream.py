@@ -728,7 +728,12 @@ class MediaStream:
     @property
     def added_ms(self) -> float:
         """Audio added since the last clear, a last piece of a frame included."""
-        return self.playout.added_ms + self._tail_ms()
+        added_ms = self.playout.added_ms
+        return added_ms + self._tail_ms() if self._framer.pending_samples or self._raw_tail else added_ms
+
+    def payload_ms(self, payload: bytes) -> float:
+        """Duration of a payload in the encoding that is played."""
+        return self._duration_ms(payload)
 
     def _has_tail(self) -> bool:
         return self._framer.pending_samples > 0 or self._raw_tail != b""
