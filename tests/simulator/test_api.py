@@ -393,7 +393,8 @@ async def test_a_conference_over_http() -> None:
         assert (200, True) == (changed[0], changed[1]["data"]["end_conference_on_exit"])
         assert (404, sample("api/error-404-90058-no-conference.json")) == wrong
         assert (422, "10032") == (region[0], region[1]["errors"][0]["code"])
-        assert 501 == recorded[0]
+        assert 200 == recorded[0]
+        assert "conference.recording.saved" in [seen.event_type for seen in one.webhooks]
         assert (422, sample("api/error-422-90019-conference-ended.json")) == over
         assert (404, "90058") == (unknown[0], unknown[1]["errors"][0]["code"])
         assert ["ended"] * 3 == [caller.call.state for caller in (one, other, third)]

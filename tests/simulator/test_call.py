@@ -1292,3 +1292,14 @@ def test_interim_results_come_before_the_final_one() -> None:
 
         assert finals == [one["is_final"] for one in said]
         assert ("I would" if asked else "I would like to book") == said[0]["transcript"]
+
+
+def test_a_second_bridge_of_the_same_two_legs_ends_neither() -> None:
+    """A retry of bridge without a command_id: taking one out of its bridge first would hang the other up."""
+    one, other = answered(), answered(call_control_id=CallControlId("v3:other"))
+    for at_ms in (100, 200):
+        both_legs(one, other, one.call.join(other.call, at_ms))
+
+    assert ("answered", "answered") == (one.call.state, other.call.state)
+    assert one.call.opposite is other.call
+    assert [2, 2] == [leg_.names().count("call.bridged") for leg_ in (one, other)]

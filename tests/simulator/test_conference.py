@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from callpath.audio.tone import tone
-from callpath.simulator.call import CarrierCall, Effect, Elsewhere, SendWebhook
+from callpath.simulator.call import CarrierCall, Effect, Elsewhere, SaveRecording, SendWebhook
 from callpath.simulator.conference import Room
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.refusal import Refused, accept_conference_command
@@ -368,3 +369,25 @@ def test_whatever_happens_the_lists_agree(steps: list[tuple[str, int, bool]]) ->
             assert ([], None, None) == (call.hearers, call.opposite, call.room)
         assert not (call.opposite is not None and call.room is not None)
     assert (together.room.ended_at_ms is not None) >= (not together.room.members)
+
+
+def test_a_recording_has_the_mix_of_all_who_were_heard() -> None:
+    """Nothing of a muted participant, and nothing of a paused second; it ends with the conference at the latest."""
+    together = Together()
+    together.do("record_start", 1_000, format="wav")
+    together.do("mute", 1_500, call_control_ids=["v3:2"])
+    for number, at_ms in ((0, 1_100), (1, 1_200), (2, 1_600), (1, 2_100)):
+        together.calls[number].voice.say(at_ms, tone(500, duration_ms=50))
+    together.do("record_pause", 2_000)
+    together.do("record_resume", 2_500)
+    together.do("end", 3_000)
+    (save,) = [effect for effect in together.legs[0].effects if isinstance(effect, SaveRecording)]
+    assert save.sides is not None
+    assert save.saved is not None
+    mix, other = save.sides()
+    loud = sorted({int(at // 400) * 50 for at in np.flatnonzero(mix)})
+    together.add(save.saved("http://127.0.0.1/r.wav", 3_100), together.legs[0])
+
+    assert ([100, 200, 1_100], 0, 16_000) == (loud, other.size, mix.size)
+    assert [(1_000, 2_000), (2_500, 3_000)] == save.recording.spans()
+    assert "all conference.recording.saved" == together.events[-1]

@@ -46,7 +46,7 @@ NOT_SIMULATED = (
 """Actions that Telnyx has and this simulator has not: answered with 501, so that nobody takes them for done."""
 
 ACTIONS = tuple(name for name in COMMANDS if name != "dial" and name not in NOT_SIMULATED)
-CONFERENCE_NOT_SIMULATED = ("gather_using_audio", "record_pause", "record_resume", "record_start", "record_stop")
+CONFERENCE_NOT_SIMULATED = ("gather_using_audio",)
 """Actions of a conference that Telnyx has and this simulator has not."""
 
 CONFERENCE_ACTIONS = tuple(

@@ -246,9 +246,11 @@ class FetchSound:
 
 @dataclass(frozen=True, slots=True)
 class SaveRecording:
-    """Make the file of this recording, then say `recording_saved`."""
+    """Make the file of this recording, then say `recording_saved`. A conference's has sides and an end of its own."""
 
     recording: Recording
+    sides: Callable[[], tuple[Pcm, Pcm]] | None = None
+    saved: Callable[[str | None, float], list[Effect]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -575,7 +577,11 @@ class CarrierCall:
 
     def join(self, other: CarrierCall, now_ms: float) -> list[Effect]:
         """Bridge this leg with `other`: each party hears the other. Either leaves the bridge it was in."""
-        effects = [*self.leave_others(now_ms), Elsewhere(other, other.leave_others(now_ms))]
+        effects: list[Effect] = []
+        if self.opposite is not other:  # bridged with each other already: whether call.bridged comes again is unknown
+            effects = [*self.leave_others(now_ms), Elsewhere(other, other.leave_others(now_ms))]
+            if "ended" in (self.state, other.state):
+                return effects  # the conference that one of them left has ended, and hung the other up
         self.opposite, other.opposite = other, self
         effects += self.bridged(now_ms)
         self.refresh_hearing(now_ms)
@@ -1303,6 +1309,11 @@ class CarrierCall:
         if sound.target_legs in ("opposite", "both"):
             for one in self.hearers:
                 one.line.add(sound.started_at_ms, audio)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the leg has ended."""
+        return self.state == "ended"
 
     @property
     def client_state(self) -> str | None:

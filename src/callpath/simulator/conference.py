@@ -11,10 +11,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
-from callpath.simulator.call import CarrierCall, Effect, Elsewhere
+import numpy as np
+
+from callpath.audio.pcm import Pcm, samples_in
+from callpath.simulator.call import CarrierCall, Effect, Elsewhere, SaveRecording
 from callpath.simulator.options import CarrierOptions
+from callpath.simulator.recording import Recording
 from callpath.simulator.refusal import refuse
-from callpath.wire.command import PlaybackStart, Speak
+from callpath.simulator.sound import SAMPLE_RATE_HZ
+from callpath.wire.command import PlaybackStart, RecordStart, Speak
 from callpath.wire.conference import (
     Conference,
     ConferenceCommand,
@@ -26,6 +31,10 @@ from callpath.wire.conference import (
     ConferenceMute,
     ConferenceName,
     ConferencePlay,
+    ConferenceRecordPause,
+    ConferenceRecordResume,
+    ConferenceRecordStart,
+    ConferenceRecordStop,
     ConferenceRole,
     ConferenceSendDtmf,
     ConferenceSpeak,
@@ -36,6 +45,7 @@ from callpath.wire.conference import (
     EndedBy,
     Participant,
 )
+from callpath.wire.webhook import RecordingUrls
 
 LIFE_MS = 4 * 3_600_000
 """A conference ends after four hours. Documented."""
@@ -99,6 +109,9 @@ class Room:
         self._waiting = command.start_conference_on_create is False
         self._floor: CarrierCall | None = None
         self._seen: set[str] = set()
+        self._recordings: list[Recording] = []
+        self._speaking: dict[CarrierCall, float] = {}
+        self._spoken: list[tuple[CarrierCall, float, float]] = []
 
     # --- who is in it ---
 
@@ -130,6 +143,8 @@ class Room:
         if len(self.present) >= most:
             raise refuse("90032", most=most)
         effects: list[Effect] = [Elsewhere(call, call.leave_others(now_ms))]
+        if call.is_over:
+            return effects  # it was the creator of the conference that it left, and that ended with it
         member = Member(
             self._new_id(),
             call,
@@ -255,6 +270,10 @@ class Room:
                     Elsewhere(one.call, one.call.send_keys(command.digits, duration_ms, now_ms))
                     for one in self._meant(command.call_control_ids)
                 ]
+            case ConferenceRecordStart():
+                return self._start_recording(command, now_ms)
+            case ConferenceRecordStop():
+                return self._steer_recordings(command, now_ms)
             case ConferenceUpdate():
                 (member,) = self._meant([command.call_control_id])
                 if self._options.conference_update == "works":
@@ -335,6 +354,78 @@ class Room:
         event = f"{name}.{'started' if status is None else 'ended'}"
         return [self.creator.conference_wide_event(at_ms, event, self.id, **media)]
 
+    # --- recordings ---
+
+    def _start_recording(self, command: ConferenceRecordStart, now_ms: float) -> list[Effect]:
+        asked = RecordStart(
+            format=command.format,
+            channels=command.channels or "single",
+            trim=command.trim,
+            custom_file_name=command.custom_file_name,
+        )
+        self._recordings.append(Recording(self._new_id(), asked, now_ms))
+        if command.play_beep:
+            for one in self.members:
+                one.beep(now_ms)
+        return []
+
+    def _steer_recordings(self, command: ConferenceRecordStop, now_ms: float) -> list[Effect]:
+        """One recording, or all. What Telnyx says where there is none is unknown; here it does nothing."""
+        meant = [one for one in self._recordings if command.recording_id in (None, one.recording_id)]
+        match command:
+            case ConferenceRecordPause():
+                for recording in meant:
+                    recording.pause(now_ms)
+            case ConferenceRecordResume():
+                for recording in meant:
+                    recording.resume(now_ms)
+            case _:
+                return self._end_recordings(meant, now_ms)
+        return []
+
+    def _end_recordings(self, recordings: list[Recording], now_ms: float) -> list[Effect]:
+        effects: list[Effect] = []
+        for recording in list(recordings):
+            self._recordings.remove(recording)
+            recording.end(now_ms)
+            sides = partial(self._mix, recording.started_at_ms, now_ms)
+            save = SaveRecording(recording, sides, partial(self._saved, recording))
+            effects.append(Elsewhere(self.creator, [save]))
+        return effects
+
+    def _saved(self, recording: Recording, url: str | None, now_ms: float) -> list[Effect]:
+        if url is None:  # no event of a conference says that there is no file
+            return []
+        assert recording.ended_at_ms is not None, "saved when it is over"
+        asked = recording.command
+        return [
+            self.creator.conference_wide_event(
+                now_ms,
+                "conference.recording.saved",
+                self.id,
+                call_control_id=self.creator.leg.call_control_id,
+                call_session_id=self.creator.leg.call_session_id,
+                recording_id=recording.recording_id,
+                channels=asked.channels,
+                format=asked.format,
+                recording_started_at=self._time(recording.started_at_ms),
+                recording_ended_at=self._time(recording.ended_at_ms),
+                recording_urls=RecordingUrls(**{asked.format: url}),
+                public_recording_urls=RecordingUrls(),
+            )
+        ]
+
+    def _mix(self, from_ms: float, until_ms: float) -> tuple[Pcm, Pcm]:
+        """What was said in the conference in that time, by all who were heard there; the other side is silent."""
+        whole = np.zeros(samples_in(until_ms - from_ms, SAMPLE_RATE_HZ), np.int32)
+        spans = [*self._spoken, *((call, since_ms, until_ms) for call, since_ms in self._speaking.items())]
+        for call, begins_ms, ends_ms in spans:
+            for at_ms, pcm in call.voice.between(max(from_ms, begins_ms), min(until_ms, ends_ms)):
+                first = samples_in(at_ms - from_ms, SAMPLE_RATE_HZ)
+                part = pcm[: whole.size - first]
+                whole[first : first + part.size] += part
+        return whole.clip(-32768, 32767).astype(np.int16), np.zeros(0, np.int16)
+
     # --- the end ---
 
     def _check_alive(self) -> None:
@@ -356,7 +447,7 @@ class Room:
     def _end(self, reason: EndReason, now_ms: float, by: CarrierCall | None, *, hangs_up: bool) -> list[Effect]:
         """Everybody leaves. Ended by a command, the creator's leg is hung up too, wherever it has gone: observed."""
         self.ended_at_ms, self.end_reason, self._ended_by = now_ms, reason, by
-        effects: list[Effect] = []
+        effects = self._end_recordings(self._recordings, now_ms)
         creator_stayed = self.creator.state != "ended"
         for member in self.present:
             call = member.call
@@ -422,6 +513,11 @@ class Room:
         return next((one for one in self.present if one.call is call), None)
 
     def _refresh(self, now_ms: float) -> None:
+        heard = [one.call for one in self.present if not (one.muted or one.on_hold or one.role == "monitor")]
+        for call in [call for call in self._speaking if call not in heard]:
+            self._spoken.append((call, self._speaking.pop(call), now_ms))
+        for call in heard:
+            self._speaking.setdefault(call, now_ms)
         for one in self.members:
             one.refresh_hearing(now_ms)
 

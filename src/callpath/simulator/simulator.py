@@ -66,7 +66,7 @@ from callpath.simulator.link import ApiAnswer, Fault, Link, Parcel
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.panel import build_panel
 from callpath.simulator.queue import SIZE_MAX, Queue
-from callpath.simulator.recording import Recording, Shelf
+from callpath.simulator.recording import Shelf
 from callpath.simulator.refusal import (
     Refused,
     accept_command,
@@ -447,7 +447,7 @@ class Simulator:
                 case FetchSound():
                     self._spawn(self._fetch(caller, effect.sound), "file of a playback")
                 case SaveRecording():
-                    self._save(caller, effect.recording)
+                    self._save(caller, effect)
                 case PartySpeaks():
                     caller.speak(effect.audio, waits=effect.waits, words=effect.words)
                 case OpenRelay():
@@ -545,12 +545,13 @@ class Simulator:
         except (AudioError, httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
             return "failed", str(error) or type(error).__name__
 
-    def _save(self, caller: Caller, recording: Recording) -> None:
+    def _save(self, caller: Caller, effect: SaveRecording) -> None:
         """Make the file, and tell where it is."""
-        now_ms = self._clock.now_ms()
+        recording, now_ms = effect.recording, self._clock.now_ms()
         url: str | None = None
         try:
-            content = recording.file(*caller.sides(recording.started_at_ms))
+            sides = caller.sides(recording.started_at_ms) if effect.sides is None else effect.sides()
+            content = recording.file(*sides)
         except AudioError as error:
             caller.add_problem(f"a recording was not made: {error}")
         else:
@@ -559,7 +560,10 @@ class Simulator:
             name = f"{name}.{recording.command.format}"
             self._shelf.add(name, content, now_ms)
             url = f"{self.api_base.removesuffix('/v2')}/recordings/{path_segment(name)}"
-        caller.carry_out(caller.call.recording_saved(recording, url, now_ms))
+        if effect.saved is None:
+            caller.carry_out(caller.call.recording_saved(recording, url, now_ms))
+        else:
+            caller.carry_out(effect.saved(url, now_ms))
 
     def recording_file(self, name: str) -> bytes | None:
         """A recording for its reader; None: there is none, or its time is over."""
