@@ -3,7 +3,9 @@
 Exit 0 if every verdict is right, 1 if one is not, 2 on wrong usage, 130 if stopped. With --ci, one case a cause and all
 the healthy ones run; what did not come out right runs once more, alone, since a busy machine makes time limits lie; and
 only a wrong name, a false alarm or a missed fault counts.
-With --figures each aim of the doctor stands in a line of its own: its name, the value, the limit, and ok or FAIL.
+With --figures each aim of the doctor stands in a line of its own: its name, the value, the limit, and ok or FAIL. The
+incidents, the field's logs and the speed of `doctor logs` are among them; --results and --verdicts take the lab's part from
+files.
 """
 
 from __future__ import annotations
@@ -11,15 +13,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import fnmatch
+import json
 import shlex
 import sys
 from pathlib import Path
 
 from tests.lab.case import Case
-from tests.lab.cases import ALL, further_cases
+from tests.lab.cases import ALL, further_cases, is_timed
+from tests.lab.figures import all_figures, read_outcomes, repeat_figures
 from tests.lab.look import look_at
 from tests.lab.programs import missing
-from tests.lab.runner import DOCTOR, LIES, OK, Outcome, as_json, figure, figures, row, run_all, summary, table
+from tests.lab.runner import DOCTOR, LIES, OK, Outcome, as_json, row, run_all, summary, table
 
 
 def main() -> int:
@@ -35,11 +39,22 @@ def main() -> int:
     parser.add_argument(
         "--repeat", type=int, default=1, metavar="N", help="run each case N times: is the verdict the same?"
     )
+    parser.add_argument("--timed", action="store_true", help="only cases whose verdict depends on times")
+    parser.add_argument("--results", type=Path, metavar="FILE", help="figures of an earlier run (--json), run no case")
+    parser.add_argument("--verdicts", type=Path, metavar="FILE", help="figures of an earlier --repeat (--json)")
+    parser.add_argument(
+        "--mb", type=float, default=100, metavar="N", help="size of the logs of --figures; 0 leaves out"
+    )
     parser.add_argument("--list", action="store_true", help="only list the cases")
     parser.add_argument("--look", action="store_true", help="without the doctor: show what a plain client sees")
     arguments = parser.parse_args()
 
     chosen = [case for case in ALL if arguments.only is None or _matches(case.name, arguments.only)]
+    if arguments.timed:
+        chosen = [case for case in chosen if is_timed(case)]
+    if arguments.results is not None:
+        say(all_figures(read_outcomes(arguments.results), _verdicts(arguments.verdicts), arguments.mb))
+        return 0
     if arguments.ci:
         further = further_cases(chosen)
         chosen = [case for case in chosen if case not in further]
@@ -57,7 +72,7 @@ def main() -> int:
         asyncio.run(look_at(present, arguments.jobs, arguments.keep))
         return 0
     if arguments.repeat > 1:
-        return repeat(present, arguments.repeat, arguments.jobs, arguments.figures)
+        return repeat(present, arguments.repeat, arguments.jobs, arguments.json)
     doctor = tuple(shlex.split(arguments.doctor)) if arguments.doctor else DOCTOR
     outcomes: list[Outcome] = []
 
@@ -77,7 +92,7 @@ def main() -> int:
         say(f"stopped after {len(outcomes)} of {len(present)} cases")
     say("\n" + summary(outcomes))
     if arguments.figures:
-        say("\n" + figures(outcomes))
+        say("\n" + all_figures(outcomes, _verdicts(arguments.verdicts), arguments.mb))
     if arguments.json:
         arguments.json.write_text(as_json(outcomes))
     if arguments.table:
@@ -89,20 +104,26 @@ def main() -> int:
     return 0 if all(outcome.mark == OK for outcome in outcomes) else 1
 
 
-def repeat(cases: list[Case], times: int, jobs: int, with_figures: bool) -> int:
-    """Run each case `times` times; 0 where each gave one verdict alone."""
+def repeat(cases: list[Case], times: int, jobs: int, file: Path | None) -> int:
+    """Run each case `times` times; 0 where each gave one verdict alone. `file` gets the verdicts, counted."""
     seen: dict[str, dict[str, int]] = {}
-    for _ in range(times):
+    for number in range(1, times + 1):
         for outcome in asyncio.run(run_all(cases, jobs, lambda _: None)):
             counts = seen.setdefault(outcome.case, {})
             counts[outcome.verdict] = counts.get(outcome.verdict, 0) + 1
+            if len(counts) > 1 and counts[outcome.verdict] == 1:
+                say(f"round {number}: {outcome.case} says {outcome.verdict}, too")
+        if file is not None:
+            file.write_text(json.dumps(seen, indent=1) + "\n")
     for name, counts in seen.items():
         mark = OK if len(counts) == 1 else "DIFFERS"
         say(f"{mark:<11} {name:<38} " + ", ".join(f"{verdict} {count}" for verdict, count in counts.items()))
-    unsteady = sum(1 for counts in seen.values() if len(counts) > 1)
-    if with_figures:
-        say("\n" + figure("cases_with_more_than_one_verdict", unsteady, 0))
-    return 1 if unsteady else 0
+    say("\n" + "\n".join(repeat_figures(seen)))
+    return 1 if any(len(counts) > 1 for counts in seen.values()) else 0
+
+
+def _verdicts(file: Path | None) -> dict[str, dict[str, int]]:
+    return json.loads(file.read_text()) if file is not None else {}
 
 
 def say(line: str) -> None:

@@ -223,54 +223,6 @@ def summary(outcomes: list[Outcome]) -> str:
     return "\n".join(lines)
 
 
-def figure(name: str, value: float, limit: float, *, at_least: bool = False) -> str:
-    """One aim in a line: `name value limit ok|FAIL`. `value` may not be above `limit`, or not below it."""
-    met = value >= limit if at_least else value <= limit
-    return f"{name} {value:g} {'>=' if at_least else '<='}{limit:g} {'ok' if met else 'FAIL'}"
-
-
-def figures(outcomes: list[Outcome]) -> str:
-    """The aims that concern URLs, measured on these outcomes."""
-    total = max(1, len(outcomes))
-    marks = [outcome.mark for outcome in outcomes]
-    healthy = [
-        outcome.report for outcome in outcomes if HEALTHY in outcome.expected and outcome.report.get("duration_ms")
-    ]
-    usual = [report for report in healthy if report.get("traffic") and "idle" not in _steps(report) and _short(report)]
-    sent = [report["traffic"]["requests"] for report in usual]
-    # What the user asked to be held open or listened to for longer is no part of the promise.
-    timed = [
-        outcome.report["duration_ms"] / 1000
-        for outcome in outcomes
-        if outcome.report.get("duration_ms") and "idle" not in _steps(outcome.report)
-    ]
-    times = sorted(report["duration_ms"] / 1000 for report in usual)
-    lines = [
-        figure("lab_right_percent", round(100 * marks.count(OK) / total, 1), 98, at_least=True),
-        figure("lab_wrong_percent", round(100 * marks.count(WRONG) / total, 1), 0.5),
-        figure("lab_false_healthy", marks.count(MISSED), 0),
-        figure("lab_false_alarms", marks.count(FALSE_ALARM), 0),
-    ]
-    if usual:
-        lines += [
-            figure("healthy_requests_max", max(sent), 12),
-            figure("healthy_seconds_median", round(times[len(times) // 2], 2), 3),
-        ]
-    if timed:
-        lines.append(figure("seconds_max", round(max(timed), 1), 30))
-    return "\n".join(lines)
-
-
-def _steps(report: dict[str, Any]) -> set[str]:
-    return {step["name"] for step in report.get("steps") or ()}
-
-
-def _short(report: dict[str, Any]) -> bool:
-    """Whether the upgrade and the stream took their usual time: a server that answers late is slow by itself."""
-    took = {step["name"]: step["duration_ms"] for step in report.get("steps") or ()}
-    return bool(took.get("upgrade", 0) < 1000 and took.get("media", 0) < 3000)
-
-
 def table(outcomes: list[Outcome]) -> str:
     """All of it as text: what went wrong first, since that is what is looked for."""
     worst_first = [WRONG, FALSE_ALARM, MISSED, BROKEN, UNDECIDED, OK]
