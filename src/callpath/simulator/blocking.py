@@ -90,7 +90,7 @@ class BlockingSimulator:
         return BlockingCaller(caller, self._portal)
 
     def set_callee(self, **how: Any) -> None:
-        """What the next dialled party does, by the fields of `Callee`."""
+        """Set the script of the next dialled party, by the fields of `Callee`."""
         self._portal.call(lambda: self.simulator.set_callee(**how))
 
     def set_callee_of(self, number: str, script: Callee | str) -> None:

@@ -151,13 +151,13 @@ KEY_MS = 250
 """Length of a tone of send_dtmf, documented default."""
 
 PERSON = Presents("human")
-"""Whom detection finds where no script says otherwise."""
+"""The callee that detection judges where there is no script."""
 
 REFER_MS = 100
 """From a REFER to its NOTIFY. Unknown."""
 
 REFER_REFUSED = 603
-"""What a phone on the telephone network answers to a REFER, in practice: it cannot follow one."""
+"""Answer of a phone on the telephone network to a REFER, in practice: it cannot follow one."""
 
 BEEP = tone(1_000, duration_ms=200)
 """`play_beep` of a recording. How Telnyx's sounds is unknown."""
@@ -283,7 +283,7 @@ class Renamed:
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """What follows on another leg."""
+    """Effects on another leg."""
 
     call: CarrierCall
     effects: list[Effect]
@@ -380,7 +380,7 @@ class CarrierCall:
         self.opposite: CarrierCall | None = None
         """The leg that this one is bridged to."""
         self.voice = Voice()
-        """What the party says."""
+        """Speech of the party."""
         self.line = PhoneLine(options.l16_byte_order)
         """What the party hears that no stream of this leg brings."""
         self.digits_sent = ""
@@ -388,11 +388,11 @@ class CarrierCall:
         self.keys_heard: list[tuple[float, str]] = []
         """Keys that reached the party: of send_dtmf, and those that a bridged party pressed."""
         self.after_unbridge: AfterUnbridge = "hang_up"
-        """What becomes of this leg when it is taken out of a bridge."""
+        """Park, hold or end this leg when it is taken out of a bridge."""
         self.relay: RelaySession | None = None
         """The Conversation Relay that runs."""
         self.relays: list[RelaySession] = []
-        """All that were ever started."""
+        """Every relay that was ever started."""
         self._relay_speaks: dict[int, tuple[str, str, Speak | PlaybackStart]] = {}
         self.queue: WaitingLine | None = None
         """The queue that this leg waits in."""
@@ -405,11 +405,11 @@ class CarrierCall:
         self.is_silenced = False
         """A supervisor that switched its role: it was observed to be silent from then on, and to hear nothing."""
         self.early_media = False
-        """Whether its ringing is heard by whoever waits for it."""
+        """True if the leg that waits for this one hears it ring."""
         self.mutes_keys: Literal["none", "both", "self", "opposite"] = "none"
         """Whose keys are not passed on in a bridge: `mute_dtmf`."""
         self.message_from_ms: float | None = None
-        """When the callee's voicemail began to record."""
+        """Moment at which the callee's voicemail began to record."""
         self._answering_machine = answering
         self.hearers: list[CarrierCall] = []
         """Legs whose party hears this one."""
@@ -634,7 +634,7 @@ class CarrierCall:
         return [Elsewhere(other, other.left_alone(now_ms))]
 
     def refresh_hearing(self, now_ms: float) -> None:
-        """Whom this party hears may have changed, and whom its supervisors hear."""
+        """Work out again whom this party and its supervisors hear."""
         self._listen_to(self._audible(), now_ms)
         for one in self.supervisors:
             one.refresh_hearing(now_ms)
@@ -655,7 +655,7 @@ class CarrierCall:
 
     @property
     def partners(self) -> list[CarrierCall]:
-        """Who is together with this leg in a bridge or a conference."""
+        """Legs that are in a bridge or a conference with this one."""
         if self.room is not None:
             return [one for one in self.room.members if one is not self]
         return [] if self.opposite is None else [self.opposite]
@@ -667,7 +667,7 @@ class CarrierCall:
         self.refresh_supervision(now_ms)
 
     def refresh_supervision(self, now_ms: float) -> None:
-        """Whom a supervisor hears, and who hears it."""
+        """Work out again whom a supervisor hears, and who hears it."""
         if self.supervised is not None:
             for one in (self.supervised, *self.supervised.partners):
                 one.refresh_hearing(now_ms)
@@ -722,12 +722,12 @@ class CarrierCall:
 
     @property
     def _mutes_keys(self) -> bool:
-        """Whether this party's keys are kept from its partner."""
+        """True if this party's keys are kept from its partner."""
         return self.mutes_keys in ("both", "self")
 
     @property
     def mutes_their_keys(self) -> bool:
-        """Whether the partner's keys are kept from this party."""
+        """True if the partner's keys are kept from this party."""
         return self.mutes_keys in ("both", "opposite")
 
     def transcript(self, text: str, now_ms: float, *, track: str = "inbound", is_final: bool = True) -> list[Effect]:
@@ -1211,7 +1211,7 @@ class CarrierCall:
         return self._relay_says(session, Say(session.greeting, session.interruptible(greeting=True)), now_ms)
 
     def relay_acts(self, session: RelaySession, acts: list[RelayAct], now_ms: float) -> list[Effect]:
-        """What the program asked for."""
+        """Carry out frames of the program."""
         effects: list[Effect] = []
         for act in acts if session is self.relay and self.state == "answered" else ():
             match act:
@@ -1312,17 +1312,17 @@ class CarrierCall:
 
     @property
     def is_over(self) -> bool:
-        """Whether the leg has ended."""
+        """True if the leg has ended."""
         return self.state == "ended"
 
     @property
     def client_state(self) -> str | None:
-        """What the newest command said."""
+        """The value of the newest command."""
         return self._client_state
 
     @property
     def is_heard(self) -> bool:
-        """Whether anybody hears this party: another one, a relay, or Telnyx's transcription."""
+        """True if anybody hears this party: another one, a relay, or Telnyx's transcription."""
         relayed = self.relay is not None and self.relay.opened
         return bool(self.hearers) or relayed or self._transcribed is not None
 

@@ -1,4 +1,4 @@
-"""Who is at a dialled number: what the phone at the far end does, as a script. Pure.
+"""Scripts of dialled parties: what the phone at the far end does. Pure.
 
 `Callee` is the script as a test writes it, or as a text (`parse_callee("voicemail")`); `Answering` is the script of one
 call, with its sounds loaded. `CarrierCall` asks it for what happens when, and answering machine detection judges by it.
@@ -62,7 +62,7 @@ RejectCause = Literal["user_busy", "call_rejected", "not_found", "no_answer", "u
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Callee:
-    """What a dialled party does. `say` is a person's first word, a machine's greeting, or the prompt of a menu."""
+    """Script of a dialled party. `say` is a person's first word, a machine's greeting, or the prompt of a menu."""
 
     kind: Kind = "person"
     rings_ms: float | None = None
@@ -81,13 +81,13 @@ class Callee:
     after_ms: float = 0.0
     """From the answer to the first word of a machine."""
     beeps: bool = True
-    """Whether a voicemail beeps after its greeting."""
+    """A voicemail beeps after its greeting, or not."""
     menu: Mapping[str, str] = field(default_factory=dict)
-    """What a menu says to which digits. Others are wrong: it says `say` again, and hangs up after three."""
+    """Digits that a menu takes, and its answer to each. For others it says `say` again; it hangs up after three."""
     decides_ms: float = 2_000.0
     """How long a screening phone waits after its prompt before `then` takes the call."""
     then: Callee | None = None
-    """Who takes a screened call: a person, or a voicemail. None: the phone hangs up."""
+    """The party that takes a screened call: a person, or a voicemail. None: the phone hangs up."""
     hangs_up_after_ms: float | None = None
     """The callee hangs up so long after the answer."""
     detected_as: str | None = None
@@ -122,14 +122,14 @@ class Says:
 
 @dataclass(frozen=True, slots=True)
 class Presents:
-    """What detection can tell of a callee. Times are milliseconds from the answer."""
+    """Facts about a callee that detection can tell. Times are milliseconds from the answer."""
 
     kind: Literal["human", "machine", "fax", "silence"]
     greeting_ends_ms: float = 0.0
     beep_ms: float | None = None
     screens: bool = False
     taken_ms: float = 0.0
-    """When a screened call is taken by `then`."""
+    """Moment at which `then` takes a screened call."""
     then: Presents | None = None
     is_business: bool = False
     detected_as: str | None = None
@@ -147,11 +147,11 @@ class Answering:
         self._prompt = self._spoken(callee)
 
     def speech(self) -> list[Says]:
-        """What is said after the answer without any doing of the caller."""
+        """Speech after the answer that needs nothing from the caller."""
         return self._speech(self.callee, 0.0)
 
     def hangs_up_ms(self) -> float | None:
-        """When the callee hangs up by itself, from the answer on."""
+        """Milliseconds from the answer until the callee hangs up by itself; None: it does not."""
         callee = self.callee
         screened_ms = self._greeting_ends_ms(callee, 0.0) + callee.decides_ms
         if callee.kind == "screening" and callee.then is None and callee.hangs_up_after_ms is None:
@@ -159,7 +159,7 @@ class Answering:
         return callee.hangs_up_after_ms
 
     def message_from_ms(self) -> float | None:
-        """When a voicemail begins to record, from the answer on."""
+        """Milliseconds from the answer until a voicemail begins to record; None: nothing does."""
         found: Presents | None = self.presents
         while found is not None:
             if found.kind == "machine" and not found.screens:

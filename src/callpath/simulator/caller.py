@@ -380,7 +380,7 @@ class Caller:
 
     @property
     def message(self) -> Pcm | None:
-        """What a voicemail recorded of the program, 8 kHz, from the end of its beep on; None: it did not get so far."""
+        """The message that a voicemail recorded, 8 kHz, from the end of its beep on; None: it did not get so far."""
         from_ms = self.call.message_from_ms
         if from_ms is None or self._clock.now_ms() < from_ms:
             return None

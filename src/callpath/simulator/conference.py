@@ -1,4 +1,4 @@
-"""One conference: who is in it, who hears whom, and which webhooks follow. Pure.
+"""One conference: its members, who hears whom, and the webhooks that follow. Pure.
 
 Methods return effects on legs, each wrapped in `Elsewhere`. Raises Refused where Telnyx refuses. Source: call-flow notes
 of November 2026; what was only observed is an option.
@@ -94,7 +94,7 @@ class Room:
         self.name = command.name
         self.creator = creator
         self.rows: list[Member] = []
-        """All that ever joined."""
+        """Every member that ever joined."""
         self.ended_at_ms: float | None = None
         self.expires_at_ms = now_ms + (
             LIFE_MS if command.duration_minutes is None else 60_000 * command.duration_minutes
@@ -187,7 +187,7 @@ class Room:
         return effects
 
     def audible_to(self, call: CarrierCall) -> list[CarrierCall]:
-        """Whom the party of `call` hears."""
+        """The legs that the party of `call` hears."""
         me = self._member(call)
         if me is None or me.on_hold:
             return []
@@ -287,7 +287,7 @@ class Room:
                 return []
 
     def change(self, participant_id: str, document: dict[str, Any]) -> Member:
-        """What PATCH sets of a participant. Raises Refused."""
+        """Change the settings of a participant, as PATCH does. Raises Refused."""
         member = next((one for one in self.rows if one.id == participant_id), None)
         if member is None:
             raise refuse("10005")
@@ -416,7 +416,7 @@ class Room:
         ]
 
     def _mix(self, from_ms: float, until_ms: float) -> tuple[Pcm, Pcm]:
-        """What was said in the conference in that time, by all who were heard there; the other side is silent."""
+        """The speech of all who were heard in the conference in that time; the other side is silent."""
         whole = np.zeros(samples_in(until_ms - from_ms, SAMPLE_RATE_HZ), np.int32)
         spans = [*self._spoken, *((call, since_ms, until_ms) for call, since_ms in self._speaking.items())]
         for call, begins_ms, ends_ms in spans:

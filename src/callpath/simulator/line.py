@@ -1,4 +1,4 @@
-"""What the party of one leg says, and what it hears that no media stream of its leg brings. Pure."""
+"""Speech of the party of one leg, and the sound that reaches it without a media stream of its leg. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from callpath.simulator.sound import SAMPLE_RATE_HZ
 
 
 class Voice:
-    """What one party says, on the clock. `utterances` are the times at which each begins, and 8 kHz audio."""
+    """Speech of one party, on the clock. `utterances` are the times at which each begins, and 8 kHz audio."""
 
     def __init__(self) -> None:
         self.utterances: list[tuple[float, Pcm]] = []
@@ -29,7 +29,7 @@ class Voice:
         self.utterances = [(began_ms, pcm[: samples_in(at_ms - began_ms, SAMPLE_RATE_HZ)]) for began_ms, pcm in kept]
 
     def between(self, from_ms: float, until_ms: float) -> list[tuple[float, Pcm]]:
-        """What was said in that time."""
+        """Pieces of speech in that time."""
         pieces = []
         for began_ms, pcm in self.utterances:
             skipped = samples_in(max(0.0, from_ms - began_ms), SAMPLE_RATE_HZ)
@@ -39,7 +39,7 @@ class Voice:
         return pieces
 
     def part(self, at_ms: float, duration_ms: float) -> Pcm:
-        """That much of it from `at_ms` on, silence where nothing is said; empty where nothing is said at all."""
+        """Speech from `at_ms` on, that long; silence where nothing is said; empty where nothing is said at all."""
         whole = np.zeros(samples_in(duration_ms, SAMPLE_RATE_HZ), np.int32)
         spoken = False
         for began_ms, pcm in self.between(at_ms, at_ms + duration_ms):

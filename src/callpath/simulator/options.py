@@ -102,7 +102,7 @@ class CarrierOptions:
     """A transfer of a leg that is not answered: works for some programs, and is refused (90034) for others."""
 
     new_id_at_answer: bool = False
-    """Whether the call_control_id of a dialled leg changes with call.answered, as was seen where a call moved to another
+    """The call_control_id of a dialled leg changes with call.answered, as was seen where a call moved to another
     site. Commands take either id then."""
 
     refer_response: int | None = None
@@ -127,7 +127,7 @@ class CarrierOptions:
     """fork_start on a streaming call: the guide says that the fork replaces the stream; 90045 exists as well."""
 
     amd_result: str = "human"
-    """What answering machine detection finds of a person: human, machine, not_sure. Premium tells `human_residence` or
+    """Verdict of answering machine detection on a person: human, machine, not_sure. Premium tells `human_residence` or
     `human_business` for human. For all other callees it finds what they are."""
 
     amd_ms: int = 300
@@ -157,7 +157,7 @@ class CarrierOptions:
     `calls_max`."""
 
     check_from: bool = False
-    """Whether `from` must be a number of the account, or that of the inbound caller who is passed on (D51). Telnyx
+    """`from` must be a number of the account, or that of the inbound caller who is passed on (D51). Telnyx
     checks it; here it is off, so that a program's own numbers need not be entered first."""
 
     requests_max: int | None = None

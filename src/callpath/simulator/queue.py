@@ -1,4 +1,4 @@
-"""One queue of waiting calls: who waits, since when, and what a leg is told when it leaves. Pure.
+"""One queue of waiting calls, and the webhooks of its legs. Pure.
 
 Methods return effects on legs, each wrapped in `Elsewhere`. Raises Refused where Telnyx refuses.
 """

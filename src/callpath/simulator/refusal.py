@@ -219,7 +219,7 @@ def accept_command(name: str, document: Json) -> Command:
 
 
 def accept_conference_command(name: str, document: Json) -> ConferenceCommand:
-    """The same for a command of a conference. Raises Refused."""
+    """Read the body of a command of a conference. Raises Refused."""
     return _accept(CONFERENCE_COMMANDS[name], document)
 
 

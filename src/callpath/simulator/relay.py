@@ -88,7 +88,7 @@ class RelaySession:
     over: bool = False
     """Nothing is sent any more: close the socket."""
     messages: list[Json] = field(default_factory=list)
-    """What was said, as call.conversation.ended lists it; without times."""
+    """The conversation, as call.conversation.ended lists it; without times."""
     handoff: str | None = None
     problems: list[str] = field(default_factory=list)
     received: list[Json] = field(default_factory=list)
@@ -103,7 +103,7 @@ class RelaySession:
 
     @property
     def wants_interim(self) -> bool:
-        """Whether prompts come before the words are final."""
+        """True if prompts come before the words are final."""
         return bool((self.settings.get("transcription_engine_config") or {}).get("interim_results"))
 
     @property

@@ -157,7 +157,7 @@ class Simulator:
         self.calls: list[Caller] = []
         """All calls that are remembered, oldest first, of both directions."""
         self.callee = Callee()
-        """What the next dialled party does, where `callees` has no script for its number."""
+        """Script of the next dialled party, where `callees` has none for its number."""
         self.callees: dict[str, Callee] = {}
         """Number, or the beginning of one and an asterisk → what the party there does."""
         for number, script in (callees or {}).items():
@@ -223,11 +223,11 @@ class Simulator:
         return self._clock.now_ms()
 
     def set_callee(self, **how: Any) -> None:
-        """What the next dialled party does, by the fields of `Callee`."""
+        """Set the script of the next dialled party, by the fields of `Callee`."""
         self.callee = Callee(**how)
 
     def set_callee_of(self, number: str, script: Callee | str) -> None:
-        """What the party at `number` does; `+1555*` stands for all numbers that begin so. Raises ConfigError."""
+        """Set the script of the party at `number`; `+1555*` stands for all numbers that begin so. Raises ConfigError."""
         self.callees[number] = parse_callee(script) if isinstance(script, str) else script
 
     # --- life ---
@@ -397,7 +397,7 @@ class Simulator:
         return caller
 
     def _speech(self, speech: Speech, sample_rate_hz: int | None) -> Pcm:
-        """What a script says. Without espeak-ng a text is a hum, as long as the text would take."""
+        """Speech of a script. Without espeak-ng a text is a hum, as long as the text would take."""
         try:
             return load_speech(speech, sample_rate_hz, SAMPLE_RATE_HZ)
         except AudioError:
@@ -767,7 +767,7 @@ class Simulator:
     def _check_outbound(
         self, callee: Callee, from_: str, to: str, *, diversion: str | None = None, caller: Caller | None = None
     ) -> None:
-        """What Telnyx checks of a dial, or of the transfer of `caller`, before there is a leg. Raises Refused."""
+        """Check a dial, or the transfer of `caller`, as Telnyx does before there is a leg. Raises Refused."""
         if self.options.dial_refused is not None:
             raise refuse_dial(self.options.dial_refused)
         if callee.refused is not None:
@@ -798,7 +798,7 @@ class Simulator:
             raise refuse_dial("D1", "User channel limit exceeded")
 
     def _may_show(self, from_: str, diversion: str | None, caller: Caller | None) -> bool:
-        """Whether this caller ID is ours, or that of a live inbound call that is passed on."""
+        """True if this caller ID is ours, or that of a live inbound call that is passed on."""
         passed_on = [caller] if caller is not None else self.calls
         if diversion is not None:
             return any(
@@ -891,7 +891,7 @@ class Simulator:
         return [queue.row() for queue in self.queues.values()]
 
     def queue_calls(self, name: str) -> list[Json]:
-        """Who waits. Raises Refused."""
+        """Calls that wait in a queue. Raises Refused."""
         queue = self.queues.get(name)
         if queue is None:
             raise refuse("10005")
@@ -1004,7 +1004,7 @@ class Simulator:
         return result
 
     def conferences(self) -> list[Conference]:
-        """All that are remembered, oldest first."""
+        """Conferences that are remembered, oldest first."""
         return [room.row() for room in self.rooms]
 
     def participants(self, id_or_name: str) -> list[Participant]:

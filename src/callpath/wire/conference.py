@@ -17,7 +17,7 @@ Region = Literal["Australia", "Europe", "Middle East", "US"]
 
 
 class ConferenceCommand(Command, frozen=True, kw_only=True):
-    """What all commands of a conference share. `NAME` is the last part of the path."""
+    """Fields that all commands of a conference share. `NAME` is the last part of the path."""
 
     region: Region | None = None
 
