@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -34,9 +34,19 @@ class Log(MemoryCallLog):
         """Cleared: whoever writes waits for the answer, while others read what was written."""
         self.answers.set()
         self.writes: list[list[str]] = []
+        self.refused: list[What] = []
+        """What cannot be written."""
+        self.reads: list[int] = []
+        """After which number each read asked."""
+
+    async def read(self, session: SessionId, after: int = 0) -> list[Entry]:
+        if self.down:
+            raise StoreError("the log is down")
+        self.reads.append(after)
+        return await super().read(session, after)
 
     async def append(self, *entries: Entry) -> bool:
-        if self.down:
+        if self.down or any(entry.what in self.refused for entry in entries):
             raise StoreError("the log is down")
         self.writes.append([type(entry.what).__name__ for entry in entries])
         new = await super().append(*entries)
@@ -68,8 +78,8 @@ class Calls:
         self.group = GroupStore(self.context)
         self.woken = 0
 
-    def journal(self, session: SessionId = SESSION) -> Journal:
-        return Journal(session, self.context, wake=self._wake, store_soon=self.group.store_soon)
+    def journal(self, session: SessionId = SESSION, timeline: Sequence[Entry] = ()) -> Journal:
+        return Journal(session, self.context, wake=self._wake, store_soon=self.group.store_soon, timeline=timeline)
 
     def _wake(self) -> None:
         self.woken += 1
