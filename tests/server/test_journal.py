@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -17,6 +19,8 @@ from callpath.timeline import (
     Entry,
     HandlerFailed,
     MediaCounted,
+    RecordingNotStored,
+    RecordingSaved,
     SocketReceived,
     StreamProbed,
     StreamUrl,
@@ -90,6 +94,38 @@ async def test_an_entry_that_was_not_stored_is_stored_when_the_log_is_back() -> 
 
         assert failed and not journal.failed
         assert log.whats() == [RECOVERED, CallRecovered(fetched=2)]
+
+
+async def test_of_two_equal_entries_each_is_stored() -> None:
+    """Two keys within a millisecond, say: that one of them is in the log says nothing about the other."""
+    async with calls() as made:
+        journal, log = made.journal(), made.log
+        log.lost_answers = 1
+        journal.note(RECOVERED)
+        await journal.store()
+        journal.note(RECOVERED)
+        await journal.store()
+
+        assert [RECOVERED] * 2 == log.whats()
+
+
+async def test_recordings_are_announced_to_whoever_keeps_them() -> None:
+    """Also what was recorded before the disk failed; where nobody keeps them, nothing is announced."""
+    async with calls() as made:
+        announced: list[str] = []
+        made.context.uploads = cast(Any, SimpleNamespace(announce=announced.append))
+        made.journal().note(RecordingSaved(path="a.wav", duration_ms=1.0))
+        made.journal().note(RecordingNotStored(path="b.wav", code="REC001", slug="x", detail="x"))
+        made.journal().note(RECOVERED)
+        made.context.uploads = None
+        made.journal().note(RecordingSaved(path="c.wav", duration_ms=1.0))
+
+        assert ["a.wav", "b.wav"] == announced
+
+
+def test_the_limit_is_what_the_documentation_says() -> None:
+    """Ten thousand entries of one call: minutes of an outage, and a few megabytes."""
+    assert 10_000 == journal_module.PENDING_MAX
 
 
 async def test_what_one_entry_holds_up_does_not_hold_up_the_others() -> None:
@@ -302,7 +338,7 @@ async def test_stages_are_measured_where_they_are_reached() -> None:
         journal.note(ANSWERED, 3_500)
         page = made.context.metrics.text().decode()
 
-        assert 'callpath_stage_seconds_sum{stage="call answered"} 2.5' in page
+        assert 'callpath_stage_seconds_sum{stage="call answered"} 2.5\n' in page
         assert "callpath_stage_seconds_count{" in page and page.count("callpath_stage_seconds_sum{") == 1
 
 
