@@ -39,7 +39,7 @@ MODULES: dict[str, str] = {
     "call/watchdog": "call/test_watchdog",
     "audio/jitter": "audio/test_jitter",
     "call/keys": "call/test_keys",
-    "call/policies": "call/test_watchdog",
+    "call/policies": "call/test_policies",
     "call/ending": "call/test_ending",
     "server/application": "server/test_application",
     "server/journal": "server/test_journal",

@@ -49,7 +49,6 @@ TESTED_ELSEWHERE = {
     "server/ownership.py": "server/test_leases.py",
     "server/admission.py": "server/test_media.py",
     "server/line.py": "server/test_media.py",
-    "call/policies.py": "call/test_watchdog.py",
     "server/app.py": "server/test_webhooks.py",  # puts the routes together; those tests enter by them
     "commands.py": "api/test_feed.py",
     "events.py": "api/test_feed.py",

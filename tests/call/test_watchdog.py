@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from callpath.call.policies import CallPolicy, Step, parse_refusal, parse_steps
 from callpath.call.session import CallSession, fold
 from callpath.call.watchdog import STUCK_AGAIN_MS, STUCK_AGAIN_MS_MAX, Evaluation, RuntimeState, due_commands, evaluate
-from callpath.errors import ConfigError
 from callpath.timeline import (
     CallChecked,
     CallRecovered,
@@ -585,39 +584,3 @@ def test_a_transfer_that_telnyx_refuses_ends_in_a_busy_line() -> None:
 
     said = call.run(0, DRAINING, accept=False)
     assert [word for word in said if not word.startswith("step")] == ["refused", "transfer", "reject"]
-
-
-@pytest.mark.parametrize("text", ["", "away", "transfer:", "transfer:555"])
-def test_a_wrong_refusal_is_named_at_start(text: str) -> None:
-    """Not during the first deploy."""
-    with pytest.raises(ConfigError, match="CALLPATH_REFUSE_WITH"):
-        parse_refusal("CALLPATH_REFUSE_WITH", text)
-
-
-# --- the setting -----------------------------------------------------------------------------------------------------
-
-
-def test_steps_are_read_as_people_write_them() -> None:
-    """A sentence has commas; a step begins with its word."""
-    read = parse_steps("X", "retry, speak[de-DE]:Bitte rufen Sie an, wir hören, hangup")
-
-    assert read == (Step("retry"), Step("speak", "Bitte rufen Sie an, wir hören", "de-DE"), Step("hangup"))
-    assert parse_steps("X", "transfer:sip:desk@example.com,nothing")[0] == Step("transfer", "sip:desk@example.com")
-
-
-@pytest.mark.parametrize("text", ["", "again", "speak", "speak:", "transfer:5550123", "retry;hangup", "hangup:now"])
-def test_a_wrong_step_is_named_at_start(text: str) -> None:
-    """Not when the first caller hears nothing."""
-    with pytest.raises(ConfigError, match="CALLPATH_NO_SOCKET_THEN"):
-        parse_steps("CALLPATH_NO_SOCKET_THEN", text)
-
-
-@given(st.text(max_size=60))
-def test_any_text_is_read_or_refused(text: str) -> None:
-    """A setting comes from outside; only ConfigError is told in one line."""
-    try:
-        steps = parse_steps("X", text)
-    except ConfigError:
-        return
-
-    assert steps

@@ -26,7 +26,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class CallPolicy:
-    """How long what may take, in ms (0 turns a time off), and what is done then."""
+    """Timeouts of a call in ms (0: none), and what is done when one has passed."""
 
     reconnect_ms: int = 10_000
     """How long a handler waits for a lost audio socket to come back."""
