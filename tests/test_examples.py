@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import importlib.util
+import json
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from websockets.asyncio.server import serve
 
+from callpath.audio.tone import tone
 from callpath.simulator.options import CarrierOptions
 from callpath.testing import Callee, place_call
 from callpath.timeline import CommandSent
@@ -17,7 +21,7 @@ from callpath.wire.command import Command, Hangup, Speak, Transfer
 from tests.serving import WAIT_S_MAX, serving
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-LINES_MAX = {"ivr": 25, "office_hours": 40, "reminder": 20}
+LINES_MAX = {"agent": 40, "ivr": 25, "office_hours": 40, "reminder": 20}
 """Lines of code, without blank ones and docstrings, by example."""
 
 
@@ -115,3 +119,43 @@ async def test_the_reminder_calls_people(tmp_path: Path, capsys: pytest.CaptureF
 
     assert "Ada: human" in capsys.readouterr().out
     assert commands == ["dial", "streaming_start", "speak", "hangup"]
+
+
+async def test_the_agent_truncates_at_what_was_heard_and_transfers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service is told how much of this answer the caller heard, not of all answers since the last interruption."""
+    agent: Any = load("agent")
+    heard: list[tuple[str, int]] = []
+    said_ms = {"first": 300, "second": 20_000}
+
+    async def service(socket: Any) -> None:
+        for item, duration_ms in said_ms.items():
+            delta = base64.b64encode(tone(440, duration_ms=100, sample_rate_hz=24_000).tobytes()).decode()
+            piece = json.dumps({"type": "response.output_audio.delta", "item_id": item, "delta": delta})
+            for _ in range(duration_ms // 100):
+                await socket.send(piece)
+            await socket.send(json.dumps({"type": "response.output_audio.done", "item_id": item}))
+            for _ in range(60):  # 1.2 s of the caller's audio
+                await socket.recv()
+        await socket.send(json.dumps({"type": "input_audio_buffer.speech_started"}))
+        while not heard:
+            message = json.loads(await socket.recv())
+            if message["type"] == "conversation.item.truncate":
+                heard.append((message["item_id"], message["audio_end_ms"]))
+        arguments = json.dumps({"to": "+15555550177"})
+        about = {"type": "response.function_call_arguments.done", "arguments": arguments}
+        await socket.send(json.dumps(about))
+        await socket.wait_closed()
+
+    async with serve(service, "127.0.0.1", 0) as realtime, serving(agent.app, tmp_path) as served:
+        port = next(iter(realtime.sockets)).getsockname()[1]
+        monkeypatch.setattr(agent, "URL", f"ws://127.0.0.1:{port}")
+        caller = await served.telnyx.call()
+        session = caller.call.leg.call_session_id
+        await served.until(session, lambda what: isinstance(what, CommandSent) and what.command == "transfer")
+        await caller.hang_up()
+
+    ((item, heard_ms),) = heard
+    assert item == "second"
+    assert 0 < heard_ms < 15_000

@@ -230,6 +230,30 @@ async def test_a_source_goes_on_counting_on_the_next_stream() -> None:
     assert 1_500 <= heard_ms[0] < 1_990
 
 
+@pytest.mark.parametrize("rate_hz", [8000, 16000, 24000])
+async def test_an_empty_piece_is_heard_at_once(rate_hz: int) -> None:
+    """A speech service sends one now and then; at another rate than the phone's the handler failed on it."""
+    app = App()
+    states: list[tuple[bool, bool]] = []
+
+    @app.call(sample_rate_hz=rate_hz)
+    async def handle(call: Call) -> None:
+        async def pieces() -> AsyncIterator[bytes]:
+            yield b""
+            yield tone(440, duration_ms=100, sample_rate_hz=rate_hz).tobytes()
+            yield b""
+
+        for source in (b"", pieces()):
+            playback = await call.play(source)
+            await playback.heard()
+            states.append((playback.finished, playback.cut))
+
+    async with place_call(app) as caller:
+        await caller.run(ms=1_000)
+
+    assert states == [(True, False), (True, False)]
+
+
 # --- keys ------------------------------------------------------------------------------------------------------------
 
 

@@ -296,6 +296,8 @@ class Player:
             self._write(audio)
             playback.extend(stream, stream.payload_ms(audio))
             return True
+        if not audio:
+            return True  # a resampler takes no empty piece
         duration_ms = 500 * len(audio) / rate_hz
         if not 0 <= duration_ms <= PLAY_PIECE_MS:
             return False
