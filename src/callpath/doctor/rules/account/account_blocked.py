@@ -6,6 +6,7 @@ from callpath.doctor.calls import needed_refusal, refused_by, show_entries
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample_call import RANG, a_call, answered, sent
+from callpath.timeline import CommandAnswered
 
 WORDS = {
     "20012": "the account is inactive",
@@ -65,9 +66,15 @@ Source: Telnyx, SIP response codes; D1, D11, D13, D17, D51 and D60 were seen at 
 _D_CODE = re.compile(r"\b(D\d{1,2}|PE\d|TV1|TM1|P05|P15)\b")
 
 
+def _told_by_its_d_code(what: CommandAnswered) -> bool:
+    """Clients print the text of a refusal and leave its error code out."""
+    named = _D_CODE.findall(what.error_detail or "")
+    return what.status == 403 and not what.error_code and bool(named) and named[-1] in D_CODES
+
+
 def check(facts: Facts) -> Finding | None:
     known = facts[CallFacts]
-    found = needed_refusal(known, lambda what: what.error_code in WORDS)
+    found = needed_refusal(known, lambda what: what.error_code in WORDS or _told_by_its_d_code(what))
     if found is None:
         return None
     entry, what = found
@@ -99,6 +106,9 @@ CAUSE = Cause.of(
         "no funds": a_call(RANG, sent("answer"), answered("answer", 403, "20100")),
         "a country that is not allowed": a_call(
             sent("dial"), answered("dial", 403, "10010", "Dialed number is not whitelisted D13")
+        ),
+        "the same, printed without its error code": a_call(
+            sent("dial"), answered("dial", 403, detail="Dialed number is not whitelisted D13")
         ),
     },
     quiet={"another refusal": a_call(RANG, sent("answer"), answered("answer", 422, "90018"))},
