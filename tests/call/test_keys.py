@@ -137,7 +137,7 @@ def test_what_is_remembered_is_bounded() -> None:
 
     assert 1 == order.duplicated
     assert KEYS_REMEMBERED_MAX + 2 == len(order.flush())
-    assert KEYS_REMEMBERED_MAX == len(order._known)
+    assert 32 == KEYS_REMEMBERED_MAX == len(order._known)
 
 
 @pytest.mark.parametrize(
@@ -170,3 +170,29 @@ def test_keys_within_the_hold_always_come_sorted(presses: list[tuple[float, bool
     arrivals.sort(key=lambda arrival: arrival[0])
 
     assert [str(number % 10) for number in range(1, len(presses) + 1)] == list(digits(handed_out(arrivals)))
+
+
+def test_where_nothing_is_missing_a_key_is_not_held() -> None:
+    """The numbers of the frames prove it; with one missing it is held."""
+    order = KeyOrder()
+    order.push(key("1", 100), 1_000.0, complete=True)
+    at_once = order.next_due_ms(), digits(order.due(1_000.0))
+    order.push(key("2", 200), 1_000.0)
+
+    assert (1_000.0, "1") == at_once
+    assert 1_040.0 == order.next_due_ms()
+
+
+def test_a_number_of_one_is_a_number() -> None:
+    """The first frame of all has it."""
+    assert "12" == digits(handed_out([(0.0, key("2", None, 2)), (10.0, key("1", None, 1))]))
+
+
+def test_numbers_begin_again_with_a_new_start_frame() -> None:
+    """What is held is handed out, and an equal number is no copy any more."""
+    order = KeyOrder()
+    order.push(key("1", None, 5), 0.0)
+    handed = digits(order.restart())
+    order.push(key("1", None, 5), 1.0)
+
+    assert ("1", "1", 0) == (handed, digits(order.flush()), order.duplicated)
