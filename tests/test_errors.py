@@ -16,6 +16,7 @@ FAMILY = {
     "RemoteProtocolError": "CallpathError",
     "SignatureError": "RemoteProtocolError",
     "LocalProtocolError": "CallpathError",
+    "InvalidRequestError": "LocalProtocolError",
     "AudioError": "CallpathError",
     "ControlError": "CallpathError",
     "StoreError": "CallpathError",

@@ -8,6 +8,7 @@ from callpath.doctor.logs import ours
 from callpath.timeline import (
     KINDS,
     CallChecked,
+    CallDecided,
     CallRecovered,
     CallRejected,
     CallStuck,
@@ -50,6 +51,11 @@ from callpath.timeline import (
 
 S = ours.STREAM
 ENTRIES: list[What] = [
+    CallDecided(decision="answer"),
+    CallDecided(decision="answer", handler="sales", reason="nothing was decided within 5 s"),
+    CallDecided(decision="reject", cause="USER_BUSY"),
+    CallDecided(decision="forward"),
+    CallDecided(decision="ignore", reason="the decision raised ValueError"),
     WebhookReceived(event_type="call.machine.detection.ended", event_id="", body={}),
     CommandSent(command="answer", command_id=""),
     CommandAnswered(command="answer", command_id="", status=200, latency_ms=12),

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from callpath.timeline import (
     ALIASES,
     CallChecked,
+    CallDecided,
     CallRecovered,
     CallRejected,
     CallStuck,
@@ -150,6 +151,10 @@ _LINES: tuple[tuple[str, str, Made], ...] = (
     ("call.stuck", r"The line is up and the call goes nowhere \((?P<reason>\w+), after (?P<s>\d+) s\)$",
      lambda f: CallStuck(reason=f["reason"], number=1, after_ms=int(f["s"]) * 1000)),
     ("call.rejected", r"Call (?:rejected|refused): (?P<detail>.*)$", lambda f: CallRejected(reason="", detail=f["detail"])),
+    ("call.decided", r"Decided while ringing: (?:(?P<answer>answer)(?: by (?P<handler>.*?))?|reject \((?P<cause>.*?)\)|(?P<forward>forward to another number)|let it ring)(?: \(the default: (?P<reason>.*)\))?$",
+     lambda f: CallDecided(
+         decision="answer" if f["answer"] else "reject" if f["cause"] else "forward" if f["forward"] else "ignore",
+         handler=f["handler"], cause=f["cause"], reason=f["reason"] or "")),
     ("call.recovered", r"(?:Recovered|Taken up) after a restart(?:, (?P<fetched>\d+) missed events fetched)?(?: \((?P<detail>.*)\))?$",
      lambda f: CallRecovered(fetched=int(f["fetched"] or 0), detail=f["detail"] or "")),
     ("call.checked", r"Telnyx was asked for the call's state: (?P<says>the line is up|the call is over|no answer)(?: \((?P<detail>.*)\))?$",
