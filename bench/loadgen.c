@@ -68,6 +68,7 @@ static double hq(hist *h, double q) {  // ms
 
 typedef struct {
   int fd, open, dead;
+  char session[96];                  // names the call in its start frame
   uint8_t *in; int inlen, incap;
   uint8_t *out; int outlen, outcap;
   uint8_t part[BLOCK]; int npart;    // partial block in marker mode
@@ -261,6 +262,10 @@ int main(int argc, char **argv) {
       struct epoll_event e = {.events = EPOLLIN, .data.ptr = c}; epoll_ctl(ep, EPOLL_CTL_ADD, c->fd, &e);
       char line[2048];
       if (tf) { if (!fgets(line, sizeof line, tf)) die("--targets has fewer lines than --calls"); line[strcspn(line, "\n")] = 0; char *sp = strchr(line, ' '); *hdrs = 0; if (sp) { *sp = 0; snprintf(hdrs, sizeof hdrs, "%s\r\n", sp + 1); } snprintf(path, sizeof path, "%.511s", line); }
+      // The call of its path, as Telnyx's start frames: callpath refuses one that names another call.
+      const char *name = strstr(path, "/calls/");
+      if (name) snprintf(c->session, sizeof c->session, "%.*s", (int)strcspn(name + 7, "/"), name + 7);
+      else snprintf(c->session, sizeof c->session, "ff55a038-6f5d-11ef-9692-02420aeffb1f-%d", (int)(c - C));
       char q[4096]; int n = snprintf(q, sizeof q, "GET %s HTTP/1.1\r\nHost: %s:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n%s\r\n", path, host, port, hdrs);
       raw_send(c, (uint8_t *)q, n);
     }
@@ -269,7 +274,7 @@ int main(int argc, char **argv) {
     for (int k = j0; k < i; k++) {
       char b[1024];
       ws_send(&C[k], 1, b, snprintf(b, sizeof b, "{\"event\":\"connected\",\"version\":\"1.0.0\"}"));
-      ws_send(&C[k], 1, b, snprintf(b, sizeof b, "{\"event\":\"start\",\"sequence_number\":\"1\",\"start\":{\"user_id\":\"3e6f995f-85f7-4705-9741-53b116d28237\",\"call_control_id\":\"v2:T02llQxIyaRkhfRKxgAP8nY511EhFLizdvdUKJiSw8d6A9BborherQ-%d\",\"call_session_id\":\"ff55a038-6f5d-11ef-9692-02420aeffb1f-%d\",\"from\":\"+13122010094\",\"to\":\"+13122123456\",\"tags\":[],\"client_state\":\"aGF2ZSBhIG5pY2UgZGF5ID1d\",\"media_format\":{\"encoding\":\"PCMU\",\"sample_rate\":8000,\"channels\":1}},\"stream_id\":\"%s\"}", k, k, stream_id));
+      ws_send(&C[k], 1, b, snprintf(b, sizeof b, "{\"event\":\"start\",\"sequence_number\":\"1\",\"start\":{\"user_id\":\"3e6f995f-85f7-4705-9741-53b116d28237\",\"call_control_id\":\"v2:T02llQxIyaRkhfRKxgAP8nY511EhFLizdvdUKJiSw8d6A9BborherQ-%d\",\"call_session_id\":\"%s\",\"from\":\"+13122010094\",\"to\":\"+13122123456\",\"tags\":[],\"client_state\":\"aGF2ZSBhIG5pY2UgZGF5ID1d\",\"media_format\":{\"encoding\":\"PCMU\",\"sample_rate\":8000,\"channels\":1}},\"stream_id\":\"%s\"}", k, C[k].session, stream_id));
     }
   }
   double conn_s = (now_ns() - c0) / 1e9;

@@ -30,7 +30,6 @@ TESTED_ELSEWHERE = {
     "__main__.py": "cli/test_app.py",  # one line; run as a process there
     "wire/api.py": "wire/test_golden.py",  # every sample goes through these three, both ways
     "wire/command.py": "wire/test_golden.py",
-    "wire/document.py": "wire/test_golden.py",
     "wire/ids.py": "test_control.py",  # names, and one encoding, which stands in each command's path
     "store/port.py": "store/test_contract.py",  # the promise; that suite is its test, on each store
     "store/memory.py": "store/test_contract.py",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from callpath.clock import ManualClock
 from callpath.server.read_coalescer import (
     AT_ONCE_MAX,
@@ -51,6 +53,22 @@ async def test_many_calls_are_taken_in_batches() -> None:
 
     assert coalescer.busy
     assert all(REST_MS_MIN <= rest_ms <= REST_MS_MAX for rest_ms in clock.rests)
+
+
+async def test_what_a_frame_wakes_runs_before_the_rest() -> None:
+    """A handler that answers a frame would send a millisecond later otherwise, on every frame."""
+    clock = RestingClock()
+    coalescer = ReadCoalescer(clock)
+    await turns(clock, coalescer, 10)
+    clock.rests.clear()
+    handler = asyncio.get_running_loop().create_future()
+    rests_before: list[int] = []
+    handler.add_done_callback(lambda _: rests_before.append(len(clock.rests)))
+    coalescer.frame_came()
+    handler.set_result(None)
+    await clock.advance(1)
+
+    assert (rests_before, len(clock.rests)) == ([0], 1)
 
 
 async def test_a_turn_that_brought_enough_needs_no_rest() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 import re
 
 from callpath.doctor.facts import Exchange, Facts, RepeatFacts, UpgradeFacts, UrlFacts
@@ -11,6 +10,7 @@ from callpath.doctor.ourselves import own_word
 from callpath.doctor.platform import author, proxies, recognise
 from callpath.doctor.refusals import Meaning, Refusal, names_of, refusal_by
 from callpath.doctor.rule import Seen
+from callpath.wire.document import decode_foreign
 
 LOGIN_WORDS = re.compile(
     r"login|log-in|signin|sign-in|sign_in|oauth|/sso|saml|authorize|/auth(\b|/)|/\.auth/|cdn-cgi/access|"
@@ -181,7 +181,7 @@ def sentence(exchange: Exchange) -> str:
         return ""
     text = exchange.text.strip()
     try:
-        found = json.loads(text)
+        found = decode_foreign(text)
     except ValueError:
         plain = exchange.has("content-type", "text/plain") or not exchange.has("content-type")
         return text if plain and 0 < len(text) <= 200 and "<" not in text else ""

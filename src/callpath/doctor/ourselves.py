@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 from callpath.call.address import ANSWERED_BY_HEADER
 from callpath.doctor.facts import Exchange, Facts, UpgradeFacts
+from callpath.wire.document import decode_foreign
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ def own_word(exchange: Exchange) -> OwnWord | None:
     if exchange.outcome != "answer" or exchange.upgraded or not exchange.has(ANSWERED_BY_HEADER):
         return None
     try:
-        answer = json.loads(exchange.text)
+        answer = decode_foreign(exchange.text)
         return OwnWord(str(answer["error"]), str(answer["detail"]), exchange)
     except (ValueError, KeyError, TypeError):
         return None

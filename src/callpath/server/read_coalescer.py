@@ -54,7 +54,8 @@ class ReadCoalescer:
         self._frames += 1
         if not self._turn_ends:
             self._turn_ends = True
-            self._loop.call_soon(self._end_turn)
+            # A turn later: the handlers that these frames wake run first, and what they send leaves before the rest.
+            self._loop.call_soon(self._loop.call_soon, self._end_turn)
 
     def has_time(self, *, waited: bool = False) -> bool:
         """Whether deferrable work that takes as long as ten frames may be done now. Each call of this counts. Work that has

@@ -8,6 +8,8 @@ that callpath has no name for.
 
 from __future__ import annotations
 
+import json
+import re
 from functools import cache
 from typing import Any, TypeVar
 
@@ -41,6 +43,21 @@ def parse_json(text: str | bytes, what: str) -> Json:
     if not isinstance(document, dict):
         raise RemoteProtocolError("wrong_shape", f"{what} is not a JSON object")
     return document
+
+
+_LONE_SURROGATE = re.compile(
+    r"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+)
+
+
+def decode_foreign(text: str) -> Any:
+    """Decode JSON that any program may have written: NaN is read, and half of a surrogate pair (a text cut in the middle of
+    a character), which no file and no terminal takes, becomes U+FFFD. Raises ValueError, also where it is nested too deep.
+    """
+    try:
+        return json.loads(_LONE_SURROGATE.sub(r"\\ufffd", text))
+    except RecursionError:
+        raise ValueError("JSON that is nested too deep") from None
 
 
 def read(cls: type[P], document: Any, what: str) -> P:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+import re
 
-from callpath.doctor.logs.times import Clockwork, Stamp, leading_time, read_time
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from callpath.doctor.logs.times import LEADING, WHOLE, Clockwork, Stamp, leading_time, read_time
 
 AT = 1_767_323_045_678  # 2026-01-02T03:04:05.678Z
 
@@ -100,3 +104,14 @@ def test_a_clock_past_midnight() -> None:
 def test_a_number_of_hundreds_of_digits_is_no_time() -> None:
     """JSON knows no largest number; one of these must not end the reading of a whole log. (Found by tests/soak.)"""
     assert read_time(10**400) is None
+
+
+@pytest.mark.parametrize("pattern", [LEADING, WHOLE])
+@given(data=st.data())
+def test_whatever_looks_like_a_time_is_read_or_is_none(pattern: re.Pattern[str], data: st.DataObject) -> None:
+    """A date without a time of day ended the reading of a whole log. (Found by tests/soak.)"""
+    text = data.draw(st.from_regex(pattern))
+    found = leading_time(text)
+
+    assert found is None or text.endswith(found[1])
+    assert isinstance(read_time(text), Stamp | None)

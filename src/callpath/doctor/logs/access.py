@@ -7,7 +7,6 @@ Outgoing requests of the application are no rows: their URL is absolute, or a pa
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit
 from callpath.doctor.facts import EdgeRow
 from callpath.doctor.logs.record import Record, number_of, text_of
 from callpath.doctor.logs.times import Stamp, leading_time, read_time
+from callpath.wire.document import decode_foreign
 
 PATH_CHARS_MAX = 2000
 _METHODS = "GET|POST|PUT|HEAD|OPTIONS|PATCH|DELETE|CONNECT|TRACE"
@@ -305,7 +305,7 @@ def upstream_errors(value: Any) -> tuple[str, ...]:
             return ()
         if text[0] in "[{":
             try:
-                return upstream_errors(json.loads(text))
+                return upstream_errors(decode_foreign(text))
             except (ValueError, RecursionError):
                 return (text[:200],)
         return (text[:200],)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +9,7 @@ import msgspec
 
 from callpath.doctor.facts import EdgeRow
 from callpath.doctor.logs.times import Stamp
+from callpath.wire.document import decode_foreign
 
 TEXT_CHARS_MAX = 8192
 """The part of one record's text that is read: the rest is a dump of audio or of a page."""
@@ -54,8 +54,8 @@ def decoded(text: str) -> dict[str, Any] | None:
         document = msgspec.json.decode(text)
     except (ValueError, RecursionError, UnicodeError):
         try:
-            document = json.loads(text)
-        except (ValueError, RecursionError):
+            document = decode_foreign(text)
+        except ValueError:
             return None
     return document if isinstance(document, dict) else None
 

@@ -197,7 +197,7 @@ LEADING = re.compile(
 )
 """A time at the head of a line, and what parts it from the rest."""
 
-_WHOLE = re.compile(
+WHOLE = re.compile(
     rf"(?:{_ISO}{_ZONE}|{_CLF}|{_SYSLOG}|{_RFC822}(?P<zone2> ?(?:[+-]\d{{4}}|{_NAMES}))?|{_SLASHED}|{_DOTTED}"
     rf"|{_CLOCK}|{_EPOCH})$"
 )
@@ -227,7 +227,7 @@ def read_time(value: object) -> Stamp | None:
     value = value.strip()
     if re.fullmatch(r"\d{10,19}(\.\d+)?", value):
         return _safely(_of_number, float(value))
-    found = _WHOLE.match(value)
+    found = WHOLE.match(value)
     return _safely(_of_match, found) if found is not None else None
 
 
@@ -280,7 +280,9 @@ def _syslog(text: str) -> Stamp:
         parts.pop(0)
     month, day, *rest = parts
     year = next((int(part) for part in rest if len(part) == 4 and part.isdigit()), 0)
-    clock = next(part for part in rest if ":" in part)
+    clock = next((part for part in rest if ":" in part), "")
+    if not clock:
+        raise ValueError("a date without a time of day")
     of_day = _of_day(clock[:-2] if clock[-1] == "M" else clock, text[-2:])
     date = datetime(year or LEAP_YEAR, _MONTHS[month.lower()], int(day), tzinfo=UTC)
     return Stamp(_unix_ms(date) + of_day, zoned=False, yeared=bool(year))

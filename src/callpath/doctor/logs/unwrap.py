@@ -7,7 +7,6 @@ call (network flows, DNS queries) are marked and skipped.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from callpath.doctor.logs.lines import Line
 from callpath.doctor.logs.record import TEXT_CHARS_MAX, Record, decoded, text_of
 from callpath.doctor.logs.times import Stamp, leading_time, read_time
+from callpath.wire.document import decode_foreign
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\u2028\u2029]")
@@ -375,8 +375,8 @@ def _railway(document: dict[str, Any], record: Record) -> str | dict[str, Any] |
 def _unquoted(value: Any) -> Any:
     """GraphQL gives each attribute's value as JSON in a text."""
     try:
-        return json.loads(value)
-    except (TypeError, ValueError, RecursionError):
+        return decode_foreign(value)
+    except (TypeError, ValueError):
         return value
 
 
