@@ -69,7 +69,7 @@ def timeline_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def stand_in_page() -> str:
+def simulator_page() -> str:
     """What the simulator can do: its commands, its faults, its options."""
     lines = [
         "# The Telnyx simulator\n",
@@ -172,7 +172,7 @@ def _said_of_fields(cls: type) -> dict[str, str]:
 def pages() -> dict[str, str]:
     """Every page, by its name below reference/."""
     causes = {f"causes/{name}": text for name, text in cause_pages(CAUSES, sample_report).items()}
-    made = {"settings.md": settings_page(), "timeline.md": timeline_page(), "stand-in.md": stand_in_page()}
+    made = {"settings.md": settings_page(), "timeline.md": timeline_page(), "simulator.md": simulator_page()}
     return made | causes
 
 

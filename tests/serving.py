@@ -1,4 +1,4 @@
-"""A call server and a stand-in Telnyx on loopback, for tests over real sockets."""
+"""A call server and a Telnyx simulator on loopback, for tests over real sockets."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ PATIENT_MS = 1000 * WAIT_S_MAX
 
 @dataclass
 class Served:
-    """What a test holds: the server from inside and outside, and the stand-in."""
+    """What a test holds: the server from inside and outside, and the simulator."""
 
     telnyx: Simulator
     port: int

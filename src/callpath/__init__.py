@@ -11,7 +11,7 @@
 
 Run it with `callpath serve module:app`. `callpath.events` has what `call.events` gives, `callpath.commands` every Call
 Control command. `callpath.server` carries calls, `callpath.doctor` names what is wrong,
-`callpath.simulator` is a stand-in Telnyx, `callpath.wire` is what goes over the wire.
+`callpath.simulator` is a Telnyx simulator, `callpath.wire` is what goes over the wire.
 """
 
 from __future__ import annotations

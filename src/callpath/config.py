@@ -41,7 +41,7 @@ class Settings:
         "TELNYX_PUBLIC_KEY", default="", does="public key that webhooks are verified with (base64, DER base64 or PEM)"
     )
     telnyx_api_base: str = _setting(
-        "TELNYX_API_BASE", default="https://api.telnyx.com/v2", does="where Call Control is; a stand-in's URL in tests"
+        "TELNYX_API_BASE", default="https://api.telnyx.com/v2", does="where Call Control is; a simulator's URL in tests"
     )
     telnyx_connection_id: str = _setting(
         "TELNYX_CONNECTION_ID",

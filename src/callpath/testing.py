@@ -99,7 +99,7 @@ SESSION, LEG, LEG_B = SessionId("session-1"), "leg-1", "leg-2"
 
 
 class Pair:
-    """Our stream and the stand-in's carrier, joined by nothing but time. Pure: no tasks, no sockets."""
+    """Our stream and the simulator's carrier, joined by nothing but time. Pure: no tasks, no sockets."""
 
     def __init__(
         self,

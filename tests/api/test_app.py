@@ -93,11 +93,15 @@ async def test_a_default_takes_what_no_other_does() -> None:
         assert decided(caller) == []  # nothing was to be decided
 
 
-async def test_a_predicate_that_raises_is_no_predicate() -> None:
-    """A fault in it must not cost the call."""
+@pytest.mark.parametrize("error", [AttributeError("nothing"), SystemExit(3)])
+async def test_a_predicate_that_raises_is_no_predicate(error: BaseException) -> None:
+    """A fault in it must not cost the call, nor the other calls of the server."""
     app = departments()
 
-    @app.call(when=lambda ring: ring.nothing)  # type: ignore[attr-defined]
+    def fits(ring: Ring) -> bool:
+        raise error
+
+    @app.call(when=fits)
     async def wrong(call: Call) -> None: ...
 
     @app.call
@@ -110,7 +114,7 @@ async def test_a_predicate_that_raises_is_no_predicate() -> None:
         assert entered(caller) == ["rest"]
 
 
-def deciding(decision: Decision | None, *, after_s: float = 0.0, error: Exception | None = None) -> App:
+def deciding(decision: Decision | None, *, after_s: float = 0.0, error: BaseException | None = None) -> App:
     app = departments()
 
     @app.incoming
@@ -162,6 +166,8 @@ async def test_a_handler_is_chosen_while_it_rings() -> None:
     [
         (lambda: deciding(None), ""),
         (lambda: deciding(Reject(), error=ValueError("a fault")), "ValueError"),
+        (lambda: deciding(Reject(), error=SystemExit(3)), "SystemExit"),
+        (lambda: deciding(Reject(), error=asyncio.CancelledError()), "CancelledError"),
         (lambda: deciding(Reject(), after_s=5.5), "within 5 s"),
         (lambda: deciding(Answer(handler="nobody")), "no handler nobody"),
         (lambda: deciding(Forward("12")), "E.164"),

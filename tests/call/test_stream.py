@@ -1,4 +1,4 @@
-"""One stream, sans I/O: by literal exchange, and joined to the stand-in's carrier on a manual clock."""
+"""One stream, sans I/O: by literal exchange, and joined to the simulator's carrier on a manual clock."""
 
 from __future__ import annotations
 

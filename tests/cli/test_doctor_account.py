@@ -1,4 +1,4 @@
-"""`callpath doctor account` from the terminal, with a stand-in account and a stand-in host on loopback."""
+"""`callpath doctor account` from the terminal, with a simulated account and a simulated host on loopback."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def portal() -> Iterator[BlockingPortal]:
 
 @pytest.fixture(scope="module")
 def stand_in(portal: BlockingPortal) -> Iterator[tuple[Simulator, Account]]:
-    """One stand-in for all tests, and its account as it was at first."""
+    """One simulator for all tests, and its account as it was at first."""
     with portal.wrap_async_context_manager(Simulator(URL)) as telnyx:
         yield telnyx, deepcopy(telnyx.account)
 
@@ -201,7 +201,7 @@ def test_without_a_public_url(telnyx: Simulator, run: Run, monkeypatch: pytest.M
 
 @pytest.fixture
 def railway(portal: BlockingPortal, monkeypatch: pytest.MonkeyPatch) -> Iterator[RailwayStandIn]:
-    """A service on a stand-in host, and its token."""
+    """A service on a simulated host, and its token."""
     with portal.wrap_async_context_manager(RailwayStandIn()) as railway:
         monkeypatch.setenv("RAILWAY_API_URL", railway.endpoint)
         monkeypatch.setenv("RAILWAY_TOKEN", railway.token)

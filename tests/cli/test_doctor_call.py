@@ -1,4 +1,4 @@
-"""`callpath doctor call` on real calls: the stand-in injects a fault, the server lives through it, the doctor names it."""
+"""`callpath doctor call` on real calls: the simulator injects a fault, the server lives through it, the doctor names it."""
 
 from __future__ import annotations
 
@@ -266,7 +266,7 @@ async def test_a_start_with_an_encoding_that_we_cannot_decode(alone: Path, docto
                 for _ in range(100):
                     await peer.send(sample_text("ws/t-media-inbound.json"))
                 await peer.wait_closed()
-            # Our second try, while the stand-in still has the first for open: no cause, but what comes of it.
+            # Our second try, while the simulator still has the first for open: no cause, but what comes of it.
             await served.until(session, lambda what: isinstance(what, CommandAnswered) and not what.accepted)
             await over(served, caller)
             found[codec] = await doctor(served)("--last", "--offline")

@@ -252,7 +252,7 @@ async def test_keys_and_faults_reach_the_call(tmp_path: Path) -> None:
 
         assert {"type": "pong", "at": 12.5} == pong
         assert ["4", "#"] == pressed
-        assert after > before  # the stand-in sends on; what the weather takes is lost behind it
+        assert after > before  # the simulator sends on; what the weather takes is lost behind it
 
 
 @pytest.mark.e2e

@@ -1,4 +1,4 @@
-"""The account examined: whatever is set wrong at the stand-in has to be named."""
+"""The account examined: whatever is set wrong at the simulator has to be named."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Wrong = Callable[[Simulator], object]
 
 
 def client(telnyx: Simulator, **changes: str) -> Telnyx:
-    """Asks the stand-in without a socket: a hundred times quicker, and the same answers."""
+    """Asks the simulator without a socket: a hundred times quicker, and the same answers."""
     given: dict[str, Any] = {"api_base": telnyx.api_base, "api_key": telnyx.api_key} | changes
     return Telnyx(clock=SystemClock(), transport=httpx2.ASGITransport(app=build_app(telnyx)), **given)
 

@@ -1,4 +1,4 @@
-"""Whole calls over real sockets: the server, the stand-in, and sound."""
+"""Whole calls over real sockets: the server, the simulator, and sound."""
 
 from __future__ import annotations
 

@@ -388,7 +388,7 @@ def _is_event(what: Any, event_type: str) -> bool:
 
 
 async def test_the_browser_phone_takes_no_real_call_for_its_own(tmp_path: Path) -> None:
-    """Its server shares the call log, and asks a stand-in that knows of no other call: "not found" would be the end of
+    """Its server shares the call log, and asks a simulator that knows of no other call: "not found" would be the end of
     everybody who is on the line."""
     async with serving(BUILTIN["tone"](), tmp_path) as served:
         caller = await served.telnyx.call()

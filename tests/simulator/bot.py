@@ -100,7 +100,7 @@ class Bot:
 
 @contextlib.asynccontextmanager
 async def running(telnyx: Simulator, stream: Json | None = None, **options: Any) -> AsyncIterator[Bot]:
-    """The bot on a free port, and the stand-in told about it."""
+    """The bot on a free port, and the simulator told about it."""
     bot = Bot(telnyx, stream, **options)
     async with served(Route("/hook", bot.hook, methods=["POST"]), WebSocketRoute("/media", bot.media)) as base:
         bot.base = base

@@ -18,7 +18,7 @@ NOWHERE = "http://127.0.0.1:9/hook"  # the discard port: nobody listens
 
 
 class Client:
-    """A program with the API key of the stand-in."""
+    """A program with the API key of the simulator."""
 
     def __init__(self, telnyx: Simulator) -> None:
         self.base = telnyx.api_base
@@ -78,7 +78,7 @@ async def test_bodies_that_are_no_object(body: bytes) -> None:
 
 
 async def test_a_body_that_is_too_large() -> None:
-    """The stand-in stays small whatever is posted."""
+    """The simulator stays small whatever is posted."""
     async with Simulator(NOWHERE) as telnyx:
         status, document = await Client(telnyx).ask("POST", "/calls", content=b" " * ((1 << 20) + 1))
 

@@ -1,4 +1,4 @@
-"""The stand-in without asyncio, against a bot that is not ours."""
+"""The simulator without asyncio, against a bot that is not ours."""
 
 from __future__ import annotations
 

@@ -343,7 +343,7 @@ def test_a_refused_command_may_be_sent_again_with_its_id() -> None:
 
 
 def test_left_out_parameters_are_telnyxs_defaults() -> None:
-    """The defaults make a stream one-way; a kinder stand-in would hide it."""
+    """The defaults make a stream one-way; a kinder simulator would hide it."""
     asked = stream_request(StreamingStart(stream_url=URL), leg(codec="PCMA"), CarrierOptions(), StreamId("s"))
 
     assert ("mp3", "opposite", "inbound_track", "PCMU", 8000) == (

@@ -202,7 +202,7 @@ async def test_a_codec_that_cannot_be_made_is_named() -> None:
 
 
 async def test_binary_audio_is_named() -> None:
-    """Telnyx says nothing about it; the stand-in's report must."""
+    """Telnyx says nothing about it; the simulator's report must."""
 
     async def binary(socket: ServerConnection) -> None:
         await socket.send(b"\x00" * 160)

@@ -91,7 +91,7 @@ def test_the_first_two_frames_are_the_documented_ones() -> None:
 
 
 def test_the_token_is_repeated_in_connected() -> None:
-    """A server that checks the second place would refuse the stand-in and not Telnyx."""
+    """A server that checks the second place would refuse the simulator and not Telnyx."""
     stream = CarrierStream(request(auth_token="demo-token-not-secret"))
 
     assert sample("ws/t-connected-with-token.json") == json.loads(stream.texts_to_send(0)[0])
@@ -132,7 +132,7 @@ def test_custom_parameters_can_come_as_a_list() -> None:
 
 
 def test_media_comes_every_20_ms_and_not_earlier() -> None:
-    """Jitter of the stand-in's own making would be blamed on the server."""
+    """Jitter of the simulator's own making would be blamed on the server."""
     stream = opened()
 
     assert [] == stream.texts_to_send(19.9)
@@ -152,7 +152,7 @@ def test_lateness_never_adds_up() -> None:
 
 
 def test_frames_that_are_overdue_come_at_once_and_in_order() -> None:
-    """A stall of the stand-in must not lose audio."""
+    """A stall of the simulator must not lose audio."""
     chunks = [json.loads(text)["media"]["chunk"] for text in opened().texts_to_send(65)]
 
     assert ["1", "2", "3"] == chunks
@@ -416,7 +416,7 @@ def test_more_than_30_s_in_one_message_is_refused() -> None:
 
 
 def test_the_queue_is_bounded() -> None:
-    """A server that floods must not eat the memory of the stand-in."""
+    """A server that floods must not eat the memory of the simulator."""
     stream = opened()
     for _ in range(20):
         assert [AudioQueued(240_000)] == stream.receive_text(audio(30_000), 1)
@@ -425,7 +425,7 @@ def test_the_queue_is_bounded() -> None:
 
 
 def test_both_tracks_bring_our_own_playback_back() -> None:
-    """A server that ignores `track` hears itself; the stand-in must make it show."""
+    """A server that ignores `track` hears itself; the simulator must make it show."""
     stream = opened(track="both_tracks")
     stream.receive_text(encode_media(TONE), 1)
     frames = [json.loads(text) for text in stream.texts_to_send(20)]
@@ -484,7 +484,7 @@ def test_hang_up_before_the_socket_opened() -> None:
 
 
 def test_every_frame_fits_the_schema() -> None:
-    """What the stand-in sends is what servers are built against: it must be Telnyx's shape, all of it."""
+    """What the simulator sends is what servers are built against: it must be Telnyx's shape, all of it."""
     stream = CarrierStream(request(track="both_tracks", auth_token="t", custom_parameters={"a": "b"}))
     texts = stream.texts_to_send(0)
     for text in (audio(60), mark("m"), CLEAR, "nonsense", '{"event":"media","media":{"payload":"!"}}'):
@@ -514,7 +514,7 @@ def test_every_frame_fits_the_schema() -> None:
     )
 )
 def test_whatever_a_server_sends_the_stream_goes_on(texts: list[str]) -> None:
-    """No server may break the stand-in; numbers have no hole; the ear never hears more than time allows."""
+    """No server may break the simulator; numbers have no hole; the ear never hears more than time allows."""
     stream = opened()
     sent: list[str] = []
     for turn, text in enumerate(texts):

@@ -1,4 +1,4 @@
-"""The truth check of bodies: what the stand-in takes, Telnyx's own schemas take; what it refuses has a rule."""
+"""The truth check of bodies: what the simulator takes, Telnyx's own schemas take; what it refuses has a rule."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ async def test_other_codecs_and_other_words() -> None:
 
 
 async def test_without_a_webhook_nothing_is_placed() -> None:
-    """One error, and the stand-in is as before."""
+    """One error, and the simulator is as before."""
     async with Simulator() as telnyx:
         with pytest.raises(ConfigError, match="webhook_url is not set"):
             await run_load(LoadPlan(calls=2, ramp_ms=0, duration_ms=0), telnyx)

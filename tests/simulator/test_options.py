@@ -7,7 +7,7 @@ from callpath.simulator.refusal import RETRIES_MAX, RETRIES_MS_MAX
 
 
 def test_webhook_defaults_stay_within_the_documented_bounds() -> None:
-    """A stand-in that is more patient than Telnyx hides slow servers."""
+    """A simulator that is more patient than Telnyx hides slow servers."""
     options = CarrierOptions()
 
     assert 2_000 == options.webhook_ms_max

@@ -1,4 +1,4 @@
-"""The stand-in's own page and control API, over real sockets, with a small bot as the program."""
+"""The simulator's own page and control API, over real sockets, with a small bot as the program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Railway stand-in, and the doctor's client for it: one is the other's test."""
+"""The Railway simulator, and the doctor's client for it: one is the other's test."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ async def test_no_connection_is_an_error_in_words() -> None:
     ],
 )
 def test_the_schema_is_kept(query: str, words: str) -> None:
-    """A stand-in that answers what Railway refuses would let a wrong query pass."""
+    """A simulator that answers what Railway refuses would let a wrong query pass."""
     with pytest.raises(QueryError, match=words):
         parse_query(query, {})
 

@@ -89,7 +89,7 @@ def test_an_mp3_can_be_played(channels: str) -> None:
 
 
 def test_the_shelf_is_bounded_in_size_and_time() -> None:
-    """A stand-in that runs for days must not keep every call; Telnyx's addresses end after 10 minutes too."""
+    """A simulator that runs for days must not keep every call; Telnyx's addresses end after 10 minutes too."""
     shelf = Shelf(bytes_max=10, kept_ms=1000)
     shelf.add("a", b"12345", 0)
     shelf.add("b", b"123456", 100)

@@ -25,7 +25,7 @@ def refusal(name: str, body: Json) -> Json:
 
 @pytest.mark.parametrize("name", ["answer", "dial", "streaming_start"])
 def test_documented_bodies_are_taken_whole(name: str) -> None:
-    """A stand-in that refuses what Telnyx takes is worse than none."""
+    """A simulator that refuses what Telnyx takes is worse than none."""
     body = sample(f"api/{name}.request.json")
 
     assert body == write(accept_command(name, body))

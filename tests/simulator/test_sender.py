@@ -96,7 +96,7 @@ async def test_a_retry_has_the_same_id_and_a_higher_attempt() -> None:
 
 
 async def test_retries_are_bounded_and_further_and_further_apart() -> None:
-    """A dead server must not be hammered, and a stand-in must end."""
+    """A dead server must not be hammered, and a simulator must end."""
     receiver = Receiver(*[500] * 10)
     delivery = await receiver.deliver()
 

@@ -86,7 +86,7 @@ def test_help_is_cheap() -> None:
 
 
 def test_where_to_reach_a_program_is_checked() -> None:
-    """http:// here would be another slip of the same kind that the stand-in is there to find."""
+    """http:// here would be another slip of the same kind that the simulator is there to find."""
     assert read_options("ws://127.0.0.1:6000", False).reach_at == "ws://127.0.0.1:6000"
     with pytest.raises(ConfigError, match="--reach-at"):
         read_options("http://127.0.0.1:6000", False)

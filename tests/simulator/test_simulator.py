@@ -1,4 +1,4 @@
-"""Whole calls over real loopback sockets: the stand-in against a small bot."""
+"""Whole calls over real loopback sockets: the simulator against a small bot."""
 
 from __future__ import annotations
 
@@ -308,7 +308,7 @@ async def test_a_call_needs_a_webhook_url() -> None:
 
 
 async def test_a_taken_port_is_said_so() -> None:
-    """Two stand-ins on one port: the second must name it."""
+    """Two simulators on one port: the second must name it."""
     async with Simulator() as telnyx:
         port = int(telnyx.api_base.split(":")[2].split("/")[0])
         with pytest.raises(ConfigError, match=f"port {port} on 127.0.0.1 cannot be used"):

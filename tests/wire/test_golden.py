@@ -69,7 +69,7 @@ def test_a_frame_of_a_relay_fits_its_schema(name: str) -> None:
 
 @pytest.mark.parametrize("name", FRAMES)
 def test_a_frame_comes_back_as_it_was(name: str) -> None:
-    """A field that we drop or rename would be missing for whoever speaks our types: the stand-in, the doctor."""
+    """A field that we drop or rename would be missing for whoever speaks our types: the simulator, the doctor."""
     message = parse_message(sample_text(name))
 
     assert message.extra == {}
@@ -90,7 +90,7 @@ def test_a_webhook_comes_back_as_it_was(name: str) -> None:
 
 @pytest.mark.parametrize("name", REQUESTS)
 def test_a_command_comes_back_as_it_was(name: str) -> None:
-    """The stand-in reads commands with these types; a lost field would be a lost parameter."""
+    """The simulator reads commands with these types; a lost field would be a lost parameter."""
     command_name = name.removeprefix("api/").removesuffix(".request.json")
     command: Command
     if command_name.startswith("conference."):

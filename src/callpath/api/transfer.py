@@ -9,16 +9,12 @@ import msgspec
 from callpath.api.feed import CallFeed
 from callpath.call.client_state import ClientState, encode_client_state
 from callpath.call.numbers import check_number, same_number
-from callpath.call.outcomes import Transferred, made_leg, refusal_code, transfer_outcome
+from callpath.call.outcomes import NEWS_MS_MAX, Transferred, made_leg, refusal_code, transfer_outcome
 from callpath.call.plan import derived_command_id
 from callpath.errors import ControlError, InvalidRequestError, LocalProtocolError
 from callpath.wire.command import Hangup, MachineDetection, StreamingStop, Transfer
 
 RING_S_MIN, RING_S_MAX = 5, 600
-
-NEWS_MS_MAX = 30_000.0
-"""How long after the ringing the event that tells the outcome may take: Telnyx repeats one for a minute, and may try a
-second route."""
 
 PARKED_MS_MAX = 5_000.0
 """How long Telnyx may take to end the leg of an answering machine, so that the caller is alone again."""

@@ -40,7 +40,7 @@ class Decoder(Protocol):
         ...
 
     def conceal(self, duration_ms: float) -> Pcm:
-        """Stand-in audio for a gap, called in the place of the missing `decode`."""
+        """Replacement audio for a gap, called in the place of the missing `decode`."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Stand-in audio for a missing frame, for codecs that have no concealment of their own."""
+"""Replacement audio for a missing frame, for codecs that have no concealment of their own."""
 
 from __future__ import annotations
 

@@ -31,6 +31,10 @@ DialStatus = Literal[
     "unknown",
 ]
 
+NEWS_MS_MAX = 30_000.0
+"""How long after the ringing the event that tells the outcome may take: Telnyx repeats one for a minute, and may try a
+second route."""
+
 DETECTION_MS_MAX = 35_000
 """How long detection on a dialled call may take: Telnyx's own limit is 30 s by default."""
 

@@ -396,7 +396,7 @@ class MediaStream:
         return events
 
     def _concealed(self, decoder: Decoder) -> list[AudioReceived]:
-        """Stand-in audio for one payload, as long as the one before it."""
+        """Replacement audio for one payload, as long as the one before it."""
         return self._framed(self._reframer.push(decoder.conceal(self.received_ptime_ms()), concealed=True), 0)
 
     def _framed(self, frames: list[tuple[Pcm, int]], payload_bytes: int) -> list[AudioReceived]:

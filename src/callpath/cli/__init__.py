@@ -9,7 +9,7 @@ doctor       name the one cause: of a URL;  doctor_call  of a call;  doctor_logs
              doctor_account  how the account and the host are set, and --fix;  doctor_judge  evidence that was kept
              doctor_deploy  what the project's files tell platforms;  doctor_all  all of it, in order
              doctor_bundle  all that a bug report needs in one file
-simulate     a stand-in Telnyx;  simulate_load  many calls at once;  simulate_report  what both say
+simulate     a Telnyx simulator;  simulate_load  many calls at once;  simulate_report  what both say
 dashboard    what serve gives the dashboard: a second server for the browser phone
 migrate      bring the call log's tables up to date
 config       every setting and its origin

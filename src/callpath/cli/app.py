@@ -8,7 +8,7 @@ from callpath import __version__
 
 app = typer.Typer(
     name="callpath",
-    help="Telnyx calls that work: the call server, the doctor, and a stand-in Telnyx to test with.",
+    help="Telnyx calls that work: the call server, the doctor, and a Telnyx simulator to test with.",
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,
@@ -26,7 +26,7 @@ def _print_version(wanted: bool) -> None:
 def callpath(
     version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
 ) -> None:
-    """Telnyx calls that work: the call server, the doctor, and a stand-in Telnyx to test with."""
+    """Telnyx calls that work: the call server, the doctor, and a Telnyx simulator to test with."""
 
 
 from callpath.cli import calls, config, demo, doctor, migrate, recording, serve, simulate, simulate_load  # noqa: E402 (commands)

@@ -83,7 +83,7 @@ def diagnose_call(settings: Settings, entries: Sequence[Entry]) -> Diagnosis | N
 
 
 def phone_server(app: App, settings: Settings) -> Callable[[Simulator, PhoneCodec], AbstractAsyncContextManager[str]]:
-    """How the same App is served to a stand-in Telnyx: by a second server on a loopback port, with the stand-in's keys
+    """How the same App is served to a Telnyx simulator: by a second server on a loopback port, with the simulator's keys
     and the same call log. Its calls are recorded, so that they can be heard again."""
 
     @asynccontextmanager

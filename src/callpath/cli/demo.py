@@ -1,6 +1,6 @@
 """`callpath demo`: one phone call the whole way over real sockets, and one on which the audio path is broken.
 
-The call server runs as its own process, as a user would start it; the stand-in Telnyx runs in this one.
+The call server runs as its own process, as a user would start it; the Telnyx simulator runs in this one.
 """
 
 from __future__ import annotations
@@ -196,7 +196,7 @@ def _show(result: Result, quiet: bool) -> None:
 
 @asynccontextmanager
 async def _server(telnyx: Simulator, data_dir: Path, *, port: int, public_port: int) -> AsyncIterator[None]:
-    """`callpath serve echo` as a process of its own, reachable by the stand-in while this is entered."""
+    """`callpath serve echo` as a process of its own, reachable by the simulator while this is entered."""
     data_dir.mkdir(parents=True, exist_ok=True)
     (data_dir / "callpath.db").unlink(missing_ok=True)
     environment = named_values() | {

@@ -204,7 +204,7 @@ def _serve(
 def _log_endpoints(
     name: str, settings: Settings, port: int, dashboard: Dashboard | None, no_traces: str | None
 ) -> None:
-    """What is to be entered in the portal, and what is to be mended before the first call."""
+    """What is to be entered in the portal, and what is to be fixed before the first call."""
     from urllib.parse import urlsplit
 
     import structlog

@@ -200,7 +200,7 @@ def outbound(
 
 @app.command("scenario")
 def scenario(
-    file: Annotated[Path, typer.Argument(help="YAML; docs/howto/use-the-stand-in.md has one.")],
+    file: Annotated[Path, typer.Argument(help="YAML; docs/howto/use-the-simulator.md has one.")],
     webhook: Annotated[str | None, typer.Option(help="In place of the one in the file.")] = None,
     fault: Faults = None,
     seed: Annotated[int | None, typer.Option(help="In place of the one in the file.")] = None,

@@ -2,7 +2,7 @@
 
 `diagnose_account` gathers facts from Telnyx, and from Railway where a token is there; the account's rules judge them. Other
 than for a URL, several findings stand side by side: an account can be wrong in eight ways at once, and each has to be
-mended.
+fixed.
 """
 
 from __future__ import annotations
@@ -193,7 +193,7 @@ def _platform_steps(seen: PlatformFacts) -> Iterator[tuple[str, StepStatus, str]
 
 
 def account_text(diagnosis: Diagnosis, *, colour: bool, verbose: bool = False) -> str:
-    """Every finding with what mends it, in the order in which to go about it; 80 columns."""
+    """Every finding with what fixes it, in the order in which to go about it; 80 columns."""
     return "\n".join(_account_text(diagnosis, colour, verbose)) + "\n"
 
 

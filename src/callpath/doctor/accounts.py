@@ -112,7 +112,7 @@ class Delivered:
 
 
 def newest_failure(facts: Facts) -> Delivered | None:
-    """The newest webhook to our URL where it was not delivered; None where it was. What went wrong before it was mended
+    """The newest webhook to our URL where it was not delivered; None where it was. What went wrong before it was fixed
     is no fault any more: only the unbroken row of failures at the end counts, at today's URL."""
     account, call, served = facts.get(AccountFacts), facts.get(TelnyxCallFacts), facts.get(ServedFacts)
     rows = [

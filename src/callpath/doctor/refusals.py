@@ -124,7 +124,7 @@ REFUSALS = (
         r"Backend .{0,40}unhealthy|hostname doesn't match|certificate", "app-down",
         "the backend cannot be reached", "Check the backend's address, port and TLS host name in the service."),
     Refusal("Fastly", (503, 504), r"first byte timeout|between bytes timeout", "timeout",
-        "the backend did not answer in time", "Raise first_byte_timeout, or mend the backend."),
+        "the backend did not answer in time", "Raise first_byte_timeout, or fix the backend."),
     Refusal("Fastly", (400, 403, 405, 501, 503), r"websocket", "no-websocket",
         "WebSockets are not enabled for the service", "Enable the WebSockets product, and call websocket_upgrade in VCL."),
     Refusal("Akamai", (502, 503, 504), r"Reference&#32;&#35;|Reference #\d|AkamaiGHost", "app-down",

@@ -333,9 +333,10 @@ class HandlerRun:
 
 
 async def _enter(handler: Handler, call: Call, feed: CallFeed) -> None:
-    """The handler, contained: what would stop the event loop, and with it every call, becomes an error of this one.
-    Tasks of
-    `call.tasks` end with it; one that raises ends it."""
+    """Run the handler so that it can harm only its own call: what would stop the event loop becomes an error of this one.
+
+    Tasks of `call.tasks` are cancelled when it ends; a task that raises ends it.
+    """
     tasks = CallTasks()
     failure: BaseException | None = None
     await tasks.__aenter__()

@@ -14,7 +14,7 @@ import structlog
 
 from callpath.api.app import Order
 from callpath.call.client_state import ClientState, encode_client_state
-from callpath.call.outcomes import Dialled, DialStatus, dial_outcome, refusal_code
+from callpath.call.outcomes import DETECTION_MS_MAX, NEWS_MS_MAX, Dialled, DialStatus, dial_outcome, refusal_code
 from callpath.call.plan import derived_command_id
 from callpath.control import CommandReply
 from callpath.errors import ControlError, InvalidRequestError, LocalProtocolError, RemoteProtocolError
@@ -29,12 +29,6 @@ logger = structlog.get_logger("callpath")
 
 STARTING_MS_MAX, STARTING_EVERY_MS = 10_000.0, 50.0
 """How long a dial waits for the server to start, and how often it looks."""
-
-NEWS_MS_MAX = 30_000.0
-"""How long after the ringing the event that tells the outcome may take."""
-
-DETECTION_MS_MAX = 60_000.0
-"""The same, where the outcome waits for a verdict on who answered."""
 
 _KEYS = UUID("c411ba70-0000-4000-8000-00000000d1a1")
 

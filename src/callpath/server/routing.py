@@ -47,7 +47,7 @@ class Router:
             chosen = session.decided[1].handler
         try:
             return app.route(Ring.of(session.session, leg, app.state), chosen)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # sys.exit() in it would end the server, and with it every call
             logger.exception(
                 "A predicate of @app.call raised: the default handler takes the call",
                 event_name="route.failed",
@@ -106,7 +106,10 @@ class Router:
         assert decider is not None
         try:
             decision, reason = await decider(ring), ""
-        except Exception as error:
+        except (Exception, SystemExit, asyncio.CancelledError) as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise  # by us: it took too long, or the server stops
             logger.exception(
                 "@app.incoming raised: the default is done",
                 event_name="incoming.failed",

@@ -27,7 +27,7 @@ from callpath.simulator.gather import Gathering, Result
 from callpath.simulator.line import PhoneLine, Voice
 from callpath.simulator.notices import Notices
 from callpath.simulator.options import CarrierOptions
-from callpath.simulator.recording import Recording
+from callpath.simulator.recording import Recording, steer
 from callpath.simulator.refusal import refuse
 from callpath.simulator.relay import (
     Finish,
@@ -778,7 +778,7 @@ class CarrierCall:
             case RecordStart():
                 return self._start_recording(command, self._new_id(), now_ms)
             case RecordPause() | RecordResume() | RecordStop():
-                return self._steer_recordings(command, now_ms)
+                return self._end_recordings(steer(self._recordings, command, now_ms), now_ms)
             case TranscriptionStart():
                 self._transcribed = command.transcription_tracks or "inbound"
                 self._interim_results = bool((command.transcription_engine_config or {}).get("interim_results"))
@@ -1466,20 +1466,6 @@ class CarrierCall:
             self.line.add(now_ms, BEEP)
         if command.max_length:
             self._at(now_ms + 1000 * command.max_length, lambda at: self._end_recordings([recording], at))
-        return []
-
-    def _steer_recordings(self, command: RecordStop, now_ms: float) -> list[Effect]:
-        """One recording, or all. What Telnyx says where there is none is unknown; here it does nothing."""
-        meant = [one for one in self._recordings if command.recording_id in (None, one.recording_id)]
-        match command:
-            case RecordPause():
-                for recording in meant:
-                    recording.pause(now_ms)
-            case RecordResume():
-                for recording in meant:
-                    recording.resume(now_ms)
-            case _:
-                return self._end_recordings(meant, now_ms)
         return []
 
     def _end_recordings(self, recordings: list[Recording], now_ms: float) -> list[Effect]:

@@ -16,7 +16,7 @@ import numpy as np
 from callpath.audio.pcm import Pcm, samples_in
 from callpath.simulator.call import CarrierCall, Effect, Elsewhere, SaveRecording
 from callpath.simulator.options import CarrierOptions
-from callpath.simulator.recording import Recording
+from callpath.simulator.recording import Recording, steer
 from callpath.simulator.refusal import refuse
 from callpath.simulator.sound import SAMPLE_RATE_HZ
 from callpath.wire.command import PlaybackStart, RecordStart, Speak
@@ -31,8 +31,6 @@ from callpath.wire.conference import (
     ConferenceMute,
     ConferenceName,
     ConferencePlay,
-    ConferenceRecordPause,
-    ConferenceRecordResume,
     ConferenceRecordStart,
     ConferenceRecordStop,
     ConferenceRole,
@@ -273,7 +271,7 @@ class Room:
             case ConferenceRecordStart():
                 return self._start_recording(command, now_ms)
             case ConferenceRecordStop():
-                return self._steer_recordings(command, now_ms)
+                return self._end_recordings(steer(self._recordings, command, now_ms), now_ms)
             case ConferenceUpdate():
                 (member,) = self._meant([command.call_control_id])
                 if self._options.conference_update == "works":
@@ -367,20 +365,6 @@ class Room:
         if command.play_beep:
             for one in self.members:
                 one.beep(now_ms)
-        return []
-
-    def _steer_recordings(self, command: ConferenceRecordStop, now_ms: float) -> list[Effect]:
-        """One recording, or all. What Telnyx says where there is none is unknown; here it does nothing."""
-        meant = [one for one in self._recordings if command.recording_id in (None, one.recording_id)]
-        match command:
-            case ConferenceRecordPause():
-                for recording in meant:
-                    recording.pause(now_ms)
-            case ConferenceRecordResume():
-                for recording in meant:
-                    recording.resume(now_ms)
-            case _:
-                return self._end_recordings(meant, now_ms)
         return []
 
     def _end_recordings(self, recordings: list[Recording], now_ms: float) -> list[Effect]:

@@ -12,7 +12,8 @@ from callpath.audio.level import is_silence
 from callpath.audio.pcm import Pcm, samples_in
 from callpath.errors import AudioError
 from callpath.simulator.sound import SAMPLE_RATE_HZ
-from callpath.wire.command import RecordStart
+from callpath.wire.command import RecordPause, RecordResume, RecordStart, RecordStop
+from callpath.wire.conference import ConferenceRecordPause, ConferenceRecordResume, ConferenceRecordStop
 
 TRIM_MS = 20
 """Silence at the ends is taken away in steps of this."""
@@ -74,6 +75,22 @@ class Recording:
     def _cut(self, audio: Pcm) -> Pcm:
         zero = self.started_at_ms
         return np.concatenate([_span(audio, begin - zero, end - zero) for begin, end in self.spans()])
+
+
+def steer(recordings: list[Recording], command: RecordStop | ConferenceRecordStop, now_ms: float) -> list[Recording]:
+    """Pause or resume the recording that the command names, or all. Returns those that it stops. What Telnyx says where
+    there is none is unknown; here nothing happens."""
+    meant = [one for one in recordings if command.recording_id in (None, one.recording_id)]
+    match command:
+        case RecordPause() | ConferenceRecordPause():
+            for recording in meant:
+                recording.pause(now_ms)
+        case RecordResume() | ConferenceRecordResume():
+            for recording in meant:
+                recording.resume(now_ms)
+        case _:
+            return meant
+    return []
 
 
 class Shelf:

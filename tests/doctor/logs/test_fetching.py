@@ -1,4 +1,4 @@
-"""Railway's logs by its API, from a stand-in."""
+"""Railway's logs by its API, from a simulator."""
 
 from __future__ import annotations
 

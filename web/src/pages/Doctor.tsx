@@ -23,7 +23,7 @@ export function Doctor() {
       <h2>Account</h2>
       <p class="lead">
         Asks Telnyx how the number, the application and its webhooks are set, and whether there is money; and Railway,
-        where its token is set. What is wrong is named with what mends it.
+        where its token is set. What is wrong is named with what fixes it.
       </p>
       <section class="card">
         <div class="padded">

@@ -1,4 +1,4 @@
-// Call your own bot from here: the browser is the phone, the stand-in Telnyx the line.
+// Call your own bot from here: the browser is the phone, the Telnyx simulator the line.
 
 import { signal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
@@ -105,7 +105,7 @@ export function Phone() {
     <div class="page phone-page">
       <h1>Phone</h1>
       <p class="lead">
-        Calls your handler through the stand-in Telnyx: signed webhooks, commands, the media stream and a phone leg’s
+        Calls your handler through the Telnyx simulator: signed webhooks, commands, the media stream and a phone leg’s
         codec are those of a real call.
       </p>
       <div class="phone-grid">
@@ -155,7 +155,7 @@ function Screen() {
           ? phone.codec.value
           : phone.failure.value && state === "ended"
             ? phone.failure.value
-            : "stand-in Telnyx"}
+            : "Telnyx simulator"}
       </span>
       {phone.session.value && (state === "ended" || state === "talking") ? (
         <a href={callPath(phone.session.value)}>{state === "ended" ? "See the call" : "Follow the call"}</a>

@@ -1,4 +1,4 @@
-// The way to a first real call, each step with a live tick; and the stand-in's call, which needs none of them.
+// The way to a first real call, each step with a live tick; and the simulator's call, which needs none of them.
 
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
@@ -53,7 +53,7 @@ export function Setup() {
         <div>
           <h2>Try it now, without an account</h2>
           <p>
-            The stand-in Telnyx calls your handler <code>{handler}</code> from this page: real webhooks, real media
+            The Telnyx simulator calls your handler <code>{handler}</code> from this page: real webhooks, real media
             stream, your microphone.
           </p>
         </div>

@@ -26,7 +26,7 @@ export function DiagnosisCard({ diagnosis }: { diagnosis: Diagnosis }) {
   );
 }
 
-/** An account can be wrong in several ways at once, and each has to be mended. */
+/** An account can be wrong in several ways at once, and each has to be fixed. */
 export function AccountCard({ diagnosis }: { diagnosis: Diagnosis }) {
   const faults = diagnosis.findings.filter((found) => found.decided);
   return (

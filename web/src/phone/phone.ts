@@ -1,4 +1,4 @@
-// The browser phone: a microphone or a file in, the bot out, over one WebSocket to the stand-in Telnyx on the server.
+// The browser phone: a microphone or a file in, the bot out, over one WebSocket to the Telnyx simulator on the server.
 
 import { signal } from "@preact/signals";
 import { BASE } from "../api";

@@ -382,7 +382,7 @@ def _key_fits(deliveries: tuple[WebhookDelivery, ...] | None, key: signature.Pub
                         continue
                     return True
             if refused is None and http.response is not None and http.response.status is not None:
-                # The newest answer counts: what was refused before may have been mended since.
+                # The newest answer counts: what was refused before may have been fixed since.
                 refused = http.response.status == 401 and '"bad_signature"' in (http.response.body or "")
     return False if refused else None
 

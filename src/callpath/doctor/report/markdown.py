@@ -78,7 +78,7 @@ def _markdown(diagnosis: Diagnosis) -> list[str]:
 
 
 def _own_fix(found: Found) -> str:
-    """What mends a finding that stands for itself; one that another explains goes away with that one."""
+    """What fixes a finding that stands for itself; one that another explains goes away with that one."""
     finding = found.finding
     return "" if found.under or finding.question else f". Fix: {finding.fix or found.rule.fix}"
 

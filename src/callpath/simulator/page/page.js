@@ -138,7 +138,7 @@ async function begin() {
   find("place").addEventListener("submit", place);
   find("dialled").addEventListener("submit", setCallee);
   for (;;) {
-    await refresh().catch((error) => { find("problem").textContent = `The stand-in does not answer: ${error.message}`; });
+    await refresh().catch((error) => { find("problem").textContent = `The simulator does not answer: ${error.message}`; });
     await new Promise((done) => setTimeout(done, 1000));
   }
 }

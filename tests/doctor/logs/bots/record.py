@@ -1,4 +1,4 @@
-"""Run a bot against the stand-in Telnyx and keep what it prints: `python record.py BOT [FAULT] [-- simulate options]`.
+"""Run a bot against the Telnyx simulator and keep what it prints: `python record.py BOT [FAULT] [-- simulate options]`.
 
 Made the files in ../golden (see README.md there). Nothing here is run by the tests.
 """

@@ -93,7 +93,7 @@ def log_never_starts(facts: Facts) -> Finding | None:
         tuple(said(line) for line in (*failed[:2], *exits[:2])),
         confidence="high" if len(exits) > 1 or len(failed) > 2 else "medium",
         title="The application does not start",
-        fix="Mend what the line above names (a module that is missing, a wrong start command, a variable that is not "
+        fix="Fix what the line above names (a module that is missing, a wrong start command, a variable that is not "
         "set), deploy, and look for the line that says that it listens.",
     )
 
@@ -103,10 +103,10 @@ def _words(line: LogLine) -> str:
 
 
 _DOWN = {
-    "CRASHED": ("has crashed", "Mend what the last lines of its deploy log name, and deploy again."),
+    "CRASHED": ("has crashed", "Fix what the last lines of its deploy log name, and deploy again."),
     "REMOVED": ("has been removed", "Deploy the service again."),
     "REMOVING": ("is being removed", "Deploy the service again."),
-    "FAILED": ("failed, and nothing older runs", "See the build log, mend it, and deploy again."),
+    "FAILED": ("failed, and nothing older runs", "See the build log, fix it, and deploy again."),
 }
 
 _UNDER_WAY = {"BUILDING", "DEPLOYING", "INITIALIZING", "QUEUED", "WAITING"}
@@ -145,7 +145,7 @@ CAUSE = Cause(
     owner="you",
     why="The process died: the edge had nobody to hand requests to, and what the call needed next was never sent.",
     fix="Read the crash's own lines (docker logs NAME, kubectl logs --previous POD, railway logs); give it more "
-    "memory or mend the exception, and look at the deployment's restarts.",
+    "memory or fix the exception, and look at the deployment's restarts.",
     signs=(
         Sign(
             "edge",

@@ -39,7 +39,7 @@ CAUSE = Cause.of(
     title="This machine has no working DNS",
     owner="network",
     why="The same step fails where it is known to work, so the failure says nothing about the URL.",
-    fix="Mend the machine or network that the doctor runs on (dig api.telnyx.com, curl -sI https://api.telnyx.com), "
+    fix="Fix the machine or network that the doctor runs on (dig api.telnyx.com, curl -sI https://api.telnyx.com), "
     "or run it from another.",
     named={"NXDOMAIN for everything": Facts(*dns(_NXDOMAIN), control(dns="nxdomain"))},
     quiet={"the control is found": Facts(*dns(_NXDOMAIN), control())},

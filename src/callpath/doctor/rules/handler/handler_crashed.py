@@ -27,7 +27,7 @@ def check(facts: Facts) -> Finding | None:
     return Finding(
         f"the handler raised {what.error}{after}" + (", and the call was hung up" if ours else ""),
         (*show_entries(known, begun, crash), *frames[-3:]),
-        fix="" if ours else "Mend what the last line of the traceback names.",
+        fix="" if ours else "Fix what the last line of the traceback names.",
     )
 
 
@@ -40,7 +40,7 @@ CAUSE = Cause.of(
     owner="you",
     why="The stream was there and worked; the code that was to use it failed, and nobody is "
     "left to talk to the caller. (A callpath server hangs up then.)",
-    fix="Mend what the last line of the traceback names (callpath calls show ID --json has all of it).",
+    fix="Fix what the last line of the traceback names (callpath calls show ID --json has all of it).",
     named={"an error": a_call(HEARD, HandlerFailed(error="KeyError: 'x'", traceback=""))},
     quiet={"a call that worked": a_call(GOOD)},
     unchecked={"logs without handlers": a_call(CAME, shown=frozenset({"socket.received"}))},

@@ -49,7 +49,7 @@ def check(facts: Facts) -> Finding | None:
             f"{refused[0].text[:160]}",
             (*(said(line) for line in refused[:3]), *show_entries(known, came, webhook(known, "call.hangup"))),
             confidence="medium",
-            fix="Mend that connection: its key, its quota, its address, the model's name. The line above says what "
+            fix="Fix that connection: its key, its quota, its address, the model's name. The line above says what "
             "was answered.",
         )
     return Finding(
@@ -57,7 +57,7 @@ def check(facts: Facts) -> Finding | None:
         "audio to the caller",
         (*show_entries(known, came), *(said(line) for line in failed[:4])),
         kind="open",
-        question="Did the caller hear anything? If not, mend that connection first: its key, its quota, its address, "
+        question="Did the caller hear anything? If not, fix that connection first: its key, its quota, its address, "
         "the model's name. The line above says what was answered.",
     )
 
@@ -71,7 +71,7 @@ CAUSE = Cause.of(
     owner="you",
     why="Telnyx reached the program. What the caller should hear comes from another service, over a connection that "
     "the program opens itself, and the log tells of its failure.",
-    fix="Mend the connection to that service. Until then say something that needs nobody else: a greeting from a file.",
+    fix="Fix the connection to that service. Until then say something that needs nobody else: a greeting from a file.",
     named={"refused at the AI": logged("provider failed: OpenAI realtime websocket handshake failed (401)")},
     quiet={
         "it spoke all the same": logged("provider failed: deepgram closed", spoke=True),

@@ -93,7 +93,7 @@ def _cloudflare(_: Facts, carrier: Exchange) -> Finding:
     if carrier.status in {525, 526}:
         fix = (
             "Set the zone's SSL mode to Full (Railway and similar hosts renew certificates that Full (strict) "
-            "refuses), or mend the origin's certificate."
+            "refuses), or fix the origin's certificate."
         )
     if carrier.status == 530 and "1033" in carrier.text:
         fix = "The tunnel is not running. Start it: cloudflared tunnel run NAME (its state: cloudflared tunnel info "

@@ -83,9 +83,7 @@ def log_app_closes(facts: Facts) -> Finding | None:
         f"the program itself closed the stream{words}",
         (*((show_line(closing.line),) if closing.line is not None else ()), *show_entries(known, closing.entry)),
         confidence="high" if closing.line is not None and closing.line.closes else "medium",
-        fix=""
-        if closing.line is None
-        else "Mend what that line names; Telnyx and the way to the program are in order.",
+        fix="" if closing.line is None else "Fix what that line names; Telnyx and the way to the program are in order.",
     )
 
 

@@ -29,7 +29,7 @@ CAUSE = Cause.of(
     title="This machine has no working IPv6",
     owner="network",
     why="The same step fails where it is known to work, so the failure says nothing about the URL.",
-    fix="Mend the machine or network that the doctor runs on (dig api.telnyx.com, curl -sI https://api.telnyx.com), "
+    fix="Fix the machine or network that the doctor runs on (dig api.telnyx.com, curl -sI https://api.telnyx.com), "
     "or run it from another.",
     named={"no IPv6 here": Facts(url(), _SIX, control(ipv6="unreachable"))},
     quiet={"the control connects": Facts(url(), _SIX, control(ipv6="open"))},

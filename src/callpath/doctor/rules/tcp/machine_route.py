@@ -32,7 +32,7 @@ CAUSE = Cause.of(
     title="This machine has no working route to the internet",
     owner="network",
     why="The same step fails where it is known to work, so the failure says nothing about the URL.",
-    fix="Mend the machine or network that the doctor runs on (dig api.telnyx.com, curl -sI https://api.telnyx.com), "
+    fix="Fix the machine or network that the doctor runs on (dig api.telnyx.com, curl -sI https://api.telnyx.com), "
     "or run it from another.",
     named={"the control times out, too": Facts(*tcp("timeout"), control(tcp="timeout", tls=None, mozilla=None))},
     quiet={

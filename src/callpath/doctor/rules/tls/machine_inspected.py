@@ -59,7 +59,7 @@ CAUSE = Cause.of(
     title="This machine sits behind TLS inspection",
     owner="network",
     why="The same step fails where it is known to work, so the failure says nothing about the URL.",
-    fix="Mend the machine or network that the doctor runs on (dig api.telnyx.com, curl -sI https://api.telnyx.com), "
+    fix="Fix the machine or network that the doctor runs on (dig api.telnyx.com, curl -sI https://api.telnyx.com), "
     "or run it from another.",
     named={
         "the control comes with a foreign certificate, too": _untrusted(

@@ -45,7 +45,7 @@ CAUSE = Cause.of(
     title="This machine's trust store is empty or out of date",
     owner="network",
     why="The same step fails where it is known to work, so the failure says nothing about the URL.",
-    fix="Mend the machine or network that the doctor runs on (dig api.telnyx.com, curl -sI https://api.telnyx.com), "
+    fix="Fix the machine or network that the doctor runs on (dig api.telnyx.com, curl -sI https://api.telnyx.com), "
     "or run it from another.",
     named={"no root at all": _untrusted(system_roots=0, mozilla="untrusted")},
     quiet={"a full store": _untrusted(system_roots=140, mozilla="untrusted")},

@@ -6,7 +6,7 @@ from callpath.doctor.rule import Cause, Finding, Owner
 from callpath.doctor.rules.sample_account import delivered, delivery, refused_key
 
 _CODES: dict[str, tuple[str, str, Owner]] = {
-    # Telnyx's code: what it says, what mends it, whose it is
+    # Telnyx's code: what it says, what fixes it, whose it is
     "75001": ("the name could not be resolved", "Create the DNS record of the webhook URL's host.", "you"),
     "75002": (
         "the connection was refused",
@@ -50,7 +50,7 @@ CAUSE = Cause.of(
     },
     quiet={
         "it was answered, wrongly": delivered(delivery(502)),
-        "mended since": delivered(delivery(None, at=1), delivery(200, at=2)),
+        "fixed since": delivered(delivery(None, at=1), delivery(200, at=2)),
     },
     unchecked={"no webhook within a day": delivered(), "the key was refused": refused_key()},
 )

@@ -64,7 +64,7 @@ CAUSE = Cause(
             },
             quiet={
                 "another error": delivered(delivery(500)),
-                "mended since": delivered(delivery(404, at=1), delivery(200, at=2)),
+                "fixed since": delivered(delivery(404, at=1), delivery(200, at=2)),
             },
             unchecked={"no webhook within a day": delivered(), "the key was refused": refused_key()},
         ),

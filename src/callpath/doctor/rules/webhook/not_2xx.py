@@ -65,7 +65,7 @@ CAUSE = Cause(
             },
             quiet={
                 "delivered": delivered(delivery(200)),
-                "mended since": delivered(delivery(502, at=1), delivery(200, at=2)),
+                "fixed since": delivered(delivery(502, at=1), delivery(200, at=2)),
                 "at the URL of before": delivered(
                     delivery(502, url="https://old.example.com/hook", at=2), delivery(200, at=1)
                 ),

@@ -86,7 +86,7 @@ CAUSE = Cause(
             },
             quiet={
                 "another program's 401": delivered(delivery(401)),
-                "mended since": delivered(delivery(401, at=1, headers=[["x-callpath", "1"]]), delivery(200, at=2)),
+                "fixed since": delivered(delivery(401, at=1, headers=[["x-callpath", "1"]]), delivery(200, at=2)),
             },
             unchecked={"no webhook within a day": delivered(), "the key was refused": refused_key()},
         ),
