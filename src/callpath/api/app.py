@@ -73,7 +73,7 @@ class Route:
     numbers: tuple[str, ...] = ()
     when: Callable[[Ring], bool] | None = None
     is_default: bool = False
-    """It takes the calls that no other one takes."""
+    """True for the handler of calls that no other handler takes."""
 
 
 @dataclass(eq=False)
@@ -278,7 +278,7 @@ class App:
 
     @property
     def name(self) -> str:
-        """That handler's name, for timelines."""
+        """The name of the handler, for timelines."""
         return self._first.name if self._first is not None else "none"
 
     @property

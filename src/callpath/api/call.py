@@ -73,7 +73,7 @@ class Call:
 
     @property
     def facts(self) -> CallFacts:
-        """Who is calling whom, in one object."""
+        """The parties and ids of a call, in one object."""
         return self._feed.facts
 
     @property

@@ -87,8 +87,8 @@ class CallBackend(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CallFacts:
-    """Who is calling whom. `data_dir` is where the handler may write. `resumed`: a handler had this call before, in a
-    process that is gone, or on another node. `client_state` is base64, as Telnyx repeats it."""
+    """The parties and ids of a call. `data_dir` is where the handler may write. `resumed`: a handler had this call before,
+    in a process that is gone, or on another node. `client_state` is base64, as Telnyx repeats it."""
 
     session_id: SessionId
     call_control_id: CallControlId

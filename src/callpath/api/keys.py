@@ -16,7 +16,7 @@ DIGITS_MAX, TRIES_MAX, TIMEOUT_S_MAX = 128, 128, 600.0
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which keys a gather wants. Raises InvalidRequestError for what no phone can give."""
+    """The keys that a gather wants. Raises InvalidRequestError for what no phone can give."""
 
     max_digits: int
     min_digits: int

@@ -12,7 +12,7 @@ Found = TypeVar("Found")
 
 
 class News:
-    """Those who wait for news of one call."""
+    """The tasks that wait for news of one call."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

@@ -73,7 +73,7 @@ class Player:
         chunk. Dropped with the last source or on a clear, so later sources do not queue behind cancelled ones."""
         self._ended = False
         self._playbacks: list[Playback] = []
-        """Those of sources that are not queued to their end."""
+        """Playbacks of sources that are not queued to their end."""
         self._cuts = 0
         """How often playing was cut off. A source that began before the last cut plays no further."""
         self._resampler: Resampler | None = None

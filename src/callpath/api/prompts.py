@@ -64,7 +64,7 @@ class Prompt:
     """What told its end."""
 
     stopped: bool = False
-    """It was asked to stop."""
+    """True once it was asked to stop."""
 
 
 class Prompts:
@@ -107,7 +107,7 @@ class Prompts:
                     self._add(kind, left_ms)
 
     def drop(self, prompt: Prompt) -> None:
-        """It is over, or was refused."""
+        """Forget a prompt that is over, or was refused."""
         waiting = self._waiting.get(prompt.kind)
         if waiting is not None and prompt in waiting:
             waiting.remove(prompt)

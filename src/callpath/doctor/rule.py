@@ -114,7 +114,7 @@ class Sign:
 
     @property
     def examples(self) -> tuple[Example, ...]:
-        """Those on which it fires, then those on which it does not, then those on which it could not check."""
+        """Examples on which it fires, then those on which it does not, then those on which it could not check."""
         return tuple(
             Example(title, facts, fires, self.winners.get(title, ""))
             for fires, group in ((True, self.named), (False, self.quiet), (None, self.unchecked))

@@ -64,7 +64,7 @@ class Application:
         self.run: HandlerRun | None = None
         """The newest run."""
         self._saving: tuple[CallFeed, ...] = ()
-        """Those of runs that ended while their recordings were still to be closed."""
+        """Feeds of runs that ended while their recordings were still to be closed."""
         self._journal = journal
         self._context = context
         self._line = line

@@ -213,7 +213,7 @@ class LiveCall:
 
     @property
     def is_offered(self) -> bool:
-        """It is left to the other nodes, and rejected here if none takes it."""
+        """The call is left to the other nodes, and rejected here if none takes it."""
         return self.ownership.was_offered and not self.acts and self._is_unserved
 
     @property

@@ -1,4 +1,4 @@
-"""Which handler takes a call, and what the application decides about it while it rings."""
+"""Routing: the handler that takes a call, and what the application decides about it while it rings."""
 
 from __future__ import annotations
 

@@ -407,7 +407,7 @@ class CarrierCall:
         self.early_media = False
         """True if the leg that waits for this one hears it ring."""
         self.mutes_keys: Literal["none", "both", "self", "opposite"] = "none"
-        """Whose keys are not passed on in a bridge: `mute_dtmf`."""
+        """The side whose keys are not passed on in a bridge: `mute_dtmf`."""
         self.message_from_ms: float | None = None
         """Moment at which the callee's voicemail began to record."""
         self._answering_machine = answering
@@ -597,7 +597,7 @@ class CarrierCall:
             other.refresh_hearing(now_ms)
 
     def rings_aloud(self, now_ms: float) -> None:
-        """Whoever hears this leg hears its phone ring until it is answered."""
+        """Let the parties that hear this leg hear its phone ring until it is answered."""
         rings_s = RING_S if self._placed is None else self._placed.timeout_secs or RING_S
         self.voice.say(now_ms, ringback(1000 * rings_s))
         self.early_media = True

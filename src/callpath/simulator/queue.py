@@ -28,7 +28,7 @@ class Waiter:
     since_ms: float
     until_ms: float | None
     stays: bool
-    """It stays listed after its hangup, so that it can be called back."""
+    """True if the call stays listed after its hangup, so that it can be called back."""
 
 
 class Queue:

@@ -29,7 +29,7 @@ Interruptible = Literal["none", "any", "speech", "dtmf"]
 
 
 class RelayParties(NamedTuple):
-    """Whose call it is."""
+    """The ids and numbers of the call that a relay serves."""
 
     call_control_id: CallControlId
     call_leg_id: LegId

@@ -410,7 +410,7 @@ class _Reader:
         ]
 
     def _callee(self, keys: dict[str, yaml.Node], rejects: str | None, faults: tuple[Fault, ...]) -> Callee:
-        """Who is dialled: a script by name, or what `rings`, `rejects` and `never_answers` say."""
+        """The party that is dialled: a script by name, or what `rings`, `rejects` and `never_answers` say."""
         script = Callee()
         if "callee" in keys:
             for key in ("rejects", "never_answers"):

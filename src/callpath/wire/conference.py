@@ -218,7 +218,7 @@ def conference_path(command: ConferenceCommand, conference: str | None) -> str:
 
 
 class EndedBy(Part, frozen=True, kw_only=True):
-    """Whose leaving ended a conference."""
+    """The leg whose leaving ended a conference."""
 
     call_control_id: CallControlId | None = None
     call_session_id: str | None = None

@@ -1,4 +1,4 @@
-"""Which lines can be passed over unread: what a regular expression needs in a text, found out once from the expression.
+"""A filter for lines that can be passed over unread, made once from what each regular expression needs in a text.
 
     units = needs(expression)         for each of its alternatives sets such as ({"stream"}, {"fail", "error"}): a text in
                                       which it finds something holds one text of each set of one of them
@@ -79,7 +79,7 @@ def needs(expression: re.Pattern[str], *also: Iterable[str]) -> list[Unit]:
 
 
 def _clause(texts: Iterable[str]) -> Clause:
-    """These texts as one set; empty, which says nothing, where one of them has no letter."""
+    """The texts as one set; empty, which says nothing, where one of them has no letter."""
     pieces = [max(_PIECE.findall(text.lower()), key=len, default="") for text in texts]
     return frozenset(pieces) if all(pieces) else frozenset()
 

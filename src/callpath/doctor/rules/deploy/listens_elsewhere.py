@@ -33,10 +33,10 @@ def _wrong_addresses(plan: DeployPlan) -> list[str]:
 
 
 TELLING = {"Railway", "Render", "Heroku"}
-"""They choose the port, and tell it in PORT."""
+"""Platforms that choose the port, and tell it in PORT."""
 
 FINDING = {"Railway", "Render"}
-"""They look which port is open, too, which may well be right: docs.railway.com, render.com/docs (2026-11)."""
+"""Platforms that also look which port is open, which may well be right: docs.railway.com, render.com/docs (2026-11)."""
 
 
 def port(facts: Facts) -> Finding | None:

@@ -12,7 +12,7 @@ _MAY_SERVE = {"gunicorn", "Flask"}
 """With flask-sock and threads these serve WebSockets; a wrong path looks the same from outside."""
 
 _CAN = {"uvicorn", "Hypercorn", "Daphne", "FastAPI", "aiohttp", "Tornado", "websockets"}
-"""These serve a WebSocket beside ordinary pages: that a path is such a page says nothing of the others."""
+"""Frameworks that serve a WebSocket beside ordinary pages: an ordinary page says nothing about the other paths."""
 
 
 def check(facts: Facts) -> Finding | None:
