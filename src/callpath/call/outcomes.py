@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from callpath.call.client_state import decode_client_state
 from callpath.call.leg import Leg, LegState
+from callpath.call.refused import d_code_in
 from callpath.call.session import CallSession
 from callpath.timeline import CommandAnswered, CommandSent
 from callpath.wire.ids import CallControlId, LegId, SessionId
@@ -72,8 +72,6 @@ _BY_SIP_CODE: dict[str, TransferStatus] = {
     "484": "unreachable",
     "604": "unreachable",
 }
-
-_D_CODE = re.compile(r"\bD\d{1,3}\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +177,7 @@ def made_leg(session: CallSession, sent: CommandSent) -> Leg | None:
 
 def refusal_code(answer: CommandAnswered) -> str | None:
     """The D-code in what Telnyx said to a command that it refused, or else its error code."""
-    found = _D_CODE.search(answer.error_detail or "")
-    return found[0] if found else answer.error_code
+    return d_code_in(answer.error_detail) or answer.error_code
 
 
 def transfer_outcome(
