@@ -125,6 +125,16 @@ def test_the_first_name_goes_before_the_others() -> None:
     assert origins["data_dir"] == "CALLPATH_DATA_DIR"
 
 
+def test_a_short_dashboard_token_is_refused_on_a_public_server() -> None:
+    """It can be guessed: wrong tokens never keep the right one out."""
+    url = "https://calls.example.com"
+    error = refused(PUBLIC_URL=url, CALLPATH_DASHBOARD_TOKEN="eleven-char")
+
+    assert "CALLPATH_DASHBOARD_TOKEN has 11 characters" in str(error)
+    assert "twelve-chars" == read(PUBLIC_URL=url, CALLPATH_DASHBOARD_TOKEN="twelve-chars").dashboard_token
+    assert "x" == read(PUBLIC_URL="http://127.0.0.1:8000", CALLPATH_DASHBOARD_TOKEN="x").dashboard_token
+
+
 def test_names_that_are_no_settings_are_left_alone() -> None:
     """The whole environment is handed in."""
     assert read(PATH="/bin", LS_COLORS='a="b c"', EMPTY="") == Settings()

@@ -281,7 +281,23 @@ def read_settings(values: Mapping[str, str]) -> tuple[Settings, dict[str, str]]:
                 break
     if found.get("public_url"):
         found["public_url"] = checked_public_url(found["public_url"], origins["public_url"])
+    _require_long_token(found)
     return Settings(**found), origins
+
+
+TOKEN_CHARS_MIN = 12
+"""Shorter ones can be guessed: the right token is accepted however many wrong ones were tried before it."""
+
+
+def _require_long_token(found: Mapping[str, Any]) -> None:
+    """Raises ConfigError where a public server's dashboard has a token that can be guessed."""
+    token, public_url = found.get("dashboard_token", ""), found.get("public_url", "")
+    if token and public_url and len(token) < TOKEN_CHARS_MIN and not is_loopback(urlsplit(public_url).hostname or ""):
+        raise ConfigError(
+            "CALLPATH_DASHBOARD_TOKEN",
+            f"has {len(token)} characters and can be guessed",
+            f"Set it to {TOKEN_CHARS_MIN} or more, for example the output of: openssl rand -hex 16",
+        )
 
 
 def checked_public_url(url: str, setting: str = "PUBLIC_URL") -> str:

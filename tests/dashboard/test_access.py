@@ -11,7 +11,16 @@ import pytest
 
 from callpath.clock import ManualClock
 from callpath.config import Settings
-from callpath.dashboard.access import ADDRESSES_MAX, COOKIE, SESSION_S, TRIES_MAX, TRIES_MS, Access, Refusal
+from callpath.dashboard.access import (
+    ADDRESSES_MAX,
+    COOKIE,
+    LOGGED_OUT,
+    SESSION_S,
+    TRIES_MAX,
+    TRIES_MS,
+    Access,
+    Refusal,
+)
 from tests.dashboard.calls import HOST, TOKEN, looking
 
 PUBLIC = "https://calls.example.com"
@@ -76,11 +85,12 @@ async def test_a_session_ends_and_cannot_be_prolonged() -> None:
     it = access(PUBLIC, TOKEN, clock)
     session = it.login(TOKEN)
     assert isinstance(session, str)
-    expires, _, signature = session.partition(".")
+    name, _, signature = session.partition(".")
+    expires, _, rest = name.partition("-")
     cookie = f"{COOKIE}={session}"
 
     assert refused(it, cookie=cookie) is None
-    assert "login" == refused(it, cookie=f"{COOKIE}={int(expires) + 1}.{signature}")
+    assert "login" == refused(it, cookie=f"{COOKIE}={int(expires) + 1}-{rest}.{signature}")
     assert "login" == refused(access(PUBLIC, TOKEN + "2", clock), cookie=cookie)
     await clock.advance(1000 * SESSION_S)
     assert "login" == refused(it, cookie=cookie)
@@ -107,30 +117,64 @@ def test_a_cookie_of_another_program_does_not_end_the_session(others: str) -> No
     assert "login" == refused(it, cookie=others.replace("{}", f"{COOKIE}2={session}"))
 
 
-async def test_tokens_cannot_be_tried_out() -> None:
-    """A guess every few ms would find a short one."""
+async def test_wrong_tokens_are_limited() -> None:
+    """In the login form. The limit ends after a minute."""
     clock = ManualClock()
     it = access(PUBLIC, TOKEN, clock)
     wrong = [it.login(f"guess {number}") for number in range(TRIES_MAX)]
-    then = it.login(TOKEN)
+    then = it.login("one more")
     await clock.advance(TRIES_MS)
+    later = it.login("and one more")
 
     assert {"login"} == {one.error for one in wrong if isinstance(one, Refusal)}
     assert isinstance(then, Refusal)
     assert (429, "too_many_tries") == (then.status, then.error)
-    assert isinstance(it.login(TOKEN), str)
+    assert isinstance(later, Refusal)
+    assert "login" == later.error
 
 
-async def test_tokens_cannot_be_tried_out_by_header_either() -> None:
-    """The form is not the only door. One address's guesses close it for that one only, and no session is ended."""
+def test_wrong_tokens_in_a_header_are_limited() -> None:
+    """For the address that they come from."""
     it = access(PUBLIC, TOKEN)
-    session = it.login(TOKEN)
     wrong = [refused(it, client="8.8.8.8", authorization=f"Bearer guess-{number}") for number in range(TRIES_MAX)]
 
     assert {"login"} == set(wrong)
-    assert "too_many_tries" == refused(it, client="8.8.8.8", authorization=f"Bearer {TOKEN}")
-    assert refused(it, client="9.9.9.9", authorization=f"Bearer {TOKEN}") is None
-    assert refused(it, client="8.8.8.8", cookie=f"{COOKIE}={session}") is None
+    assert "too_many_tries" == refused(it, client="8.8.8.8", authorization="Bearer guess")
+    assert "login" == refused(it, client="9.9.9.9", authorization="Bearer guess")
+
+
+def test_wrong_tokens_of_others_do_not_lock_out_the_right_one() -> None:
+    """Behind a proxy all share one address: ten requests a minute would keep everybody out, scripts too."""
+    it = access(PUBLIC, TOKEN)
+    for number in range(3 * TRIES_MAX):
+        refused(it, client="8.8.8.8", authorization=f"Bearer guess-{number}")
+
+    assert isinstance(it.login(TOKEN, "8.8.8.8"), str)
+    assert refused(it, client="8.8.8.8", authorization=f"Bearer {TOKEN}") is None
+
+
+async def test_a_logout_ends_the_session_for_every_copy_of_its_cookie(tmp_path: Path) -> None:
+    """Also in the other worker processes, which share the data directory. Another session goes on."""
+    clock = ManualClock()
+    settings = Settings(public_url=PUBLIC, dashboard_token=TOKEN, data_dir=tmp_path)
+    one, other = Access(settings, clock), Access(settings, clock)
+    first, second = (f"{COOKIE}={one.login(TOKEN)}" for _ in range(2))
+    one.logout({"cookie": first})
+
+    assert ["login", "login"] == [refused(it, cookie=first) for it in (one, other)]
+    assert [None, None] == [refused(it, cookie=second) for it in (one, other)]
+
+
+async def test_a_logout_is_forgotten_when_the_session_would_have_ended(tmp_path: Path) -> None:
+    """Else the folder grows for ever. Who has no session leaves nothing behind."""
+    clock = ManualClock()
+    it = Access(Settings(public_url=PUBLIC, dashboard_token=TOKEN, data_dir=tmp_path), clock)
+    it.logout({"cookie": f"{COOKIE}=99999999999-../../x.abc"})
+    it.logout({"cookie": f"{COOKIE}={it.login(TOKEN)}"})
+    await clock.advance(1000 * SESSION_S)
+    it.logout({"cookie": f"{COOKIE}={it.login(TOKEN)}"})
+
+    assert 1 == len(list((tmp_path / LOGGED_OUT).iterdir()))
 
 
 def test_guesses_from_many_addresses_are_counted_as_one() -> None:
@@ -142,7 +186,7 @@ def test_guesses_from_many_addresses_are_counted_as_one() -> None:
     ]
 
     assert {"login"} == set(said)
-    assert "too_many_tries" == refused(it, client="one more", authorization=f"Bearer {TOKEN}")
+    assert "too_many_tries" == refused(it, client="one more", authorization="Bearer guess")
 
 
 def test_a_proxy_on_this_machine_is_not_this_machine() -> None:
@@ -225,9 +269,12 @@ async def test_a_login_that_is_none(tmp_path: Path, body: bytes) -> None:
         assert (400, "bad_request") == (answer.status_code, answer.json()["error"])
 
 
-async def test_a_login_from_another_site_is_refused(tmp_path: Path) -> None:
-    """A page elsewhere must not log a visitor in as somebody else."""
+async def test_a_login_or_logout_from_another_site_is_refused(tmp_path: Path) -> None:
+    """A page elsewhere must not log a visitor in as somebody else, nor out."""
     async with looking(tmp_path, dashboard_token=TOKEN) as it:
-        answer = await it.http.post("/api/v1/login", json={"token": TOKEN}, headers={"Origin": "http://evil.example"})
+        login = await it.http.post("/api/v1/login", json={"token": TOKEN}, headers={"Origin": "http://evil.example"})
+        await it.http.post("/api/v1/login", json={"token": TOKEN})
+        logout = await it.http.post("/api/v1/logout", headers={"Origin": "http://evil.example"})
+        still = await it.http.get("/api/v1/calls")
 
-        assert 403 == answer.status_code
+        assert [403, 403, 200] == [login.status_code, logout.status_code, still.status_code]

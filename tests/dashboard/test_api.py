@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import inspect
 import io
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from callpath.audio.tone import tone
 from callpath.audio.wav import write_wav
-from callpath.dashboard import documents
-from callpath.dashboard.api import EXPORT_PAGE, openapi_document
+from callpath.clock import SystemClock
+from callpath.dashboard import changes, documents
+from callpath.dashboard.api import EXPORT_PAGE, _cell, openapi_document
 from callpath.timeline import KINDS, DtmfReceived, HandlerFailed, Noted, RecordingNotStored, RecordingSaved, Unknown
-from tests.dashboard.calls import AT, Looking, accepted_call, failed_call, good_call, looking, webhook
+from tests.dashboard.calls import (
+    AT,
+    TOKEN,
+    Looking,
+    accepted_call,
+    failed_call,
+    good_call,
+    looking,
+    webhook,
+)
 
 
 @pytest.fixture
@@ -218,6 +230,54 @@ async def test_calls_are_exported_as_csv(it: Looking) -> None:
     assert "attachment" in answer.headers["content-disposition"]
     assert ["bad-call", "live-call", "failed-call", "good-call"] == [row["session"] for row in rows]
     assert ("'=cmd|x", "WebSocket connection received") == (rows[0]["problem"], rows[2]["missing_stage"])
+
+
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+1+cmd|' /C calc'!A0", "'+1+cmd|' /C calc'!A0"),
+        ("-2+3", "'-2+3"),
+        ("-cmd", "'-cmd"),
+        ("@SUM(1)", "'@SUM(1)"),
+        ("+1(555)", "'+1(555)"),
+        ("+15555550123", "+15555550123"),
+        ("+1555•••23", "+1555•••23"),
+        ("", ""),
+        (-5, -5),
+        (["SYM001", "SYM002"], "SYM001 SYM002"),
+    ],
+)
+def test_no_cell_is_a_formula(value: Any, cell: Any) -> None:
+    """Numbers of callers come from outside, and an export is opened in a spreadsheet. A phone number stays one."""
+    assert cell == _cell(value)
+
+
+async def test_the_stream_of_changes_ends_with_the_session(tmp_path: Path) -> None:
+    """Who was logged out, or whose twelve hours are over, is told nothing more."""
+    headers = {"authorization": f"Bearer {TOKEN}"}
+    async with looking(tmp_path, dashboard_token=TOKEN, door={"clock": SystemClock()}) as it:
+        await it.http.post("/api/v1/login", json={"token": TOKEN})
+        async with asyncio.TaskGroup() as tasks:
+            watching = tasks.create_task(it.http.get("/api/v1/changes"))
+            await asyncio.sleep(0)
+            await it.http.post("/api/v1/logout")
+        after = await it.http.get("/api/v1/calls", headers=headers)
+
+        assert 200 == watching.result().status_code
+        assert 200 == after.status_code
+
+
+async def test_open_pages_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each asks the call log three times a second. A page that is closed makes room."""
+    async with looking(tmp_path, door={"stopping": lambda: True}) as it:
+        monkeypatch.setattr(changes, "WATCHERS_MAX", 1)
+        one_by_one = [(await it.http.get("/api/v1/changes")).status_code for _ in range(3)]
+        monkeypatch.setattr(changes, "WATCHERS_MAX", 0)
+        refused = await it.http.get("/api/v1/changes")
+
+        assert [200, 200, 200] == one_by_one
+        assert (503, True) == (refused.status_code, "close one" in refused.json()["detail"])
 
 
 async def test_an_export_is_not_cut_at_a_page(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from callpath.call.overview import CallOverview
 from callpath.clock import ManualClock
@@ -176,20 +177,25 @@ async def test_work_ends_when_nobody_reads_it_any_more() -> None:
     assert ("http.response.start", False) == (sent[0]["type"], sent[-1]["more_body"])
 
 
-async def test_work_that_fails_breaks_the_answer_off() -> None:
-    """Its end is then missing, and the page says so."""
+@pytest.mark.parametrize("error", [StoreError("the disk is gone"), ValueError("x"), ExceptionGroup("x", [OSError()])])
+async def test_work_that_fails_says_so_in_an_event(error: Exception) -> None:
+    """The answer has begun with 200. The page says that the server's log has the reason, and not what it was."""
+    sent: list[bytes] = []
 
     async def work(tell: Tell) -> None:
-        raise StoreError("the disk is gone")
+        tell("step", {})
+        raise error
 
     async def receive() -> dict[str, str]:
         await asyncio.Event().wait()
         raise AssertionError
 
     async def send(message: Any) -> None:
-        pass
+        sent.append(message.get("body", b""))
 
-    with pytest.raises(ExceptionGroup) as broken:
+    with capture_logs() as logs:
         await Telling(work)({"type": "http"}, receive, send)
 
-    assert broken.group_contains(StoreError)
+    assert ["step", "trouble"] == [parsed(text)[0] for text in sent if text]
+    assert type(error).__name__ in parsed(sent[2])[1]["detail"]
+    assert ["error"] == [line["log_level"] for line in logs]

@@ -721,7 +721,7 @@ export interface operations {
                     "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
-            /** @description Too many wrong tokens; nothing is looked at for a minute */
+            /** @description A wrong token, after too many others within a minute */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -730,7 +730,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The call log cannot be read or written; or a public server without CALLPATH_DASHBOARD_TOKEN */
+            /** @description The call log cannot be read or written; a public server without CALLPATH_DASHBOARD_TOKEN; too many open pages */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -777,7 +777,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens; nothing is looked at for a minute */
+            /** @description A wrong token, after too many others within a minute */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -786,7 +786,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The call log cannot be read or written; or a public server without CALLPATH_DASHBOARD_TOKEN */
+            /** @description The call log cannot be read or written; a public server without CALLPATH_DASHBOARD_TOKEN; too many open pages */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -846,7 +846,7 @@ export interface operations {
                     "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
-            /** @description Too many wrong tokens; nothing is looked at for a minute */
+            /** @description A wrong token, after too many others within a minute */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -855,7 +855,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The call log cannot be read or written; or a public server without CALLPATH_DASHBOARD_TOKEN */
+            /** @description The call log cannot be read or written; a public server without CALLPATH_DASHBOARD_TOKEN; too many open pages */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -922,7 +922,7 @@ export interface operations {
                     "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
-            /** @description Too many wrong tokens; nothing is looked at for a minute */
+            /** @description A wrong token, after too many others within a minute */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -931,7 +931,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The call log cannot be read or written; or a public server without CALLPATH_DASHBOARD_TOKEN */
+            /** @description The call log cannot be read or written; a public server without CALLPATH_DASHBOARD_TOKEN; too many open pages */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1000,7 +1000,7 @@ export interface operations {
                     "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
-            /** @description Too many wrong tokens; nothing is looked at for a minute */
+            /** @description A wrong token, after too many others within a minute */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1009,7 +1009,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The call log cannot be read or written; or a public server without CALLPATH_DASHBOARD_TOKEN */
+            /** @description The call log cannot be read or written; a public server without CALLPATH_DASHBOARD_TOKEN; too many open pages */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1097,7 +1097,7 @@ export interface operations {
                     "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
-            /** @description Too many wrong tokens; nothing is looked at for a minute */
+            /** @description A wrong token, after too many others within a minute */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1106,7 +1106,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The call log cannot be read or written; or a public server without CALLPATH_DASHBOARD_TOKEN */
+            /** @description The call log cannot be read or written; a public server without CALLPATH_DASHBOARD_TOKEN; too many open pages */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1200,7 +1200,7 @@ export interface operations {
                     "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
-            /** @description Too many wrong tokens; nothing is looked at for a minute */
+            /** @description A wrong token, after too many others within a minute */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1209,7 +1209,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The call log cannot be read or written; or a public server without CALLPATH_DASHBOARD_TOKEN */
+            /** @description The call log cannot be read or written; a public server without CALLPATH_DASHBOARD_TOKEN; too many open pages */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1286,7 +1286,7 @@ export interface operations {
                     "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
-            /** @description Too many wrong tokens; nothing is looked at for a minute */
+            /** @description A wrong token, after too many others within a minute */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1295,7 +1295,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The call log cannot be read or written; or a public server without CALLPATH_DASHBOARD_TOKEN */
+            /** @description The call log cannot be read or written; a public server without CALLPATH_DASHBOARD_TOKEN; too many open pages */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1355,7 +1355,7 @@ export interface operations {
                     "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
-            /** @description Too many wrong tokens; nothing is looked at for a minute */
+            /** @description A wrong token, after too many others within a minute */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1364,7 +1364,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The call log cannot be read or written; or a public server without CALLPATH_DASHBOARD_TOKEN */
+            /** @description The call log cannot be read or written; a public server without CALLPATH_DASHBOARD_TOKEN; too many open pages */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1437,7 +1437,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Too many wrong tokens; nothing is looked at for a minute */
+            /** @description A wrong token, after too many others within a minute */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1446,7 +1446,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The call log cannot be read or written; or a public server without CALLPATH_DASHBOARD_TOKEN */
+            /** @description The call log cannot be read or written; a public server without CALLPATH_DASHBOARD_TOKEN; too many open pages */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1522,7 +1522,7 @@ export interface operations {
                     "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
-            /** @description Too many wrong tokens; nothing is looked at for a minute */
+            /** @description A wrong token, after too many others within a minute */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1531,7 +1531,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The call log cannot be read or written; or a public server without CALLPATH_DASHBOARD_TOKEN */
+            /** @description The call log cannot be read or written; a public server without CALLPATH_DASHBOARD_TOKEN; too many open pages */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1587,7 +1587,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens; nothing is looked at for a minute */
+            /** @description A wrong token, after too many others within a minute */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1596,7 +1596,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The call log cannot be read or written; or a public server without CALLPATH_DASHBOARD_TOKEN */
+            /** @description The call log cannot be read or written; a public server without CALLPATH_DASHBOARD_TOKEN; too many open pages */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1665,7 +1665,7 @@ export interface operations {
                     "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
-            /** @description Too many wrong tokens; nothing is looked at for a minute */
+            /** @description A wrong token, after too many others within a minute */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1674,7 +1674,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The call log cannot be read or written; or a public server without CALLPATH_DASHBOARD_TOKEN */
+            /** @description The call log cannot be read or written; a public server without CALLPATH_DASHBOARD_TOKEN; too many open pages */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1743,7 +1743,7 @@ export interface operations {
                     "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
-            /** @description Too many wrong tokens; nothing is looked at for a minute */
+            /** @description A wrong token, after too many others within a minute */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1752,7 +1752,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The call log cannot be read or written; or a public server without CALLPATH_DASHBOARD_TOKEN */
+            /** @description The call log cannot be read or written; a public server without CALLPATH_DASHBOARD_TOKEN; too many open pages */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1828,7 +1828,7 @@ export interface operations {
                     "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
-            /** @description Too many wrong tokens; nothing is looked at for a minute */
+            /** @description A wrong token, after too many others within a minute */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1837,7 +1837,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The call log cannot be read or written; or a public server without CALLPATH_DASHBOARD_TOKEN */
+            /** @description The call log cannot be read or written; a public server without CALLPATH_DASHBOARD_TOKEN; too many open pages */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1884,7 +1884,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Too many wrong tokens; nothing is looked at for a minute */
+            /** @description A wrong token, after too many others within a minute */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1893,7 +1893,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The call log cannot be read or written; or a public server without CALLPATH_DASHBOARD_TOKEN */
+            /** @description The call log cannot be read or written; a public server without CALLPATH_DASHBOARD_TOKEN; too many open pages */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1961,7 +1961,7 @@ export interface operations {
                     "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
-            /** @description Too many wrong tokens; nothing is looked at for a minute */
+            /** @description A wrong token, after too many others within a minute */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1970,7 +1970,7 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The call log cannot be read or written; or a public server without CALLPATH_DASHBOARD_TOKEN */
+            /** @description The call log cannot be read or written; a public server without CALLPATH_DASHBOARD_TOKEN; too many open pages */
             503: {
                 headers: {
                     [name: string]: unknown;

@@ -19,12 +19,16 @@ export const hasLogin = signal(false);
 
 let lastNumber: string | null = null;
 
+/** Counts up when a connection tells changes "from now on": what came before it, pages have to read again. */
+export const begun = signal(0);
+
 export function connect(): void {
   source?.close();
   connection.value = "connecting";
   source = new EventSource(`${BASE}/changes${query({ after: lastNumber })}`);
   source.addEventListener("hello", (event) => {
     connection.value = "live";
+    if (lastNumber === null) begun.value += 1;
     lastNumber = event.lastEventId;
     hasLogin.value = (JSON.parse(event.data) as { login: boolean }).login;
   });

@@ -13,7 +13,7 @@ import { curl } from "../src/curl";
 import { advice, headingOf, meaning, toneOf } from "../src/diagnosis";
 import { ago, count, duration, plural } from "../src/format";
 import { isPressing } from "../src/keys";
-import { merged } from "../src/live";
+import { begun, connect, disconnect, merged } from "../src/live";
 import { JitterBuffer, Packer } from "../src/phone/buffer";
 import { framesOf, latenessOf, levelsOf } from "../src/plots";
 import { EventReader } from "../src/sse";
@@ -70,6 +70,35 @@ describe("the list", () => {
 
     expect(after.map((one) => one.session)).toEqual(["d", "c", "b"]);
     expect(after[2]?.outcome).toBe("failed");
+  });
+});
+
+describe("the stream of changes", () => {
+  test("what happened between the first list and the stream's beginning is read again", () => {
+    const opened: { url: string; hear: (id: string) => void }[] = [];
+    vi.stubGlobal(
+      "EventSource",
+      class {
+        static CLOSED = 2;
+        constructor(url: string) {
+          opened.push({ url, hear: () => {} });
+        }
+        addEventListener(name: string, heard: (event: object) => void) {
+          const last = opened.at(-1);
+          if (name === "hello" && last) last.hear = (id) => heard({ data: '{"login":false}', lastEventId: id });
+        }
+        close() {}
+      },
+    );
+    connect();
+    opened[0]?.hear("7");
+    const first = begun.value;
+    connect();
+    opened[1]?.hear("9");
+    disconnect();
+
+    expect([first, begun.value]).toEqual([1, 1]);
+    expect(opened.map((one) => one.url.includes("after=7"))).toEqual([false, true]);
   });
 });
 

@@ -11,13 +11,14 @@ import base64
 import binascii
 import hashlib
 import hmac
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
 from callpath.clock import Clock
-from callpath.config import Settings, is_loopback, is_this_machine
+from callpath.config import DIGITS_MAX, Settings, is_loopback, is_this_machine
 
 COOKIE = "callpath_session"
 SESSION_S = 12 * 3600
@@ -27,11 +28,14 @@ COOKIES_MAX = 100
 """Cookies of one request that are looked at."""
 TRIES_MAX = 10
 TRIES_MS = 60_000.0
-"""So many wrong tokens in a minute from one address, and none is looked at from there for the rest of it, right or wrong.
-Sessions go on."""
+"""Maximum wrong tokens per address and minute; further ones are answered with 429. The right token is always accepted:
+behind a proxy all visitors share one address, and anybody could lock the others out."""
 
 ADDRESSES_MAX = 1000
-"""So many addresses are remembered; more are counted as one."""
+"""Maximum addresses that are counted one by one; further ones are counted as one."""
+
+LOGGED_OUT = "logged-out"
+"""The folder in the data directory with a file for each session that was logged out. Worker processes share it."""
 
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 
@@ -46,10 +50,12 @@ class Refusal:
 
 
 class Access:
-    """Decides about each request. Nothing is remembered of a login: the cookie is signed with the token."""
+    """Decides about each request. Nothing is remembered of a login: the cookie is signed with the token. A logout is
+    remembered until the session would have ended."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._token = settings.dashboard_token
+        self._logged_out = settings.data_dir / LOGGED_OUT
         self._public = urlsplit(settings.public_url)
         self._clock = clock
         self._wrong: dict[str, list[float]] = {}
@@ -72,7 +78,7 @@ class Access:
             if strange is not None:
                 return strange
         if self._token:
-            if self._has_session(headers):
+            if self._session(headers) is not None:
                 return None
             shown = _token_in(headers)
             if shown is None:
@@ -89,27 +95,45 @@ class Access:
         wrong = self._wrong_token(shown, client)
         if wrong is not None:
             return wrong
-        expires = str(self._clock.now_unix_ms() // 1000 + SESSION_S)
-        return f"{expires}.{self._signature(expires)}"
+        name = f"{self._now_s() + SESSION_S}-{secrets.token_hex(8)}"
+        return f"{name}.{self._signature(name)}"
+
+    def logout(self, headers: Mapping[str, str]) -> None:
+        """End the session whose cookie is shown, for every copy of the cookie. Raises OSError where that cannot be
+        written down."""
+        session = self._session(headers)
+        if session is None:
+            return
+        self._logged_out.mkdir(parents=True, exist_ok=True)
+        (self._logged_out / session).touch()
+        for file in self._logged_out.iterdir():
+            if _end_of(file.name) <= self._now_s():
+                file.unlink(missing_ok=True)
 
     # -----------------------------------------------------------------------------------------------------------------
 
-    def _signature(self, expires: str) -> str:
-        key = hashlib.sha256(b"callpath dashboard session 1\0" + self._token.encode()).digest()
-        return base64.urlsafe_b64encode(hmac.digest(key, expires.encode(), "sha256")).decode().rstrip("=")
+    def _now_s(self) -> int:
+        return self._clock.now_unix_ms() // 1000
 
-    def _has_session(self, headers: Mapping[str, str]) -> bool:
+    def _signature(self, name: str) -> str:
+        key = hashlib.sha256(b"callpath dashboard session 2\0" + self._token.encode()).digest()
+        return base64.urlsafe_b64encode(hmac.digest(key, name.encode(), "sha256")).decode().rstrip("=")
+
+    def _session(self, headers: Mapping[str, str]) -> str | None:
+        """The name of the session whose cookie is shown and that still goes on."""
         # Cookies are shared by all ports of a host, and other programs write what no strict parser takes: only ours counts.
         for cookie in headers.get("cookie", "").split(";")[:COOKIES_MAX]:
-            name, _, value = cookie.strip().partition("=")
-            expires, _, signature = value.partition(".")
-            right = hmac.compare_digest(signature.encode(), self._signature(expires).encode())
-            if name == COOKIE and right and expires.isdecimal() and int(expires) > self._clock.now_unix_ms() // 1000:
-                return True
-        return False
+            label, _, value = cookie.strip().partition("=")
+            name, _, signature = value.partition(".")
+            right = hmac.compare_digest(signature.encode(), self._signature(name).encode())
+            if label == COOKIE and right and _end_of(name) > self._now_s() and not (self._logged_out / name).exists():
+                return name
+        return None
 
     def _wrong_token(self, shown: str, client: str | None) -> Refusal | None:
         """Why `shown` opens nothing; None: it does. Where all come from one proxy's address, they share their tries."""
+        if self._token and hmac.compare_digest(shown.encode(), self._token.encode()):
+            return None
         now_ms = self._clock.now_ms()
         self._wrong = {
             address: late
@@ -119,9 +143,7 @@ class Access:
         known = client is not None and (client in self._wrong or len(self._wrong) < ADDRESSES_MAX)
         address = client if client is not None and known else ""
         if len(self._wrong.get(address, ())) >= TRIES_MAX:
-            return Refusal(429, "too_many_tries", "too many wrong tokens: try again in a minute")
-        if self._token and hmac.compare_digest(shown.encode(), self._token.encode()):
-            return None
+            return Refusal(429, "too_many_tries", "not the token, and too many wrong ones came: try again in a minute")
         self._wrong.setdefault(address, []).append(now_ms)
         return Refusal(401, "login", "that is not the token that CALLPATH_DASHBOARD_TOKEN holds")
 
@@ -145,6 +167,12 @@ class Access:
         if origin is not None and origin.partition("://")[2] in ours:
             return None
         return Refusal(403, "other_site", "this came from another site's page, and was not done")
+
+
+def _end_of(session: str) -> int:
+    """When a session ends, in seconds, out of its name; 0 where that is none."""
+    end = session.partition("-")[0]
+    return int(end) if end.isdecimal() and len(end) <= DIGITS_MAX else 0
 
 
 def _token_in(headers: Mapping[str, str]) -> str | None:

@@ -7,6 +7,7 @@ import base64
 import binascii
 import csv
 import io
+import re
 import uuid
 from collections.abc import AsyncIterator
 from importlib.metadata import version
@@ -263,8 +264,16 @@ def build_api(context: Context) -> FastAPI:
 
     # --- live --------------------------------------------------------------------------------------------------------
 
-    @api.get("/changes", operation_id="watchChanges", response_class=StreamingResponse, responses=EVENT_STREAM)
+    watchers: set[object] = set()
+
+    @api.get(
+        "/changes",
+        operation_id="watchChanges",
+        response_class=StreamingResponse,
+        responses=EVENT_STREAM | problems(503),
+    )
     async def watch(
+        asked: Request,
         after: Annotated[int | None, Query(ge=0, le=NUMBER_MAX)] = None,
         last_event_id: Annotated[str | None, Header()] = None,
     ) -> StreamingResponse:
@@ -272,10 +281,30 @@ def build_api(context: Context) -> FastAPI:
         if last_event_id and last_event_id.isdecimal() and len(last_event_id) <= NUMBER_DIGITS_MAX:
             after = int(last_event_id)  # the browser goes on by itself after a break
         login = bool(door.settings.dashboard_token)
-        body = changes.watch(
-            context.log, after, door.clock, door.stopping, lambda one: row(one).model_dump(), login=login
-        )
-        return StreamingResponse(body, media_type="text/event-stream")
+        if len(watchers) >= changes.WATCHERS_MAX:
+            raise HTTPException(503, f"{changes.WATCHERS_MAX} pages are open on this server already: close one")
+
+        def over() -> bool:
+            client = asked.client.host if asked.client else None
+            return (
+                door.stopping()
+                or context.access.refusal(method="GET", headers=asked.headers, client=client) is not None
+            )
+
+        async def body() -> AsyncIterator[bytes]:
+            if len(watchers) >= changes.WATCHERS_MAX:  # of many requests at once all found room above
+                return
+            watcher = object()
+            watchers.add(watcher)
+            try:
+                async for text in changes.watch(
+                    context.log, after, door.clock, over, lambda one: row(one).model_dump(), login=login
+                ):
+                    yield text
+            finally:
+                watchers.discard(watcher)
+
+        return StreamingResponse(body(), media_type="text/event-stream")
 
     @api.get("/phone/hello.wav", operation_id="getHello", response_class=FileResponse, responses=SOUND)
     async def hello() -> FileResponse:
@@ -339,11 +368,15 @@ async def _as_csv(rows: AsyncIterator[CallRow]) -> AsyncIterator[str]:
     yield buffer.getvalue()
 
 
+_NUMBER = re.compile(r"[+-]?[\d•*\[\] ]{1,40}", re.ASCII)
+"""A phone number, masked ones too."""
+
+
 def _cell(value: Any) -> Any:
     """A cell that no spreadsheet takes for a formula; numbers begin with a plus and are none."""
     if isinstance(value, list):
         value = " ".join(value)
-    if isinstance(value, str) and value and (value[0] in "=-@\t\r" or (value[0] == "+" and not value[1:2].isdigit())):
+    if isinstance(value, str) and value[:1] in set("=-+@\t\r") and not _NUMBER.fullmatch(value):
         return f"'{value}"
     return value
 

@@ -65,7 +65,7 @@ class Dashboard:
 
         self.door = door
         self.access = Access(door.settings, door.clock)
-        self._context = Context(door)
+        self._context = Context(door, self.access)
         guarded = _Guarded(build_api(self._context), self.access)
         self.routes: list[BaseRoute] = [
             *(Route(path, _open(_page)) for path in PAGES),
@@ -103,8 +103,17 @@ class Dashboard:
         answer.set_cookie(COOKIE, session, max_age=SESSION_S, httponly=True, samesite="strict", secure=secure)
         return answer
 
-    async def _logout(self, _request: Request) -> Response:
-        answer = JSONResponse({"ok": True})
+    async def _logout(self, request: Request) -> Response:
+        refused = self.access.refusal_of_origin(request.headers)
+        if refused is not None:
+            return refusal_answer(refused)
+        try:
+            self.access.logout(request.headers)
+        except OSError as error:
+            detail = f"logged out in this browser only, a copy of its cookie goes on: {error.strerror or error}"
+            answer = JSONResponse({"error": "not_recorded", "detail": detail}, status_code=503)
+        else:
+            answer = JSONResponse({"ok": True})
         answer.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=self.access.secure_cookie)
         return answer
 

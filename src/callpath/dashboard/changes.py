@@ -11,6 +11,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import structlog
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -20,10 +21,15 @@ from callpath.errors import StoreError
 from callpath.store.port import CallLog
 from callpath.wire.ids import SessionId
 
+logger = structlog.get_logger("callpath")
+
 LOOK_EVERY_MS = 300.0
 KEEP_ALIVE_MS = 15_000.0
 LATE_MS = 2_000.0
 """Longer than a commit takes."""
+
+WATCHERS_MAX = 100
+"""Maximum open pages of one process: each asks the call log three times a second."""
 
 ROWS_MAX = 200
 """Calls told in one event; the rest follows in the next."""
@@ -53,8 +59,15 @@ class Telling(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  as ASGI calls it
         events: asyncio.Queue[bytes | None] = asyncio.Queue()
 
+        def tell(name: str, document: Any) -> None:
+            events.put_nowait(event(name, document))
+
         async def work() -> None:
-            await self._work(lambda name, document: events.put_nowait(event(name, document)))
+            try:
+                await self._work(tell)
+            except Exception as error:  # the answer has begun: only an event can say so
+                logger.exception("Work for an open page failed")
+                tell("trouble", {"detail": f"callpath failed here: {type(error).__name__}. Its log has the traceback."})
             events.put_nowait(None)
 
         async def notice_leaving() -> None:
@@ -77,13 +90,13 @@ async def watch(
     log: CallLog,
     after: int | None,
     clock: Clock,
-    stopping: Callable[[], bool],
+    over: Callable[[], bool],
     row: Callable[[CallOverview], dict[str, Any]],
     *,
     login: bool = False,
 ) -> AsyncIterator[bytes]:
     """Events for one page: `hello` at once (`login`: a token is needed here, so one can log out), `calls` with the rows
-    that changed. `after` None: from now on."""
+    that changed. `after` None: from now on. It ends when `over` says so: the server stops, or the session has ended."""
     yield b"retry: 1000\n\n"
     try:
         number = (await log.outcomes())[0] if after is None else after
@@ -93,7 +106,7 @@ async def watch(
     yield event("hello", {"number": number, "login": login}, number)
     quiet_since_ms = clock.now_ms()
     late = _Late(number, clock.now_ms())
-    while not stopping():
+    while not over():
         try:
             rows = await log.changes(number, ROWS_MAX)
             if not rows and log.shared:

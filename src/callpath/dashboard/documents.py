@@ -83,8 +83,8 @@ PROBLEMS = {
     403: "From another site's page; or, without a login to ask for, not from this machine",
     404: "There is no such thing",
     409: "Not possible at this moment, or with this one",
-    429: "Too many wrong tokens; nothing is looked at for a minute",
-    503: "The call log cannot be read or written; or a public server without CALLPATH_DASHBOARD_TOKEN",
+    429: "A wrong token, after too many others within a minute",
+    503: "The call log cannot be read or written; a public server without CALLPATH_DASHBOARD_TOKEN; too many open pages",
 }
 
 

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from callpath.call.session import CallSession, fold
 from callpath.clock import Clock
 from callpath.config import Settings
+from callpath.dashboard.access import Access
 from callpath.errors import StoreError
 from callpath.simulator.simulator import Simulator
 from callpath.store.archive import Archive
@@ -61,8 +62,9 @@ class Door:
 class Context:
     """What the routes work on: the door, and the running server's call log and webhooks once it has started."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: Door, access: Access | None = None) -> None:
         self.door = door
+        self.access = access or Access(door.settings, door.clock)
         self.masked = door.settings.dashboard_numbers == "masked"
         """Whether phone numbers and pressed keys are hidden in every answer."""
         self.resend: ReceiveWebhook

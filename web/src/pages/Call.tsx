@@ -5,7 +5,7 @@ import { useEffect, useMemo } from "preact/hooks";
 import { api, type CallDocument, type Diagnosis, type EntryDocument, type Lane, links, request } from "../api";
 import { clock, day, duration } from "../format";
 import { useKeysOf } from "../keys";
-import { onCalls } from "../live";
+import { begun, onCalls } from "../live";
 import { copy, Loading, Trouble, toast } from "../parts/basics";
 import { DiagnosisCard } from "../parts/Diagnosis";
 import { Entries } from "../parts/Entries";
@@ -51,7 +51,7 @@ export function Call({ session }: { session: string }) {
       window.clearTimeout(again);
       forget();
     };
-  }, [session]);
+  }, [session, begun.value]);
   if (trouble.value && !call.value) return <Trouble error={trouble.value} again={() => void load()} />;
   if (!call.value) return <Loading label="Loading the call" />;
   return <Loaded call={call.value} />;

@@ -5,7 +5,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { api, type CallQuery, type CallRow, links, type Outcome, type Totals } from "../api";
 import { ago, clock, count, day, duration, plural } from "../format";
 import { useKeysOf } from "../keys";
-import { merged, onCalls } from "../live";
+import { begun, merged, onCalls } from "../live";
 import { Empty, Loading, Trouble } from "../parts/basics";
 import { Icon } from "../parts/Icon";
 import { DoctorsWord, OUTCOMES, OutcomeBadge, Progress, verdictOf } from "../parts/Outcome";
@@ -134,7 +134,7 @@ export function Calls() {
   const key = JSON.stringify(wanted.value);
   useEffect(() => {
     void load(null);
-  }, [key]);
+  }, [key, begun.value]);
   useEffect(() => {
     const button = more.current;
     if (!button) return;
