@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+from collections import Counter
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -120,7 +123,11 @@ async def test_each_is_answered_in_good_order(tmp_path: Path) -> None:
 
 
 async def test_a_flood_leaves_nothing_behind(tmp_path: Path) -> None:
-    """Thousands of each kind: counted, summed up in the log, and the memory and the descriptors come back."""
+    """Thousands of each kind: counted, summed up in the log, and the memory and the descriptors come back.
+
+    How many are rate-limited depends on the speed of the machine: what is compared are the counts of both sides, and the
+    log lines with the time that they themselves tell.
+    """
     kinds = [HOSTILE[name][1] for name in ("webhook: unsigned", "upgrade: nobody's call", "another protocol: TLS")]
     async with _public(tmp_path, CALLPATH_METRICS_TOKEN=LOGIN) as node:
 
@@ -130,28 +137,39 @@ async def test_a_flood_leaves_nothing_behind(tmp_path: Path) -> None:
                 said += [(await node.asked(request))[:12] for request in kinds]
             return said
 
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(150):  # a server that hangs, not one that is slow
             async with senders(node.port, 1) as (sender,):
                 await sender.post(event("s", "e1"))
-            await flood(20)
+            said = await flood(20)
             before = descriptors(node.pid), memory_kib(node.pid)
-            said = [one for some in await asyncio.gather(*[flood(45) for _ in range(10)]) for one in some]
+            said += [one for some in await asyncio.gather(*[flood(45) for _ in range(10)]) for one in some]
             async with senders(node.port, 1) as (sender,):
                 authentic = await sender.post(event("s", "e2"))
-            page = await node.asked(get(b"/metrics", b"Authorization: Bearer %b\r\n" % LOGIN.encode()))
-        after = descriptors(node.pid), memory_kib(node.pid)
+            page = (await node.asked(get(b"/metrics", b"Authorization: Bearer %b\r\n" % LOGIN.encode()))).decode()
+            while descriptors(node.pid) > before[0] + 10:
+                await asyncio.sleep(0.05)  # until the last connections are closed on its side, too
+        grown_kib = memory_kib(node.pid) - before[1]
         await node.stop()
         lines = [json.loads(line) for line in node.output.read_text().splitlines() if line.startswith("{")]
-    refusals = [line for line in lines if line["event_name"] in ("webhook.rejected", "upgrade.rejected")]
+    statuses = Counter(said)
+    refused = Counter[str]()
+    for what, number in re.findall(r'callpath_refused_total\{[^}]*what="(\w+)"\} (\d+)', page):
+        refused[what] += int(number)
+    written = [line for line in lines if line["event_name"] in ("webhook.rejected", "upgrade.rejected")]
+    suppressed = [line for line in lines if line["event_name"] == "rejections.suppressed"]
+    times = [datetime.fromisoformat(line["timestamp"]).timestamp() for line in (*written, *suppressed)]
+    at_once, per_s = WRITTEN[1].at_once, WRITTEN[1].per_s
 
-    assert {b"HTTP/1.1 401", b"HTTP/1.1 404", b"HTTP/1.1 429", b"HTTP/1.1 400"} == set(said)
+    assert {b"HTTP/1.1 401": 470, b"HTTP/1.1 400": 470} == {
+        status: number for status, number in statuses.items() if status not in (b"HTTP/1.1 404", b"HTTP/1.1 429")
+    }
+    assert 470 == statuses[b"HTTP/1.1 404"] + statuses[b"HTTP/1.1 429"]
+    assert {"webhook": 470, "upgrade": 470, "connection": 470} == refused
     assert 200 == authentic
-    assert b'callpath_refused_total{reason="unsigned",what="webhook"} 470.0' in page
-    assert b'callpath_refused_total{reason="no_http",what="connection"} 470.0' in page
-    assert len(refusals) <= WRITTEN[1].at_once + 30 * WRITTEN[1].per_s
-    assert len(lines) < len(refusals) + 30
-    assert after[0] <= before[0] + 10
-    assert after[1] <= before[1] + 8192
+    assert at_once <= len(written) <= at_once + per_s * (1 + max(times) - min(times))
+    assert 1 <= len(suppressed) <= 1 + (max(times) - min(times)) / 60
+    assert len(lines) < len(written) + 30
+    assert grown_kib <= 8192
 
 
 def _public(folder: Path, **environment: str) -> Node:
