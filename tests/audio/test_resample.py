@@ -139,7 +139,7 @@ def test_cutting_a_stream_changes_nothing(pair: tuple[int, int], cuts: list[int]
 def test_rates_with_little_in_common_hold_nobody_up(from_hz: int, to_hz: int) -> None:
     """The filter is built on the event loop: one file at an odd rate was 8.8 s of silence in every call of the process.
 
-    Each coefficient of the filter takes its time and 8 bytes, so the memory tells what the clock of a busy machine does not.
+    Each coefficient takes its time and 8 bytes: the memory tells what the clock of a busy machine does not.
     """
     resample._kernel.cache_clear()
     resample._blended_kernel.cache_clear()
