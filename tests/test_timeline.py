@@ -76,6 +76,8 @@ TAGS = [
     "handler.started",
     "handler.ended",
     "handler.failed",
+    "recording.paused",
+    "recording.resumed",
     "recording.saved",
     "recording.stored",
     "recording.not_stored",

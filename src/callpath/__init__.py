@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from callpath.api.bridge import bridge
     from callpath.api.call import Call
     from callpath.api.playback import Playback
-    from callpath.api.results import CallEnd, Gathered, Spoken
+    from callpath.api.recorders import CallRecording, TelnyxRecording
+    from callpath.api.results import CallEnd, Gathered, Recorded, Spoken
     from callpath.api.ring import Answer, Forward, Ignore, Reject, Ring
+    from callpath.api.transcription import Transcription, TranscriptLine
     from callpath.call.outcomes import Dialled, Transferred
     from callpath.errors import ControlError, InvalidRequestError
 
@@ -35,6 +37,7 @@ __all__ = [
     "App",
     "Call",
     "CallEnd",
+    "CallRecording",
     "ControlError",
     "Dialled",
     "Forward",
@@ -42,9 +45,13 @@ __all__ = [
     "Ignore",
     "InvalidRequestError",
     "Playback",
+    "Recorded",
     "Reject",
     "Ring",
     "Spoken",
+    "TelnyxRecording",
+    "TranscriptLine",
+    "Transcription",
     "Transferred",
     "__version__",
     "bridge",
@@ -55,7 +62,9 @@ _HOMES = {
     "Call": "callpath.api.call",
     "bridge": "callpath.api.bridge",
     "Playback": "callpath.api.playback",
-    **dict.fromkeys(("CallEnd", "Gathered", "Spoken"), "callpath.api.results"),
+    **dict.fromkeys(("CallRecording", "TelnyxRecording"), "callpath.api.recorders"),
+    **dict.fromkeys(("CallEnd", "Gathered", "Recorded", "Spoken"), "callpath.api.results"),
+    **dict.fromkeys(("TranscriptLine", "Transcription"), "callpath.api.transcription"),
     **dict.fromkeys(("Answer", "Forward", "Ignore", "Reject", "Ring"), "callpath.api.ring"),
     **dict.fromkeys(("Dialled", "Transferred"), "callpath.call.outcomes"),
     **dict.fromkeys(("ControlError", "InvalidRequestError"), "callpath.errors"),

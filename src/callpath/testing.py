@@ -17,6 +17,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -57,9 +58,15 @@ from callpath.wire.command import (
     Hangup,
     PlaybackStart,
     PlaybackStop,
+    RecordPause,
+    RecordResume,
+    RecordStart,
+    RecordStop,
     Reject,
     Speak,
     StreamingStop,
+    TranscriptionStart,
+    TranscriptionStop,
     Transfer,
 )
 from callpath.wire.ids import CallControlId, LegId, SessionId, StreamId
@@ -325,11 +332,21 @@ class HandlerUnderTest:
         live = self._calls.live.get(SESSION)
         if live is not None and not live.session.ended:
             await self.event("call.hangup", hangup_cause="normal_clearing", hangup_source="caller")
+            await self._telnyx.save_recordings()
         for _ in range(SETTLE_TURNS_MAX):
             await self._clock.advance(0)
             if live is None or live.application.is_done:
                 break
         self._raise()
+
+    async def speech(
+        self, text: str, *, is_final: bool = True, confidence: float | None = 0.9, track: str | None = None
+    ) -> None:
+        """Telnyx has understood what was said; nothing happens unless the handler has the call transcribed."""
+        if self._telnyx.transcribes:
+            told = {"transcript": text, "is_final": is_final, "confidence": confidence, "transcription_track": track}
+            await self.event("call.transcription", transcription_data=told)
+            await self._clock.advance(0)
 
     async def connect(self) -> None:
         """Telnyx opens an audio socket: the first one, or another after `lose_socket`."""
@@ -463,6 +480,10 @@ class _Telnyx:
         self._gathering: Command | None = None
         self._pressed = ""
         self._key = asyncio.Event()
+        self._recorded: list[tuple[RecordStart, float]] = []
+        """Recordings that run, with the time since when."""
+        self._saved = 0
+        self.transcribes = False
         self._dialled: dict[CallControlId | None, tuple[str, str]] = {}
         """Calls that the application dialled: leg and command_id, by call_control_id."""
         self._transfers = 0
@@ -501,6 +522,24 @@ class _Telnyx:
         assert call_control_id is not None, "only a dial is about no call"
         self._spawn(self._tell(command, call_control_id), command)
         return CommandReply(200, {}, 0.0, 1)
+
+    async def save_recordings(self) -> None:
+        """Tell where Telnyx's recordings are: they were stopped, or the call has ended."""
+        recorded, self._recorded = self._recorded, []
+        for number, (command, began_ms) in enumerate(recorded, start=self._saved + 1):
+            began = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(milliseconds=began_ms)
+            lasted = timedelta(milliseconds=self._clock.now_ms() - began_ms)
+            await self._caller.event(
+                "call.recording.saved",
+                recording_id=f"recording-{number}",
+                channels=command.channels,
+                format=command.format,
+                recording_started_at=began.isoformat(),
+                recording_ended_at=(began + lasted).isoformat(),
+                recording_urls={command.format: f"https://recordings.example.com/{number}.{command.format}"},
+                public_recording_urls={},
+            )
+        self._saved += len(recorded)
 
     def _spawn(self, work: Coroutine[Any, Any, None], command: Command) -> None:
         self._caller._context.tasks.spawn(work, name=f"events of {command.NAME}")  # noqa: SLF001
@@ -561,6 +600,7 @@ class _Telnyx:
                 await self.end_other("normal_clearing", "callee")
             case Hangup():
                 await event("call.hangup", hangup_cause="normal_clearing", hangup_source="callee")
+                await self.save_recordings()
             case Reject():
                 cause = "user_busy" if command.cause == "USER_BUSY" else "call_rejected"
                 await event("call.hangup", hangup_cause=cause, hangup_source="callee")
@@ -573,6 +613,14 @@ class _Telnyx:
                 self._stops = asyncio.Event()
             case Gather() | GatherUsingSpeak() | GatherUsingAudio():
                 await self._gather(command)
+            case RecordStart():
+                self._recorded.append((command, self._clock.now_ms()))
+            case RecordPause() | RecordResume():
+                pass
+            case RecordStop():
+                await self.save_recordings()
+            case TranscriptionStart() | TranscriptionStop():
+                self.transcribes = isinstance(command, TranscriptionStart)
             case StreamingStop():
                 await self._caller.stop_stream()
             case Transfer():

@@ -384,6 +384,18 @@ class RecordingSaved(What, frozen=True, kw_only=True, tag="recording.saved"):
     lost_ms: float = 0.0
 
 
+class RecordingPaused(What, frozen=True, kw_only=True, tag="recording.paused"):
+    """The application paused a recording: until `recording.resumed` there is silence in the file."""
+
+    path: str
+
+
+class RecordingResumed(What, frozen=True, kw_only=True, tag="recording.resumed"):
+    """The application went on with a recording that it had paused."""
+
+    path: str
+
+
 class RecordingStored(What, frozen=True, kw_only=True, tag="recording.stored"):
     """A recording is where recordings are kept (CALLPATH_RECORDINGS), which was confirmed, and gone from `path`.
 
@@ -459,6 +471,8 @@ KINDS: tuple[type[What], ...] = (
     HandlerStarted,
     HandlerEnded,
     HandlerFailed,
+    RecordingPaused,
+    RecordingResumed,
     RecordingSaved,
     RecordingStored,
     RecordingNotStored,
@@ -656,6 +670,10 @@ def _describe(what: What) -> str:
         case RecordingSaved():
             lost = f", {what.lost_ms / 1000:.1f} s of it silence: the disk was too slow" if what.lost_ms else ""
             return f"Recording saved: {what.path} ({what.duration_ms / 1000:.1f} s{lost})"
+        case RecordingPaused():
+            return f"Recording paused: {what.path}"
+        case RecordingResumed():
+            return f"Recording resumed: {what.path}"
         case CallTraced():
             return f"Trace {what.trace_id} made"
         case RecordingStored():

@@ -18,7 +18,20 @@ from callpath.audio.wav import write_wav
 from callpath.clock import SystemClock
 from callpath.dashboard import changes, documents
 from callpath.dashboard.api import EXPORT_PAGE, _cell, openapi_document
-from callpath.timeline import KINDS, DtmfReceived, HandlerFailed, Noted, RecordingNotStored, RecordingSaved, Unknown
+from callpath.dashboard.documents import entry_document
+from callpath.timeline import (
+    KINDS,
+    DtmfReceived,
+    Entry,
+    HandlerFailed,
+    Noted,
+    RecordingNotStored,
+    RecordingSaved,
+    Unknown,
+    WebhookReceived,
+    describe,
+)
+from callpath.wire.ids import SessionId
 from tests.dashboard.calls import (
     AT,
     TOKEN,
@@ -348,3 +361,25 @@ def test_the_description_names_every_operation() -> None:
         "getOutline",
     } <= operations
     assert {"watchChanges", "probe", "getReport", "getCallReport", "getSetup", "getHello", "getRecording"} <= operations
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ({"transcript": "my name is Ada", "is_final": True}, ": “my name is Ada”"),
+        ({"transcript": "hello", "is_final": True, "transcription_track": "outbound"}, " (outbound): “hello”"),
+        ({"transcript": "my na", "is_final": False}, ""),
+        ({"transcript": "a" * 5000}, f": “{'a' * 300}…”"),
+        ({"transcript": None}, ""),
+        (None, ""),
+        ("text", ""),
+    ],
+)
+def test_what_was_said_stands_on_the_calls_page_and_in_no_other_line(said: Any, shown: str) -> None:
+    """Whoever looks at a call reads the conversation there. Logs and reports go to other people."""
+    body = {"data": {"payload": {"transcription_data": said}}}
+    what = WebhookReceived(event_type="call.transcription", event_id="e", body=body)
+    document = entry_document(Entry(session=SessionId("s"), at_unix_ms=1, what=what), masked=False)
+
+    assert f"Webhook call.transcription{shown}" == document.line
+    assert "Webhook call.transcription" == describe(what)

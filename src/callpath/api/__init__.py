@@ -12,7 +12,9 @@
     playback.py   one source that was played, and how much of it was heard
     playing.py    Player: several sources, one after the other, each cut off by a clear
     queue.py      the caller's audio, keys and marks on their way to a handler
+    recorders.py  recordings as a handler steers them: ours, and Telnyx's
     recording.py  a call's recording on disk
+    transcription.py  what is said, as text that Telnyx makes of it
     sounds.py     WAV files to play: decoded once for all calls, and kept in memory
     files.py      recordings and sounds, together, for all calls of a process
     file_threads.py  threads that work on files, so that the event loop never waits for a disk

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
@@ -14,14 +14,18 @@ from callpath.api.playback import Playback
 from callpath.api.playing import Source
 from callpath.api.prompts import TelnyxGather
 from callpath.api.queue import AudioQueue, DropOldestQueue
+from callpath.api.recorders import CallRecording, TelnyxRecording
 from callpath.api.recording import Recording, check_path
 from callpath.api.results import CallEnd, Gathered, Spoken
+from callpath.api.transcription import Transcription
 from callpath.api.transfer import Transfers
 from callpath.call.client_state import decode_client_state
 from callpath.call.leg import Leg
 from callpath.call.numbers import check_digits
 from callpath.call.outcomes import Transferred
 from callpath.call.policies import SPEAK_CHARS_MAX
+from callpath.call.recorder import Track
+from callpath.call.running import is_recorded_by_telnyx, is_transcribed_by_telnyx
 from callpath.call.stream import MediaStream
 from callpath.errors import InvalidRequestError, LocalProtocolError
 from callpath.timeline import Noted, PlayoutCleared, RecordingSaved
@@ -32,13 +36,21 @@ from callpath.wire.command import (
     MachineDetection,
     PlaybackStart,
     PlaybackStop,
+    RecordStart,
+    RecordStop,
     SendDtmf,
     Speak,
+    SuppressionStart,
+    SuppressionStop,
+    TranscriptionStart,
 )
 from callpath.wire.ids import CallControlId, SessionId
 
 FINISHED_EVERY_MS = 500.0
 """How long `finished` sleeps at most before it looks whether the call is over."""
+
+RECORD_S_MAX = 14_400
+"""Telnyx's limit on `max_length` of a recording."""
 
 DIGIT_MS, SHORT_PAUSE_MS, LONG_PAUSE_MS = 350, 500, 1_000
 """How long Telnyx takes for one digit of `send_digits`, with the pause behind it, for w, and for W."""
@@ -437,6 +449,10 @@ class Call:
             raise
         if isinstance(command, PlaybackStop):
             self._feed.prompts.stop()
+        elif isinstance(command, RecordStart):  # its end is told like that of the others
+            self._feed.telnyx_recordings.add(TelnyxRecording(self._send, self._feed.clock))
+        elif command.NAME == RecordStop.NAME:
+            self._feed.telnyx_recordings.stop()
 
     async def _send(self, command: Command) -> None:
         await self._feed.backend.send(command)
@@ -458,39 +474,151 @@ class Call:
 
     # --- recording ---------------------------------------------------------------------------------------------------
 
-    def record(self, path: Path | str | None = None) -> Path:
-        """Record both sides from now on, until the call ends: a stereo WAV, the caller left, what the caller heard right.
+    def record(self, path: Path | str | None = None, *, track: Track = "both") -> CallRecording:
+        """Record both sides from now on, until the call ends or the recording is stopped: a stereo WAV, the caller left,
+        what the caller heard right. With `track` only the caller (`inbound`), or only what the caller hears
+        (`outbound`); the other side is silent in the file.
 
-        Without `path` it goes to recordings/ in the data directory. Returns where it goes, at once: the file is opened,
-        written and closed in a thread. The timeline gets an entry when it is closed, or `recording.not_stored` when it
-        cannot be written; the call goes on. Calling it again changes nothing. Raises LocalProtocolError on a raw call,
-        AudioError for a path that names no file.
+        Without `path` it goes to recordings/ in the data directory. It runs at once, with `await` and without; the file is
+        opened, written and closed in a thread. What is returned can be paused and stopped. The timeline gets an entry
+        when the file is closed, or `recording.not_stored` when it cannot be written; the call goes on. While one runs,
+        calling it again changes nothing, and returns that one. Raises LocalProtocolError on a raw call, AudioError for a
+        path that names no file.
         """
         feed = self._feed
-        if feed.recording is None:
+        if feed.recording is None or not feed.recording.is_open:
             if feed.raw:
                 raise LocalProtocolError("a raw call is not decoded, so it cannot be recorded")
-            feed.recording = Recording(
+            recording = Recording(
                 check_path(path) if path is not None else self.recording_path(),
                 8000 if feed.stream is None else max(feed.stream.received_rate_hz, feed.stream.play_rate_hz),
                 feed.clock.now_ms(),
                 writer=feed.files.recordings,
                 on_end=feed.backend.note,
+                track=track,
             )
-            if feed.stream is not None:
-                feed.recording.attach(feed.stream)
-        return feed.recording.path
+            feed.add_recording(recording)
+        assert feed.recording is not None, "added"
+        return CallRecording(feed.recording, feed.clock, feed.backend.note)
+
+    async def record_with_telnyx(
+        self,
+        *,
+        format: Literal["wav", "mp3"] = "wav",  # noqa: A002 (Telnyx's word)
+        track: Track = "both",
+        channels: Literal["single", "dual"] = "dual",
+        beep: bool = False,
+        max_s: int | None = None,
+        trim_silence: bool = False,
+    ) -> TelnyxRecording:
+        """Let Telnyx record, until the call ends or the recording is stopped: `dual` has the two sides apart, `single`
+        mixed. With `track` only the caller (`inbound`), or only what the caller hears (`outbound`). It ends after
+        `max_s` (1 to 14,400), and without the silence at its ends where `trim_silence` is set.
+
+        Returns when Telnyx has accepted it. Where the file is, `stop()` and `saved()` tell. A handler that is entered again
+        after a restart gets the recording that runs. Raises InvalidRequestError (`second_recording`, `out_of_range`),
+        ControlError.
+        """
+        if max_s is not None and not 1 <= max_s <= RECORD_S_MAX:
+            raise InvalidRequestError(
+                "out_of_range", f"Telnyx records 1 to {RECORD_S_MAX:,} s: max_s cannot be {max_s}"
+            )
+        recordings = self._feed.telnyx_recordings
+        if recordings.running is not None:
+            raise InvalidRequestError(
+                "second_recording", "Telnyx records this call already: stop that recording before the next one"
+            )
+        recording = TelnyxRecording(self._send, self._feed.clock)
+        recordings.add(recording)
+        if self.facts.resumed and is_recorded_by_telnyx(self._feed.backend.session):
+            return recording
+        try:
+            await self._send(
+                RecordStart(
+                    format=format,
+                    channels=channels,
+                    recording_track=track,
+                    play_beep=beep or None,
+                    max_length=max_s,
+                    trim="trim-silence" if trim_silence else None,
+                )
+            )
+        except BaseException:
+            recordings.drop(recording)
+            raise
+        return recording
 
     def recording_path(self) -> Path:
-        """Where a recording of this call goes by itself. One that was begun by another process is not written over, here
-        or where recordings are kept."""
-        resumed = self.facts.resumed
-        name = f"{self.session_id}-{self._feed.clock.now_unix_ms()}" if resumed else self.session_id
+        """Where a recording of this call goes by itself. An earlier one of the call is not written over, be it of another
+        process or where recordings are kept."""
+        is_first = self._feed.recording is None and not self.facts.resumed
+        name = self.session_id if is_first else f"{self.session_id}-{self._feed.clock.now_unix_ms()}"
         return self.facts.data_dir / "recordings" / f"{name}.wav"
 
     def note_recording(self, path: Path, duration_ms: float) -> None:
         """Tell the timeline where a recording of this call lies that the handler made itself."""
         self._feed.backend.note(RecordingSaved(path=str(path), duration_ms=duration_ms))
+
+    # --- what is said ------------------------------------------------------------------------------------------------
+
+    def transcribe(
+        self,
+        *,
+        engine: str | None = None,
+        language: str | None = None,
+        track: Track = "inbound",
+        interim: bool | None = None,
+        config: Mapping[str, Any] | None = None,
+    ) -> Transcription:
+        """Let Telnyx write down what is said: `async with call.transcribe() as lines`, then `async for line in lines`.
+        Stops at the end of the block; with `await call.transcribe()` it goes on until `stop` or the end of the handler.
+
+        `engine` is Telnyx's word (`Google`, `Telnyx`, `Deepgram`, `Azure`, …; None: its default), `track` whom to listen
+        to: the party of this leg (`inbound`), what it hears (`outbound`), or `both`. `language`, `interim` (results
+        that may still change) and whatever else is in `config` go to the engine. A handler that is entered again after
+        a restart gets the transcription that runs. Raises InvalidRequestError (`second_transcription`); what starts it
+        raises ControlError, too.
+        """
+        feed = self._feed
+        if feed.transcription is not None and not feed.transcription.is_over:
+            raise InvalidRequestError(
+                "second_transcription", "this call is transcribed already: stop that before the next transcription"
+            )
+        given = {"language": language, "interim_results": interim, **(config or {})}
+        settings = {name: value for name, value in given.items() if value is not None}
+        start = TranscriptionStart(
+            transcription_engine=engine,
+            transcription_engine_config={**({"transcription_engine": engine} if engine else {}), **settings} or None,
+            transcription_tracks=track,
+        )
+        runs = self.facts.resumed and is_transcribed_by_telnyx(feed.backend.session)
+        transcription = Transcription(
+            None if runs else start, self._send, default_track=None if track == "both" else track
+        )
+        feed.transcription = transcription
+        return transcription
+
+    async def suppress_noise(
+        self,
+        direction: Literal["inbound", "outbound", "both"] = "inbound",
+        *,
+        engine: str | None = None,
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Let Telnyx remove noise from what the caller says (`inbound`), from what the caller hears (`outbound`), or both,
+        which costs twice. Whether your stream hears the difference, Telnyx does not say. Returns when it is accepted.
+        Raises ControlError, InvalidRequestError."""
+        await self._send(
+            SuppressionStart(
+                direction=direction,
+                noise_suppression_engine=engine,
+                noise_suppression_engine_config=dict(config) if config is not None else None,
+            )
+        )
+
+    async def stop_suppressing_noise(self) -> None:
+        """End `suppress_noise`. Raises ControlError, InvalidRequestError."""
+        await self._send(SuppressionStop())
 
 
 class _Application:

@@ -18,8 +18,10 @@ from callpath.api.news import News
 from callpath.api.playing import AudioSink, Player, resampler
 from callpath.api.prompts import Prompts
 from callpath.api.queue import AudioQueue, DropOldestQueue
+from callpath.api.recorders import TelnyxRecordings
 from callpath.api.recording import Recording
 from callpath.api.results import CallEnd
+from callpath.api.transcription import Transcription
 from callpath.audio.pcm import Pcm, as_pcm
 from callpath.audio.resample import Resampler
 from callpath.call.client_state import decode_client_state
@@ -31,7 +33,7 @@ from callpath.timeline import What
 from callpath.wire.command import Command
 from callpath.wire.ids import CallControlId, LegId, SessionId
 from callpath.wire.media import Start
-from callpath.wire.webhook import EVENTS, CallPayload, Webhook
+from callpath.wire.webhook import EVENTS, CallPayload, CallTranscription, Webhook
 
 AUDIO_QUEUE_MS_MAX = 5_000
 """How much of the caller's audio waits for a slow handler. Then the oldest is dropped, and counted: old speech is
@@ -162,6 +164,12 @@ class CallFeed:
         """Takes the keys while a gather of the handler's runs."""
 
         self.recording: Recording | None = None
+        """The newest one."""
+        self._earlier: tuple[Recording, ...] = ()
+        """Those before it whose files may not be closed yet."""
+        self.telnyx_recordings = TelnyxRecordings()
+        self.transcription: Transcription | None = None
+        """The newest one."""
         self.ended = False
         self.tasks: asyncio.TaskGroup | None = None
         """The handler's; None before and after it runs."""
@@ -230,6 +238,14 @@ class CallFeed:
             pcm = self._from_stream.push(pcm)
         self.audio.put(pcm.tobytes())
 
+    def add_recording(self, recording: Recording) -> None:
+        """Record from now on. The one before is over."""
+        if self.recording is not None:
+            self._earlier = (*(one for one in self._earlier if not one.ended), self.recording)
+        self.recording = recording
+        if self.stream is not None:
+            recording.attach(self.stream)
+
     def on_second(self, now_ms: float) -> None:
         """A second has passed."""
         if self.recording is not None:
@@ -245,6 +261,9 @@ class CallFeed:
         """Hand one event of Telnyx's to the handler. Its session has been told already."""
         if self.facts.leg_id is None or webhook.payload.call_leg_id == self.facts.leg_id:
             self.prompts.receive(webhook)
+            self.telnyx_recordings.receive(webhook)
+            if self.transcription is not None and isinstance(webhook.payload, CallTranscription):
+                self.transcription.receive(webhook.payload)
         self.events.put(webhook.payload if webhook.event_type in EVENTS else webhook)
         self.changed()
 
@@ -285,7 +304,7 @@ class CallFeed:
     @property
     def is_saving(self) -> bool:
         """The call is over, and its recording is not closed yet."""
-        return self.recording is not None and self.recording in self.files.recordings.closing
+        return any(one in self.files.recordings.closing for one in (*self._earlier, self.recording))
 
     def end(self) -> None:
         """The handler is done, or the call: no more audio comes, and what still waits to play is cut off."""
@@ -294,5 +313,7 @@ class CallFeed:
         self.player.end()
         if self.recording is not None:
             self.recording.close(self.clock.now_ms())
+        if self.transcription is not None:
+            self.transcription.end()
         self.audio.close()
         self.events.close()

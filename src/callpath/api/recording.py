@@ -27,7 +27,7 @@ from callpath.audio.codec import ByteOrder, Decoder, open_decoder
 from callpath.audio.pcm import Pcm
 from callpath.audio.wav import WavWriter
 from callpath.call.playout import LEAD_MS_MAX
-from callpath.call.recorder import Recorder
+from callpath.call.recorder import Recorder, Track
 from callpath.call.stream import MediaStream
 from callpath.errors import AudioError, ConfigError
 from callpath.timeline import RecordingNotStored, RecordingSaved
@@ -128,15 +128,18 @@ class Recording:
         *,
         writer: RecordingWriter,
         on_end: Callable[[Outcome], None],
+        track: Track = "both",
     ) -> None:
         self.path = path
-        self.ended = False
-        """Its outcome is known."""
+        self.paused = False
+        self.outcome: Outcome | None = None
+        """Known at its end."""
+        self._told: list[asyncio.Event] = []
         self._open = True
         """More may come."""
         self._writer = writer
         self._on_end = on_end
-        self._file = _File(path, sample_rate_hz, now_ms, writer.open_writer)
+        self._file = _File(path, sample_rate_hz, now_ms, writer.open_writer, track)
         self._stream: MediaStream | None = None
         self._byte_order: ByteOrder = "little"
         self._written_ms = now_ms
@@ -151,6 +154,40 @@ class Recording:
         self._lost_ms = 0.0
         self._hand_over()
 
+    @property
+    def ended(self) -> bool:
+        """Its outcome is known."""
+        return self.outcome is not None
+
+    @property
+    def is_open(self) -> bool:
+        """It takes audio: it was not closed, and has not failed."""
+        return self._open
+
+    async def closed(self) -> Outcome:
+        """Wait for its outcome. It comes within `CLOSE_S_MAX` of `close`."""
+        if self.outcome is None:
+            told = asyncio.Event()
+            self._told.append(told)
+            await told.wait()
+        assert self.outcome is not None, "told with its outcome"
+        return self.outcome
+
+    def pause(self, now_ms: float) -> None:
+        """Keep nothing of what is said, heard or sent from now on: there is silence in the file. No sample of it reaches
+        the thread that writes."""
+        if self._open and not self.paused:
+            self.paused = True
+            self._pieces.append(("pause", now_ms))
+            self._pieces_bytes += PIECE_BYTES
+
+    def resume(self, now_ms: float) -> None:
+        """Record again."""
+        if self._open and self.paused:
+            self.paused = False
+            self._pieces.append(("resume", now_ms))
+            self._pieces_bytes += PIECE_BYTES
+
     def attach(self, stream: MediaStream) -> None:
         """Take down what `stream` sends, decoded again: what the caller hears and not what the handler meant."""
         if not self._open:
@@ -163,7 +200,7 @@ class Recording:
         """The caller's audio came."""
         if not self._open:
             return
-        if self._has_room(now_ms):
+        if not self.paused and self._has_room(now_ms):
             self._pieces.append(("receive", pcm, rate_hz, now_ms))
             self._pieces_bytes += PIECE_BYTES + pcm.nbytes
         if now_ms >= self._written_ms + WRITE_EVERY_MS:
@@ -226,7 +263,7 @@ class Recording:
         assert stream is not None, "attached to the stream that sends"
         if self._byte_order != stream.byte_order and stream.play_encoding == "L16":
             self._choose_decoder(stream)  # the stream found that it was the other one
-        if self._has_room(at_ms):
+        if not self.paused and self._has_room(at_ms):
             self._pieces.append(("play", payload, at_ms))
             self._pieces_bytes += PIECE_BYTES + len(payload)
         # Where nothing is received, ours must not wait for the tick of each second. What is sent now is heard LEAD_MS_MAX
@@ -268,18 +305,20 @@ class Recording:
     def _tell(self, outcome: Outcome) -> None:
         if self.ended:
             return  # it was given up
-        self.ended = True
+        self.outcome = outcome
         self._stop_listening()
         self._pieces, self._pieces_bytes = [], 0
         self._writer.closing.discard(self)
         if self._give_up_timer is not None:
             self._give_up_timer.cancel()
         self._on_end(outcome)
+        for told in self._told:
+            told.set()
 
     def _stop_listening(self) -> None:
         self._open = False
-        if self._stream is not None:
-            self._stream.playout.on_sent = None
+        if self._stream is not None and self._stream.playout.on_sent == self._sent:
+            self._stream.playout.on_sent = None  # unless another recording has begun
 
     def _work(self) -> None:
         """In the thread."""
@@ -296,9 +335,9 @@ class Recording:
 class _File:
     """The thread's side of a recording: what was received and sent becomes a file."""
 
-    def __init__(self, path: Path, sample_rate_hz: int, start_ms: float, open_writer: OpenWriter) -> None:
+    def __init__(self, path: Path, sample_rate_hz: int, start_ms: float, open_writer: OpenWriter, track: Track) -> None:
         self._path = path
-        self._recorder = Recorder(sample_rate_hz, start_ms)
+        self._recorder = Recorder(sample_rate_hz, start_ms, track)
         self._open_writer = open_writer
         self._writer: WavWriter | None = None
         self._decoder: Decoder | None = None
@@ -339,6 +378,12 @@ class _File:
 
     def clear(self, now_ms: float) -> None:
         self._recorder.clear(now_ms)
+
+    def pause(self, now_ms: float) -> None:
+        self._recorder.pause(now_ms)
+
+    def resume(self, now_ms: float) -> None:
+        self._recorder.resume(now_ms)
 
     def write(self, now_ms: float) -> None:
         assert self._writer is not None, "opened first"

@@ -5,10 +5,18 @@ Each has a `status`, one of a few words that a type checker knows, and is true w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
-from callpath.wire.webhook import CallGatherEnded, CallPlaybackEnded, CallSpeakEnded
+from callpath.wire.webhook import (
+    CallGatherEnded,
+    CallPlaybackEnded,
+    CallRecordingError,
+    CallRecordingSaved,
+    CallSpeakEnded,
+)
 
 SpokenStatus = Literal["completed", "interrupted", "hung_up", "failed", "unknown"]
 GatherStatus = Literal["valid", "invalid", "timeout", "cancelled", "hung_up", "unknown"]
@@ -59,3 +67,29 @@ class Gathered:
 
     def __bool__(self) -> bool:
         return self.status == "valid"
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """How a recording ended. True if there is a file of all of it.
+
+    `saved`: it is at `path` on this machine, or at Telnyx, at `urls` by format (`wav`, `mp3`), which are valid for 10
+    minutes. `failed`: `detail` says why; `path` has what was recorded until then. `unknown`: Telnyx has not told yet.
+    """
+
+    status: Literal["saved", "failed", "unknown"]
+    path: Path | None = None
+    duration_ms: float | None = None
+    code: str | None = None
+    """Of our own recording that failed: `REC007` (disk full), …"""
+
+    detail: str | None = None
+    urls: Mapping[str, str] = field(default_factory=dict)
+    public_urls: Mapping[str, str] = field(default_factory=dict)
+    """Only where your Telnyx account makes recordings public."""
+
+    recording_id: str | None = None
+    event: CallRecordingSaved | CallRecordingError | None = None
+
+    def __bool__(self) -> bool:
+        return self.status == "saved"

@@ -59,8 +59,14 @@ from callpath.wire.webhook import CallPayload, CallSpeakEnded, StreamingFailed, 
 REJECT = "refuse"
 """The policy that turns new calls away, as timelines name it."""
 
-DONE_BY_TELNYX = ("call.speak.ended", "call.playback.ended", "call.gather.ended")
-"""Events that tell the end of what Telnyx was asked to play or to gather."""
+DONE_BY_TELNYX = (
+    "call.speak.ended",
+    "call.playback.ended",
+    "call.gather.ended",
+    "call.recording.saved",
+    "call.recording.error",
+)
+"""Events that tell the end of what Telnyx was asked to play, to gather or to record."""
 
 MACHINE_TOLD = {
     "call.machine.detection.ended": "machine",

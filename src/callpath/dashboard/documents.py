@@ -40,6 +40,8 @@ from callpath.timeline import (
     PlayoutCleared,
     PolicyActed,
     RecordingNotStored,
+    RecordingPaused,
+    RecordingResumed,
     RecordingSaved,
     RecordingStored,
     SocketClosed,
@@ -231,6 +233,9 @@ class Resent(Document):
     event_type: str
 
 
+SAID_CHARS_MAX = 300
+"""Maximum characters of a transcription in the line of its entry; the entry itself has all."""
+
 MARKERS = {
     Stage.STREAM_STARTING: 1,
     Stage.STREAM_ACCEPTED: 3,
@@ -299,9 +304,11 @@ def entry_document(entry: Entry, *, masked: bool) -> EntryDocument:
     lane, tone = _place(entry.what)
     what = json.loads(encode_what(entry.what))
     line = describe(entry.what)
-    if isinstance(entry.what, (RecordingSaved, RecordingNotStored)):
+    if isinstance(entry.what, (RecordingPaused, RecordingResumed, RecordingSaved, RecordingNotStored)):
         path = PurePath(entry.what.path)  # where it lies is the server's business
         line = line.replace(entry.what.path, path.name).removesuffix(f", in {path.parent}")
+    if isinstance(entry.what, WebhookReceived):
+        line += _said(entry.what)
     return EntryDocument(
         number=entry.number,
         at_unix_ms=entry.at_unix_ms,
@@ -311,6 +318,21 @@ def entry_document(entry: Entry, *, masked: bool) -> EntryDocument:
         line=_maybe_masked(line, masked) or "",
         what=mask(what) if masked else what,
     )
+
+
+def _said(what: WebhookReceived) -> str:
+    """The words of a transcription, once they are final. Only the call's own page shows them: a line of the log, a report
+    and the doctor's document leave them out."""
+    if what.event_type != "call.transcription":
+        return ""
+    payload = (what.body.get("data") or {}).get("payload")
+    data = payload.get("transcription_data") if isinstance(payload, dict) else None
+    if not isinstance(data, dict) or data.get("is_final") is False or not isinstance(data.get("transcript"), str):
+        return ""
+    text = data["transcript"]
+    track = data.get("transcription_track")
+    by = f" ({track})" if isinstance(track, str) else ""
+    return f"{by}: “{text if len(text) <= SAID_CHARS_MAX else text[:SAID_CHARS_MAX] + '…'}”"
 
 
 def recording_documents(entries: Sequence[Entry]) -> list[RecordingDocument]:
@@ -366,6 +388,8 @@ def _place(what: What) -> tuple[Lane, Tone]:
         case DtmfReceived() | MarkReturned() | PlayoutCleared():
             return "audio", "plain"
         case HandlerStarted() | HandlerEnded() | RecordingSaved() | RecordingStored() | CallTraced() | Noted():
+            return "handler", "plain"
+        case RecordingPaused() | RecordingResumed():
             return "handler", "plain"
         case RecordingNotStored():
             return "handler", "warn"
