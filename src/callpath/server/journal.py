@@ -138,6 +138,8 @@ class Journal:
         if self._pending or self._storing.locked():
             name = f"store {self.session.session}"
             await asyncio.shield(self._context.tasks.keep(self._store_pending(), name=name))
+        else:
+            self.failed = False  # of what was read or claimed before: that is about to be tried again
 
     async def _store_pending(self) -> None:
         async with self._storing:

@@ -169,6 +169,7 @@ class LiveCall:
     def _may_be_evicted(self) -> bool:
         return (
             self._is_idle()
+            and not self._journal.failed  # an event that could not be read yet may be the one that has it answered
             and not self._journal.has_pending
             and self._supervisor.again_unix_ms is None
             and not self.is_offered
