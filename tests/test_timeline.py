@@ -250,12 +250,16 @@ def test_no_line_tells_which_key_was_pressed(digit: str) -> None:
 def test_no_line_tells_a_number_or_a_token(document: dict[str, Any], number: str, token: str) -> None:
     """Bodies and headers are full of them. The line is that of an entry without any."""
     secrets = document | {"from": number, "to": number, "payload": {"stream_auth_token": token, "caller": number}}
+    events = secrets | {"data": {"payload": secrets | {"direction": "incoming"}}}
     headers = {"authorization": token, "x-caller": number}
 
-    assert describe(WebhookReceived(event_type="call.initiated", event_id="e", body=secrets)) == (
-        "Webhook call.initiated"
+    assert describe(WebhookReceived(event_type="call.initiated", event_id="e", body=events)) == (
+        "Webhook call.initiated: a call comes in"
     )
-    assert describe(CommandSent(command="dial", command_id="c", body=secrets)) == "Command dial sent"
+    for command in ("dial", "transfer"):
+        assert describe(CommandSent(command=command, command_id="c", body=secrets)) == (
+            f"Command {command} sent: to another number"
+        )
     assert describe(SocketReceived(path=f"/api/calls/s/audio/{token}", client="192.0.2.7", headers=headers)) == (
         "WebSocket connection received from 192.0.2.7"
     )

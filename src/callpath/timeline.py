@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from callpath.wire.ids import CallControlId, LegId, SessionId, StreamId
+from callpath.wire.words import command_words, event_words
 
 
 class What(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
@@ -555,6 +556,13 @@ def without_numbers(text: str) -> str:
     return _NUMBER.sub("[number]", text)
 
 
+def payload_of(body: dict[str, Any]) -> dict[str, Any]:
+    """The payload of a webhook's document; empty where it has none."""
+    data = body.get("data")
+    payload = data.get("payload") if isinstance(data, dict) else None
+    return payload if isinstance(payload, dict) else {}
+
+
 def describe(what: What) -> str:
     """One line for people. No phone number, digit or token stands in it: what exceptions, settings and Telnyx's answers
     say is shown without them."""
@@ -564,9 +572,12 @@ def describe(what: What) -> str:
 def _describe(what: What) -> str:
     match what:
         case WebhookReceived():
-            return f"Webhook {what.event_type}" + (", missed and fetched from Telnyx" if what.fetched else "")
+            words = event_words(what.event_type, payload_of(what.body))
+            fetched = ", missed and fetched from Telnyx" if what.fetched else ""
+            return f"Webhook {what.event_type}{fetched}" + (f": {words}" if words else "")
         case CommandSent():
-            return f"Command {what.command} sent"
+            words = command_words(what.command, what.body)
+            return f"Command {what.command} sent" + (f": {words}" if words else "")
         case CommandAnswered() if what.accepted:
             return f"Command {what.command} accepted ({what.status}, {what.latency_ms:.0f} ms)"
         case CommandAnswered(status=None):

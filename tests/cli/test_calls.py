@@ -223,9 +223,9 @@ def test_a_timeline_in_the_terminal(run: Run, write: Write) -> None:
     write(good_call())
     lines = run("calls", "show", "1111").stdout.splitlines()
 
-    assert lines[1] == "     0.000 s      +0 ms  Webhook call.initiated"
+    assert lines[1] == "     0.000 s      +0 ms  Webhook call.initiated: a call comes in"
     assert lines[3] == "     0.083 s     +81 ms  Command answer accepted (200, 81 ms)"
-    assert lines[14] == "     9.500 s    +100 ms  Webhook call.hangup"
+    assert lines[14] == "     9.500 s    +100 ms  Webhook call.hangup: a normal end (normal_clearing), by the caller"
     assert lines[15:] == ["", "Audio flowed both ways: 448 frames in, 440 out."]
 
 
@@ -249,7 +249,7 @@ def test_what_came_late_stands_at_its_time(run: Run, write: Write) -> None:
     write([*others, late])
     lines = run("calls", "show", "1111").stdout.splitlines()
 
-    assert lines[1].endswith("+0 ms  Webhook call.initiated")
+    assert lines[1].endswith("+0 ms  Webhook call.initiated: a call comes in")
     assert "+-" not in "".join(lines)
 
 

@@ -148,7 +148,11 @@ async def test_each_entry_is_there_whole(it: Looking) -> None:
     call = await it.get("/calls/good-call")
     first = call["entries"][0]
 
-    assert ("webhooks", "webhook.received", "Webhook call.initiated") == (first["lane"], first["kind"], first["line"])
+    assert ("webhooks", "webhook.received", "Webhook call.initiated: a call comes in") == (
+        first["lane"],
+        first["kind"],
+        first["line"],
+    )
     assert "call.initiated" == first["what"]["body"]["data"]["event_type"]
     assert len(good_call()) == len(call["entries"])
     assert call["entries"][5:] == await it.get("/calls/good-call/entries", after=call["entries"][4]["number"])

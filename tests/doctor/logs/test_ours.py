@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from callpath.doctor.logs import ours
@@ -129,6 +131,38 @@ def test_there_and_back(what: What) -> None:
     """A change to the words of `describe` that is not followed here makes our own logs unreadable."""
     assert what == ours.what_of(describe(what), kind_of(what))
     assert what == ours.what_of(describe(what))
+
+
+@pytest.mark.parametrize(
+    ("event", "payload"),
+    [
+        ("call.initiated", {"direction": "incoming"}),
+        ("call.initiated", {"direction": "outgoing"}),
+        ("call.hangup", {"hangup_cause": "user_busy", "sip_hangup_cause": "486"}),
+        ("call.hangup", {"hangup_cause": "normal_clearing", "hangup_source": "callee"}),
+        ("call.hangup", {"hangup_cause": "call_rejected", "telnyx_error": {"error_code": "D51"}}),
+        ("call.hangup", {"hangup_cause": "of_tomorrow"}),
+        ("call.answered", {}),
+        ("streaming.failed", {"failure_reason": "connection_failed"}),
+        ("call.refer.failed", {"sip_notify_response": 405}),
+    ],
+)
+@pytest.mark.parametrize("fetched", [False, True])
+def test_what_the_words_of_a_webhook_tell_comes_back(event: str, payload: dict[str, Any], fetched: bool) -> None:
+    """Without its cause a busy number reads like a call that broke."""
+    body = {"data": {"payload": payload}} if payload else {}
+    what = WebhookReceived(event_type=event, event_id="", body=body, fetched=fetched)
+
+    assert what == ours.what_of(describe(what), "webhook.received")
+    assert what == ours.what_of(describe(what))
+
+
+def test_the_words_of_a_command_do_not_hide_it() -> None:
+    """They are for people."""
+    line = describe(CommandSent(command="transfer", command_id="", body={"to": "+15555550142", "timeout_secs": 20}))
+
+    assert line == "Command transfer sent: to another number, ringing 20 s at most"
+    assert ours.what_of(line) == CommandSent(command="transfer", command_id="")
 
 
 def test_a_line_of_an_earlier_version() -> None:

@@ -60,6 +60,36 @@ def _status(text: str) -> int | None:
     return int(text) if text.isdigit() else None
 
 
+_SAYS: dict[str, tuple[tuple[str, str], ...]] = {
+    "call.initiated": (("direction", r"(?P<incoming>a call comes in)|(?P<outgoing>a number is dialled)"),),
+    "call.hangup": (
+        ("hangup_cause", r"\((?P<value>[a-z][a-z_]+)\b"),
+        ("sip_hangup_cause", r"SIP (?P<value>\d{3})\)"),
+        ("hangup_source", r"\), by the (?P<value>caller|callee)\b"),
+        ("d_code", r"Telnyx says (?P<value>\w+)$"),
+    ),
+    "streaming.failed": (("failure_reason", r"(?P<value>.+)"),),
+    "call.refer.failed": (("sip_notify_response", r"SIP (?P<value>\d+)"),),
+}
+"""What the words of a webhook (`wire.words`) tell of its payload: field and pattern."""
+
+
+def _webhook(found: re.Match[str]) -> What:
+    payload: dict[str, object] = {}
+    for field, pattern in _SAYS.get(found["event"], ()):
+        said = re.search(pattern, found["words"] or "")
+        if said is None:
+            continue
+        value = next(name if name != "value" else text for name, text in said.groupdict().items() if text is not None)
+        payload[field] = value
+    if "d_code" in payload:
+        payload["telnyx_error"] = {"error_code": payload.pop("d_code")}
+    if "sip_notify_response" in payload:
+        payload["sip_notify_response"] = int(str(payload["sip_notify_response"]))
+    body = {"data": {"payload": payload}} if payload else {}
+    return WebhookReceived(event_type=found["event"], event_id="", body=body, fetched=bool(found["fetched"]))
+
+
 def _refused(found: re.Match[str]) -> What:
     status, code = found["status"], found["code"]
     return CommandAnswered(
@@ -93,9 +123,8 @@ def _counted(found: re.Match[str]) -> What:
 
 
 _LINES: tuple[tuple[str, str, Made], ...] = (
-    ("webhook.received", r"Webhook (?P<event>[\w.]+)$",
-     lambda f: WebhookReceived(event_type=f["event"], event_id="", body={})),
-    ("command.sent", r"Command (?P<command>\w+) sent$",
+    ("webhook.received", r"Webhook (?P<event>[\w.]+)(?P<fetched>, missed and fetched from Telnyx)?(?:: (?P<words>.*))?$", _webhook),
+    ("command.sent", r"Command (?P<command>\w+) sent(?:: .*)?$",
      lambda f: CommandSent(command=f["command"], command_id="")),
     ("command.answered", r"Command (?P<command>\w+) accepted \((?P<status>\d+), (?P<ms>\d+) ms\)$",
      lambda f: CommandAnswered(command=f["command"], command_id="", status=int(f["status"]), latency_ms=float(f["ms"]))),

@@ -34,6 +34,7 @@ from callpath.timeline import (
     StreamUrl,
     WebhookReceived,
     What,
+    payload_of,
 )
 from callpath.wire.ids import CallControlId, LegId, SessionId, StreamId
 
@@ -243,15 +244,9 @@ def _never_taken(entries: list[Entry]) -> bool:
     return any(
         isinstance(e.what, WebhookReceived)
         and e.what.event_type == "call.hangup"
-        and _payload(e.what).get("hangup_cause") in causes
+        and payload_of(e.what.body).get("hangup_cause") in causes
         for e in entries
     )
-
-
-def _payload(what: WebhookReceived) -> dict[str, Any]:
-    data = what.body.get("data")
-    payload = data.get("payload") if isinstance(data, dict) else None
-    return payload if isinstance(payload, dict) else {}
 
 
 def _told_of_stream(what: What) -> bool:
@@ -320,7 +315,7 @@ class _Maker:
         self._control, self._leg = control, leg
 
     def whats(self, item: Seen) -> list[What]:
-        made = list(self._ours(item.what)) if item.what is not None else list(self._of_topic(item))
+        made = list(self._ours(item, item.what)) if item.what is not None else list(self._of_topic(item))
         url = item.stream_url
         if url and url != self._url and item.what is None:
             self._url = url
@@ -349,10 +344,10 @@ class _Maker:
         paths.discard("")
         return bool(paths) and bare(field_of("path", item.text)) not in paths
 
-    def _ours(self, what: What) -> Iterable[What]:
+    def _ours(self, item: Seen, what: What) -> Iterable[What]:
         match what:
             case WebhookReceived():
-                yield self.webhook(what.event_type, "", "")
+                yield self._our_webhook(item, what)
             case CommandSent():
                 self._commands += 1
                 self._open[what.command] = f"{what.command} {self._commands}"
@@ -548,6 +543,16 @@ class _Maker:
             return
         if not self._again(item, f"{command}.failed"):
             yield from self._answered(command, None, item)
+
+    def _our_webhook(self, item: Seen, what: WebhookReceived) -> WebhookReceived:
+        """What a line of ours says of an event: its leg, and what stands in its words."""
+        made = self.webhook(what.event_type, "", "")
+        payload = made.body["data"]["payload"]
+        payload |= payload_of(what.body)
+        legs = [value for name, value in item.block.ids if name == "leg"]
+        if legs and self._leg.lower() not in legs:
+            payload |= {"call_leg_id": legs[0], "call_control_id": f"leg {legs[0]}"}
+        return made
 
     def webhook(self, event: str, text: str, event_id: str) -> WebhookReceived:
         """An event as Telnyx would have sent it, with as much of it as the log has."""
