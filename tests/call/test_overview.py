@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,10 +13,12 @@ from callpath.call.overview import STREAMS_MAX, CallOverview, encode_overview, f
 from callpath.call.session import Stage, fold
 from callpath.timeline import (
     CallChecked,
+    CallDecided,
     CommandAnswered,
     Entry,
     FirstInbound,
     FirstOutbound,
+    HandlerEnded,
     HandlerFailed,
     MediaCounted,
     MediaSymptom,
@@ -26,6 +31,7 @@ from callpath.timeline import (
     StreamStarted,
     StreamStarting,
     StreamStopped,
+    WebhookReceived,
     What,
 )
 from callpath.wire.ids import SessionId, StreamId
@@ -120,9 +126,125 @@ def test_the_outcome_of_a_call() -> None:
     assert "flawed" == overview_of(*WORKED, symptom, *OVER).outcome
     held_up = overview_of(*WORKED, MediaCounted(stream_id=STREAM, loop_lag_ms=100.1), *OVER)
     assert ("flawed", ["SYM013"]) == (held_up.outcome, held_up.symptoms)
-    assert "flawed" == overview_of(*WORKED, HandlerFailed(error="ValueError: x", traceback=""), *OVER).outcome
-    assert "failed" == overview_of(INITIATED, ANSWERED, HANGUP).outcome
     assert Stage.STREAM_STARTING is overview_of(INITIATED, ANSWERED, HANGUP).missing_stage
+
+
+def accepted(command: str, command_id: str = "c") -> CommandAnswered:
+    return CommandAnswered(command=command, command_id=command_id, status=200)
+
+
+def told(name: str, leg: str = "leg-a", **payload: Any) -> WebhookReceived:
+    """An event of one leg; all of them occurred in the order in which they came."""
+    ids = {"call_control_id": f"v3:{leg}", "call_leg_id": leg, "call_session_id": SESSION}
+    key = f"{name} {leg} {payload}"
+    data = {"event_type": name, "id": key, "record_type": "event", "payload": ids | payload}
+    return WebhookReceived(event_type=name, event_id=key, body={"data": data})
+
+
+def other(name: str, leg: str = "leg-b", **payload: Any) -> WebhookReceived:
+    """An event of another leg, which was dialled."""
+    return told(name, leg, **({"direction": "outgoing"} | payload))
+
+
+def ended(cause: str = "normal_clearing", source: str = "caller") -> WebhookReceived:
+    return told("call.hangup", hangup_cause=cause, hangup_source=source)
+
+
+CRASH = HandlerFailed(error="ValueError: x", traceback="")
+RINGS, UP = told("call.initiated", direction="incoming"), told("call.answered")
+RINGS_OUT = told("call.initiated", direction="outgoing")
+WORKS: list[What] = [RINGS, UP, *WORKED[2:]]
+HEARD = WORKS[:-1]  # all but our own audio
+B_UP = [other("call.initiated"), other("call.answered"), other("call.bridged"), told("call.bridged")]
+
+GRADES: dict[str, tuple[list[What | int], str, str]] = {
+    # name: (what happened; a number is a wait in ms), grade, result
+    "talked": ([*WORKS, 9_000, ended()], "good", "talked"),
+    "talked, and the bot hung up": ([*WORKS, 9_000, ended(source="callee")], "good", "talked"),
+    "only played": ([*WORKS, 9_000, HandlerEnded(), ended(source="callee")], "good", "talked"),
+    "Telnyx spoke": ([*HEARD, accepted("speak"), 5_000, ended(source="callee")], "good", "spoken to"),
+    "Telnyx spoke, before the caller was heard": (
+        [*WORKS[:-2], accepted("speak"), 5_000, ended(source="callee")], "good", "spoken to"),
+    "Telnyx played": ([*HEARD, accepted("playback_start"), 5_000, ended(source="callee")], "good", "spoken to"),
+    "transferred": ([*HEARD, accepted("transfer"), *B_UP, 9_000, ended()], "good", "transferred"),
+    "transferred, without a bridge event": (
+        [*HEARD, accepted("transfer"), other("call.initiated"), other("call.answered"), 9_000, ended()],
+        "good", "transferred"),
+    "transferred, and hung up while it rang": (
+        [*HEARD, accepted("transfer"), other("call.initiated"), 9_000, ended()], "good", "transferred"),
+    "transfer to a busy number, and no word": (
+        [*HEARD, accepted("transfer"), other("call.initiated"), other("call.hangup", hangup_cause="user_busy"), 9_000,
+         ended()], "failed", "no audio"),
+    "transfer to a busy number, then Telnyx spoke": (
+        [*HEARD, accepted("transfer"), other("call.initiated"), other("call.hangup", hangup_cause="user_busy"),
+         accepted("speak"), 9_000, ended()], "good", "spoken to"),
+    "the second of two transfers": (
+        [*HEARD, accepted("transfer", "1"), other("call.hangup", hangup_cause="user_busy"), accepted("transfer", "2"),
+         other("call.answered", leg="leg-c"), 9_000, ended()], "good", "transferred"),
+    "bridged": ([*HEARD, accepted("bridge"), 9_000, ended()], "good", "transferred"),
+    "in a conference": ([*HEARD, told("conference.participant.joined"), 9_000, ended()], "good", "transferred"),
+    "referred": ([*HEARD, told("call.refer.completed"), 9_000, ended()], "good", "transferred"),
+    "a handler that raised": ([*WORKS, CRASH, 100, ended(source="callee")], "failed", "handler crashed"),
+    "a handler that raised, and said sorry": (
+        [*HEARD, CRASH, accepted("speak"), 4_000, ended(source="callee")], "failed", "handler crashed"),
+    "a handler that raised, and transferred": (
+        [*HEARD, CRASH, accepted("transfer"), *B_UP, 9_000, ended()], "failed", "handler crashed"),
+    "raised after the end": ([*WORKS, 9_000, ended(), 100, CRASH], "flawed", "talked"),
+    "rejected by decision": (
+        [RINGS, CallDecided(decision="reject", cause="USER_BUSY"), accepted("reject"), 10, ended("user_busy")],
+        "unconnected", "rejected"),
+    "left to ring by decision": (
+        [RINGS, CallDecided(decision="ignore"), 30_000, ended("originator_cancel")], "unconnected", "left ringing"),
+    "forwarded by decision": (
+        [RINGS, CallDecided(decision="forward", to="+15555550142"), accepted("transfer"), *B_UP, 9_000, ended()],
+        "good", "forwarded"),
+    "forwarded to nobody": (
+        [RINGS, CallDecided(decision="forward", to="+15555550142"), accepted("transfer"), other("call.initiated"),
+         other("call.hangup", hangup_cause="timeout"), 100, ended("timeout", "unknown")], "unconnected", "no answer"),
+    "busy": ([RINGS_OUT, 4_000, ended("user_busy", "unknown")], "unconnected", "busy"),
+    "no answer": ([RINGS_OUT, 30_000, ended("timeout", "unknown")], "unconnected", "no answer"),
+    "no answer, one route": ([RINGS_OUT, 30_000, ended("no_answer", "unknown")], "unconnected", "no answer"),
+    "declined": ([RINGS_OUT, 4_000, ended("call_rejected", "callee")], "unconnected", "declined"),
+    "no such number": ([RINGS_OUT, 4_000, ended("not_found", "unknown")], "unconnected", "unreachable"),
+    "cancelled by us": ([RINGS_OUT, 4_000, ended("originator_cancel")], "unconnected", "cancelled"),
+    "a carrier's fault": ([RINGS_OUT, 4_000, ended("unspecified", "unknown")], "failed", "not answered"),
+    "voicemail, and the bot left": (
+        [RINGS_OUT, *HEARD[1:], told("call.machine.detection.ended", result="machine"), 9_000,
+         ended(source="caller")], "unconnected", "voicemail"),
+    "voicemail, with a message": (
+        [RINGS_OUT, *WORKS[1:], told("call.machine.detection.ended", result="machine"), 9_000, ended()],
+        "good", "talked"),
+    "a fax": (
+        [RINGS_OUT, *HEARD[1:], told("call.machine.premium.detection.ended", result="fax_detected"), 9_000,
+         ended()], "unconnected", "fax"),
+    "the caller gave up ringing": ([RINGS, 1_500, ended("originator_cancel")], "unconnected", "caller gave up"),
+    "the caller gave up at the answer": ([RINGS, UP, 400, ended()], "unconnected", "caller gave up"),
+    "nobody answered the webhook": ([RINGS, 30_000, ended("originator_cancel")], "failed", "not answered"),
+    "the answer was refused": (
+        [RINGS, CommandAnswered(command="answer", command_id="c", status=403, error_code="20012"), 900,
+         ended("originator_cancel")], "failed", "not answered"),
+    "answered, and no stream": ([RINGS, UP, 9_000, ended()], "failed", "no audio"),
+    "answered, and the socket did not open": (
+        [*WORKS[:4], told("streaming.failed", failure_reason="connection_failed"), 300, ended()], "failed", "no audio"),
+    "the handler said nothing": ([*HEARD, 9_000, ended()], "failed", "no audio"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GRADES)
+def test_the_grade_of_a_call(name: str) -> None:
+    """Busy, voicemail and a rejection on purpose are outcomes; a call that was served is good, by whatever means."""
+    happened, outcome, result = GRADES[name]
+    at, entries = 1_000, []
+    for what in happened:
+        if isinstance(what, int):
+            at += what
+        else:
+            at += 1
+            entries.append(Entry(session=SESSION, at_unix_ms=at, what=what))
+    overview = kept(entries)
+
+    assert (overview.outcome, overview.result) == (outcome, result)
+    assert fold_overview(SESSION, reversed(entries)).result == result
 
 
 def test_what_went_wrong_stands_in_the_row() -> None:

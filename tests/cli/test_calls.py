@@ -116,9 +116,21 @@ def test_calls_in_a_list(run: Run, write: Write) -> None:
     first, second = result.stdout.splitlines()
 
     assert result.exit_code == 0
-    assert first.split()[2:] == ["22222222", "incoming", "answered", "not", "reached:", "streaming_start", "accepted"]
-    assert second.split()[2:] == ["11111111", "incoming", "ended", "9.5", "s", "audio", "both", "ways"]
+    assert " ".join(first.split()[2:]) == (
+        "22222222 live +1555•••23 → +1555•••99 answered, not reached: streaming_start accepted"
+    )
+    assert " ".join(second.split()[2:]) == "11111111 good 9.5 s +1555•••23 → +1555•••99 talked"
     assert not any(secret in result.output for secret in SECRETS)
+
+
+def test_numbers_are_shown_to_who_asks(run: Run, write: Write) -> None:
+    """On one's own machine the complaint names a number."""
+    write(good_call())
+
+    assert "+1555•••23" in run("calls").stdout
+    assert "+15555550123 → +15555550199" in run("calls", "--numbers").stdout
+    assert json.loads(run("calls", "--numbers", "--json").stdout)["calls"][0]["from"] == "+15555550123"
+    assert "+15555550123 called +15555550199." in run("calls", "show", "1111", "--numbers").stdout
 
 
 def test_calls_as_json(run: Run, write: Write) -> None:
@@ -130,8 +142,12 @@ def test_calls_as_json(run: Run, write: Write) -> None:
         "session": GOOD,
         "state": "ended",
         "outcome": "good",
+        "result": "talked",
         "direction": "incoming",
+        "from": "+1555•••23",
+        "to": "+1555•••99",
         "hangup_cause": "normal_clearing",
+        "problem": None,
         "began_unix_ms": AT,
         "ended_unix_ms": AT + 9500,
         "duration_s": 9.5,
@@ -226,7 +242,16 @@ def test_a_timeline_in_the_terminal(run: Run, write: Write) -> None:
     assert lines[1] == "     0.000 s      +0 ms  Webhook call.initiated: a call comes in"
     assert lines[3] == "     0.083 s     +81 ms  Command answer accepted (200, 81 ms)"
     assert lines[14] == "     9.500 s    +100 ms  Webhook call.hangup: a normal end (normal_clearing), by the caller"
-    assert lines[15:] == ["", "Audio flowed both ways: 448 frames in, 440 out."]
+    assert lines[15:] == [
+        "",
+        "  A  caller  +1555•••23  rang 0.2 s, answered, up for 9.3 s",
+        "",
+        "       0.0 s  +1555•••23 called +1555•••99.",
+        "       0.2 s  Answered after 0.2 s.",
+        "       9.5 s  The caller hung up 9.3 s after the answer.",
+        "",
+        "Audio flowed both ways: 448 frames in, 440 out.",
+    ]
 
 
 def test_the_four_markers_stand_in_the_timeline(run: Run, write: Write) -> None:

@@ -20,7 +20,7 @@ INCIDENTS: dict[str, dict[str, Any]] = {path.stem: json.loads(path.read_text()) 
 def named(diagnosis: Diagnosis) -> str:
     """The slug of the verdict, with a "?" where it is not proven, `healthy` where nothing at all is found, else
     `undecided`."""
-    if diagnosis.verdict is not None and diagnosis.verdict.finding.kind in {"fault", "limited"}:
+    if diagnosis.verdict is not None and diagnosis.verdict.finding.kind in {"fault", "outcome", "limited"}:
         return diagnosis.verdict.rule.slug + ("" if diagnosis.decided else "?")
     if diagnosis.healthy and not diagnosis.findings:
         return "healthy"

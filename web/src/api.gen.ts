@@ -352,7 +352,8 @@ export interface components {
     schemas: {
         /**
          * CallDocument
-         * @description A whole call. `diagnosis` is the doctor's document (`callpath doctor --json`), null where it has no word on it.
+         * @description A whole call. `parties` are its legs, `steps` what happened in sentences. `diagnosis` is the doctor's document
+         *     (`callpath doctor --json`), null where it has no word on it.
          */
         CallDocument: {
             call: components["schemas"]["CallRow"];
@@ -360,6 +361,10 @@ export interface components {
             stages: components["schemas"]["StageRow"][];
             /** Sentence */
             sentence: string | null;
+            /** Parties */
+            parties: components["schemas"]["PartyDocument"][];
+            /** Steps */
+            steps: components["schemas"]["StepDocument"][];
             /** Stream Url */
             stream_url: string | null;
             /** Entries */
@@ -387,7 +392,7 @@ export interface components {
         };
         /**
          * CallRow
-         * @description One call in a list.
+         * @description One call in a list. `result` is what it came to, and `result_words` the end of a sentence that says so.
          */
         CallRow: {
             /** Session */
@@ -401,7 +406,14 @@ export interface components {
              * Outcome
              * @enum {string}
              */
-            outcome: "live" | "good" | "flawed" | "failed";
+            outcome: "live" | "good" | "flawed" | "failed" | "unconnected";
+            /**
+             * Result
+             * @enum {string}
+             */
+            result: "live" | "talked" | "transferred" | "forwarded" | "spoken to" | "voicemail" | "fax" | "busy" | "no answer" | "declined" | "unreachable" | "cancelled" | "rejected" | "left ringing" | "caller gave up" | "handler crashed" | "no audio" | "not answered";
+            /** Result Words */
+            result_words: string;
             /** Direction */
             direction: string | null;
             /** From Number */
@@ -442,7 +454,8 @@ export interface components {
         };
         /**
          * EntryDocument
-         * @description One line of a timeline, with the lane it is drawn in. `what` is the entry as it is stored, numbers masked.
+         * @description One line of a timeline, with the lane it is drawn in. `what` is the entry as it is stored, numbers masked. `leg` is
+         *     the letter of the leg that it is about, where the call has several.
          */
         EntryDocument: {
             /** Number */
@@ -461,6 +474,8 @@ export interface components {
              * @enum {string}
              */
             tone: "plain" | "good" | "warn" | "bad";
+            /** Leg */
+            leg: string | null;
             /** Line */
             line: string;
             /** What */
@@ -498,6 +513,31 @@ export interface components {
             levels_per_s: number;
             /** Sides */
             sides: components["schemas"]["Side"][];
+        };
+        /**
+         * PartyDocument
+         * @description One leg of a call, by its letter; A talks to us. `number` is the phone at its far end, `words` what became of it.
+         *     Times are null where it did not happen.
+         */
+        PartyDocument: {
+            /** Letter */
+            letter: string;
+            /** Role */
+            role: string;
+            /** Direction */
+            direction: string | null;
+            /** Number */
+            number: string | null;
+            /** Words */
+            words: string;
+            /** Began Unix Ms */
+            began_unix_ms: number;
+            /** Answered Unix Ms */
+            answered_unix_ms: number | null;
+            /** Joined Unix Ms */
+            joined_unix_ms: number | null;
+            /** Ended Unix Ms */
+            ended_unix_ms: number | null;
         };
         /**
          * Problem
@@ -593,6 +633,18 @@ export interface components {
             at_unix_ms: number | null;
         };
         /**
+         * StepDocument
+         * @description One sentence of what happened, and the leg that it is about.
+         */
+        StepDocument: {
+            /** At Unix Ms */
+            at_unix_ms: number;
+            /** Letter */
+            letter: string;
+            /** Text */
+            text: string;
+        };
+        /**
          * Totals
          * @description How many calls there are of each outcome, and how many requests were turned away.
          */
@@ -607,6 +659,8 @@ export interface components {
             flawed: number;
             /** Failed */
             failed: number;
+            /** Unconnected */
+            unconnected: number;
             /** Refused */
             refused: number;
             /** Latest Refusals */
@@ -632,6 +686,7 @@ export interface components {
          * @description The doctor's word on a call in short, from its timeline up to entry `number`. `code` null: it names no cause.
          *
          *     `decided` false with a code: that is what happened, its cause is not proven. `healthy` null: could not be told.
+         *     `kind` outcome: that is how the call ended, and nothing failed.
          */
         Verdict: {
             /** Session */
@@ -646,6 +701,8 @@ export interface components {
             title: string | null;
             /** Owner */
             owner: string | null;
+            /** Kind */
+            kind: ("fault" | "outcome" | "limited" | "open" | "note") | null;
             /** Decided */
             decided: boolean;
             /** Healthy */
@@ -666,7 +723,7 @@ export interface operations {
                 /** @description In session id, numbers, hang-up cause, errors. */
                 q?: string;
                 direction?: ("incoming" | "outgoing") | null;
-                outcome?: ("live" | "good" | "flawed" | "failed") | null;
+                outcome?: ("live" | "good" | "flawed" | "failed" | "unconnected") | null;
                 cursor?: string | null;
                 limit?: number;
             };
@@ -804,7 +861,7 @@ export interface operations {
                 /** @description In session id, numbers, hang-up cause, errors. */
                 q?: string;
                 direction?: ("incoming" | "outgoing") | null;
-                outcome?: ("live" | "good" | "flawed" | "failed") | null;
+                outcome?: ("live" | "good" | "flawed" | "failed" | "unconnected") | null;
             };
             header?: never;
             path?: never;

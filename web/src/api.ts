@@ -100,7 +100,7 @@ export interface Found {
   title: string;
   layer: string;
   owner: string;
-  kind: "fault" | "limited" | "open" | "note";
+  kind: "fault" | "outcome" | "limited" | "open" | "note";
   decided: boolean;
   confidence: string;
   summary: string;

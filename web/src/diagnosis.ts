@@ -2,7 +2,7 @@
 
 import type { Diagnosis, Found } from "./api";
 
-const WORDS = { fault: "error", limited: "not proven", open: "not decided", note: "note" };
+const WORDS = { fault: "error", outcome: "no fault", limited: "not proven", open: "not decided", note: "note" };
 
 const FIX_ON: Record<string, string> = {
   you: "your server",
@@ -31,6 +31,7 @@ export function advice(found: Found): { label: "To find out" | "Fix"; text: stri
 export function toneOf(
   diagnosis: Pick<Diagnosis, "decided" | "healthy" | "verdict" | "undecided">,
 ): "bad" | "good" | "unknown" {
+  if (diagnosis.verdict?.kind === "outcome") return "good";
   if (diagnosis.verdict ?? diagnosis.undecided) return diagnosis.decided ? "bad" : "unknown";
   return diagnosis.healthy ? "good" : "unknown";
 }

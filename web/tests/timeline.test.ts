@@ -5,7 +5,7 @@ import { dotsOf, goneOf, moved, setupView, spansOf, tickLabel, ticks, wholeView,
 const AT = 1_767_323_045_000;
 
 function entry(number: number, ms: number, kind: string, lane: Lane, more: Partial<EntryDocument> = {}): EntryDocument {
-  return { number, at_unix_ms: AT + ms, kind, lane, tone: "plain", line: kind, what: { kind }, ...more };
+  return { number, at_unix_ms: AT + ms, kind, lane, tone: "plain", leg: null, line: kind, what: { kind }, ...more };
 }
 
 function stage(name: string, at: number | null, marker: number | null = null): StageRow {

@@ -6,6 +6,8 @@ policies  how long what may take, and the steps that are taken then
 ending    when a call is hung up, and when it is not ours to hang up any more
 incoming  the commands that follow from a decision to reject or to forward a call that rings
 outcomes  what became of a leg that was dialled: answered, busy, refused, …
+refused   why Telnyx refuses a dial or a transfer, and what to do, by code
+story     what happened, told in sentences, with each leg
 client_state  what a leg's client_state carries: the application's text, and callpath's own
 numbers   numbers and keys, judged before anything is sent
 leg       one party's side; no transition goes backwards

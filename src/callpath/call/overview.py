@@ -1,7 +1,8 @@
 """One call as a row of a list: what `call.session` folds from a whole timeline, kept up to date entry by entry.
 
     overview = fold_overview(session, timeline)
-    overview.outcome        live, good, flawed or failed
+    overview.outcome        live, good, flawed, failed or unconnected
+    overview.result         what it came to: talked, transferred, busy, …
 
     overview.apply(entry)   one more; False where it came late, and the timeline has to be folded once more
 
@@ -17,11 +18,12 @@ from typing import Literal
 import msgspec
 
 from callpath.call.leg import Leg, LegState, Stamp, main_leg, stamp_of
-from callpath.call.session import CALL_HAS_ENDED, NAMES_ANOTHER_CALL, Stage
+from callpath.call.session import CALL_HAS_ENDED, MACHINE_TOLD, NAMES_ANOTHER_CALL, Stage
 from callpath.errors import RemoteProtocolError
 from callpath.timeline import (
     LAG_MS_MAX,
     CallChecked,
+    CallDecided,
     CallTraced,
     CommandAnswered,
     Entry,
@@ -45,10 +47,100 @@ from callpath.timeline import (
     encode_what,
 )
 from callpath.wire.ids import LegId, SessionId
-from callpath.wire.webhook import CallAnswered, CallHangup, CallInitiated, StreamingFailed, Webhook, read_webhook
+from callpath.wire.webhook import (
+    CallAnswered,
+    CallBridged,
+    CallHangup,
+    CallInitiated,
+    CallPayload,
+    CallReferCompleted,
+    ConferenceParticipantJoined,
+    StreamingFailed,
+    Webhook,
+    read_webhook,
+)
 
-Outcome = Literal["live", "good", "flawed", "failed"]
-"""live: not over. good: audio flowed both ways. flawed: it did, with something wrong on the way. failed: it did not."""
+Outcome = Literal["live", "good", "flawed", "failed", "unconnected"]
+"""live: not over. good: the caller was served: audio flowed both ways, Telnyx spoke, or somebody took the call. flawed:
+the same, with something wrong on the way. unconnected: nobody was reached, or the call was turned away on purpose, and
+nothing failed. failed: something did, a handler that raised included."""
+
+Result = Literal[
+    "live",
+    "talked",
+    "transferred",
+    "forwarded",
+    "spoken to",
+    "voicemail",
+    "fax",
+    "busy",
+    "no answer",
+    "declined",
+    "unreachable",
+    "cancelled",
+    "rejected",
+    "left ringing",
+    "caller gave up",
+    "handler crashed",
+    "no audio",
+    "not answered",
+]
+"""What a call came to. spoken to: Telnyx spoke or played for the handler. rejected, left ringing: as the application
+decided. cancelled: we hung up while the other phone rang. no audio, not answered: it should have come further."""
+
+RESULT_WORDS: dict[Result, str] = {
+    "live": "the call is not over",
+    "talked": "audio flowed both ways",
+    "transferred": "the caller was connected with somebody else",
+    "forwarded": "the call was forwarded, and taken",
+    "spoken to": "Telnyx spoke to the caller for the handler",
+    "voicemail": "a voicemail answered, and nothing failed",
+    "fax": "a fax answered, and nothing failed",
+    "busy": "the line was busy, and nothing failed",
+    "no answer": "nobody answered, and nothing failed",
+    "declined": "the call was declined, and nothing failed",
+    "unreachable": "the number could not be reached, and nothing failed",
+    "cancelled": "the call was cancelled before anybody answered",
+    "rejected": "the application rejected the call, as it decided",
+    "left ringing": "the application let the call ring, as it decided",
+    "caller gave up": "the caller hung up early, and nothing failed",
+    "handler crashed": "the handler raised an error",
+    "no audio": "audio did not flow both ways",
+    "not answered": "the call was not answered",
+}
+"""Results as the end of a sentence."""
+
+SPEAKING = frozenset(
+    {"speak", "playback_start", "gather_using_speak", "gather_using_audio", "gather_using_ai", "ai_assistant_start",
+     "conversation_relay_start"}
+)  # fmt: skip
+"""Commands by which Telnyx itself speaks to the caller."""
+
+JOINING = frozenset({"bridge", "conference_join", "join", "create", "conference_create"})
+"""Commands that join a leg with others at once."""
+
+_UNREACHED: dict[str, Result] = {
+    "user_busy": "busy",
+    "no_answer": "no answer",
+    "timeout": "no answer",
+    "call_rejected": "declined",
+    "not_found": "unreachable",
+    "originator_cancel": "cancelled",
+}
+"""Why the phone that we dialled was not answered."""
+
+_DETECTED: dict[str, Result] = {"machine": "voicemail", "fax": "fax", "fax_detected": "fax", "silence": "voicemail"}
+
+GAVE_UP_MS = 5_000
+"""A caller who hangs up within this long of ringing was not kept waiting: Telnyx's webhook, the application's decision
+and our command need a moment."""
+
+EARLY_END_MS = 1_000
+"""A call that ended sooner than this after its answer had no time for audio. In the one capture of a real call the socket
+was there 60 ms after streaming_start."""
+
+OTHERS_MAX = 20
+"""Other legs and transfers of one call that are kept apart."""
 
 STREAMS_MAX = 20
 """Streams of one call whose counters are kept apart; a call that reconnects more often is counted too low."""
@@ -93,6 +185,9 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Telnyx said so when it was asked, or refused a command for it; a `call.hangup` may never come."""
     answered_unix_ms: int | None = None
     hangup_cause: str | None = None
+    hangup_source: str | None = None
+    refused_commands: bool = False
+    """Telnyx refused a command or never answered it, other than because the call was over."""
     stages: int = 0
     """A bit for each stage that was reached: 1 << stage."""
     unplaced: bool = False
@@ -115,6 +210,19 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
     stream_failure: str | None = None
     recorded: bool = False
     last_line: str = ""
+    decision: str | None = None
+    decided_unix_ms: int = 0
+    """What the application decided while it rang, and when."""
+    telnyx_spoke: bool = False
+    """Telnyx accepted a command to speak or to play."""
+    joined: bool = False
+    """The call was joined with another leg or a conference, or referred."""
+    transfers: list[str] = msgspec.field(default_factory=list)
+    """The command_ids of transfers that Telnyx accepted."""
+    others: dict[str, int] = msgspec.field(default_factory=dict)
+    """Other legs by id: 0 seen, 1 answered or joined, 2 ended unanswered."""
+    machine: str | None = None
+    """The last verdict of answering machine detection on the leg that talks to us."""
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
@@ -139,11 +247,53 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     @property
     def outcome(self) -> Outcome:
+        return _GRADES.get(self.result) or ("flawed" if self.symptoms or self._trouble else "good")
+
+    @property
+    def _trouble(self) -> str | None:
+        return self.handler_error or self.stream_failure
+
+    @property
+    def result(self) -> Result:
+        """What the call came to, in one word or two."""
         if self.leg_state is not LegState.ENDED and not self.over:
             return "live"
-        if self.missing_stage is not None:
-            return "failed"
-        return "flawed" if self.symptoms or self.handler_error or self.stream_failure else "good"
+        if self.handler_failed_unix_ms and self.handler_failed_unix_ms < (self.ended_unix_ms or self.last_unix_ms + 1):
+            return "handler crashed"
+        if self.passed_on:
+            return "forwarded" if self.decision == "forward" else "transferred"
+        if self.missing_stage is None:
+            return "talked"
+        if self.decision == "reject":
+            return "rejected"
+        if self.decision == "ignore":
+            return "left ringing"
+        if not self.stages >> Stage.CALL_ANSWERED & 1:
+            return self._unanswered()
+        if self.telnyx_spoke and not self.stream_failure:
+            return "spoken to"
+        if self.direction == "outgoing" and self.machine in _DETECTED:
+            return _DETECTED[self.machine]
+        answered_ms = (self.ended_unix_ms or 0) - (self.answered_unix_ms or 0)
+        if not self.stream_failure and self.hangup_source == "caller" and answered_ms < EARLY_END_MS:
+            return "caller gave up"
+        return "no audio"
+
+    def _unanswered(self) -> Result:
+        if self.direction == "outgoing":
+            return _UNREACHED.get(self.hangup_cause or "", "not answered")
+        if self.decision == "forward":
+            return "no answer"
+        rang_ms = (self.ended_unix_ms or self.last_unix_ms) - self.first_unix_ms
+        left = self.hangup_cause == "originator_cancel" or self.hangup_source == "caller"
+        return "caller gave up" if left and rang_ms < GAVE_UP_MS and not self.refused_commands else "not answered"
+
+    @property
+    def passed_on(self) -> bool:
+        """Somebody else took the call, or was still being rung for it when the caller left."""
+        reached = any(state == 1 for state in self.others.values())
+        failed = sum(state == 2 for state in self.others.values())
+        return self.joined or reached or len(self.transfers) > failed
 
     @property
     def frames_in(self) -> int:
@@ -160,7 +310,9 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
     @property
     def search_text(self) -> str:
         """What a search looks through, in lower case."""
-        known = (self.session, self.from_, self.to, self.hangup_cause, self.handler_error, *self.symptoms)
+        known = (
+            self.session, self.from_, self.to, self.hangup_cause, self.handler_error, self.result, *self.symptoms
+        )  # fmt: skip
         return " ".join(text for text in known if text).lower()[:1000]
 
     # --- folding -----------------------------------------------------------------------------------------------------
@@ -192,6 +344,8 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
                 return at > self.handler_failed_unix_ms
             case SocketRejected():
                 return at > self.failed_unix_ms
+            case CallDecided():
+                return self.decision is None or at > self.decided_unix_ms
             case CallChecked() | CommandAnswered() as what if _says_ended(what):
                 return self.leg is not None
             case _:
@@ -208,6 +362,8 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
         stage = _STAGE_OF.get(type(what))
         if stage is not None:
             self.stages |= 1 << stage
+        if isinstance(what, CommandAnswered):
+            self._apply_answer(what)
         match what:
             case WebhookReceived():
                 self.stages |= 1 << Stage.WEBHOOK_RECEIVED
@@ -225,6 +381,8 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
                 self._apply_counts(what, at)
             case MediaSymptom():
                 self._note_symptom(what.code)
+            case CallDecided() if self.decision is None:  # the first one counts
+                self.decision, self.decided_unix_ms = what.decision, at
             case HandlerFailed():
                 self.handler_error, self.handler_failed_unix_ms = what.error[:300], at
             case SocketRejected():
@@ -239,6 +397,16 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
                 self.unplaced = self.leg is None
             case _:
                 pass
+
+    def _apply_answer(self, what: CommandAnswered) -> None:
+        if not what.accepted:
+            self.refused_commands = self.refused_commands or what.error_code != CALL_HAS_ENDED
+        elif what.command in SPEAKING:
+            self.telnyx_spoke = True
+        elif what.command in JOINING:
+            self.joined = True
+        elif what.command == "transfer" and len(self.transfers) < OTHERS_MAX:
+            self.transfers = sorted({*self.transfers, what.command_id})
 
     def _end(self, at: int) -> None:
         if self.leg_state is not LegState.ENDED:  # then its hang-up says when
@@ -267,22 +435,57 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
         self.occurred = stamp_of(webhook, at)
         if isinstance(payload, StreamingFailed):
             self._fail(f"streaming.failed: {payload.failure_reason}", at)
+        if isinstance(payload, _JOINED):
+            self.joined = True
         if self.leg is None:
             self.leg, self.call_control_id = payload.call_leg_id, payload.call_control_id
         if payload.call_leg_id != self.leg:
+            self._apply_other(payload)
             return  # not the leg that talks to us
+        if MACHINE_TOLD.get(webhook.event_type) == "machine":
+            self.machine = getattr(payload, "result", None) or self.machine
         leg = Leg(payload.call_leg_id, payload.call_control_id, self.occurred, state=self.leg_state)
         leg.direction, leg.from_, leg.to, leg.hangup_cause = self.direction, self.from_, self.to, self.hangup_cause
+        leg.hangup_source = self.hangup_source
         leg.told = {name: (False, (0, "")) for name in ("from_", "to") if getattr(leg, name)}
         leg.apply(payload, self.occurred, at)
         had_ended, self.leg_state = self.leg_state is LegState.ENDED, leg.state
         self.direction, self.from_, self.to, self.hangup_cause = leg.direction, leg.from_, leg.to, leg.hangup_cause
+        self.hangup_source = leg.hangup_source
         if leg.answered_unix_ms:
             self.stages |= 1 << Stage.CALL_ANSWERED
             self.answered_unix_ms = min(at, self.answered_unix_ms or at)
         if leg.hangup_unix_ms:
             self.ended_unix_ms = min(at, self.ended_unix_ms or at) if had_ended else at
 
+    def _apply_other(self, payload: CallPayload) -> None:
+        """What became of another leg: no step goes back."""
+        leg = str(payload.call_leg_id)
+        state = self.others.get(leg, 0)
+        if leg not in self.others and len(self.others) >= OTHERS_MAX:
+            return
+        if isinstance(payload, CallAnswered | CallBridged):
+            state = 1
+        elif isinstance(payload, CallHangup) and state == 0:
+            state = 2
+        self.others[leg] = state
+
+
+_GRADES: dict[Result, Outcome] = {
+    "live": "live",
+    "handler crashed": "failed",
+    "no audio": "failed",
+    "not answered": "failed",
+    **dict.fromkeys(
+        ("busy", "no answer", "declined", "unreachable", "cancelled", "voicemail", "fax", "rejected", "left ringing",
+         "caller gave up"),
+        "unconnected",
+    ),
+}  # fmt: skip
+"""What is not good or flawed."""
+
+_JOINED = (CallBridged, ConferenceParticipantJoined, CallReferCompleted)
+"""Events that say that the caller is with somebody else."""
 
 _OF_A_LEG = (CallInitiated, CallAnswered, CallHangup)
 """What tells how a leg began, was answered or ended."""

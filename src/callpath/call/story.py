@@ -110,7 +110,7 @@ def hung_up_by(session: CallSession) -> str:
     if ours:
         return "callpath"
     if leg.hangup_cause == "time_limit":
-        return "Telnyx, at the call's time limit,"
+        return ""
     joined = [one for one in session.other_legs if one.bridged_unix_ms and one.hangup_unix_ms]
     incoming = leg.direction != "outgoing"
     if leg.hangup_source == ("caller" if incoming else "callee"):

@@ -16,6 +16,7 @@ from callpath.cli.environment import Exit, clear_errors, load_settings
 if TYPE_CHECKING:
     from callpath.call.overview import CallOverview
     from callpath.call.session import CallSession
+    from callpath.call.story import Story
     from callpath.config import Settings
     from callpath.store.archive import Archive
     from callpath.store.port import CallLog
@@ -34,11 +35,14 @@ def calls(
     context: typer.Context,
     limit: int = typer.Option(20, "--limit", "-n", min=1, max=10_000, help="How many, newest first."),
     as_json: bool = typer.Option(False, "--json", help="One JSON document."),
+    numbers: bool = typer.Option(False, "--numbers", help="Phone numbers in full."),
 ) -> None:
-    """List the latest calls: when, who, how far they came."""
+    """List the latest calls: when, who, what they came to."""
     if context.invoked_subcommand is not None:
         return
     rows, refused = _with_log(lambda log: _list(log, limit))
+    hide = _hiding(numbers)
+    rows = [row | {name: row[name] and hide(row[name]) for name in ("from", "to")} for row in rows]
     if as_json:
         typer.echo(json.dumps({"calls": rows, "refused": refused}, indent=2))
         return
@@ -46,11 +50,9 @@ def calls(
         typer.echo("No calls yet.")
     for row in rows:
         seconds = "" if row["duration_s"] is None else f"{row['duration_s']:6.1f} s"
-        missing = f"not reached: {row['missing_stage']}" if row["missing_stage"] else "audio both ways"
+        parties = f"{row['from'] or '?'} → {row['to'] or '?'}"
         began = _local(row["began_unix_ms"])
-        typer.echo(
-            f"{began}  {row['session'][:8]}  {row['direction'] or '?':8}  {row['state']:9} {seconds:>9}  {missing}"
-        )
+        typer.echo(f"{began}  {row['session'][:8]}  {row['outcome']:11} {seconds:>9}  {parties}  {_came_to(row)}")
     if refused["count"]:
         latest = refused["latest"][0]
         typer.echo(f"\n{refused['count']} requests were refused; the latest: {latest['what']} {latest['reason']}")
@@ -61,8 +63,9 @@ def calls(
 def show(
     identifier: str = typer.Argument(help="Session id (or its beginning), leg id, or call_control_id."),
     as_json: bool = typer.Option(False, "--json", help="One JSON document, entries whole."),
+    numbers: bool = typer.Option(False, "--numbers", help="Phone numbers in full."),
 ) -> None:
-    """Draw a call's timeline, with the time between its entries."""
+    """Draw a call's timeline, with the time between its entries; then its legs, and what happened in sentences."""
     with clear_errors():
         found = _with_log(lambda log: _read(log, identifier))
         if found is None:
@@ -70,7 +73,9 @@ def show(
             raise typer.Exit(Exit.PROBLEM)
         session, entries = found
         typer.echo(
-            json.dumps(call_document(session, entries), indent=2) if as_json else timeline_text(session, entries)
+            json.dumps(call_document(session, entries), indent=2)
+            if as_json
+            else timeline_text(session, entries, numbers=numbers)
         )
 
 
@@ -142,11 +147,22 @@ async def _forget(
     return files, left
 
 
-def timeline_text(session: CallSession, entries: list[Entry], *, conclusion: bool = True) -> str:
-    """The timeline as lines of at most 80 columns or so: time since the first entry, time since the last, what."""
-    from callpath.call.session import missing_stage_sentence
+def _hiding(numbers: bool) -> Callable[[str], str]:
+    """What hides the phone numbers of a text, unless they are asked for."""
+    from callpath.dashboard.masking import mask_text
+
+    return str if numbers else mask_text
+
+
+def timeline_text(session: CallSession, entries: list[Entry], *, conclusion: bool = True, numbers: bool = False) -> str:
+    """The timeline as lines of at most 80 columns or so: time since the first entry, time since the last, what. Lines
+    about one of several legs have its letter."""
+    from callpath.call.story import tell_story
     from callpath.timeline import describe
 
+    story = tell_story(session, entries)
+    letters = {leg: f"{letter}  " for leg, letter in story.letters.items()} if len(story.parties) > 1 else {}
+    none = "   " if letters else ""
     lines = [f"Call {session.session}   {session.state}"]
     if session.leg is not None:
         lines[0] += f"   {session.leg.direction or '?'}"
@@ -154,16 +170,38 @@ def timeline_text(session: CallSession, entries: list[Entry], *, conclusion: boo
     last = first
     for entry in sorted(entries, key=lambda entry: (entry.at_unix_ms, entry.number)):
         at = entry.at_unix_ms
-        lines.append(f"  {(at - first) / 1000:8.3f} s  {'+' + str(at - last):>6} ms  {describe(entry.what)}")
+        letter = letters.get(entry.leg, none) if entry.leg is not None else none
+        lines.append(f"  {(at - first) / 1000:8.3f} s  {'+' + str(at - last):>6} ms  {letter}{describe(entry.what)}")
         last = at
     if not conclusion:
         return "\n".join(lines)
+    return "\n".join([*lines, *_story_lines(story, first, _hiding(numbers)), "", _conclusion(session, entries)])
+
+
+def _story_lines(story: Story, first: int, hide: Callable[[str], str]) -> list[str]:
+    lines = [""] if story.parties else []
+    lines += [
+        f"  {party.letter}  {party.role}  {hide(party.number or 'number unknown')}  {party.words}"
+        for party in story.parties
+    ]
+    if story.steps:
+        lines.append("")
+    lines += [f"  {(step.at_unix_ms - first) / 1000:8.1f} s  {hide(step.text)}" for step in story.steps]
+    return lines
+
+
+def _conclusion(session: CallSession, entries: list[Entry]) -> str:
+    from callpath.call.overview import RESULT_WORDS, fold_overview
+    from callpath.call.session import missing_stage_sentence
+
+    overview = fold_overview(session.session, entries)
     sentence = missing_stage_sentence(session)
-    lines.append("")
-    lines.append(
-        sentence if sentence else f"Audio flowed both ways: {session.frames_in} frames in, {session.frames_out} out."
-    )
-    return "\n".join(lines)
+    if sentence is None:
+        return f"Audio flowed both ways: {session.frames_in} frames in, {session.frames_out} out."
+    if overview.outcome not in ("good", "unconnected"):
+        return sentence
+    words = RESULT_WORDS[overview.result]
+    return f"{words[0].upper()}{words[1:]}."
 
 
 def call_document(session: CallSession, entries: list[Entry]) -> dict[str, Any]:
@@ -213,8 +251,12 @@ def _row(call: CallOverview) -> dict[str, Any]:
         "session": call.session,
         "state": call.state,
         "outcome": call.outcome,
+        "result": call.result,
         "direction": call.direction,
+        "from": call.from_,
+        "to": call.to,
         "hangup_cause": call.hangup_cause,
+        "problem": call.handler_error or call.stream_failure,
         "began_unix_ms": call.first_unix_ms,
         "ended_unix_ms": ended,
         "duration_s": (ended - call.first_unix_ms) / 1000 if ended else None,
@@ -222,6 +264,14 @@ def _row(call: CallOverview) -> dict[str, Any]:
         "frames_in": call.frames_in,
         "frames_out": call.frames_out,
     }
+
+
+def _came_to(row: dict[str, Any]) -> str:
+    """The last column of the list."""
+    missing = f"not reached: {row['missing_stage']}" if row["missing_stage"] else ""
+    if row["outcome"] == "live":
+        return ", ".join(part for part in (str(row["state"]), missing) if part)
+    return str(row["problem"] or missing or row["result"]) if row["outcome"] == "failed" else str(row["result"])
 
 
 def _with_log(work: Callable[[CallLog], Awaitable[R]]) -> R:

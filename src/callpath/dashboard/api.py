@@ -21,6 +21,7 @@ from starlette.websockets import WebSocket
 from callpath.call.address import webhook_url
 from callpath.call.kept import StoredRecording, recordings_of
 from callpath.call.overview import CallOverview, Outcome, fold_overview
+from callpath.call.story import tell_story
 from callpath.dashboard import changes, probing, recordings, replay, setup, verdicts
 from callpath.dashboard.documents import (
     CallDocument,
@@ -36,6 +37,7 @@ from callpath.dashboard.documents import (
     row_document,
     sentence,
     stage_documents,
+    story_documents,
 )
 from callpath.dashboard.door import Context, Door
 from callpath.dashboard.masking import mask
@@ -137,6 +139,7 @@ def build_api(context: Context) -> FastAPI:
             good=counted.get("good", 0),
             flawed=counted.get("flawed", 0),
             failed=counted.get("failed", 0),
+            unconnected=counted.get("unconnected", 0),
             refused=refused,
             latest_refusals=[
                 {"at_unix_ms": one.at_unix_ms, "what": one.what, "reason": one.reason, "detail": one.detail}
@@ -179,12 +182,16 @@ def build_api(context: Context) -> FastAPI:
             overview = fold_overview(session.session, entries)
             diagnosis = door.diagnose_call(entries)
             found = None if diagnosis is None else diagnosis_document(diagnosis)
+            story = tell_story(session, entries)
+            parties, steps = story_documents(story, masked=masked)
             return CallDocument(
                 call=row(overview),
                 stages=stage_documents(session),
-                sentence=sentence(session, masked=masked),
+                sentence=sentence(session, overview, masked=masked),
+                parties=parties,
+                steps=steps,
                 stream_url=session.stream_url,
-                entries=[entry_document(entry, masked=masked) for entry in entries],
+                entries=[entry_document(entry, masked=masked, letters=story.letters) for entry in entries],
                 recordings=recording_documents(entries),
                 diagnosis=mask(found) if masked else found,
                 webhook_url=webhook_url(door.settings.public_url),

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
+from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from callpath.call.kept import recordings_of
-from callpath.call.overview import CallOverview
+from callpath.call.overview import RESULT_WORDS, CallOverview, Outcome, Result
 from callpath.call.session import CallSession, Stage, missing_stage_sentence
+from callpath.call.story import Story
 from callpath.dashboard.masking import mask, mask_number, mask_text
 from callpath.doctor.verdict import Diagnosis
 from callpath.timeline import (
@@ -61,6 +63,9 @@ from callpath.timeline import (
     encode_what,
     kind_of,
 )
+from callpath.wire.ids import LegId
+
+NO_LEGS: Mapping[LegId, str] = MappingProxyType({})
 
 Lane = Literal["webhooks", "commands", "socket", "audio", "handler"]
 Tone = Literal["plain", "good", "warn", "bad"]
@@ -104,11 +109,13 @@ class Missing(Document):
 
 
 class CallRow(Document):
-    """One call in a list."""
+    """One call in a list. `result` is what it came to, and `result_words` the end of a sentence that says so."""
 
     session: str
     state: Literal["new", "ringing", "answered", "streaming", "ended"]
-    outcome: Literal["live", "good", "flawed", "failed"]
+    outcome: Outcome
+    result: Result
+    result_words: str
     direction: str | None
     from_number: str | None
     to_number: str | None
@@ -141,6 +148,7 @@ class Verdict(Document):
     """The doctor's word on a call in short, from its timeline up to entry `number`. `code` null: it names no cause.
 
     `decided` false with a code: that is what happened, its cause is not proven. `healthy` null: could not be told.
+    `kind` outcome: that is how the call ended, and nothing failed.
     """
 
     session: str
@@ -149,6 +157,7 @@ class Verdict(Document):
     slug: str | None
     title: str | None
     owner: str | None
+    kind: Literal["fault", "outcome", "limited", "open", "note"] | None
     decided: bool
     healthy: bool | None
 
@@ -161,6 +170,7 @@ class Totals(Document):
     good: int
     flawed: int
     failed: int
+    unconnected: int
     refused: int
     latest_refusals: list[dict[str, Any]]
 
@@ -175,13 +185,15 @@ class StageRow(Document):
 
 
 class EntryDocument(Document):
-    """One line of a timeline, with the lane it is drawn in. `what` is the entry as it is stored, numbers masked."""
+    """One line of a timeline, with the lane it is drawn in. `what` is the entry as it is stored, numbers masked. `leg` is
+    the letter of the leg that it is about, where the call has several."""
 
     number: int
     at_unix_ms: int
     kind: str
     lane: Lane
     tone: Tone
+    leg: str | None
     line: str
     what: dict[str, Any]
 
@@ -194,12 +206,38 @@ class RecordingDocument(Document):
     duration_ms: float
 
 
+class PartyDocument(Document):
+    """One leg of a call, by its letter; A talks to us. `number` is the phone at its far end, `words` what became of it.
+    Times are null where it did not happen."""
+
+    letter: str
+    role: str
+    direction: str | None
+    number: str | None
+    words: str
+    began_unix_ms: int
+    answered_unix_ms: int | None
+    joined_unix_ms: int | None
+    ended_unix_ms: int | None
+
+
+class StepDocument(Document):
+    """One sentence of what happened, and the leg that it is about."""
+
+    at_unix_ms: int
+    letter: str
+    text: str
+
+
 class CallDocument(Document):
-    """A whole call. `diagnosis` is the doctor's document (`callpath doctor --json`), null where it has no word on it."""
+    """A whole call. `parties` are its legs, `steps` what happened in sentences. `diagnosis` is the doctor's document
+    (`callpath doctor --json`), null where it has no word on it."""
 
     call: CallRow
     stages: list[StageRow]
     sentence: str | None
+    parties: list[PartyDocument]
+    steps: list[StepDocument]
     stream_url: str | None
     entries: list[EntryDocument]
     recordings: list[RecordingDocument]
@@ -252,6 +290,8 @@ def row_document(overview: CallOverview, *, masked: bool) -> CallRow:
         session=overview.session,
         state=overview.state,  # type: ignore[arg-type]  # a str of these five
         outcome=overview.outcome,
+        result=overview.result,
+        result_words=RESULT_WORDS[overview.result],
         direction=overview.direction,
         from_number=hide(overview.from_) if overview.from_ else None,
         to_number=hide(overview.to) if overview.to else None,
@@ -284,9 +324,34 @@ def verdict_document(session: str, number: int, diagnosis: Diagnosis | None, *, 
         slug=None if found is None else found.rule.slug,
         title=None if found is None else _maybe_masked(found.finding.title or found.rule.title, masked),
         owner=None if found is None else found.owner,
+        kind=None if found is None else found.finding.kind,
         decided=diagnosis is not None and diagnosis.decided,
         healthy=None if diagnosis is None else diagnosis.healthy,
     )
+
+
+def story_documents(story: Story, *, masked: bool) -> tuple[list[PartyDocument], list[StepDocument]]:
+    """The legs of a call, and what happened in sentences."""
+    hide = mask_number if masked else str
+    parties = [
+        PartyDocument(
+            letter=party.letter,
+            role=party.role,
+            direction=party.direction,
+            number=hide(party.number) if party.number else None,
+            words=party.words,
+            began_unix_ms=party.began_unix_ms,
+            answered_unix_ms=party.answered_unix_ms,
+            joined_unix_ms=party.joined_unix_ms,
+            ended_unix_ms=party.ended_unix_ms,
+        )
+        for party in story.parties
+    ]
+    steps = [
+        StepDocument(at_unix_ms=step.at_unix_ms, letter=step.letter, text=_maybe_masked(step.text, masked) or "")
+        for step in story.steps
+    ]
+    return parties, steps
 
 
 def stage_documents(session: CallSession) -> list[StageRow]:
@@ -299,8 +364,8 @@ def stage_documents(session: CallSession) -> list[StageRow]:
     ]
 
 
-def entry_document(entry: Entry, *, masked: bool) -> EntryDocument:
-    """One entry, whole."""
+def entry_document(entry: Entry, *, masked: bool, letters: Mapping[LegId, str] = NO_LEGS) -> EntryDocument:
+    """One entry, whole. `letters` are those of the call's legs."""
     lane, tone = _place(entry.what)
     what = json.loads(encode_what(entry.what))
     line = describe(entry.what)
@@ -315,6 +380,7 @@ def entry_document(entry: Entry, *, masked: bool) -> EntryDocument:
         kind=kind_of(entry.what),
         lane=lane,
         tone=tone,
+        leg=letters.get(entry.leg) if entry.leg is not None and len(letters) > 1 else None,
         line=_maybe_masked(line, masked) or "",
         what=mask(what) if masked else what,
     )
@@ -347,17 +413,32 @@ def recording_documents(entries: Sequence[Entry]) -> list[RecordingDocument]:
     ]
 
 
-def sentence(session: CallSession, *, masked: bool) -> str | None:
-    """Which stage was not reached, in words."""
+def sentence(session: CallSession, overview: CallOverview, *, masked: bool) -> str | None:
+    """Which stage was not reached, in words; None where that is no fault."""
+    if overview.outcome in ("good", "unconnected"):
+        return None
     return _maybe_masked(missing_stage_sentence(session), masked)
+
+
+_TONES: dict[str, Tone] = {
+    "call.answered": "good",
+    "call.bridged": "good",
+    "conference.participant.joined": "good",
+    "streaming.failed": "bad",
+    "call.playback.failed": "bad",
+    "call.refer.failed": "warn",
+    "call.recording.error": "warn",
+    "siprec.failed": "warn",
+    "call.conversation.start_failed": "bad",
+}
+"""Of webhooks; the others are plain."""
 
 
 def _place(what: What) -> tuple[Lane, Tone]:
     """Where an entry is drawn, and in which tone."""
     match what:
         case WebhookReceived():
-            failed = what.event_type in ("streaming.failed", "call.playback.failed")
-            return "webhooks", "bad" if failed else "plain"
+            return "webhooks", _TONES.get(what.event_type, "plain")
         case CommandAnswered():
             return "commands", "good" if what.accepted else "bad"
         case CommandSent() | StreamStarting() | StreamUrl():

@@ -133,13 +133,27 @@ def log_end(facts: Facts) -> int | None:
     return log.until_unix_ms if log is not None and facts[CallFacts].source == "logs" else None
 
 
+OF_A_LEG = frozenset({"call.initiated", "call.answered", "call.hangup"})
+"""Events that each leg of a call has. Those of another leg (of a transfer, a dial) tell nothing of the one that talks to
+us."""
+
+
 def webhooks(call: CallFacts, *events: str) -> tuple[Entry, ...]:
-    """Webhooks of these events; without `events`, all of them."""
+    """Webhooks of these events, of the leg that talks to us where each leg has them; without `events`, all of them."""
     return tuple(
         entry
         for entry in call.entries
-        if isinstance(entry.what, WebhookReceived) and (not events or event_of(entry.what) in events)
+        if isinstance(entry.what, WebhookReceived)
+        and (not events or event_of(entry.what) in events)
+        and not (events and event_of(entry.what) in OF_A_LEG and of_another_leg(call, entry))
     )
+
+
+def of_another_leg(call: CallFacts, entry: Entry) -> bool:
+    """Whether an event is about a leg that does not talk to us."""
+    leg = call.state.leg
+    named = payload(entry).get("call_leg_id") or entry.leg
+    return leg is not None and named is not None and named != leg.leg_id
 
 
 def webhook(call: CallFacts, *events: str) -> Entry | None:

@@ -134,7 +134,8 @@ def judge(
     crashed = any(item.crashed for item in not_checked)
     state: bool | None
     if verdict is not None:
-        state = False if verdict.finding.kind == "fault" else None  # limited and open decide nothing
+        # An outcome shows no fault and no audio either; limited and open decide nothing.
+        state = False if verdict.finding.kind == "fault" else None
     else:
         state = True if healthy and not crashed else None
     upgrade = facts.get(UpgradeFacts)
@@ -347,7 +348,7 @@ def _fold(found: list[Found]) -> tuple[Found, ...]:
         # The control failed, too: whatever else was seen was seen through a machine or resolver that does not work.
         rest = [replace(item, under=control.rule.code) for item in found if item is not control]
         return (control, *sorted(rest, key=_place))
-    proven = [item for item in found if item.finding.kind == "fault"]
+    proven = [item for item in found if item.finding.kind in {"fault", "outcome"}]
     folded = [
         replace(item, under=next((one.rule.code for one in proven if precedence.explains(one.rule, item.rule)), ""))
         for item in found

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 
+from callpath.call.overview import CallOverview, fold_overview
 from callpath.call.session import Stage
 from callpath.clock import Clock
 from callpath.doctor import calls
@@ -231,12 +232,24 @@ def url_of_call(call: CallFacts) -> str:
     return (request.url if request is not None else "") or call.state.stream_url or ""
 
 
+SERVED = frozenset({"transferred", "forwarded", "spoken to"})
+"""Results of a call in which the handler's own audio is not missed."""
+
+
+def _overview(call: CallFacts) -> CallOverview:
+    return fold_overview(SessionId(call.session), call.entries)
+
+
 def call_works(facts: Facts) -> bool:
-    """Audio flowed both ways, the socket ended in order, and the call came to its end without a failure of ours."""
+    """Audio flowed both ways, or somebody or something else served the caller; the socket ended in order, and the call came
+    to its end without a failure of ours. A call that reached nobody, or was turned away on purpose, works too."""
     call = facts[CallFacts]
     ended = calls.ended_unix_ms(call)
+    overview = _overview(call)
+    if ended is not None and overview.outcome == "unconnected":
+        return True
     return (
-        (call.state.missing_stage() is None or calls.audio_by_other_means(call))
+        (call.state.missing_stage() is None or calls.audio_by_other_means(call) or overview.result in SERVED)
         and ended is not None
         and calls.broken_off(call) is None
         and calls.stopped_early(call) is None
@@ -370,6 +383,7 @@ def seen(call: CallFacts) -> CallSeen:
         ended_unix_ms=calls.ended_unix_ms(call),
         hangup_cause=str(hangup.get("hangup_cause") or ""),
         hangup_source=str(hangup.get("hangup_source") or ""),
+        result=_overview(call).result if call.entries else "",
         frames_in=call.state.frames_in,
         frames_out=call.state.frames_out,
         stages=stages(call),

@@ -17,7 +17,7 @@ from callpath.doctor.facts import Facts
 
 Owner = Literal["you", "network", "platform", "Telnyx", "far end", "callpath", "unclear"]
 Confidence = Literal["high", "medium", "low"]
-Kind = Literal["fault", "limited", "open", "note"]
+Kind = Literal["fault", "outcome", "limited", "open", "note"]
 SignSource = Literal["url", "call", "edge", "account", "files"]
 
 
@@ -43,9 +43,10 @@ OWN_WORD = "a callpath server gives the reason itself"
 class Finding:
     """What a sign says.
 
-    `kind` fault: this is the cause. limited: this is what happened, but it may be right for what was asked (a made-
-    up call), and `question` says what would decide. open: something is wrong, and the evidence fits `candidates`
-    equally (or none that is known); `question` says what would decide it. note: worth knowing, nothing is broken.
+    `kind` fault: this is the cause. outcome: this is how the call ended, and nothing failed (the line was busy). limited:
+    this is what happened, but it may be right for what was asked (a made-up call), and `question` says what would decide.
+    open: something is wrong, and the evidence fits `candidates` equally (or none that is known); `question` says what
+    would decide it. note: worth knowing, nothing is broken.
     `fix`, `owner` and `title` replace the rule's own where the facts allow a better word.
     """
 

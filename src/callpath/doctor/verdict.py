@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from callpath.call.overview import Result
 from callpath.doctor.facts import Facts, TrafficFacts
 from callpath.doctor.platform import Trace
 from callpath.doctor.rule import Finding, Owner, Rule
@@ -93,6 +94,8 @@ class CallSeen:
     ended_unix_ms: int | None = None
     hangup_cause: str = ""
     hangup_source: str = ""
+    result: Result | Literal[""] = ""
+    """What the call came to: talked, transferred, busy, …"""
     frames_in: int = 0
     frames_out: int = 0
     stages: tuple[StageSeen, ...] = ()
@@ -151,12 +154,12 @@ class Diagnosis:
     def decided(self) -> bool:
         """False where the verdict is withheld, or where nothing is wrong but too little could be seen."""
         if self.verdict is not None:
-            return self.verdict.finding.kind == "fault"
+            return self.verdict.finding.kind in {"fault", "outcome"}
         return self.healthy is True
 
     @property
     def exit_code(self) -> int:
-        """0 healthy, 1 a cause was found, 4 could not be decided."""
+        """0 healthy or an outcome that is no fault, 1 a cause was found, 4 could not be decided."""
         if not self.decided:
             return 4
-        return 0 if self.verdict is None else 1
+        return 0 if self.verdict is None or self.verdict.finding.kind == "outcome" else 1

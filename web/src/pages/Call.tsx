@@ -10,10 +10,11 @@ import { copy, Loading, Trouble, toast } from "../parts/basics";
 import { DiagnosisCard } from "../parts/Diagnosis";
 import { Entries } from "../parts/Entries";
 import { Icon } from "../parts/Icon";
-import { OutcomeBadge } from "../parts/Outcome";
+import { OUTCOMES, OutcomeBadge } from "../parts/Outcome";
 import { Plot } from "../parts/Plot";
 import { Probe } from "../parts/Probe";
 import { Stages } from "../parts/Stages";
+import { Story } from "../parts/Story";
 import { Timeline } from "../parts/Timeline";
 import { Waveform } from "../parts/Waveform";
 import { framesOf, latenessOf } from "../plots";
@@ -106,6 +107,8 @@ function Loaded({ call }: { call: CallDocument }) {
   const frames = useMemo(() => framesOf(entries, origin), [entries, origin]);
   const lateness = useMemo(() => latenessOf(entries, origin), [entries, origin]);
   const diagnosis = call.diagnosis as Diagnosis | null;
+  const due = row.outcome === "failed" || row.outcome === "flawed";
+  const came = row.result_words.charAt(0).toUpperCase() + row.result_words.slice(1);
   return (
     <div class="page call-page">
       <a class="back" href="/">
@@ -119,13 +122,11 @@ function Loaded({ call }: { call: CallDocument }) {
         </p>
       ) : (
         <p class={`sentence ${row.outcome}`}>
-          <Icon name={row.outcome === "flawed" ? "warn" : live ? "live" : "good"} />
-          {row.problem ??
-            (row.symptoms.length > 0
-              ? `Audio flowed both ways, but: ${row.symptoms.join(", ")}`
-              : "Audio flowed both ways.")}
+          <Icon name={live ? "live" : OUTCOMES[row.outcome].icon} />
+          {row.problem ?? `${came}${row.symptoms.length > 0 ? `, but: ${row.symptoms.join(", ")}` : "."}`}
         </p>
       )}
+      {call.parties.length > 0 ? <Story call={call} live={live} /> : null}
       <section class="card" aria-label="Stages">
         <Stages call={call} />
       </section>
@@ -158,7 +159,7 @@ function Loaded({ call }: { call: CallDocument }) {
             </button>
           </fieldset>
         </div>
-        <Timeline entries={entries} stages={call.stages} live={live} chosen={chosen.value} choose={choose} {...axis} />
+        <Timeline entries={entries} stages={call.stages} due={due} chosen={chosen.value} choose={choose} {...axis} />
         {call.recordings.map((recording) => (
           <Waveform key={recording.number} session={row.session} recording={recording} entries={entries} {...axis} />
         ))}
@@ -233,7 +234,7 @@ function Head({ call }: { call: CallDocument }) {
             {day(row.began_unix_ms)}, {clock(row.began_unix_ms)}
           </span>
           <span>{duration(end - row.began_unix_ms)}</span>
-          {row.hangup_cause ? <span>hung up: {row.hangup_cause}</span> : null}
+          {row.hangup_cause ? <span>hangup cause: {row.hangup_cause}</span> : null}
           <button
             type="button"
             class="id"

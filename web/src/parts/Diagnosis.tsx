@@ -88,7 +88,7 @@ function Verdict({
   heading: string;
   steps?: Pick<Diagnosis, "reproduce" | "next_steps">;
 }) {
-  const tone = found.decided ? "bad" : "unknown";
+  const tone = found.kind === "outcome" ? "good" : found.decided ? "bad" : "unknown";
   const todo = advice(found);
   return (
     <div class={`verdict-box ${tone}`}>

@@ -80,6 +80,11 @@ function Entry({ entry, atMs, gapMs, call, isOpen, toggle }: EntryProps) {
         <span class="gap">{gapMs > 0 ? `+${gapMs} ms` : ""}</span>
         <span class={`lane-chip ${entry.lane}`}>{entry.lane}</span>
         <span class="line">
+          {entry.leg ? (
+            <b class={`leg-badge ${entry.leg === "A" ? "a" : "b"}`} title={`Leg ${entry.leg}`}>
+              {entry.leg}
+            </b>
+          ) : null}
           {number ? <b class="marker-badge">{number}</b> : null}
           {entry.line}
         </span>

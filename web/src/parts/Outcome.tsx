@@ -3,9 +3,18 @@ import { Icon, type IconName } from "./Icon";
 
 export const OUTCOMES: Record<Outcome, { label: string; icon: IconName; says: string }> = {
   live: { label: "Live", icon: "live", says: "not over yet" },
-  good: { label: "Good", icon: "good", says: "audio flowed both ways" },
-  flawed: { label: "Flawed", icon: "warn", says: "audio flowed, with something wrong" },
-  failed: { label: "Failed", icon: "bad", says: "audio did not flow" },
+  good: {
+    label: "Good",
+    icon: "good",
+    says: "the caller was served: audio, Telnyx’s voice, or somebody took the call",
+  },
+  flawed: { label: "Flawed", icon: "warn", says: "the caller was served, with something wrong" },
+  failed: { label: "Failed", icon: "bad", says: "audio did not flow, or the handler raised an error" },
+  unconnected: {
+    label: "Not connected",
+    icon: "minus",
+    says: "busy, no answer, voicemail, rejected on purpose: nothing failed",
+  },
 };
 
 export function OutcomeBadge({ outcome, state }: { outcome: Outcome; state?: CallRow["state"] }) {
@@ -29,20 +38,25 @@ export function Progress({ row }: { row: Pick<CallRow, "stages_reached" | "missi
       {Array.from({ length: STAGES }, (_, at) => (
         <i
           key={at}
-          class={at < until ? "reached" : row.missing && at === until && row.outcome !== "live" ? "missing" : ""}
+          class={at < until ? "reached" : row.missing && at === until && row.outcome === "failed" ? "missing" : ""}
         />
       ))}
     </span>
   );
 }
 
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
 /** What a call came to, in a few words. */
 export function verdictOf(row: CallRow): string {
-  if (row.missing && row.outcome !== "live") return `Not reached: ${row.missing.label}`;
+  if (row.outcome === "failed" && row.problem) return row.problem;
+  if (row.missing && row.outcome === "failed") return `Not reached: ${row.missing.label}`;
   if (row.problem) return row.problem;
   if (row.symptoms.length > 0) return row.symptoms.join(", ");
   if (row.outcome === "live") return row.last_line;
-  return "Audio both ways";
+  return row.result === "talked" ? "Audio both ways" : capital(row.result);
 }
 
 /** The doctor's word on a call, always two lines high: undefined while it is asked, null where it has none. */
@@ -53,6 +67,13 @@ export function DoctorsWord({ word }: { word: Verdict | null | undefined }) {
     return (
       <span class="word good" title="The doctor found nothing wrong">
         <Icon name="good" /> Healthy
+      </span>
+    );
+  }
+  if (word.kind === "outcome") {
+    return (
+      <span class="word" title={`${word.code} ${word.title}. Nothing failed.`}>
+        <Icon name="minus" /> {word.title}
       </span>
     );
   }

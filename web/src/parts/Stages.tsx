@@ -6,10 +6,11 @@ import { stepsOf } from "../stages";
 import { Icon } from "./Icon";
 
 export function Stages({ call }: { call: CallDocument }) {
-  const live = call.call.outcome === "live";
+  const { outcome } = call.call;
+  const due = outcome === "failed" || outcome === "flawed"; // otherwise nothing that should have come is missing
   return (
     <ol class="stages" aria-label="Stages">
-      {stepsOf(call.stages, live).map((step) => (
+      {stepsOf(call.stages, !due).map((step) => (
         <li key={step.name} class={step.state}>
           <span class="took">{step.tookMs === null ? "" : `+${duration(Math.max(0, step.tookMs))}`}</span>
           <span class="node">

@@ -47,12 +47,13 @@ export interface Axis {
 interface Props extends Axis {
   entries: readonly EntryDocument[];
   stages: readonly StageRow[];
-  live: boolean;
+  /** Whether a stage that was not reached is shown as missing. */
+  due: boolean;
   chosen: number | null;
   choose: (entry: EntryDocument) => void;
 }
 
-export function Timeline({ entries, stages, live, view, whole, playing, chosen, choose }: Props) {
+export function Timeline({ entries, stages, due, view, whole, playing, chosen, choose }: Props) {
   const [box, width] = useWidth();
   const drag = useRef<{ x: number; view: View } | null>(null);
   const shown = view.value;
@@ -87,7 +88,7 @@ export function Timeline({ entries, stages, live, view, whole, playing, chosen, 
     view.value = moved(drag.current.view, whole, (drag.current.x - event.clientX) * perPx);
   };
 
-  const gone = live ? null : goneOf(stages, origin);
+  const gone = due ? goneOf(stages, origin) : null;
   const goneAt = gone ? LANES.findIndex((one) => one.lane === gone.lane) : 0;
   const marks = stages.filter((stage) => stage.marker !== null && stage.at_unix_ms !== null);
   return (

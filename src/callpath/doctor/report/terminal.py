@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Iterator
 from functools import partial
 
+from callpath.call.overview import RESULT_WORDS
 from callpath.doctor.facts import CallFacts, TrafficFacts, UrlFacts
 from callpath.doctor.report.redact import printable
 from callpath.doctor.reproduce import next_steps, reproduce
@@ -54,7 +55,7 @@ def headline(diagnosis: Diagnosis) -> str:
     title = finding.title or rule.title
     if finding.kind == "open" and not finding.title:
         title = finding.summary
-    word = {"fault": "error", "limited": "not proven"}.get(finding.kind, "not decided")
+    word = {"fault": "error", "outcome": "no fault", "limited": "not proven"}.get(finding.kind, "not decided")
     url = diagnosis.facts.get(UrlFacts)
     where = f"{url.host}: " if diagnosis.call is None and url is not None and url.host else ""
     return f"{word}[{rule.code}]: {where}{title}"
@@ -84,7 +85,8 @@ def _terminal(diagnosis: Diagnosis, colour: bool, verbose: bool, width: int, pic
     if diagnosis.call is not None and pictured:
         yield from _picture(diagnosis.call, colour, width)
     yield ""
-    shade = "32" if verdict is None and diagnosis.healthy else "31" if diagnosis.decided else "33"
+    fine = diagnosis.healthy or (verdict is not None and verdict.finding.kind == "outcome")
+    shade = "32" if fine else "31" if diagnosis.decided else "33"
     yield from wrapped(headline(diagnosis), "", hanging="  ", shade=f"1;{shade}" if colour else "")
     if verdict is not None:
         yield from _explained(diagnosis, verdict, verbose, width)
@@ -151,7 +153,8 @@ def _healthy(diagnosis: Diagnosis) -> str:
             "Healthy for what this log shows: webhooks, stream and audio both ways, and an end in order. No log shows what "
             "the caller heard."
         )
-    return f"Healthy: audio flowed both ways ({call.frames_in} frames in, {call.frames_out} out)."
+    words = RESULT_WORDS[call.result] if call.result and call.result != "talked" else ""
+    return f"Healthy: {words or f'audio flowed both ways ({call.frames_in} frames in, {call.frames_out} out)'}."
 
 
 def _undecided(diagnosis: Diagnosis) -> str:

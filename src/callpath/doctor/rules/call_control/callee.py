@@ -26,10 +26,12 @@ def check(facts: Facts) -> Finding | None:
     if ended_unix_ms(known) is None:
         return None
     cause = str(payload(hangup).get("hangup_cause") or "unspecified")
+    outcome = cause in WORDS and cause != "unspecified"
     sip = payload(hangup).get("sip_hangup_cause")
     return Finding(
         f"{WORDS.get(cause, 'the call failed')} (hangup_cause {cause}" + (f", SIP {sip})" if sip else ")"),
         show_entries(known, webhook(known, "call.initiated"), hangup),
+        kind="outcome" if outcome else "fault",
     )
 
 

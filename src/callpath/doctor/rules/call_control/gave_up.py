@@ -35,6 +35,9 @@ from callpath.timeline import (
     WebhookReceived,
 )
 
+ENDED_BY_A_PARTY = ("normal_clearing", "originator_cancel")
+"""Anything else is a carrier's or a limit's doing."""
+
 
 def check(facts: Facts) -> Finding | None:
     known = facts[CallFacts]
@@ -54,6 +57,7 @@ def check(facts: Facts) -> Finding | None:
         f"the call was over {(ended - begun.at_unix_ms) / 1000:.1f} s after it began, before {step[2]} could come; "
         f"hung up by: {who}, cause: {hangup.get('hangup_cause') or 'not told'}",
         show_entries(known, step[0], webhook(known, "call.hangup")),
+        kind="outcome" if hangup.get("hangup_cause") in ENDED_BY_A_PARTY else "fault",
     )
 
 
