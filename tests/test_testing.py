@@ -147,6 +147,7 @@ class Quiet:
     """A line on which nothing is asked for."""
 
     session = CallSession(SessionId("s"))
+    stopping = False
 
     async def send(self, command: Command, leg: CallControlId | None = None) -> str:
         raise AssertionError(command)

@@ -23,12 +23,13 @@ if TYPE_CHECKING:
     from callpath.api.app import App
     from callpath.api.bridge import bridge
     from callpath.api.call import Call
+    from callpath.api.consult import Consultation
     from callpath.api.playback import Playback
     from callpath.api.recorders import CallRecording, TelnyxRecording
     from callpath.api.results import CallEnd, Gathered, Recorded, Spoken
     from callpath.api.ring import Answer, Forward, Ignore, Reject, Ring
     from callpath.api.transcription import Transcription, TranscriptLine
-    from callpath.call.outcomes import Dialled, Transferred
+    from callpath.call.outcomes import Consulted, Dialled, Referred, Transferred
     from callpath.errors import ControlError, InvalidRequestError
 
 __version__ = "0.1.0"
@@ -38,6 +39,8 @@ __all__ = [
     "Call",
     "CallEnd",
     "CallRecording",
+    "Consultation",
+    "Consulted",
     "ControlError",
     "Dialled",
     "Forward",
@@ -46,6 +49,7 @@ __all__ = [
     "InvalidRequestError",
     "Playback",
     "Recorded",
+    "Referred",
     "Reject",
     "Ring",
     "Spoken",
@@ -66,7 +70,8 @@ _HOMES = {
     **dict.fromkeys(("CallEnd", "Gathered", "Recorded", "Spoken"), "callpath.api.results"),
     **dict.fromkeys(("TranscriptLine", "Transcription"), "callpath.api.transcription"),
     **dict.fromkeys(("Answer", "Forward", "Ignore", "Reject", "Ring"), "callpath.api.ring"),
-    **dict.fromkeys(("Dialled", "Transferred"), "callpath.call.outcomes"),
+    "Consultation": "callpath.api.consult",
+    **dict.fromkeys(("Consulted", "Dialled", "Referred", "Transferred"), "callpath.call.outcomes"),
     **dict.fromkeys(("ControlError", "InvalidRequestError"), "callpath.errors"),
 }
 

@@ -61,11 +61,12 @@ class InvalidRequestError(LocalProtocolError):
     """A handler or an application asked for something that cannot be done, and nothing was sent. `reason` is a fixed slug.
 
     `call_over` the call has ended; `second_gather` one is running; `bad_digits` outside 0-9 A-D * # (w, W); `not_e164` no
-    number in E.164 and no SIP address; `transfer_to_self` to the caller or the number that was called; `second_transfer`
-    one is ringing; `second_recording` Telnyx records already; `recording_over` it was stopped, or its disk failed;
-    `second_transcription` one is running; `text_length` 1 to 3,000 characters; `out_of_range` a number of seconds or
-    digits; `no_connection` no connection id to dial with; `not_allowed` a destination or a cap of calls; `not_running`
-    the server does not run; `unknown_handler` no handler of that name.
+    number in E.164 and no SIP address; `not_sip` no SIP address; `transfer_to_self` to the caller or the number that was
+    called; `second_transfer` one is ringing, or somebody is consulted; `second_recording` Telnyx records already;
+    `recording_over` it was stopped, or its disk failed; `second_transcription` one is running; `text_length` 1 to 3,000
+    characters; `out_of_range` a number of seconds or digits; `no_connection` no connection id to dial with;
+    `not_allowed` a destination or a cap of calls; `not_running` the server does not run; `unknown_handler` no handler of
+    that name.
     """
 
     def __init__(self, reason: str, message: str) -> None:

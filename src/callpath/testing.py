@@ -49,6 +49,7 @@ from callpath.timeline import Entry, HandlerEnded, SocketClosed, What
 from callpath.wire.api import CallEvent, CallStatus
 from callpath.wire.command import (
     Answer,
+    Bridge,
     Command,
     Dial,
     Encoding,
@@ -62,8 +63,10 @@ from callpath.wire.command import (
     RecordResume,
     RecordStart,
     RecordStop,
+    Refer,
     Reject,
     Speak,
+    StreamingStart,
     StreamingStop,
     TranscriptionStart,
     TranscriptionStop,
@@ -120,13 +123,15 @@ class Pair:
         to: str = "+15555550199",
         client_state: str | None = None,
         custom_parameters: Mapping[str, str] | None = None,
+        call_control_id: str = "v3:pair",
+        session: str = "session-1",
     ) -> None:
         rate_hz = rate_hz or (16000 if encoding == "L16" else 8000)
         request = StreamRequest(
             url="wss://calls.example.com/api/calls/s/audio",
             stream_id=StreamId("stream-1"),
-            call_control_id=CallControlId("v3:pair"),
-            call_session_id=SessionId("session-1"),
+            call_control_id=CallControlId(call_control_id),
+            call_session_id=SessionId(session),
             media_format=MediaFormat(encoding=encoding, sample_rate=rate_hz),
             mode="rtp",
             codec=play_encoding,
@@ -215,7 +220,190 @@ class Pair:
                 return events
 
 
-class HandlerUnderTest:
+class _Phone:
+    """One phone on the line: what it says and hears, and what Telnyx tells about its leg."""
+
+    commands: list[Command]
+    callees: dict[str, Callee]
+    silent = False
+    """Telnyx does not tell the end of what it speaks and plays."""
+
+    def __init__(self, pair: Pair, clock: ManualClock, session: SessionId, leg: str) -> None:
+        self._pair = pair
+        self._clock = clock
+        self._session = session
+        self._leg = leg
+        self._context: Context
+        self._calls: Calls
+        self._telnyx: _Telnyx
+        self._driver: StreamDriver | None = None
+        self._events = 0
+        self.call: Call | None = None
+        """The Call of the handler that talks to this phone."""
+
+    @property
+    def call_control_id(self) -> CallControlId:
+        """Of this phone's leg."""
+        return self._pair.carrier.request.call_control_id
+
+    def press(self, digits: str) -> None:
+        """Press a key, or several, one right after the other."""
+        for digit in digits:
+            self._pair.carrier.press(digit, self._clock.now_ms())
+            self._telnyx.press(digit)
+
+    def say(self, pcm: Pcm) -> None:
+        """Speak (PCM at 8 kHz)."""
+        self._pair.say(resample_file_audio(pcm, 8000, self._pair.speech_rate_hz))
+
+    async def connect(self) -> None:
+        """Telnyx opens an audio socket: the first one, or another after `lose_socket`."""
+        live = self._calls.load(self._session)
+        self._driver = StreamDriver(live, live.new_stream(), self._clock, self._context.pacer, self._context.coalescer)
+        self._driver.begin(_Socket(self))
+        await self._clock.advance(0)
+
+    async def lose_socket(self) -> None:
+        """The audio socket breaks off. The handler waits for another one for a while."""
+        if self._driver is not None:
+            self._driver.lost(SocketClosed(code=1006))
+            self._driver = None
+            self._pair.reconnect()
+        await self._clock.advance(0)
+
+    async def event(self, event_type: str, *, leg: str | None = None, **payload: Any) -> None:
+        """Telnyx tells of an event, as in `await caller.event("call.speak.ended")`."""
+        self._events += 1
+        mine = leg is None or leg == self._leg
+        document = {
+            "data": {
+                "record_type": "event",
+                "event_type": event_type,
+                "id": f"event-{self._events}" if self._session == SESSION else f"{self._session}-event-{self._events}",
+                "occurred_at": "2026-01-01T00:00:00.000000Z",
+                "payload": {
+                    "call_control_id": self.call_control_id if mine else f"v3:{leg}",
+                    "call_leg_id": leg or self._leg,
+                    "call_session_id": self._session,
+                    **{name: value for name, value in payload.items() if value is not None},
+                },
+            }
+        }
+        webhook = read_webhook(document)
+        assert isinstance(webhook, Webhook)
+        await self._calls.receive_webhook(webhook, document)
+
+    async def stop_stream(self) -> None:
+        """Telnyx ends the stream, as after streaming_stop."""
+        if self._driver is not None:
+            driver, self._driver = self._driver, None
+            driver.receive_text(encode_message(Stop(stream_id=self._pair.carrier.request.stream_id)).encode())
+            driver.lost(SocketClosed(code=1000))
+        await self._clock.advance(0)
+
+    @property
+    def heard(self) -> Pcm:
+        """What was heard on this phone so far, at 8 kHz."""
+        self._pair.now_ms = self._clock.now_ms()
+        return self._pair.heard()
+
+    def heard_hz(self) -> float:
+        """The loudest frequency in what was heard on this phone."""
+        return dominant_frequency_hz(self.heard, 8000)
+
+    def _exchange(self) -> None:
+        """Carry what this phone's side has to say."""
+        live = self._calls.live.get(self._session)
+        if self._driver is not None:
+            for text in self._pair.carrier.texts_to_send(self._clock.now_ms()):
+                self._driver.receive_text(text.encode())
+        if live is not None and live.application.run is not None:
+            self.call = live.application.run.call
+
+
+class Party(_Phone):
+    """A phone that was called by `app.dial` or `call.consult`, as the test plays it: `caller.party("+15555550177")`.
+
+    Whether it is answered, `callees` of `place_call` says.
+    """
+
+    def __init__(self, caller: HandlerUnderTest, command: Dial, number: str, leg: str) -> None:
+        pair = Pair(
+            from_=command.from_,
+            to=number,
+            client_state=command.client_state,
+            call_control_id=f"v3:{leg}",
+            session=f"session-{leg}",
+        )
+        super().__init__(pair, caller._clock, SessionId(f"session-{leg}"), leg)  # noqa: SLF001
+        self.number = number
+        self.command = command
+        """The dial."""
+        self.commands = []
+        """Call Control commands about this phone's leg."""
+        self.callees = caller.callees
+        self.answered = self.ended = False
+        self.joined_with: _Phone | None = None
+        """The phone that this one talks to, since the two were joined."""
+        self._caller = caller
+        self._context, self._calls = caller._context, caller._calls  # noqa: SLF001
+        self._telnyx = _Telnyx(self, self._clock, {})
+
+    @property
+    def joined(self) -> bool:
+        """It talks to the caller."""
+        return self.joined_with is not None and not self.ended
+
+    async def ring(self) -> None:
+        """Ring, as `callees` says."""
+        how = self.callees.get(self.number, "answers")
+        await self._tell("call.initiated", direction="outgoing", state="bridging")
+        if how == "silent":
+            return
+        rings_ms = 1000 * (self.command.timeout_secs or 30) if how == "no_answer" else ANSWERS_AFTER_MS
+        await self._clock.sleep_ms(rings_ms)
+        if self.ended:
+            return
+        if how in _HANGUPS:
+            cause, sip_code = _HANGUPS[how]
+            await self.end(cause, "unknown", sip_code)
+            return
+        self.answered = True
+        await self._tell("call.answered")
+        if self.command.answering_machine_detection not in (None, "disabled"):
+            await self._clock.sleep_ms(ANSWERS_AFTER_MS)
+            result = "machine" if how == "machine" else "human_residence"
+            await self._tell("call.machine.premium.detection.ended", result=result)
+
+    async def hang_up(self) -> None:
+        """This phone hangs up."""
+        await self.end("normal_clearing" if self.answered else "call_rejected", "callee")
+
+    async def end(self, cause: str, source: str, sip_code: str | None = None) -> None:
+        """The leg is over, and that of the phone it is joined with, too, unless that is to be parked."""
+        if self.ended:
+            return
+        self.ended = True
+        await self.stop_stream()
+        await self._tell("call.hangup", hangup_cause=cause, hangup_source=source, sip_hangup_cause=sip_code)
+        await self._clock.advance(0)
+
+    async def _tell(self, event_type: str, **payload: Any) -> None:
+        about = {"from": self.command.from_, "to": self.number, "client_state": self.command.client_state}
+        await self.event(event_type, **about, **payload)
+
+    async def run_command(self, command: Command) -> None:
+        """What becomes of a command about this leg."""
+        match command:
+            case Hangup():
+                await self.end("normal_clearing" if self.answered else "originator_cancel", "caller")
+            case StreamingStart():
+                await self.connect()
+            case _:
+                await self._telnyx._tell(command, self.call_control_id)  # noqa: SLF001
+
+
+class HandlerUnderTest(_Phone):
     """One call to a handler. Made by `place_call`."""
 
     def __init__(
@@ -231,24 +419,20 @@ class HandlerUnderTest:
         answered_by: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
+        super().__init__(pair, clock, SESSION, LEG)
         self.commands: list[Command] = []
         """Call Control commands since the stream started, or since it rang, where it was not answered: the handler's, and
         the server's hangup after it."""
         self.timeline: list[What] = []
         """Entries of the call's timeline since the stream started, in order."""
-        self.call: Call | None = None
-        """The handler's Call."""
-        self.silent = False
-        """Telnyx does not tell the end of what it speaks and plays."""
         self.callees = dict(callees)
-        """What becomes of the phones to which the caller is transferred, by number; they answer if it is not said."""
+        """What becomes of the phones to which the caller is transferred, or that are called, by number; they answer if it
+        is not said."""
         self.answered = False
         """The call was answered."""
         self._outgoing = outgoing
         self._answered_by = answered_by
         self._headers = dict(headers or {})
-        self._pair = pair
-        self._clock = clock
         self._telnyx = _Telnyx(self, clock, refuse)
         self._context = Context(
             app=app,
@@ -265,10 +449,8 @@ class HandlerUnderTest:
         )
         self._calls = Calls(self._context)
         app.dialler = Dials(self._calls)
-        self._driver: StreamDriver | None = None
         self._run: HandlerRun | None = None
         self._raised: BaseException | None = None
-        self._events = 0
 
     @asynccontextmanager
     async def _placed(self) -> AsyncIterator[None]:
@@ -310,22 +492,32 @@ class HandlerUnderTest:
         """Let `ms` of the call pass. What the handler raises, this raises."""
         end_ms = self._clock.now_ms() + ms
         while (now_ms := self._clock.now_ms()) < end_ms:
-            next_ms = self._pair.carrier.next_send_at_ms() if self._driver is not None else None
+            due = [phone._pair.carrier.next_send_at_ms() for phone in self._phones if phone._driver is not None]  # noqa: SLF001
+            next_ms = min((at_ms for at_ms in due if at_ms is not None), default=None)
             step_ms = FRAME_MS if next_ms is None else min(max(1.0, next_ms - now_ms), FRAME_MS)
             await self._clock.advance(min(step_ms, end_ms - now_ms))
-            self._exchange()
+            for phone in self._phones:
+                phone._exchange()  # noqa: SLF001
             await self._clock.advance(0)
             self._raise()
 
-    def press(self, digits: str) -> None:
-        """Press a key, or several, one right after the other."""
-        for digit in digits:
-            self._pair.carrier.press(digit, self._clock.now_ms())
-            self._telnyx.press(digit)
+    def party(self, number: str) -> Party:
+        """The phone that was called last at this number, by `app.dial` or `call.consult`. Raises LookupError."""
+        for party in reversed(self.parties):
+            if party.number == number:
+                return party
+        raise LookupError(
+            f"nobody has called {number}: called were {[party.number for party in self.parties] or 'none'}"
+        )
 
-    def say(self, pcm: Pcm) -> None:
-        """Speak (PCM at 8 kHz)."""
-        self._pair.say(resample_file_audio(pcm, 8000, self._pair.speech_rate_hz))
+    @property
+    def parties(self) -> list[Party]:
+        """Phones that were called by `app.dial` or `call.consult`, in order."""
+        return list(self._telnyx.parties.values())
+
+    @property
+    def _phones(self) -> list[_Phone]:
+        return [self, *self._telnyx.parties.values()]
 
     async def hang_up(self) -> None:
         """The caller hangs up: the handler is cancelled."""
@@ -333,6 +525,7 @@ class HandlerUnderTest:
         if live is not None and not live.session.ended:
             await self.event("call.hangup", hangup_cause="normal_clearing", hangup_source="caller")
             await self._telnyx.save_recordings()
+            await self._telnyx.end_joined("normal_clearing", "caller")
         for _ in range(SETTLE_TURNS_MAX):
             await self._clock.advance(0)
             if live is None or live.application.is_done:
@@ -348,63 +541,9 @@ class HandlerUnderTest:
             await self.event("call.transcription", transcription_data=told)
             await self._clock.advance(0)
 
-    async def connect(self) -> None:
-        """Telnyx opens an audio socket: the first one, or another after `lose_socket`."""
-        live = self._calls.load(SESSION)
-        self._driver = StreamDriver(live, live.new_stream(), self._clock, self._context.pacer, self._context.coalescer)
-        self._driver.begin(_Socket(self))
-        await self._clock.advance(0)
-
     async def other_hangs_up(self) -> None:
         """The party to which the caller was transferred hangs up: Telnyx ends both legs, or parks the caller's."""
         await self._telnyx.end_other("normal_clearing", "callee")
-
-    async def lose_socket(self) -> None:
-        """The audio socket breaks off. The handler waits for another one for a while."""
-        if self._driver is not None:
-            self._driver.lost(SocketClosed(code=1006))
-            self._driver = None
-            self._pair.reconnect()
-        await self._clock.advance(0)
-
-    async def event(self, event_type: str, *, leg: str = LEG, **payload: Any) -> None:
-        """Telnyx tells of an event, as in `await caller.event("call.speak.ended")`."""
-        self._events += 1
-        document = {
-            "data": {
-                "record_type": "event",
-                "event_type": event_type,
-                "id": f"event-{self._events}",
-                "occurred_at": "2026-01-01T00:00:00.000000Z",
-                "payload": {
-                    "call_control_id": self._pair.carrier.request.call_control_id if leg == LEG else f"v3:{leg}",
-                    "call_leg_id": leg,
-                    "call_session_id": SESSION,
-                    **{name: value for name, value in payload.items() if value is not None},
-                },
-            }
-        }
-        webhook = read_webhook(document)
-        assert isinstance(webhook, Webhook)
-        await self._calls.receive_webhook(webhook, document)
-
-    async def stop_stream(self) -> None:
-        """Telnyx ends the stream, as after streaming_stop."""
-        if self._driver is not None:
-            driver, self._driver = self._driver, None
-            driver.receive_text(encode_message(Stop(stream_id=self._pair.carrier.request.stream_id)).encode())
-            driver.lost(SocketClosed(code=1000))
-        await self._clock.advance(0)
-
-    @property
-    def heard(self) -> Pcm:
-        """What the caller heard so far, at 8 kHz."""
-        self._pair.now_ms = self._clock.now_ms()
-        return self._pair.heard()
-
-    def heard_hz(self) -> float:
-        """The loudest frequency in what the caller heard."""
-        return dominant_frequency_hz(self.heard, 8000)
 
     @property
     def returned(self) -> bool:
@@ -414,13 +553,10 @@ class HandlerUnderTest:
     # -----------------------------------------------------------------------------------------------------------------
 
     def _exchange(self) -> None:
-        """Carry what the caller's side has to say."""
+        super()._exchange()
         live = self._calls.live.get(SESSION)
-        if self._driver is not None:
-            for text in self._pair.carrier.texts_to_send(self._clock.now_ms()):
-                self._driver.receive_text(text.encode())
         if live is not None and live.application.run is not None:
-            self._run, self.call = live.application.run, live.application.run.call
+            self._run = live.application.run
 
     @property
     def error(self) -> BaseException | None:
@@ -444,7 +580,7 @@ class _Log(MemoryCallLog):
     async def append(self, *entries: Entry) -> bool:
         new = await super().append(*entries)
         if new:
-            self._caller.timeline += [entry.what for entry in entries]
+            self._caller.timeline += [entry.what for entry in entries if entry.session == SESSION]
         return new
 
 
@@ -453,7 +589,7 @@ class _Socket:
 
     writable = True
 
-    def __init__(self, caller: HandlerUnderTest) -> None:
+    def __init__(self, caller: _Phone) -> None:
         self._caller = caller
 
     def send(self, text: bytes) -> None:
@@ -469,7 +605,7 @@ class _Socket:
 class _Telnyx:
     """Call Control without HTTP: accepts every command that it was not told to refuse, and tells what becomes of it."""
 
-    def __init__(self, caller: HandlerUnderTest, clock: ManualClock, refuse: Mapping[str, str]) -> None:
+    def __init__(self, caller: _Phone, clock: ManualClock, refuse: Mapping[str, str]) -> None:
         self._caller = caller
         self._clock = clock
         self._refuse = refuse
@@ -484,8 +620,8 @@ class _Telnyx:
         """Recordings that run, with the time since when."""
         self._saved = 0
         self.transcribes = False
-        self._dialled: dict[CallControlId | None, tuple[str, str]] = {}
-        """Calls that the application dialled: leg and command_id, by call_control_id."""
+        self.parties: dict[CallControlId | None, Party] = {}
+        """Phones that the application called, by call_control_id."""
         self._transfers = 0
         self._leg_b = ""
         """The leg to which the caller is transferred, while it lives."""
@@ -501,22 +637,16 @@ class _Telnyx:
         on_retry: Callable[[Retry], None] = lambda _: None,  # noqa: ARG002
     ) -> CommandReply:
         """Carry out a command. Raises ControlError for one that is to be refused."""
-        if call_control_id in self._dialled:
-            if isinstance(command, Hangup):
-                self._spawn(self._end_dialled(self._dialled[call_control_id]), command)
+        party = self.parties.get(call_control_id) if not isinstance(command, Dial) else None
+        (party or self._caller).commands.append(command)
+        if party is not None:
+            if party.ended:
+                raise self._refused(command, "90018", "the call has ended")
+            self._spawn(party.run_command(command), command)
             return CommandReply(200, {}, 0.0, 1)
-        self._caller.commands.append(command)
         code = self._refuse.get(command.NAME)
         if code is not None:
-            raise ControlError(
-                f"{command.NAME} was refused: 422 {code}",
-                command=command.NAME,
-                command_id=command.command_id,
-                status=422,
-                code=code,
-                detail="refused by the test",
-                retryable=False,
-            )
+            raise self._refused(command, code, "refused by the test")
         if isinstance(command, Dial):
             return CommandReply(200, {"data": self._dial(command)}, 0.0, 1)
         assert call_control_id is not None, "only a dial is about no call"
@@ -541,51 +671,46 @@ class _Telnyx:
             )
         self._saved += len(recorded)
 
+    @staticmethod
+    def _refused(command: Command, code: str, detail: str) -> ControlError:
+        return ControlError(
+            f"{command.NAME} was refused: 422 {code}",
+            command=command.NAME,
+            command_id=command.command_id,
+            status=422,
+            code=code,
+            detail=detail,
+            retryable=False,
+        )
+
     def _spawn(self, work: Coroutine[Any, Any, None], command: Command) -> None:
         self._caller._context.tasks.spawn(work, name=f"events of {command.NAME}")  # noqa: SLF001
 
     def _dial(self, command: Dial) -> dict[str, Any]:
-        """A call of its own, without audio. One command_id is one call."""
-        known = [leg for leg, made in self._dialled.values() if made == command.command_id]
-        leg = known[0] if known else f"dialled-{len(self._dialled) + 1}"
-        if not known:
-            self._dialled[CallControlId(f"v3:{leg}")] = leg, str(command.command_id)
-            self._spawn(self._ring(command, leg), command)
+        """A call of its own. One command_id is one call."""
+        known = next((one for one in self.parties.values() if one.command.command_id == command.command_id), None)
+        if known is None:
+            leg = f"dialled-{len(self.parties) + 1}"
+            to = command.to if isinstance(command.to, str) else command.to[0]
+            caller = self._caller
+            assert isinstance(caller, HandlerUnderTest), "all dials go to the network of the call under test"
+            known = self.parties[CallControlId(f"v3:{leg}")] = Party(caller, command, to, leg)
+            self._spawn(known.ring(), command)
         return {
-            "call_control_id": f"v3:{leg}",
-            "call_leg_id": leg,
-            "call_session_id": f"session-{leg}",
+            "call_control_id": known.call_control_id,
+            "call_leg_id": known._leg,  # noqa: SLF001
+            "call_session_id": known._session,  # noqa: SLF001
             "is_alive": False,
         }
 
-    async def _ring(self, command: Dial, leg: str) -> None:
-        to = command.to if isinstance(command.to, str) else command.to[0]
-        event, how = self._caller.event, self._caller.callees.get(to, "answers")
-        about: dict[str, Any] = {
-            "leg": leg,
-            "call_session_id": f"session-{leg}",
-            "from": command.from_,
-            "to": to,
-            "client_state": command.client_state,
-        }
-        await event("call.initiated", **about, direction="outgoing", state="bridging")
-        if how == "silent":
+    async def _bridge(self, command: Bridge) -> None:
+        """Join the caller with a phone that was called. Each end of a leg ends the other, unless that is to be parked."""
+        party = self.parties.get(CallControlId(command.call_control_id or ""))
+        if party is None or party.ended:
             return
-        await self._clock.sleep_ms(1000 * (command.timeout_secs or 30) if how == "no_answer" else ANSWERS_AFTER_MS)
-        if how in _HANGUPS:
-            cause, sip_code = _HANGUPS[how]
-            await event("call.hangup", **about, hangup_cause=cause, sip_hangup_cause=sip_code)
-            return
-        await event("call.answered", **about)
-        if command.answering_machine_detection not in (None, "disabled"):
-            await self._clock.sleep_ms(ANSWERS_AFTER_MS)
-            result = "machine" if how == "machine" else "human_residence"
-            await event("call.machine.premium.detection.ended", **about, result=result)
-
-    async def _end_dialled(self, dialled: tuple[str, str]) -> None:
-        leg, _ = dialled
-        about = {"leg": leg, "call_session_id": f"session-{leg}"}
-        await self._caller.event("call.hangup", hangup_cause="normal_clearing", hangup_source="callee", **about)
+        party.joined_with = self._caller
+        await party.event("call.bridged", client_state=party.command.client_state)
+        await self._caller.event("call.bridged")
 
     def press(self, digit: str) -> None:
         """The caller pressed a key."""
@@ -601,6 +726,7 @@ class _Telnyx:
             case Hangup():
                 await event("call.hangup", hangup_cause="normal_clearing", hangup_source="callee")
                 await self.save_recordings()
+                await self.end_joined("normal_clearing", "callee")
             case Reject():
                 cause = "user_busy" if command.cause == "USER_BUSY" else "call_rejected"
                 await event("call.hangup", hangup_cause=cause, hangup_source="callee")
@@ -625,6 +751,10 @@ class _Telnyx:
                 await self._caller.stop_stream()
             case Transfer():
                 await self._transfer(command)
+            case Bridge():
+                await self._bridge(command)
+            case Refer():
+                await self._refer(command)
             case _:
                 pass
 
@@ -693,6 +823,25 @@ class _Telnyx:
             about = {"client_state": command.target_leg_client_state}
             await event("call.machine.premium.detection.ended", leg=leg, result=result, **about)
 
+    async def end_joined(self, cause: str, source: str) -> None:
+        """The caller's leg is over: a phone that it was joined with is hung up."""
+        for party in self.parties.values():
+            if party.joined:
+                await party.end(cause, source)
+
+    async def _refer(self, command: Refer) -> None:
+        how = self._caller.callees.get(command.sip_address, "answers")
+        await self._caller.event("call.refer.started")
+        if how == "silent":
+            return
+        await self._clock.sleep_ms(ANSWERS_AFTER_MS)
+        if how in _HANGUPS:
+            await self._caller.event("call.refer.failed", sip_notify_response=int(_HANGUPS[how][1]))
+            return
+        await self._caller.event("call.refer.completed", sip_notify_response=200)
+        await self._clock.sleep_ms(ANSWERS_AFTER_MS)
+        await self._caller.event("call.hangup", hangup_cause="normal_clearing", hangup_source="caller")
+
     async def end_other(self, cause: str, source: str) -> None:
         """The leg to which the caller was transferred ends, and with it the caller's, unless that one is to be parked."""
         leg, self._leg_b = self._leg_b, ""
@@ -756,8 +905,9 @@ async def place_call(
     `asyncio.sleep` go by the call's time, which passes only in `run`. `say` is what the caller says from the beginning,
     PCM at 8 kHz. `encoding` is the phone leg's. `client_state` is base64, as Telnyx repeats it. `headers` are SIP
     headers of the INVITE. `refuse` names commands that Telnyx refuses, with the code: `{"transfer": "10015"}`.
-    `callees` says what becomes of phones that the caller is transferred to, or `app.dial` calls: `{"+15555550177":
-    "busy"}`.
+    `callees` says what becomes of phones that the caller is transferred or referred to, or that `app.dial` and
+    `call.consult` call: `{"+15555550177": "busy"}`. A phone that was called is `caller.party("+15555550177")`: it presses
+    keys, says and hears something, and hangs up.
 
     An `outgoing` call is one that was dialled and answered, for the handler named `handler`, with `variables`;
     `answered_by` is what answering machine detection finds (`human_residence`, `machine`, …). A call that

@@ -333,6 +333,57 @@ class CallDecided(What, frozen=True, kw_only=True, tag="call.decided"):
     reason: str = ""
 
 
+class ConsultStarted(What, frozen=True, kw_only=True, tag="consult.started"):
+    """A handler asks for a second call, to consult somebody about this one: `command_id` is its dial's. What Telnyx plays
+    to the caller meanwhile is `hold_url` or `hold_media`."""
+
+    command_id: str
+    to: str
+    connection_id: str
+    from_: str
+    handler: str | None = None
+    variables: dict[str, Any] = msgspec.field(default_factory=dict)
+    ring_s: int = 30
+    decide_s: int = 60
+    detect: str | None = None
+    hold_url: str | None = None
+    hold_media: str | None = None
+    keep_stream: bool = False
+
+
+class ConsultNews(What, frozen=True, kw_only=True, tag="consult.news"):
+    """In the timeline of the first call: what became of the second one. `news` is dialled, ringing, answered, machine,
+    accepted, declined, failed, bridged or ended; `call_control_id` and `call_session_id` are the second call's."""
+
+    command_id: str
+    news: str
+    call_session_id: SessionId
+    call_control_id: CallControlId
+    reason: str = ""
+    cause: str | None = None
+    sip_code: str | None = None
+
+
+class ConsultDecided(What, frozen=True, kw_only=True, tag="consult.decided"):
+    """In the timeline of the second call: its handler accepts to be joined with the first one, or declines."""
+
+    accepted: bool
+    reason: str = ""
+
+
+class ConsultEnded(What, frozen=True, kw_only=True, tag="consult.ended"):
+    """What came of a consult, in the timelines of both calls. `status` is joined, declined, busy, no_answer, rejected,
+    unreachable, failed, voicemail, refused, hung_up (the caller did), cancelled (the handler did) or unknown."""
+
+    command_id: str
+    status: str
+    reason: str = ""
+    cause: str | None = None
+    sip_code: str | None = None
+    code: str | None = None
+    detail: str | None = None
+
+
 class CallRecovered(What, frozen=True, kw_only=True, tag="call.recovered"):
     """The process that served the call is gone, and another goes on with it. `fetched` counts the events that had been
     missed and were read from Telnyx's list."""
@@ -466,6 +517,10 @@ KINDS: tuple[type[What], ...] = (
     CallStuck,
     CallRejected,
     CallDecided,
+    ConsultStarted,
+    ConsultNews,
+    ConsultDecided,
+    ConsultEnded,
     CallRecovered,
     CallChecked,
     CallTraced,
@@ -666,6 +721,17 @@ def _describe(what: What) -> str:
                 "ignore": "let it ring",
             }.get(what.decision, what.decision)
             return f"Decided while ringing: {said}" + (f" (the default: {what.reason})" if what.reason else "")
+        case ConsultStarted():
+            return f"Consult begins: somebody else is called{f', for {what.handler}' if what.handler else ''}"
+        case ConsultNews():
+            why = what.reason or what.cause
+            return f"Consult: the second call is {what.news}" + (f" ({why})" if why else "")
+        case ConsultDecided():
+            said = "accepts" if what.accepted else "declines"
+            return f"The handler {said} to be joined with the first call" + (f": {what.reason}" if what.reason else "")
+        case ConsultEnded():
+            why = what.reason or what.cause or what.code
+            return f"Consult ended: {what.status}" + (f" ({why})" if why else "")
         case CallRecovered():
             missed = f", {what.fetched} missed events fetched" if what.fetched else ""
             return f"Recovered after a restart{missed}" + (f" ({what.detail})" if what.detail else "")

@@ -249,6 +249,12 @@ def test_what_an_app_cannot_have() -> None:
             getattr(app, name)(app.routes[0].handler)
 
 
+async def talk(call: Call) -> None:
+    """The handler of a call that was dialled."""
+    async for _ in call.audio:
+        pass
+
+
 @pytest.mark.parametrize(
     ("callee", "detect", "status"),
     [
@@ -269,14 +275,17 @@ async def test_a_dial_in_a_test_has_the_outcome_of_its_callee(callee: Any, detec
 
     @app.call
     async def handle(call: Call) -> None:
-        outcomes.append((await app.dial(OTHER, ring_s=20, detect=detect)).status)
+        outcomes.append((await app.dial(OTHER, ring_s=20, detect=detect, handler=talk)).status)
         await asyncio.sleep(60)
 
+    app.call(name="talk")(talk)
     async with place_call(app, callees={OTHER: callee}) as caller:
         await caller.run(ms=52_000)
 
         assert outcomes == [status]
         assert [command.NAME for command in caller.commands] == ["dial"]
+        party = caller.party(OTHER)
+        assert (party.call is not None) == party.answered
 
 
 @pytest.mark.parametrize("refused", [True, False])
@@ -288,9 +297,10 @@ async def test_a_dial_in_a_test_may_be_refused_or_repeated(refused: bool) -> Non
     @app.call
     async def handle(call: Call) -> None:
         for key in ("a", "a", "b"):
-            outcome = await app.dial(OTHER, key=key)
+            outcome = await app.dial(OTHER, key=key, handler=talk)
             told.append((outcome.status, outcome.code, outcome.call_control_id))
 
+    app.call(name="talk")(talk)
     async with place_call(app, refuse={"dial": "D17"} if refused else {}) as caller:
         await caller.run(ms=5_000)
 

@@ -378,6 +378,7 @@ class NoLine:
     """A line that leads nowhere."""
 
     session = CallSession(SessionId("s"))
+    stopping = False
 
     async def send(self, command: object, leg: object = None) -> str:
         return ""

@@ -9,6 +9,7 @@ import sys
 from tests.simulation.faults import find_all
 from tests.simulation.life import draw, live
 from tests.simulation.many import broken_lives, quiet
+from tests.simulation.orders import SCRIPTS, broken_orders
 
 
 def main() -> int:
@@ -18,8 +19,14 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=0, help="how many processes; 0: one for each processor")
     parser.add_argument("--seed", type=int, help="replay one life, and print its timeline")
     parser.add_argument("--faults", action="store_true", help="put the old faults back, one by one")
+    parser.add_argument("--orders", type=int, help="play so many orders of the webhooks of transfers and consults")
     asked = parser.parse_args()
     quiet()
+    if asked.orders is not None:
+        found = broken_orders(asked.orders, asked.first)
+        print("\n".join(found), end="\n" if found else "")
+        print(f"{asked.orders} orders of {len(SCRIPTS)} scripts from seed {asked.first}: {len(found)} broke a promise")
+        return bool(found)
     if asked.faults:
         return bool(find_all())
     if asked.seed is not None:

@@ -8,7 +8,8 @@
     prompts.py    what Telnyx speaks, plays and gathers, until its end
     keys.py       keys that a handler gathers from its own stream
     news.py       waits for something that a call's timeline will tell
-    transfer.py   a transfer, from the command to its outcome
+    transfer.py   a transfer and a SIP REFER, from the command to its outcome
+    consult.py    a second call about this one, and what its handler does with it
     playback.py   one source that was played, and how much of it was heard
     playing.py    Player: several sources, one after the other, each cut off by a clear
     queue.py      the caller's audio, keys and marks on their way to a handler

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
 
+from callpath.api.consult import Consultation, Consults, HoldMusic, consultation_of
 from callpath.api.feed import CallFacts, CallFeed, Event
 from callpath.api.keys import KeyPad, Wanted
 from callpath.api.playback import Playback
@@ -18,11 +19,11 @@ from callpath.api.recorders import CallRecording, TelnyxRecording
 from callpath.api.recording import Recording, check_path
 from callpath.api.results import CallEnd, Gathered, Spoken
 from callpath.api.transcription import Transcription
-from callpath.api.transfer import Transfers
+from callpath.api.transfer import Transfers, refer
 from callpath.call.client_state import decode_client_state
 from callpath.call.leg import Leg
 from callpath.call.numbers import check_digits
-from callpath.call.outcomes import Transferred
+from callpath.call.outcomes import Consulted, Referred, Transferred
 from callpath.call.policies import SPEAK_CHARS_MAX
 from callpath.call.recorder import Track
 from callpath.call.running import is_recorded_by_telnyx, is_transcribed_by_telnyx
@@ -144,6 +145,12 @@ class Call:
     def variables(self) -> dict[str, Any]:
         """What was given with `Answer(variables=…)` or a dial, for the handler: JSON. It survives a restart."""
         return self.facts.variables
+
+    @property
+    def consultation(self) -> Consultation | None:
+        """The call that this one was made for, by its handler's `consult`: to `accept()` its caller, or to `decline()`.
+        None: it was not."""
+        return consultation_of(self._feed, self.finished)
 
     @property
     def app(self) -> _Application:
@@ -436,6 +443,63 @@ class Call:
         command = transfers.command(to, ring_s=ring_s, caller_id=caller_id, announce=announce, detect=detect)
         await self.finished()
         return await transfers.carry_out(command, ring_s=ring_s, keep_stream=keep_stream)
+
+    async def consult(
+        self,
+        to: str,
+        *,
+        handler: Callable[[Call], Awaitable[None]] | str | None = None,
+        ring_s: float = 30.0,
+        decide_s: float = 60.0,
+        hold_music: HoldMusic | None = None,
+        caller_id: str | None = None,
+        detect: MachineDetection | None = None,
+        variables: dict[str, Any] | None = None,
+        connection_id: str | None = None,
+        keep_stream: bool = False,
+    ) -> Consulted:
+        """Put the caller on hold and call somebody else about it: a warm transfer. Returns what came of it.
+
+        `handler` (a function of the App or its name) is entered with the second call, when that is answered, and talks to
+        the other person alone: `call.variables` are `variables` (JSON) there, `call.consultation` tells about this call.
+        It has `decide_s` (1 to 3,600 s) to `await call.consultation.accept()`: then the two are joined, and the result is
+        `joined`. The stream is stopped, unless `keep_stream`; a handler may return, the call is not hung up. In every
+        other case the caller is back with this handler, and the other phone is hung up. Without `handler` the two are
+        joined at once.
+
+        `ring_s` is how long the other phone rings (5 to 600 s), `caller_id` the number that it shows (None: the number
+        that was called). `hold_music` is what the caller hears meanwhile: a WAV file or PCM16 that is played over and over,
+        or a URL that Telnyx plays. With `detect` an answering machine is not briefed but hung up (`voicemail`).
+
+        A consult survives a restart. One that is cancelled (`asyncio.timeout`) is given up: the other phone is hung up.
+
+        Raises InvalidRequestError (`not_e164`, `transfer_to_self`, `second_transfer`, `out_of_range`, `no_connection`,
+        `unknown_handler`, `call_over`), and AudioError for music that cannot be played.
+        """
+        consults = Consults(self._feed, self.clear)
+        started = consults.order(
+            to,
+            handler=self.facts.name_of(handler) if handler is not None else None,
+            ring_s=ring_s,
+            decide_s=decide_s,
+            hold_music=hold_music,
+            caller_id=caller_id,
+            detect=detect,
+            variables=variables,
+            connection_id=connection_id,
+            keep_stream=keep_stream,
+        )
+        Transfers(self._feed).check_alone()
+        return await consults.carry_out(started, hold_music)
+
+    async def refer(self, to: str, *, within_s: float = 30.0) -> Referred:
+        """Ask the caller's SIP endpoint to call the address `to` (`sip:…`) instead of this call (SIP REFER); a phone on the
+        public network does not do this. Returns what came of it: after `completed` the call ends by itself, and the handler
+        may return. `within_s` is how long the endpoint has (1 to 120 s).
+
+        Raises InvalidRequestError (`not_sip`, `out_of_range`, `call_over`).
+        """
+        return await refer(self._feed, to, within_s=within_s)
 
     async def send(self, command: Command) -> None:
         """Send any other Call Control command about this call, of `callpath.commands`. Returns when Telnyx has accepted

@@ -77,6 +77,11 @@ class CallBackend(Protocol):
         """All that is known of the call."""
         ...
 
+    @property
+    def stopping(self) -> bool:
+        """The server stops: another process may carry the call on."""
+        ...
+
     async def send(self, command: Command, leg: CallControlId | None = None) -> str:
         """Have Telnyx carry out `command` about the call's own leg, or another one of it. Returns its command_id; raises
         ControlError."""
@@ -107,6 +112,12 @@ class CallFacts:
     state: SimpleNamespace = field(default_factory=SimpleNamespace)
     """The application's, from its lifespan."""
 
+    connection_id: str = ""
+    """Of the Call Control application that dials for this call."""
+
+    name_of: Callable[[Any], str] = str
+    """The name of a handler of the application. Raises InvalidRequestError (`unknown_handler`)."""
+
     @staticmethod
     def of(
         session: SessionId,
@@ -117,6 +128,8 @@ class CallFacts:
         resumed: bool = False,
         variables: dict[str, Any] | None = None,
         state: SimpleNamespace | None = None,
+        connection_id: str = "",
+        name_of: Callable[[Any], str] = str,
     ) -> CallFacts:
         """From what the webhooks told, completed by the start frame."""
         client_state = start.client_state or (leg.client_state if leg else None)
@@ -134,6 +147,8 @@ class CallFacts:
             headers=dict(leg.headers) if leg else {},
             variables={**decode_client_state(client_state).variables, **(variables or {})},
             state=state or SimpleNamespace(),
+            connection_id=connection_id or (leg.connection_id if leg else None) or "",
+            name_of=name_of,
         )
 
 
@@ -284,6 +299,11 @@ class CallFeed:
             if self._told_end is not None:
                 self._end.set_result(self._told_end)
         return self._end
+
+    @property
+    def was_told_end(self) -> bool:
+        """The call is over for this run of the handler: it was cancelled from outside."""
+        return self._told_end is not None
 
     def tell_end(self, reason: str) -> None:
         """The call is over for the handler, which may still clean up."""

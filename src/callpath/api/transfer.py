@@ -1,4 +1,4 @@
-"""A transfer from the command to its outcome."""
+"""A transfer, and a SIP REFER, from the command to its outcome."""
 
 from __future__ import annotations
 
@@ -8,13 +8,24 @@ import msgspec
 
 from callpath.api.feed import CallFeed
 from callpath.call.client_state import ClientState, encode_client_state
-from callpath.call.numbers import check_number, same_number
-from callpath.call.outcomes import NEWS_MS_MAX, Transferred, made_leg, refusal_code, transfer_outcome
+from callpath.call.consult import open_consult
+from callpath.call.numbers import check_number, is_number, same_number
+from callpath.call.outcomes import (
+    NEWS_MS_MAX,
+    Referred,
+    Transferred,
+    made_leg,
+    refer_outcome,
+    refusal_code,
+    transfer_outcome,
+)
 from callpath.call.plan import derived_command_id
 from callpath.errors import ControlError, InvalidRequestError, LocalProtocolError
-from callpath.wire.command import Hangup, MachineDetection, StreamingStop, Transfer
+from callpath.wire.command import Hangup, MachineDetection, Refer, StreamingStop, Transfer
 
 RING_S_MIN, RING_S_MAX = 5, 600
+
+REFER_S_MAX = 120
 
 PARKED_MS_MAX = 5_000.0
 """How long Telnyx may take to end the leg of an answering machine, so that the caller is alone again."""
@@ -55,7 +66,7 @@ class Transfers:
                 "a transfer to the number that was called would come back as a new call to this application: "
                 "give another number",
             )
-        self._check_alone()
+        self.check_alone()
         return Transfer(
             to=to,
             from_=caller_id,
@@ -65,8 +76,13 @@ class Transfers:
             park_after_unbridge="self" if detect not in (None, "disabled") else None,
         )
 
-    def _check_alone(self) -> None:
+    def check_alone(self) -> None:
+        """Raises InvalidRequestError (`second_transfer`) while another phone rings, or somebody is consulted."""
         session = self._feed.backend.session
+        if open_consult(session) is not None:
+            raise InvalidRequestError(
+                "second_transfer", "somebody is consulted about this call: wait for the result of the consult"
+            )
         for sent in session.sent(Transfer.NAME):
             leg = made_leg(session, sent)
             if leg is not None and not leg.hangup_unix_ms and not leg.answered_unix_ms and not leg.bridged_unix_ms:
@@ -120,6 +136,35 @@ class Transfers:
                 await self._feed.backend.send(StreamingStop())
             except (ControlError, LocalProtocolError):
                 return  # the call is over, or the stream was stopped already
+
+
+async def refer(feed: CallFeed, to: object, *, within_s: float) -> Referred:
+    """Send a SIP REFER, and wait for its outcome."""
+    session = feed.backend.session
+    if not isinstance(to, str) or not to.startswith(("sip:", "sips:")) or not is_number(to):
+        raise InvalidRequestError(
+            "not_sip",
+            "a caller can be referred to a SIP address only: give sip:ID@HOST, or use transfer() for a number",
+        )
+    if not 1 <= within_s <= REFER_S_MAX:
+        raise InvalidRequestError(
+            "out_of_range", f"a SIP endpoint has 1 to {REFER_S_MAX} s for a REFER: within_s cannot be {within_s:g}"
+        )
+    Transfers(feed).check_alone()
+    number = 1 + sum(1 for sent in session.commands.values() if sent.command == Refer.NAME)
+    command_id = derived_command_id(feed.facts.call_control_id, Refer.NAME, number)
+    try:
+        await feed.backend.send(Refer(sip_address=to, command_id=command_id))
+    except ControlError as error:
+        if error.status is not None:
+            sent = session.answers.get(command_id)
+            return Referred("refused", code=refusal_code(sent) if sent is not None else error.code, detail=error.detail)
+
+    def find(_: int) -> tuple[Referred | None, int | None]:
+        return refer_outcome(session, command_id), None
+
+    told = await feed.until(find, within_s * 1000)
+    return Referred("unknown") if told is None else told
 
 
 def _named(command: Transfer, command_id: str) -> Transfer:

@@ -5,6 +5,7 @@ watchdog  what is wrong with a call whose line is up, and what is done for the c
 policies  how long what may take, and the steps that are taken then
 ending    when a call is hung up, and when it is not ours to hang up any more
 incoming  the commands that follow from a decision to reject or to forward a call that rings
+consult   what follows for the two calls of a consult, each from its own timeline
 outcomes  what became of a leg that was dialled: answered, busy, refused, …
 refused   why Telnyx refuses a dial or a transfer, and what to do, by code
 story     what happened, told in sentences, with each leg

@@ -13,7 +13,21 @@ from typing import Any
 
 import msgspec
 
+from callpath.wire.ids import CallControlId, SessionId
+
 _ENVELOPE = "callpath"
+
+
+@dataclass(frozen=True, slots=True)
+class FirstCall:
+    """The call that a second one was dialled for, to consult somebody about it."""
+
+    session_id: SessionId
+    call_control_id: CallControlId
+    from_: str | None = None
+    to: str | None = None
+    detect: str | None = None
+    """What answering machine detection was asked for on the second call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +43,9 @@ class ClientState:
 
     variables: dict[str, Any] = field(default_factory=dict)
 
+    first: FirstCall | None = None
+    """The call that this one is a consult about."""
+
 
 def encode_client_state(state: ClientState) -> str:
     """The client_state that carries `state`. Raises TypeError for variables that are no JSON."""
@@ -39,6 +56,7 @@ def encode_client_state(state: ClientState) -> str:
             ("leg", state.leg),
             ("variables", state.variables),
             ("text", state.text),
+            ("first", _write_first(state.first)),
         )
         if value
     }
@@ -66,6 +84,35 @@ def decode_client_state(client_state: str | None) -> ClientState:
         handler=_text(envelope.get("handler")),
         leg=_text(envelope.get("leg")),
         variables=variables if isinstance(variables, dict) else {},
+        first=_read_first(envelope.get("first")),
+    )
+
+
+def _write_first(first: FirstCall | None) -> dict[str, str]:
+    if first is None:
+        return {}
+    fields = {
+        "session": first.session_id,
+        "call": first.call_control_id,
+        "from": first.from_,
+        "to": first.to,
+        "detect": first.detect,
+    }
+    return {name: value for name, value in fields.items() if value}
+
+
+def _read_first(first: object) -> FirstCall | None:
+    if not isinstance(first, dict):
+        return None
+    session, call = _text(first.get("session")), _text(first.get("call"))
+    if not session or not call:
+        return None
+    return FirstCall(
+        SessionId(session),
+        CallControlId(call),
+        _text(first.get("from")),
+        _text(first.get("to")),
+        _text(first.get("detect")),
     )
 
 

@@ -13,7 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from callpath.call.client_state import decode_client_state
+from callpath.call.consult import consult_hangup, holds_caller, is_abandoned, is_bridge_of_consult, is_kept
 from callpath.call.leg import LegState
+from callpath.call.outcomes import refer_outcome
 from callpath.call.plan import derived_command_id
 from callpath.call.session import CallSession
 from callpath.timeline import CommandSent
@@ -26,6 +28,7 @@ from callpath.wire.command import (
     Hangup,
     PlaybackStart,
     PlaybackStop,
+    Refer,
     SendDtmf,
     Speak,
     StreamingStop,
@@ -57,6 +60,9 @@ RING_MS = 30_000
 
 LEG_ENDED_MS = 2_000
 """After the leg that a caller was handed on to has ended, Telnyx ends the caller's leg, too, where they were joined."""
+
+REFER_MS_MAX, REFERRED_MS_MAX = 30_000, 10_000
+"""How long a far end may take to follow a SIP REFER, and then to end this call itself."""
 
 _TELNYX_PLAYS = {
     Speak.NAME: "call.speak.ended",
@@ -92,9 +98,11 @@ def next_ending(session: CallSession, *, handler_running: bool, now_unix_ms: int
 
 def is_handed_on(session: CallSession, since_unix_ms: int = 0) -> bool:
     """The caller was connected to somebody else, or is about to be: the call is not ours to serve or to end. Only by a
-    command that was sent since `since_unix_ms`."""
+    command that was sent since `since_unix_ms`. A second call that was accepted in a consult is such a call, too."""
     asked = [one for one in session.sent(Transfer.NAME, Bridge.NAME) if _sent_since(session, one, since_unix_ms)]
-    return any(_is_joined(session, sent) for sent in asked)
+    if any(_is_joined(session, sent) for sent in asked if not is_bridge_of_consult(session, sent)):
+        return True
+    return holds_caller(session, since_unix_ms) or is_kept(session)
 
 
 def longest_ring(session: CallSession) -> tuple[int, int] | None:
@@ -125,8 +133,8 @@ def is_hangup_refused(session: CallSession) -> bool:
 
 def needs_handler(session: CallSession) -> bool:
     """The application has to serve the call: its handler is not done with it, and the call is neither handed on nor being
-    hung up."""
-    return not (session.handler_finished or is_handed_on(session) or is_being_hung_up(session))
+    hung up, nor of no use because the other call of a consult is over."""
+    return not (session.handler_finished or is_handed_on(session) or is_being_hung_up(session) or is_abandoned(session))
 
 
 def is_silenced(session: CallSession) -> bool:
@@ -168,9 +176,17 @@ def _hangup_due(session: CallSession, handler_running: bool) -> int | None:
         wait_ms: int = min(RETRY_MS * 2 ** min(refused - 1, 10), RETRY_MS_MAX)
         again_unix_ms = session.answered_at[last] + wait_ms
         return again_unix_ms if handler_running else max(again_unix_ms, _telnyx_done_unix_ms(session, since_unix_ms))
+    consult_unix_ms = consult_hangup(session, handler_running=handler_running)
+    if consult_unix_ms is not None:
+        return consult_unix_ms
     if handler_running or not session.handler_finished or is_handed_on(session):
         return None
-    return max(session.finished_unix_ms, _telnyx_done_unix_ms(session), _handed_back_unix_ms(session))
+    return max(
+        session.finished_unix_ms,
+        _telnyx_done_unix_ms(session),
+        _handed_back_unix_ms(session),
+        _referred_unix_ms(session),
+    )
 
 
 def _sent_since(session: CallSession, sent: CommandSent, since_unix_ms: int) -> bool:
@@ -237,6 +253,18 @@ def _handed_back_unix_ms(session: CallSession) -> int:
     """When a transfer that failed, or whose other party left, is certainly over; 0: there was none."""
     ended = [leg.hangup_unix_ms for leg in session.other_legs if leg.hangup_unix_ms]
     return max(ended) + LEG_ENDED_MS if ended and session.sent(Transfer.NAME) else 0
+
+
+def _referred_unix_ms(session: CallSession) -> int:
+    """Until when the far end may end the call itself after a SIP REFER; 0: there was none that it may have followed."""
+    until_unix_ms = 0
+    for sent in session.sent(Refer.NAME):
+        outcome = refer_outcome(session, sent.command_id)
+        if outcome is None and _may_be_carried_out(session, sent):
+            until_unix_ms = max(until_unix_ms, session.sent_unix_ms[sent.command_id] + REFER_MS_MAX)
+        elif outcome:
+            until_unix_ms = max(until_unix_ms, max(at for at, _ in session.referred.values()) + REFERRED_MS_MAX)
+    return until_unix_ms
 
 
 def _streaming_stop(session: CallSession, handler_running: bool) -> tuple[Command, ...]:

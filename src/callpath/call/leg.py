@@ -48,6 +48,10 @@ class Leg:
     hangup_unix_ms: int = 0
     """When its first event, its call.answered, its call.bridged and its call.hangup came here; 0: they did not."""
 
+    moved_to: CallControlId | None = None
+    """The call_control_id of its last event. It may change when a dialled leg is answered."""
+
+    connection_id: str | None = None
     direction: str | None = None
     from_: str | None = None
     to: str | None = None
@@ -57,6 +61,9 @@ class Leg:
     sip_hangup_cause: str | None = None
     quality: CallQuality | None = None
     client_state: str | None = None
+    made_with: str | None = None
+    """The client_state of its first event that has one: what it was dialled with, whatever a command set later."""
+
     headers: dict[str, str] = field(default_factory=dict)
     """SIP headers of its INVITE, as its call.initiated has them."""
 
@@ -77,6 +84,10 @@ class Leg:
         self.first = min(self.first, stamp)
         self.seen_unix_ms = min(at_unix_ms, self.seen_unix_ms or at_unix_ms)
         self._latest("client_state", payload.client_state, stamp)
+        if payload.client_state and ((before := self.told.get("made_with")) is None or stamp < before[1]):
+            self.told["made_with"], self.made_with = (False, stamp), payload.client_state
+        self._latest("moved_to", payload.call_control_id, stamp)
+        self._latest("connection_id", payload.connection_id, stamp)
         match payload:
             case CallInitiated():
                 self._advance(LegState.INITIATED)

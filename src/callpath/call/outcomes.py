@@ -11,10 +11,26 @@ from callpath.call.refused import d_code_in
 from callpath.call.session import CallSession
 from callpath.timeline import CommandAnswered, CommandSent
 from callpath.wire.ids import CallControlId, LegId, SessionId
+from callpath.wire.webhook import CallReferCompleted
 
 TransferStatus = Literal[
     "answered", "busy", "no_answer", "rejected", "unreachable", "voicemail", "refused", "failed", "unknown"
 ]
+
+ConsultStatus = Literal[
+    "joined",
+    "declined",
+    "busy",
+    "no_answer",
+    "rejected",
+    "unreachable",
+    "voicemail",
+    "refused",
+    "failed",
+    "hung_up",
+    "unknown",
+]
+ReferStatus = Literal["completed", "failed", "refused", "unknown"]
 
 DialStatus = Literal[
     "answered",
@@ -41,6 +57,10 @@ DETECTION_MS_MAX = 35_000
 VERDICT_MS_MAX = 4_000
 """How long a leg that was answered may take to its first verdict of answering machine detection. Two people hear each other
 meanwhile; then it counts as a person."""
+
+CANCELLED, CALLER_GONE_MS = "originator_cancel", 2_000
+"""The hangup_cause of a phone that still rang when its caller hung up, and how long the call.hangup of the caller's own leg
+may take after it. Before that a transfer is not reported as failed."""
 
 MACHINES = frozenset({"machine", "fax_detected", "fax", "silence"})
 """Verdicts that are no person. (`not_sure` is taken for one.)"""
@@ -101,6 +121,53 @@ class Transferred:
 
 
 @dataclass(frozen=True, slots=True)
+class Consulted:
+    """What came of a consult. True if the caller was joined with the other person.
+
+    `joined`: they talk to each other. `hung_up`: the caller hung up first. In all other cases the caller is back with the
+    handler, and the other phone is hung up: `declined` (the second handler declined, returned without accepting or decided
+    nothing in time, or the other person hung up; `reason` says which), `busy`, `no_answer`, `rejected`, `unreachable`,
+    `failed` (another cause, or the second handler raised), `voicemail` (only with `detect`), `refused` (Telnyx did not
+    dial; `code` is its D-code where there is one), `unknown` (no event told the outcome).
+    """
+
+    status: ConsultStatus
+    reason: str = ""
+    cause: str | None = None
+    """Telnyx's hangup_cause of the second call."""
+
+    sip_code: str | None = None
+    code: str | None = None
+    detail: str | None = None
+    """What Telnyx said to a dial or a bridge that it refused."""
+
+    session_id: SessionId | None = None
+    call_control_id: CallControlId | None = None
+    """The second call's."""
+
+    def __bool__(self) -> bool:
+        return self.status == "joined"
+
+
+@dataclass(frozen=True, slots=True)
+class Referred:
+    """What came of a SIP REFER. True if the far end went to the new address.
+
+    `completed`: it did; the call ends by itself. `failed`: it did not; `sip_code` says why. `refused`: Telnyx did not send
+    it; `code` and `detail` say why. `unknown`: no event told the outcome in time. Except after `completed` the caller is
+    still with the handler.
+    """
+
+    status: ReferStatus
+    sip_code: str | None = None
+    code: str | None = None
+    detail: str | None = None
+
+    def __bool__(self) -> bool:
+        return self.status == "completed"
+
+
+@dataclass(frozen=True, slots=True)
 class Dialled:
     """What came of a call that was dialled. True if a person answered, or somebody, where nothing was to detect that.
 
@@ -157,8 +224,12 @@ def _verdict(machine: str) -> DialStatus:
 
 def leg_status(leg: Leg) -> TransferStatus:
     """Why a leg that has ended was not answered."""
-    by_cause = _BY_CAUSE.get(leg.hangup_cause or "")
-    return by_cause or _BY_SIP_CODE.get(leg.sip_hangup_cause or "") or "failed"
+    return unanswered_status(leg.hangup_cause, leg.sip_hangup_cause)
+
+
+def unanswered_status(cause: str | None, sip_code: str | None) -> TransferStatus:
+    """Why a call was not answered, by its hangup_cause, and by its SIP code where that says nothing."""
+    return _BY_CAUSE.get(cause or "") or _BY_SIP_CODE.get(sip_code or "") or "failed"
 
 
 def made_leg(session: CallSession, sent: CommandSent) -> Leg | None:
@@ -178,6 +249,23 @@ def made_leg(session: CallSession, sent: CommandSent) -> Leg | None:
 def refusal_code(answer: CommandAnswered) -> str | None:
     """The D-code in what Telnyx said to a command that it refused, or else its error code."""
     return d_code_in(answer.error_detail) or answer.error_code
+
+
+def refer_outcome(session: CallSession, command_id: str) -> Referred | None:
+    """What came of a SIP REFER: None while it is not known."""
+    sent_unix_ms = session.sent_unix_ms.get(command_id)
+    if sent_unix_ms is None:
+        return None
+    told = [(at, event_id) for event_id, (at, _) in session.referred.items() if at >= sent_unix_ms]
+    if not told:
+        answer = session.answers.get(command_id)
+        if answer is None or answer.accepted or answer.status is None:
+            return None
+        return Referred("refused", code=refusal_code(answer), detail=answer.error_detail)
+    payload = session.referred[min(told)[1]][1]
+    response = payload.sip_notify_response
+    completed = isinstance(payload, CallReferCompleted)
+    return Referred("completed" if completed else "failed", str(response) if response is not None else None)
 
 
 def transfer_outcome(
@@ -204,6 +292,9 @@ def transfer_outcome(
             return Transferred("voicemail", call_control_id=leg.call_control_id), None
         return told, None
     if leg.state is LegState.ENDED:
+        until_unix_ms = leg.hangup_unix_ms + CALLER_GONE_MS
+        if leg.hangup_cause == CANCELLED and not session.ended and now_unix_ms < until_unix_ms:
+            return None, until_unix_ms  # by the end of the caller's leg, as a rule, which is about to be told
         status = leg_status(leg)
         return (
             Transferred(

@@ -29,6 +29,10 @@ from callpath.timeline import (
     CallStuck,
     CommandAnswered,
     CommandSent,
+    ConsultDecided,
+    ConsultEnded,
+    ConsultNews,
+    ConsultStarted,
     Entry,
     FirstInbound,
     FirstOutbound,
@@ -54,7 +58,16 @@ from callpath.timeline import (
 )
 from callpath.wire.command import Answer, Command, StreamingStart
 from callpath.wire.ids import CallControlId, LegId, SessionId
-from callpath.wire.webhook import CallPayload, CallSpeakEnded, StreamingFailed, StreamingStarted, Webhook, read_webhook
+from callpath.wire.webhook import (
+    CallPayload,
+    CallReferCompleted,
+    CallReferFailed,
+    CallSpeakEnded,
+    StreamingFailed,
+    StreamingStarted,
+    Webhook,
+    read_webhook,
+)
 
 REJECT = "refuse"
 """The policy that turns new calls away, as timelines name it."""
@@ -80,7 +93,7 @@ MACHINE_TOLD = {
 CALL_HAS_ENDED = "90018"
 """Telnyx's code for a command to a call that is over: a normal race, and its last word."""
 
-NAMES_ANOTHER_CALL = frozenset({"bridge"})
+NAMES_ANOTHER_CALL = frozenset({"bridge", "dial"})
 """Commands that name a second call: which of the two has ended, the code does not tell."""
 
 
@@ -202,6 +215,21 @@ class CallSession:
 
     decided: Timed[CallDecided] | None = None
     """What the application decided while the call rang, the first time."""
+
+    consults: dict[str, Timed[ConsultStarted]] = field(default_factory=dict)
+    """Consults about this call, by the command_id of their dial."""
+
+    consult_news: dict[tuple[str, str], Timed[ConsultNews]] = field(default_factory=dict)
+    """What became of the second calls, by command_id and news, the first time."""
+
+    consult_ends: dict[tuple[str, str], Timed[ConsultEnded]] = field(default_factory=dict)
+    """What came of consults, by command_id and status, the first time."""
+
+    consult_decided: Timed[ConsultDecided] | None = None
+    """What the handler of a second call decided, the first time."""
+
+    referred: dict[str, tuple[int, CallReferCompleted | CallReferFailed]] = field(default_factory=dict)
+    """How REFERs ended, by event id, with the time."""
 
     stuck: dict[int, Timed[CallStuck]] = field(default_factory=dict)
     acted: dict[tuple[str, int], Timed[PolicyActed]] = field(default_factory=dict)
@@ -374,6 +402,16 @@ class CallSession:
                 self.probe = _later(self.probe, at, what)
             case CallDecided() as what:
                 self.decided = _earlier(self.decided, at, what)
+            case ConsultStarted(command_id=command_id) as what:
+                self.consults[command_id] = _earlier(self.consults.get(command_id), at, what)
+            case ConsultNews() as what:
+                told = what.command_id, what.news
+                self.consult_news[told] = _earlier(self.consult_news.get(told), at, what)
+            case ConsultDecided() as what:
+                self.consult_decided = _earlier(self.consult_decided, at, what)
+            case ConsultEnded() as what:
+                ended = what.command_id, what.status
+                self.consult_ends[ended] = _earlier(self.consult_ends.get(ended), at, what)
             case CallStuck() as what:
                 self.stuck[what.number] = _earlier(self.stuck.get(what.number), at, what)
             case PolicyActed() as what:
@@ -445,6 +483,8 @@ class CallSession:
             self.done_by_telnyx.setdefault(webhook.event_type, set()).add(webhook.id)
         if isinstance(payload, CallSpeakEnded):
             self.speaks_ended[webhook.id] = min(at, self.speaks_ended.get(webhook.id, at))
+        if isinstance(payload, CallReferCompleted | CallReferFailed):
+            self.referred[webhook.id] = min(at, self.referred.get(webhook.id, (at,))[0]), payload
         if isinstance(payload, StreamingFailed):
             self.failed_unix_ms = max(self.failed_unix_ms, at)
             self.failures[webhook.id] = min(at, self.failures.get(webhook.id, (at,))[0]), payload

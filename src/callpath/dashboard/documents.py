@@ -26,6 +26,10 @@ from callpath.timeline import (
     CommandAnswered,
     CommandRetried,
     CommandSent,
+    ConsultDecided,
+    ConsultEnded,
+    ConsultNews,
+    ConsultStarted,
     DtmfReceived,
     Entry,
     FirstInbound,
@@ -456,6 +460,8 @@ def _place(what: What) -> tuple[Lane, Tone]:
         case CommandRetried():
             return "commands", "warn"
         case PolicyActed() | CallDecided() | CallRecovered() | CallChecked():
+            return "handler", "plain"
+        case ConsultStarted() | ConsultNews() | ConsultDecided() | ConsultEnded():
             return "handler", "plain"
         case CallStuck() | CallRejected() | LoopBlocked():
             return "handler", "warn"

@@ -16,6 +16,7 @@ A call
     outbox       its commands, and their answers
     application  its handler: when it is entered, how it ends, and what that means
     dialling     dials for the application, and tells what came of it
+    consulting   what it tells the other call of a consult, and learns from it
     routing      which handler takes it, and what is decided about it while it rings
     supervisor   what is wrong with it, and what it needs now
     line         its audio socket

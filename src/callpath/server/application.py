@@ -143,6 +143,8 @@ class Application:
             resumed=resumed,
             variables=decided.variables if decided is not None else None,
             state=context.app.state,
+            connection_id=context.dials_as.connection_id,
+            name_of=context.app.name_of,
         )
         feed = CallFeed(
             facts,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from callpath.errors import LocalProtocolError
 from callpath.server.capacity import Capacity
@@ -119,10 +119,16 @@ class Calls:
                 capacity=self.capacity,
                 group=self._group,
                 forget=self._forget,
+                wake_other=self._wake_other,
                 timeline=timeline,
             )
             self.context.tasks.keep(call.run(), name=f"call {session}")
         return call
+
+    def _wake_other(self, session: SessionId) -> None:
+        """Something was written into the timeline of another call than the one that wrote it."""
+        with suppress(LocalProtocolError):  # the server stops: the next process reads it
+            self.load(session).wake()
 
     def _forget(self, call: LiveCall) -> None:
         """The actor has nothing more to do."""

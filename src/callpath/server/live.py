@@ -5,6 +5,7 @@ a call that this process has never seen is loaded from its timeline.
 
     journal.py      its timeline: entries, state     application.py  its handler, from entering it to its end
     outbox.py       its commands and their answers   supervisor.py   what is wrong with it, and what it needs now
+    consulting.py   the other call of a consult
     line.py         its audio socket                 ownership.py    whether this node acts for it
 """
 
@@ -20,6 +21,7 @@ from callpath.call.stream import MediaStream
 from callpath.errors import LocalProtocolError
 from callpath.server.application import Application
 from callpath.server.capacity import Capacity
+from callpath.server.consulting import Consulting
 from callpath.server.context import Context
 from callpath.server.events import make_trace
 from callpath.server.journal import GroupStore, Journal
@@ -54,6 +56,7 @@ class LiveCall:
         capacity: Capacity,
         group: GroupStore,
         forget: Callable[[LiveCall], None],
+        wake_other: Callable[[SessionId], None],
         timeline: Sequence[Entry] = (),
     ) -> None:
         self._context = context
@@ -83,6 +86,7 @@ class LiveCall:
             capacity,
             token,
         )
+        self._consulting = Consulting(self._journal, context, wake_other)
         self.news = News(context.clock)
         """For those outside who wait for what becomes of the call."""
         self._stopping = False
@@ -110,6 +114,8 @@ class LiveCall:
                 if not self._journal.failed and not self._stopping:
                     await self._claim()
                 self._mark_ready()
+                if self.acts and not self._stopping:
+                    await self._consulting.exchange()
                 await self._act()
                 self.application.changed()
                 self.news.tell()
@@ -172,6 +178,7 @@ class LiveCall:
             and not self._journal.failed  # an event that could not be read yet may be the one that has it answered
             and not self._journal.has_pending
             and self._supervisor.again_unix_ms is None
+            and self._consulting.next_turn_ms is None
             and not self.is_offered
         )
 
@@ -193,8 +200,10 @@ class LiveCall:
         at_ms = now_ms + EVICT_AFTER_MS
         if not self.acts and not self.session.ended:
             at_ms = max(now_ms + 1, self.ownership.claim_again_ms)
+        if self._consulting.next_turn_ms is not None:
+            at_ms = min(at_ms, max(now_ms + 1, self._consulting.next_turn_ms))
         if self._supervisor.again_unix_ms is not None:
-            at_ms = now_ms + max(1, self._supervisor.again_unix_ms - self._clock.now_unix_ms())
+            at_ms = min(at_ms, now_ms + max(1, self._supervisor.again_unix_ms - self._clock.now_unix_ms()))
         return min(at_ms, self.application.next_turn_ms(now_ms, self._lost_ms()))
 
     @property
@@ -236,6 +245,11 @@ class LiveCall:
     def note(self, what: What, at_unix_ms: int | None = None) -> None:
         """Add an entry to the timeline; it is stored in order, soon. `at_unix_ms`: when it happened, if not now."""
         self._journal.note(what, at_unix_ms)
+
+    @property
+    def stopping(self) -> bool:
+        """The server stops: another process may carry the call on."""
+        return self._stopping
 
     async def send(self, command: Command, leg: CallControlId | None = None) -> str:
         """Have Telnyx carry out a command about this call, or another leg of it; its command_id. Raises ControlError,

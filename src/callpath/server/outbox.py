@@ -13,7 +13,7 @@ import msgspec
 
 from callpath.call.ending import is_being_hung_up, is_hangup_refused
 from callpath.call.plan import derived_command_id, masked
-from callpath.control import RETRY_MS_MAX, Retry
+from callpath.control import RETRY_MS_MAX, CommandReply, Retry
 from callpath.errors import ControlError, InvalidRequestError, RemoteProtocolError
 from callpath.server.context import Context
 from callpath.server.journal import Journal
@@ -21,12 +21,14 @@ from callpath.timeline import (
     CommandAnswered,
     CommandRetried,
     CommandSent,
+    ConsultNews,
     StreamAccepted,
     StreamStarting,
     StreamUrl,
     without_numbers,
 )
-from callpath.wire.command import Command, Hangup, read_command
+from callpath.wire.api import CallStatus, read_one
+from callpath.wire.command import Command, Dial, Hangup, read_command
 from callpath.wire.document import Json, write
 from callpath.wire.ids import CallControlId
 
@@ -145,6 +147,23 @@ class Outbox:
             )
         )
 
+    def _note_dialled(self, command_id: str, reply: CommandReply) -> None:
+        """Telnyx's answer tells which call it dials for a consult, before any webhook does."""
+        if command_id not in self._journal.session.consults:
+            return
+        try:
+            dialled = read_one(CallStatus, reply.document)
+        except RemoteProtocolError:
+            return  # the webhooks of that call tell it, too
+        self._journal.note(
+            ConsultNews(
+                command_id=command_id,
+                news="dialled",
+                call_session_id=dialled.call_session_id,
+                call_control_id=dialled.call_control_id,
+            )
+        )
+
     def _unmasked(self, body: Json) -> Json:
         token = self._token or ""
         return {
@@ -204,6 +223,8 @@ class Outbox:
             )
             if getattr(command, "stream_url", None) is not None:
                 self._journal.note(StreamAccepted(status=reply.status, within=command.NAME))
+            if isinstance(command, Dial):
+                self._note_dialled(command_id, reply)
         finally:
             self._under_way.pop(command_id, None)
             self._journal.wake()

@@ -8,9 +8,12 @@ from types import SimpleNamespace
 import structlog
 
 from callpath.api.app import Route
+from callpath.api.call import Call
 from callpath.api.ring import Answer, Decision, Forward, Ignore, Reject, Ring
 from callpath.call.client_state import decode_client_state
+from callpath.call.consult import first_call
 from callpath.call.leg import LegState
+from callpath.call.outcomes import MACHINES, VERDICT_MS_MAX
 from callpath.errors import CallpathError, InvalidRequestError
 from callpath.server.context import Context
 from callpath.server.journal import Journal
@@ -20,6 +23,18 @@ logger = structlog.get_logger("callpath")
 
 DECIDE_MS_MAX = 5_000
 """How long an application may take to decide about a call that rings. The caller hears it ring meanwhile."""
+
+
+async def join_at_once(call: Call) -> None:
+    """The handler of a second call for which none was named: whoever answers gets the caller."""
+    consultation = call.consultation
+    assert consultation is not None
+    if consultation.detects and await call.detected(within_s=VERDICT_MS_MAX / 1000) in MACHINES:
+        return
+    await consultation.accept()
+
+
+JOIN_AT_ONCE = Route(join_at_once, "join at once")
 
 
 class Router:
@@ -40,6 +55,9 @@ class Router:
         """The handler that takes the call; None: none of this App does."""
         session, app = self._journal.session, self._context.app
         leg = session.leg
+        consulted = first_call(session)
+        if consulted is not None and decode_client_state(leg.made_with if leg is not None else None).handler is None:
+            return JOIN_AT_ONCE
         if leg is None or (len(app.routes) == 1 and app.takes_all):
             return app.routes[0] if app.routes else None
         chosen = decode_client_state(leg.client_state).handler

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from callpath.call.consult import consult_due
 from callpath.call.ending import is_handed_on, next_ending
 from callpath.call.incoming import incoming_commands
 from callpath.call.watchdog import NO_EVENTS, STUCK, RuntimeState, due_commands, evaluate
@@ -69,14 +70,18 @@ class Supervisor:
                 self._probe()
             elif isinstance(what, CallStuck):
                 context.tasks.spawn(self._check(what), name=f"check call {session.session}")
+        consult = consult_due(session, now_unix_ms)
+        for what in consult.entries:
+            self._journal.note(what)
         ending = next_ending(session, handler_running=self._application.is_running, now_unix_ms=now_unix_ms)
         undecided = self._router.is_open()
-        times = [found.again_unix_ms, ending.again_unix_ms, self._router.again_unix_ms]
+        times = [found.again_unix_ms, consult.again_unix_ms, ending.again_unix_ms, self._router.again_unix_ms]
         self.again_unix_ms = min((at for at in times if at is not None), default=None)
         for command in (
             *(() if undecided else session.next_commands(context.plan, self._token)),
             *incoming_commands(session),
             *due_commands(session, context.plan, self._token, context.policy),
+            *consult.commands,
             *ending.commands,
         ):
             self._outbox.dispatch(command)

@@ -18,6 +18,10 @@ from callpath.timeline import (
     CommandAnswered,
     CommandRetried,
     CommandSent,
+    ConsultDecided,
+    ConsultEnded,
+    ConsultNews,
+    ConsultStarted,
     DtmfReceived,
     FirstInbound,
     FirstOutbound,
@@ -52,6 +56,7 @@ from callpath.timeline import (
     describe,
     kind_of,
 )
+from callpath.wire.ids import CallControlId, SessionId
 
 S = ours.STREAM
 ENTRIES: list[What] = [
@@ -106,6 +111,20 @@ ENTRIES: list[What] = [
     PolicyActed(policy="no_socket", number=1, step="speak"),
     CallStuck(reason="media_idle", number=1, after_ms=30_000),
     CallRejected(reason="", detail="the server is draining"),
+    ConsultStarted(command_id="", to="", connection_id="", from_="", handler="brief"),
+    ConsultStarted(command_id="", to="", connection_id="", from_=""),
+    ConsultNews(command_id="", news="ringing", call_session_id=SessionId(""), call_control_id=CallControlId("")),
+    ConsultNews(
+        command_id="",
+        news="declined",
+        call_session_id=SessionId(""),
+        call_control_id=CallControlId(""),
+        reason="at lunch",
+    ),
+    ConsultDecided(accepted=True),
+    ConsultDecided(accepted=False, reason="at lunch"),
+    ConsultEnded(command_id="", status="joined"),
+    ConsultEnded(command_id="", status="declined", reason="no decision within 60 s"),
     CallRecovered(fetched=2, detail="x"),
     CallRecovered(),
     CallChecked(alive=None, detail="timed out"),

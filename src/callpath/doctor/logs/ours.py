@@ -16,6 +16,10 @@ from callpath.timeline import (
     CommandAnswered,
     CommandRetried,
     CommandSent,
+    ConsultDecided,
+    ConsultEnded,
+    ConsultNews,
+    ConsultStarted,
     DtmfReceived,
     FirstInbound,
     FirstOutbound,
@@ -48,7 +52,7 @@ from callpath.timeline import (
     WebhookReceived,
     What,
 )
-from callpath.wire.ids import StreamId
+from callpath.wire.ids import CallControlId, SessionId, StreamId
 
 STREAM = StreamId("stream in the log")
 """Our log does not name streams; a call has one at a time."""
@@ -186,6 +190,15 @@ _LINES: tuple[tuple[str, str, Made], ...] = (
      lambda f: CallDecided(
          decision="answer" if f["answer"] else "reject" if f["cause"] else "forward" if f["forward"] else "ignore",
          handler=f["handler"], cause=f["cause"], reason=f["reason"] or "")),
+    ("consult.started", r"Consult begins: somebody else is called(?:, for (?P<handler>.*))?$",
+     lambda f: ConsultStarted(command_id="", to="", connection_id="", from_="", handler=f["handler"])),
+    ("consult.news", r"Consult: the second call is (?P<news>\w+)(?: \((?P<reason>.*)\))?$",
+     lambda f: ConsultNews(command_id="", news=f["news"], call_session_id=SessionId(""), call_control_id=CallControlId(""),
+                           reason=f["reason"] or "")),
+    ("consult.decided", r"The handler (?P<says>accepts|declines) to be joined with the first call(?:: (?P<reason>.*))?$",
+     lambda f: ConsultDecided(accepted=f["says"] == "accepts", reason=f["reason"] or "")),
+    ("consult.ended", r"Consult ended: (?P<status>\w+)(?: \((?P<reason>.*)\))?$",
+     lambda f: ConsultEnded(command_id="", status=f["status"], reason=f["reason"] or "")),
     ("call.recovered", r"(?:Recovered|Taken up) after a restart(?:, (?P<fetched>\d+) missed events fetched)?(?: \((?P<detail>.*)\))?$",
      lambda f: CallRecovered(fetched=int(f["fetched"] or 0), detail=f["detail"] or "")),
     ("call.checked", r"Telnyx was asked for the call's state: (?P<says>the line is up|the call is over|no answer)(?: \((?P<detail>.*)\))?$",
