@@ -15,7 +15,6 @@ from callpath.call.outcomes import Transferred
 from callpath.call.stream import DtmfPressed
 from callpath.errors import InvalidRequestError
 from callpath.testing import Callee, place_call
-from callpath.timeline import HandlerFailed, Noted
 from callpath.wire.command import Gather, GatherUsingSpeak, PlaybackStart, Speak, Transfer
 from callpath.wire.webhook import CallBridged, CallHangup, CallPlaybackEnded, CallSpeakEnded, CallSpeakStarted, Webhook
 
@@ -512,48 +511,6 @@ async def test_how_a_call_ended_is_known_where_its_handler_cleans_up() -> None:
     assert ends == [CallEnd("normal_clearing", "caller", "200")]
 
 
-async def test_tasks_of_a_call_end_with_its_handler() -> None:
-    """A task that belongs to nobody goes on after the call, and holds what it holds."""
-    ended: list[str] = []
-
-    async def handle(call: Call) -> None:
-        async def listen() -> None:
-            try:
-                await asyncio.Event().wait()
-            finally:
-                ended.append("listen")
-
-        call.tasks.create_task(listen())
-        await asyncio.sleep(1)
-
-    async with place_call(app_of(handle)) as caller:
-        await caller.run(ms=500)
-        before = list(ended)
-        await caller.run(ms=1_000)
-
-        assert (before, ended) == ([], ["listen"])
-        assert caller.returned
-
-
-async def test_a_task_that_raises_ends_the_handler_with_what_it_raised() -> None:
-    """Not an exception group: the timeline names the fault."""
-
-    async def handle(call: Call) -> None:
-        async def listen() -> None:
-            raise ValueError("a fault of the bot")
-
-        call.tasks.create_task(listen())
-        await asyncio.sleep(60)
-
-    app = app_of(handle)
-    app.on_error(lambda _call, _error: asyncio.sleep(0))
-    async with place_call(app) as caller:
-        await caller.run(ms=500)
-    (failed,) = (what for what in caller.timeline if isinstance(what, HandlerFailed))
-
-    assert failed.error == "ValueError: a fault of the bot"
-
-
 async def test_who_calls_and_with_what() -> None:
     """Decoded: a handler does not unpack base64."""
     seen: list[object] = []
@@ -650,56 +607,6 @@ async def test_a_lifespan_runs_around_all_calls() -> None:
         await caller.run(ms=100)
 
     assert told == ["loaded", "closed"]
-
-
-@pytest.mark.parametrize("says_sorry", [True, False])
-async def test_a_caller_hears_that_something_went_wrong(says_sorry: bool) -> None:
-    """Instead of a hang-up in the middle of a word."""
-    app = App()
-    seen: list[BaseException] = []
-
-    @app.call
-    async def handle(call: Call) -> None:
-        raise ValueError("a fault of the bot")
-
-    @app.on_error
-    async def sorry(call: Call, error: BaseException) -> None:
-        seen.append(error)
-        if says_sorry:
-            await call.speak("Sorry, something went wrong.")
-        else:
-            await call.transfer(OTHER)
-
-    async with place_call(app) as caller:
-        await caller.run(ms=10_000)
-        commands = [command.NAME for command in caller.commands]
-
-    assert [str(error) for error in seen] == ["a fault of the bot"]
-    assert commands == (["speak", "hangup"] if says_sorry else ["transfer", "streaming_stop"])
-
-
-@pytest.mark.parametrize("how", ["raises", "hangs"])
-async def test_an_error_handler_that_fails_itself_does_not_keep_the_caller(how: str) -> None:
-    """Nor does one that never ends."""
-    app = App()
-
-    @app.call
-    async def handle(call: Call) -> None:
-        raise ValueError("a fault of the bot")
-
-    @app.on_error
-    async def sorry(call: Call, error: BaseException) -> None:
-        if how == "raises":
-            raise KeyError("another one")
-        await asyncio.Event().wait()
-
-    async with place_call(app) as caller:
-        await caller.run(ms=32_000)
-        commands = [command.NAME for command in caller.commands]
-        notes = [what.text for what in caller.timeline if isinstance(what, Noted)]
-
-    assert commands == ["hangup"]
-    assert any("@app.on_error" in note for note in notes)
 
 
 async def test_playback_start_by_send_is_in_the_books() -> None:

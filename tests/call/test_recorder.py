@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callpath.audio.pcm import Pcm
+from callpath.audio.tone import dominant_frequency_hz, tone
 from callpath.call.recorder import DRIFT_MS_MAX, Recorder
 
 FRAME = 160
@@ -96,12 +97,93 @@ def test_a_pause_is_kept() -> None:
 
 
 def test_another_rate_is_brought_to_the_recording_s() -> None:
-    """We may be heard at 16 kHz and hear at 8."""
+    """We may be heard at 16 kHz and hear at 8; and at 24 when the next stream comes."""
     recorder = Recorder(8000, start_ms=0)
-    recorder.play(np.full(320, 1000, np.int16), 16000, at_ms=0)
-    _, right = recorder.finish(now_ms=20)
+    for number, rate_hz in enumerate((16_000, 24_000, 8000)):
+        recorder.play(tone(1000, duration_ms=500, sample_rate_hz=rate_hz), rate_hz, at_ms=500.0 * number)
+    _, right = recorder.finish(now_ms=1500)
+    thirds = right.reshape(3, 4000)
 
-    assert right.size == 160
+    assert [round(dominant_frequency_hz(third[200:], 8000), -1) for third in thirds] == [1000] * 3
+    assert tone(1000, duration_ms=500).tolist() == thirds[2].tolist()
+
+
+def test_what_is_on_disk_is_not_changed_and_the_rest_of_a_piece_stands_where_it_was() -> None:
+    """A second that came late, half of whose time is written: its other half must not move."""
+    recorder = Recorder(8000, start_ms=0)
+    recorder.take(now_ms=300 + 500)
+    recorder.receive(np.arange(8000, dtype=np.int16), 8000, now_ms=1000)
+    left, _ = recorder.finish(now_ms=1000)
+
+    assert list(range(4000, 8000)) == left.tolist()
+
+
+def test_audio_is_written_once_it_is_300_ms_old() -> None:
+    """The file's length is the call's; younger audio may still be cleared."""
+    recorder = Recorder(8000, start_ms=0)
+    lengths = [recorder.take(now_ms)[0].size for now_ms in (299, 300, 301, 400, 400)]
+
+    assert [0, 0, 8, 792, 0] == lengths
+    assert 800 == recorder.written
+
+
+@pytest.mark.parametrize(("late_ms", "starts_at"), [(100.0, 160), (-100.0, 160), (100.125, 160 + 801)])
+def test_how_far_the_caller_s_frames_may_drift(late_ms: float, starts_at: int) -> None:
+    """Within DRIFT_MS_MAX they are joined; further apart, there was a pause."""
+    recorder = Recorder(8000, start_ms=0)
+    recorder.receive(frame(5), 8000, now_ms=20)
+    recorder.receive(frame(7), 8000, now_ms=40 + late_ms)
+    left, _ = recorder.finish(now_ms=1000)
+
+    assert starts_at == int(np.flatnonzero(left == 7)[0])
+    assert FRAME == np.count_nonzero(left == 5) == np.count_nonzero(left == 7)
+
+
+@pytest.mark.parametrize(("late_ms", "starts_at"), [(1.0, 160), (1.125, 169), (1.5, 172)])
+def test_how_far_our_own_may_drift(late_ms: float, starts_at: int) -> None:
+    """When they are heard is known: a millisecond is rounding, more than that is a pause that the caller heard."""
+    recorder = Recorder(8000, start_ms=0)
+    recorder.play(frame(5), 8000, at_ms=0)
+    recorder.play(frame(7), 8000, at_ms=20 + late_ms)
+    _, right = recorder.finish(now_ms=1000)
+
+    assert starts_at == int(np.flatnonzero(right == 7)[0])
+
+
+@pytest.mark.parametrize("came_ms", [500, 510])
+@pytest.mark.parametrize("first_samples", [FRAME, FRAME // 2])
+def test_what_is_held_up_for_longer_than_the_pause_before_leaves_what_stands_there(
+    came_ms: int, first_samples: int
+) -> None:
+    """27 frames that come at once, half a second after the last one: what does not fit in between is lost, from its
+    beginning, and neither what was said before nor the order is."""
+    recorder = Recorder(8000, start_ms=0)
+    recorder.receive(frame(1), 8000, now_ms=20)
+    recorder.receive(frame(2)[:first_samples], 8000, now_ms=came_ms)
+    for number in range(3, 29):
+        recorder.receive(frame(number), 8000, now_ms=came_ms)
+    left, _ = recorder.finish(now_ms=1000)
+    end = int(np.flatnonzero(left)[-1]) + 1
+    heard = left[:end].astype(int)
+
+    assert [1] * FRAME == heard[:FRAME].tolist()
+    assert 0 not in heard.tolist()
+    assert set(np.diff(heard[FRAME:]).tolist()) == {0, 1}
+    assert 28 == heard[-1]
+    assert abs(end / 8 - came_ms) <= DRIFT_MS_MAX
+
+
+def test_more_than_there_was_time_for_at_the_beginning() -> None:
+    """The recording begins while frames are held up: it begins with sound, and not a sample late."""
+    recorder = Recorder(8000, start_ms=0)
+    for number in range(1, 31):
+        recorder.receive(frame(number), 8000, now_ms=200)
+    left, _ = recorder.finish(now_ms=1000)
+    heard = left[: int(np.flatnonzero(left)[-1]) + 1].astype(int)
+
+    assert heard[0] > 0
+    assert set(np.diff(heard).tolist()) == {0, 1}
+    assert 30 == heard[-1]
 
 
 @given(looks=st.lists(st.integers(0, 400), max_size=8))
@@ -117,7 +199,7 @@ def test_whenever_it_is_written_the_file_is_the_same(looks: list[int]) -> None:
             recorder.receive(frame(number), 8000, now_ms)
             recorder.play(frame(-number), 8000, now_ms)
             if number * 20 // 50 * 50 in times:
-                one, other = recorder.take(now_ms)
+                one, other = recorder.take(now_ms + 7)  # in the middle of a frame
                 left += one.tolist()
                 right += other.tolist()
         one, other = recorder.finish(1020.0)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from callpath import App, Call
 from callpath.call.policies import CallPolicy, parse_steps
 from callpath.errors import ControlError
+from callpath.server.application import CANCEL_AGAIN_MS, NO_ROUTE
 from callpath.testing import SESSION, HandlerUnderTest, place_call
 from callpath.timeline import (
     CallStuck,
@@ -18,6 +21,7 @@ from callpath.timeline import (
     HandlerEnded,
     HandlerFailed,
     HandlerStarted,
+    Noted,
     PolicyActed,
 )
 from callpath.wire.api import CallEvent
@@ -177,7 +181,7 @@ async def test_a_refused_hangup_is_sent_again_until_the_call_is_over() -> None:
         refuse.clear()
         await caller.run(ms=30_000)
         over = len(caller.commands)
-        await caller.run(ms=120_000)
+        await caller.run(ms=20_000)
 
     ids = [command.command_id for command in refused]
     assert {Hangup} == {type(command) for command in refused}
@@ -286,9 +290,17 @@ async def test_a_handler_that_does_not_end_is_cancelled_again() -> None:
     async with place_call(app_of(handle)) as caller:
         await caller.run(ms=100)
         await caller.event("call.hangup", hangup_cause="normal_clearing")
-        await caller.run(ms=20_000)
+        with capture_logs() as logs:
+            await caller.run(ms=CANCEL_AGAIN_MS - 100)
+            once = len(cancelled)
+            await caller.run(ms=200)
+            twice = len(cancelled)
+            await caller.run(ms=20_000)
 
-    assert cancelled == [1, 1, 1]
+    assert (once, twice, cancelled) == (1, 2, [1, 1, 1])
+    assert [line["event"] for line in logs if line["event_name"] == "handler.not_ended"] == [
+        "The handler goes on though it was cancelled 5 s ago: it is cancelled again"
+    ] * 2
 
 
 # --- a handler that is gone, and a socket that is not ----------------------------------------------------------------
@@ -469,3 +481,247 @@ async def test_a_command_that_telnyx_refuses_is_the_handlers_to_see() -> None:
 
         assert seen == ["90012"]
         assert sent(caller) == ["speak"]
+
+
+# --- tasks, and errors that the application handles --------------------------------------------------------------------
+
+
+async def test_tasks_of_a_call_end_with_its_handler() -> None:
+    """A task that belongs to nobody goes on after the call, and holds what it holds."""
+    ended: list[str] = []
+
+    async def handle(call: Call) -> None:
+        async def listen() -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.append("listen")
+
+        call.tasks.create_task(listen())
+        await asyncio.sleep(1)
+
+    async with place_call(app_of(handle)) as caller:
+        await caller.run(ms=500)
+        before = list(ended)
+        await caller.run(ms=1_000)
+
+        assert (before, ended) == ([], ["listen"])
+        assert caller.returned
+
+
+async def test_a_task_that_raises_ends_the_handler_with_what_it_raised() -> None:
+    """Not an exception group: the timeline names the fault."""
+
+    async def handle(call: Call) -> None:
+        async def listen() -> None:
+            raise ValueError("a fault of the bot")
+
+        call.tasks.create_task(listen())
+        await asyncio.sleep(60)
+
+    app = app_of(handle)
+    app.on_error(lambda _call, _error: asyncio.sleep(0))
+    async with place_call(app) as caller:
+        await caller.run(ms=500)
+    (failed,) = (what for what in caller.timeline if isinstance(what, HandlerFailed))
+
+    assert failed.error == "ValueError: a fault of the bot"
+
+
+@pytest.mark.parametrize("says_sorry", [True, False])
+async def test_a_caller_hears_that_something_went_wrong(says_sorry: bool) -> None:
+    """Instead of a hang-up in the middle of a word."""
+    app = App()
+    seen: list[BaseException] = []
+
+    @app.call
+    async def handle(call: Call) -> None:
+        raise ValueError("a fault of the bot")
+
+    @app.on_error
+    async def sorry(call: Call, error: BaseException) -> None:
+        seen.append(error)
+        if says_sorry:
+            await call.speak("Sorry, something went wrong.")
+        else:
+            await call.transfer("+15555550177")
+
+    async with place_call(app) as caller:
+        await caller.run(ms=10_000)
+        notes = [what.text for what in caller.timeline if isinstance(what, Noted)]
+
+    assert [str(error) for error in seen] == ["a fault of the bot"]
+    assert sent(caller) == (["speak", "hangup"] if says_sorry else ["transfer", "streaming_stop"])
+    assert notes == ["@app.on_error entered"]
+
+
+@pytest.mark.parametrize("how", ["raises", "hangs"])
+async def test_an_error_handler_that_fails_itself_does_not_keep_the_caller(how: str) -> None:
+    """Nor does one that never ends."""
+    app = App()
+
+    @app.call
+    async def handle(call: Call) -> None:
+        raise ValueError("a fault of the bot")
+
+    @app.on_error
+    async def sorry(call: Call, error: BaseException) -> None:
+        if how == "raises":
+            raise KeyError("another one")
+        await asyncio.Event().wait()
+
+    async with place_call(app) as caller:
+        await caller.run(ms=32_000 if how == "hangs" else 1_000)
+        notes = [what.text for what in caller.timeline if isinstance(what, Noted)]
+
+    assert sent(caller) == ["hangup"]
+    became = {
+        "raises": "@app.on_error raised KeyError: 'another one'",
+        "hangs": "@app.on_error was cancelled after 30 s",
+    }
+    assert notes == ["@app.on_error entered", became[how]]
+
+
+async def test_of_several_tasks_that_raise_none_is_lost() -> None:
+    """The first alone would hide that two connections broke, and not one."""
+
+    async def handle(call: Call) -> None:
+        async def fail(text: str) -> None:
+            await asyncio.sleep(0.1)
+            raise ValueError(text)
+
+        for text in ("the recognizer is gone", "the voice is gone"):
+            call.tasks.create_task(fail(text))
+        await asyncio.Event().wait()
+
+    app = app_of(handle)
+    app.on_error(lambda _call, _error: asyncio.sleep(0))
+    async with place_call(app) as caller:
+        await caller.run(ms=500)
+    (failed,) = (what for what in caller.timeline if isinstance(what, HandlerFailed))
+
+    assert failed.error.startswith("ExceptionGroup: ")
+    assert "the recognizer is gone" in failed.traceback and "the voice is gone" in failed.traceback
+
+
+async def test_a_handler_that_is_being_cancelled_has_no_error_handler() -> None:
+    """The call is over: what goes wrong while it cleans up is written down, and nobody is there to hear a sentence."""
+    app = App()
+    entered: list[BaseException] = []
+
+    @app.call
+    async def handle(call: Call) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise ValueError("while cleaning up") from None
+
+    @app.on_error
+    async def sorry(call: Call, error: BaseException) -> None:
+        entered.append(error)
+
+    async with place_call(app) as caller:
+        await caller.run(ms=500)
+        await caller.hang_up()
+
+    assert entered == []
+    assert [type(what) for what in ends(caller)] == [HandlerFailed]
+
+
+async def test_an_error_handler_ends_with_the_call() -> None:
+    """It may say a sentence for half a minute; the caller who hangs up meanwhile has heard enough."""
+    app = App()
+    ended: list[str] = []
+
+    @app.call
+    async def handle(call: Call) -> None:
+        raise ValueError("a fault of the bot")
+
+    @app.on_error
+    async def sorry(call: Call, error: BaseException) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("sorry")
+
+    async with place_call(app) as caller:
+        await caller.run(ms=500)
+        before = list(ended)
+        await caller.hang_up()
+        await caller.run(ms=100)
+
+    assert (before, ended) == ([], ["sorry"])
+
+
+async def test_a_stopping_server_is_why_a_handler_was_cancelled() -> None:
+    """Not a fault of the handler's, and not the end of the call."""
+
+    async def handle(call: Call) -> None:
+        await asyncio.Event().wait()
+
+    async with place_call(app_of(handle)) as caller:
+        await caller.run(ms=500)
+        caller._context.tasks.stop()
+        await caller.run(ms=100)
+
+    assert ends(caller) == [HandlerEnded(cancelled=True, reason="the server stops")]
+
+
+# --- what the settings ask for ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("raw", "record"), [(False, True), (True, True), (False, False)])
+async def test_every_call_is_recorded_where_the_settings_say_so(raw: bool, record: bool, tmp_path: Path) -> None:
+    """But for raw calls, which are not decoded: to record one failed, and so did the call."""
+    app = App()
+    recorded: list[bool] = []
+
+    @app.call(raw=raw)
+    async def handle(call: Call) -> None:
+        recorded.append(call._feed.recording is not None)
+        await asyncio.Event().wait()
+
+    async with place_call(app, data_dir=tmp_path) as caller:
+        await caller.run(ms=100)
+        await caller.lose_socket()
+        await caller.run(ms=11_000)
+        caller._context.record = record
+        await caller.connect()
+        await caller.run(ms=100)
+
+    assert recorded == [False, record and not raw]
+
+
+async def test_a_call_that_no_handler_takes_says_what_to_do() -> None:
+    """An outgoing call, whose handler is not there any more: its caller hears nothing, and the timeline has to say why."""
+    app = App()
+
+    @app.call(numbers=["+15555550111"])
+    async def handle(call: Call) -> None: ...
+
+    async with place_call(app, direction="outgoing") as caller:
+        await caller.run(ms=3_000)
+
+    assert [what.error for what in ends(caller) if isinstance(what, HandlerFailed)] == [NO_ROUTE]
+    assert sent(caller) == ["hangup"]
+
+
+async def test_the_time_to_come_back_is_counted_from_the_loss_of_the_socket() -> None:
+    """By the clock alone: no event comes at that moment."""
+
+    async def handle(call: Call) -> None:
+        await asyncio.Event().wait()
+
+    policy = CallPolicy(no_socket_then=(), no_handler_ms=0, reconnect_ms=3_000)
+    async with place_call(app_of(handle)) as caller:
+        caller._context.policy = policy
+        await caller.run(ms=500)
+        await caller.lose_socket()
+        await caller.run(ms=2_000)
+        await caller.event("call.speak.started")
+        await caller.run(ms=990)
+        early = ends(caller)
+        await caller.run(ms=30)
+
+    assert early == []
+    assert ends(caller) == [HandlerEnded(cancelled=True, reason="its socket was lost, and not back within 3 s")]
