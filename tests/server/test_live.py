@@ -11,7 +11,7 @@ from callpath.errors import LocalProtocolError, StoreError
 from callpath.server import live
 from callpath.server.events import store_webhook
 from callpath.server.leases import LEASE_MS, OFFER_MS
-from callpath.server.live import ENDING_MS, STORE_RETRY_MS
+from callpath.server.live import STORE_RETRY_MS
 from callpath.timeline import CallRejected, HandlerEnded, HandlerStarted, Noted, WebhookReceived
 from callpath.wire.command import Speak
 from callpath.wire.webhook import Webhook, read_webhook
@@ -122,15 +122,16 @@ async def test_a_log_that_is_away_is_asked_again_after_a_while() -> None:
         await node.talk()
         node.log.away = True
         node.call.note(Noted(text="kept"))
-        await node.clock.advance(STORE_RETRY_MS // 2)
-        reads = node.log.reads
-        await node.clock.advance(3 * STORE_RETRY_MS)
-        retried = node.log.reads - reads
+        await node.clock.advance(0)
+        reads = [node.log.reads]
+        for ms in (999, 1, 999, 1):
+            await node.clock.advance(ms)
+            reads.append(node.log.reads)
         still_running = node.call.application.is_running
         node.log.away = False
-        await node.clock.advance(STORE_RETRY_MS)
+        await node.clock.advance(1_000)
 
-        assert 3 <= retried <= 8  # each time what may be stored already, and what is new
+        assert reads[0] == reads[1] < reads[2] == reads[3] < reads[4]
         assert still_running
         assert ["kept"] == [what.text for what in node.log.whats(Noted)]
 
@@ -280,13 +281,43 @@ async def test_what_holds_up_a_stop() -> None:
         node.telnyx.refuses.add("hangup")
         node.context.policy = type(node.context.policy)(no_socket_then=(), no_handler_ms=0)
         await node.lose(driver)
-        await node.clock.advance(ENDING_MS - 1)
+        await node.clock.advance(10_000)  # the handler is cancelled, and that is the last of it
+        await node.clock.advance(14_999)
         waits = node.call.is_busy
-        await node.clock.advance(ENDING_MS)
+        await node.clock.advance(1)
 
         assert [SESSION] == talking
         assert waits
         assert [] == node.calls.busy()
+
+
+async def test_a_socket_holds_up_a_stop_whoever_acts_for_its_call() -> None:
+    """The lease is another node's by now; the caller is still heard here, and the socket is closed in good order."""
+    async with two_nodes() as (a, _):
+        driver = await a.talk()
+        a.call.ownership.acts = False
+        a.call.ownership.claim_again_ms = a.clock.now_ms() + LEASE_MS
+        with_socket = a.call.is_busy
+        await a.lose(driver)
+        await a.clock.advance(0)
+
+        assert with_socket
+        assert [] == a.calls.busy()
+
+
+async def test_a_call_that_is_being_rejected_holds_up_a_stop() -> None:
+    """Telnyx refused the rejection: the next step is due, and the caller would hear it ring until they give up."""
+    async with one_node(calls_max=1) as node:
+        node.telnyx.answers.clear()
+        await node.webhook("call.initiated", session="other", leg="other", direction="incoming", state="parked")
+        await node.webhook("call.initiated", direction="incoming", state="parked")
+        being_rejected = SESSION in node.calls.busy()
+        node.telnyx.answers.set()
+        await node.webhook("call.hangup", hangup_cause="user_busy")
+        await node.clock.advance(100)
+
+        assert being_rejected
+        assert SESSION not in node.calls.busy()
 
 
 # --- sockets ---------------------------------------------------------------------------------------------------------

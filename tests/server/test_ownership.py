@@ -23,6 +23,32 @@ async def test_alone_every_call_is_ours_and_is_claimed_once() -> None:
         assert ["answer", "streaming_start"] == node.telnyx.sent
 
 
+async def test_alone_no_stream_is_another_node_s() -> None:
+    """Two sockets that start in the same millisecond: the timeline's newest need not be the one that is here."""
+    async with one_node() as node:
+        await node.talk()
+        since_ms = node.call.ownership.since_ms
+        await node.clock.advance(100)
+        node.call.note(elsewhere("stream-9"))
+        node.call.wake()
+        await node.clock.advance(1)
+
+        assert node.call.acts
+        assert since_ms == node.call.ownership.since_ms
+
+
+async def test_a_call_that_is_ours_already_is_no_failure_of_the_log() -> None:
+    """Each turn of the call asks; one that fails is repeated after a second, for ever."""
+    async with two_nodes() as (a, b):
+        await a.webhook("call.initiated", direction="incoming", state="parked")
+        await b.webhook("call.answered")
+        asked = len(a.log.claims)
+
+        assert [True, True] == [await node.call.ownership.claim() for node in (a, b)]
+        assert asked == len(a.log.claims)
+        assert [False, False] == [node.call.ownership.was_offered for node in (a, b)]
+
+
 async def test_the_node_that_heard_of_a_call_first_acts_for_it() -> None:
     """Two that act would answer twice. The other asks again when the lease would have run out, and not with every event."""
     async with two_nodes() as (a, b):

@@ -24,7 +24,8 @@ from callpath.errors import StoreError
 from callpath.server import recovery
 from callpath.server.builtin import BUILTIN
 from callpath.server.calls import Calls
-from callpath.server.recovery import Recovery
+from callpath.server.leases import STEADY_MS
+from callpath.server.recovery import LIVE_MS_MAX, Recovery, recover_call
 from callpath.simulator.options import CarrierOptions
 from callpath.simulator.simulator import Simulator
 from callpath.store.memory import MemoryCallLog
@@ -39,24 +40,27 @@ from callpath.timeline import (
     CommandSent,
     Entry,
     HandlerStarted,
+    Noted,
     PolicyActed,
     StreamStarted,
     WebhookReceived,
     What,
     kind_of,
 )
-from callpath.wire.ids import SessionId
+from callpath.wire.ids import CallControlId, SessionId
 from callpath.wire.webhook import Webhook
+from tests.server.manual import SESSION, Node, event, one_node, two_nodes
 from tests.serving import WAIT_S_MAX, process, serving
 from tests.telnyx import sample
 
-pytestmark = pytest.mark.e2e
+e2e = pytest.mark.e2e
 
 SECRET = "same-before-and-after"
 DEAF = CarrierOptions(webhook_retry_ms=())
 """Telnyx delivers each event once: what comes while no server is there is lost."""
 
 
+@e2e
 async def test_events_that_were_missed_are_fetched(tmp_path: Path) -> None:
     """The caller hung up while we were down for longer than Telnyx repeats: the call must not stay open for ever."""
     async with Simulator(options=DEAF) as telnyx:
@@ -82,6 +86,7 @@ async def test_events_that_were_missed_are_fetched(tmp_path: Path) -> None:
     assert "call.recovered" not in [kind_of(entry.what) for entry in entries]
 
 
+@e2e
 async def test_a_call_that_is_still_up_goes_on(tmp_path: Path) -> None:
     """A deploy in the middle of a call: the caller waits some seconds and is spoken to again, by a new handler. What was
     recorded before is not written over."""
@@ -108,6 +113,7 @@ async def test_a_call_that_is_still_up_goes_on(tmp_path: Path) -> None:
     assert len(asked) == len(set(asked)) == 3  # answer, streaming_start, and that again as a new command
 
 
+@e2e
 async def test_a_long_call_is_found_behind_many_short_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of two thousand newer calls all may be over, while somebody has been talking for an hour."""
     monkeypatch.setattr(recovery, "LIVE_MAX", 1)
@@ -125,6 +131,7 @@ async def test_a_long_call_is_found_behind_many_short_ones(tmp_path: Path, monke
     assert 1 == sum(isinstance(entry.what, CallRecovered) for entry in entries)
 
 
+@e2e
 async def test_a_process_that_is_killed_in_the_middle_of_a_call(tmp_path: Path) -> None:
     """kill -9: nothing is said goodbye to, and the caller is spoken to again by the next process."""
     async with Simulator() as telnyx:
@@ -148,6 +155,7 @@ async def test_a_process_that_is_killed_in_the_middle_of_a_call(tmp_path: Path) 
     assert kinds.index("call.recovered") > kinds.index("handler.started")
 
 
+@e2e
 async def test_a_call_that_is_still_up_is_hung_up_where_that_is_wanted(tmp_path: Path) -> None:
     """A handler that cannot begin again in the middle."""
     async with Simulator(options=DEAF) as telnyx:
@@ -161,6 +169,7 @@ async def test_a_call_that_is_still_up_is_hung_up_where_that_is_wanted(tmp_path:
     assert [entry.what.policy for entry in entries if isinstance(entry.what, PolicyActed)] == ["restart"]
 
 
+@e2e
 async def test_a_command_without_an_answer_goes_out_again_as_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,6 +197,7 @@ async def test_a_command_without_an_answer_goes_out_again_as_the_same(
     assert answers == [sent[0]] == [again.command_id]
 
 
+@e2e
 async def test_after_telnyxs_minute_a_command_is_not_sent_again(tmp_path: Path) -> None:
     """It would be carried out twice. That nobody knows its fate is written down, and the call is asked about."""
     async with Simulator("http://127.0.0.1:9/nobody", options=DEAF) as telnyx:
@@ -214,6 +224,7 @@ async def test_after_telnyxs_minute_a_command_is_not_sent_again(tmp_path: Path) 
     assert "command.retried" not in [kind_of(entry.what) for entry in entries]
 
 
+@e2e
 @pytest.mark.parametrize("then", ["stays", "hangs up"])
 async def test_webhooks_that_were_lost_in_mid_call_are_fetched(
     then: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -364,6 +375,7 @@ def _is_over(what: What) -> bool:
     return isinstance(what, CallChecked) and what.alive is False
 
 
+@e2e
 async def test_a_start_without_calls_asks_nothing(tmp_path: Path) -> None:
     """An empty log, and one whose calls have all ended."""
     async with Simulator() as telnyx:
@@ -387,6 +399,7 @@ def _is_event(what: Any, event_type: str) -> bool:
     return isinstance(what, WebhookReceived) and what.event_type == event_type
 
 
+@e2e
 async def test_the_browser_phone_takes_no_real_call_for_its_own(tmp_path: Path) -> None:
     """Its server shares the call log, and asks a simulator that knows of no other call: "not found" would be the end of
     everybody who is on the line."""
@@ -405,3 +418,220 @@ async def test_the_browser_phone_takes_no_real_call_for_its_own(tmp_path: Path) 
         await caller.hangup()
 
     assert [] == [entry.what for entry in entries if isinstance(entry.what, CallChecked)]
+
+
+# --- one call, on a manual clock -------------------------------------------------------------------------------------
+
+
+async def before(node: Node, *whats: What | str, ago_ms: int = 60_000) -> None:
+    """The timeline that the dead process left: events by their names, and other entries."""
+    for number, what in enumerate(whats):
+        if isinstance(what, str):
+            document = event(what, event_id=f"before-{number}", direction="incoming", state="parked")
+            what = WebhookReceived(event_type=what, event_id=f"before-{number}", body=document)
+        at = node.clock.now_unix_ms() - ago_ms + number
+        await node.log.append(Entry(session=SESSION, at_unix_ms=at, what=what, key=f"before-{number}"))
+
+
+ANSWER = (
+    CommandSent(command="answer", command_id="c1", call_control_id=CallControlId("v3:leg-1")),
+    CommandAnswered(command="answer", command_id="c1", call_control_id=CallControlId("v3:leg-1"), status=200),
+)
+UP = ("call.initiated", *ANSWER, "call.answered")
+
+
+@pytest.mark.parametrize(("alive", "recovered"), [(True, True), (None, True), (False, False)])
+async def test_a_call_goes_on_unless_telnyx_says_that_it_is_over(alive: bool | None, recovered: bool) -> None:
+    """Where Telnyx does not say, the caller may be on the line."""
+    async with one_node() as node:
+        node.telnyx.alive = alive
+        await before(node, *UP)
+        await recover_call(node.calls, SESSION, "resume")
+        await node.clock.advance(0)
+        entries = await node.log.read(SESSION)
+        ours = [entry for entry in entries if isinstance(entry.what, (CallChecked, CallRecovered))]
+
+        assert ["v3:leg-1"] == node.telnyx.asked
+        assert [alive] == [what.alive for what in node.log.whats(CallChecked)]
+        assert [CallRecovered(fetched=0, detail="")] * recovered == node.log.whats(CallRecovered)
+        assert {("leg-1", "v3:leg-1")} == {(entry.leg, entry.call_control_id) for entry in ours}
+        assert ["streaming_start"] * recovered == node.telnyx.sent
+        assert [] == node.log.whats(PolicyActed)
+
+
+async def test_what_was_missed_is_counted_and_what_is_of_another_call_is_not() -> None:
+    """Whoever reads the timeline sees why an event of a minute ago stands behind the crash."""
+    async with one_node() as node:
+        await before(node, "call.initiated", *ANSWER)
+        node.telnyx.missed += [
+            event("call.answered", event_id="m1"),
+            event("call.speak.started", event_id="m2"),
+            event("call.speak.started", event_id="other", session="other"),
+        ]
+        await recover_call(node.calls, SESSION, "resume")
+        await recover_call(node.calls, SESSION, "resume")
+
+        assert [2, 0] == [what.fetched for what in node.log.whats(CallRecovered)]
+        assert [] == await node.log.read(SessionId("other"))
+
+
+async def test_a_call_whose_end_was_missed_is_not_asked_about() -> None:
+    """It is over: a call.recovered would tell of a call that nobody recovered."""
+    async with one_node() as node:
+        await before(node, *UP)
+        node.telnyx.missed.append(event("call.hangup", event_id="m1", hangup_cause="normal_clearing"))
+        await recover_call(node.calls, SESSION, "resume")
+        await node.clock.advance(0)
+
+        assert [] == node.telnyx.asked
+        assert [] == node.log.whats(CallRecovered)
+        assert SESSION not in node.calls.live
+
+
+async def test_a_list_of_events_that_cannot_be_had_is_said_and_stops_nothing() -> None:
+    """The caller waits, and Telnyx's API has an outage of its own."""
+    async with one_node() as node:
+        node.telnyx.lists_events = False
+        await before(node, *UP)
+        await recover_call(node.calls, SESSION, "resume")
+
+        assert ["events that were missed could not be fetched: refused by the test"] == [
+            what.detail for what in node.log.whats(CallRecovered)
+        ]
+
+
+async def test_each_restart_hangs_up_with_a_command_of_its_own() -> None:
+    """The second would be taken for the first, and the call would stay up."""
+    async with one_node() as node:
+        await before(node, *UP)
+        node.telnyx.refuses.add("hangup")
+        for _ in range(2):
+            await recover_call(node.calls, SESSION, "hangup")
+            await node.clock.advance(0)
+
+        assert [("restart", 1, "hangup"), ("restart", 2, "hangup")] == [
+            (what.policy, what.number, what.step) for what in node.log.whats(PolicyActed)
+        ]
+        ids = [what.command_id for what in node.log.whats(CommandSent) if what.command == "hangup"]
+        assert len(ids) == len(set(ids)) >= 2
+
+
+@pytest.mark.parametrize("then", ["resume", "hangup"])
+async def test_a_call_that_only_rang_is_answered(then: Any) -> None:
+    """Nobody has spoken to the caller: there is nothing to begin again in the middle of."""
+    async with one_node() as node:
+        await before(node, "call.initiated", ago_ms=1_000)
+        await recover_call(node.calls, SESSION, then)
+        await node.clock.advance(0)
+
+        assert [CallRecovered(detail="it only rang, and no node had taken it")] == node.log.whats(CallRecovered)
+        assert [] == node.log.whats(PolicyActed)
+        assert ["answer"] == node.telnyx.sent
+
+
+@pytest.mark.parametrize(("served", "recovered"), [(True, True), (False, False)])
+async def test_a_full_node_recovers_no_call_that_only_rings(served: bool, recovered: bool) -> None:
+    """It would reject what another node has room for. A call that was answered has no other place to go."""
+    async with two_nodes(calls_max=1) as (node, _):
+        await node.webhook("call.initiated", session="other", leg="other", direction="incoming", state="parked")
+        await before(node, *(UP if served else ("call.initiated",)))
+        await recover_call(node.calls, SESSION, "resume")
+
+        assert recovered == bool(node.log.whats(CallRecovered)) == (node.log.holder() == "a")
+
+
+async def test_a_full_server_of_one_process_recovers_all_of_its_calls() -> None:
+    """There is no other."""
+    async with one_node(calls_max=1) as node:
+        await node.webhook("call.initiated", session="other", leg="other", direction="incoming", state="parked")
+        await before(node, "call.initiated")
+        await recover_call(node.calls, SESSION, "resume")
+
+        assert 1 == len(node.log.whats(CallRecovered))
+
+
+async def test_a_living_node_s_call_is_left_to_it() -> None:
+    """Its lease has not run out. Once it has, this node has the call, and acts at once."""
+    async with two_nodes() as (a, _):
+        await before(a, *UP)
+        await a.log.claim(SESSION, "dead", 20_000)
+        await a.clock.advance(STEADY_MS)
+        await recover_call(a.calls, SESSION, "resume")
+        early = a.log.whats(CallRecovered), list(a.telnyx.asked)
+        await a.webhook("call.speak.started")  # heard of, and another's: not to be claimed for a while
+        await a.clock.advance(6_000)
+        await recover_call(a.calls, SESSION, "resume")
+        await a.clock.advance(0)
+
+        assert ([], []) == early
+        assert 1 == len(a.log.whats(CallRecovered))
+        assert (True, "a") == (a.call.acts, a.log.holder())
+
+
+@pytest.mark.parametrize(
+    ("whats", "ago_ms", "found"),
+    [
+        (UP, 60_000, True),
+        (UP, LIVE_MS_MAX - 1_000, True),
+        (UP, LIVE_MS_MAX + 1_000, False),
+        (("call.initiated",), 60_000, True),
+        ((*UP, "call.hangup"), 60_000, False),
+        ((Noted(text="of no call"),), 60_000, False),
+        (UP, 0, False),
+    ],
+)
+async def test_which_calls_a_start_recovers(whats: tuple[Any, ...], ago_ms: int, found: bool, at_once: AtOnce) -> None:
+    """Those that were up before it began, and are not over; Telnyx lets none last for longer than four hours."""
+    async with one_node() as node:
+        await before(node, *whats, ago_ms=ago_ms)
+        async with recovering(node.clock, node.log):
+            await node.clock.advance(1)
+
+    assert ([SESSION] if found else []) == list(at_once.started)
+
+
+async def test_calls_that_wait_are_bounded(at_once: AtOnce, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log of a hundred thousand open calls fills no memory: what does not fit is found by the next scan."""
+    monkeypatch.setattr(recovery, "WAITING_MAX", 10)
+    clock = ManualClock()
+    at_once.may_end.set()
+    async with recovering(clock, MemoryCallLog(clock)) as calls:
+        for _ in range(2):
+            for number in range(30):
+                calls.add(SessionId(f"call-{number}"))
+            await clock.advance(1)
+
+    assert {SessionId(f"call-{number}"): 2 for number in range(10)} == at_once.started
+
+
+async def test_a_call_is_recovered_again_where_its_node_dies_again(at_once: AtOnce) -> None:
+    """It was recovered once, and that is no reason never to do it again."""
+    clock = ManualClock()
+    at_once.may_end.set()
+    async with recovering(clock, MemoryCallLog(clock)) as calls:
+        for _ in range(2):
+            calls.add(SESSION)
+            await clock.advance(1)
+
+    assert {SESSION: 2} == at_once.started
+
+
+@pytest.mark.parametrize(("error", "pause_ms"), [(StoreError("away"), 2_000), (ValueError("a fault of ours"), None)])
+async def test_a_call_that_could_not_be_recovered_is_tried_again_after_a_pause(
+    error: Exception, pause_ms: int | None, at_once: AtOnce
+) -> None:
+    """A log that is away is not asked in a busy loop. After a fault of ours the next scan names the call again."""
+    clock = ManualClock()
+    at_once.failing[SESSION] = error
+    at_once.may_end.set()
+    async with recovering(clock, MemoryCallLog(clock)) as calls:
+        calls.add(SESSION)
+        await clock.advance((pause_ms or 10_000) - 1)
+        early = at_once.started[SESSION]
+        await clock.advance(1)
+        later = at_once.started[SESSION]
+        calls.add(SESSION)
+        await clock.advance(1)
+
+    assert (1, 2 if pause_ms else 1) == (early, later)
+    assert later + 1 == at_once.started[SESSION]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from callpath.server.admission import SOCKETS_EXTRA, SOCKETS_PER_CALL
@@ -21,8 +21,16 @@ SLOW_HEADER = b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Filler: " + b"y" * 1000
 SLOW_BODY = b"POST /api/calls/webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n" + b"z" * 999
 
 
+CONNECTED = b'{"event":"connected","version":"1.0.0"}'
+FRAME = b"\x81" + bytes([0x80 | len(CONNECTED)]) + bytes(4) + CONNECTED
+"""A text frame of a client's, masked with zeros."""
+FRAME_EVERY_S = 0.5
+"""A socket that brings nothing for two seconds makes room for another."""
+
+
 async def upgrades(folder: Path, number: int, room: int) -> list[Figure]:
-    """`number` upgrades as fast as they can be asked for, where only `room` sockets are allowed: all 101 or 503."""
+    """`number` upgrades as fast as they can be asked for, where only `room` sockets are allowed: all 101 or 503. Those that
+    are open show life, however long it takes on a busy machine."""
     tokens = CallTokens(SECRET)
     statuses: Counter[bytes] = Counter()
     opened: list[asyncio.StreamWriter] = []
@@ -39,22 +47,33 @@ async def upgrades(folder: Path, number: int, room: int) -> list[Figure]:
             session = SessionId(f"s{name}")
             try:
                 reader, writer = await asyncio.open_connection("127.0.0.1", node.port)
-                opened.append(writer)
+                stack.callback(writer.close)
                 writer.write(
                     f"GET /api/calls/{session}/audio HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                     f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
                     f"{AUTH_TOKEN_HEADER}: {tokens.of(session)}\r\n\r\n".encode()
                 )
-                statuses[(await reader.readuntil(b"\r\n\r\n")).split(b" ", 2)[1]] += 1
+                status = (await reader.readuntil(b"\r\n\r\n")).split(b" ", 2)[1]
+                statuses[status] += 1
+                if status == b"101":
+                    writer.write(FRAME)
+                    opened.append(writer)
             except (OSError, asyncio.IncompleteReadError):
                 statuses[b"none"] += 1
 
-        began_s = now_s()
-        async with asyncio.timeout(60):
-            await asyncio.gather(*[ask(name) for name in range(number)])
-        took_s = now_s() - began_s
-        for writer in opened:
-            writer.close()
+        async def show_life() -> None:
+            while True:
+                await asyncio.sleep(FRAME_EVERY_S)
+                for writer in opened:
+                    writer.write(FRAME)
+
+        with ExitStack() as stack:
+            living = asyncio.ensure_future(show_life())
+            stack.callback(living.cancel)
+            began_s = now_s()
+            async with asyncio.timeout(60):
+                await asyncio.gather(*[ask(name) for name in range(number)])
+            took_s = now_s() - began_s
         code = await node.stop()
     return [
         all_of("upgrades_101_or_503", statuses[b"101"] + statuses[b"503"], number),
