@@ -11,13 +11,18 @@ import pytest
 
 from callpath.api.app import App
 from callpath.api.call import Call
+from callpath.api.file_threads import InlineFiles
+from callpath.api.playing import Player
+from callpath.api.queue import AudioQueue
+from callpath.api.sounds import Sound, Sounds
 from callpath.audio.g711 import G711Encoder
+from callpath.audio.pcm import as_pcm
 from callpath.audio.tone import dominant_frequency_hz, find_delay_ms, tone
 from callpath.audio.wav import write_wav
 from callpath.call.stream import DtmfPressed, MarkHandedBack
-from callpath.clock import Clock
+from callpath.clock import Clock, ManualClock
 from callpath.errors import AudioError
-from callpath.testing import place_call
+from callpath.testing import Pair, place_call
 
 
 async def test_play_waits_for_room() -> None:
@@ -506,3 +511,223 @@ async def test_an_empty_piece_is_heard_at_once(rate_hz: int) -> None:
         await caller.run(ms=1_000)
 
     assert states == [(True, False), (True, False)]
+
+
+# --- the player itself, by literal times -----------------------------------------------------------------------------
+
+
+class Audio(AudioQueue):
+    """The caller's audio, whose reader is the task that plays, or is not."""
+
+    def __init__(self, *, is_reader: bool) -> None:
+        super().__init__(limit=10)
+        self.is_reader = is_reader
+        self.told: list[str] = []
+
+    def pause(self) -> bool:
+        self.told.append("pause")
+        return self.is_reader
+
+    def resume(self) -> None:
+        self.told.append("resume")
+
+
+class Heard(Sounds):
+    """Files of a second each."""
+
+    def __init__(self) -> None:
+        super().__init__(InlineFiles())
+        self.asked_hz: list[int] = []
+
+    async def load(self, source: str | Path, rate_hz: int) -> Sound:
+        self.asked_hz.append(rate_hz)
+        return Sound(tone(440, duration_ms=1_000, sample_rate_hz=rate_hz), rate_hz)
+
+
+class Line:
+    """A player on a stream that sends nothing by itself, so that what it queues can be seen."""
+
+    def __init__(self, *, rate_hz: int = 8000, raw: bool = False, is_reader: bool = False) -> None:
+        self.clock = ManualClock()
+        self.pair = Pair(raw=raw)
+        self.pair.run(ms=0)
+        self.stream = self.pair.server
+        self.audio, self.sounds = Audio(is_reader=is_reader), Heard()
+        self.player = Player(self.audio, self.sounds, self.clock, sample_rate_hz=rate_hz, raw=raw)
+        self.written: list[int] = []
+        """Lengths of what was queued."""
+
+    def attach(self) -> None:
+        self.player.attach(self.stream, self)
+
+    def play(self, audio: bytes) -> None:
+        self.written.append(len(audio))
+        self.stream.play(as_pcm(audio))
+
+    def play_payload(self, payload: bytes) -> None:
+        self.written.append(len(payload))
+        self.stream.play_payload(payload)
+
+    def flush(self) -> None: ...
+
+    async def run(self, ms: float) -> None:
+        """Let time pass in frames, and the player go on."""
+        for _ in range(int(ms // 20)):
+            self.pair.run(20)
+            self.player.make_room()
+            await self.clock.advance(20)
+
+
+async def test_two_pieces_are_queued_and_no_more() -> None:
+    """What is queued on top of the stream's lead is lost by a clear, and was made for nothing."""
+    line = Line()
+    line.attach()
+    playing = asyncio.ensure_future(line.player.play(tone(440, duration_ms=1_000), 8000))
+    await line.clock.advance(0)
+    queued = list(line.written), line.stream.playout.queued_ms, playing.done()
+    await line.run(1_000)
+
+    assert queued == ([1600, 1600], 200, False)
+    assert [1600] * 10 == line.written
+    assert (await playing).duration_ms == 1_000
+
+
+async def test_a_source_of_another_rate_is_as_long_as_it_is() -> None:
+    """In the stream's time: what was heard of it is what a speech service is told."""
+    line = Line(rate_hz=24_000)
+    line.attach()
+    one = await line.player.play(tone(440, duration_ms=100, sample_rate_hz=24_000).tobytes(), 24_000)
+    two = await line.player.play(tone(440, duration_ms=60, sample_rate_hz=16_000).tobytes(), 16_000)
+    await line.run(120)
+    heard_ms = one.heard_ms, two.heard_ms
+    await line.run(100)
+
+    assert [1600, 960] == line.written
+    assert (one.duration_ms, two.duration_ms) == (100, 60)
+    assert heard_ms == (100, 20)
+    assert one.finished and two.finished
+
+
+@pytest.mark.parametrize("rate_hz", [4000, 192_000])
+async def test_the_lowest_and_the_highest_rate_are_played(rate_hz: int) -> None:
+    """As the error for the next ones says."""
+    line = Line()
+    line.attach()
+    playback = await line.player.play(tone(440, duration_ms=150, sample_rate_hz=rate_hz), rate_hz)
+    for wrong in (3999, 192_001):
+        with pytest.raises(AudioError, match=f"4000 to 192000 Hz, not at {wrong} Hz"):
+            await line.player.play(tone(440, duration_ms=150), wrong)
+
+    assert playback.duration_ms == 150
+
+
+@pytest.mark.parametrize(
+    ("payload_bytes", "written"),
+    [(0, []), (1, [1]), (160, [160]), (800, [800]), (801, [160] * 4 + [161]), (4008, [160] * 24 + [168])],
+)
+async def test_how_a_payload_is_cut(payload_bytes: int, written: list[int]) -> None:
+    """100 ms are queued as they are. Longer ones go out as frames, and what is left over goes with the last, since a
+    frame of a few samples would be a hole behind it. One of nothing is nothing."""
+    line = Line(raw=True)
+    line.attach()
+    playing = asyncio.ensure_future(line.player.play(bytes([0x55]) * payload_bytes, 8000))
+    await line.run(1_000)
+
+    assert written == line.written
+    assert (await playing).duration_ms == payload_bytes / 8
+    assert playing.result().finished
+
+
+async def test_a_file_is_read_at_the_rate_of_the_stream() -> None:
+    """So that it need not be resampled while it plays; before there is a stream, at the handler's."""
+    line = Line(rate_hz=16_000)
+    waiting = asyncio.ensure_future(line.player.play("hello.wav", 16_000))
+    await line.clock.advance(0)
+    without = list(line.written)
+    line.attach()
+    await line.run(1_200)
+    again = asyncio.ensure_future(line.player.play("hello.wav", 16_000))
+    await line.run(1_200)
+
+    assert without == []
+    assert [16_000, 8000] == line.sounds.asked_hz
+    assert (await waiting).duration_ms == pytest.approx(1_000, abs=0.2)
+    assert (await again).duration_ms == 1_000
+
+
+async def test_a_stream_that_is_gone_takes_nothing() -> None:
+    """What is played then waits for the next one, from where it was."""
+    line = Line()
+    line.attach()
+    playing = asyncio.ensure_future(line.player.play(tone(440, duration_ms=1_000), 8000))
+    await line.run(200)
+    line.player.detach()
+    before = len(line.written)
+    await line.run(500)
+    without = len(line.written)
+    line.attach()
+    await line.run(1_200)
+
+    assert before == without < 10
+    assert 10 == len(line.written)
+    assert (await playing).duration_ms == 1_000
+
+
+async def test_a_call_that_is_over_plays_nothing_more() -> None:
+    """Neither what was begun nor what comes; and what was heard of it stays, however late that is asked."""
+    line = Line()
+    line.attach()
+    one = asyncio.ensure_future(line.player.play(tone(440, duration_ms=1_000), 8000))
+    two = asyncio.ensure_future(line.player.play(tone(440, duration_ms=1_000), 8000))
+    connected = await line.player.connected()
+    await line.clock.advance(0)
+    await line.run(100)
+    line.player.end()
+    await line.clock.advance(0)
+    written = len(line.written)
+    late = [await line.player.play(source, 8000) for source in (bytes(320), tone(440, duration_ms=500))]
+    begun = line.player.begin()
+    heard_ms = (await one).heard_ms
+    await line.run(1_000)
+
+    assert connected is line.stream
+    assert await line.player.connected() is None
+    assert (written, [True] * 5) == (len(line.written), [one.cut for one in (await one, await two, *late, begun)])
+    assert heard_ms == one.result().heard_ms == 100
+
+
+async def test_a_source_that_begins_after_a_cut_is_not_cut() -> None:
+    """And one that was announced before it is, even if it had not begun."""
+    line = Line()
+    line.attach()
+    announced = line.player.begin()
+    playing = asyncio.ensure_future(line.player.play(tone(440, duration_ms=1_000), 8000))
+    await line.run(100)
+    line.player.cut()
+    line.stream.clear(line.clock.now_ms())
+    written = len(line.written)
+    late = await line.player.play(tone(440, duration_ms=500), 8000, announced)
+    after = await line.player.play(tone(440, duration_ms=100), 8000)
+    await line.run(200)
+
+    assert (True, True) == ((await playing).cut, late.cut)
+    assert late is announced
+    assert after.finished
+    assert written + 1 == len(line.written)
+
+
+@pytest.mark.parametrize("is_reader", [True, False])
+async def test_a_reader_that_plays_does_not_fall_behind(is_reader: bool) -> None:
+    """It cannot read meanwhile; another task that plays says nothing about the reader. A chunk that is queued at once is no
+    wait, also after a source that was one."""
+    line = Line(is_reader=is_reader)
+    line.attach()
+    await line.player.play(bytes(320), 8000)
+    at_once = list(line.audio.told)
+    playing = asyncio.ensure_future(line.player.play(tone(440, duration_ms=1_000), 8000))
+    await line.run(2_000)
+    await playing
+    await line.player.play(bytes(320), 8000)
+
+    assert at_once == []
+    assert line.audio.told == (["pause", "resume"] if is_reader else ["pause"])
