@@ -26,6 +26,7 @@ from callpath.private_api import EmbeddedServer
 from callpath.server.app import create_asgi
 from callpath.server.calls import Calls
 from callpath.server.context import Context
+from callpath.server.dialling import Dials
 from callpath.server.guard import GuardedHttp
 from callpath.server.prober import Examine
 from callpath.server.socket import MediaSockets
@@ -55,6 +56,12 @@ class Served:
     @property
     def context(self) -> Context:
         return self.calls.context
+
+    @property
+    def dials(self) -> Dials:
+        dials = self.context.app.dialler
+        assert isinstance(dials, Dials)
+        return dials
 
     @property
     def url(self) -> str:
@@ -91,6 +98,7 @@ async def serving(
     listener: socket.socket | None = None,
     telnyx: Simulator | None = None,
     traces: Any = None,
+    extra: Callable[[Settings], Any] | None = None,
     **settings: Any,
 ) -> AsyncIterator[Served]:
     """Both sides, connected with each other; `telnyx` is one that runs already.
@@ -110,7 +118,9 @@ async def serving(
             "data_dir": data_dir,
             "blocked_ms": 0,  # a machine under load may not add entries to timelines that tests compare
         }
-        asgi: Any = create_asgi(app, Settings(**(given | settings)), examine=examine, traces=traces)
+        configured = Settings(**(given | settings))
+        more = extra(configured) if extra is not None else None
+        asgi: Any = create_asgi(app, configured, examine=examine, traces=traces, extra=more)
         server = EmbeddedServer(
             uvicorn.Config(
                 asgi,

@@ -46,6 +46,7 @@ TAGS = [
     "command.sent",
     "command.answered",
     "command.retried",
+    "dial.placed",
     "stream.starting",
     "stream.url",
     "stream.accepted",

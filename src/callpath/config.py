@@ -51,6 +51,40 @@ class Settings:
     dial_from: str = _setting(
         "CALLPATH_DIAL_FROM", default="", does="number that `app.dial` shows (E.164); empty: each dial names one"
     )
+    dial_token: str = _setting(
+        "CALLPATH_DIAL_TOKEN",
+        default="",
+        does="what a program must show to dial over HTTP (Authorization: Bearer); needs CALLPATH_DIAL_ALLOW",
+        secret=True,
+    )
+    dial_allow: str = _setting(
+        "CALLPATH_DIAL_ALLOW",
+        default="",
+        does="prefixes of the numbers that may be dialled, separated by commas: +1,+4930,sip:pbx.example.com; "
+        "premium-rate, satellite and Caribbean numbers need an entry of their own; empty: `app.dial` may call all others, "
+        "and nobody dials over HTTP or from the dashboard",
+        is_text=True,
+    )
+    dial_calls_max: Count = _setting(
+        "CALLPATH_DIAL_CALLS_MAX",
+        default=10,
+        does="maximum concurrent calls that were dialled, of all processes with this call log (0: no limit)",
+    )
+    dial_per_minute: Count = _setting(
+        "CALLPATH_DIAL_PER_MINUTE",
+        default=30,
+        does="maximum calls dialled within a minute, of all processes with this call log (0: no limit)",
+    )
+    dial_per_day: Count = _setting(
+        "CALLPATH_DIAL_PER_DAY",
+        default=1_000,
+        does="maximum calls dialled within 24 hours, of all processes with this call log (0: no limit)",
+    )
+    dial_seconds_max: Seconds = _setting(
+        "CALLPATH_DIAL_SECONDS_MAX",
+        default=3_600,
+        does="maximum duration of a call that was dialled, which Telnyx ends then: 30 to 14400 (0: Telnyx's 4 hours)",
+    )
     public_url: str = _setting(
         "PUBLIC_URL", default="", does="where the world reaches this server; the audio URL is built from it"
     )

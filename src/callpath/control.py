@@ -17,7 +17,7 @@ import httpx2
 
 from callpath.clock import Clock
 from callpath.errors import CallpathError, ControlError, RemoteProtocolError
-from callpath.wire.api import CallEvent, CallStatus, parse_errors, read_list, read_one, read_page
+from callpath.wire.api import ActiveCall, CallEvent, CallStatus, parse_errors, read_list, read_one, read_page
 from callpath.wire.command import Command, command_path, encode_command
 from callpath.wire.document import Json, parse_json
 from callpath.wire.ids import CallControlId, SessionId, path_segment
@@ -158,6 +158,25 @@ class Control:
             raise ControlError(
                 f"call status: the answer is not Telnyx's: {error}", command="call status", status=reply.status
             ) from error
+
+    async def active_calls(self, connection_id: str) -> list[ActiveCall]:
+        """The calls of a Call Control application that are up. Raises ControlError."""
+        found: list[ActiveCall] = []
+        after = ""
+        for _ in range(EVENTS_PAGES_MAX):
+            query = f"page[limit]={EVENTS_PAGE}" + (f"&page[after]={path_segment(after)}" if after else "")
+            reply = await self._ask(f"/connections/{path_segment(connection_id)}/active_calls?{query}", "active calls")
+            try:
+                rows, page = read_list(ActiveCall, reply.document), read_page(reply.document)
+            except RemoteProtocolError as error:
+                raise ControlError(
+                    f"active calls: the answer is not Telnyx's: {error}", command="active calls", status=reply.status
+                ) from error
+            found += rows
+            after = (page.cursors or {}).get("after") or ""
+            if not rows or not page.next or not after:
+                break
+        return found
 
     async def call_events(self, session: SessionId) -> list[CallEvent]:
         """All that Telnyx has written down of a call: commands that it got, webhooks that it made. Raises ControlError.

@@ -65,8 +65,8 @@ class InvalidRequestError(LocalProtocolError):
     called; `second_transfer` one is ringing, or somebody is consulted; `second_recording` Telnyx records already;
     `recording_over` it was stopped, or its disk failed; `second_transcription` one is running; `text_length` 1 to 3,000
     characters; `out_of_range` a number of seconds or digits; `no_connection` no connection id to dial with;
-    `not_allowed` a destination or a cap of calls; `not_running` the server does not run; `unknown_handler` no handler of
-    that name.
+    `not_allowed` a destination that may not be dialled; `too_many_calls` a cap on dialled calls; `key_used` the key of a
+    dial to another number; `not_running` the server does not run; `unknown_handler` no handler of that name.
     """
 
     def __init__(self, reason: str, message: str) -> None:

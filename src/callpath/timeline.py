@@ -77,6 +77,17 @@ class CommandRetried(What, frozen=True, kw_only=True, tag="command.retried"):
     reason: str = ""
 
 
+class DialPlaced(What, frozen=True, kw_only=True, tag="dial.placed"):
+    """A dial has become a call, which has its own timeline. `told_by`: Telnyx's "answer" to the dial, the first "webhook"
+    of the call, or the list of "active_calls"."""
+
+    command_id: str
+    session: SessionId
+    call_control_id: CallControlId
+    leg_id: LegId
+    told_by: str = "answer"
+
+
 # --- the four markers, and what follows them on the socket -----------------------------------------------------------
 
 
@@ -493,6 +504,7 @@ KINDS: tuple[type[What], ...] = (
     CommandSent,
     CommandAnswered,
     CommandRetried,
+    DialPlaced,
     StreamStarting,
     StreamUrl,
     StreamAccepted,
@@ -643,6 +655,8 @@ def _describe(what: What) -> str:
         case CommandRetried():
             said = f"{what.status or 'no answer'}, {what.latency_ms:.0f} ms" if what.attempt else "restart"
             return f"Command {what.command} goes out again ({said}): {what.reason}"
+        case DialPlaced():
+            return f"Telnyx placed the call {what.session}"
         case StreamStarting():
             return f"Media stream being started (with {what.within})"
         case StreamUrl():

@@ -229,7 +229,7 @@ def test_what_became_of_a_dial() -> None:
     assert dial_told(B_RINGS) is None
     assert dial_told(*up) == Dialled("answered", SESSION, B)
     assert dial_told(*up, detects=True) is None
-    assert dial_told(*up, verdict, detects=True) == Dialled("human", SESSION, B)
+    assert dial_told(*up, verdict, detects=True) == Dialled("human", SESSION, B, answered_by="human_business")
     late = dial_told(*up, detects=True, after_ms=DETECTION_MS_MAX)
     assert late == Dialled("answered", SESSION, B)
 
@@ -252,6 +252,34 @@ def test_every_verdict_has_a_word(result: str, status: str) -> None:
     outcome = dial_told(B_RINGS, B_ANSWERS, verdict, detects=True)
 
     assert outcome is not None and outcome.status == status
+
+
+@pytest.mark.parametrize(
+    ("result", "greeting", "screens", "beep", "provisional"),
+    [
+        ("machine", None, False, None, False),
+        ("machine", "beep_detected", False, True, False),
+        ("machine", "no_beep_detected", False, False, False),
+        ("not_sure", None, False, None, True),
+        ("machine", None, True, None, True),
+        ("machine", "prompt_ended", True, False, False),
+        ("human_residence", None, True, None, False),
+    ],
+)
+def test_a_verdict_that_may_change_is_provisional(
+    result: str, greeting: str | None, screens: bool, beep: bool | None, provisional: bool
+) -> None:
+    """Who hangs up on it loses a person. `screens`: detection looks for phones that screen their calls."""
+    session = CallSession(SESSION)
+    told = [B_RINGS, B_ANSWERS, event("call.machine.premium.detection.ended", 13, **LEG_B, result=result)]
+    if greeting is not None:
+        told.append(event("call.machine.premium.greeting.ended", 14, **LEG_B, result=greeting))
+    for what in told:
+        session.apply(Entry(session=SESSION, at_unix_ms=1_000, what=what))
+    outcome, _ = dial_outcome(session, LegId("leg-b"), detects=True, now_unix_ms=2_000, screens=screens)
+
+    assert outcome is not None
+    assert (outcome.answered_by, outcome.beep, outcome.provisional) == (result, beep, provisional)
 
 
 def test_a_screening_phone_is_no_machine_and_may_become_a_person() -> None:

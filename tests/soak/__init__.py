@@ -9,6 +9,7 @@ node       `callpath serve` as a process that can be killed, and a sender of sig
 traffic    webhooks without end, kill -9 under them, rolling restarts of two nodes
 sockets    upgrades all at once, connections that do not speak
 calls      calls: many short ones, many at once, and a stop that cuts none
+dials      kill -9 while calls are dialled
 fuzz       mutated signatures, frames, webhooks, logs, requests and recordings
 proxy      a TCP proxy that breaks connections on purpose
 disk.c     a disk that fails on purpose, between SQLite and the kernel

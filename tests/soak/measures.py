@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.simulation.many import broken_lives
-from tests.soak import calls, fuzz, nodes, sockets, traffic
+from tests.soak import calls, dials, fuzz, nodes, sockets, traffic
 from tests.soak.figures import Figure, none_of
 
 JOBS = max(1, (os.cpu_count() or 1))
@@ -27,6 +27,10 @@ async def _webhooks(folder: Path, short: bool) -> Sequence[Figure]:
 
 async def _kills(folder: Path, short: bool) -> Sequence[Figure]:
     return await traffic.kills(folder, 2 if short else 200)
+
+
+async def _dials(folder: Path, short: bool) -> Sequence[Figure]:
+    return await dials.kills(folder, 3 if short else 200)
 
 
 async def _rolling(folder: Path, short: bool) -> Sequence[Figure]:
@@ -93,6 +97,7 @@ async def _lives(_folder: Path, short: bool) -> Sequence[Figure]:
 MEASURES: dict[str, Measure] = {
     "webhooks": _webhooks,
     "kills": _kills,
+    "dials": _dials,
     "rolling": _rolling,
     "rolling_calls": _rolling_calls,
     "signatures": _signatures,

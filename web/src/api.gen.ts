@@ -17,7 +17,12 @@ export interface paths {
          */
         get: operations["listCalls"];
         put?: never;
-        post?: never;
+        /**
+         * Dial
+         * @description Have a call dialled. Answered once Telnyx has taken it; what comes of it is at /calls/{id}/outcome. Two orders
+         *     with one Idempotency-Key are one call.
+         */
+        post: operations["dialCall"];
         delete?: never;
         options?: never;
         head?: never;
@@ -199,6 +204,66 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/calls/{dial_id}/outcome": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Outcome
+         * @description What came of a call that was dialled; `wait_s`: wait so long for the outcome.
+         */
+        get: operations["getOutcome"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/calls/{dial_id}/hangup": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Hang Up
+         * @description End a call that was dialled, ringing or answered. One that is over stays so.
+         */
+        post: operations["hangUpCall"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/calls/{dial_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete
+         * @description The same as POST /calls/{id}/hangup. Its timeline stays.
+         */
+        delete: operations["deleteCall"];
         options?: never;
         head?: never;
         patch?: never;
@@ -411,7 +476,7 @@ export interface components {
              * Result
              * @enum {string}
              */
-            result: "live" | "talked" | "transferred" | "forwarded" | "spoken to" | "voicemail" | "fax" | "busy" | "no answer" | "declined" | "unreachable" | "cancelled" | "rejected" | "left ringing" | "caller gave up" | "handler crashed" | "no audio" | "not answered";
+            result: "live" | "talked" | "transferred" | "forwarded" | "spoken to" | "voicemail" | "fax" | "busy" | "no answer" | "declined" | "unreachable" | "refused" | "cancelled" | "rejected" | "left ringing" | "caller gave up" | "handler crashed" | "no audio" | "not answered";
             /** Result Words */
             result_words: string;
             /** Direction */
@@ -451,6 +516,41 @@ export interface components {
             last_number: number;
             /** Last Line */
             last_line: string;
+        };
+        /**
+         * DialDocument
+         * @description A call that was dialled. `outcome` null: not known yet. `explanation` is the doctor's word on a refusal.
+         *
+         *     `provisional`: detection may still change its verdict. `beep` null: nothing was told of one.
+         */
+        DialDocument: {
+            /** Id */
+            id: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "dialling" | "ringing" | "answered" | "ended";
+            /** Outcome */
+            outcome: ("answered" | "human" | "machine" | "fax" | "screening" | "busy" | "no_answer" | "rejected" | "unreachable" | "refused" | "failed" | "unknown") | null;
+            /** Session */
+            session: string | null;
+            /** Answered By */
+            answered_by: string | null;
+            /** Beep */
+            beep: boolean | null;
+            /** Provisional */
+            provisional: boolean;
+            /** Cause */
+            cause: string | null;
+            /** Sip Code */
+            sip_code: string | null;
+            /** Code */
+            code: string | null;
+            /** Detail */
+            detail: string | null;
+            /** Explanation */
+            explanation: string | null;
         };
         /**
          * EntryDocument
@@ -560,6 +660,22 @@ export interface components {
             began_unix_ms: number;
             /** Duration Ms */
             duration_ms: number;
+        };
+        /**
+         * Refused
+         * @description Telnyx refused the dial: `code` is its D-code where there is one.
+         */
+        Refused: {
+            /** Error */
+            error: string;
+            /** Detail */
+            detail: string;
+            /** Id */
+            id: string;
+            /** Code */
+            code: string | null;
+            /** Explanation */
+            explanation: string | null;
         };
         /**
          * Resent
@@ -776,6 +892,141 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+            /** @description A wrong token, after too many others within a minute */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The call log cannot be read or written; a public server without CALLPATH_DASHBOARD_TOKEN; too many open pages */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    dialCall: {
+        parameters: {
+            query?: never;
+            header?: {
+                "idempotency-key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /**
+                     * To
+                     * @description A number in E.164, or sip:ID@HOST.
+                     */
+                    to: string;
+                    /**
+                     * From
+                     * @description The number that is shown.
+                     */
+                    from?: string | null;
+                    /** Handler */
+                    handler?: string | null;
+                    /** Say */
+                    say?: string | null;
+                    /** Play */
+                    play?: string | null;
+                    /** Audio */
+                    audio?: string | null;
+                    /** Detect */
+                    detect?: ("premium" | "premium_ios_call_screening_detection" | "detect" | "detect_beep" | "detect_words" | "greeting_end" | "disabled") | null;
+                    /**
+                     * Ring S
+                     * @default 30
+                     */
+                    ring_s?: number;
+                    /** Max S */
+                    max_s?: number | null;
+                    /** Variables */
+                    variables?: {
+                        [key: string]: unknown;
+                    };
+                    /**
+                     * Key
+                     * @description As the header Idempotency-Key.
+                     */
+                    key?: string | null;
+                };
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DialDocument"];
+                };
+            };
+            /** @description It cannot be answered as it is */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No login, or a wrong one */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description From another site's page; or, without a login to ask for, not from this machine */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at this moment, or with this one */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Telnyx refused the dial */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Refused"];
                 };
             };
             /** @description A wrong token, after too many others within a minute */
@@ -1493,6 +1744,254 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description A wrong token, after too many others within a minute */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The call log cannot be read or written; a public server without CALLPATH_DASHBOARD_TOKEN; too many open pages */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getOutcome: {
+        parameters: {
+            query?: {
+                wait_s?: number;
+            };
+            header?: never;
+            path: {
+                dial_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DialDocument"];
+                };
+            };
+            /** @description No login, or a wrong one */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description From another site's page; or, without a login to ask for, not from this machine */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+            /** @description A wrong token, after too many others within a minute */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The call log cannot be read or written; a public server without CALLPATH_DASHBOARD_TOKEN; too many open pages */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    hangUpCall: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                dial_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DialDocument"];
+                };
+            };
+            /** @description No login, or a wrong one */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description From another site's page; or, without a login to ask for, not from this machine */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at this moment, or with this one */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+            /** @description A wrong token, after too many others within a minute */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The call log cannot be read or written; a public server without CALLPATH_DASHBOARD_TOKEN; too many open pages */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    deleteCall: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                dial_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DialDocument"];
+                };
+            };
+            /** @description No login, or a wrong one */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description From another site's page; or, without a login to ask for, not from this machine */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not possible at this moment, or with this one */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
             };
             /** @description A wrong token, after too many others within a minute */
             429: {

@@ -31,6 +31,9 @@ from callpath.call.outcomes import Dialled
 from callpath.errors import AudioError, InvalidRequestError, LocalProtocolError
 from callpath.wire.command import MachineDetection
 
+KEY_CHARS_MAX = 200
+"""Maximum characters of the key of a dial."""
+
 SAMPLE_RATES_HZ = (8000, 16000, 24000, 48000)
 """Rates at which a handler's audio can come and go."""
 
@@ -52,6 +55,8 @@ class Order:
     variables: dict[str, Any]
     connection_id: str | None
     key: str | None
+    source: str = "by the application"
+    """Who asked for it, for the timeline."""
 
 
 class Dialler(Protocol):
@@ -212,14 +217,51 @@ class App:
         phone rings `ring_s` (5 to 600 s), and the call lasts `max_s` at most (30 to 14,400 s; None: Telnyx's four
         hours). `detect` asks for answering machine detection ("premium", …): the outcome waits for its verdict, the
         handler does not.
-        `variables` (JSON) are the handler's `call.variables`. Two dials with one `key` are one call, while Telnyx
-        remembers it.
+        `variables` (JSON) are the handler's `call.variables`. Two dials with one `key` (1 to 200 characters) are one call,
+        for as long as the call log keeps it; one that Telnyx refused is dialled anew.
 
-        After a crash the call goes on: its webhooks carry which handler takes it. A dial that is cancelled while it
-        rings is hung up.
+        After a crash the call goes on: its webhooks carry which handler takes it, and a dial whose answer was not heard is
+        found again. A dial that is cancelled while it rings is hung up.
 
-        Raises InvalidRequestError: `not_e164`, `out_of_range`, `unknown_handler`, `no_connection`, `not_running`.
+        What may be dialled, and how much, has settings: CALLPATH_DIAL_ALLOW and the caps behind it. Premium-rate and
+        satellite numbers are refused unless they are listed there.
+
+        Raises InvalidRequestError: `not_e164`, `out_of_range`, `unknown_handler`, `no_connection`, `not_allowed`,
+        `too_many_calls`, `key_used`, `not_running`; StoreError where the dial cannot be written down, and so is not made.
         """
+        order = self.order(
+            to,
+            from_=from_,
+            handler=handler,
+            ring_s=ring_s,
+            max_s=max_s,
+            detect=detect,
+            variables=variables,
+            connection_id=connection_id,
+            key=key,
+        )
+        if self.dialler is None:
+            raise InvalidRequestError(
+                "not_running", "app.dial works while the server runs: in handlers and the lifespan"
+            )
+        return await self.dialler.dial(order)
+
+    # --- for the server ----------------------------------------------------------------------------------------------
+
+    def order(
+        self,
+        to: str,
+        *,
+        from_: str | None = None,
+        handler: Handler | str | None = None,
+        ring_s: float = 30.0,
+        max_s: float | None = None,
+        detect: MachineDetection | None = None,
+        variables: dict[str, Any] | None = None,
+        connection_id: str | None = None,
+        key: str | None = None,
+    ) -> Order:
+        """What `dial` hands to the server. Raises InvalidRequestError."""
         check_number(to, "the number to dial")
         if from_ is not None:
             check_number(from_, "from_ of a dial")
@@ -233,15 +275,12 @@ class App:
             given = msgspec.to_builtins(variables or {})
         except TypeError as error:
             raise InvalidRequestError("out_of_range", f"variables of a call must be JSON: {error}") from None
-        name = self.name_of(handler) if handler is not None else None
-        if self.dialler is None:
-            raise InvalidRequestError(
-                "not_running", "app.dial works while the server runs: in handlers and the lifespan"
-            )
-        order = Order(
+        if key is not None and not 1 <= len(key) <= KEY_CHARS_MAX:
+            raise InvalidRequestError("out_of_range", f"the key of a dial has 1 to {KEY_CHARS_MAX} characters")
+        return Order(
             to=to,
             from_=from_,
-            handler=name,
+            handler=self.name_of(handler) if handler is not None else None,
             ring_s=math.ceil(ring_s),
             max_s=None if max_s is None else math.ceil(max_s),
             detect=detect,
@@ -249,9 +288,6 @@ class App:
             connection_id=connection_id,
             key=key,
         )
-        return await self.dialler.dial(order)
-
-    # --- for the server ----------------------------------------------------------------------------------------------
 
     @property
     def _default(self) -> Route | None:

@@ -20,10 +20,11 @@ from callpath.api.recording import Recording, check_path
 from callpath.api.results import CallEnd, Gathered, Spoken
 from callpath.api.transcription import Transcription
 from callpath.api.transfer import Transfers, refer
+from callpath.audio.beep import Greeting
 from callpath.call.client_state import decode_client_state
 from callpath.call.leg import Leg
 from callpath.call.numbers import check_digits
-from callpath.call.outcomes import Consulted, Referred, Transferred
+from callpath.call.outcomes import GREETING_OVER, Consulted, Referred, Transferred
 from callpath.call.policies import SPEAK_CHARS_MAX
 from callpath.call.recorder import Track
 from callpath.call.running import is_recorded_by_telnyx, is_transcribed_by_telnyx
@@ -174,14 +175,22 @@ class Call:
         return await self._feed.until(find, within_s * 1000)
 
     async def beep(self, within_s: float = 30.0) -> bool:
-        """Wait for the beep of an answering machine, at most `within_s`. False: none was heard; its greeting may be
-        over all the same. Needs a call that was dialled with detection."""
+        """Wait for the beep of an answering machine, at most `within_s`, and return when it is over: leave the message
+        then. False: none was heard, or the greeting ended without one.
 
-        def find(_now_unix_ms: int) -> tuple[str | None, None]:
+        Told by Telnyx, where the call was dialled with detection, and heard here, also without: a steady tone is a beep, 4
+        s of silence after speech are an end. (On a raw call only Telnyx's word counts.)"""
+        greeting = Greeting(self.sample_rate_hz)
+
+        def find(_now_unix_ms: int) -> tuple[bool | None, None]:
             leg = self._feed.backend.session.leg
-            return leg.greeting if leg is not None else None, None
+            told = leg.greeting if leg is not None else None
+            if told == "beep_detected" or greeting.beeped:
+                return True, None
+            return (False if told in GREETING_OVER or greeting.silent else None), None
 
-        return await self._feed.until(find, within_s * 1000) == "beep_detected"
+        with self._feed.listening(greeting):
+            return bool(await self._feed.until(find, within_s * 1000))
 
     @property
     def raw(self) -> bool:

@@ -6,7 +6,8 @@ A handler sees only the Call; the server, and `callpath.testing`, hold its feed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +23,7 @@ from callpath.api.recorders import TelnyxRecordings
 from callpath.api.recording import Recording
 from callpath.api.results import CallEnd
 from callpath.api.transcription import Transcription
+from callpath.audio.beep import Greeting
 from callpath.audio.pcm import Pcm, as_pcm
 from callpath.audio.resample import Resampler
 from callpath.call.client_state import decode_client_state
@@ -192,6 +194,8 @@ class CallFeed:
         self._heard_before_ms = 0.0
         """What was heard since the last clear on streams whose sockets were lost."""
         self._from_stream: Resampler | None = None
+        self._greeting: Greeting | None = None
+        """Listens for the end of a machine's greeting."""
         self._end: asyncio.Future[CallEnd] | None = None
         self._told_end: CallEnd | None = None
         self._news = News(clock)
@@ -240,7 +244,7 @@ class CallFeed:
 
     def hear_bytes(self, audio: bytes) -> None:
         """Hand audio of the stream to the handler, given as PCM16."""
-        if self._from_stream is None and self.recording is None:
+        if self._from_stream is None and self.recording is None and self._greeting is None:
             self.audio.put(audio)
         else:
             self.hear(as_pcm(audio))
@@ -251,7 +255,18 @@ class CallFeed:
             self.recording.receive(pcm, self.stream.received_rate_hz, self.clock.now_ms())
         if self._from_stream is not None:
             pcm = self._from_stream.push(pcm)
+        if self._greeting is not None and self._greeting.push(pcm):
+            self.changed()
         self.audio.put(pcm.tobytes())
+
+    @contextmanager
+    def listening(self, greeting: Greeting) -> Iterator[None]:
+        """Let `greeting` hear the caller, too, while this is entered. What it finds is news."""
+        before, self._greeting = self._greeting, greeting
+        try:
+            yield
+        finally:
+            self._greeting = before
 
     def add_recording(self, recording: Recording) -> None:
         """Record from now on. The one before is over."""

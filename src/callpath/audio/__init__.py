@@ -7,5 +7,6 @@ pcm       a mono int16 array; its rate stands beside it
 resample  changes the rate on the live path
 wav       reads and writes files
 level     how loud it is, and which encoding it really is
+beep      the end of an answering machine's greeting, by its sound
 tone      makes tones and finds them again `peaks.py`: the outline of a recording.
 """

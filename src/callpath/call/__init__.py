@@ -9,6 +9,8 @@ consult   what follows for the two calls of a consult, each from its own timelin
 outcomes  what became of a leg that was dialled: answered, busy, refused, …
 refused   why Telnyx refuses a dial or a transfer, and what to do, by code
 story     what happened, told in sentences, with each leg
+dials     one dial, from its order to the call that it became
+destinations  what may be dialled, and which numbers cost too much to be dialled by accident
 client_state  what a leg's client_state carries: the application's text, and callpath's own
 numbers   numbers and keys, judged before anything is sent
 leg       one party's side; no transition goes backwards

@@ -41,6 +41,9 @@ class ClientState:
     leg: str | None = None
     """The command_id of the dial or transfer that made the leg."""
 
+    dialled: bool = False
+    """It was a dial of ours, which has a timeline of its own."""
+
     variables: dict[str, Any] = field(default_factory=dict)
 
     first: FirstCall | None = None
@@ -54,6 +57,7 @@ def encode_client_state(state: ClientState) -> str:
         for name, value in (
             ("handler", state.handler),
             ("leg", state.leg),
+            ("dialled", state.dialled),
             ("variables", state.variables),
             ("text", state.text),
             ("first", _write_first(state.first)),
@@ -83,6 +87,7 @@ def decode_client_state(client_state: str | None) -> ClientState:
         text=_text(envelope.get("text")),
         handler=_text(envelope.get("handler")),
         leg=_text(envelope.get("leg")),
+        dialled=envelope.get("dialled") is True,
         variables=variables if isinstance(variables, dict) else {},
         first=_read_first(envelope.get("first")),
     )

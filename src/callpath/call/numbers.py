@@ -6,7 +6,7 @@ import re
 
 from callpath.errors import InvalidRequestError
 
-_NUMBER = re.compile(r"\+[1-9]\d{6,14}|sips?:\S+")
+_NUMBER = re.compile(r"\+[1-9][0-9]{6,14}|sips?:[!-~]+")
 
 KEYS = frozenset("0123456789ABCD*#")
 """Keys that a phone can press; A to D are on none that people have."""

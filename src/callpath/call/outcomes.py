@@ -65,6 +65,10 @@ may take after it. Before that a transfer is not reported as failed."""
 MACHINES = frozenset({"machine", "fax_detected", "fax", "silence"})
 """Verdicts that are no person. (`not_sure` is taken for one.)"""
 
+GREETING_OVER = frozenset({"ended", "prompt_ended"})
+"""Words of Telnyx's for a greeting that is over without a beep. `no_beep_detected` and `not_sure` only mean that it has
+stopped listening: a long greeting goes on."""
+
 _BY_CAUSE: dict[str, TransferStatus] = {
     "user_busy": "busy",
     "timeout": "no_answer",
@@ -175,6 +179,8 @@ class Dialled:
     asks who calls): what detection found. `busy`, `no_answer`, `rejected` (declined), `unreachable` (no such number, or
     the phone is off), `failed`: nobody answered; `cause` and `sip_code` say why. `refused`: Telnyx did not dial; `code`
     is its D-code where there is one. `unknown`: no event told what became of it.
+
+    Detection can change its mind, and `answered_by` has its word as it was then: where `provisional`, look again later.
     """
 
     status: DialStatus
@@ -184,15 +190,27 @@ class Dialled:
     sip_code: str | None = None
     code: str | None = None
     detail: str | None = None
+    answered_by: str | None = None
+    """The verdict of answering machine detection in Telnyx's word; None: there was none."""
+
+    beep: bool | None = None
+    """Whether the beep of an answering machine was heard; None: nothing was told of one yet."""
+
+    provisional: bool = False
+    """The verdict may change: `not_sure`, or a machine that may be a phone that screens its calls."""
+
+    id: str | None = None
+    """The dial's own id: of its timeline, and of the HTTP API."""
 
     def __bool__(self) -> bool:
         return self.status in ("answered", "human")
 
 
 def dial_outcome(
-    session: CallSession, leg_id: LegId, *, detects: bool, now_unix_ms: int
+    session: CallSession, leg_id: LegId, *, detects: bool, now_unix_ms: int, screens: bool = False
 ) -> tuple[Dialled | None, int | None]:
-    """What came of a dial: None while it is not known. The second value is when to ask again without news (Unix ms)."""
+    """What came of a dial: None while it is not known. The second value is when to ask again without news (Unix ms).
+    `screens`: detection looks for phones that screen their calls, which it takes for machines first."""
     leg = session.legs.get(leg_id)
     if leg is None:
         return None, None
@@ -205,7 +223,12 @@ def dial_outcome(
     if not detects:
         return Dialled("answered", **ids), None
     if leg.machine is not None:
-        return Dialled(_verdict(leg.machine), **ids), None
+        heard: dict[str, Any] = {
+            "answered_by": leg.machine,
+            "beep": None if leg.greeting is None else leg.greeting == "beep_detected",
+            "provisional": leg.machine == "not_sure" or (screens and leg.machine == "machine" and leg.greeting is None),
+        }
+        return Dialled(_verdict(leg.machine), **heard, **ids), None
     until_unix_ms = leg.answered_unix_ms + DETECTION_MS_MAX
     if leg.state is LegState.ENDED or now_unix_ms >= until_unix_ms:
         return Dialled("answered", cause=leg.hangup_cause, sip_code=leg.sip_hangup_cause, **ids), None

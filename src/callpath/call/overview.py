@@ -17,6 +17,7 @@ from typing import Literal
 
 import msgspec
 
+from callpath.call.dials import is_dial, is_refusal, numbers_of
 from callpath.call.leg import Leg, LegState, Stamp, main_leg, stamp_of
 from callpath.call.session import CALL_HAS_ENDED, MACHINE_TOLD, NAMES_ANOTHER_CALL, Stage
 from callpath.errors import RemoteProtocolError
@@ -26,6 +27,8 @@ from callpath.timeline import (
     CallDecided,
     CallTraced,
     CommandAnswered,
+    CommandSent,
+    DialPlaced,
     Entry,
     FirstInbound,
     FirstOutbound,
@@ -46,6 +49,7 @@ from callpath.timeline import (
     describe,
     encode_what,
 )
+from callpath.wire.command import Dial
 from callpath.wire.ids import LegId, SessionId
 from callpath.wire.webhook import (
     CallAnswered,
@@ -77,6 +81,7 @@ Result = Literal[
     "no answer",
     "declined",
     "unreachable",
+    "refused",
     "cancelled",
     "rejected",
     "left ringing",
@@ -85,8 +90,9 @@ Result = Literal[
     "no audio",
     "not answered",
 ]
-"""What a call came to. spoken to: Telnyx spoke or played for the handler. rejected, left ringing: as the application
-decided. cancelled: we hung up while the other phone rang. no audio, not answered: it should have come further."""
+"""What a call came to. refused: Telnyx dialled nobody. spoken to: Telnyx spoke or played for the handler. rejected, left
+ringing: as the application decided. cancelled: we hung up while the other phone rang. no audio, not answered: it should
+have come further."""
 
 RESULT_WORDS: dict[Result, str] = {
     "live": "the call is not over",
@@ -100,6 +106,7 @@ RESULT_WORDS: dict[Result, str] = {
     "no answer": "nobody answered, and nothing failed",
     "declined": "the call was declined, and nothing failed",
     "unreachable": "the number could not be reached, and nothing failed",
+    "refused": "Telnyx refused to dial",
     "cancelled": "the call was cancelled before anybody answered",
     "rejected": "the application rejected the call, as it decided",
     "left ringing": "the application let the call ring, as it decided",
@@ -141,6 +148,9 @@ was there 60 ms after streaming_start."""
 
 OTHERS_MAX = 20
 """Other legs and transfers of one call that are kept apart."""
+
+PLACED = "placed"
+"""In the place of an outcome: a dial that became a call."""
 
 STREAMS_MAX = 20
 """Streams of one call whose counters are kept apart; a call that reconnects more often is counted too low."""
@@ -223,13 +233,19 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Other legs by id: 0 seen, 1 answered or joined, 2 ended unanswered."""
     machine: str | None = None
     """The last verdict of answering machine detection on the leg that talks to us."""
+    dialled: bool = False
+    """We dialled it."""
+    dial_refused: bool = False
+    """It is a dial's timeline, and Telnyx refused the dial."""
+    placed: bool = False
+    """It is a dial's timeline, and the dial became a call, which has its own."""
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
     @property
     def state(self) -> str:
         """`new`, `ringing`, `answered`, `streaming` or `ended`."""
-        if self.over and self.leg is not None:
+        if self.over and (self.leg is not None or self.dialled):
             return "ended"
         if self.leg_state is LegState.ANSWERED and self.stream_open:
             return "streaming"
@@ -280,6 +296,8 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
         return "no audio"
 
     def _unanswered(self) -> Result:
+        if self.dial_refused:
+            return "refused"
         if self.direction == "outgoing":
             return _UNREACHED.get(self.hangup_cause or "", "not answered")
         if self.decision == "forward":
@@ -294,6 +312,16 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
         reached = any(state == 1 for state in self.others.values())
         failed = sum(state == 2 for state in self.others.values())
         return self.joined or reached or len(self.transfers) > failed
+
+    @property
+    def stored_outcome(self) -> str:
+        """Its outcome, as stores ask for it. A dial that became a call is in no list: that call is."""
+        return PLACED if self.placed else self.outcome
+
+    @property
+    def way(self) -> str | None:
+        """Its direction; of a call that we dialled before any event of it came, too."""
+        return self.direction or ("outgoing" if self.dialled else None)
 
     @property
     def frames_in(self) -> int:
@@ -387,6 +415,16 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
                 self.handler_error, self.handler_failed_unix_ms = what.error[:300], at
             case SocketRejected():
                 self._fail(f"upgrade rejected: {what.status} {what.reason}", at)
+            case CommandSent(command=Dial.NAME):
+                self.dialled = True
+                if is_dial(self.session):
+                    self.direction, (self.from_, self.to) = "outgoing", numbers_of(what.body)
+            case CommandAnswered(command=Dial.NAME) if is_dial(self.session):
+                self.dial_refused = is_refusal(what.status)
+                self._end(at)
+            case DialPlaced():
+                self.placed = True
+                self._end(at)
             case RecordingSaved() | RecordingStored():
                 self.recorded = True
             case RecordingNotStored() if what.recorded_ms:
@@ -476,6 +514,7 @@ _GRADES: dict[Result, Outcome] = {
     "handler crashed": "failed",
     "no audio": "failed",
     "not answered": "failed",
+    "refused": "failed",
     **dict.fromkeys(
         ("busy", "no answer", "declined", "unreachable", "cancelled", "voicemail", "fax", "rejected", "left ringing",
          "caller gave up"),

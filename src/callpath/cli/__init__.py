@@ -3,6 +3,7 @@
 app          the commands, each in a file of its own   (start here)
 serve        run the call server
 demo         one call the whole way, and one that is broken
+dial         have the running server call somebody
 calls        list calls, show a timeline
 recording    keep a recording in less space, or fetch one from where recordings are kept
 doctor       name the one cause: of a URL;  doctor_call  of a call;  doctor_logs  from anybody's logs;

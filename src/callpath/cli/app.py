@@ -29,10 +29,11 @@ def callpath(
     """Telnyx calls that work: the call server, the doctor, and a Telnyx simulator to test with."""
 
 
-from callpath.cli import calls, config, demo, doctor, migrate, recording, serve, simulate, simulate_load  # noqa: E402 (commands)
+from callpath.cli import calls, config, demo, dial, doctor, migrate, recording, serve, simulate, simulate_load  # noqa: E402 (commands)
 
 app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
+app.command("dial")(dial.dial)
 app.add_typer(calls.app, name="calls")
 app.add_typer(recording.app, name="recording")
 app.add_typer(doctor.app, name="doctor")

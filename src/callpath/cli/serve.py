@@ -234,7 +234,13 @@ def _log_endpoints(
 
 
 def _secrets(settings: Settings) -> tuple[str, ...]:
-    return settings.telnyx_api_key, settings.secret, settings.dashboard_token, settings.metrics_token
+    return (
+        settings.telnyx_api_key,
+        settings.secret,
+        settings.dashboard_token,
+        settings.metrics_token,
+        settings.dial_token,
+    )
 
 
 def _settle_memory() -> None:

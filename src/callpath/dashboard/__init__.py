@@ -12,6 +12,7 @@ verdicts   the doctor's word on many calls, in short, for the list
 probing    the live probe and the check of the account, step by step, and their reports
 phone      the browser as a phone at the Telnyx simulator
 replay     a past call once more, through the handler as it is now
+dialling   orders a call, tells its outcome, hangs up: with a token of its own, or logged in
 setup      what is still missing before real calls work
 static/    the pages, built from web/ by `make web`
 """

@@ -11,6 +11,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +24,12 @@ from callpath.config import DIGITS_MAX, Settings, is_loopback, is_this_machine
 COOKIE = "callpath_session"
 SESSION_S = 12 * 3600
 """How long a login lasts: a working day."""
+
+DIALLER = "callpath.dialler"
+"""Where a request's scope says who dials: `token` or `login`."""
+
+_DIAL_ROUTE = re.compile(r"/calls(?P<call>/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(?P<what>/hangup|/outcome)?)?")
+
 
 COOKIES_MAX = 100
 """Cookies of one request that are looked at."""
@@ -45,8 +52,27 @@ class Refusal:
     """Why a request may not go on."""
 
     status: int
-    error: Literal["login", "no_token_set", "not_this_machine", "other_site", "too_many_tries"]
+    error: Literal[
+        "login", "no_token_set", "not_this_machine", "other_site", "too_many_tries", "dial_token", "dialling_off"
+    ]
     detail: str
+
+
+NO_DIAL_TOKEN = Refusal(401, "dial_token", "send the token that CALLPATH_DIAL_TOKEN holds: Authorization: Bearer TOKEN")
+
+
+def dial_route(method: str, path: str, *, tokened: bool) -> str | None:
+    """The path below the API of a request about dialling; None: it is about something else. With the dial token a call's
+    own path is that of its outcome: the timeline is for who is logged in."""
+    found = _DIAL_ROUTE.fullmatch(path)
+    if found is None:
+        return None
+    call, what = found["call"], found["what"]
+    if call is None:
+        return path if method == "POST" else None
+    if what is not None or method == "DELETE":
+        return path
+    return f"{path}/outcome" if tokened and method in SAFE_METHODS else None
 
 
 class Access:
@@ -55,6 +81,7 @@ class Access:
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._token = settings.dashboard_token
+        self._dial_token = settings.dial_token
         self._logged_out = settings.data_dir / LOGGED_OUT
         self._public = urlsplit(settings.public_url)
         self._clock = clock
@@ -85,6 +112,25 @@ class Access:
                 return Refusal(401, "login", "log in with the token that CALLPATH_DASHBOARD_TOKEN holds")
             return self._wrong_token(shown, client)
         return self._not_from_here(headers, client)
+
+    def shows_dial_token(self, headers: Mapping[str, str]) -> bool:
+        """Whether a request shows CALLPATH_DIAL_TOKEN. It opens the routes that dial, and nothing else."""
+        shown = _token_in(headers)
+        return bool(self._dial_token and shown) and hmac.compare_digest(
+            (shown or "").encode(), self._dial_token.encode()
+        )
+
+    def refusal_of_dial(self, *, method: str, headers: Mapping[str, str], client: str | None) -> Refusal | None:
+        """Why a request without the dial token may not dial; None: it comes from somebody who is logged in."""
+        if not self._token:
+            if not self._dial_token:
+                detail = "dialling over HTTP is off: set CALLPATH_DIAL_TOKEN and CALLPATH_DIAL_ALLOW"
+                return Refusal(403, "dialling_off", detail)
+            shown = _token_in(headers)
+            refused = None if shown is None else self._wrong_token(shown, client)
+            return refused if refused is not None and refused.status == 429 else NO_DIAL_TOKEN
+        refused = self.refusal(method=method, headers=headers, client=client)
+        return NO_DIAL_TOKEN if refused is not None and refused.status == 401 and self._dial_token else refused
 
     def refusal_of_origin(self, headers: Mapping[str, str]) -> Refusal | None:
         """Whether a form on another site sent this. Part of `refusal` for all that needs a login."""

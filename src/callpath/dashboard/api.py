@@ -22,7 +22,7 @@ from callpath.call.address import webhook_url
 from callpath.call.kept import StoredRecording, recordings_of
 from callpath.call.overview import CallOverview, Outcome, fold_overview
 from callpath.call.story import tell_story
-from callpath.dashboard import changes, probing, recordings, replay, setup, verdicts
+from callpath.dashboard import changes, dialling, probing, recordings, replay, setup, verdicts
 from callpath.dashboard.documents import (
     CallDocument,
     CallPage,
@@ -106,7 +106,14 @@ def build_api(context: Context) -> FastAPI:
 
     @api.exception_handler(StarletteHTTPException)  # its own, and those of the router: no such path, another method
     async def told(_request: Request, error: StarletteHTTPException) -> JSONResponse:
-        names = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 409: "conflict"}
+        names = {
+            400: "bad_request",
+            404: "not_found",
+            405: "method_not_allowed",
+            409: "conflict",
+            413: "too_large",
+            503: "not_ready",
+        }
         document = {"error": names.get(error.status_code, "refused"), "detail": error.detail}
         return JSONResponse(document, status_code=error.status_code, headers=error.headers)
 
@@ -322,6 +329,7 @@ def build_api(context: Context) -> FastAPI:
     async def phone(websocket: WebSocket) -> None:
         await answer_phone(websocket, door, masked=masked)
 
+    dialling.add_routes(api, context)
     probing.add_routes(api, context)
     replay.add_routes(api, context)
     setup.add_routes(api, context)

@@ -23,10 +23,11 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from callpath.api.app import App
 from callpath.call.address import MARK_AUTHENTICATED
 from callpath.config import is_loopback
-from callpath.dashboard.access import COOKIE, SESSION_S, Access, Refusal
-from callpath.dashboard.door import Context, Door, ReceiveWebhook
+from callpath.dashboard.access import COOKIE, DIALLER, SESSION_S, Access, Refusal, dial_route
+from callpath.dashboard.door import Context, Dials, Door, ReceiveWebhook
 from callpath.errors import RemoteProtocolError
 from callpath.store.port import CallLog
 from callpath.wire.document import parse_json
@@ -83,9 +84,11 @@ class Dashboard:
             return public if self.access.needs_login else "off: set CALLPATH_DASHBOARD_TOKEN to a long random text"
         return f"http://127.0.0.1:{port}"
 
-    def attach(self, log: CallLog, receive_webhook: ReceiveWebhook) -> None:
+    def attach(
+        self, log: CallLog, receive_webhook: ReceiveWebhook, app: App | None = None, dials: Dials | None = None
+    ) -> None:
         """Connect the routes to the server that has started."""
-        self._context.attach(log, receive_webhook)
+        self._context.attach(log, receive_webhook, app, dials)
 
     async def _login(self, request: Request) -> Response:
         refused = self.access.refusal_of_origin(request.headers)
@@ -148,12 +151,15 @@ class _Guarded:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         client = scope.get("client")
         websocket = scope["type"] == "websocket"
-        refused = self._access.refusal(
-            method=scope.get("method", "GET"),
-            headers=Headers(scope=scope),
-            client=client[0] if client else None,
-            websocket=websocket,
-        )
+        method, headers, address = scope.get("method", "GET"), Headers(scope=scope), client[0] if client else None
+        tokened = self._access.shows_dial_token(headers)
+        root = scope.get("root_path", "")
+        dials = None if websocket else dial_route(method, scope["path"].removeprefix(root), tokened=tokened)
+        if dials is None:
+            refused = self._access.refusal(method=method, headers=headers, client=address, websocket=websocket)
+        else:
+            scope = {**scope, "path": f"{root}{dials}", DIALLER: "token" if tokened else "login"}
+            refused = None if tokened else self._access.refusal_of_dial(method=method, headers=headers, client=address)
         if refused is None:
             mark_authenticated = scope.get("extensions", {}).get(MARK_AUTHENTICATED)
             if mark_authenticated is not None:

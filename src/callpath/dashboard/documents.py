@@ -30,6 +30,7 @@ from callpath.timeline import (
     ConsultEnded,
     ConsultNews,
     ConsultStarted,
+    DialPlaced,
     DtmfReceived,
     Entry,
     FirstInbound,
@@ -93,6 +94,7 @@ PROBLEMS = {
     401: "No login, or a wrong one",
     403: "From another site's page; or, without a login to ask for, not from this machine",
     404: "There is no such thing",
+    413: "The body is too large",
     409: "Not possible at this moment, or with this one",
     429: "A wrong token, after too many others within a minute",
     503: "The call log cannot be read or written; a public server without CALLPATH_DASHBOARD_TOKEN; too many open pages",
@@ -447,7 +449,7 @@ def _place(what: What) -> tuple[Lane, Tone]:
             return "commands", "good" if what.accepted else "bad"
         case CommandSent() | StreamStarting() | StreamUrl():
             return "commands", "plain"
-        case StreamAccepted():
+        case StreamAccepted() | DialPlaced():
             return "commands", "good"
         case SocketReceived() | StreamStarted() | StreamStopped():
             return "socket", "good" if isinstance(what, StreamStarted) else "plain"

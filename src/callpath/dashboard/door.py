@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from starlette.exceptions import HTTPException
 
+from callpath.api.app import App, Order
+from callpath.call.dials import DialView
 from callpath.call.session import CallSession, fold
 from callpath.clock import Clock
 from callpath.config import Settings
@@ -29,6 +31,22 @@ if TYPE_CHECKING:
 
 PhoneCodec = Literal["PCMU", "PCMA", "G722", "OPUS"]
 ReceiveWebhook = Callable[[Webhook, Json], Awaitable[bool]]
+
+
+class Dials(Protocol):
+    """The server's dials, as far as the API asks for them."""
+
+    async def begin(self, order: Order) -> str:
+        """Have a call dialled; its id. Raises InvalidRequestError, StoreError."""
+        ...
+
+    async def look(self, dial_id: str) -> DialView | None:
+        """What the log tells of a dial. Raises StoreError."""
+        ...
+
+    async def hang_up(self, dial_id: str) -> bool:
+        """End its call. False: it is over. Raises ControlError, InvalidRequestError, StoreError."""
+        ...
 
 
 def no_diagnosis(_entries: Sequence[Entry]) -> Diagnosis | None:
@@ -69,12 +87,17 @@ class Context:
         """Whether phone numbers and pressed keys are hidden in every answer."""
         self.resend: ReceiveWebhook
         """Give the server a webhook once more. Set by `attach`."""
+        self.app: App | None = None
+        self.dials: Dials | None = None
+        """The application, and what dials for it. Set by `attach`."""
         self._log: CallLog | None = None
 
-    def attach(self, log: CallLog, receive_webhook: ReceiveWebhook) -> None:
+    def attach(
+        self, log: CallLog, receive_webhook: ReceiveWebhook, app: App | None = None, dials: Dials | None = None
+    ) -> None:
         """Connect the routes to the server that has started."""
         self._log = log
-        self.resend = receive_webhook
+        self.resend, self.app, self.dials = receive_webhook, app, dials
 
     @property
     def log(self) -> CallLog:

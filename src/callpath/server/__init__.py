@@ -15,7 +15,8 @@ A call
     journal      its timeline: entries that wait to be stored, and the state
     outbox       its commands, and their answers
     application  its handler: when it is entered, how it ends, and what that means
-    dialling     dials for the application, and tells what came of it
+    dialling     dials for the application, and tells what came of it; finds dials of processes that are gone
+    announcing   the handler of a call that is dialled to say or play one thing
     consulting   what it tells the other call of a consult, and learns from it
     routing      which handler takes it, and what is decided about it while it rings
     supervisor   what is wrong with it, and what it needs now

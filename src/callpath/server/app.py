@@ -27,6 +27,7 @@ from callpath.api.app import App
 from callpath.api.recording import check_folder
 from callpath.audio.codec import CODECS, NoEncoder, open_decoder, open_encoder
 from callpath.call.address import ANSWERED_BY_HEADER, AUDIO_PATH, AUDIO_PATH_WITH_TOKEN, WEBHOOK_PATH
+from callpath.call.destinations import EXAMPLE, parse_prefixes
 from callpath.call.numbers import is_number
 from callpath.call.plan import StreamPlan
 from callpath.call.policies import CallPolicy, parse_refusal, parse_steps
@@ -76,7 +77,9 @@ class Extra(Protocol):
 
     routes: list[BaseRoute]
 
-    def attach(self, log: CallLog, receive_webhook: Callable[[Webhook, Json], Awaitable[bool]]) -> None: ...
+    def attach(
+        self, log: CallLog, receive_webhook: Callable[[Webhook, Json], Awaitable[bool]], app: App, dials: Dials
+    ) -> None: ...
 
 
 def create_asgi(
@@ -109,6 +112,7 @@ def create_asgi(
         raise ConfigError("TELNYX_PUBLIC_KEY", "is missing: webhooks could not be told from forged ones", hint)
     if settings.dial_from and not is_number(settings.dial_from):
         raise ConfigError("CALLPATH_DIAL_FROM", "is no number in E.164", "Right is CALLPATH_DIAL_FROM=+15555550100")
+    dials_as = _dials_as(settings)
     public_key = load_public_key(settings.telnyx_public_key)
     _check_secrets(settings)
     _check_codecs(app, settings)
@@ -156,7 +160,7 @@ def create_asgi(
                 data_dir=settings.data_dir,
                 byte_order=settings.l16_byte_order,
                 record=settings.record,
-                dials_as=DialsAs(settings.telnyx_connection_id, settings.dial_from),
+                dials_as=dials_as,
                 calls_max=settings.calls_max,
                 loop_lag_ms_max=settings.loop_lag_ms_max,
                 prober=StreamProber(examine, clock, plan, tokens)
@@ -173,13 +177,13 @@ def create_asgi(
             recovery = Recovery(context, settings.after_restart)
             calls = Calls(context, recover=recovery.add if recovers else None)
             asgi.state.calls = calls
-            app.dialler = Dials(calls)
+            app.dialler = dials = Dials(calls)
             asgi.state.webhooks = WebhookEndpoint(calls=calls, key=public_key, clock=clock)
             probe = ProbeEndpoint(tokens=_probe_tokens(settings), limits=context.limits)
             asgi.state.audio = AudioEndpoint(calls=calls, probe=probe, clock=clock)
             limiter.turned_away = context.limits.turned_away
             if extra is not None:
-                extra.attach(log, calls.receive_webhook)
+                extra.attach(log, calls.receive_webhook, app, dials)
             async with calls.running():
                 context.tasks.spawn(control.keep_warm(), name="keep the connection to Telnyx warm")
                 if settings.blocked_ms:
@@ -234,6 +238,40 @@ def create_asgi(
     return asgi
 
 
+def _dials_as(settings: Settings) -> DialsAs:
+    """How calls are dialled, and which. Raises ConfigError."""
+    allowed = parse_prefixes("CALLPATH_DIAL_ALLOW", settings.dial_allow)
+    if settings.dial_token and not allowed:
+        raise ConfigError(
+            "CALLPATH_DIAL_ALLOW", "is missing: with CALLPATH_DIAL_TOKEN alone any number could be dialled", EXAMPLE
+        )
+    if settings.dial_token and not settings.dashboard:
+        raise ConfigError(
+            "CALLPATH_DASHBOARD",
+            "is off, and with it the JSON API: CALLPATH_DIAL_TOKEN has no effect",
+            "Set CALLPATH_DASHBOARD=true, or leave the token out",
+        )
+    if settings.dial_token and settings.dial_token == settings.dashboard_token:
+        raise ConfigError(
+            "CALLPATH_DIAL_TOKEN",
+            "is CALLPATH_DASHBOARD_TOKEN: whoever may look could dial",
+            "Take another one: python -c 'import secrets; print(secrets.token_urlsafe(32))'",
+        )
+    if settings.dial_seconds_max and not 30 <= settings.dial_seconds_max <= 14_400:
+        raise ConfigError(
+            "CALLPATH_DIAL_SECONDS_MAX", f"is {settings.dial_seconds_max}", "Right is 30 to 14400, or 0 for no limit"
+        )
+    return DialsAs(
+        settings.telnyx_connection_id,
+        settings.dial_from,
+        allowed=allowed,
+        calls_max=settings.dial_calls_max,
+        per_minute=settings.dial_per_minute,
+        per_day=settings.dial_per_day,
+        seconds_max=settings.dial_seconds_max,
+    )
+
+
 def _check_secrets(settings: Settings) -> None:
     """On a public host what can be guessed protects nothing: all of these may be tried by anybody, or in the dark."""
     if is_loopback(urlsplit(settings.public_url).hostname or ""):
@@ -242,6 +280,7 @@ def _check_secrets(settings: Settings) -> None:
         ("CALLPATH_SECRET", settings.secret),
         ("CALLPATH_DASHBOARD_TOKEN", settings.dashboard_token),
         ("CALLPATH_METRICS_TOKEN", settings.metrics_token),
+        ("CALLPATH_DIAL_TOKEN", settings.dial_token),
     ):
         if 0 < len(secret) < SECRET_CHARS_MIN:
             raise ConfigError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from typing import Protocol
 
 from callpath.errors import LocalProtocolError
 from callpath.server.capacity import Capacity
@@ -15,7 +16,7 @@ from callpath.server.pacer import Pacer
 from callpath.timeline import Entry, LoopBlocked
 from callpath.wire.document import Json
 from callpath.wire.ids import SessionId
-from callpath.wire.webhook import Webhook
+from callpath.wire.webhook import CallInitiated, Webhook
 
 HEARTBEAT_MS = 250.0
 
@@ -30,6 +31,18 @@ class Heartbeat:
         self._pacer.wake_at(self, now_ms + HEARTBEAT_MS)
 
 
+class DialKeeper(Protocol):
+    """What calls have to tell of dials."""
+
+    async def note_initiated(self, webhook: Webhook) -> None:
+        """A call has begun; perhaps one that was dialled."""
+        ...
+
+    async def recover(self, session: SessionId, *, resend: bool) -> None:
+        """Find out about a dial whose process is gone. Raises StoreError."""
+        ...
+
+
 class Calls:
     """All live calls of this process. `running()` must be entered while requests are served."""
 
@@ -42,6 +55,8 @@ class Calls:
         """Upgrades that are neither answered yet nor refused."""
         self.started = False
         """Calls are served, or were."""
+        self.dials: DialKeeper | None = None
+        """Keeps the dials of this process (`dialling`)."""
         self._recover = recover
         self._group = GroupStore(context)
         gauge, prober = context.metrics.gauge, context.prober
@@ -95,6 +110,8 @@ class Calls:
         Returns once the event is on disk; raises StoreError if it is not.
         """
         new = await store_webhook(self.context, webhook, body)
+        if new and self.dials is not None and isinstance(webhook.payload, CallInitiated):
+            await self.dials.note_initiated(webhook)
         # A duplicate, too: of the first, the commit may have been all that whoever stored it came to.
         self.load(webhook.payload.call_session_id).wake()
         return new

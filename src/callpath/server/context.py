@@ -31,10 +31,16 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class DialsAs:
     """What a dial says where the application does not: the id of the Call Control application, and the number that is
-    shown."""
+    shown. And what may be dialled: the allow-list, the caps on calls (0: none), and how long each lasts (0: Telnyx's 4
+    hours)."""
 
     connection_id: str = ""
     from_: str = ""
+    allowed: tuple[str, ...] = ()
+    calls_max: int = 0
+    per_minute: int = 0
+    per_day: int = 0
+    seconds_max: int = 0
 
 
 @dataclass(slots=True, kw_only=True)

@@ -12,7 +12,8 @@ from typing import Literal
 
 import structlog
 
-from callpath.call.session import fold
+from callpath.call.dials import is_dial
+from callpath.call.session import CallSession, fold
 from callpath.errors import ControlError, StoreError
 from callpath.server.calls import Calls
 from callpath.server.context import Context
@@ -20,7 +21,8 @@ from callpath.server.events import ask_status, fetch_missed
 from callpath.server.journal import write_entry
 from callpath.store.port import CallLog, CallQuery
 from callpath.timeline import CallRecovered, Entry, PolicyActed, What
-from callpath.wire.ids import SessionId
+from callpath.wire.command import Dial
+from callpath.wire.ids import CallControlId, SessionId
 
 LIVE_MAX = 5_000
 """Maximum number of calls without an end that a start looks at, those that began last."""
@@ -116,8 +118,18 @@ class Recovery:
 
 
 async def _seems_live(log: CallLog, session: SessionId) -> bool:
+    if is_dial(session):
+        return True
     state = fold(session, await log.read(session))
-    return state.leg is not None and not state.ended
+    return _line_of(state) is not None and not state.ended
+
+
+def _line_of(state: CallSession) -> CallControlId | None:
+    """What to ask Telnyx about. Of a call that we dialled, its answer named it before any event came."""
+    if state.leg is not None:
+        return state.leg.call_control_id
+    dialled = (one for one in state.answers.values() if one.command == Dial.NAME and one.accepted)
+    return next((one.call_control_id for one in dialled), None)
 
 
 async def recover_call(calls: Calls, session: SessionId, then: Literal["resume", "hangup"]) -> None:
@@ -126,6 +138,10 @@ async def recover_call(calls: Calls, session: SessionId, then: Literal["resume",
     Raises StoreError.
     """
     context = calls.context
+    if is_dial(session):
+        if calls.dials is not None:
+            await calls.dials.recover(session, resend=then == "resume")
+        return
     if context.log.shared and calls.capacity.refusing() is not None:
         state = fold(session, await context.log.read(session))
         if not state.commands:
@@ -141,8 +157,9 @@ async def _recover(calls: Calls, session: SessionId, then: Literal["resume", "ha
     except ControlError as error:
         detail = f"events that were missed could not be fetched: {error.detail or error}"
     state = fold(session, await context.log.read(session))
-    if state.leg is not None and not state.ended:
-        checked = await ask_status(context, state.leg.call_control_id)
+    line = _line_of(state)
+    if line is not None and not state.ended:
+        checked = await ask_status(context, line)
         found: list[What] = [checked]
         if checked.alive is not False:
             rings = "" if state.commands else "it only rang, and no node had taken it"
@@ -158,8 +175,8 @@ async def _recover(calls: Calls, session: SessionId, then: Literal["resume", "ha
                     session=session,
                     at_unix_ms=context.clock.now_unix_ms(),
                     what=what,
-                    leg=state.leg.leg_id,
-                    call_control_id=state.leg.call_control_id,
+                    leg=state.leg.leg_id if state.leg is not None else None,
+                    call_control_id=state.leg.call_control_id if state.leg is not None else None,
                 ),
             )
     # Only now, with the whole picture, does the call act.

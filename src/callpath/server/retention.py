@@ -14,12 +14,15 @@ from pathlib import Path
 
 import structlog
 
+from callpath.call.dials import dial_session
 from callpath.call.kept import StoredRecording, recordings_of
 from callpath.call.overview import CallOverview
 from callpath.clock import Clock
 from callpath.errors import ArchiveError, StoreError
 from callpath.store.archive import Archive
 from callpath.store.port import CallLog, CallQuery
+from callpath.timeline import CommandSent
+from callpath.wire.command import Dial
 from callpath.wire.ids import SessionId
 
 DAY_MS = 86_400_000
@@ -139,7 +142,8 @@ async def delete_call(
 
     Raises StoreError, ArchiveError, OSError.
     """
-    known = recordings_of(await log.read(session))
+    entries = await log.read(session)
+    known = recordings_of(entries)
     deleted, left = await asyncio.to_thread(_delete_recordings, known, data_dir, session, orphans=orphans)
     for url in (one.url for one in known if one.url is not None):
         name = archive.name_of(url) if archive is not None else None
@@ -151,6 +155,9 @@ async def delete_call(
             await archive.delete(name, *(str(Path(name).with_suffix(form)) for form in BESIDE))
             deleted.append(url)
     await log.forget(session)
+    for entry in entries:
+        if isinstance(entry.what, CommandSent) and entry.what.command == Dial.NAME:
+            await log.forget(dial_session(entry.what.command_id))  # its order has the number, too
     return deleted, left
 
 
@@ -159,7 +166,7 @@ async def calls_of_number(log: CallLog, number: str) -> list[CallOverview]:
     found: list[CallOverview] = []
     before: tuple[int, str] | None = None
     while True:
-        page = await log.overviews(CallQuery(limit=PAGE, before=before, text=number))
+        page = await log.overviews(CallQuery(limit=PAGE, before=before, text=number, placed=True))
         found += [one for one in page if number in (one.from_, one.to)]
         if len(page) < PAGE:
             return found

@@ -12,9 +12,11 @@ from callpath.api.call import Call
 from callpath.api.ring import Answer, Decision, Forward, Ignore, Reject, Ring
 from callpath.call.client_state import decode_client_state
 from callpath.call.consult import first_call
+from callpath.call.dials import ANNOUNCE
 from callpath.call.leg import LegState
 from callpath.call.outcomes import MACHINES, VERDICT_MS_MAX
 from callpath.errors import CallpathError, InvalidRequestError
+from callpath.server import announcing
 from callpath.server.context import Context
 from callpath.server.journal import Journal
 from callpath.timeline import CallDecided, without_numbers
@@ -58,6 +60,10 @@ class Router:
         consulted = first_call(session)
         if consulted is not None and decode_client_state(leg.made_with if leg is not None else None).handler is None:
             return JOIN_AT_ONCE
+        if leg is not None and leg.made_with is not None:
+            state = decode_client_state(leg.made_with)
+            if state.dialled and state.handler == ANNOUNCE:
+                return announcing.ROUTE
         if leg is None or (len(app.routes) == 1 and app.takes_all):
             return app.routes[0] if app.routes else None
         chosen = decode_client_state(leg.client_state).handler

@@ -7,9 +7,20 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
+from callpath.call.dials import is_dial
 from callpath.call.overview import CallOverview, encode_overview, fold_overview, parse_overview
 from callpath.clock import Clock, SystemClock
-from callpath.store.port import OFFERED, REJECTED_MAX, CallQuery, RejectedRequest, Steal
+from callpath.store.port import (
+    DAY_MS,
+    DIALLED_MS_MAX,
+    MINUTE_MS,
+    OFFERED,
+    REJECTED_MAX,
+    CallQuery,
+    DialCounts,
+    RejectedRequest,
+    Steal,
+)
 from callpath.timeline import Entry
 from callpath.wire.ids import SessionId
 
@@ -56,18 +67,30 @@ class MemoryCallLog:
             for one in self._overviews.values()
             if (query.before is None or (one.first_unix_ms, one.session) < query.before)
             and query.text.lower() in one.search_text
-            and query.direction in (None, one.direction)
-            and query.outcome in (None, one.outcome)
+            and query.direction in (None, one.way)
+            and query.outcome in (None, one.stored_outcome)
+            and (query.placed or query.outcome is not None or not one.placed)
         ]
         newest = sorted(rows, key=lambda one: (one.first_unix_ms, one.session), reverse=True)
         return [_copy(one) for one in newest[: query.limit]]
 
     async def changes(self, after: int, limit: int) -> list[CallOverview]:
-        rows = sorted((one for one in self._overviews.values() if one.number > after), key=lambda one: one.number)
+        newer = (one for one in self._overviews.values() if one.number > after and not one.placed)
+        rows = sorted(newer, key=lambda one: one.number)
         return [_copy(one) for one in rows[:limit]]
 
     async def outcomes(self) -> tuple[int, dict[str, int]]:
-        return self._number, dict(Counter(one.outcome for one in self._overviews.values()))
+        return self._number, dict(Counter(one.outcome for one in self._overviews.values() if not one.placed))
+
+    async def dial_counts(self, now_unix_ms: int) -> DialCounts:
+        rows = list(self._overviews.values())
+        live = [one for one in rows if one.stored_outcome == "live" and one.way == "outgoing"]
+        dials = [one for one in rows if one.placed] + [one for one in live if is_dial(one.session)]
+        return DialCounts(
+            live=sum(one.first_unix_ms > now_unix_ms - DIALLED_MS_MAX for one in live),
+            minute=sum(one.first_unix_ms > now_unix_ms - MINUTE_MS for one in dials),
+            day=sum(one.first_unix_ms > now_unix_ms - DAY_MS for one in dials),
+        )
 
     async def find(self, identifier: str) -> SessionId | None:
         if not identifier:

@@ -44,6 +44,24 @@ class CallQuery:
     text: str = ""
     direction: str | None = None
     outcome: Outcome | None = None
+    placed: bool = False
+    """With the timelines of dials that became calls."""
+
+
+MINUTE_MS, DAY_MS = 60_000, 86_400_000
+
+DIALLED_MS_MAX = 15_000_000
+"""How long a dialled call counts as up: Telnyx ends each after 4 hours."""
+
+
+@dataclass(frozen=True, slots=True)
+class DialCounts:
+    """How many calls were dialled: those that are up, and those of the last minute and the last 24 hours. A dial whose fate
+    is not known yet counts as a call."""
+
+    live: int
+    minute: int
+    day: int
 
 
 Steal = Literal["never", "expired", "always"]
@@ -77,6 +95,10 @@ class CallLog(Protocol):
 
     async def outcomes(self) -> tuple[int, dict[str, int]]:
         """The number of the latest entry of all (0: none), and how many calls there are of each outcome."""
+        ...
+
+    async def dial_counts(self, now_unix_ms: int) -> DialCounts:
+        """How many calls all processes of this log have dialled lately."""
         ...
 
     async def find(self, identifier: str) -> SessionId | None:

@@ -22,11 +22,22 @@ from sqlalchemy import Cast, Connection, Engine, and_, bindparam, delete, func, 
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, InternalError, OperationalError, SQLAlchemyError
 
-from callpath.call.overview import CallOverview, encode_overview, fold_overview, parse_overview
+from callpath.call.dials import DIAL_PREFIX
+from callpath.call.overview import PLACED, CallOverview, encode_overview, fold_overview, parse_overview
 from callpath.clock import Clock, SystemClock
 from callpath.errors import ConfigError, StoreError
 from callpath.store.migrate import migrate
-from callpath.store.port import OFFERED, REJECTED_MAX, CallQuery, RejectedRequest, Steal
+from callpath.store.port import (
+    DAY_MS,
+    DIALLED_MS_MAX,
+    MINUTE_MS,
+    OFFERED,
+    REJECTED_MAX,
+    CallQuery,
+    DialCounts,
+    RejectedRequest,
+    Steal,
+)
 from callpath.store.postgres import Postgres
 from callpath.store.schema import calls, entries, leases, refusals
 from callpath.store.sqlite import Sqlite
@@ -177,18 +188,37 @@ class SqlCallLog:
             wanted = wanted.where(calls.c.direction == query.direction)
         if query.outcome is not None:
             wanted = wanted.where(calls.c.outcome == query.outcome)
+        elif not query.placed:
+            wanted = wanted.where(calls.c.outcome != PLACED)
         page = select(calls.c.overview).where(calls.c.session.in_(wanted.limit(query.limit)))
         rows = _parsed(await self._rows(page))
         return sorted(rows, key=lambda one: (one.first_unix_ms, one.session), reverse=True)
 
     async def changes(self, after: int, limit: int) -> list[CallOverview]:
-        query = select(calls.c.overview).where(calls.c.number > _within(after)).order_by(calls.c.number).limit(limit)
+        newer = and_(calls.c.number > _within(after), calls.c.outcome != PLACED)
+        query = select(calls.c.overview).where(newer).order_by(calls.c.number).limit(limit)
         return _parsed(await self._rows(query))
 
     async def outcomes(self) -> tuple[int, dict[str, int]]:
         latest = (await self._rows(select(func.max(calls.c.number))))[0][0]
         counted = await self._rows(select(calls.c.outcome, func.count()).group_by(calls.c.outcome))
-        return latest or 0, {row[0]: row[1] for row in counted if row[0] is not None}
+        return latest or 0, {row[0]: row[1] for row in counted if row[0] not in (None, PLACED)}
+
+    async def dial_counts(self, now_unix_ms: int) -> DialCounts:
+        began = calls.c.first_unix_ms
+        placed = calls.c.outcome == PLACED
+        live = and_(calls.c.outcome == "live", calls.c.direction == "outgoing", began > now_unix_ms - DIALLED_MS_MAX)
+        # Each by the index of outcomes: a day has few of these among its calls.
+        query = select(
+            select(func.count()).where(live).scalar_subquery(),
+            *(
+                select(func.count()).select_from(calls).where(one, began > now_unix_ms - window_ms).scalar_subquery()
+                for window_ms in (MINUTE_MS, DAY_MS)
+                for one in (placed, and_(calls.c.outcome == "live", calls.c.session.startswith(DIAL_PREFIX)))
+            ),
+        )
+        row = (await self._rows(query))[0]
+        return DialCounts(live=row[0], minute=row[1] + row[2], day=row[3] + row[4])
 
     async def find(self, identifier: str) -> SessionId | None:
         if not identifier:
@@ -494,8 +524,8 @@ def _overview_row(overview: CallOverview) -> dict[str, Any]:
         "last_unix_ms": overview.last_unix_ms,
         "entries": overview.entries,
         "number": overview.number,
-        "direction": overview.direction,
-        "outcome": overview.outcome,
+        "direction": overview.way,
+        "outcome": overview.stored_outcome,
         "search": overview.search_text,
         "overview": encode_overview(overview),
     }
