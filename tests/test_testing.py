@@ -149,7 +149,7 @@ class Quiet:
     session = CallSession(SessionId("s"))
     stopping = False
 
-    async def send(self, command: Command, leg: CallControlId | None = None) -> str:
+    async def send(self, command: Command, leg: CallControlId | None = None, *, conference: str | None = None) -> str:
         raise AssertionError(command)
 
     def note(self, what: What) -> None:

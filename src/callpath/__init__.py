@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from callpath.api.app import App
     from callpath.api.bridge import bridge
     from callpath.api.call import Call
+    from callpath.api.conference import Conference, Participant
     from callpath.api.consult import Consultation
     from callpath.api.playback import Playback
     from callpath.api.recorders import CallRecording, TelnyxRecording
@@ -39,6 +40,7 @@ __all__ = [
     "Call",
     "CallEnd",
     "CallRecording",
+    "Conference",
     "Consultation",
     "Consulted",
     "ControlError",
@@ -47,6 +49,7 @@ __all__ = [
     "Gathered",
     "Ignore",
     "InvalidRequestError",
+    "Participant",
     "Playback",
     "Recorded",
     "Referred",
@@ -66,6 +69,7 @@ _HOMES = {
     "Call": "callpath.api.call",
     "bridge": "callpath.api.bridge",
     "Playback": "callpath.api.playback",
+    **dict.fromkeys(("Conference", "Participant"), "callpath.api.conference"),
     **dict.fromkeys(("CallRecording", "TelnyxRecording"), "callpath.api.recorders"),
     **dict.fromkeys(("CallEnd", "Gathered", "Recorded", "Spoken"), "callpath.api.results"),
     **dict.fromkeys(("TranscriptLine", "Transcription"), "callpath.api.transcription"),

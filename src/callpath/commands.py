@@ -1,4 +1,4 @@
-"""Every Call Control command that callpath knows, for `call.send(…)`.
+"""Every Call Control command that callpath knows, for `call.send(…)` and, of conferences, `room.send(…)`.
 
     from callpath.commands import SendDtmf
 
@@ -47,12 +47,48 @@ from callpath.wire.command import (
     TranscriptionStop,
     Transfer,
 )
+from callpath.wire.conference import (
+    ConferenceCommand,
+    ConferenceEnd,
+    ConferenceHold,
+    ConferenceJoin,
+    ConferenceLeave,
+    ConferenceMute,
+    ConferencePlay,
+    ConferenceRecordPause,
+    ConferenceRecordResume,
+    ConferenceRecordStart,
+    ConferenceRecordStop,
+    ConferenceSendDtmf,
+    ConferenceSpeak,
+    ConferenceStop,
+    ConferenceUnhold,
+    ConferenceUnmute,
+    ConferenceUpdate,
+)
 
 __all__ = [
     "Answer",
     "Bridge",
     "ClientStateUpdate",
     "Command",
+    "ConferenceCommand",
+    "ConferenceEnd",
+    "ConferenceHold",
+    "ConferenceJoin",
+    "ConferenceLeave",
+    "ConferenceMute",
+    "ConferencePlay",
+    "ConferenceRecordPause",
+    "ConferenceRecordResume",
+    "ConferenceRecordStart",
+    "ConferenceRecordStop",
+    "ConferenceSendDtmf",
+    "ConferenceSpeak",
+    "ConferenceStop",
+    "ConferenceUnhold",
+    "ConferenceUnmute",
+    "ConferenceUpdate",
     "ConversationRelayStart",
     "ConversationRelayStop",
     "Dial",

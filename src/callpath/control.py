@@ -12,6 +12,7 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
+from typing import TypeVar
 
 import httpx2
 
@@ -19,8 +20,17 @@ from callpath.clock import Clock
 from callpath.errors import CallpathError, ControlError, RemoteProtocolError
 from callpath.wire.api import ActiveCall, CallEvent, CallStatus, parse_errors, read_list, read_one, read_page
 from callpath.wire.command import Command, command_path, encode_command
-from callpath.wire.document import Json, parse_json
+from callpath.wire.conference import (
+    Conference,
+    ConferenceCommand,
+    Participant,
+    conference_path,
+    encode_conference_command,
+)
+from callpath.wire.document import Document, Json, parse_json
 from callpath.wire.ids import CallControlId, SessionId, path_segment
+
+Row = TypeVar("Row", bound=Document)
 
 ANSWER_S_MAX = 5.0
 """How long to wait for the answer to one try. Telnyx advises to retry after 500 ms without one; a streaming_start may
@@ -135,6 +145,7 @@ class Control:
         command: Command,
         call_control_id: CallControlId | None = None,
         *,
+        conference: str | None = None,
         spent_ms: float = 0.0,
         is_over: Callable[[], bool] = lambda: False,
         on_retry: Callable[[Retry], None] = lambda _: None,
@@ -142,10 +153,14 @@ class Control:
         """Send one command, until it is answered. Raises ControlError, with Telnyx's code and detail, when it was not
         accepted.
 
-        `spent_ms` is the time since it was sent first, by another process. Once `is_over`, no further try is made.
+        `conference` is the id of the conference that a ConferenceCommand is about; `spent_ms` is the time since it was
+        sent first, by another process. Once `is_over`, no further try is made.
         """
-        path = command_path(command, call_control_id)
-        body, method = encode_command(command), command.METHOD
+        if isinstance(command, ConferenceCommand):
+            path, body = conference_path(command, conference), encode_conference_command(command)
+        else:
+            path, body = command_path(command, call_control_id), encode_command(command)
+        method = command.METHOD
         left_ms = RETRY_MS_MAX - spent_ms
         return await self._request(method, path, command.NAME, command.command_id, body, left_ms, is_over, on_retry)
 
@@ -189,6 +204,27 @@ class Control:
             if error.code != UNKNOWN_FILTER:
                 raise
             return await self._call_events("call_session_id", session)
+
+    async def find_conference(self, name: str) -> Conference | None:
+        """The conference of this name that goes on; None: there is none. Raises ControlError."""
+        query = f"filter[name]={path_segment(name)}&filter[status]=in_progress"
+        reply = await self._ask(f"/conferences?{query}", "conferences")
+        rows = self._read_list(Conference, reply, "conferences")
+        return next((row for row in rows if row.name == name and row.status != "completed"), None)
+
+    async def participants(self, conference: str) -> list[Participant]:
+        """Who is in a conference, and who was, at most 250. Raises ControlError."""
+        path = f"/conferences/{path_segment(conference)}/participants?page[size]={EVENTS_PAGE}"
+        return self._read_list(Participant, await self._ask(path, "participants"), "participants")
+
+    @staticmethod
+    def _read_list(kind: type[Row], reply: CommandReply, what: str) -> list[Row]:
+        try:
+            return read_list(kind, reply.document)
+        except RemoteProtocolError as error:
+            raise ControlError(
+                f"{what}: the answer is not Telnyx's: {error}", command=what, status=reply.status
+            ) from error
 
     async def _call_events(self, name: str, session: SessionId) -> list[CallEvent]:
         rows: list[CallEvent] = []

@@ -63,10 +63,12 @@ class InvalidRequestError(LocalProtocolError):
     `call_over` the call has ended; `second_gather` one is running; `bad_digits` outside 0-9 A-D * # (w, W); `not_e164` no
     number in E.164 and no SIP address; `not_sip` no SIP address; `transfer_to_self` to the caller or the number that was
     called; `second_transfer` one is ringing, or somebody is consulted; `second_recording` Telnyx records already;
-    `recording_over` it was stopped, or its disk failed; `second_transcription` one is running; `text_length` 1 to 3,000
-    characters; `out_of_range` a number of seconds or digits; `no_connection` no connection id to dial with;
-    `not_allowed` a destination that may not be dialled; `too_many_calls` a cap on dialled calls; `key_used` the key of a
-    dial to another number; `not_running` the server does not run; `unknown_handler` no handler of that name.
+    `recording_over` it was stopped, or its disk failed; `second_transcription` one is running; `in_conference` the call
+    is in one already; `not_in_conference` it has left; `conference_over` it ended, or nobody is in it; `name_in_use` of
+    a conference; `bad_role` in a conference; `text_length` 1 to 3,000 characters; `out_of_range` a number of seconds or
+    digits; `no_connection` no connection id to dial with; `not_allowed` a destination that may not be dialled;
+    `too_many_calls` a cap on dialled calls; `key_used` the key of a dial to another number; `not_running` the server
+    does not run; `unknown_handler` no handler of that name.
     """
 
     def __init__(self, reason: str, message: str) -> None:

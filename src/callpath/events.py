@@ -1,4 +1,4 @@
-"""Every event of Telnyx's, and of the call's own stream, that `call.events` gives.
+"""Every event of Telnyx's, and of the call's own stream, that `call.events` and `room.events` give.
 
     from callpath.events import CallMachinePremiumDetectionEnded, DtmfPressed
 
@@ -68,6 +68,12 @@ from callpath.wire.webhook import (
     ConferenceParticipantPlaybackStarted,
     ConferenceParticipantSpeakEnded,
     ConferenceParticipantSpeakStarted,
+    ConferencePayload,
+    ConferencePlaybackEnded,
+    ConferencePlaybackStarted,
+    ConferenceRecordingSaved,
+    ConferenceSpeakEnded,
+    ConferenceSpeakStarted,
     SiprecFailed,
     SiprecStarted,
     SiprecStopped,
@@ -128,6 +134,12 @@ __all__ = [
     "ConferenceParticipantPlaybackStarted",
     "ConferenceParticipantSpeakEnded",
     "ConferenceParticipantSpeakStarted",
+    "ConferencePayload",
+    "ConferencePlaybackEnded",
+    "ConferencePlaybackStarted",
+    "ConferenceRecordingSaved",
+    "ConferenceSpeakEnded",
+    "ConferenceSpeakStarted",
     "DtmfPressed",
     "MarkHandedBack",
     "SiprecFailed",

@@ -72,9 +72,21 @@ from callpath.wire.command import (
     TranscriptionStop,
     Transfer,
 )
+from callpath.wire.conference import (
+    Conference,
+    ConferenceCommand,
+    ConferenceCreate,
+    ConferenceEnd,
+    ConferenceJoin,
+    ConferenceLeave,
+    ConferenceName,
+    ConferencePlay,
+    ConferenceSpeak,
+    Participant,
+)
 from callpath.wire.ids import CallControlId, LegId, SessionId, StreamId
 from callpath.wire.media import MediaFormat, Stop, encode_message
-from callpath.wire.webhook import Webhook, read_webhook
+from callpath.wire.webhook import ConferenceWebhook, Webhook, read_webhook
 
 SPEAK_MS_PER_CHAR = 65
 """How long our Telnyx takes to speak: 15 characters a second."""
@@ -232,12 +244,13 @@ class _Phone:
         self._pair = pair
         self._clock = clock
         self._session = session
-        self._leg = leg
+        self.leg = leg
         self._context: Context
         self._calls: Calls
         self._telnyx: _Telnyx
         self._driver: StreamDriver | None = None
         self._events = 0
+        self._occurred_ms = 0.0
         self.call: Call | None = None
         """The Call of the handler that talks to this phone."""
 
@@ -271,19 +284,23 @@ class _Phone:
             self._pair.reconnect()
         await self._clock.advance(0)
 
-    async def event(self, event_type: str, *, leg: str | None = None, **payload: Any) -> None:
-        """Telnyx tells of an event, as in `await caller.event("call.speak.ended")`."""
+    async def event(
+        self, event_type: str, *, leg: str | None = None, occurred_at: str | None = None, **payload: Any
+    ) -> None:
+        """Telnyx tells of an event, as in `await caller.event("call.speak.ended")`. `occurred_at`: of a late one."""
         self._events += 1
-        mine = leg is None or leg == self._leg
+        self._occurred_ms = max(self._occurred_ms + 1, self._clock.now_ms())  # of two events, one is the later one
+        occurred = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(milliseconds=self._occurred_ms)
+        mine = leg is None or leg == self.leg
         document = {
             "data": {
                 "record_type": "event",
                 "event_type": event_type,
                 "id": f"event-{self._events}" if self._session == SESSION else f"{self._session}-event-{self._events}",
-                "occurred_at": "2026-01-01T00:00:00.000000Z",
+                "occurred_at": occurred_at or occurred.isoformat(),
                 "payload": {
                     "call_control_id": self.call_control_id if mine else f"v3:{leg}",
-                    "call_leg_id": leg or self._leg,
+                    "call_leg_id": leg or self.leg,
                     "call_session_id": self._session,
                     **{name: value for name, value in payload.items() if value is not None},
                 },
@@ -292,6 +309,21 @@ class _Phone:
         webhook = read_webhook(document)
         assert isinstance(webhook, Webhook)
         await self._calls.receive_webhook(webhook, document)
+
+    async def conference_event(self, event_type: str, conference: str, **payload: Any) -> None:
+        """Telnyx tells of an event about a whole conference that this call has made, as `conference.speak.ended`."""
+        self._events += 1
+        document = {
+            "data": {
+                "record_type": "event",
+                "event_type": event_type,
+                "id": f"{self._session}-conference-event-{self._events}",
+                "payload": {"conference_id": conference, "creator_call_session_id": self._session, **payload},
+            }
+        }
+        webhook = read_webhook(document)
+        assert isinstance(webhook, ConferenceWebhook)
+        await self._calls.receive_conference_webhook(webhook, document)
 
     async def stop_stream(self) -> None:
         """Telnyx ends the stream, as after streaming_stop."""
@@ -385,6 +417,7 @@ class Party(_Phone):
             return
         self.ended = True
         await self.stop_stream()
+        await self._caller._telnyx.conference.leave(self.leg)  # noqa: SLF001
         await self._tell("call.hangup", hangup_cause=cause, hangup_source=source, sip_hangup_cause=sip_code)
         await self._clock.advance(0)
 
@@ -449,6 +482,7 @@ class HandlerUnderTest(_Phone):
         )
         self._calls = Calls(self._context)
         app.dialler = Dials(self._calls)
+        app.conferences.directory = self._telnyx
         self._run: HandlerRun | None = None
         self._raised: BaseException | None = None
 
@@ -526,6 +560,7 @@ class HandlerUnderTest(_Phone):
             await self.event("call.hangup", hangup_cause="normal_clearing", hangup_source="caller")
             await self._telnyx.save_recordings()
             await self._telnyx.end_joined("normal_clearing", "caller")
+            await self._telnyx.conference.leave(LEG)
         for _ in range(SETTLE_TURNS_MAX):
             await self._clock.advance(0)
             if live is None or live.application.is_done:
@@ -540,6 +575,16 @@ class HandlerUnderTest(_Phone):
             told = {"transcript": text, "is_final": is_final, "confidence": confidence, "transcription_track": track}
             await self.event("call.transcription", transcription_data=told)
             await self._clock.advance(0)
+
+    async def guest_joins(self, leg: str = "guest") -> None:
+        """Somebody else joins the conference that the call is in: a leg of the same session, without a sound."""
+        await self._telnyx.conference.join(leg)
+        await self._clock.advance(0)
+
+    async def guest_leaves(self, leg: str = "guest") -> None:
+        """A guest leaves the conference."""
+        await self._telnyx.conference.leave(leg)
+        await self._clock.advance(0)
 
     async def other_hangs_up(self) -> None:
         """The party to which the caller was transferred hangs up: Telnyx ends both legs, or parks the caller's."""
@@ -622,6 +667,7 @@ class _Telnyx:
         self.transcribes = False
         self.parties: dict[CallControlId | None, Party] = {}
         """Phones that the application called, by call_control_id."""
+        self.conference = _Conference(self)
         self._transfers = 0
         self._leg_b = ""
         """The leg to which the caller is transferred, while it lives."""
@@ -632,6 +678,7 @@ class _Telnyx:
         command: Command,
         call_control_id: CallControlId | None = None,
         *,
+        conference: str | None = None,  # noqa: ARG002
         spent_ms: float = 0.0,  # noqa: ARG002
         is_over: Callable[[], bool] = lambda: False,  # noqa: ARG002
         on_retry: Callable[[Retry], None] = lambda _: None,  # noqa: ARG002
@@ -642,11 +689,15 @@ class _Telnyx:
         if party is not None:
             if party.ended:
                 raise self._refused(command, "90018", "the call has ended")
-            self._spawn(party.run_command(command), command)
-            return CommandReply(200, {}, 0.0, 1)
-        code = self._refuse.get(command.NAME)
+            if not isinstance(command, ConferenceCommand):
+                self._spawn(party.run_command(command), command)
+                return CommandReply(200, {}, 0.0, 1)
+        code = self._refuse.get(command.entry_name)
         if code is not None:
             raise self._refused(command, code, "refused by the test")
+        if isinstance(command, ConferenceCommand):
+            assert call_control_id is not None, "a command of a conference goes through a call"
+            return CommandReply(200, self.conference.receive_command(command, call_control_id), 0.0, 1)
         if isinstance(command, Dial):
             return CommandReply(200, {"data": self._dial(command)}, 0.0, 1)
         assert call_control_id is not None, "only a dial is about no call"
@@ -698,7 +749,7 @@ class _Telnyx:
             self._spawn(known.ring(), command)
         return {
             "call_control_id": known.call_control_id,
-            "call_leg_id": known._leg,  # noqa: SLF001
+            "call_leg_id": known.leg,
             "call_session_id": known._session,  # noqa: SLF001
             "is_alive": False,
         }
@@ -852,6 +903,15 @@ class _Telnyx:
         if joined and not self._parks:
             await self._caller.event("call.hangup", hangup_cause=cause, hangup_source=source)
 
+    async def find_conference(self, name: str) -> Conference | None:
+        """The conference of this name that a phone of the test has made."""
+        row = self.conference.row
+        return row if row is not None and row.name == name else None
+
+    async def participants(self, conference: str) -> list[Participant]:  # noqa: ARG002
+        """The phones in it, and the guests."""
+        return self.conference.rows()
+
     async def call_events(self, session: SessionId) -> list[CallEvent]:  # noqa: ARG002
         """Nothing was missed."""
         return []
@@ -861,6 +921,129 @@ class _Telnyx:
         return CallStatus(
             call_control_id=call_control_id, call_leg_id=LegId(LEG), call_session_id=SESSION, is_alive=True
         )
+
+
+class _Conference:
+    """One conference at a time, of the phones of a test and of guests that have no sound."""
+
+    def __init__(self, telnyx: _Telnyx) -> None:
+        self._telnyx = telnyx
+        self._made = 0
+        self.row: Conference | None = None
+        """The conference that goes on."""
+        self._creator: _Phone = telnyx._caller  # noqa: SLF001
+        self.inside: dict[str, CallControlId] = {}
+        """Who is in it, by leg."""
+
+    def receive_command(self, command: ConferenceCommand, sent_on: CallControlId) -> dict[str, Any]:
+        """Carry it out. Returns the answer. Raises ControlError where Telnyx refuses."""
+        leg = self._leg_of(getattr(command, "call_control_id", sent_on))
+        match command:
+            case ConferenceCreate():
+                if self.row is not None and self.row.name == command.name:
+                    raise self._refused(command, "90033")
+                self._made += 1
+                conference = f"conference-{self._made}"
+                self.row = Conference(
+                    id=conference, name=command.name, created_at="", expires_at="", status="in_progress"
+                )
+                self._creator = self._phone(leg)
+                self._spawn(self._begin(leg), command)
+                return {"data": {"id": conference, "name": command.name}}
+            case _ if self.row is None:
+                raise self._refused(command, "90019")
+            case ConferenceJoin():
+                if leg in self.inside:
+                    raise self._refused(command, "90044")
+                self._spawn(self.join(leg), command)
+            case ConferenceLeave():
+                if leg not in self.inside:
+                    raise self._refused(command, "90015")
+                self._spawn(self.leave(leg), command)
+            case ConferenceEnd():
+                self._spawn(self._end(), command)
+            case ConferenceSpeak():
+                duration_ms = SPEAK_MS_PER_CHAR * len(command.payload)
+                self._spawn(self._play("speak", command.call_control_ids, duration_ms), command)
+            case ConferencePlay():
+                self._spawn(self._play("playback", command.call_control_ids, PLAYBACK_MS), command)
+            case _:
+                pass
+        return {"data": {"result": "ok"}}
+
+    def rows(self) -> list[Participant]:
+        """Who is in it, as Telnyx lists it."""
+        assert self.row is not None
+        room = ConferenceName(id=self.row.id)
+        return [
+            Participant(id=leg, call_control_id=one, call_leg_id=LegId(leg), conference=room, status="joined")
+            for leg, one in self.inside.items()
+        ]
+
+    async def join(self, leg: str) -> None:
+        """A leg joins."""
+        phone = self._phone(leg)
+        self.inside[leg] = phone.call_control_id if phone.leg == leg else CallControlId(f"v3:{leg}")
+        await self._event("conference.participant.joined", leg)
+
+    async def leave(self, leg: str) -> None:
+        """A leg leaves, and with the last one the conference ends."""
+        if self.inside.pop(leg, None) is None:
+            return
+        await self._event("conference.participant.left", leg)
+        if not self.inside and self.row is not None:
+            await self._over()
+
+    async def _begin(self, leg: str) -> None:
+        await self._event("conference.created", leg)
+        await self.join(leg)
+
+    async def _end(self) -> None:
+        """Everybody is hung up."""
+        legs = list(self.inside)
+        for leg in legs:
+            self.inside.pop(leg)
+            await self._event("conference.participant.left", leg)
+        await self._over()
+        for phone in {self._creator, *(self._phone(leg) for leg in legs)}:
+            if isinstance(phone, Party):
+                await phone.end("normal_clearing", "unknown")
+            else:
+                await phone.event("call.hangup", hangup_cause="time_limit")
+
+    async def _over(self) -> None:
+        await self._event("conference.ended", self._creator.leg, reason="all_left")
+        self.row = None
+
+    async def _play(self, kind: str, ids: list[str] | None, duration_ms: float) -> None:
+        legs = [leg for leg, one in self.inside.items() if ids and one in ids]
+        for step in ("started", "ended"):
+            for leg in legs:
+                await self._event(f"conference.participant.{kind}.{step}", leg)
+            if not ids and self.row is not None:
+                await self._creator.conference_event(f"conference.{kind}.{step}", self.row.id)
+            if step == "started":
+                await self._telnyx._clock.sleep_ms(duration_ms)  # noqa: SLF001
+
+    async def _event(self, name: str, leg: str, **payload: Any) -> None:
+        if self.row is not None:
+            await self._phone(leg).event(name, leg=leg, conference_id=self.row.id, **payload)
+
+    def _phone(self, leg: str) -> _Phone:
+        """The phone of a leg; a guest's events come with the call under test."""
+        parties = self._telnyx.parties.values()
+        return next((party for party in parties if party.leg == leg), self._telnyx._caller)  # noqa: SLF001
+
+    def _leg_of(self, call_control_id: CallControlId) -> str:
+        parties = self._telnyx.parties.values()
+        known = next((party.leg for party in parties if party.call_control_id == call_control_id), LEG)
+        return next((leg for leg, one in self.inside.items() if one == call_control_id), known)
+
+    def _refused(self, command: Command, code: str) -> ControlError:
+        return self._telnyx._refused(command, code, "refused by the conference")  # noqa: SLF001
+
+    def _spawn(self, work: Coroutine[Any, Any, None], command: Command) -> None:
+        self._telnyx._spawn(work, command)  # noqa: SLF001
 
 
 @contextmanager

@@ -37,11 +37,13 @@ class WebhookReceived(What, frozen=True, kw_only=True, tag="webhook.received"):
 
 
 class CommandSent(What, frozen=True, kw_only=True, tag="command.sent"):
-    """A Call Control command is about to be sent. `body` has tokens masked."""
+    """A Call Control command is about to be sent. `body` has tokens masked. `conference` is the id of the conference that a
+    command whose name begins with `conference_` goes to; None for the one that makes it."""
 
     command: str
     command_id: str
     call_control_id: CallControlId | None = None
+    conference: str | None = None
     body: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
@@ -58,6 +60,8 @@ class CommandAnswered(What, frozen=True, kw_only=True, tag="command.answered"):
     error_code: str | None = None
     error_detail: str | None = None
     call_control_id: CallControlId | None = None
+    conference: str | None = None
+    """The id of the conference that was made."""
 
     @property
     def accepted(self) -> bool:

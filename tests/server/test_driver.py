@@ -380,7 +380,7 @@ class NoLine:
     session = CallSession(SessionId("s"))
     stopping = False
 
-    async def send(self, command: object, leg: object = None) -> str:
+    async def send(self, command: object, leg: object = None, *, conference: str | None = None) -> str:
         return ""
 
     def note(self, what: What) -> None: ...

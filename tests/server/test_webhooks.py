@@ -104,13 +104,23 @@ async def test_a_duplicate_changes_nothing(tmp_path: Path) -> None:
     assert len(entries) == 1
 
 
-async def test_an_event_of_a_whole_conference_is_taken_and_belongs_to_no_call(tmp_path: Path) -> None:
+async def test_an_event_of_a_whole_conference_is_kept_with_the_call_that_made_it(tmp_path: Path) -> None:
     """It names no leg. Refused, Telnyx would report a failed delivery for every text spoken to a conference."""
+    document = sample("webhooks/conference.speak.started.json")
     async with server(tmp_path) as it:
-        answer = await it.post(sample("webhooks/conference.speak.started.json"))
+        answers = [await it.post(document) for _ in range(2)]
         entries = await it.context.log.read(SESSION)
+        del document["data"]["payload"]["creator_call_session_id"]
+        document["data"]["id"] = "of-no-call"
+        nobodys = await it.post(document)
 
-    assert (200, []) == (answer.status_code, entries)
+    assert [(200, "ok"), (200, "duplicate")] == [(one.status_code, one.json()["result"]) for one in answers]
+    assert ["conference.speak.started"] == [what.event_type for what in webhooks_of(entries)]
+    assert 200 == nobodys.status_code
+
+
+def webhooks_of(entries: list[Entry]) -> list[WebhookReceived]:
+    return [entry.what for entry in entries if isinstance(entry.what, WebhookReceived)]
 
 
 @pytest.fixture

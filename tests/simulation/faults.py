@@ -145,7 +145,7 @@ def _m5_cancelled_store(patch: Patch) -> None:
 
     patch(Journal, "store", store)
 
-    async def send(self: Outbox, command: Any, leg: Any = None) -> str:
+    async def send(self: Outbox, command: Any, leg: Any = None, *, conference: str | None = None) -> str:
         import msgspec
 
         from callpath.call.plan import derived_command_id
@@ -156,9 +156,9 @@ def _m5_cancelled_store(patch: Patch) -> None:
         command_id = derived_command_id(session.leg.call_control_id, command.NAME, number)
         command = msgspec.structs.replace(command, command_id=command_id)
         to = leg or session.leg.call_control_id
-        self._note_sent(command, to)
+        self._note_sent(command, to, conference)
         refusal: list[Any] = []
-        await self._carry_out(command, command_id, to, refusal, 0.0)
+        await self._carry_out(command, command_id, to, refusal, conference, 0.0)
         if refusal:
             raise refusal[0]
         return command_id

@@ -13,6 +13,7 @@
     playback.py   one source that was played, and how much of it was heard
     playing.py    Player: several sources, one after the other, each cut off by a clear
     queue.py      the caller's audio, keys and marks on their way to a handler
+    conference.py  several calls that hear each other, mixed by Telnyx
     recorders.py  recordings as a handler steers them: ours, and Telnyx's
     recording.py  a call's recording on disk
     transcription.py  what is said, as text that Telnyx makes of it

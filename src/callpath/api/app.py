@@ -25,11 +25,13 @@ from typing import Any, Protocol, overload
 import msgspec
 
 from callpath.api.call import Call
+from callpath.api.conference import Conference, Conferences
 from callpath.api.ring import Decision, Handler, Ring
 from callpath.call.numbers import check_number, same_number
 from callpath.call.outcomes import Dialled
 from callpath.errors import AudioError, InvalidRequestError, LocalProtocolError
 from callpath.wire.command import MachineDetection
+from callpath.wire.conference import Beep, Region
 
 KEY_CHARS_MAX = 200
 """Maximum characters of the key of a dial."""
@@ -96,6 +98,9 @@ class App:
 
     error_handler: ErrorHandler | None = None
     """Entered after a handler has raised: `@app.on_error`."""
+
+    conferences: Conferences = field(default_factory=Conferences)
+    """What this process knows of conferences."""
 
     dialler: Dialler | None = None
     """The server that runs the App; None while none does."""
@@ -245,6 +250,33 @@ class App:
                 "not_running", "app.dial works while the server runs: in handlers and the lifespan"
             )
         return await self.dialler.dial(order)
+
+    def conference(
+        self,
+        name: str,
+        *,
+        new: bool = False,
+        max_participants: int | None = None,
+        beep: Beep | None = None,
+        comfort_noise: bool | None = None,
+        max_minutes: int | None = None,
+        region: Region | None = None,
+    ) -> Conference:
+        """The conference of this name: `async with app.conference("stand-up") as room`, then `await room.join(call)`.
+
+        The first call that joins makes it; where one of this name goes on, calls join that, unless `new`. The rest is what
+        it is made with: for `max_participants` (2 to 800; 250), with a `beep` for all `on_enter`, `on_exit` or
+        `always`, for `max_minutes` (1 to 240). Raises InvalidRequestError (`name_in_use` with `new`, `out_of_range`).
+        """
+        return self.conferences.open(
+            name,
+            new=new,
+            max_participants=max_participants,
+            beep=beep,
+            comfort_noise=comfort_noise,
+            max_minutes=max_minutes,
+            region=region,
+        )
 
     # --- for the server ----------------------------------------------------------------------------------------------
 

@@ -84,9 +84,9 @@ class CallBackend(Protocol):
         """The server stops: another process may carry the call on."""
         ...
 
-    async def send(self, command: Command, leg: CallControlId | None = None) -> str:
-        """Have Telnyx carry out `command` about the call's own leg, or another one of it. Returns its command_id; raises
-        ControlError."""
+    async def send(self, command: Command, leg: CallControlId | None = None, *, conference: str | None = None) -> str:
+        """Have Telnyx carry out `command` about the call's own leg, another one of it, or a conference. Returns its
+        command_id; raises ControlError."""
         ...
 
     def note(self, what: What) -> None:

@@ -5,7 +5,7 @@
     ending.again_unix_ms     when to ask again
 
 A call is hung up once its handler is done with it: not before Telnyx has spoken or played what the handler asked for, not
-at all after it was handed on, and again and again until Telnyx reports it as over.
+at all after it was handed on or while it is in a conference, and again and again until Telnyx reports it as over.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ def _hangup_due(session: CallSession, handler_running: bool) -> int | None:
     consult_unix_ms = consult_hangup(session, handler_running=handler_running)
     if consult_unix_ms is not None:
         return consult_unix_ms
-    if handler_running or not session.handler_finished or is_handed_on(session):
+    if handler_running or not session.handler_finished or is_handed_on(session) or session.conference is not None:
         return None
     return max(
         session.finished_unix_ms,
@@ -268,9 +268,11 @@ def _referred_unix_ms(session: CallSession) -> int:
 
 
 def _streaming_stop(session: CallSession, handler_running: bool) -> tuple[Command, ...]:
-    """Stop the stream that nobody uses any more after a transfer: Telnyx would open it again if only its socket closed."""
+    """Stop the stream that nobody uses any more after a transfer, or in a conference: Telnyx would open it again if only
+    its socket closed."""
     assert session.leg is not None
-    over = session.handler_finished and not handler_running and is_handed_on(session)
+    away = is_handed_on(session) or session.conference is not None
+    over = session.handler_finished and not handler_running and away
     stops = session.sent(StreamingStop.NAME)
     sent_already = bool(stops) and session.sent_unix_ms[stops[-1].command_id] >= session.started_unix_ms
     if not over or not session.stream_open or sent_already:

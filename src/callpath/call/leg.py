@@ -164,9 +164,10 @@ def main_leg(legs: Iterable[Leg]) -> Leg | None:
 
 
 def stamp_of(webhook: Webhook, at_unix_ms: int) -> Stamp:
-    """The place of an event among the others; one without a time is placed by when it came."""
+    """The place of an event among the others; one without a time is placed by when it came. (Some events of conferences
+    have their time in the payload only.)"""
     try:
-        occurred = datetime.fromisoformat(webhook.occurred_at or "")
+        occurred = datetime.fromisoformat(webhook.occurred_at or getattr(webhook.payload, "occurred_at", None) or "")
     except ValueError:
         return at_unix_ms, webhook.id
     if occurred.tzinfo is None:

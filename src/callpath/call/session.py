@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TypeVar
 
+from callpath.call.conferences import CREATE, JOIN, LEAVE, Conferences, conference_of
 from callpath.call.leg import Leg, LegState, main_leg, stamp_of
 from callpath.call.plan import StreamPlan
 from callpath.errors import RemoteProtocolError
@@ -231,6 +232,9 @@ class CallSession:
     referred: dict[str, tuple[int, CallReferCompleted | CallReferFailed]] = field(default_factory=dict)
     """How REFERs ended, by event id, with the time."""
 
+    conferences: Conferences = field(default_factory=Conferences)
+    """What the events of all legs tell of conferences."""
+
     stuck: dict[int, Timed[CallStuck]] = field(default_factory=dict)
     acted: dict[tuple[str, int], Timed[PolicyActed]] = field(default_factory=dict)
     """The steps of policies, by policy and number."""
@@ -266,6 +270,18 @@ class CallSession:
     def decision(self) -> str | None:
         """What the application decided while the call rang: answer, reject, forward or ignore."""
         return self.decided[1].decision if self.decided is not None else None
+
+    @property
+    def conference(self) -> str | None:
+        """The id of the conference that our leg is in, or is about to join, "" while Telnyx has not told it; None: it is in
+        none."""
+        asked = [
+            (self.sent_unix_ms[sent.command_id], sent, self.answers.get(sent.command_id))
+            for sent in self.sent(CREATE, JOIN, LEAVE)
+        ]
+        if not asked and not self.conferences.stays:
+            return None
+        return conference_of(self.conferences, self.leg.leg_id if self.leg is not None else None, asked)
 
     @property
     def handler_finished(self) -> bool:
@@ -476,6 +492,7 @@ class CallSession:
         if leg is None:
             leg = self.legs[payload.call_leg_id] = Leg(payload.call_leg_id, payload.call_control_id, stamp)
         leg.apply(payload, stamp, at)
+        self.conferences.apply(payload, stamp, at)
         if webhook.event_type in MACHINE_TOLD:
             leg.detected(MACHINE_TOLD[webhook.event_type], getattr(payload, "result", None), stamp)
         self._choose_leg()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from callpath.call.conferences import CONFERENCE_MS_MAX
 from callpath.call.ending import (
     SPEAK_MS,
     SPEAK_MS_PER_CHAR,
@@ -222,6 +223,9 @@ def _check_life(session: CallSession, policy: CallPolicy, state: RuntimeState, n
     ring = longest_ring(session)
     if ring is not None and policy.no_handler_ms:
         due.append((ring[1] + NO_EVENTS_MS_MIN, NO_EVENTS, ring[0]))
+    if session.handler_finished and policy.no_handler_ms and session.conference is not None:
+        since = session.last_unix_ms or now  # the event that the leg has left may be lost: Telnyx ends each conference
+        due.append((since + CONFERENCE_MS_MAX + NO_EVENTS_MS_MIN, NO_EVENTS, since))
     alone = needs_handler(session) and not state.handler_running and not busy
     if alone and state.stream_open:
         return Evaluation(enter_handler=True, again_unix_ms=now + 1_000)

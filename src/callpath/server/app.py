@@ -178,6 +178,7 @@ def create_asgi(
             calls = Calls(context, recover=recovery.add if recovers else None)
             asgi.state.calls = calls
             app.dialler = dials = Dials(calls)
+            app.conferences.directory = control
             asgi.state.webhooks = WebhookEndpoint(calls=calls, key=public_key, clock=clock)
             probe = ProbeEndpoint(tokens=_probe_tokens(settings), limits=context.limits)
             asgi.state.audio = AudioEndpoint(calls=calls, probe=probe, clock=clock)

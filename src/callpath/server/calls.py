@@ -9,14 +9,14 @@ from typing import Protocol
 from callpath.errors import LocalProtocolError
 from callpath.server.capacity import Capacity
 from callpath.server.context import Context
-from callpath.server.events import store_webhook
+from callpath.server.events import store_conference_webhook, store_webhook
 from callpath.server.journal import GroupStore
 from callpath.server.live import LiveCall
 from callpath.server.pacer import Pacer
 from callpath.timeline import Entry, LoopBlocked
 from callpath.wire.document import Json
 from callpath.wire.ids import SessionId
-from callpath.wire.webhook import CallInitiated, Webhook
+from callpath.wire.webhook import CallInitiated, ConferenceWebhook, Webhook
 
 HEARTBEAT_MS = 250.0
 
@@ -114,6 +114,16 @@ class Calls:
             await self.dials.note_initiated(webhook)
         # A duplicate, too: of the first, the commit may have been all that whoever stored it came to.
         self.load(webhook.payload.call_session_id).wake()
+        return new
+
+    async def receive_conference_webhook(self, webhook: ConferenceWebhook, body: Json) -> bool:
+        """Store an authentic event about a whole conference with the call that made it; one that names none is dropped.
+        False: it was there already. Raises StoreError."""
+        session = webhook.payload.creator_call_session_id or webhook.payload.call_session_id
+        if session is None:
+            return True
+        new = await store_conference_webhook(self.context, session, webhook, body)
+        self.load(session).wake()
         return new
 
     def note_blockage(self, session: SessionId, what: LoopBlocked) -> bool:

@@ -13,9 +13,23 @@ from callpath.timeline import CallChecked, Entry, WebhookReceived
 from callpath.wire.api import CallEvent
 from callpath.wire.document import Json
 from callpath.wire.ids import CallControlId, SessionId
-from callpath.wire.webhook import Webhook, read_webhook
+from callpath.wire.webhook import ConferenceWebhook, Webhook, read_webhook
 
 logger = structlog.get_logger("callpath")
+
+
+async def store_conference_webhook(
+    context: Context, session: SessionId, webhook: ConferenceWebhook, body: Json
+) -> bool:
+    """Store an authentic event about a whole conference in the timeline of `session`, the call that made it, once.
+    False: it was there already. Raises StoreError."""
+    entry = Entry(
+        session=session,
+        at_unix_ms=context.clock.now_unix_ms(),
+        what=WebhookReceived(event_type=webhook.event_type, event_id=webhook.id, body=body),
+        key=f"webhook:{webhook.id}",
+    )
+    return await write_entry(context.log, context.metrics, entry, log_it=context.log_entries)
 
 
 async def store_webhook(context: Context, webhook: Webhook, body: Json, *, fetched: bool = False) -> bool:

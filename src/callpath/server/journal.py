@@ -41,7 +41,7 @@ from callpath.timeline import (
     kind_of,
 )
 from callpath.wire.ids import SessionId
-from callpath.wire.webhook import Webhook, read_webhook
+from callpath.wire.webhook import ConferenceWebhook, Version1Webhook, Webhook, read_webhook
 
 logger = structlog.get_logger("callpath")
 
@@ -76,7 +76,7 @@ class Journal:
         """The timeline was read at least once."""
         self.has_news = not timeline or context.log.shared
         """Whether the log may hold what is not known here. (Another node may write at any moment.)"""
-        self.tell: Callable[[Webhook], None] = _ignore
+        self.tell: Callable[[Webhook | ConferenceWebhook], None] = _ignore
         """Called with each event of Telnyx's that is read from the log, after it was applied."""
         self._context = context
         self._clock = context.clock
@@ -231,7 +231,7 @@ class Journal:
             webhook = read_webhook(what.body)
         except RemoteProtocolError:
             return  # stored by a version that could read it
-        if isinstance(webhook, Webhook):
+        if not isinstance(webhook, Version1Webhook):
             self.tell(webhook)
 
     def _apply(self, *entries: Entry) -> None:
@@ -247,7 +247,7 @@ class Journal:
                 self._context.metrics.stage(stage.label, since_ms / 1000)
 
 
-def _ignore(_: Webhook) -> None:
+def _ignore(_: Webhook | ConferenceWebhook) -> None:
     """Nobody wants to know."""
 
 

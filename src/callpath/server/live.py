@@ -34,6 +34,7 @@ from callpath.timeline import Entry, What
 from callpath.wire.command import Command
 from callpath.wire.ids import CallControlId, SessionId
 from callpath.wire.media import Start
+from callpath.wire.webhook import ConferenceWebhook, Webhook
 
 EVICT_AFTER_MS = 600_000
 """Idle calls are evicted after ten minutes and reloaded from the timeline on the next event."""
@@ -74,7 +75,7 @@ class LiveCall:
         self.ownership = Ownership(context, self._journal, self.line, self._wake.set)
         self._router = Router(self._journal, context)
         self.application = Application(self._journal, context, self.line, self._router, self, self._wake.set)
-        self._journal.tell = self.application.receive_webhook
+        self._journal.tell = self._receive_webhook
         self._supervisor = Supervisor(
             context,
             self._journal,
@@ -240,6 +241,12 @@ class LiveCall:
         quiet_ms = self._clock.now_unix_ms() - (self.session.last_unix_ms or 0)
         return not self._is_idle() or quiet_ms < ENDING_MS
 
+    def _receive_webhook(self, webhook: Webhook | ConferenceWebhook) -> None:
+        """An event of Telnyx's was read from the log."""
+        self._context.app.conferences.receive(webhook)
+        if isinstance(webhook, Webhook):
+            self.application.receive_webhook(webhook)
+
     # --- what the handler's Call asks of us --------------------------------------------------------------------------
 
     def note(self, what: What, at_unix_ms: int | None = None) -> None:
@@ -251,12 +258,12 @@ class LiveCall:
         """The server stops: another process may carry the call on."""
         return self._stopping
 
-    async def send(self, command: Command, leg: CallControlId | None = None) -> str:
-        """Have Telnyx carry out a command about this call, or another leg of it; its command_id. Raises ControlError,
-        InvalidRequestError when the call is over, LocalProtocolError when another node carries it."""
+    async def send(self, command: Command, leg: CallControlId | None = None, *, conference: str | None = None) -> str:
+        """Have Telnyx carry out a command about this call, another leg of it, or a conference; its command_id. Raises
+        ControlError, InvalidRequestError when the call is over, LocalProtocolError when another node carries it."""
         if not (self.acts or self.session.ended):
             raise LocalProtocolError(f"{command.NAME} is not possible here any more: another node carries the call")
-        return await self.outbox.send(command, leg)
+        return await self.outbox.send(command, leg, conference=conference)
 
     # --- the socket --------------------------------------------------------------------------------------------------
 

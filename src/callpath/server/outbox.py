@@ -28,7 +28,8 @@ from callpath.timeline import (
     without_numbers,
 )
 from callpath.wire.api import CallStatus, read_one
-from callpath.wire.command import Command, Dial, Hangup, read_command
+from callpath.wire.command import Command, Dial, Hangup
+from callpath.wire.conference import ConferenceCreate, read_sent
 from callpath.wire.document import Json, write
 from callpath.wire.ids import CallControlId
 
@@ -54,10 +55,10 @@ class Outbox:
         """When each command under way was sent first."""
         return list(self._under_way.values())
 
-    async def send(self, command: Command, leg: CallControlId | None = None) -> str:
-        """Have Telnyx carry out a command of the handler's, about its leg or another `leg` of the call; returns its
-        command_id when Telnyx has accepted it. Raises ControlError, InvalidRequestError when the call is over or is being
-        hung up, LocalProtocolError when the server is stopping."""
+    async def send(self, command: Command, leg: CallControlId | None = None, *, conference: str | None = None) -> str:
+        """Have Telnyx carry out a command of the handler's, about its leg or another `leg` of the call, or a
+        `conference` that it is in; returns its command_id when Telnyx has accepted it. Raises ControlError,
+        InvalidRequestError when the call is over or is being hung up, LocalProtocolError when the server is stopping."""
         session = self._journal.session
         if session.ended:
             raise InvalidRequestError("call_over", f"{command.NAME} is not possible any more: the call is over")
@@ -68,17 +69,23 @@ class Outbox:
         assert session.leg is not None, "a call has a leg before it has a handler"
         command_id = command.command_id
         if command_id is None:
-            number = 1 + sum(1 for sent in session.commands.values() if sent.command == command.NAME)
-            command_id = derived_command_id(leg or session.leg.call_control_id, command.NAME, number)
+            name = command.entry_name
+            number = 1 + sum(1 for sent in session.commands.values() if sent.command == name)
+            command_id = derived_command_id(leg or session.leg.call_control_id, name, number)
             command = msgspec.structs.replace(command, command_id=command_id)
         refusal: list[ControlError] = []
-        await asyncio.shield(self.dispatch(command, refusal, leg))
+        await asyncio.shield(self.dispatch(command, refusal, leg, conference=conference))
         if refusal:
             raise refusal[0]
         return command_id
 
     def dispatch(
-        self, command: Command, refusal: list[ControlError] | None = None, leg: CallControlId | None = None
+        self,
+        command: Command,
+        refusal: list[ControlError] | None = None,
+        leg: CallControlId | None = None,
+        *,
+        conference: str | None = None,
     ) -> asyncio.Task[None]:
         """Send a command that has its command_id, in a task of its own. Where Telnyx refuses it, that is written down, and
         put into `refusal`. Raises LocalProtocolError when the server is stopping."""
@@ -86,8 +93,8 @@ class Outbox:
         if to is None:
             assert self._journal.session.leg is not None, "a command is about a call"
             to = self._journal.session.leg.call_control_id
-        task = self._spawn(command, to, refusal if refusal is not None else [])
-        self._note_sent(command, to)
+        task = self._spawn(command, to, refusal if refusal is not None else [], conference)
+        self._note_sent(command, to, conference)
         return task
 
     def send_again(self) -> None:
@@ -113,7 +120,7 @@ class Outbox:
                 continue
             assert session.leg is not None, "a command is about a call"
             try:
-                command = read_command(sent.command, self._unmasked(sent.body))
+                command = read_sent(sent.command, self._unmasked(sent.body))
             except RemoteProtocolError:
                 continue  # of a version that knew another command
             command = msgspec.structs.replace(command, command_id=sent.command_id)
@@ -121,18 +128,23 @@ class Outbox:
             self._journal.note(
                 CommandRetried(command=sent.command, command_id=sent.command_id, attempt=0, reason=reason)
             )
-            self._spawn(command, sent.call_control_id or session.leg.call_control_id, [], spent_ms)
+            self._spawn(command, sent.call_control_id or session.leg.call_control_id, [], sent.conference, spent_ms)
 
     def _spawn(
-        self, command: Command, to: CallControlId, refusal: list[ControlError], spent_ms: float = 0.0
+        self,
+        command: Command,
+        to: CallControlId,
+        refusal: list[ControlError],
+        conference: str | None,
+        spent_ms: float = 0.0,
     ) -> asyncio.Task[None]:
         assert command.command_id is not None
-        work = self._carry_out(command, command.command_id, to, refusal, spent_ms)
+        work = self._carry_out(command, command.command_id, to, refusal, conference, spent_ms)
         task = self._context.tasks.spawn(work, name=f"send {command.NAME}")
         self._under_way[command.command_id] = self._clock.now_ms() - spent_ms
         return task
 
-    def _note_sent(self, command: Command, to: CallControlId) -> None:
+    def _note_sent(self, command: Command, to: CallControlId, conference: str | None) -> None:
         assert command.command_id is not None
         url = getattr(command, "stream_url", None)
         if url is not None:
@@ -140,9 +152,10 @@ class Outbox:
             self._journal.note(StreamUrl(url=url.replace(self._token, "***") if self._token else url))
         self._journal.note(
             CommandSent(
-                command=command.NAME,
+                command=command.entry_name,
                 command_id=command.command_id,
                 call_control_id=to,
+                conference=conference,
                 body=masked(write(command), self._token),
             )
         )
@@ -172,12 +185,18 @@ class Outbox:
         }
 
     async def _carry_out(
-        self, command: Command, command_id: str, to: CallControlId, refusal: list[ControlError], spent_ms: float
+        self,
+        command: Command,
+        command_id: str,
+        to: CallControlId,
+        refusal: list[ControlError],
+        conference: str | None,
+        spent_ms: float,
     ) -> None:
         def note_retry(retry: Retry) -> None:
             self._journal.note(
                 CommandRetried(
-                    command=command.NAME,
+                    command=command.entry_name,
                     command_id=command_id,
                     attempt=retry.attempt,
                     wait_ms=retry.wait_ms,
@@ -192,6 +211,7 @@ class Outbox:
             reply = await self._context.control.send(
                 command,
                 to,
+                conference=conference,
                 spent_ms=spent_ms,
                 is_over=lambda: self._journal.session.ended,
                 on_retry=note_retry,
@@ -199,7 +219,7 @@ class Outbox:
         except ControlError as error:
             self._journal.note(
                 CommandAnswered(
-                    command=command.NAME,
+                    command=command.entry_name,
                     command_id=command_id,
                     call_control_id=to,
                     status=error.status,
@@ -213,12 +233,13 @@ class Outbox:
         else:
             self._journal.note(
                 CommandAnswered(
-                    command=command.NAME,
+                    command=command.entry_name,
                     command_id=command_id,
                     call_control_id=to,
                     status=reply.status,
                     latency_ms=reply.latency_ms,
                     attempts=reply.attempts,
+                    conference=_made(reply.document) if isinstance(command, ConferenceCreate) else None,
                 )
             )
             if getattr(command, "stream_url", None) is not None:
@@ -228,3 +249,10 @@ class Outbox:
         finally:
             self._under_way.pop(command_id, None)
             self._journal.wake()
+
+
+def _made(document: Json) -> str | None:
+    """The id of the conference in Telnyx's answer; None: it is not there."""
+    data = document.get("data")
+    made = data.get("id") if isinstance(data, dict) else None
+    return made if isinstance(made, str) else None

@@ -64,8 +64,6 @@ class WebhookEndpoint:
                     "api_version_1",
                     "this is an API version 1 webhook: set webhook_api_version to 2 in the Call Control application",
                 )
-            if isinstance(webhook, ConferenceWebhook):  # of no single call, so of no timeline
-                return JSONResponse({"result": "ok"}), "new"
             new = await self._store(webhook, document)
         except SignatureError as error:
             return await self._reject(request, 401, error), "refused"
@@ -80,10 +78,12 @@ class WebhookEndpoint:
             return Response(status_code=400), "refused"
         return JSONResponse({"result": "ok" if new else "duplicate"}), "new" if new else "duplicate"
 
-    async def _store(self, webhook: Webhook, document: Json) -> bool:
+    async def _store(self, webhook: Webhook | ConferenceWebhook, document: Json) -> bool:
         """Whether it is new. Raises StoreError where it cannot be stored in time."""
         try:
             async with asyncio.timeout(ANSWER_S_MAX):
+                if isinstance(webhook, ConferenceWebhook):
+                    return await self._calls.receive_conference_webhook(webhook, document)
                 return await self._calls.receive_webhook(webhook, document)
         except TimeoutError:
             raise StoreError(f"the call log did not answer within {ANSWER_S_MAX} s") from None

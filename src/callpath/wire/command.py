@@ -42,6 +42,11 @@ class Command(Document, frozen=True, kw_only=True):
     command_id: str | None = None
     client_state: str | None = None
 
+    @property
+    def entry_name(self) -> str:
+        """The command's name in timelines. (A conference's commands have names that a call's have, too.)"""
+        return self.NAME
+
 
 class _StreamParameters(Command, frozen=True, kw_only=True):
     """The part of a stream's parameters that dial, answer and streaming_start have in common.

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from callpath.wire.command import Command
-from callpath.wire.document import Document, Part
+import msgspec
+
+from callpath.wire.command import Command, encode_command, read_command
+from callpath.wire.document import Document, Json, Part, read
 from callpath.wire.ids import CallControlId, LegId, path_segment
 
 Beep = Literal["always", "never", "on_enter", "on_exit"]
@@ -16,10 +18,22 @@ ConferenceRole = Literal["barge", "monitor", "none", "whisper"]
 Region = Literal["Australia", "Europe", "Middle East", "US"]
 
 
+ENTRY_PREFIX = "conference_"
+"""What the names of a conference's commands begin with in timelines."""
+
+
 class ConferenceCommand(Command, frozen=True, kw_only=True):
-    """Fields that all commands of a conference share. `NAME` is the last part of the path."""
+    """Fields that all commands of a conference share. `NAME` is the last part of the path. `TAKES_COMMAND_ID` is False for
+    those that Telnyx may carry out twice: they have no command_id."""
+
+    TAKES_COMMAND_ID: ClassVar[bool] = True
 
     region: Region | None = None
+
+    @property
+    def entry_name(self) -> str:
+        """As `conference_join`."""
+        return ENTRY_PREFIX + self.NAME
 
 
 class ConferenceCreate(ConferenceCommand, frozen=True, kw_only=True):
@@ -68,6 +82,8 @@ class ConferenceLeave(ConferenceCommand, frozen=True, kw_only=True):
 class _Several(ConferenceCommand, frozen=True, kw_only=True):
     """A command for some participants; without a list, or with an empty one, for all."""
 
+    TAKES_COMMAND_ID: ClassVar[bool] = False
+
     call_control_ids: list[str] | None = None
 
 
@@ -84,6 +100,7 @@ class ConferenceUnhold(ConferenceCommand, frozen=True, kw_only=True):
     """Take participants off hold."""
 
     NAME: ClassVar[str] = "unhold"
+    TAKES_COMMAND_ID: ClassVar[bool] = False
 
     call_control_ids: list[str]
 
@@ -120,6 +137,7 @@ class ConferenceSpeak(_Several, frozen=True, kw_only=True):
     """Speak a text to participants."""
 
     NAME: ClassVar[str] = "speak"
+    TAKES_COMMAND_ID: ClassVar[bool] = True
 
     payload: str
     voice: str
@@ -215,6 +233,20 @@ def conference_path(command: ConferenceCommand, conference: str | None) -> str:
         return "/conferences"
     assert conference is not None, f"{command.NAME} needs the conference it is about"
     return f"/conferences/{path_segment(conference)}/actions/{command.NAME}"
+
+
+def encode_conference_command(command: ConferenceCommand) -> bytes:
+    """The JSON body of `command`."""
+    return encode_command(command if command.TAKES_COMMAND_ID else msgspec.structs.replace(command, command_id=None))
+
+
+def read_sent(name: str, document: Json) -> Command:
+    """Read the body of a command by its name in a timeline.
+
+    Raises RemoteProtocolError (`unknown_command`, `wrong_shape`).
+    """
+    kind = CONFERENCE_COMMANDS.get(name.removeprefix(ENTRY_PREFIX)) if name.startswith(ENTRY_PREFIX) else None
+    return read_command(name, document) if kind is None else read(kind, document, name)
 
 
 class EndedBy(Part, frozen=True, kw_only=True):

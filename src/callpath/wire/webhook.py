@@ -441,6 +441,26 @@ class ConferencePayload(Part, frozen=True, kw_only=True):
     public_recording_urls: RecordingUrls | None = None
 
 
+class ConferencePlaybackStarted(ConferencePayload, frozen=True, kw_only=True):
+    """Telnyx began to play a file to all participants."""
+
+
+class ConferencePlaybackEnded(ConferencePayload, frozen=True, kw_only=True):
+    """Telnyx finished or stopped playing a file to all participants."""
+
+
+class ConferenceSpeakStarted(ConferencePayload, frozen=True, kw_only=True):
+    """Telnyx began to speak to all participants."""
+
+
+class ConferenceSpeakEnded(ConferencePayload, frozen=True, kw_only=True):
+    """Telnyx finished or stopped speaking to all participants."""
+
+
+class ConferenceRecordingSaved(ConferencePayload, frozen=True, kw_only=True):
+    """A recording of the conference is ready."""
+
+
 class CallHold(_Parties, frozen=True, kw_only=True):
     """The call was put on hold."""
 
@@ -563,13 +583,13 @@ EVENTS: dict[str, type[CallPayload]] = {
 }
 """Event name → its payload. An event that is not here gets a plain `CallPayload`."""
 
-CONFERENCE_EVENTS = (
-    "conference.playback.started",
-    "conference.playback.ended",
-    "conference.speak.started",
-    "conference.speak.ended",
-    "conference.recording.saved",
-)
+CONFERENCE_EVENTS: dict[str, type[ConferencePayload]] = {
+    "conference.playback.started": ConferencePlaybackStarted,
+    "conference.playback.ended": ConferencePlaybackEnded,
+    "conference.speak.started": ConferenceSpeakStarted,
+    "conference.speak.ended": ConferenceSpeakEnded,
+    "conference.recording.saved": ConferenceRecordingSaved,
+}
 """Events about a whole conference, which name no leg."""
 
 _UNDERSCORED = {name.replace(".", "_"): name for name in EVENTS}
@@ -641,7 +661,7 @@ def read_webhook(document: Json) -> Webhook | ConferenceWebhook | Version1Webhoo
     what = f"{event_type} payload"
     webhook: Webhook | ConferenceWebhook
     if name in CONFERENCE_EVENTS:
-        webhook = ConferenceWebhook(payload=read(ConferencePayload, data.get("payload"), what), **envelope)
+        webhook = ConferenceWebhook(payload=read(CONFERENCE_EVENTS[name], data.get("payload"), what), **envelope)
     else:
         webhook = Webhook(payload=read(EVENTS.get(name, CallPayload), data.get("payload"), what), **envelope)
     return msgspec.structs.replace(webhook, extra=difference(document, _document(webhook)))
