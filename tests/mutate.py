@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import gc
 import importlib.machinery
+import importlib.metadata
 import importlib.util
 import os
 import re
@@ -176,6 +178,11 @@ def preload() -> None:
     import structlog  # noqa: F401
     import uvicorn  # noqa: F401
 
+    for plugin in importlib.metadata.entry_points(group="pytest11"):
+        if not plugin.value.startswith("callpath"):
+            plugin.load()
+    gc.collect()
+    gc.freeze()  # a child that collects garbage need not look at all of this
     assert not [name for name in sys.modules if name.startswith("callpath")]
 
 
@@ -202,6 +209,10 @@ def start(module: str, source: str) -> int:
             "no:callpath",
             "-p",
             "no:cacheprovider",
+            "-p",
+            "no:unraisableexception",  # its warnings are ignored below, and it collects garbage after each run
+            "-p",
+            "no:threadexception",
             "--hypothesis-seed=0",
             "-W",
             "ignore",

@@ -18,6 +18,9 @@ from tests.soak.node import API_KEY, KEY, Node
 
 OPTIONS = replace(CarrierOptions(), answer_ms=5, calls_max=5_000)
 
+WARM_UP_CALLS = 100
+"""Short calls before memory is measured."""
+
 
 async def short_calls(folder: Path, number: int, at_once: int, seconds_max: float = 1e9) -> list[Figure]:
     """Calls of a few frames. What the process holds after the first tenth is what it may hold at the end."""
@@ -70,7 +73,8 @@ async def short_calls(folder: Path, number: int, at_once: int, seconds_max: floa
 
 
 async def live_calls(folder: Path, number: int, seconds: float, kib_max: float = 100) -> list[Figure]:
-    """What one live call costs in memory: as many again, so that what is there once does not count."""
+    """What one live call costs in memory: what `number` at once hold beyond a quarter of them. Before that come short
+    calls, a few at a time, so that what grows once with the first events of a process does not count."""
     options = replace(CarrierOptions(), calls_max=4 * number)
     kib: list[int] = []
     failed = 0
@@ -79,7 +83,9 @@ async def live_calls(folder: Path, number: int, seconds: float, kib_max: float =
         Node(folder, telnyx.api_base) as node,
     ):
         telnyx.webhook_url = node.url
-        for calls in (number // 4, number):  # the first time warms up, the second counts
+        await run_load(LoadPlan(calls=WARM_UP_CALLS, ramp_ms=100.0 * WARM_UP_CALLS, duration_ms=200), telnyx)
+        await _quiet(node)
+        for calls in (number // 4, number):
             holds_kib = 0
 
             def look(_: float) -> None:
