@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,9 +11,11 @@ from hypothesis import strategies as st
 
 from callpath.audio.pcm import Pcm
 from callpath.audio.tone import dominant_frequency_hz, tone
-from callpath.call.recorder import DRIFT_MS_MAX, Recorder
+from callpath.call.recorder import DRIFT_MS_MAX, Recorder, Track
 
 FRAME = 160
+Pair = tuple[Pcm, Pcm]
+Happens = dict[int, list[Callable[[float], None]]]
 
 
 def frame(value: int) -> Pcm:
@@ -206,3 +210,92 @@ def test_whenever_it_is_written_the_file_is_the_same(looks: list[int]) -> None:
         return left + one.tolist(), right + other.tolist()
 
     assert recorded(looks) == recorded([])
+
+
+# --- pauses and tracks -----------------------------------------------------------------------------------------------
+
+
+def talk(recorder: Recorder, *, until_ms: int, at: Happens, every_ms: int = 0) -> Pair:
+    """Both speak without a break, the caller 1 and we 2; what is `at` a time happens before the frames of that time."""
+    taken: list[Pair] = []
+    for now_ms in range(0, until_ms, 20):
+        for happens in at.get(now_ms, []):
+            happens(now_ms)
+        recorder.receive(frame(1), 8000, now_ms + 20)
+        recorder.play(frame(2), 8000, now_ms)
+        if every_ms and now_ms % every_ms == 0:
+            taken.append(recorder.take(now_ms + 13))
+    taken.append(recorder.finish(until_ms))
+    return np.concatenate([left for left, _ in taken]), np.concatenate([right for _, right in taken])
+
+
+def silent(side: Pcm) -> list[tuple[float, float]]:
+    """Where there is silence, in ms."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([1], (side != 0).astype(int), [1]))))
+    return [(float(begin / 8), float(end / 8)) for begin, end in edges.reshape(-1, 2)]
+
+
+@pytest.mark.parametrize("every_ms", [0, 20, 100, 500])
+def test_nothing_of_a_pause_is_in_the_file_however_often_it_is_written(every_ms: int) -> None:
+    """A card number is read out. What comes of the caller's within LATE_MS_MAX after it may have been said in the pause; of
+    ours, it is known."""
+    recorder = Recorder(8000, start_ms=0)
+    happens: Happens = {500: [recorder.pause], 1000: [recorder.resume]}
+    left, right = talk(recorder, until_ms=2000, at=happens, every_ms=every_ms)
+
+    assert 16_000 == left.size == right.size
+    assert [(500, 1300)] == silent(left)
+    assert [(500, 1000)] == silent(right)
+    assert {0, 1} == set(left.tolist())
+    assert {0, 2} == set(right.tolist())
+
+
+def test_what_was_sent_before_a_pause_and_is_heard_in_it_is_not_kept() -> None:
+    """The bot repeats the number, half a second ahead of the caller's ear."""
+    recorder = Recorder(8000, start_ms=0)
+    for at_ms in range(0, 1000, 20):
+        recorder.play(frame(2), 8000, at_ms)
+    recorder.pause(500)
+    recorder.resume(800)
+    _, right = recorder.finish(1000)
+
+    assert [(500, 800)] == silent(right)
+
+
+def test_each_of_several_pauses_is_silent() -> None:
+    """To pause twice is one pause, from the first; to resume without one is nothing."""
+    recorder = Recorder(8000, start_ms=0)
+    happens: Happens = {
+        200: [recorder.resume],
+        500: [recorder.pause],
+        700: [recorder.pause],
+        1000: [recorder.resume],
+        1500: [recorder.resume],
+        2000: [recorder.pause],
+        2500: [recorder.resume],
+    }
+    left, right = talk(recorder, until_ms=4000, at=happens, every_ms=100)
+
+    assert [(500, 1300), (2000, 2800)] == silent(left)
+    assert [(500, 1000), (2000, 2500)] == silent(right)
+
+
+@pytest.mark.parametrize("every_ms", [0, 100])
+def test_a_recording_that_ends_in_a_pause_is_as_long_as_the_call(every_ms: int) -> None:
+    """Its end would else be taken for the end of the call. Where nobody speaks any more, it ends with the last word."""
+    recorder = Recorder(8000, start_ms=0)
+    left, right = talk(recorder, until_ms=2000, at={500: [recorder.pause]}, every_ms=every_ms)
+    unpaused = Recorder(8000, start_ms=0)
+    unpaused.receive(frame(1), 8000, now_ms=20)
+
+    assert [(500, 2000)] == silent(left) == silent(right)
+    assert FRAME == unpaused.finish(now_ms=2000)[0].size
+
+
+@pytest.mark.parametrize(("track", "silences"), [("both", 0), ("inbound", 1), ("outbound", 2)])
+def test_a_side_that_is_not_recorded_is_silent(track: Track, silences: int) -> None:
+    """In some places only one's own side may be kept."""
+    left, right = talk(Recorder(8000, 0, track), until_ms=500, at={})
+
+    assert [(0, 500)] * (silences == 2) == silent(left)
+    assert [(0, 500)] * (silences == 1) == silent(right)
