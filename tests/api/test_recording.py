@@ -24,6 +24,7 @@ from callpath.api.file_threads import InlineFiles
 from callpath.api.recording import (
     CLOSE_S_MAX,
     FAILURES,
+    PIECE_BYTES,
     STOP_S_MAX,
     WAITING_BYTES_MAX,
     Outcome,
@@ -581,3 +582,131 @@ async def test_one_thread_writes_for_all(tmp_path: Path) -> None:
 
     assert 1 == threads
     assert {1000.0} == {wav_duration_ms(tmp_path / f"{number}.wav") for number in range(20)}
+
+
+class Later(InlineFiles):
+    """A thread that works when a test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.jobs: list[Callable[[], None]] = []
+
+    def submit(self, job: Callable[[], None]) -> None:
+        self.jobs.append(job)
+
+    def work(self) -> None:
+        """Do all that was submitted."""
+        jobs, self.jobs = self.jobs, []
+        for job in jobs:
+            job()
+
+
+async def test_what_waits_for_the_disk_is_counted_to_the_byte(tmp_path: Path) -> None:
+    """By it is decided what a thousand calls may hold. And however often is written, the thread has one thing to do."""
+    threads = Later()
+    writer = RecordingWriter(threads)
+    recording = Recording(tmp_path / "call.wav", 8000, 0.0, writer=writer, on_end=lambda _: None)
+    stream = MediaStream()
+    recording.attach(stream)
+    assert stream.playout.on_sent is not None
+    recording.write(0.0)
+    without_audio = writer.waiting_bytes
+    recording.receive(FRAME, 8000, 20.0)
+    stream.playout.on_sent(b"\x10" * 160, 20.0)
+    recording.clear(40.0)
+    recording.write(40.0)
+    waiting, jobs = writer.waiting_bytes, len(threads.jobs)
+    threads.work()
+
+    assert waiting - without_audio == 4 * PIECE_BYTES + FRAME.nbytes + 160
+    assert 1 == jobs
+    assert 0 == writer.waiting_bytes
+    recording.close(60.0)
+    threads.work()
+    assert 0 == writer.waiting_bytes
+
+
+async def test_whoever_waits_for_a_recording_gets_its_outcome(tmp_path: Path) -> None:
+    """Several may wait, and some ask when it has been known for long."""
+    threads = Later()
+    recording = Recording(tmp_path / "call.wav", 8000, 0.0, writer=RecordingWriter(threads), on_end=lambda _: None)
+    waiting = [asyncio.ensure_future(recording.closed()) for _ in range(2)]
+    recording.receive(FRAME, 8000, 20.0)
+    recording.close(20.0)
+    await asyncio.sleep(0)
+    early = [one.done() for one in waiting]
+    threads.work()
+    outcomes = [*[await one for one in waiting], await recording.closed()]
+
+    assert [False, False] == early
+    assert [RecordingSaved(path=str(tmp_path / "call.wav"), duration_ms=20.0)] * 3 == outcomes
+
+
+def test_of_a_pause_nothing_reaches_the_thread(tmp_path: Path) -> None:
+    """And it goes on after it. A recording that is over takes no orders."""
+    ends: list[Outcome] = []
+    recording = recording_of(tmp_path / "call.wav", ends)
+    stream = MediaStream()
+    recording.attach(stream)
+    states = []
+    recording.resume(0.0)  # nothing to resume
+    for number in range(150):
+        now_ms = 20.0 * number
+        if number == 50:
+            recording.pause(now_ms)
+            recording.pause(now_ms)
+        if number == 100:
+            recording.resume(now_ms)
+        states.append(recording.paused)
+        recording.receive(FRAME, 8000, now_ms + 20)
+        assert stream.playout.on_sent is not None
+        stream.playout.on_sent(b"\x10" * 160, now_ms)
+    recording.close(3000.0)
+    recording.pause(3000.0)
+    (left, right), _ = read_wav_sides(tmp_path / "call.wav")
+
+    assert [False] * 50 + [True] * 50 + [False] * 50 == states
+    assert not recording.paused and not recording.is_open
+    assert ([1000], [0], [1000]) == tuple(
+        sorted(set(left[a * 8 : b * 8].tolist())) for a, b in ((0, 1000), (1000, 2300), (2300, 3000))
+    )
+    assert not right[8000:16000].any() and right[:8000].all() and right[16000:].all()
+    assert [RecordingSaved(path=str(tmp_path / "call.wav"), duration_ms=3000.0)] == ends
+
+
+def test_a_paused_recording_that_is_closed_stays_as_it_is(tmp_path: Path) -> None:
+    """`resume` after the end is a mistake of timing, and no error."""
+    recording = recording_of(tmp_path / "call.wav")
+    recording.pause(0.0)
+    recording.close(1000.0)
+    recording.resume(1000.0)
+    recording.receive(FRAME, 8000, 1020.0)
+    recording.clear(1020.0)
+    recording.write(1020.0)
+
+    assert recording.paused
+    assert 1000.0 == wav_duration_ms(tmp_path / "call.wav")
+
+
+def test_the_end_of_one_recording_leaves_the_next_its_audio(tmp_path: Path) -> None:
+    """A call may be recorded in parts, each to a file of its own. With the last, the stream tells nobody any more."""
+    stream = MediaStream()
+    one, two = recording_of(tmp_path / "1.wav"), recording_of(tmp_path / "2.wav")
+    one.attach(stream)
+    two.attach(stream)
+    one.close(0.0)
+    one.attach(stream)
+    assert stream.playout.on_sent is not None
+    stream.playout.on_sent(b"\x10" * 160, 0.0)
+    two.close(20.0)
+
+    assert stream.playout.on_sent is None
+    assert [0.0, 20.0] == [wav_duration_ms(tmp_path / f"{number}.wav") for number in (1, 2)]
+
+
+def test_folders_that_are_missing_are_made(tmp_path: Path) -> None:
+    """One for each day, and one for each customer."""
+    path = tmp_path / "2026-12-01" / "customer" / "call.wav"
+    recording_of(path).close(100.0)
+
+    assert path.is_file()
