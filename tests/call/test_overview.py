@@ -181,6 +181,12 @@ GRADES: dict[str, tuple[list[What | int], str, str]] = {
     "the second of two transfers": (
         [*HEARD, accepted("transfer", "1"), other("call.hangup", hangup_cause="user_busy"), accepted("transfer", "2"),
          other("call.answered", leg="leg-c"), 9_000, ended()], "good", "transferred"),
+    "transferred to a voicemail, and back": (
+        [*HEARD, accepted("transfer"), *B_UP, other("call.machine.detection.ended", result="machine"),
+         other("call.hangup"), accepted("speak"), 4_000, ended(source="callee")], "good", "spoken to"),
+    "transferred to a voicemail, and left there": (
+        [*HEARD, accepted("transfer"), *B_UP, other("call.machine.detection.ended", result="machine"), 30_000, ended()],
+        "failed", "no audio"),
     "bridged": ([*HEARD, accepted("bridge"), 9_000, ended()], "good", "transferred"),
     "in a conference": ([*HEARD, told("conference.participant.joined"), 9_000, ended()], "good", "transferred"),
     "referred": ([*HEARD, told("call.refer.completed"), 9_000, ended()], "good", "transferred"),

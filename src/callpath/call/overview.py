@@ -19,6 +19,7 @@ import msgspec
 
 from callpath.call.dials import is_dial, is_refusal, numbers_of
 from callpath.call.leg import Leg, LegState, Stamp, main_leg, stamp_of
+from callpath.call.outcomes import MACHINES
 from callpath.call.session import CALL_HAS_ENDED, MACHINE_TOLD, NAMES_ANOTHER_CALL, Stage
 from callpath.errors import RemoteProtocolError
 from callpath.timeline import (
@@ -226,11 +227,13 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
     telnyx_spoke: bool = False
     """Telnyx accepted a command to speak or to play."""
     joined: bool = False
-    """The call was joined with another leg or a conference, or referred."""
+    """The call was put into a conference, bridged by command, or referred."""
+    bridged: bool = False
+    """An event said that two legs were joined."""
     transfers: list[str] = msgspec.field(default_factory=list)
     """The command_ids of transfers that Telnyx accepted."""
     others: dict[str, int] = msgspec.field(default_factory=dict)
-    """Other legs by id: 0 seen, 1 answered or joined, 2 ended unanswered."""
+    """Other legs by id: 0 seen, 1 answered or joined, 2 ended unanswered, or answered by a machine."""
     machine: str | None = None
     """The last verdict of answering machine detection on the leg that talks to us."""
     dialled: bool = False
@@ -311,7 +314,7 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
         """Somebody else took the call, or was still being rung for it when the caller left."""
         reached = any(state == 1 for state in self.others.values())
         failed = sum(state == 2 for state in self.others.values())
-        return self.joined or reached or len(self.transfers) > failed
+        return self.joined or reached or (self.bridged and not self.others) or len(self.transfers) > failed
 
     @property
     def stored_outcome(self) -> str:
@@ -475,10 +478,11 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
             self._fail(f"streaming.failed: {payload.failure_reason}", at)
         if isinstance(payload, _JOINED):
             self.joined = True
+        self.bridged = self.bridged or isinstance(payload, CallBridged)
         if self.leg is None:
             self.leg, self.call_control_id = payload.call_leg_id, payload.call_control_id
         if payload.call_leg_id != self.leg:
-            self._apply_other(payload)
+            self._apply_other(payload, MACHINE_TOLD.get(webhook.event_type) == "machine")
             return  # not the leg that talks to us
         if MACHINE_TOLD.get(webhook.event_type) == "machine":
             self.machine = getattr(payload, "result", None) or self.machine
@@ -496,14 +500,16 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
         if leg.hangup_unix_ms:
             self.ended_unix_ms = min(at, self.ended_unix_ms or at) if had_ended else at
 
-    def _apply_other(self, payload: CallPayload) -> None:
-        """What became of another leg: no step goes back."""
+    def _apply_other(self, payload: CallPayload, detected: bool) -> None:
+        """What became of another leg."""
         leg = str(payload.call_leg_id)
         state = self.others.get(leg, 0)
         if leg not in self.others and len(self.others) >= OTHERS_MAX:
             return
-        if isinstance(payload, CallAnswered | CallBridged):
-            state = 1
+        if detected:
+            state = 2 if getattr(payload, "result", None) in MACHINES else 1
+        elif isinstance(payload, CallAnswered | CallBridged):
+            state = max(state, 1)
         elif isinstance(payload, CallHangup) and state == 0:
             state = 2
         self.others[leg] = state
@@ -523,7 +529,7 @@ _GRADES: dict[Result, Outcome] = {
 }  # fmt: skip
 """What is not good or flawed."""
 
-_JOINED = (CallBridged, ConferenceParticipantJoined, CallReferCompleted)
+_JOINED = (ConferenceParticipantJoined, CallReferCompleted)
 """Events that say that the caller is with somebody else."""
 
 _OF_A_LEG = (CallInitiated, CallAnswered, CallHangup)

@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+from callpath.call.refused import d_code_in
 from callpath.call.session import Stage, fold
 from callpath.doctor.facts import (
     CallFacts,
@@ -211,6 +212,12 @@ def measure(entry: Entry, name: str) -> float:
         return float(entry.what.evidence.get(name, "0"))
     except ValueError:
         return 0.0
+
+
+def d_code_of(hangup: Entry | None) -> str | None:
+    """The D-code in a call.hangup's `telnyx_error`."""
+    error = payload(hangup).get("telnyx_error")
+    return d_code_in(str(error.get("error_code") or "")) if isinstance(error, dict) else None
 
 
 # --- time ------------------------------------------------------------------------------------------------------------

@@ -154,6 +154,12 @@ GATES: tuple[Gate, ...] = (
         "target-legs-opposite", "CALL057", "sent-not-played", "socket-lost", "stream-stopped-in-midcall",
         "stream-reconnected", "hung-up-by-bot",
     )),
+    Gate("passed on", "On an open stream that worked: the caller was to be passed on, or Telnyx to speak.", (
+        "transfer-refused", "bridge-to-a-dead-leg", "bridge-before-answer", "refer-refused", "transfer-cut-by-hangup",
+        "voicemail-answered-the-transfer", "conference-ended-its-creator", "caller-left-in-silence",
+        "speech-cut-by-detection", "playback-failed", "command-refused", "texml-owns-the-leg",
+        "conference-monitor-silences",
+    )),
     Gate("sound", "Encoding and silence, which no late process brings about.", (
         "rtp-header-received", "CALL060", "l16-byte-order", "wrong-encoding", "CALL062", "CALL066", "inbound-silence",
         "CALL065", "ai-side-not-ready", "handler-played-nothing", "inbound-media-stalled",
@@ -341,6 +347,10 @@ EXPLAINS: tuple[Explains, ...] = (
         "the program closed the socket itself"),
     Explains("handler-crashed", ("socket-lost", "CALL072", "streaming-start-never-sent", "stream-never-started",
         "no-inbound-media"), "the socket ends with its handler, and so does whatever it had to do next"),
+    Explains("transfer-refused", ("caller-left-in-silence",), "nobody was dialled, so nobody could come"),
+    Explains("command-refused", ("handler-played-nothing",), "what was to be heard was refused"),
+    Explains("playback-failed", ("handler-played-nothing",), "what was to be heard could not be fetched"),
+    Explains("conference-ended-its-creator", ("call-ended-abnormally",), "time_limit is how Telnyx names that end"),
     Explains("event-loop-blocked", ("handler-behind", "send-too-slow-underrun", "media-lost-or-late"),
         "nothing is read or sent while the loop stands still"),
 )

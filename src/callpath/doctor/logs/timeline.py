@@ -528,6 +528,13 @@ class _Maker:
         """Telnyx refused a command that the line does not name: the one that waits for its answer, else the next one on
         the way to the stream."""
         answered = self._happened("event", "call.answered") or "answer" in self._ended_commands
+        named = next((command for command, pattern in _NAMED.items() if pattern.search(item.text)), "")
+        if not named and answered and not self.outgoing and item.exchange is not None and item.exchange.d_code:
+            named = "transfer"  # of an answered call nothing else is refused with such a code
+        if named:
+            if not self._again(item, f"{named}.failed"):
+                yield from self._answered(named, None, item)
+            return
         waits = [name for name in ("answer", "streaming_start", "dial") if name in self._open]
         if len(waits) == 1:
             command = waits[0]
@@ -588,6 +595,13 @@ class _Maker:
             body={"data": {"event_type": event, "id": event_id, "record_type": "event", "payload": payload}},
         )
 
+
+_NAMED = {
+    "transfer": re.compile(r"\btransfer", re.IGNORECASE),
+    "bridge": re.compile(r"\bbridg(?:e|ing)\b", re.IGNORECASE),
+    "refer": re.compile(r"\b(?:sip )?refer(?:ral)?\b", re.IGNORECASE),
+}
+"""Commands beside those on the way to the stream that a line may name."""
 
 _MEDIA_ERROR = re.compile(r"\b100\d{3}\b")
 _OUTBOUND = re.compile(r"outbound|\bdial|outgoing", re.IGNORECASE)

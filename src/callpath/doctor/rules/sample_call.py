@@ -81,6 +81,11 @@ def hook(event: str, *, to: str = f"https://{HOST}/api/calls/webhook", **payload
     return WebhookReceived(event_type=event, event_id=data["id"], body={"data": data, "meta": {"delivered_to": to}})  # type: ignore[arg-type]
 
 
+def of_b(event: str, **payload: Any) -> WebhookReceived:
+    """A webhook of the other leg: of a transfer, or of a dial."""
+    return hook(event, **({"call_control_id": CallControlId("v3:b"), "call_leg_id": LegId("leg-2")} | payload))
+
+
 def sent(command: str, **body: Any) -> CommandSent:
     return CommandSent(command=command, command_id=f"{command}-1", call_control_id=CONTROL, body=body)
 

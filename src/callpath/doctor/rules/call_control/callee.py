@@ -17,6 +17,16 @@ WORDS = {
 }
 
 
+BY_SIP_CODE = {
+    "480": "480 is said of a phone that is off, and by carriers that refuse the caller ID. Show another number of yours "
+    '(from_="+15555550100") and dial once more; if that fails, try again later.',
+    "403": "403 is a carrier's refusal, mostly of the caller ID: show a number of yours that can be called back "
+    '(from_="+15555550100"). callpath doctor account --to NUMBER checks the profile and the country.',
+    "503": "503 is a carrier's trouble: dial again in a minute. If it stays, give Telnyx the call_session_id and the time.",
+}
+"""What to do about an unanswered call, where the SIP status says more than the cause."""
+
+
 def check(facts: Facts) -> Finding | None:
     known = facts[CallFacts]
     leg = known.state.leg
@@ -32,6 +42,7 @@ def check(facts: Facts) -> Finding | None:
         f"{WORDS.get(cause, 'the call failed')} (hangup_cause {cause}" + (f", SIP {sip})" if sip else ")"),
         show_entries(known, webhook(known, "call.initiated"), hangup),
         kind="outcome" if outcome else "fault",
+        fix=BY_SIP_CODE.get(str(sip), ""),
     )
 
 
