@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import re
 import sys
 import threading
 from collections.abc import AsyncIterator
@@ -129,7 +130,8 @@ def test_the_limit_is_what_the_documentation_says() -> None:
     """Whoever plans the memory of a server reads it there."""
     text = (Path(__file__).parents[2] / "docs" / "howto" / "work-with-audio.md").read_text()
 
-    assert f"({module.CACHE_BYTES_MAX / 1024**2:.0f} MB for all files together)" in text
+    (megabytes,) = re.findall(r"\((\d+) MB for all files together\)", text)
+    assert module.CACHE_BYTES_MAX == int(megabytes) * 1024**2
 
 
 async def test_the_cache_is_bounded(tmp_path: Path, decoded: list[tuple[str, str]]) -> None:
@@ -164,6 +166,18 @@ async def test_what_is_too_long_for_the_cache_is_shared_while_it_is_played(
     assert shared
     assert 2 == len(decoded)
     assert 0 == sounds._kept_bytes
+
+
+async def test_a_sound_that_fills_the_cache_is_kept(tmp_path: Path, decoded: list[tuple[str, str]]) -> None:
+    """To the last byte, as the limit says."""
+    sounds = Sounds(InlineFiles(), cache_bytes_max=SECOND.nbytes)
+    path = wav(tmp_path / "hello.wav")
+    for _ in range(2):
+        await sounds.load(path, 8000)
+        await asyncio.sleep(0)
+        gc.collect()
+
+    assert 1 == len(decoded)
 
 
 async def test_one_who_waits_no_longer_takes_it_from_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -380,6 +394,34 @@ async def test_a_call_that_ends_while_its_file_is_read(tmp_path: Path) -> None:
 
     assert [] == played
     assert [] == left
+
+
+async def test_a_handler_waits_half_a_minute_for_a_file(tmp_path: Path) -> None:
+    """By the time of the call; then it learns why, and can say something else."""
+    errors: list[str] = []
+    app = App()
+
+    @app.call
+    async def play(call: Call) -> None:
+        call._feed.player._sounds = Sounds(Hung())
+        try:
+            await call.play(wav(tmp_path / "hello.wav"))
+        except AudioError as error:
+            errors.append(str(error))
+
+    async with place_call(app) as caller:
+        await caller.run(ms=29_900)
+        early = list(errors)
+        await caller.run(ms=200)
+
+    assert [] == early
+    assert ["hello.wav could not be read within 30 s: is its disk slow?"] == errors
+
+
+class Hung(InlineFiles):
+    """Threads that never begin."""
+
+    def submit(self, job: Any) -> None: ...
 
 
 async def test_text_is_not_played_but_spoken() -> None:

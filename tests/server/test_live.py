@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from callpath import App, Call
+from callpath.call.policies import CallPolicy
 from callpath.errors import LocalProtocolError, StoreError
 from callpath.server import live
 from callpath.server.events import store_webhook
@@ -38,7 +40,7 @@ async def test_an_idle_call_is_evicted_and_comes_back_with_its_next_event(evict_
     """A thousand calls whose last webhook never comes would stay in memory; and one that rings on must not be forgotten."""
     async with one_node() as node:
         await node.webhook("call.initiated", direction="outgoing", state="bridging")
-        node.context.policy = type(node.context.policy)(no_handler_ms=0)
+        node.context.policy = CallPolicy(no_handler_ms=0)
         node.call.wake()
         await node.clock.advance(19_999)
         early = SESSION in node.calls.live
@@ -55,7 +57,7 @@ async def test_a_call_with_a_handler_is_not_evicted(evict_soon: None) -> None:
     """Ten minutes without news are nothing to a caller on hold."""
     async with one_node() as node:
         driver = await node.talk()
-        node.context.policy = type(node.context.policy)(media_idle_ms=0)
+        node.context.policy = CallPolicy(media_idle_ms=0)
         await node.clock.advance(50_000)
         talks = node.call.application.is_running
         await node.lose(driver)
@@ -111,6 +113,77 @@ async def test_a_stop_does_not_wait_for_a_log_that_is_away() -> None:
             await node.clock.advance(STORE_RETRY_MS)
 
         assert SESSION not in node.calls.live
+
+
+# --- its turns -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["a call that talks", "a stream that is awaited", "another node's"])
+async def test_a_call_of_which_nothing_is_due_rests(what: str) -> None:
+    """A turn each millisecond, of a thousand calls, would leave no time for audio."""
+    async with two_nodes() as (a, b):
+        node = b if what == "another node's" else a
+        await a.webhook("call.initiated", direction="incoming", state="parked")
+        await a.webhook("call.answered")
+        await b.webhook("call.speak.started")
+        if what == "a call that talks":
+            await a.connect()
+        turns: list[float] = []
+        node.call.news.tell = lambda: turns.append(node.clock.now_ms())  # type: ignore[method-assign]
+        for _ in range(20):
+            await node.clock.advance(50)
+
+        assert len(turns) <= 1
+
+
+async def test_an_event_reaches_the_handler() -> None:
+    """Once it was read from the log: so it is the same as after a restart, and in the same order."""
+    app, came = App(), list[object]()
+
+    @app.call
+    async def handle(call: Call) -> None:
+        async for one in call.events:
+            came.append(one)
+
+    async with one_node(app) as node:
+        await node.talk()
+        await node.webhook("call.speak.started")
+        await node.webhook("call.something.new")
+
+        assert ["CallSpeakStarted", "Webhook"] == [type(one).__name__ for one in came]
+
+
+class Traces:
+    """In the place of OpenTelemetry: which calls were exported."""
+
+    def __init__(self) -> None:
+        self.exported: list[str] = []
+
+    def enter_handler(self, session: str, at_unix_ms: int) -> None: ...
+
+    async def export(self, session: str, log: object, write: object) -> None:
+        self.exported.append(session)
+
+
+@pytest.mark.parametrize(("ends", "ours", "exported"), [(True, True, 1), (True, False, 0), (False, True, 0)])
+async def test_the_trace_of_a_call_is_made_once_by_the_node_that_acts(
+    ends: bool, ours: bool, exported: int, evict_soon: None
+) -> None:
+    """When it is over; one that only left memory goes on later."""
+    async with two_nodes() as (a, b):
+        traces = Traces()
+        a.context.traces = b.context.traces = traces  # type: ignore[assignment]
+        a.context.policy = CallPolicy(no_handler_ms=0)
+        node = a if ours else b
+        await a.webhook("call.initiated", direction="outgoing", state="bridging")
+        await b.webhook("call.speak.started")
+        if ends:
+            await node.webhook("call.hangup", hangup_cause="normal_clearing")
+        await node.clock.advance(25_000)
+        made = list(traces.exported)
+
+        assert SESSION not in node.calls.live
+        assert [SESSION] * exported == made
 
 
 # --- the log ---------------------------------------------------------------------------------------------------------
@@ -279,7 +352,7 @@ async def test_what_holds_up_a_stop() -> None:
         driver = await node.talk()
         talking = node.calls.busy()
         node.telnyx.refuses.add("hangup")
-        node.context.policy = type(node.context.policy)(no_socket_then=(), no_handler_ms=0)
+        node.context.policy = CallPolicy(no_socket_then=(), no_handler_ms=0)
         await node.lose(driver)
         await node.clock.advance(10_000)  # the handler is cancelled, and that is the last of it
         await node.clock.advance(14_999)
