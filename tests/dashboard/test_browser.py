@@ -17,6 +17,7 @@ import pytest
 from callpath.audio.resample import resample_file_audio
 from callpath.audio.wav import read_wav, read_wav_sides
 from callpath.server.builtin import BUILTIN
+from callpath.simulator.callee import Callee
 from callpath.simulator.simulator import Simulator, hello_wav
 from callpath.store.sql import open_call_log
 from tests.dashboard.browsing import dashboard_server
@@ -297,6 +298,61 @@ async def test_a_visitor_without_the_token_sees_nothing(browser: Any, tmp_path: 
         await page.get_by_label("Dashboard token").wait_for()
 
         assert "+1555" not in before
+
+
+async def test_who_is_logged_in_calls_a_real_phone(browser: Any, tmp_path: Path) -> None:
+    """From the order to the outcome, a hang-up, and a refusal with what to do about it."""
+    busy, refused = "+15555550102", "+15555550103"
+    async with Simulator() as telnyx:
+        telnyx.set_callee_of(busy, Callee(rejects="user_busy"))
+        telnyx.set_callee_of(refused, Callee(refused="D17"))
+        settings = {
+            "telnyx_api_key": telnyx.api_key,
+            "telnyx_public_key": telnyx.public_key,
+            "telnyx_api_base": telnyx.api_base,
+            "telnyx_connection_id": telnyx.options.connection_id,
+            "dial_from": "+15555550100",
+            "dial_allow": "+1",
+            "dashboard_token": TOKEN,
+        }
+        async with visiting(browser, tmp_path, **settings) as it:
+            telnyx.webhook_url = f"{it.url}/api/calls/webhook"
+            page = it.page
+            await it.go("/phone")
+            await page.get_by_label("Dashboard token").fill(TOKEN)
+            await page.keyboard.press("Enter")
+            card = page.get_by_label("Call a real phone")
+
+            async def call(number: str) -> None:
+                await card.get_by_label("Number").fill(number)
+                await card.get_by_role("button", name="Call").click()
+
+            await call("+15555550155")
+            await card.locator("[data-dial=answered]").wait_for()
+            await card.get_by_role("button", name="Hang up").click()
+            await card.get_by_text("the call is over").wait_for()
+            await call(busy)
+            await card.get_by_text("The line is busy").wait_for()
+            await call(refused)
+            await card.get_by_role("alert").get_by_text("D17").wait_for()
+            refusal = await card.get_by_role("alert").inner_text()
+            await call("+18765550123")
+            await card.get_by_role("alert").get_by_text("+1876").wait_for()
+            made = [caller.call.leg.to for caller in telnyx.calls]
+
+    assert made == ["+15555550155", busy]
+    assert "money" in refusal
+
+
+async def test_the_page_says_what_is_missing_before_a_phone_can_be_called(browser: Any, tmp_path: Path) -> None:
+    """Nobody dials without a login and an allow-list."""
+    async with visiting(browser, tmp_path) as it:
+        await it.go("/phone")
+        card = it.page.get_by_label("Call a real phone")
+        await card.get_by_text("CALLPATH_DIAL_ALLOW, CALLPATH_DASHBOARD_TOKEN").wait_for()
+        buttons = await card.get_by_role("button").count()
+
+    assert buttons == 0
 
 
 async def test_no_page_is_wider_than_a_phone(browser: Any, tmp_path: Path) -> None:

@@ -209,6 +209,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/dialling": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Dialling
+         * @description Whether calls can be dialled from the dashboard.
+         */
+        get: operations["getDialling"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/calls/{dial_id}/outcome": {
         parameters: {
             query?: never;
@@ -551,6 +571,18 @@ export interface components {
             detail: string | null;
             /** Explanation */
             explanation: string | null;
+        };
+        /**
+         * Dialling
+         * @description Whether whoever is logged in may dial from here; `why` not. `handlers` are those of the application.
+         */
+        Dialling: {
+            /** On */
+            on: boolean;
+            /** Why */
+            why: string | null;
+            /** Handlers */
+            handlers: string[];
         };
         /**
          * EntryDocument
@@ -1744,6 +1776,62 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description A wrong token, after too many others within a minute */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The call log cannot be read or written; a public server without CALLPATH_DASHBOARD_TOKEN; too many open pages */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getDialling: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Dialling"];
+                };
+            };
+            /** @description No login, or a wrong one */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description From another site's page; or, without a login to ask for, not from this machine */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
             };
             /** @description A wrong token, after too many others within a minute */
             429: {

@@ -15,6 +15,8 @@ export type Outline = Schemas["Outline"];
 export type Resent = Schemas["Resent"];
 export type SetupDocument = Schemas["SetupDocument"];
 export type SetupStep = Schemas["SetupStep"];
+export type DialDocument = Schemas["DialDocument"];
+export type Dialling = Schemas["Dialling"];
 export type CallQuery = NonNullable<paths["/calls"]["get"]["parameters"]["query"]>;
 export type Outcome = CallRow["outcome"];
 export type Lane = EntryDocument["lane"];
@@ -27,6 +29,8 @@ export class ApiError extends Error {
     readonly status: number,
     readonly error: string,
     detail: string,
+    /** What to do about it, where the doctor knows. */
+    readonly explanation: string | null = null,
   ) {
     super(detail);
   }
@@ -52,10 +56,14 @@ export async function request(path: string, init: RequestInit = {}): Promise<Res
     throw new ApiError(0, "offline", "The server does not answer. Is `callpath serve` still running?");
   }
   if (answer.ok) return answer;
-  const said = (await answer.json().catch(() => ({}))) as { error?: string; detail?: unknown };
+  const said = (await answer.json().catch(() => ({}))) as {
+    error?: string;
+    detail?: unknown;
+    explanation?: string | null;
+  };
   const detail = typeof said.detail === "string" ? said.detail : `HTTP ${answer.status}`;
   if (answer.status === 401 && path !== "/login") onLogin();
-  throw new ApiError(answer.status, said.error ?? "refused", detail);
+  throw new ApiError(answer.status, said.error ?? "refused", detail, said.explanation ?? null);
 }
 
 export function query(values: Record<string, string | number | boolean | null | undefined>): string {
@@ -74,6 +82,15 @@ export const api = {
   outline: (id: string, number: number) => ask<Outline>(`/calls/${part(id)}/recordings/${number}/outline`),
   resend: (id: string, number: number, asNew: boolean) =>
     ask<Resent>(`/calls/${part(id)}/entries/${number}/resend${query({ as_new: asNew })}`, { method: "POST" }),
+  dialling: () => ask<Dialling>("/dialling"),
+  dial: (order: Record<string, string>) =>
+    ask<DialDocument>("/calls", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(order),
+    }),
+  outcome: (id: string, wait_s: number) => ask<DialDocument>(`/calls/${part(id)}/outcome${query({ wait_s })}`),
+  hangUp: (id: string) => ask<DialDocument>(`/calls/${part(id)}/hangup`, { method: "POST" }),
   setup: () => ask<SetupDocument>("/setup"),
   login: (token: string) =>
     ask<{ ok: boolean }>("/login", {

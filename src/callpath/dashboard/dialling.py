@@ -95,6 +95,14 @@ class DialDocument(Document):
     explanation: str | None
 
 
+class Dialling(Document):
+    """Whether whoever is logged in may dial from here; `why` not. `handlers` are those of the application."""
+
+    on: bool
+    why: str | None
+    handlers: list[str]
+
+
 class Refused(Problem):
     """Telnyx refused the dial: `code` is its D-code where there is one."""
 
@@ -142,6 +150,23 @@ def add_routes(api: FastAPI, context: Context) -> None:
             if known or clock.now_ms() >= until_ms or context.door.stopping():
                 return view
             await clock.sleep_ms(LOOK_EVERY_MS)
+
+    @api.get("/dialling", operation_id="getDialling")
+    async def dialling() -> Dialling:
+        """Whether calls can be dialled from the dashboard."""
+        missing = [
+            name
+            for name, value in (
+                ("CALLPATH_DIAL_ALLOW", settings.dial_allow),
+                ("CALLPATH_DASHBOARD_TOKEN", settings.dashboard_token),
+                ("TELNYX_CONNECTION_ID", settings.telnyx_connection_id),
+                ("CALLPATH_DIAL_FROM", settings.dial_from),
+            )
+            if not value
+        ]
+        why = f"To call real phones from here, set {', '.join(missing)}." if missing else None
+        app = context.app
+        return Dialling(on=not missing, why=why, handlers=[route.name for route in app.routes] if app else [])
 
     @api.post(
         "/calls",

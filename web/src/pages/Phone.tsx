@@ -6,6 +6,7 @@ import { api, type EntryDocument, request } from "../api";
 import { duration, since } from "../format";
 import { onCalls } from "../live";
 import { toast } from "../parts/basics";
+import { DialCard } from "../parts/DialCard";
 import { Icon } from "../parts/Icon";
 import {
   CALM,
@@ -124,6 +125,7 @@ export function Phone() {
         <div class="phone-side">
           <Times />
           <Network busy={busy} />
+          <DialCard />
         </div>
       </div>
       <Course />
