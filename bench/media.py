@@ -54,8 +54,9 @@ LIMITS = (
 LARGEST = (("node", 1.0, 1.2), ("fastapi", 2.3, 3.0), ("pipecat", 11.0, 14.0))
 """Our largest number of calls against each peer's: must, goal."""
 
-START_MS_MAX = 8_000
-"""How long a server may take to start."""
+RUN_MS_MAX = 30_000
+"""How long one run takes, its start included. Calls of the log without a socket count as new until then: recovering them
+would be measured, too."""
 
 KB_PER_CALL_MAX = 35
 RTT_P99_MS_MAX = 1.0
@@ -204,7 +205,7 @@ def _sessions() -> list[SessionId]:
 async def _write_log(path: Path, sessions: list[SessionId]) -> None:
     initiated = (SAMPLES / "call.initiated.inbound.json").read_text()
     answered = (SAMPLES / "call.answered.json").read_text()
-    now = time.time_ns() // 1_000_000 + START_MS_MAX  # calls that were up before it, the server would recover
+    now = time.time_ns() // 1_000_000 + RUN_MS_MAX
     async with open_call_log(f"sqlite:///{path}") as log:
 
         async def write(number: int, session: SessionId) -> None:

@@ -11,13 +11,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callpath.clock import Clock, ManualClock, SystemClock
+from callpath.clock import Clock, ManualClock, SystemClock, Wake
 
 
 @pytest.fixture(params=[ManualClock, SystemClock])
 def clock(request: pytest.FixtureRequest) -> Clock:
     """Either: shells are written against what both promise."""
     made: Clock = request.param()
+    return made
+
+
+@pytest.fixture(params=[asyncio.Event, Wake])
+def wake(request: pytest.FixtureRequest) -> asyncio.Event | Wake:
+    """Either: a clock waits for both."""
+    made: asyncio.Event | Wake = request.param()
     return made
 
 
@@ -31,9 +38,10 @@ async def turns() -> None:
 
 
 @pytest.mark.parametrize("until_ms", [None, 1e12, 0.0, -1.0])
-async def test_a_set_event_is_seen_whatever_the_time(clock: Clock, until_ms: float | None) -> None:
+async def test_a_set_event_is_seen_whatever_the_time(
+    clock: Clock, until_ms: float | None, wake: asyncio.Event | Wake
+) -> None:
     """A stream that has something to send now must not take the wake for a time-out."""
-    wake = asyncio.Event()
     wake.set()
 
     assert await clock.wait(wake, until_ms) is True
@@ -41,9 +49,10 @@ async def test_a_set_event_is_seen_whatever_the_time(clock: Clock, until_ms: flo
 
 
 @pytest.mark.parametrize("until_ms", [None, 1e12])
-async def test_an_event_that_is_set_later_ends_the_wait(clock: Clock, until_ms: float | None) -> None:
+async def test_an_event_that_is_set_later_ends_the_wait(
+    clock: Clock, until_ms: float | None, wake: asyncio.Event | Wake
+) -> None:
     """A frame came in while the writer waits for its next time to send."""
-    wake = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         waiting = tasks.create_task(clock.wait(wake, until_ms))
         await turns()
@@ -55,9 +64,8 @@ async def test_an_event_that_is_set_later_ends_the_wait(clock: Clock, until_ms: 
     assert not wake.is_set()
 
 
-async def test_a_time_that_is_over_ends_the_wait_at_once(clock: Clock) -> None:
+async def test_a_time_that_is_over_ends_the_wait_at_once(clock: Clock, wake: asyncio.Event | Wake) -> None:
     """A late writer goes on; it does not wait for ever for a moment that has passed."""
-    wake = asyncio.Event()
 
     assert await clock.wait(wake, clock.now_ms() - 1) is False
     assert not wake.is_set()
@@ -79,9 +87,8 @@ async def test_a_sleep_of_nothing_lets_others_run(clock: Clock, duration_ms: flo
     assert seen == ["other", "sleeper"]
 
 
-async def test_a_cancelled_wait_leaves_nothing_behind(clock: Clock) -> None:
+async def test_a_cancelled_wait_leaves_nothing_behind(clock: Clock, wake: asyncio.Event | Wake) -> None:
     """A call that ends while its writer waits: the next wait on this event must not be woken by the old one."""
-    wake = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         waiting = tasks.create_task(clock.wait(wake, 1e12))
         await turns()
@@ -93,10 +100,11 @@ async def test_a_cancelled_wait_leaves_nothing_behind(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("set_after_ms", [-0.5, 0.0, 0.5])
-async def test_an_event_that_is_set_when_time_runs_out_is_not_lost(clock: Clock, set_after_ms: float) -> None:
+async def test_an_event_that_is_set_when_time_runs_out_is_not_lost(
+    clock: Clock, set_after_ms: float, wake: asyncio.Event | Wake
+) -> None:
     """The event and the timer come in one turn of the loop, in either order. Reported as a timeout, the event would be
     cleared unseen, and the call that was woken by it would sleep on."""
-    wake = asyncio.Event()
     loop = asyncio.get_running_loop()
     async with asyncio.TaskGroup() as tasks:
         waiting = tasks.create_task(clock.wait(wake, clock.now_ms() + 5))
@@ -113,33 +121,44 @@ async def test_an_event_that_is_set_when_time_runs_out_is_not_lost(clock: Clock,
     assert waiting.result() is True or wake.is_set()
 
 
+async def test_a_wake_has_one_waiter() -> None:
+    """The second of two would never be woken."""
+    wake = Wake()
+    async with asyncio.TaskGroup() as tasks:
+        first = tasks.create_task(wake.wait())
+        await turns()
+        with pytest.raises(RuntimeError, match="one task"):
+            await wake.wait()
+        wake.set()
+    assert first.done()
+
+
 # --- the machine's ---------------------------------------------------------------------------------------------------
 
 
-async def test_the_machines_clock_waits_until_the_time_is_reached() -> None:
+async def test_the_machines_clock_waits_until_the_time_is_reached(wake: asyncio.Event | Wake) -> None:
     """Frames would go out too early."""
     clock = SystemClock()
     until_ms = clock.now_ms() + 2
-    woken = await clock.wait(asyncio.Event(), until_ms)
+    woken = await clock.wait(wake, until_ms)
 
     assert woken is False
     assert clock.now_ms() >= until_ms
 
 
-async def test_a_timer_that_goes_off_early_is_no_event() -> None:
+async def test_a_timer_that_goes_off_early_is_no_event(wake: asyncio.Event | Wake) -> None:
     """uvloop's do, by up to half a ms: the doctor's stream ended after one frame, taken for closed by the server."""
 
     class Early(SystemClock):
         def now_ms(self) -> float:
             return 0.0
 
-    assert await Early().wait(asyncio.Event(), 1.0) is False
+    assert await Early().wait(wake, 1.0) is False
 
 
-async def test_an_ended_wait_does_not_ring_later() -> None:
+async def test_an_ended_wait_does_not_ring_later(wake: asyncio.Event | Wake) -> None:
     """A timer that is left behind would wake some later wait on this event, for nothing."""
     clock = SystemClock()
-    wake = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(clock.wait(wake, clock.now_ms() + 5))
         await turns()
@@ -210,10 +229,9 @@ async def test_one_step_holds_many_sleeps_of_a_loop() -> None:
     assert ticks == [20.0 * n for n in range(1, 51)]
 
 
-async def test_a_wait_says_whether_time_or_the_event_ended_it() -> None:
+async def test_a_wait_says_whether_time_or_the_event_ended_it(wake: asyncio.Event | Wake) -> None:
     """Reported the wrong way round, a time-out would pass for a frame."""
     clock = ManualClock()
-    wake = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         timed_out = tasks.create_task(clock.wait(wake, 100))
         await clock.advance(99)

@@ -28,7 +28,7 @@ class Clock(Protocol):
         """Return after `duration_ms`; at once (but after other tasks had a turn) if it is not positive."""
         ...
 
-    async def wait(self, wake: asyncio.Event, until_ms: float | None) -> bool:
+    async def wait(self, wake: asyncio.Event | Wake, until_ms: float | None) -> bool:
         """Wait until `wake` is set or `now_ms()` reaches `until_ms` (None: for ever), and clear `wake`.
 
         Returns True if `wake` was set, False if time ran out.
@@ -38,6 +38,47 @@ class Clock(Protocol):
     def block_ms(self, duration_ms: float) -> None:
         """Block the thread, event loop included. For fractions of a millisecond (`server.read_coalescer`)."""
         ...
+
+
+class Wake:
+    """An event for one waiter at a time, for `Clock.wait`. Each call has one, and an `asyncio.Event` takes 1 kB more."""
+
+    __slots__ = ("_set", "_waiter")
+
+    def __init__(self) -> None:
+        self._set = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    def is_set(self) -> bool:
+        """Whether it was set since it was last cleared."""
+        return self._set
+
+    def set(self) -> None:
+        """Wake the waiter."""
+        self._set = True
+        self.end_wait()
+
+    def clear(self) -> None:
+        """Begin again."""
+        self._set = False
+
+    def end_wait(self) -> None:
+        """Let the waiter go on without having been woken: time is out."""
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    async def wait(self) -> None:
+        """Wait until it is set, or `end_wait`. Raises RuntimeError for a second waiter."""
+        if self._set:
+            return
+        if self._waiter is not None:
+            raise RuntimeError("one task waits for it already")
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
 
 
 class SystemClock:
@@ -52,9 +93,16 @@ class SystemClock:
     async def sleep_ms(self, duration_ms: float) -> None:
         await asyncio.sleep(max(0.0, duration_ms) / 1000.0)
 
-    async def wait(self, wake: asyncio.Event, until_ms: float | None) -> bool:
+    async def wait(self, wake: asyncio.Event | Wake, until_ms: float | None) -> bool:
         if until_ms is None or wake.is_set():
             await wake.wait()
+        elif isinstance(wake, Wake):
+            left_s = max(0.0, until_ms - self.now_ms()) / 1000.0
+            timer = asyncio.get_running_loop().call_later(left_s, wake.end_wait)
+            try:
+                await wake.wait()
+            finally:
+                timer.cancel()
         else:
             left_s = max(0.0, until_ms - self.now_ms()) / 1000.0
             await _wait_within(asyncio.timeout(left_s), wake)
@@ -64,13 +112,13 @@ class SystemClock:
         time.sleep(duration_ms / 1000.0)
 
 
-async def _wait_within(limit: asyncio.Timeout, wake: asyncio.Event) -> None:
+async def _wait_within(limit: asyncio.Timeout, wake: asyncio.Event | Wake) -> None:
     with contextlib.suppress(TimeoutError):
         async with limit:
             await wake.wait()
 
 
-def _take(wake: asyncio.Event) -> bool:
+def _take(wake: asyncio.Event | Wake) -> bool:
     """Clear `wake`, and return whether it was set. The event decides, not the timer: both may come in one turn of the
     loop, and a timeout must not swallow the wake-up."""
     was_set = wake.is_set()
@@ -101,7 +149,7 @@ class ManualClock:
             return
         await self.wait(asyncio.Event(), self._now_ms + duration_ms)
 
-    async def wait(self, wake: asyncio.Event, until_ms: float | None) -> bool:
+    async def wait(self, wake: asyncio.Event | Wake, until_ms: float | None) -> bool:
         if until_ms is None or wake.is_set():
             await wake.wait()
         elif until_ms <= self._now_ms:

@@ -29,7 +29,7 @@ from callpath.audio.framer import Framer
 from callpath.audio.resample import resample_file_audio
 from callpath.audio.tone import tone
 from callpath.audio.wav import read_wav
-from callpath.clock import SystemClock
+from callpath.clock import SystemClock, Wake
 from callpath.simulator.link import Fault, parse_fault
 from callpath.simulator.simulator import Simulator, hello_wav
 from callpath.wire.command import Encoding
@@ -81,7 +81,7 @@ class SteadyClock(SystemClock):
     async def sleep_ms(self, duration_ms: float) -> None:
         await self.wait(asyncio.Event(), self.now_ms() + duration_ms)
 
-    async def wait(self, wake: asyncio.Event, until_ms: float | None) -> bool:
+    async def wait(self, wake: asyncio.Event | Wake, until_ms: float | None) -> bool:
         while True:
             left_ms = SLICE_MS if until_ms is None else min(SLICE_MS, until_ms - self.now_ms())
             with contextlib.suppress(TimeoutError):

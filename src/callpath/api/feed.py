@@ -56,18 +56,21 @@ class CallTasks(asyncio.TaskGroup):
 
     def __init__(self) -> None:
         super().__init__()
-        self._running: set[asyncio.Task[Any]] = set()
+        self._running: set[asyncio.Task[Any]] | None = None
+        """Made for the first task: most handlers start none."""
 
     def create_task(self, work: Coroutine[Any, Any, Any], **how: Any) -> asyncio.Task[Any]:  # type: ignore[override]
         """Start a task."""
         task = super().create_task(work, **how)
+        if self._running is None:
+            self._running = set()
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return task
 
     def cancel(self) -> None:
         """Cancel all that run."""
-        for task in tuple(self._running):
+        for task in tuple(self._running or ()):
             task.cancel()
 
 
@@ -156,6 +159,12 @@ class CallFacts:
 
 class CallFeed:
     """What the server does with a Call. `audio` and `events` are the Call's own."""
+
+    __slots__ = (
+        "_earlier", "_end", "_from_stream", "_heard_before_ms", "_news", "_told_end", "audio", "backend", "clock",
+        "ended", "events", "facts", "files", "keys", "player", "prompts", "raw", "recording", "sample_rate_hz", "tasks",
+        "telnyx_recordings", "transcription",
+    )  # fmt: skip
 
     def __init__(
         self,

@@ -14,6 +14,8 @@ Found = TypeVar("Found")
 class News:
     """The tasks that wait for news of one call."""
 
+    __slots__ = ("_clock", "_waiting")
+
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._waiting: list[asyncio.Event] = []

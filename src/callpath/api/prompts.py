@@ -70,6 +70,8 @@ class Prompt:
 class Prompts:
     """The prompts of one call that are not over."""
 
+    __slots__ = ("_clock", "_ended", "_waiting")
+
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._waiting: dict[str, deque[Prompt]] = {}

@@ -40,6 +40,8 @@ class _Held:
 class KeyOrder:
     """The keys of one stream."""
 
+    __slots__ = ("_held", "_known", "duplicated")
+
     def __init__(self) -> None:
         self.duplicated = 0
         self._held: list[_Held] = []

@@ -52,6 +52,8 @@ class Application:
     """Runs the handler of one call on whichever socket the call has: entered when a stream has started, carried on over the
     next socket where one is lost, and entered again where the run before was cancelled. `backend` is the handler's."""
 
+    __slots__ = ("_backend", "_context", "_journal", "_line", "_router", "_saving", "_wake", "run")
+
     def __init__(
         self,
         journal: Journal,
@@ -206,6 +208,10 @@ class Application:
 
 class HandlerRun:
     """One run of the handler of `route` with one Call. `ended` is called at its end."""
+
+    __slots__ = (
+        "_cancelled_ms", "_context", "_ended", "_journal", "_reason", "_route", "_task", "call", "error", "feed",
+    )  # fmt: skip
 
     def __init__(
         self,

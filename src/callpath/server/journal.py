@@ -57,6 +57,11 @@ class Journal:
     """The timeline of one call. `wake` is called when there is something new to act on; `store_soon` when entries can be
     stored together with those of other calls."""
 
+    __slots__ = (
+        "_clock", "_context", "_number", "_pending", "_store_soon", "_storing", "_unsure_after", "_writing_after",
+        "failed", "has_news", "is_new", "session", "tell", "wake", "was_read",
+    )  # fmt: skip
+
     def __init__(
         self,
         session: SessionId,

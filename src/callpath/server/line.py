@@ -26,6 +26,8 @@ class Carrier(AudioSink, Protocol):
 class AudioLine:
     """The newest socket of one call; one before it has died."""
 
+    __slots__ = ("_clock", "_close", "_context", "_lost_at_ms", "carrier", "stream")
+
     def __init__(self, context: Context) -> None:
         self.stream: MediaStream | None = None
         """Our side of the newest socket; None while there is none."""

@@ -18,6 +18,7 @@ from callpath.api.feed import CallFeed
 from callpath.api.news import News
 from callpath.call.session import CallSession
 from callpath.call.stream import MediaStream
+from callpath.clock import Wake
 from callpath.errors import LocalProtocolError
 from callpath.server.application import Application
 from callpath.server.capacity import Capacity
@@ -49,6 +50,11 @@ STORE_RETRY_MS = 1_000
 class LiveCall:
     """One call while something may still happen to it. It is also the `CallBackend` of the handler's Call."""
 
+    __slots__ = (
+        "_capacity", "_clock", "_consulting", "_context", "_forget", "_journal", "_ready", "_router", "_stopping",
+        "_supervisor", "_wake", "application", "line", "news", "outbox", "ownership", "session",
+    )  # fmt: skip
+
     def __init__(
         self,
         session: SessionId,
@@ -64,17 +70,18 @@ class LiveCall:
         self._capacity = capacity
         self._forget = forget
         self._clock = context.clock
-        self._wake = asyncio.Event()
-        self._journal = Journal(session, context, wake=self._wake.set, store_soon=group.store_soon, timeline=timeline)
+        self._wake = Wake()
+        wake = self._wake.set
+        self._journal = Journal(session, context, wake=wake, store_soon=group.store_soon, timeline=timeline)
         self.session: CallSession = self._journal.session
         token = context.tokens.of(session) if context.tokens else None
         self.outbox = Outbox(self._journal, context, token)
         self._ready: asyncio.Event | None = asyncio.Event()
         """Set once the timeline so far has been read; None from then on, as it weighs more than most of the rest."""
         self.line = AudioLine(context)
-        self.ownership = Ownership(context, self._journal, self.line, self._wake.set)
+        self.ownership = Ownership(context, self._journal, self.line, wake)
         self._router = Router(self._journal, context)
-        self.application = Application(self._journal, context, self.line, self._router, self, self._wake.set)
+        self.application = Application(self._journal, context, self.line, self._router, self, wake)
         self._journal.tell = self._receive_webhook
         self._supervisor = Supervisor(
             context,

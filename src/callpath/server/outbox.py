@@ -37,6 +37,8 @@ from callpath.wire.ids import CallControlId
 class Outbox:
     """Sends what one call needs. `token` is the secret of its stream, which no entry may show."""
 
+    __slots__ = ("_clock", "_context", "_journal", "_token", "_under_way")
+
     def __init__(self, journal: Journal, context: Context, token: str | None) -> None:
         self._journal = journal
         self._context = context

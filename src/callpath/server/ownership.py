@@ -18,6 +18,11 @@ logger = structlog.get_logger("callpath")
 class Ownership:
     """The claim of this node on one call. `wake` is called when it changes from outside."""
 
+    __slots__ = (
+        "_asked_about", "_clock", "_context", "_journal", "_leases", "_line", "_session", "_wake", "acts",
+        "claim_again_ms", "since_ms", "was_offered",
+    )  # fmt: skip
+
     def __init__(self, context: Context, journal: Journal, line: AudioLine, wake: Callable[[], None]) -> None:
         self.acts = False
         """This node acts for the call; another may."""

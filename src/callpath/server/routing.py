@@ -42,6 +42,8 @@ JOIN_AT_ONCE = Route(join_at_once, "join at once")
 class Router:
     """The routing of one call."""
 
+    __slots__ = ("_context", "_journal", "_task", "_until_unix_ms", "again_unix_ms")
+
     def __init__(self, journal: Journal, context: Context) -> None:
         self.again_unix_ms: int | None = None
         """When to ask `is_open` again without news."""

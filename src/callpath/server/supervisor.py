@@ -21,6 +21,11 @@ from callpath.timeline import CallStuck, PolicyActed, StreamMissing
 class Supervisor:
     """Watches over one call while this node acts for it."""
 
+    __slots__ = (
+        "_application", "_capacity", "_context", "_journal", "_line", "_outbox", "_ownership", "_router", "_token",
+        "again_unix_ms",
+    )  # fmt: skip
+
     def __init__(
         self,
         context: Context,

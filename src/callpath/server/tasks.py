@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import structlog
@@ -51,9 +52,12 @@ class Tasks:
             raise LocalProtocolError("the server is not running")
         task = self._group.create_task(_log_exceptions(work, name), name=name)
         self._work.add(task)
-        task.add_done_callback(self._work.discard)
-        task.add_done_callback(lambda _: work.close())  # cancelled before its first step, it was never awaited
+        task.add_done_callback(partial(self._ended, work))
         return task
+
+    def _ended(self, work: Coroutine[Any, Any, None], task: asyncio.Task[None]) -> None:
+        self._work.discard(task)
+        work.close()  # cancelled before its first step, it was never awaited
 
     def keep(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run `work` until it ends by itself, also while the server stops. Raises RuntimeError after that."""
