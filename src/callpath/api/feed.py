@@ -161,9 +161,9 @@ class CallFeed:
     """What the server does with a Call. `audio` and `events` are the Call's own."""
 
     __slots__ = (
-        "_earlier", "_end", "_from_stream", "_heard_before_ms", "_news", "_told_end", "audio", "backend", "clock",
-        "ended", "events", "facts", "files", "keys", "player", "prompts", "raw", "recording", "sample_rate_hz", "tasks",
-        "telnyx_recordings", "transcription",
+        "_earlier", "_end", "_from_stream", "_greeting", "_heard_before_ms", "_news", "_told_end", "audio", "backend",
+        "clock", "ended", "events", "facts", "files", "keys", "player", "prompts", "raw", "recording", "sample_rate_hz",
+        "tasks", "telnyx_recordings", "transcription",
     )  # fmt: skip
 
     def __init__(
