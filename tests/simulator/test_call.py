@@ -37,6 +37,7 @@ from callpath.wire.document import Json, parse_json, write
 from callpath.wire.ids import CallControlId, LegId, SessionId, StreamId
 from callpath.wire.media import MediaFormat, encode_media
 from callpath.wire.webhook import StreamingFailed, webhook_document
+from tests import sdk
 from tests.telnyx import event_schemas, sample, validate
 
 EPOCH_UNIX_MS = 1_767_323_040_076.316  # call.initiated of the samples
@@ -93,6 +94,7 @@ class Played:
                 document = webhook_document(effect.webhook)
                 document["data"]["payload"].pop("client_state")  # null on the wire, string in the schema
                 assert [] == validate(document, schema)
+                assert [] == sdk.problems(webhook_document(effect.webhook))
         self.effects += effects
         return effects
 

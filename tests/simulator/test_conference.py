@@ -20,6 +20,7 @@ from callpath.wire.conference import ConferenceCreate
 from callpath.wire.document import write
 from callpath.wire.ids import CallControlId, LegId
 from callpath.wire.webhook import ConferenceWebhook, webhook_document
+from tests import sdk
 from tests.simulator.test_call import Played, answered
 from tests.telnyx import event_schemas, validate
 
@@ -64,6 +65,7 @@ class Together:
                 document = webhook_document(effect.webhook)
                 document["data"]["payload"].pop("client_state", None)
                 assert [] == validate(document, event_schemas()[effect.webhook.event_type])
+                assert [] == sdk.problems(webhook_document(effect.webhook))
                 wide = isinstance(effect.webhook, ConferenceWebhook)
                 self.events.append(f"{'all' if wide else self.legs.index(leg)} {effect.webhook.event_type}")
             leg.effects.append(effect)

@@ -12,6 +12,7 @@ from callpath.simulator.refusal import Refused
 from callpath.wire.command import Enqueue
 from callpath.wire.ids import CallControlId
 from callpath.wire.webhook import webhook_document
+from tests import sdk
 from tests.simulator.test_call import Played, answered
 from tests.telnyx import event_schemas, validate
 
@@ -37,6 +38,7 @@ class Line:
                 document = webhook_document(effect.webhook)
                 document["data"]["payload"].pop("client_state")
                 assert [] == validate(document, event_schemas()[effect.webhook.event_type])
+                assert [] == sdk.problems(webhook_document(effect.webhook))
                 payload = document["data"]["payload"]
                 what = payload.get("reason") or payload["current_position"]
                 self.events.append(f"{self.legs.index(leg)} {effect.webhook.event_type} {what}")

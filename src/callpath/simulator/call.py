@@ -1712,13 +1712,9 @@ class CarrierCall:
 
     def conference_wide_event(self, now_ms: float, event_type: str, conference_id: str, **fields: Any) -> SendWebhook:
         """An event of a whole conference that this leg made."""
-        payload = ConferencePayload(
-            conference_id=conference_id,
-            connection_id=self.leg.connection_id,
-            creator_call_session_id=self.leg.call_session_id,
-            occurred_at=self._time(now_ms),
-            **fields,
-        )
+        if event_type != "conference.recording.saved":  # which names the call like an event of a leg
+            fields |= {"creator_call_session_id": self.leg.call_session_id, "occurred_at": self._time(now_ms)}
+        payload = ConferencePayload(conference_id=conference_id, connection_id=self.leg.connection_id, **fields)
         webhook = ConferenceWebhook(id=self._new_id(), event_type=event_type, payload=payload)
         return SendWebhook(webhook, *self._notices.address(event_type))
 
