@@ -1,4 +1,5 @@
-"""A conference as a handler sees it. (What the others hear: tests/simulator/test_rooms.py; which leg is in: tests/call.)"""
+"""A conference as a handler sees it. (What each of them hears: tests/server/test_conferences.py; which leg is in:
+tests/call.)"""
 
 from __future__ import annotations
 
