@@ -432,6 +432,7 @@ async def test_a_second_consult_follows_the_first() -> None:
         ("555 0177", {}, "not_e164"),
         ("+15555550123", {}, "transfer_to_self"),
         ("+15555550199", {}, "transfer_to_self"),
+        ("+19005550123", {}, "not_allowed"),
         (AGENT, {"caller_id": "me"}, "not_e164"),
         (AGENT, {"ring_s": 4}, "out_of_range"),
         (AGENT, {"decide_s": 0}, "out_of_range"),

@@ -154,12 +154,11 @@ def test_nothing_lasts_for_ever() -> None:
 
 def test_it_goes_on_after_a_restart() -> None:
     """The times begin again where another process has recovered the call."""
-    from callpath.timeline import CallRecovered
+    for told in ([], [news("answered")], [news("answered"), news("accepted")]):
+        session = first(*told)
 
-    session = first(news("answered"), (50_000, CallRecovered()))
-
-    assert outcome(session, 61_100) is None
-    assert outcome(session, 110_000) == ("declined", "no decision within 60 s")
+        assert consult_due(session, 200_000, watched_unix_ms=195_000).entries == ()
+        assert consult_due(session, 200_000, watched_unix_ms=1_000).entries != ()
 
 
 def test_joined_is_who_was_bridged() -> None:

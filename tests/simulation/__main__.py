@@ -7,6 +7,7 @@ import asyncio
 import sys
 
 from tests.simulation.faults import find_all
+from tests.simulation.kills import tell
 from tests.simulation.life import draw, live
 from tests.simulation.many import broken_lives, quiet
 from tests.simulation.orders import SCRIPTS, broken_orders
@@ -20,8 +21,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="replay one life, and print its timeline")
     parser.add_argument("--faults", action="store_true", help="put the old faults back, one by one")
     parser.add_argument("--orders", type=int, help="play so many orders of the webhooks of transfers and consults")
+    parser.add_argument("--kills", type=int, help="kill a process at so many moments of a transfer and of a consult")
     asked = parser.parse_args()
     quiet()
+    if asked.kills is not None:
+        return bool(tell(asked.kills))
     if asked.orders is not None:
         found = broken_orders(asked.orders, asked.first)
         print("\n".join(found), end="\n" if found else "")

@@ -13,6 +13,7 @@ from callpath.call.session import CallSession, fold
 from callpath.timeline import (
     CommandAnswered,
     CommandSent,
+    ConsultStarted,
     HandlerEnded,
     HandlerFailed,
     HandlerStarted,
@@ -45,6 +46,9 @@ DEAF_MS_MAX = 30_000.0
 WRITTEN_MS_MAX = 5_000.0
 """How long an entry may wait for a log that answers."""
 
+LEFT_UP_MS_MAX = 70_000.0
+"""How long a phone that is not wanted any more may be up: Telnyx may be slow, or its webhooks late."""
+
 QUIET_MS = 150_000.0
 """From here on nothing has gone wrong for long enough that everything must have been mended."""
 
@@ -60,11 +64,13 @@ class Checks:
         self._unserved_since_ms: float | None = None
         self._two_since_ms: float | None = None
         self._deaf_since_ms = 0.0
+        self._two_phones_since_ms = 0.0
         self._written_ms = 0.0
         """When nothing waited to be stored, or the log could not be written."""
 
     def look(self) -> None:
         """At one moment."""
+        self._one_phone()
         self._served()
         self._transfer_ends()
         self._one_handler()
@@ -147,6 +153,20 @@ class Checks:
         if since_ms is not None and now_ms > since_ms + TRANSFER_MS_MAX + COMMAND_MS_MAX:
             self._say("3: a transfer has no outcome")
 
+    def _one_phone(self) -> None:
+        """A consult calls one phone, once, and none is left up for a caller who is gone."""
+        telnyx, now_ms = self._world.telnyx, self._world.clock.now_ms()
+        up = [second for second in telnyx.seconds if not second.over]
+        if len(up) < 2 or self._log_is_bad():
+            self._two_phones_since_ms = now_ms
+        elif now_ms > self._two_phones_since_ms + LEFT_UP_MS_MAX:
+            self._say("double dial: two phones are up for one caller")
+        asked = {entry.what.command_id for entry in self._world.log.entries if isinstance(entry.what, ConsultStarted)}
+        if len(telnyx.seconds) > len(asked) and not self._log_is_bad():
+            self._say("double dial: a phone was called for no consult")
+        if telnyx.over_ms is not None and up and now_ms > max(telnyx.over_ms, self._plan.weather.until_ms) + 75_000:
+            self._say("a phone is left up though the caller is gone")
+
     def _one_handler(self) -> None:
         """7: a node that lost the call ends its handler."""
         now_ms = self._world.clock.now_ms()
@@ -188,6 +208,7 @@ class Checks:
         self._exact()
         self._last_request_stands()
         self._outcomes_are_true()
+        self._joined()
         self._cancelled_by_us()
         self._nothing_waits()
         self._no_lag()
@@ -238,7 +259,7 @@ class Checks:
     def _last_request_stands(self) -> None:
         """3: what the handler asked for last is not undone by our hangup."""
         for at_ms, doing in self._world.telnyx.hangups:
-            if doing == "connected" and self._bot.kind in ("transfers", "tries to transfer"):
+            if doing == "connected" and self._bot.kind in ("transfers", "tries to transfer", "consults"):
                 self._say(f"3: a caller who was handed on was hung up at {at_ms / 1000:.1f} s")
             if doing == "speaking" and self._bot.kind == "speaks" and not self._has_failed():
                 self._say(f"3: a caller who was spoken to was hung up at {at_ms / 1000:.1f} s")
@@ -246,11 +267,22 @@ class Checks:
     def _outcomes_are_true(self) -> None:
         """3: "answered" is said of a caller who was connected, "busy" of one who was not."""
         telnyx = self._world.telnyx
-        wrong = "busy" if self._plan.weather.answers_transfer else "answered"
-        if wrong in self._bot.outcomes:
+        answers = self._plan.weather.answers_transfer
+        untrue = {"busy"} if answers else {"answered", "joined", "declined", "failed"}
+        for wrong in sorted(untrue.intersection(self._bot.outcomes)):
             self._say(
                 f"3: a transfer is told to be {wrong}, and is not: the other leg is {telnyx.leg_b or 'not there'}"
             )
+
+    def _joined(self) -> None:
+        """A caller for whom nothing went wrong but a process was connected, to the one phone that was called."""
+        telnyx = self._world.telnyx
+        if not self._plan.must_join:
+            return
+        if telnyx.phones > 1:
+            self._say(f"double dial: {telnyx.phones} phones were called")
+        if not telnyx.was_joined:
+            self._say("a caller was lost: connected to nobody")
 
     def _has_failed(self) -> bool:
         return any(isinstance(entry.what, HandlerFailed) for entry in self._world.log.entries)

@@ -54,6 +54,10 @@ class Plan:
     happenings: list[tuple[float, str]] = field(default_factory=list)
     caller_hangs_up_ms: float = 0.0
     """0: the caller stays on the line for ever."""
+    must_join: bool = False
+    """One phone is called, and the caller is connected to it: nothing else can have happened."""
+    after_ms: float | None = None
+    """When the handler does what it is to do; None: drawn."""
 
 
 @dataclass
@@ -87,6 +91,12 @@ class Bot:
             finally:
                 self.running -= 1
 
+        @app.call(name="brief")
+        async def brief(call: Call) -> None:
+            await world().clock.sleep_ms(2_000.0)
+            assert call.consultation is not None
+            await call.consultation.accept()
+
         return app
 
     async def _act(self, call: Call, world: World) -> None:
@@ -117,6 +127,16 @@ class Bot:
                     self.in_transfer_since_ms = None
                 self.outcomes.append(outcome.status)
                 if not outcome:
+                    await self._listen(call)
+            case "consults":
+                await clock.sleep_ms(self.after_ms)
+                self.in_transfer_since_ms = clock.now_ms()
+                try:
+                    asked = await call.consult("+15555550177", handler="brief", ring_s=20, decide_s=20)
+                finally:
+                    self.in_transfer_since_ms = None
+                self.outcomes.append(asked.status)
+                if not asked:
                     await self._listen(call)
             case "speaks":
                 await call.speak("Thank you for calling, and good bye. " * 3, wait=False)
@@ -215,13 +235,19 @@ def draw(seed: int) -> Plan:
     plan.caller_hangs_up_ms = rng.choice([0.0, 0.0, 20_000.0, 90_000.0])
     if plan.handler == "transfers" and sometimes(0.6):  # drawn last, so that the other seeds' lives stay what they are
         plan.handler = "tries to transfer"
+    elif plan.handler in ("speaks", "leaks") and sometimes(0.6):
+        plan.handler = "consults"
+        weather.refused |= {name: rng.randint(1, 3) for name in ("dial", "bridge") if sometimes(0.15)}
+        weather.lost_answers |= {name: 1 for name in ("dial", "bridge") if sometimes(0.2)}
+        weather.failing |= {name: rng.randint(1, 6) for name in ("dial", "bridge") if sometimes(0.1)}
     return plan
 
 
 async def live(plan: Plan, *, show: bool = False) -> list[str]:
     """Live it. What was promised and not kept. `show` prints the timeline."""
     rng = random.Random(plan.seed + 1)
-    bot = Bot(plan.handler, after_ms=rng.choice([0.0, 500.0, 3_000.0, 15_000.0]))
+    drawn_ms = rng.choice([0.0, 500.0, 3_000.0, 15_000.0])
+    bot = Bot(plan.handler, after_ms=drawn_ms if plan.after_ms is None else plan.after_ms)
     worlds: list[World] = []
     with tempfile.TemporaryDirectory() as folder:
         world = World(rng, bot.app(lambda: worlds[0]), plan.weather, Path(folder), nodes=plan.nodes)

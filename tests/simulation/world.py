@@ -23,7 +23,7 @@ from callpath.control import CommandReply, Control, Retry
 from callpath.errors import ControlError, StoreError
 from callpath.server.admission import Admission, Upgrade, admit
 from callpath.server.calls import Calls
-from callpath.server.context import Context
+from callpath.server.context import Context, DialsAs
 from callpath.server.media import StreamDriver
 from callpath.server.recovery import Recovery
 from callpath.store.memory import MemoryCallLog
@@ -36,6 +36,9 @@ from callpath.wire.webhook import Webhook, read_webhook
 
 SESSION = SessionId("11111111-2222-3333-4444-555555555555")
 A, B = "leg-a", "leg-b"
+
+ANSWERS_AFTER_MS = 2_500.0
+"""When a phone is answered that was called for a consult."""
 
 FRAME_EVERY_MS = 100.0
 """How often the caller's audio comes: a fifth of a real phone's, which is enough to show life."""
@@ -86,8 +89,16 @@ class Weather:
 class Telnyx:
     """One call as the carrier knows it."""
 
-    def __init__(self, world: World, weather: Weather) -> None:
+    def __init__(self, world: World, weather: Weather, session: SessionId = SESSION, leg: str = A) -> None:
         self.world = world
+        self.session = session
+        self.leg = leg
+        self.seconds: list[SecondCall] = []
+        """Calls that were dialled for consults about this one."""
+        self.phones = 0
+        """How many phones were called for the caller."""
+        self.was_joined = False
+        """The caller was connected to one of them."""
         self.weather = weather
         self.clock = world.clock
         self.rings = True
@@ -139,6 +150,35 @@ class Telnyx:
             raise self._error(command, None, None, retryable=True)
         return CommandReply(200, {}, weather.answer_ms, 1)
 
+    async def dial(self, command: Command) -> CommandReply:
+        """Call another phone, once for each command_id. Telnyx does not document what a repeated dial is answered with:
+        here nothing that would help."""
+        assert command.command_id is not None
+        self.received[command.command_id] += 1
+        self.received_ms.setdefault(command.command_id, self.clock.now_ms())
+        await self.clock.sleep_ms(self.weather.answer_ms)
+        if self._takes(self.weather.failing, command.NAME):
+            raise self._error(command, 503, None, retryable=True)
+        if self._takes(self.weather.refused, command.NAME):
+            raise self._error(command, 403, "10010")
+        ids: dict[str, Any] = {}
+        if command.command_id not in self.carried_out:
+            self.carried_out[command.command_id] = command
+            second = SecondCall(self, len(self.seconds) + 1, getattr(command, "client_state", None))
+            self.seconds.append(second)
+            self.leg_b = "ringing"
+            self.phones += 1
+            second.ring()
+            ids = {"call_control_id": f"v3:{second.leg}", "call_leg_id": second.leg, "call_session_id": second.session}
+        await self.clock.sleep_ms(self.weather.reply_ms)
+        if self._takes(self.weather.lost_answers, command.NAME):
+            raise self._error(command, None, None, retryable=True)
+        return CommandReply(200, {"data": {**ids, "is_alive": False}}, self.weather.answer_ms, 1)
+
+    def named(self, call_control_id: str) -> Telnyx:
+        """The call that a command names."""
+        return next((one for one in self.seconds if call_control_id == f"v3:{one.leg}"), self)
+
     def _takes(self, left: dict[str, int], name: str) -> bool:
         if self.clock.now_ms() > self.weather.until_ms or not left.get(name):
             return False
@@ -182,6 +222,12 @@ class Telnyx:
                 )
             case "transfer":
                 self._transfer(getattr(command, "target_leg_client_state", None))
+            case "bridge":
+                other = self.named(str(getattr(command, "call_control_id", "")))
+                if isinstance(other, SecondCall) and not other.over:
+                    self.leg_b, other.joined, self.was_joined = "joined", True, True
+                    other.tell("call.bridged")
+                    self.tell("call.bridged")
             case _:
                 pass
 
@@ -203,6 +249,7 @@ class Telnyx:
 
     def _transfer(self, client_state: str | None) -> None:
         self.leg_b = "ringing"
+        self.phones += 1
         self.leg_b_id = leg = B if self.leg_b_id is None else f"{self.leg_b_id}+"
         about = {"client_state": client_state} if client_state else {}
         self.tell("call.initiated", leg=leg, direction="outgoing", state="bridging", **about)
@@ -211,7 +258,7 @@ class Telnyx:
             if self.over or self.leg_b != "ringing" or self.leg_b_id != leg:
                 return
             if self.weather.answers_transfer:
-                self.leg_b = "joined"
+                self.leg_b, self.was_joined = "joined", True
                 self.tell("call.answered", leg=leg, **about)
                 self.tell("call.bridged", leg=leg, **about)
                 self.tell("call.bridged")
@@ -223,19 +270,19 @@ class Telnyx:
 
     # --- the line ----------------------------------------------------------------------------------------------------
 
-    def tell(self, event_type: str, *, leg: str = A, **payload: Any) -> None:
+    def tell(self, event_type: str, *, leg: str | None = None, **payload: Any) -> None:
         """Send a webhook to a living node, as often and as late as the weather has it."""
         self.events += 1
         document = {
             "data": {
                 "record_type": "event",
                 "event_type": event_type,
-                "id": f"event-{self.events}",
+                "id": f"event-{self.events}" if self.leg == A else f"{self.leg}-event-{self.events}",
                 "occurred_at": f"2026-01-01T00:{self.events // 60:02}:{self.events % 60:02}.000000Z",
                 "payload": {
-                    "call_control_id": f"v3:{leg}",
-                    "call_leg_id": leg,
-                    "call_session_id": SESSION,
+                    "call_control_id": f"v3:{leg or self.leg}",
+                    "call_leg_id": leg or self.leg,
+                    "call_session_id": self.session,
                     "from": "+15555550123",
                     "to": "+15555550199",
                     **payload,
@@ -266,7 +313,10 @@ class Telnyx:
         self.over, self.over_ms, self.over_by = True, self.clock.now_ms(), by
         if self.socket is not None:
             self.socket.stop()
-        if self.leg_b in ("ringing", "joined"):
+        for second in self.seconds:
+            if second.joined:
+                second.end("callee")
+        if self.leg_b in ("ringing", "joined") and not self.seconds:
             self.leg_b = "gone"
             self.tell("call.hangup", leg=self.leg_b_id or B, hangup_cause="normal_clearing")
         self.tell("call.hangup", hangup_cause="normal_clearing", hangup_source="caller" if by == "caller" else "callee")
@@ -292,7 +342,7 @@ class Telnyx:
 
     async def _connect(self) -> None:
         node = self.world.pick_node()
-        socket = await node.upgrade() if node is not None else None
+        socket = await node.upgrade(self) if node is not None else None
         if socket is None:
             await self.lost(None)
             return
@@ -336,20 +386,66 @@ class Telnyx:
         """Whether the line is up."""
         await self.clock.sleep_ms(self.weather.answer_ms)
         return CallStatus(
-            call_control_id=call_control_id, call_leg_id=LegId(A), call_session_id=SESSION, is_alive=not self.over
+            call_control_id=call_control_id,
+            call_leg_id=LegId(self.leg),
+            call_session_id=self.session,
+            is_alive=not self.over,
         )
+
+
+class SecondCall(Telnyx):
+    """A call that was dialled for a consult: a session of its own."""
+
+    def __init__(self, first: Telnyx, number: int, client_state: str | None) -> None:
+        super().__init__(
+            first.world, first.weather, SessionId(f"22222222-2222-3333-4444-{number:012}"), f"second-{number}"
+        )
+        self.joined = False
+        self._first = first
+        self._client_state = client_state
+
+    def tell(self, event_type: str, *, leg: str | None = None, **payload: Any) -> None:
+        """With the client_state that it was dialled with."""
+        super().tell(event_type, leg=leg, **{"client_state": self._client_state, **payload})
+
+    def ring(self) -> None:
+        """Ring, and answer, or not."""
+        self.tell("call.initiated", direction="outgoing", state="bridging")
+
+        def answered() -> None:
+            if self.over:
+                return
+            if not self.weather.answers_transfer:
+                self.end("busy")
+                return
+            self.rings, self.answered_ms = False, self.clock.now_ms()
+            self.tell("call.answered")
+
+        self.world.later(ANSWERS_AFTER_MS, answered)
+
+    def end(self, by: str) -> None:
+        """The second person is gone; the caller, whose leg is parked, stays."""
+        if self.over:
+            return
+        self.over, self.over_ms, self.over_by = True, self.clock.now_ms(), by
+        if self.socket is not None:
+            self.socket.stop()
+        if self._first.seconds[-1] is self:
+            self._first.leg_b = "gone"
+        cause = "user_busy" if by == "busy" else "normal_clearing"
+        self.tell("call.hangup", hangup_cause=cause, hangup_source="callee")
 
 
 class Socket:
     """One audio socket, seen from Telnyx."""
 
-    def __init__(self, node: Node, driver: StreamDriver) -> None:
+    def __init__(self, node: Node, driver: StreamDriver, telnyx: Telnyx) -> None:
         self.node = node
         self.writable = True
         self.frames = 0
         self.closed_by_server: tuple[int, str] | None = None
         self._driver = driver
-        self._telnyx = node.world.telnyx
+        self._telnyx = telnyx
         self._clock = node.world.clock
         self.is_open = True
         self._silent = False
@@ -359,8 +455,8 @@ class Socket:
         """Send the start frame, then audio until the socket is closed by either side."""
         start = Start(
             stream_id=stream_id,
-            call_control_id=CallControlId(f"v3:{A}"),
-            call_session_id=SESSION,
+            call_control_id=CallControlId(f"v3:{self._telnyx.leg}"),
+            call_session_id=self._telnyx.session,
             media_format=MediaFormat(encoding="PCMU", sample_rate=8000),
         )
         self._receive(start)
@@ -425,9 +521,9 @@ class Log(MemoryCallLog):
     async def append(self, *entries: Entry) -> bool:
         """Nodes that watch are told of what may ask for something, as the databases do it."""
         new = await super().append(*entries)
-        if any(not isinstance(entry.what, NO_WAKE_KINDS) for entry in entries):
+        for session in {entry.session for entry in entries if not isinstance(entry.what, NO_WAKE_KINDS)}:
             for watcher in self._watchers:
-                watcher.put_nowait(SESSION)
+                watcher.put_nowait(session)
         return new
 
     async def watch(self, clock: Clock) -> AsyncIterator[SessionId | None]:
@@ -480,6 +576,7 @@ class NodeTelnyx:
         command: Command,
         call_control_id: CallControlId,
         *,
+        conference: str | None = None,
         spent_ms: float = 0.0,
         is_over: Callable[[], bool] = lambda: False,
         on_retry: Callable[[Retry], None] = lambda _: None,
@@ -491,7 +588,9 @@ class NodeTelnyx:
             if not self._node.alive:
                 raise StoreError("this process is dead")
             try:
-                return await telnyx.command(command, call_control_id)
+                if command.NAME == "dial":
+                    return await telnyx.dial(command)
+                return await telnyx.named(call_control_id).command(command, call_control_id)
             except ControlError as error:
                 spent_ms += 500.0
                 if not error.retryable or is_over() or spent_ms > 20_000:
@@ -501,10 +600,11 @@ class NodeTelnyx:
                 attempt += 1
 
     async def call_events(self, session: SessionId) -> list[CallEvent]:
-        return await self._node.world.telnyx.call_events(session)
+        telnyx = self._node.world.telnyx
+        return await next((one for one in telnyx.seconds if one.session == session), telnyx).call_events(session)
 
     async def call_status(self, call_control_id: CallControlId) -> CallStatus:
-        return await self._node.world.telnyx.call_status(call_control_id)
+        return await self._node.world.telnyx.named(call_control_id).call_status(call_control_id)
 
 
 class Node:
@@ -534,6 +634,7 @@ class Node:
             plan=StreamPlan(public_url="https://calls.example.com"),
             clock=world.clock,
             policy=world.policy,
+            dials_as=DialsAs("1", "+15555550199"),
             node=self.name if world.log.shared else None,
             data_dir=world.data_dir,
             files=Files.inline(),
@@ -555,8 +656,9 @@ class Node:
             self.world.died_with.update(what.command_id for what in waiting if isinstance(what, CommandSent))
             self.world.interrupted.update(what.command_id for what in waiting if isinstance(what, CommandAnswered))
             self.world.interrupted.update(call.outbox._under_way)
-        if self.world.telnyx.socket is not None and self.world.telnyx.socket.node is self:
-            self.world.telnyx.socket.break_off()
+        for one in (self.world.telnyx, *self.world.telnyx.seconds):
+            if one.socket is not None and one.socket.node is self:
+                one.socket.break_off()
         self._ended.set()
 
     def stop(self) -> None:
@@ -593,11 +695,11 @@ class Node:
             return False
         return self.alive
 
-    async def upgrade(self) -> Socket | None:
+    async def upgrade(self, telnyx: Telnyx) -> Socket | None:
         """Ask for the audio socket; None: it was refused."""
         self.world.upgrades += 1
         client = f"203.0.113.{self.world.upgrades % 250}"
-        upgrade = Upgrade(SESSION, shown_token=None, path="/audio", client=client, headers={})
+        upgrade = Upgrade(telnyx.session, shown_token=None, path="/audio", client=client, headers={})
         try:
             admitted = await admit(self.calls, upgrade)
         except StoreError:
@@ -608,7 +710,7 @@ class Node:
         driver = StreamDriver(
             admitted.call, admitted.call.new_stream(), self.world.clock, context.pacer, context.coalescer
         )
-        socket = Socket(self, driver)
+        socket = Socket(self, driver, telnyx)
         driver.begin(cast(Any, socket))
         return socket
 

@@ -8,6 +8,7 @@ figures    one line of the report
 node       `callpath serve` as a process that can be killed, and a sender of signed webhooks
 traffic    webhooks without end, kill -9 under them, rolling restarts of two nodes
 sockets    upgrades all at once, connections that do not speak
+transfers  transfers and consults: many at once, and processes killed in the middle of them
 calls      calls: many short ones, many at once, and a stop that cuts none
 dials      kill -9 while calls are dialled
 fuzz       mutated signatures, frames, webhooks, logs, requests and recordings

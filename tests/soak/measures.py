@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.simulation.many import broken_lives
-from tests.soak import calls, dials, fuzz, nodes, sockets, traffic
+from tests.soak import calls, dials, fuzz, nodes, sockets, traffic, transfers
 from tests.soak.figures import Figure, none_of
 
 JOBS = max(1, (os.cpu_count() or 1))
@@ -94,6 +94,15 @@ async def _lives(_folder: Path, short: bool) -> Sequence[Figure]:
     return [none_of(f"broken_of_{count}_lives", len(broken)), *named]
 
 
+async def _transfers(folder: Path, short: bool) -> Sequence[Figure]:
+    (folder / "at once").mkdir()
+    (folder / "killed").mkdir()
+    return [
+        *await transfers.at_once(folder / "at once", 4 if short else 50),
+        *await transfers.kills(folder / "killed", *((1, 4) if short else (20, 10))),
+    ]
+
+
 MEASURES: dict[str, Measure] = {
     "webhooks": _webhooks,
     "kills": _kills,
@@ -111,5 +120,6 @@ MEASURES: dict[str, Measure] = {
     "short_calls": _short_calls,
     "live_calls": _live_calls,
     "drain": _drain,
+    "transfers": _transfers,
     "lives": _lives,
 }

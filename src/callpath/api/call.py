@@ -482,8 +482,8 @@ class Call:
 
         A consult survives a restart. One that is cancelled (`asyncio.timeout`) is given up: the other phone is hung up.
 
-        Raises InvalidRequestError (`not_e164`, `transfer_to_self`, `second_transfer`, `out_of_range`, `no_connection`,
-        `unknown_handler`, `call_over`), and AudioError for music that cannot be played.
+        Raises InvalidRequestError (`not_e164`, `not_allowed`, `transfer_to_self`, `second_transfer`, `out_of_range`,
+        `no_connection`, `unknown_handler`, `call_over`), and AudioError for music that cannot be played.
         """
         consults = Consults(self._feed, self.clear)
         started = consults.order(

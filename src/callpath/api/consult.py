@@ -89,6 +89,9 @@ class Consults:
         for number, whose in ((theirs, "the caller's own number"), (ours, "the number that was called")):
             if same_number(to, number):
                 raise InvalidRequestError("transfer_to_self", f"{whose} cannot be consulted: give another number")
+        why = facts.refusal_of(to)
+        if why is not None:
+            raise InvalidRequestError("not_allowed", f"the number to consult may not be called: {why}")
         from_ = caller_id or ours
         if not from_:
             raise InvalidRequestError("no_connection", "a consult needs a number to show: give caller_id=")

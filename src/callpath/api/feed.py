@@ -120,6 +120,9 @@ class CallFacts:
     connection_id: str = ""
     """Of the Call Control application that dials for this call."""
 
+    refusal_of: Callable[[str], str | None] = lambda _: None
+    """Why a number may not be called; None: it may."""
+
     name_of: Callable[[Any], str] = str
     """The name of a handler of the application. Raises InvalidRequestError (`unknown_handler`)."""
 
@@ -135,6 +138,7 @@ class CallFacts:
         state: SimpleNamespace | None = None,
         connection_id: str = "",
         name_of: Callable[[Any], str] = str,
+        refusal_of: Callable[[str], str | None] = lambda _: None,
     ) -> CallFacts:
         """From what the webhooks told, completed by the start frame."""
         client_state = start.client_state or (leg.client_state if leg else None)
@@ -154,6 +158,7 @@ class CallFacts:
             state=state or SimpleNamespace(),
             connection_id=connection_id or (leg.connection_id if leg else None) or "",
             name_of=name_of,
+            refusal_of=refusal_of,
         )
 
 

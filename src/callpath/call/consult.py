@@ -93,15 +93,17 @@ def is_bridge_of_consult(session: CallSession, sent: CommandSent) -> bool:
     return any(sent.command_id in _bridge_ids(session, started) for _, started in session.consults.values())
 
 
-def consult_due(session: CallSession, now_unix_ms: int) -> ConsultDue:
-    """What a consult about this call needs now. Each command is returned until its CommandSent is recorded."""
+def consult_due(session: CallSession, now_unix_ms: int, watched_unix_ms: int = 0) -> ConsultDue:
+    """What a consult about this call needs now. Each command is returned until its CommandSent is recorded.
+    `watched_unix_ms`: since when this process acts for the call. What nobody did before that is not held against
+    the second person: the times begin again then."""
     last = last_consult(session)
     if last is None or session.leg is None:
         return ConsultDue()
     at_unix_ms, started = last
     if consult_outcome(session, started.command_id) is not None:
         return ConsultDue(commands=() if session.ended else _stop_hold(session, started))
-    ended, again_unix_ms = _ended(session, started, at_unix_ms, now_unix_ms)
+    ended, again_unix_ms = _ended(session, started, at_unix_ms, now_unix_ms, watched_unix_ms)
     if ended is not None:
         return ConsultDue(entries=(ended,))
     if session.sent(Hangup.NAME):
@@ -129,7 +131,7 @@ def second_session(session: CallSession, command_id: str) -> ConsultNews | None:
 
 
 def _ended(
-    session: CallSession, started: ConsultStarted, at_unix_ms: int, now_unix_ms: int
+    session: CallSession, started: ConsultStarted, at_unix_ms: int, now_unix_ms: int, watched_unix_ms: int
 ) -> tuple[ConsultEnded | None, int | None]:
     """What came of it by now; else when to ask again."""
     command_id = started.command_id
@@ -153,16 +155,16 @@ def _ended(
             return None, gone_unix_ms + LATE_MS
         return _without_join(command_id, news, gone), None
     if "accepted" in news:
-        return _while_joining(session, started, news["accepted"][0], bridges, now_unix_ms)
+        return _while_joining(session, started, max(news["accepted"][0], watched_unix_ms), bridges, now_unix_ms)
     for name, status in (("machine", "voicemail"), ("declined", "declined"), ("failed", "failed")):
         if name in news:
             return end(status, news[name][1].reason)
     if "answered" in news:
-        until_unix_ms = max(news["answered"][0], session.recovered_unix_ms) + 1000 * started.decide_s
+        until_unix_ms = max(news["answered"][0], watched_unix_ms) + 1000 * started.decide_s
         if now_unix_ms >= until_unix_ms:
             return end("declined", f"no decision within {started.decide_s} s")
         return None, until_unix_ms
-    until_unix_ms = max(at_unix_ms, session.recovered_unix_ms) + 1000 * started.ring_s + int(NEWS_MS_MAX)
+    until_unix_ms = max(at_unix_ms, watched_unix_ms) + 1000 * started.ring_s + int(NEWS_MS_MAX)
     return end("unknown") if now_unix_ms >= until_unix_ms else (None, until_unix_ms)
 
 
@@ -184,14 +186,14 @@ def _without_join(command_id: str, news: dict[str, tuple[int, ConsultNews]], gon
 
 
 def _while_joining(
-    session: CallSession, started: ConsultStarted, accepted_unix_ms: int, bridges: list[CommandSent], now_unix_ms: int
+    session: CallSession, started: ConsultStarted, since_unix_ms: int, bridges: list[CommandSent], now_unix_ms: int
 ) -> tuple[ConsultEnded | None, int | None]:
     if bridges and session.is_accepted(bridges[-1].command_id):
         until_unix_ms = session.answered_at[bridges[-1].command_id] + BRIDGED_MS_MAX
         if now_unix_ms < until_unix_ms:
             return None, until_unix_ms
         return ConsultEnded(command_id=started.command_id, status="joined"), None
-    until_unix_ms = max(accepted_unix_ms, session.recovered_unix_ms) + JOIN_MS_MAX
+    until_unix_ms = since_unix_ms + JOIN_MS_MAX
     refused = bool(bridges) and _is_refused(session, bridges[-1])
     if now_unix_ms < until_unix_ms and not (refused and len(bridges) >= BRIDGE_TRIES):
         return None, until_unix_ms

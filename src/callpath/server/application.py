@@ -25,6 +25,7 @@ from callpath.api.app import Route
 from callpath.api.call import Call
 from callpath.api.feed import CallBackend, CallFacts, CallFeed, CallTasks
 from callpath.api.ring import Handler
+from callpath.call.destinations import Destinations
 from callpath.call.ending import is_silenced, needs_handler
 from callpath.call.session import Stage
 from callpath.call.stream import MediaStream
@@ -147,6 +148,7 @@ class Application:
             state=context.app.state,
             connection_id=context.dials_as.connection_id,
             name_of=context.app.name_of,
+            refusal_of=Destinations(context.dials_as.allowed).refusal,
         )
         feed = CallFeed(
             facts,

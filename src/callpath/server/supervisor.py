@@ -75,7 +75,8 @@ class Supervisor:
                 self._probe()
             elif isinstance(what, CallStuck):
                 context.tasks.spawn(self._check(what), name=f"check call {session.session}")
-        consult = consult_due(session, now_unix_ms)
+        watched_unix_ms = now_unix_ms - round(context.clock.now_ms() - self._ownership.since_ms)
+        consult = consult_due(session, now_unix_ms, watched_unix_ms)
         for what in consult.entries:
             self._journal.note(what)
         ending = next_ending(session, handler_running=self._application.is_running, now_unix_ms=now_unix_ms)
