@@ -15,6 +15,7 @@ from callpath.timeline import (
     CallChecked,
     CallDecided,
     CommandAnswered,
+    ConsultEnded,
     Entry,
     FirstInbound,
     FirstOutbound,
@@ -188,6 +189,10 @@ GRADES: dict[str, tuple[list[What | int], str, str]] = {
         [*HEARD, accepted("transfer"), *B_UP, other("call.machine.detection.ended", result="machine"), 30_000, ended()],
         "failed", "no audio"),
     "bridged": ([*HEARD, accepted("bridge"), 9_000, ended()], "good", "transferred"),
+    "consulted, and joined": (
+        [*HEARD, ConsultEnded(command_id="c", status="joined"), 9_000, ended()], "good", "transferred"),
+    "consulted, declined, and no word": (
+        [*HEARD, ConsultEnded(command_id="c", status="declined"), 9_000, ended()], "failed", "no audio"),
     "in a conference": ([*HEARD, told("conference.participant.joined"), 9_000, ended()], "good", "transferred"),
     "referred": ([*HEARD, told("call.refer.completed"), 9_000, ended()], "good", "transferred"),
     "a handler that raised": ([*WORKS, CRASH, 100, ended(source="callee")], "failed", "handler crashed"),

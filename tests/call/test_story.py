@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 
 from callpath.call.session import fold
 from callpath.call.story import Story, hung_up_by, tell_story
-from callpath.timeline import CallDecided, CommandAnswered, CommandSent, Entry, HandlerFailed, WebhookReceived, What
+from callpath.timeline import (
+    CallDecided,
+    CommandAnswered,
+    CommandSent,
+    ConsultEnded,
+    ConsultStarted,
+    Entry,
+    HandlerFailed,
+    WebhookReceived,
+    What,
+)
 from callpath.wire.ids import CallControlId
 from tests.call.timelines import SESSION, timelines
 
@@ -123,6 +133,14 @@ SAID: dict[str, tuple[list[tuple[float, What]], str]] = {
         [RINGS, UP, (5, told("conference.participant.joined"))], "The caller joined the conference."),
     "a handler that raised": (
         [RINGS, UP, (2, HandlerFailed(error="ValueError: x", traceback=""))], "The handler failed: ValueError: x."),
+    "a consult": (
+        [RINGS, UP, (2, ConsultStarted(command_id="c", to=SALES, connection_id="1", from_=NUMBER))],
+        f"A second call goes to {SALES}, to ask somebody about this one."),
+    "a consult that was declined": (
+        [RINGS, UP, (9, ConsultEnded(command_id="c", status="declined", reason="busy with another caller"))],
+        "The second party declined: busy with another caller."),
+    "a consult that joined the two": (
+        [RINGS, UP, (9, ConsultEnded(command_id="c", status="joined"))], "The caller and the second party were joined."),
     "a time limit": (
         [RINGS, UP, ends(60, cause="time_limit", source="unknown")],
         "The call ended 59.7 s after the answer: the call's time limit was reached (time_limit)."),

@@ -32,7 +32,7 @@ from callpath.doctor.rules.sample_call import (
     sent,
 )
 from callpath.doctor.verdict import Diagnosis
-from callpath.timeline import CallDecided, HandlerEnded, HandlerFailed, What
+from callpath.timeline import CallDecided, ConsultEnded, HandlerEnded, HandlerFailed, What
 
 OUT = hook("call.initiated", direction="outgoing", state="bridging")
 ASKED = [sent("transfer"), answered("transfer")]
@@ -222,6 +222,22 @@ CALLS: dict[str, tuple[list[Any], str]] = {
         "caller-left-in-silence",
     ),
     # --- 6: warm transfers ---
+    "consult: refused, as its end tells": (
+        [*BOTH_WAYS, ConsultEnded(command_id="c", status="refused", code="D51"), *SPEAKS, END],
+        "transfer-refused",
+    ),
+    "consult: declined, and silence": (
+        [*BOTH_WAYS, ConsultEnded(command_id="c", status="declined"), END],
+        "caller-left-in-silence",
+    ),
+    "consult: declined, and a word": (
+        [*BOTH_WAYS, ConsultEnded(command_id="c", status="declined"), *SPEAKS, END],
+        "healthy",
+    ),
+    "consult: joined": (
+        [*BOTH_WAYS, ConsultEnded(command_id="c", status="joined"), *LEFT, END],
+        "healthy",
+    ),
     "consult: the dial is refused": (
         [*BOTH_WAYS, *refused("dial", "10010", "User channel limit exceeded D1", 403), END],
         "transfer-refused",

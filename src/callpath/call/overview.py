@@ -29,6 +29,8 @@ from callpath.timeline import (
     CallTraced,
     CommandAnswered,
     CommandSent,
+    ConsultEnded,
+    ConsultNews,
     DialPlaced,
     Entry,
     FirstInbound,
@@ -412,6 +414,8 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
                 self._apply_counts(what, at)
             case MediaSymptom():
                 self._note_symptom(what.code)
+            case ConsultNews(news="bridged") | ConsultEnded(status="joined"):
+                self.joined = True
             case CallDecided() if self.decision is None:  # the first one counts
                 self.decision, self.decided_unix_ms = what.decision, at
             case HandlerFailed():

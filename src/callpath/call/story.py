@@ -17,7 +17,18 @@ from callpath.call.leg import Leg, LegState
 from callpath.call.outcomes import made_leg
 from callpath.call.refused import explain_refusal
 from callpath.call.session import CallSession
-from callpath.timeline import CommandSent, Entry, HandlerFailed, WebhookReceived, payload_of
+from callpath.timeline import (
+    CommandSent,
+    ConsultDecided,
+    ConsultEnded,
+    ConsultNews,
+    ConsultStarted,
+    Entry,
+    HandlerFailed,
+    WebhookReceived,
+    What,
+    payload_of,
+)
 from callpath.wire.ids import LegId
 from callpath.wire.words import DETECTED, event_words, hangup_words
 
@@ -278,6 +289,8 @@ class _Teller:
         for entry in self.entries:
             if isinstance(entry.what, HandlerFailed):
                 yield Step(entry.at_unix_ms, "A", f"The handler failed: {entry.what.error}.")
+            elif (consulted := _consulted(entry.what)) is not None:
+                yield Step(entry.at_unix_ms, "A", consulted)
             if not isinstance(entry.what, WebhookReceived):
                 continue
             name = entry.what.event_type
@@ -320,6 +333,37 @@ class _Teller:
         return {"caller": "The caller", "called": "The called party"}.get(
             found.role, found.number or f"Leg {found.letter}"
         )
+
+
+_CONSULTED = {
+    "joined": "The caller and the second party were joined",
+    "declined": "The second party declined",
+    "busy": "The second phone was busy",
+    "no_answer": "The second phone was not answered",
+    "rejected": "The second party rejected the call",
+    "unreachable": "The second phone could not be reached",
+    "voicemail": "A voicemail answered the second call",
+    "refused": "Telnyx refused the second call",
+    "hung_up": "The caller hung up while the second party was asked",
+    "cancelled": "The second call was cancelled",
+}
+
+
+def _consulted(what: What) -> str | None:
+    """A step of a consult: a second call about this one, in a session of its own."""
+    match what:
+        case ConsultStarted():
+            return f"A second call goes to {what.to}, to ask somebody about this one."
+        case ConsultNews(news="answered"):
+            return "The second call is answered."
+        case ConsultDecided():
+            return f"The second party {'accepts' if what.accepted else 'declines'} the first call."
+        case ConsultEnded():
+            why = what.reason or what.code or what.cause
+            sentence = _CONSULTED.get(what.status, "The second call came to nothing")
+            return sentence + (f": {why}" if why and what.status != "joined" else "") + "."
+        case _:
+            return None
 
 
 def _seconds(ms: int) -> str:

@@ -45,6 +45,11 @@ export function Progress({ row }: { row: Pick<CallRow, "stages_reached" | "missi
   );
 }
 
+const SHORT: Partial<Record<CallRow["result"], string>> = {
+  talked: "Audio both ways",
+  "spoken to": "Telnyx spoke to the caller",
+};
+
 function capital(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
@@ -56,7 +61,7 @@ export function verdictOf(row: CallRow): string {
   if (row.problem) return row.problem;
   if (row.symptoms.length > 0) return row.symptoms.join(", ");
   if (row.outcome === "live") return row.last_line;
-  return row.result === "talked" ? "Audio both ways" : capital(row.result);
+  return SHORT[row.result] ?? capital(row.result);
 }
 
 /** The doctor's word on a call, always two lines high: undefined while it is asked, null where it has none. */

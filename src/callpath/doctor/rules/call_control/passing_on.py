@@ -39,6 +39,7 @@ from callpath.doctor.rules.sample_call import (
 from callpath.timeline import (
     CommandAnswered,
     CommandSent,
+    ConsultEnded,
     Entry,
     FirstInbound,
     FirstOutbound,
@@ -101,6 +102,10 @@ def _refused_at_once(known: CallFacts) -> Refused | None:
     for entry, what in refusals(known, "transfer", "refer", *dialled_aside):
         if what.status is not None and what.error_code != CALL_HAS_ENDED:
             return entry, what.command, what.error_code, what.error_detail, refused_by(what)
+    for entry in every(known, ConsultEnded):
+        if isinstance(entry.what, ConsultEnded) and entry.what.status == "refused":
+            said = " ".join(part for part in (entry.what.code, entry.what.detail) if part)
+            return entry, "the second call of a consult", entry.what.code, entry.what.detail, said
     return None
 
 
@@ -194,6 +199,11 @@ def _left_alone(known: CallFacts) -> list[tuple[int, str]]:
         (entry.at_unix_ms, "the caller left the queue")
         for entry in webhooks(known, "call.dequeued")
         if payload(entry).get("reason") in ("timeout", "leave")
+    ]
+    found += [
+        (entry.at_unix_ms, f"the consult came to nothing ({entry.what.status})")
+        for entry in every(known, ConsultEnded)
+        if isinstance(entry.what, ConsultEnded) and entry.what.status not in {"joined", "hung_up", "unknown"}
     ]
     return sorted(found)
 
@@ -335,7 +345,7 @@ def silenced_by_monitor(facts: Facts) -> Finding | None:
     for entry in every(known, CommandSent):
         assert isinstance(entry.what, CommandSent)
         if entry.what.command in {"join", "update", "conference_join", "conference_update"} and (
-            entry.what.body.get("supervisor_role") == "monitor"
+            entry.what.body.get("supervisor_role") == "monitor" and not entry.what.body.get("mute")
         ):
             return Finding(
                 "a leg was put into the conference with supervisor_role monitor",
