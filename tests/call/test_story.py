@@ -124,6 +124,12 @@ SAID: dict[str, tuple[list[tuple[float, What]], str]] = {
         "It was not answered: the line was busy (user_busy, SIP 486)."),
     "a rejection": (
         [RINGS, (0.1, CallDecided(decision="reject", cause="USER_BUSY"))], "The application rejected it as busy."),
+    "a rejection that was carried out": (
+        [RINGS, (0.1, sent("reject")), (0.2, answered("reject")), ends(0.3, cause="user_busy", source="unknown")],
+        "callpath rejected it: the line was busy (user_busy)."),
+    "a forward that was taken": (
+        [RINGS, *TRANSFER, B_RINGS, B_UP, *JOINED, ends(28, "b", source="callee"), ends(28, source="callee")],
+        "The other party hung up 22.7 s after the two were joined."),
     "a forward": (
         [RINGS, (0.1, CallDecided(decision="forward", to=SALES))], f"The application forwarded it to {SALES}."),
     "keys": (

@@ -134,6 +134,35 @@ CALLS: dict[str, tuple[list[Any], str]] = {
         ],
         "healthy",
     ),
+    "forwarded on purpose, and taken": (
+        [
+            *RANG,
+            CallDecided(decision="forward", to="+15555550142"),
+            *ASKED,
+            *JOINED,
+            b_ends("normal_clearing", 39_990),
+            END,
+        ],
+        "healthy",
+    ),
+    "forwarded on purpose, and busy": (
+        [
+            *RANG,
+            CallDecided(decision="forward", to="+15555550142"),
+            *ASKED,
+            B_RINGS,
+            b_ends("user_busy"),
+            sent("hangup"),
+            answered("hangup"),
+            ends("user_busy", 4_300),
+        ],
+        "healthy",
+    ),
+    "left to ring on purpose": (
+        [*RANG, CallDecided(decision="ignore"), ends("originator_cancel", 30_000, "caller")],
+        "healthy",
+    ),
+    "dial: busy at once": ([OUT, ends("user_busy", 200)], "outcome:callee-did-not-answer"),
     "the caller gives up": ([*RANG, ends("originator_cancel", 900, "caller")], "outcome:caller-gave-up"),
     # --- 3: transfer ---
     "transfer: well": ([*BOTH_WAYS, *ASKED, *JOINED, *LEFT, b_ends("normal_clearing", 39_990), END], "healthy"),

@@ -314,7 +314,11 @@ class _Teller:
         odd = "" if cause in (None, "normal_clearing") else f": {hangup_words(cause, leg.sip_hangup_cause)}"
         since = leg.answered_unix_ms or leg.seen_unix_ms
         after = f"{_seconds(ended - since)} after the answer" if leg.answered_unix_ms else "before it was answered"
-        if who:
+        if leg.bridged_unix_ms and not leg.answered_unix_ms:
+            after = f"{_seconds(ended - leg.bridged_unix_ms)} after the two were joined"
+        if any(session.is_accepted(sent.command_id) for sent in session.sent("reject")):
+            yield Step(ended, "A", f"callpath rejected it{odd}.")
+        elif who:
             yield Step(ended, "A", f"{who[0].upper() if who != 'callpath' else 'c'}{who[1:]} hung up {after}{odd}.")
         elif leg.answered_unix_ms:
             yield Step(ended, "A", f"The call ended {after}{odd}.")

@@ -22,7 +22,7 @@ from callpath.doctor.calls import (
 )
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Cause, Finding
-from callpath.doctor.rules.sample_call import ACCEPTED, ANSWERING, GOOD, RANG, a_call, hung_up
+from callpath.doctor.rules.sample_call import ACCEPTED, ANSWERING, GOOD, RANG, a_call, hook, hung_up
 from callpath.timeline import (
     CommandAnswered,
     CommandSent,
@@ -44,6 +44,9 @@ def check(facts: Facts) -> Finding | None:
     ended, begun = ended_unix_ms(known), first(known, WebhookReceived)
     if ended is None or begun is None or known.state.missing_stage() is None:
         return None
+    leg = known.state.leg
+    if leg is not None and leg.direction == "outgoing" and Stage.CALL_ANSWERED not in known.state.stages:
+        return None  # nobody took the call: see callee-did-not-answer
     if refusals(known, *NEEDED) or webhook(known, "streaming.failed") or every(known, SocketRejected, HandlerFailed):
         return None
     step = _last_step(known)
@@ -116,5 +119,11 @@ CAUSE = Cause.of(
         "hung up 0.3 s after streaming_start": a_call(ACCEPTED, (1_200, hung_up())),
         "hung up while it was being answered": a_call(ANSWERING, (900, hung_up("originator_cancel"))),
     },
-    quiet={"there was time enough": a_call(ACCEPTED, (20_000, hung_up())), "a call that worked": a_call(GOOD)},
+    quiet={
+        "a number that we dialled was busy": a_call(
+            hook("call.initiated", direction="outgoing"), (200, hung_up("user_busy", "unknown"))
+        ),
+        "there was time enough": a_call(ACCEPTED, (20_000, hung_up())),
+        "a call that worked": a_call(GOOD),
+    },
 )

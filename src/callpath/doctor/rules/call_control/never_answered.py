@@ -4,8 +4,11 @@ from callpath.call.session import Stage
 from callpath.doctor.calls import COMMAND_MS, asked, never, overdue, payload, show_entries, waited_ms, webhook
 from callpath.doctor.facts import CallFacts, Facts
 from callpath.doctor.rule import Cause, Finding
-from callpath.doctor.rules.sample_call import ANSWERED, RANG, a_call, hung_up
-from callpath.timeline import CommandAnswered, CommandSent
+from callpath.doctor.rules.sample_call import ANSWERED, RANG, a_call, answered, hung_up, sent
+from callpath.timeline import CallDecided, CommandAnswered, CommandSent
+
+SERVING = {"answer", "reject", "hangup", "transfer", "bridge", "enqueue"}
+"""Commands that serve a call that rings."""
 
 
 def check(facts: Facts) -> Finding | None:
@@ -20,9 +23,10 @@ def check(facts: Facts) -> Finding | None:
         return None
     if Stage.CALL_ANSWERED in known.state.stages or Stage.STREAM_STARTED in known.state.stages or asked(known):
         return None
-    if any(isinstance(e.what, CommandSent | CommandAnswered) and e.what.command in {"answer", "reject", "hangup"}
-           for e in known.entries):  # fmt: skip
+    if any(isinstance(e.what, CommandSent | CommandAnswered) and e.what.command in SERVING for e in known.entries):
         return None
+    if known.state.decision in ("reject", "forward", "ignore"):
+        return None  # as the application decided
     never(known, CommandSent)
     if not overdue(known, rang, COMMAND_MS):
         return None
@@ -50,6 +54,14 @@ CAUSE = Cause.of(
     named={"no command": a_call(RANG, (20_000, hung_up("originator_cancel")))},
     quiet={
         "answered": a_call(ANSWERED),
+        "forwarded while it rang": a_call(
+            RANG,
+            CallDecided(decision="forward", to="+15555550142"),
+            sent("transfer"),
+            answered("transfer"),
+            (20_000, hung_up()),
+        ),
+        "left to ring on purpose": a_call(RANG, CallDecided(decision="ignore"), (20_000, hung_up("originator_cancel"))),
         "the caller gave up at once": a_call(RANG, (400, hung_up("originator_cancel"))),
     },
     unchecked={"logs that never show commands": a_call(RANG, shown=frozenset({"webhook.received"}))},
