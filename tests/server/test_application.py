@@ -13,9 +13,8 @@ from callpath import App, Call
 from callpath.call.policies import CallPolicy, parse_steps
 from callpath.errors import ControlError
 from callpath.server.application import CANCEL_AGAIN_MS, NO_ROUTE
-from callpath.testing import SESSION, HandlerUnderTest, place_call
+from callpath.testing import HandlerUnderTest, place_call
 from callpath.timeline import (
-    CallStuck,
     CommandAnswered,
     CommandSent,
     HandlerEnded,
@@ -24,9 +23,7 @@ from callpath.timeline import (
     Noted,
     PolicyActed,
 )
-from callpath.wire.api import CallEvent
 from callpath.wire.command import Hangup, PlaybackStart, SendDtmf, StreamingStop
-from callpath.wire.ids import SessionId
 
 
 def app_of(handle: Any) -> App:
@@ -70,38 +67,6 @@ async def test_a_transfer_is_not_undone_and_the_stream_is_stopped() -> None:
 
         assert sent(caller) == ["transfer", "streaming_stop"]
         assert isinstance(caller.commands[1], StreamingStop)
-
-
-async def test_a_transfer_of_which_nothing_is_heard_is_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The webhook that says that nobody answered is lost: the caller was on a silent line for four hours. As long as
-    Telnyx knows nothing else either, the caller is left where the handler sent them."""
-    told: list[CallEvent] = []
-
-    async def handle(call: Call) -> None:
-        await call.play(bytes(3200))
-        await call.transfer("+15555550177")
-
-    async def events(_session: SessionId) -> list[CallEvent]:
-        return told
-
-    async with place_call(app_of(handle), callees={"+15555550177": "silent"}) as caller:
-        monkeypatch.setattr(caller._telnyx, "call_events", events)
-        caller._context.recovers = True
-        await caller.run(ms=100_000)
-        left_alone = sent(caller)
-        payload = {
-            "call_control_id": "v3:leg-2",
-            "call_leg_id": "leg-2",
-            "call_session_id": SESSION,
-            "hangup_cause": "timeout",
-        }
-        document = {"record_type": "event", "event_type": "call.hangup", "id": "lost", "payload": payload}
-        told.append(CallEvent(name="call.hangup", type="webhook", metadata={"event": document}))
-        await caller.run(ms=60_000)
-
-    assert left_alone == ["transfer", "streaming_stop"]
-    assert sent(caller) == ["transfer", "streaming_stop", "hangup"]
-    assert ["no_events"] * 2 == [what.reason for what in caller.timeline if isinstance(what, CallStuck)]
 
 
 async def test_what_was_played_is_heard_before_a_transfer() -> None:

@@ -179,9 +179,10 @@ async def test_a_call_that_rings_for_ever_is_asked_about(lists: bool) -> None:
         assert "hangup" in node.telnyx.sent
 
 
-async def test_a_caller_who_was_handed_on_is_left_there() -> None:
+async def test_a_caller_who_was_handed_on_is_left_there_as_long_as_nothing_else_is_known() -> None:
     """The party rings, and nothing is heard of it, from Telnyx either: a hangup would cut the caller off in the middle of
-    a conversation that we only do not know of."""
+    a conversation that we only do not know of. When the webhook that was lost says that nobody answered, the caller is not
+    kept: it was four hours on a silent line."""
     async with one_node() as node:
 
         async def transfer(call: Call) -> None:
@@ -193,11 +194,15 @@ async def test_a_caller_who_was_handed_on_is_left_there() -> None:
         await node.lose(driver)
         await node.webhook("call.initiated", leg="leg-2", direction="outgoing", state="bridging")
         await node.clock.advance(100_000)
+        left_alone = node.log.whats(CallStuck), list(node.telnyx.asked), list(node.telnyx.sent)
+        node.telnyx.missed.append(event("call.hangup", event_id="lost", leg="leg-2", hangup_cause="timeout"))
+        await node.clock.advance(60_000)
 
-        assert "no_events" in [what.reason for what in node.log.whats(CallStuck)]
-        assert node.telnyx.asked
+        stuck, asked, sent = left_alone
+        assert {"no_events"} == {what.reason for what in stuck} and asked
+        assert ["transfer"] == sent[2:]
         assert [] == [what for what in node.log.whats(PolicyActed) if what.policy == "stuck"]
-        assert "hangup" not in node.telnyx.sent
+        assert "hangup" == node.telnyx.sent[-1]
 
 
 # --- what it asks for ------------------------------------------------------------------------------------------------
