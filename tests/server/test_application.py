@@ -10,9 +10,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from callpath import App, Call
+from callpath.api.ring import Answer, Ring
 from callpath.call.policies import CallPolicy, parse_steps
 from callpath.errors import ControlError
-from callpath.server.application import CANCEL_AGAIN_MS, NO_ROUTE
+from callpath.server.application import NO_ROUTE
 from callpath.testing import HandlerUnderTest, place_call
 from callpath.timeline import (
     CommandAnswered,
@@ -256,7 +257,7 @@ async def test_a_handler_that_does_not_end_is_cancelled_again() -> None:
         await caller.run(ms=100)
         await caller.event("call.hangup", hangup_cause="normal_clearing")
         with capture_logs() as logs:
-            await caller.run(ms=CANCEL_AGAIN_MS - 100)
+            await caller.run(ms=4_900)
             once = len(cancelled)
             await caller.run(ms=200)
             twice = len(cancelled)
@@ -690,3 +691,82 @@ async def test_the_time_to_come_back_is_counted_from_the_loss_of_the_socket() ->
 
     assert early == []
     assert ends(caller) == [HandlerEnded(cancelled=True, reason="its socket was lost, and not back within 3 s")]
+
+
+# --- one run by itself -----------------------------------------------------------------------------------------------
+
+
+async def test_a_handler_is_asked_once_to_end_within_five_seconds() -> None:
+    """Each event of a call that is over would else cancel its clean-up again, and cut off the last that it stores."""
+    cancelled: list[float] = []
+
+    async def handle(call: Call) -> None:
+        loop = asyncio.get_running_loop()
+        while len(cancelled) < 2:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                cancelled.append(loop.time())
+
+    async with place_call(app_of(handle)) as caller:
+        await caller.run(ms=100)
+        await caller.event("call.hangup", hangup_cause="normal_clearing")
+        for _ in range(12):
+            await caller.run(ms=500)
+            await caller.event("call.cost")
+
+    first, second = cancelled
+    assert second - first == pytest.approx(5.0, abs=0.03)
+
+
+async def test_the_call_s_events_reach_a_handler_that_cleans_up() -> None:
+    """It learns how the call ended, and what was still said; one that has ended is told nothing."""
+    seen: list[str] = []
+
+    async def handle(call: Call) -> None:
+        async for event in call.events:
+            seen.append(type(event).__name__)
+
+    async with place_call(app_of(handle)) as caller:
+        await caller.event("call.speak.started")
+        await caller.run(ms=100)
+        await caller.event("call.hangup", hangup_cause="normal_clearing")
+        await caller.run(ms=100)
+        await caller.event("call.speak.ended")
+        await caller.run(ms=100)
+
+    assert seen[0] == "CallSpeakStarted"
+    assert "CallSpeakEnded" not in seen
+
+
+async def test_a_wait_for_the_end_of_the_call_ends_as_soon_as_something_is_known() -> None:
+    """`call.transfer` waits for what becomes of it, and is woken by what is noted of the call, not by the clock."""
+    came_ms: list[float] = []
+
+    async def handle(call: Call) -> None:
+        await call.transfer("+15555550177")
+        came_ms.append(asyncio.get_running_loop().time())
+
+    async with place_call(app_of(handle), callees={"+15555550177": "busy"}) as caller:
+        began = asyncio.get_running_loop().time()
+        await caller.run(ms=3_000)
+
+    assert [pytest.approx(began + 1.0, abs=0.03)] == came_ms
+
+
+async def test_what_the_application_decided_while_it_rang_reaches_its_handler() -> None:
+    """The variables, and that this call is to be recorded."""
+    app, seen = App(), list[tuple[Any, bool]]()
+
+    @app.incoming
+    async def decide(ring: Ring) -> Answer:
+        return Answer(variables={"customer": 42}, record=True)
+
+    @app.call
+    async def handle(call: Call) -> None:
+        seen.append((call.facts.variables, call._feed.recording is not None))
+
+    async with place_call(app) as caller:
+        await caller.run(ms=100)
+
+    assert seen == [({"customer": 42}, True)]
