@@ -17,6 +17,7 @@ from callpath.control import KEEP_ALIVE_S, RETRY_MS_MAX, WARM_EVERY_MS, Control,
 from callpath.errors import ControlError
 from callpath.timeline import CommandAnswered, describe
 from callpath.wire.command import Answer, Dial, Hangup
+from callpath.wire.conference import ConferenceLeave, ConferenceMute
 from callpath.wire.ids import CallControlId, SessionId
 from tests.telnyx import sample, sample_text
 
@@ -110,6 +111,20 @@ async def test_a_dial_has_no_call_yet() -> None:
     assert request.url.raw_path == b"/v2/calls"
     assert json.loads(request.content) == {"connection_id": "1", "to": "+15555550199", "from": "+15555550123"}
     assert reply.document == sample("api/dial.response.200.json")
+
+
+async def test_a_command_of_a_conference_goes_to_its_conference() -> None:
+    """Those that Telnyx may carry out twice have no command_id: it would be an unknown field."""
+    telnyx = Telnyx(OK, OK)
+    async with telnyx.control() as control:
+        await control.send(ConferenceMute(call_control_ids=["v3:a"], command_id="c-1"), CALL, conference="my room")
+        await control.send(ConferenceLeave(call_control_id=CALL, command_id="c-2"), CALL, conference="id-1")
+    mute, leave = telnyx.requests
+
+    assert b"/v2/conferences/my%20room/actions/mute" == mute.url.raw_path
+    assert {"call_control_ids": ["v3:a"]} == json.loads(mute.content)
+    assert b"/v2/conferences/id-1/actions/leave" == leave.url.raw_path
+    assert {"call_control_id": CALL, "command_id": "c-2"} == json.loads(leave.content)
 
 
 @pytest.mark.parametrize("body", [b"", b" \n", b"{}", b'{"data": null}', b'{"data": {}, "unknown": 1}'])
@@ -493,3 +508,34 @@ async def test_a_compressed_answer_is_read() -> None:
         status = await control.call_status(CALL)
 
     assert status.call_leg_id == sample("api/call-status.response.200.json")["data"]["call_leg_id"]
+
+
+async def test_a_conference_is_found_by_its_name() -> None:
+    """The server's filter may find others, and one that is over is none."""
+    row = {"id": "1", "name": "stand-up", "created_at": "", "expires_at": "", "status": "in_progress"}
+    rows = [row | {"id": "0", "name": "stand-up 2"}, row | {"id": "2", "status": "completed"}, row]
+    participants = httpx2.Response(200, text=sample_text("api/conference_participants.response.200.json"))
+    telnyx = Telnyx(httpx2.Response(200, json={"data": rows}), httpx2.Response(200, json={"data": []}), participants)
+    async with telnyx.control() as control:
+        found, none = await control.find_conference("stand-up"), await control.find_conference("other")
+        listed = await control.participants("1")
+
+    assert found is not None and "1" == found.id
+    assert none is None
+    assert [one["call_control_id"] for one in sample("api/conference_participants.response.200.json")["data"]] == [
+        one.call_control_id for one in listed
+    ]
+    paths = [request.url.raw_path for request in telnyx.requests]
+    assert b"/v2/conferences?filter[name]=stand-up&filter[status]=in_progress" == paths[0]
+    assert b"/v2/conferences/1/participants?page[size]=250" == paths[2]
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b'{"data": {}}'])
+async def test_an_answer_without_conferences_in_it_is_a_control_error(body: bytes) -> None:
+    """A proxy's page must not be taken for: there is none."""
+    telnyx = Telnyx(httpx2.Response(200, content=body))
+    async with telnyx.control() as control:
+        with pytest.raises(ControlError) as caught:
+            await control.find_conference("stand-up")
+
+    assert "conferences" == caught.value.command

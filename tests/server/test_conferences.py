@@ -18,6 +18,7 @@ from callpath.audio.pcm import Pcm
 from callpath.audio.tone import tone
 from callpath.audio.wav import write_wav
 from callpath.simulator.caller import Caller
+from callpath.simulator.simulator import Simulator
 from callpath.timeline import WebhookReceived
 from tests import sdk
 from tests.serving import PATIENT_MS, Served, serving
@@ -204,3 +205,30 @@ async def test_the_end_of_the_conference_is_the_end_of_every_call(tmp_path: Path
 
     assert {AGENT, CUSTOMER} == {one.call.from_ for one in rows if one.call is not None}
     assert meeting.room.is_over and not meeting.room.participants
+
+
+async def test_a_handler_that_is_entered_again_finds_its_call_in_the_conference(tmp_path: Path) -> None:
+    """The server is restarted in the middle of a meeting. Telnyx would refuse a second join (90044), and a second
+    conference would part the callers."""
+    meeting, again = Meeting(), Meeting()
+    async with Simulator() as telnyx:
+        async with serving(meeting.app, tmp_path, telnyx=telnyx) as served:
+            agent, customer = await meeting.dial_in(served, AGENT), await meeting.dial_in(served, CUSTOMER)
+            assert meeting.room is not None
+            conference = meeting.room.id
+        async with serving(again.app, tmp_path, telnyx=telnyx, after_restart="resume"):
+            async with asyncio.timeout(60):
+                while len(again.people) < 2:
+                    await asyncio.sleep(0.02)
+            assert again.room is not None
+            found = again.room.id
+            states = (agent.call.state, customer.call.state)
+            await again.people[CUSTOMER].mute()
+            for caller in (agent, customer):
+                await caller.hang_up()
+                await caller.ended(PATIENT_MS)
+            asked = [seen.name for caller in (agent, customer) for seen in caller.commands]
+
+    assert conference == found
+    assert ("answered", "answered") == states
+    assert not [name for name in asked if name in ("hangup", "leave")]

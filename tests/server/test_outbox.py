@@ -22,6 +22,7 @@ from callpath.timeline import (
     What,
 )
 from callpath.wire.command import Command, Hangup, StreamingStart, Transfer
+from callpath.wire.conference import ConferenceCreate, ConferenceJoin, ConferenceMute
 from callpath.wire.document import write
 from callpath.wire.ids import CallControlId
 from tests.call.test_session import ANSWERED, HANGUP, INITIATED
@@ -263,6 +264,43 @@ async def test_a_command_without_an_answer_is_sent_again_once() -> None:
             CommandRetried(command=name, command_id=id_, attempt=0, reason="sent 5.0 s ago by a process that is gone")
             for name, id_ in (("streaming_start", "a"), ("hangup", "h"))
         ] == of(made, CommandRetried)
+
+
+async def test_a_conferences_command_is_sent_again_to_its_conference() -> None:
+    """By its name in the timeline it is none of the call's own."""
+    telnyx = Telnyx()
+    async with calls(telnyx) as made:
+        join = ConferenceJoin(call_control_id=CONTROL_ID, command_id="j")
+        sent = CommandSent(command="conference_join", command_id="j", conference="room-1", body=write(join))
+        _, outbox = left_behind(made, sent)
+        outbox.send_again()
+        await turns()
+
+    assert [join] == telnyx.received
+    assert ["room-1"] == [asked["conference"] for asked in telnyx.asked]
+
+
+async def test_the_conference_that_was_made_stands_in_the_answer() -> None:
+    """What goes to it after a restart needs its id."""
+    telnyx = Telnyx()
+    async with calls(telnyx) as made:
+        journal, outbox = answered(made)
+        create = asyncio.ensure_future(outbox.send(ConferenceCreate(call_control_id=CONTROL_ID, name="a")))
+        await turns()
+        telnyx.answers[-1].set_result(CommandReply(200, {"data": {"id": "room-1"}}, 30.0, 1))
+        await create
+        mute = asyncio.ensure_future(outbox.send(ConferenceMute(), conference="room-1"))
+        await turns()
+        await telnyx.accept()
+        await mute
+        await journal.store()
+
+        assert [("conference_create", None), ("conference_mute", "room-1")] == [
+            (what.command, what.conference) for what in of(made, CommandSent) if isinstance(what, CommandSent)
+        ]
+        assert [("conference_create", "room-1"), ("conference_mute", None)] == [
+            (what.command, what.conference) for what in of(made, CommandAnswered) if isinstance(what, CommandAnswered)
+        ]
 
 
 @pytest.mark.parametrize("ago_ms", [60_000, 90_400])

@@ -523,7 +523,8 @@ class _Room:
     async def _adopt(self, call: Call, inside: str) -> Participant:
         """A handler that is entered again after a restart finds its call in the conference. Raises InvalidRequestError
         (`in_conference`)."""
-        if call.facts.resumed and call.call_control_id not in self.participants:
+        known = self.participants.get(call.call_control_id)
+        if call.facts.resumed and (known is None or known.call is None):  # another call's handler may have found it
             directory = self._conferences.directory
             found = await directory.find_conference(self.name) if directory is not None else None
             if found is not None and found.id == inside:
