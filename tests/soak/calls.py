@@ -75,7 +75,7 @@ async def short_calls(folder: Path, number: int, at_once: int, seconds_max: floa
 async def live_calls(folder: Path, number: int, seconds: float, kib_max: float = 100) -> list[Figure]:
     """What one live call costs in memory: what `number` at once hold beyond a quarter of them. Before that come short
     calls, a few at a time, so that what grows once with the first events of a process does not count."""
-    options = replace(CarrierOptions(), calls_max=4 * number)
+    options = replace(CarrierOptions(), calls_max=4 * number + WARM_UP_CALLS)
     kib: list[int] = []
     failed = 0
     async with (

@@ -21,21 +21,27 @@ SLOW_HEADER = b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Filler: " + b"y" * 1000
 SLOW_BODY = b"POST /api/calls/webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n" + b"z" * 999
 
 
-CONNECTED = b'{"event":"connected","version":"1.0.0"}'
-FRAME = b"\x81" + bytes([0x80 | len(CONNECTED)]) + bytes(4) + CONNECTED
-"""A text frame of a client's, masked with zeros."""
-FRAME_EVERY_S = 0.5
-"""A socket that brings nothing for two seconds makes room for another."""
+PATIENT = """
+from callpath import App, Call
+from callpath.server import line
+
+line.SILENT_SOCKET_MS = 600_000
+app = App()
+
+@app.call
+async def handle(call: Call) -> None: ...
+"""
+"""A socket that brings nothing for two seconds makes room for another, and here none brings anything: on a busy machine
+more than there is room for would open one after the other."""
 
 
 async def upgrades(folder: Path, number: int, room: int) -> list[Figure]:
-    """`number` upgrades as fast as they can be asked for, where only `room` sockets are allowed: all 101 or 503. Those that
-    are open show life, however long it takes on a busy machine."""
+    """`number` upgrades as fast as they can be asked for, where only `room` sockets are allowed: all 101 or 503."""
     tokens = CallTokens(SECRET)
     statuses: Counter[bytes] = Counter()
-    opened: list[asyncio.StreamWriter] = []
     calls_max = (room - SOCKETS_EXTRA) // SOCKETS_PER_CALL
-    async with Node(folder, CALLPATH_CALLS_MAX=str(calls_max)) as node:
+    (folder / "patient.py").write_text(PATIENT)
+    async with Node(folder, handler="patient:app", CALLPATH_CALLS_MAX=str(calls_max)) as node:
         async with senders(node.port, 8) as them:
             for at in range(0, number, len(them)):
                 names = range(at, min(number, at + len(them)))
@@ -53,23 +59,11 @@ async def upgrades(folder: Path, number: int, room: int) -> list[Figure]:
                     f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
                     f"{AUTH_TOKEN_HEADER}: {tokens.of(session)}\r\n\r\n".encode()
                 )
-                status = (await reader.readuntil(b"\r\n\r\n")).split(b" ", 2)[1]
-                statuses[status] += 1
-                if status == b"101":
-                    writer.write(FRAME)
-                    opened.append(writer)
+                statuses[(await reader.readuntil(b"\r\n\r\n")).split(b" ", 2)[1]] += 1
             except (OSError, asyncio.IncompleteReadError):
                 statuses[b"none"] += 1
 
-        async def show_life() -> None:
-            while True:
-                await asyncio.sleep(FRAME_EVERY_S)
-                for writer in opened:
-                    writer.write(FRAME)
-
         with ExitStack() as stack:
-            living = asyncio.ensure_future(show_life())
-            stack.callback(living.cancel)
             began_s = now_s()
             async with asyncio.timeout(60):
                 await asyncio.gather(*[ask(name) for name in range(number)])

@@ -116,7 +116,7 @@ async def test_one_byte_at_a_time(tmp_path: Path) -> None:
         entries = await hung_up(served, caller)
 
     assert caller.failure is None
-    assert closes(entries) == [(1000, "peer")]
+    assert [1000] == [code for code, _ in closes(entries)]  # by whom, depends on whose goodbye is through first
 
 
 async def test_telnyx_cannot_be_reached_for_a_while(tmp_path: Path) -> None:
