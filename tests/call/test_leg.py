@@ -119,6 +119,59 @@ def test_what_the_last_event_says_is_right(order: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("order", list(permutations(range(4))), ids=str)
+def test_what_a_leg_was_dialled_with_is_its_first_client_state(order: tuple[int, ...]) -> None:
+    """A command may set another one later; the handler and the variables of a dialled call stand in the first. Whichever
+    was delivered first, and whatever says nothing of it."""
+    whats = [
+        event("call.initiated.inbound", 1, client_state=None),
+        event("call.answered", 2, client_state="Yg=="),
+        event("call.answered", 3, client_state="Yw=="),
+        event("call.hangup", 4, client_state="ZA=="),
+    ]
+    leg = leg_of(*(whats[number] for number in order))
+
+    assert ("Yg==", "ZA==") == (leg.made_with, leg.client_state)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))), ids=str)
+def test_what_only_a_call_initiated_says_is_that_of_the_last_one(order: tuple[int, ...]) -> None:
+    """Headers, and whether Telnyx could validate the caller's number. One that says nothing takes nothing back."""
+    whats = [
+        event(
+            "call.initiated.inbound",
+            1,
+            sip_headers=[{"name": "X-Old", "value": "1"}],
+            custom_headers=None,
+            shaken_stir_validated=True,
+        ),
+        event(
+            "call.initiated.inbound",
+            2,
+            sip_headers=[{"name": "X-A", "value": "2"}],
+            custom_headers=[{"name": "X-B", "value": "3"}],
+            shaken_stir_validated=False,
+        ),
+        event("call.initiated.inbound", 3, sip_headers=None, custom_headers=[], shaken_stir_validated=None),
+    ]
+    leg = leg_of(*(whats[number] for number in order))
+
+    assert {"X-A": "2", "X-B": "3"} == leg.headers
+    assert leg.attested is False
+
+
+@pytest.mark.parametrize(("at", "bridged"), [((), 0), ((3_000,), 3_000), ((3_000, 2_000, 4_000), 2_000)])
+def test_when_a_leg_was_bridged_first(at: tuple[int, ...], bridged: int) -> None:
+    """By what came here first: a transfer is a success from then on."""
+    webhook = read_webhook(event("call.bridged", 3).body)
+    assert isinstance(webhook, Webhook)
+    leg = Leg(LegId("l"), CallControlId("c"), (0, ""))
+    for at_unix_ms in at:
+        leg.apply(webhook.payload, (at_unix_ms, "x"), at_unix_ms)
+
+    assert bridged == leg.bridged_unix_ms
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))), ids=str)
 def test_numbers_are_those_of_the_call_initiated(order: tuple[int, ...]) -> None:
     """Of several, of the last; the other events stand in for it until one comes."""
     whats = [
