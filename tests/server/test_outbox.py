@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from callpath.call.plan import derived_command_id
-from callpath.control import CommandReply, Retry
+from callpath.control import RETRY_MS_MAX, CommandReply, Retry
 from callpath.errors import ControlError, LocalProtocolError
 from callpath.server.journal import Journal
 from callpath.server.outbox import Outbox
@@ -303,7 +303,59 @@ async def test_the_conference_that_was_made_stands_in_the_answer() -> None:
         ]
 
 
-@pytest.mark.parametrize("ago_ms", [60_000, 90_400])
+@pytest.mark.parametrize(
+    ("ago_ms", "said"), [(45_040, "45.0"), (45_960, "46.0"), (RETRY_MS_MAX - 1, f"{RETRY_MS_MAX / 1000:.1f}")]
+)
+async def test_within_a_minute_it_is_sent_again(ago_ms: int, said: str) -> None:
+    """Up to the last millisecond; the timeline says how old it was."""
+    telnyx = Telnyx()
+    async with calls(telnyx) as made:
+        _, outbox = left_behind(made, sent_by_the_dead(START), ago_ms=ago_ms)
+        outbox.send_again()
+        await turns()
+
+        (retried,) = of(made, CommandRetried)
+        assert isinstance(retried, CommandRetried)
+        assert f"sent {said} s ago by a process that is gone" == retried.reason
+        assert [START] == telnyx.received
+
+
+async def test_each_command_is_looked_at_by_itself() -> None:
+    """One that is under way, too old, or of another version does not keep those behind it from being sent."""
+    telnyx = Telnyx()
+    async with calls(telnyx) as made:
+        journal, outbox = answered(made, token="secret")
+        outbox.dispatch(Hangup(command_id="under way"))
+        await turns()
+        now = made.clock.now_unix_ms()
+        unknown = CommandSent(command="of_another_version", command_id="x", body={})
+        journal.note(sent_by_the_dead(Hangup(command_id="old")), now - 100_000)
+        journal.note(unknown, now - 6_000)
+        journal.note(sent_by_the_dead(START), now - 5_000)
+        outbox.send_again()
+        await turns()
+
+        assert ["under way", "a"] == [command.command_id for command in telnyx.received]
+        assert ["old"] == [what.command_id for what in of(made, CommandAnswered) if isinstance(what, CommandAnswered)]
+
+
+@pytest.mark.parametrize("document", [{"data": {"id": "no-room"}}, {"data": ["id"]}, {"data": {"id": 1}}, {}])
+async def test_an_answer_without_a_conference_names_none(document: dict[str, Any]) -> None:
+    """Of another command, or of another shape than is documented."""
+    telnyx = Telnyx()
+    async with calls(telnyx) as made:
+        journal, outbox = answered(made)
+        command = TRANSFER if "no-room" in repr(document) else ConferenceCreate(call_control_id=CONTROL_ID, name="a")
+        sent = asyncio.ensure_future(outbox.send(command))
+        await turns()
+        telnyx.answers[-1].set_result(CommandReply(200, document, 30.0, 1))
+        await sent
+        await journal.store()
+
+        assert [None] == [what.conference for what in of(made, CommandAnswered) if isinstance(what, CommandAnswered)]
+
+
+@pytest.mark.parametrize("ago_ms", [RETRY_MS_MAX, 90_400, 900_600])
 async def test_after_a_minute_nobody_can_know(ago_ms: int) -> None:
     """Telnyx has forgotten the command's id: sent again, it might be carried out twice."""
     telnyx = Telnyx()
