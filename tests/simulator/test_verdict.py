@@ -216,6 +216,12 @@ CASES = (
         notes=("speak was refused with 422 90034",),
     ),
     healthy(
+        "a menu whose transfer was refused",
+        "served-without-stream",
+        hook=on_answer(("speak", SPOKEN), ("transfer", {"to": "+15555550199"})),
+        notes=("transfer was refused with 403 10010", "D53: the caller ID is the number that is dialled"),
+    ),
+    healthy(
         "a voicemail box",
         "served-without-stream",
         hook=on_answer(("speak", SPOKEN), ("record_start", {"format": "wav", "channels": "single"})),

@@ -13,6 +13,7 @@ from typing import Literal
 
 from callpath.audio.codec import open_decoder
 from callpath.audio.level import guess_encoding
+from callpath.call.refused import d_code_in, explain_refusal
 from callpath.errors import AudioError
 from callpath.simulator.call import EndedBy, State
 from callpath.simulator.carrier import PACKET_MS, StreamCounters, StreamRequest
@@ -884,7 +885,10 @@ def _refusal(one: CommandSeen | RequestSeen) -> str:
 
 def _error(error: ApiError) -> str:
     where = f" ({error.source.pointer})" if error.source is not None and error.source.pointer else ""
-    return f"{error.code} {error.title.rstrip('.')}{where}"
+    named = d_code_in(error.detail)
+    refusal = explain_refusal(named)
+    meaning = f", {named}: {refusal.title}" if refusal is not None else ""
+    return f"{error.code} {error.title.rstrip('.')}{where}{meaning}"
 
 
 def _first(webhooks: Sequence[WebhookSeen], event_type: str) -> WebhookSeen | None:
