@@ -221,6 +221,33 @@ async def test_without_a_handler_whoever_answers_gets_the_caller(callee: Callee,
         assert caller.party(AGENT).joined == (status == "joined")
 
 
+async def test_a_phone_that_asks_who_is_calling_is_waited_for() -> None:
+    """Its first verdict is `machine`, and provisional; the caller is joined with the person who takes the call then."""
+    bot = Bot(None, detect="premium_ios_call_screening_detection")
+    async with place_call(bot.app, callees={AGENT: "machine"}) as caller:
+        await caller.run(ms=4_000)
+        agent = caller.party(AGENT)
+        assert (agent.ended, agent.joined) == (False, False)
+        await agent.event("call.machine.premium.call_screening.detected", result="screening")
+        await caller.run(ms=2_000)
+        assert (agent.ended, agent.joined) == (False, False)
+        await agent.event("call.machine.premium.detection.ended", result="human_residence")
+        await caller.run(ms=1_000)
+
+        assert agent.joined and bot.result.status == "joined"
+
+
+async def test_a_phone_that_asks_and_then_takes_a_message_is_a_machine() -> None:
+    """Its greeting ends with a beep."""
+    bot = Bot(None, detect="premium_ios_call_screening_detection")
+    async with place_call(bot.app, callees={AGENT: "machine"}) as caller:
+        await caller.run(ms=3_000)
+        await caller.party(AGENT).event("call.machine.premium.greeting.ended", result="beep_detected")
+        await caller.run(ms=500)
+
+        assert bot.result.status == "voicemail" and caller.party(AGENT).ended
+
+
 async def test_what_telnyx_refuses_to_dial() -> None:
     """The caller never left."""
     bot = Bot()

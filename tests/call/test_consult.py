@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from callpath.call.client_state import ClientState, FirstCall, decode_client_state, encode_client_state
 from callpath.call.consult import (
@@ -204,8 +205,6 @@ def test_a_bridge_is_sent_on_the_caller_who_survives_it() -> None:
 
 def test_music_of_telnyx_is_stopped_first_and_not_waited_for_for_ever() -> None:
     """It would play on in the middle of the talk."""
-    from msgspec.structs import replace
-
     session = folded(SESSION, *UP, replace(STARTED, hold_url="https://x/hold.mp3"))
     assert sent(session) == [PlaybackStart, Dial]
     carried_out(session, PlaybackStart)
@@ -220,6 +219,16 @@ def test_music_of_telnyx_is_stopped_first_and_not_waited_for_for_ever() -> None:
     assert sent(session, 4_002) == [Bridge]
 
 
+def test_music_that_telnyx_refused_to_play_is_not_stopped() -> None:
+    """Nothing plays; the two are joined all the same."""
+    session = folded(SESSION, *UP, replace(STARTED, hold_media="hold"))
+    carried_out(session, PlaybackStart, 422, "90040")
+    carried_out(session, Dial)
+    session.apply(Entry(session=SESSION, at_unix_ms=2_001, what=news("accepted")))
+
+    assert sent(session, 2_002) == [Bridge]
+
+
 def test_an_open_consult_holds_the_call() -> None:
     """It is neither hung up nor served by another run of the handler, whose process is gone."""
     session = first(HandlerEnded())
@@ -231,8 +240,6 @@ def test_an_open_consult_holds_the_call() -> None:
 @pytest.mark.parametrize("keep_stream", [False, True])
 def test_a_caller_whom_the_other_person_left(keep_stream: bool) -> None:
     """Is hung up: nobody serves a caller without a stream. With the stream, only once the handler is done."""
-    from msgspec.structs import replace
-
     session = folded(
         SESSION,
         *UP,

@@ -26,12 +26,13 @@ from callpath.call.consult import (
     first_call,
     is_accepted,
     is_joined,
+    is_machine,
     open_consult,
     over_unix_ms,
     second_session,
 )
 from callpath.call.numbers import check_number, same_number
-from callpath.call.outcomes import NEWS_MS_MAX, Consulted, ConsultStatus
+from callpath.call.outcomes import MACHINES, NEWS_MS_MAX, SCREENING, VERDICT_MS_MAX, Consulted, ConsultStatus
 from callpath.call.plan import derived_command_id
 from callpath.errors import AudioError, ControlError, InvalidRequestError, LocalProtocolError
 from callpath.timeline import ConsultDecided, ConsultEnded, ConsultStarted
@@ -257,8 +258,8 @@ class Consultation:
     to: str | None
     """The number or SIP address that the caller dialled."""
 
-    detects: bool
-    """Answering machine detection was asked for on this second call."""
+    detect: str | None
+    """What answering machine detection was asked for on this second call."""
 
     _feed: CallFeed = field(repr=False, compare=False)
     _finished: Callable[[], Awaitable[None]] = field(repr=False, compare=False)
@@ -288,6 +289,28 @@ class Consultation:
         await stop_stream(feed)
         return True
 
+    async def is_person(self) -> bool:
+        """Wait for the verdict of answering machine detection, 4 s at most; without one it counts as a person. A phone that
+        asks who is calling is waited for, where detection knows such phones, until somebody takes the call or a machine
+        does."""
+        session = self._feed.backend.session
+        detect = self.detect
+
+        def judge(_: int) -> tuple[bool | None, int | None]:
+            leg = session.leg
+            if leg is None or leg.machine is None:
+                return None, None
+            if is_machine(leg, detect):
+                return False, None
+            return (None if leg.machine in (*MACHINES, SCREENING) else True), None
+
+        def first(_: int) -> tuple[str | None, int | None]:
+            return session.leg.machine if session.leg is not None else None, None
+
+        if await self._feed.until(first, VERDICT_MS_MAX) is None:
+            return True
+        return bool(await self._feed.until(judge, DECIDE_S_MAX * 1000.0))
+
     async def decline(self, reason: str = "") -> None:
         """Do not join: the caller is back with the first handler, which gets `reason`. This call goes on until its handler
         returns, for half a minute at most. Raises InvalidRequestError (`call_over`) after `accept`."""
@@ -313,7 +336,7 @@ def consultation_of(feed: CallFeed, finished: Callable[[], Awaitable[None]]) -> 
         first.call_control_id,
         first.from_,
         first.to,
-        first.detect is not None,
+        first.detect,
         feed,
         finished,
     )

@@ -251,7 +251,9 @@ def _hold(session: CallSession, started: ConsultStarted) -> tuple[Command, ...]:
 
 def _stop_hold(session: CallSession, started: ConsultStarted) -> tuple[Command, ...]:
     began, command_id = _command_id(session, started, "hold"), _command_id(session, started, "hold stop")
-    if began not in session.commands or command_id in session.commands:
+    answer = session.answers.get(began)
+    refused = answer is not None and not answer.accepted and answer.status is not None
+    if began not in session.commands or command_id in session.commands or refused:
         return ()
     return (PlaybackStop(stop="all", command_id=command_id),)
 
@@ -338,7 +340,7 @@ def news_of(session: CallSession) -> list[ConsultNews]:
     news: list[tuple[str, dict[str, Any]]] = [("ringing", {})]
     if leg.answered_unix_ms:
         news.append(("answered", {}))
-    if _is_machine(leg, found[1].detect):
+    if is_machine(leg, found[1].detect):
         news.append(("machine", {}))
     decided = session.consult_decided[1] if session.consult_decided is not None else None
     if decided is not None:
@@ -363,7 +365,7 @@ def news_of(session: CallSession) -> list[ConsultNews]:
     ]
 
 
-def _is_machine(leg: Leg, detect: str | None) -> bool:
+def is_machine(leg: Leg, detect: str | None) -> bool:
     """A machine has answered. With detection of screening phones the verdict is provisional until the greeting ends."""
     provisional = detect is not None and "call_screening" in detect and leg.greeting is None
     return leg.machine in MACHINES and not provisional

@@ -69,6 +69,9 @@ GREETING_OVER = frozenset({"ended", "prompt_ended"})
 """Words of Telnyx's for a greeting that is over without a beep. `no_beep_detected` and `not_sure` only mean that it has
 stopped listening: a long greeting goes on."""
 
+SCREENING = "screening"
+"""The verdict about a phone that asks who is calling. Another one follows."""
+
 _BY_CAUSE: dict[str, TransferStatus] = {
     "user_busy": "busy",
     "timeout": "no_answer",

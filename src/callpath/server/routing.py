@@ -14,7 +14,6 @@ from callpath.call.client_state import decode_client_state
 from callpath.call.consult import first_call
 from callpath.call.dials import ANNOUNCE
 from callpath.call.leg import LegState
-from callpath.call.outcomes import MACHINES, VERDICT_MS_MAX
 from callpath.errors import CallpathError, InvalidRequestError
 from callpath.server import announcing
 from callpath.server.context import Context
@@ -31,9 +30,8 @@ async def join_at_once(call: Call) -> None:
     """The handler of a second call for which none was named: whoever answers gets the caller."""
     consultation = call.consultation
     assert consultation is not None
-    if consultation.detects and await call.detected(within_s=VERDICT_MS_MAX / 1000) in MACHINES:
-        return
-    await consultation.accept()
+    if consultation.detect is None or await consultation.is_person():
+        await consultation.accept()
 
 
 JOIN_AT_ONCE = Route(join_at_once, "join at once")
