@@ -134,10 +134,11 @@ GATES: tuple[Gate, ...] = (
         "CLOSE009", "ws-frames-invalid",
     )),
     Gate("media", "What came back on an open stream: its form, then its encoding, then its pace.", (
-        "server-stops-reading", "WS011", "WS013", "outbound-envelope-wrong",
+        "server-stops-reading", "WS011", "WS013", "WS014", "outbound-envelope-wrong",
         "outbound-not-base64", "codec-container-sent", "rtp-header-sent",
         "codec-pcm16-sent-as-ulaw", "codec-alaw-as-ulaw", "sample-rate-mismatch", "burst-send-too-fast",
-        "send-too-slow-underrun", "sends-silence", "chunks-too-short", "dns-ipv6-only",
+        "audio-frames-damaged", "send-too-slow-underrun", "sends-silence", "outbound-level-wrong", "chunks-too-short",
+        "dns-ipv6-only",
     )),
     Gate("held open", "What only shows on a stream that is held for longer.", (
         "proxy-idle-timeout", "max-duration-cutoff", "KEEP003", "no-audio-back",
@@ -328,6 +329,8 @@ EXPLAINS: tuple[Explains, ...] = (
         "two bytes a sample are twice the time"),
     Explains("MEDIA007", ("burst-send-too-fast", "MEDIA005", "WS011"), "pace is judged on readable audio only"),
     Explains("MEDIA008", ("WS011",), "pace is judged on readable audio only"),
+    Explains("audio-frames-damaged", ("MEDIA005", "burst-send-too-fast"),
+        "frames that are lost or doubled change the pace"),
     Explains("burst-send-too-fast", ("WS011",), "the server answers pings after its burst"),
     Explains("bidirectional-mode-missing", ("target-legs-opposite", "sent-not-played"), "nothing sent is played"),
     Explains("target-legs-opposite", ("sent-not-played",), "it is played where nobody listens"),

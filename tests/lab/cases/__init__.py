@@ -24,6 +24,7 @@ from tests.lab.cases import (
     routing,
     tcp,
     tls,
+    trial,
     unseen,
     url,
 )
@@ -31,7 +32,7 @@ from tests.lab.programs import missing
 
 MODULES = (
     url, dns, tcp, tls, http, platforms, handshake, routing, auth, protocol, codec, pacing, keepalive, deploy, healthy,
-    rare, machine, unseen,
+    rare, machine, unseen, trial,
 )  # fmt: skip
 
 ALL: tuple[Case, ...] = tuple(case for module in MODULES for case in module.CASES)

@@ -34,7 +34,7 @@ from callpath.doctor.facts.ending import Ending
 from callpath.doctor.facts.files import DeployFacts, DeployPlan, StartCommand
 from callpath.doctor.facts.logs import LogFacts, LogLine, ToldCall, ToldError, ToldFacts, ToldLine
 from callpath.doctor.facts.machine import MachineFacts
-from callpath.doctor.facts.media import Arrival, Arrived, Hold, IdleFacts, MediaFacts
+from callpath.doctor.facts.media import Arrival, Arrived, Echo, Hold, IdleFacts, MediaFacts
 from callpath.doctor.facts.platform import ArchiveFacts, PlatformDomain, PlatformFacts
 from callpath.doctor.facts.tcp import TcpAttempt, TcpFacts, TcpOutcome
 from callpath.doctor.facts.tls import Certificate, TlsAttempt, TlsFacts, TlsOutcome
@@ -56,6 +56,7 @@ __all__ = [
     "DnsFacts",
     "DnsOutcome",
     "DnsQuery",
+    "Echo",
     "EdgeFacts",
     "EdgeRow",
     "Ending",

@@ -35,6 +35,22 @@ class Arrived:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Echo:
+    """Our own frames, byte for byte, among what came back; silent ones do not count."""
+
+    came: int
+    """How many different frames came back."""
+    again: int = 0
+    """How often one came that had come before."""
+    early: int = 0
+    """How often one came before another that was sent before it."""
+    lost: int = 0
+    """Frames that never came, between the first and the last that did."""
+    due_ms: float = 0.0
+    """How much audio was still to come when the last one came, by the delay of those that did."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MediaFacts:
     """One stream, spoken as Telnyx speaks it."""
 
@@ -54,6 +70,10 @@ class MediaFacts:
     echo_ms: float | None = None
     echo_likeness: float = 0.0
     level_dbfs: float | None = None
+    full_scale: float = 0.0
+    """Share of the samples that came back at the end of the scale."""
+    echo: Echo | None = None
+    """None: what came back is not, byte for byte, what was sent."""
     listening_ms: float = 0.0
     handshake: Exchange | None = None
     arrived: Arrived | None = None

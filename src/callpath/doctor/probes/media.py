@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import re
 import ssl
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,7 +18,7 @@ from callpath.audio.level import guess_encoding, is_silence, level_dbfs
 from callpath.audio.pcm import Pcm
 from callpath.audio.tone import find_delay_ms, sweep
 from callpath.clock import Clock
-from callpath.doctor.facts import Arrival, Arrived, Ending, Exchange, MediaFacts, UrlFacts
+from callpath.doctor.facts import Arrival, Arrived, Echo, Ending, Exchange, MediaFacts, UrlFacts
 from callpath.doctor.probes.channel import PeerStoppedReading
 from callpath.doctor.probes.upgrade import Door
 from callpath.doctor.probes.websocket import Frame, Socket
@@ -47,6 +49,10 @@ LATE_PONG_MS = 3000.0
 ARRIVALS_MAX = 6000
 """Two minutes of 20 ms frames: a flood is counted, not kept."""
 HEAD_CHARS = 160
+ECHOED_MIN = 10
+"""Fewer frames of ours among those that came back are a chance, or a greeting over them."""
+FULL_SCALE = 28_900
+"""Nine tenths of G.711's loudest sample."""
 STREAM_ID = "0d0c70c1-d0c7-4d0c-80d0-c70ca11ba7e1"
 CALL_CONTROL_ID = "v3:doctor-probe-uQ7xkFAKEFAKEFAKEFAKEFAKEFAKEFAKEFAKEFAKEFAKEFAKEFAK"
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
@@ -241,7 +247,7 @@ async def _speak(door: Door, handshake: Exchange, socket: Socket) -> MediaFacts:
             "a frame begins whose announced length never comes, so that nothing behind it is seen"
         )
     arrivals = tuple(talk.arrivals)
-    heard_as, echo_ms, likeness, loudness = _judge_sound(arrivals, request.codec, rate_hz, sound)
+    heard_as, echo_ms, likeness, loudness, full_scale = _judge_sound(arrivals, request.codec, rate_hz, sound)
     return MediaFacts(
         codec=request.codec,
         sample_rate_hz=rate_hz,
@@ -259,6 +265,8 @@ async def _speak(door: Door, handshake: Exchange, socket: Socket) -> MediaFacts:
         echo_ms=None if echo_ms is None else echo_ms - (first_ms - talk.started_ms) - QUIET_MS,
         echo_likeness=likeness,
         level_dbfs=loudness,
+        full_scale=full_scale,
+        echo=find_echo(frames[:sent], arrivals, first_ms - talk.started_ms, listening_ms),
         listening_ms=listening_ms,
         handshake=handshake,
         arrived=talk.arrived,
@@ -313,18 +321,56 @@ def _media_text(payload: bytes, number: int, sequence: int) -> str:
 
 def _judge_sound(
     arrivals: tuple[Arrival, ...], codec: str, rate_hz: int, sound: Pcm
-) -> tuple[str, float | None, float, float | None]:
-    """(the encoding by content, when the first sound came, how like ours it is, how loud it is)."""
+) -> tuple[str, float | None, float, float | None, float]:
+    """(the encoding by content, when the first sound came, how like ours it is, how loud it is, how much of it is at the
+    end of the scale)."""
     media = [arrival for arrival in arrivals if arrival.payload]
     if not media:
-        return "", None, 0.0, None
+        return "", None, 0.0, None, 0.0
     guess = guess_encoding([arrival.payload or b"" for arrival in media[:200]]).content
     try:
         decoder = open_decoder(codec, rate_hz)
         pieces = [decoder.decode(arrival.payload or b"") for arrival in media[:500]]
     except AudioError:
-        return guess, None, 0.0, None
+        return guess, None, 0.0, None, 0.0
     heard = np.concatenate(pieces)
     first = next((a.at_ms for a, pcm in zip(media, pieces, strict=False) if not is_silence(pcm, -40.0)), None)
     match = find_delay_ms(sound, heard, decoder.sample_rate_hz)
-    return guess, first, match.correlation, level_dbfs(heard)
+    full_scale = float(np.mean(np.abs(heard.astype(np.int32)) >= FULL_SCALE)) if len(heard) else 0.0
+    return guess, first, match.correlation, level_dbfs(heard), full_scale
+
+
+def find_echo(frames: Sequence[bytes], arrivals: Sequence[Arrival], first_ms: float, listened_ms: float) -> Echo | None:
+    """What became of our frames where the server sends them back as they are, in pieces of whole frames."""
+    seen = Counter(frames)
+    numbers = {frame: number for number, frame in enumerate(frames) if frame and seen[frame] == 1}
+    length = len(frames[0]) if frames else 0
+    came: list[int] = []
+    strange = 0
+    delay_ms = 0.0
+    for arrival in arrivals:
+        audio = arrival.payload or b""
+        for at in range(0, len(audio), length or 1):
+            piece = audio[at : at + length]
+            if piece in numbers:
+                came.append(numbers[piece])
+                delay_ms = arrival.at_ms - first_ms - came[-1] * FRAME_MS
+            elif piece not in seen:
+                strange += 1
+    different = set(came)
+    if len(different) < ECHOED_MIN or strange > len(came) / 5:
+        return None
+    newest = -1
+    early = 0
+    for number in dict.fromkeys(came):
+        early += number < newest
+        newest = max(newest, number)
+    sent = [number for number in numbers.values() if min(different) <= number <= newest]
+    due_ms = listened_ms - first_ms - (newest + 1) * FRAME_MS - max(0.0, delay_ms)
+    return Echo(
+        came=len(different),
+        again=len(came) - len(different),
+        early=early,
+        lost=len(sent) - len(different),
+        due_ms=max(0.0, due_ms),
+    )

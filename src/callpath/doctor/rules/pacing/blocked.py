@@ -1,8 +1,11 @@
 """WS011: pings come back late or never."""
 
+from itertools import pairwise
+from statistics import median
+
 from callpath.doctor.calls import show_entries, symptom_seen, worst_lag
 from callpath.doctor.closings import early
-from callpath.doctor.facts import CallFacts, Ending, Facts, MediaFacts, TcpFacts
+from callpath.doctor.facts import Arrival, CallFacts, Ending, Facts, MediaFacts, RepeatFacts, TcpFacts
 from callpath.doctor.rule import Cause, Finding, Seen, Sign
 from callpath.doctor.rules.sample import media
 from callpath.doctor.rules.sample_call import BOTH_WAYS, CAME, GOOD, a_call, blocked, counted, noticed
@@ -72,6 +75,74 @@ def ws_unanswered(facts: Facts) -> Finding | None:
     )
 
 
+HELD_UP_MS = 900.0
+"""Nothing for so long, where a frame came every few ms: TCP has sent a lost packet again before."""
+STEADY_MS = 100.0
+PING_EVERY_MS = 500.0
+
+
+def ws_held_up(facts: Facts) -> Finding | None:
+    """A server that sends all the time says nothing at all for a second, pongs included: no pause of speech."""
+    stream = facts[MediaFacts]
+    if early(facts) is not None or stream.sending_ms > 1.05 * 20.0 * stream.sent_frames:
+        return None
+    pongs = [n * PING_EVERY_MS + ms for n, ms in enumerate(stream.pong_ms) if ms is not None]
+    over_ms = stream.ending.at_ms if stream.ending.kind == "open" else stream.listening_ms
+    times = sorted([arrival.at_ms for arrival in stream.arrivals] + pongs)
+    gaps = [
+        (before, after)
+        for before, after in pairwise([*times, max(over_ms, times[-1])] if times else [])
+        if after - before >= HELD_UP_MS and _steady_until(stream, before) and _pinged(stream, before, after)
+    ]
+    if not gaps:
+        return None
+    began, ended = max(gaps, key=lambda gap: gap[1] - gap[0])
+    evidence = [
+        Seen(f"from {began:.0f} to {ended:.0f} ms: no frame and no pong", f"the gap at {began:.0f} ms")
+        for began, ended in gaps[:3]
+    ]
+    evidence += _late_handshakes(facts)
+    summary = (
+        f"for {(ended - began) / 1000:.1f} s the server sent nothing, no pong either; before, it sent all the time"
+    )
+    if len(evidence) > 1:
+        return Finding(summary, tuple(evidence))
+    return Finding(
+        summary,
+        tuple(evidence),
+        kind="open",
+        confidence="medium",
+        candidates=("event-loop-blocked", "packets-lost"),
+        title="The server says nothing for a moment",
+        question="Does it happen again? callpath doctor url --media 20 shows it: packets are lost once, a loop that is "
+        "blocked is blocked again.",
+    )
+
+
+def _steady_until(stream: MediaFacts, at_ms: float) -> bool:
+    """Whether frames came all the time before that."""
+    before = [arrival.at_ms for arrival in stream.media if arrival.at_ms <= at_ms][-20:]
+    return len(before) >= 5 and median(later - earlier for earlier, later in pairwise(before)) <= STEADY_MS
+
+
+def _pinged(stream: MediaFacts, from_ms: float, to_ms: float) -> bool:
+    """Whether a ping was sent in that time, and not answered in it."""
+    return any(
+        from_ms - PING_EVERY_MS < n * PING_EVERY_MS < to_ms - STEADY_MS
+        and (ms is None or n * PING_EVERY_MS + ms >= to_ms)
+        for n, ms in enumerate(stream.pong_ms)
+    )
+
+
+def _late_handshakes(facts: Facts) -> list[Seen]:
+    """Further tries that waited for the 101, where others did not."""
+    repeats = facts.get(RepeatFacts)
+    tries = [(n, one.exchange.ms) for n, one in enumerate(repeats.tries, 2)] if repeats is not None else []
+    if not tries or min(ms for _, ms in tries) > 0.2 * HELD_UP_MS:
+        return []
+    return [Seen(f"try {n}: 101 after {ms:.0f} ms", f"try {n}") for n, ms in tries if ms >= HELD_UP_MS]
+
+
 BROKEN_MS = 500.0
 """Above this a caller hears a gap: callpath sends audio at most 200 ms ahead."""
 
@@ -102,6 +173,10 @@ def call_loop_blocked(facts: Facts) -> Finding | None:
     return Finding(summary, evidence, kind="fault" if lag_ms >= BROKEN_MS else "note")
 
 
+def _frames(from_ms: int, to_ms: int) -> tuple[Arrival, ...]:
+    return tuple(Arrival(float(at), "text", 300, "", "media", b"\xfe\x7e" * 80) for at in range(from_ms, to_ms, 20))
+
+
 CAUSE = Cause(
     code="WS011",
     slug="event-loop-blocked",
@@ -123,6 +198,10 @@ CAUSE = Cause(
             ws_unanswered,
             code="WS013",
             title="The server does not answer pings",
+            why="Pings are answered by the WebSocket library itself. It stops where the loop is held by synchronous work, "
+            "and where the program does not read from the socket: the library then stops reading, too.",
+            fix="Read from the socket in a task of its own from the first moment; find what holds the loop with "
+            "py-spy dump --pid PID.",
             named={
                 "paused after the upgrade": media(
                     pong_ms=(None, None, None), ending=Ending(by="us", kind="open", at_ms=6000.0, after="close")
@@ -134,6 +213,23 @@ CAUSE = Cause(
             quiet={
                 "one pong is missing": media(pong_ms=(20.0, None, 30.0)),
                 "prompt": media(pong_ms=(20.0, 21.0, 30.0)),
+            },
+        ),
+        Sign(
+            "url",
+            ws_held_up,
+            by_time=True,
+            code="WS014",
+            named={
+                "once": media(*_frames(0, 600), *_frames(1800, 2000), pong_ms=(2.0, 2.0, 800.0, 300.0)),
+                "twice": media(
+                    *_frames(0, 300), *_frames(1300, 1500), *_frames(2500, 2600), pong_ms=(2.0, 800.0, 300.0, 1000.0)
+                ),
+            },
+            quiet={
+                "a pause of speech": media(*_frames(0, 600), *_frames(1800, 2000), pong_ms=(2.0, 2.0, 3.0, 2.0)),
+                "a lost packet": media(*_frames(0, 600), *_frames(1200, 2000), pong_ms=(2.0, 700.0, 200.0, 2.0)),
+                "one late pong of a listener": media(pong_ms=(20.0, 1200.0, 21.0)),
             },
         ),
         Sign(
