@@ -99,7 +99,11 @@ async def trial_node_compression(bench: Bench) -> Target:
         bench,
         """
         const wss = new WebSocketServer({ ...listen, perMessageDeflate: { threshold: 64 }, maxPayload: 4096 });
-        wss.on('connection', (ws) => { echo(ws); const t = setInterval(() => ws.ping(), 200); ws.on('close', () => clearInterval(t)); });
+        wss.on('connection', (ws) => {
+          echo(ws);
+          const pinging = setInterval(() => ws.ping(), 200);
+          ws.on('close', () => clearInterval(pinging));
+        });
         """,
     )
     await bench.haproxy(
