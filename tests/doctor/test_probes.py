@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,13 +17,13 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 from callpath.clock import SystemClock
 from callpath.doctor.engine import diagnose
-from callpath.doctor.facts import DnsFacts, TcpFacts, TlsFacts, UrlFacts
+from callpath.doctor.facts import Arrival, DnsFacts, Echo, TcpFacts, TlsFacts, UrlFacts
 from callpath.doctor.probes import channel as channel_probe
 from callpath.doctor.probes import tls as tls_probe
 from callpath.doctor.probes.channel import PeerStoppedReading, open_channel
 from callpath.doctor.probes.dns import probe_dns
 from callpath.doctor.probes.idle import probe_idle
-from callpath.doctor.probes.media import opening, probe_media
+from callpath.doctor.probes.media import find_echo, opening, probe_media
 from callpath.doctor.probes.shapes import CARRIER
 from callpath.doctor.probes.tcp import probe_tcp
 from callpath.doctor.probes.tls import probe_tls
@@ -529,3 +530,57 @@ async def test_a_name_that_no_resolver_can_be_asked_for(host: str, words: str) -
 def test_a_name_in_other_letters_is_asked_for_in_its_ascii_form() -> None:
     """A Host header of raw UTF-8 is refused, and a certificate is for the xn-- name."""
     assert probe_url(Request(url="wss://bücher.example/media")).host == "xn--bcher-kva.example"
+
+
+# --- an echo, frame by frame -----------------------------------------------------------------------------------------
+
+FRAMES = [b"\xff" * 160] * 10 + [bytes([n]) * 160 for n in range(70)]
+
+
+def echoed(numbers: Iterable[int], *, delay_ms: float = 5.0, size: int = 1) -> Echo | None:
+    """What came of our frames, where those came back, `size` of them in a message."""
+    order = list(numbers)
+    groups = [order[at : at + size] for at in range(0, len(order), size)]
+    arrivals = [
+        Arrival(20.0 * max(group) + delay_ms, "text", 300, "", "media", b"".join(FRAMES[n] for n in group))
+        for group in groups
+    ]
+    return find_echo(FRAMES, arrivals, 0.0, 1600.0)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "size", "came", "again", "early", "lost"),
+    [
+        (range(80), 1, 70, 0, 0, 0),
+        (range(80), 2, 70, 0, 0, 0),
+        (range(20, 80), 1, 60, 0, 0, 0),
+        ([n for n in range(80) for _ in range(2)], 1, 70, 70, 0, 0),
+        ([n + 1 - 2 * (n % 2) for n in range(80)], 1, 70, 0, 35, 0),
+        (range(0, 80, 2), 1, 35, 0, 0, 34),
+    ],
+)
+def test_what_became_of_each_frame(
+    numbers: Iterable[int], size: int, came: int, again: int, early: int, lost: int
+) -> None:
+    """Silence is the same frame again and again, and proves nothing; where an echo begins is its own affair."""
+    echo = echoed(numbers, size=size)
+
+    assert echo is not None
+    assert (came, again, early, lost) == (echo.came, echo.again, echo.early, echo.lost)
+
+
+def test_an_echo_that_ends_leaves_audio_due() -> None:
+    """A slow one does not: what is on its way is not missing."""
+    ended, slow = echoed(range(35)), echoed(range(65), delay_ms=300.0)
+
+    assert ended is not None and slow is not None
+    assert (895.0, 0.0) == (ended.due_ms, slow.due_ms)
+
+
+def test_what_is_no_echo_is_not_compared() -> None:
+    """Speech of its own, a few of our frames beside it, other sizes: none is ours."""
+    own = [Arrival(20.0 * n, "text", 300, "", "media", bytes([200 - n, n]) * 80) for n in range(60)]
+    few = [Arrival(20.0 * n, "text", 300, "", "media", FRAMES[n]) for n in range(12, 20)]
+
+    assert [None, None, None] == [find_echo(FRAMES, some, 0.0, 1600.0) for some in (own, own + few, [])]
+    assert find_echo([], own, 0.0, 1600.0) is None

@@ -116,3 +116,15 @@ async def machine_proxy_only(bench: Bench) -> Target:
 async def machine_proxy_dead(bench: Bench) -> Target:
     await _network(bench)
     return _inside(bench, "--timeout", "1", environment=(f"HTTPS_PROXY=http://{bench.address}:3128",))
+
+
+@case(
+    WITHHELD + "machine-tls-inspected",
+    why="A hotel's portal answers for every name, in plain text, until somebody has paid.",
+    needs="netns dnsmasq",
+)
+async def machine_captive_portal(bench: Bench) -> Target:
+    await _network(bench)
+    await bench.dnsmasq(f"address=/#/{bench.address}")
+    await bench.answers("HTTP/1.1 302 Found\nLocation: http://portal.example/login\nContent-Length: 0", tls=False)
+    return _inside(bench)

@@ -173,3 +173,13 @@ async def trial_awaits_for_ever(bench: Bench) -> Target:
     )
     await bench.tls_in_front()
     return bench.target()
+
+
+@case("proxy-upstream-down", UNDECIDED, why="The path's own backend is dead, other paths are served.", needs="haproxy")
+async def trial_one_dead_backend(bench: Bench) -> Target:
+    await bench.python("odd_bots", "--bot", "raw-echo", port=8080)
+    await bench.haproxy(
+        "frontend web\nbind @A@:443 ssl crt @CERT@\nuse_backend dead if { path_beg /api }\ndefault_backend app\n"
+        "backend app\nserver one @A@:8080\nbackend dead\nserver two @A@:8081"
+    )
+    return bench.target()

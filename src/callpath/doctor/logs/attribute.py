@@ -225,8 +225,9 @@ _CALL_TOPICS = {
 }  # fmt: skip
 
 
-def group(seen: list[Seen]) -> tuple[list[LoggedCall], list[Seen]]:
-    """The calls, in the order of their beginning, and the lines that could not be given to one."""
+def group(seen: list[Seen], *, probed: bool = False) -> tuple[list[LoggedCall], list[Seen]]:
+    """The calls, in the order of their beginning, and the lines that could not be given to one. `probed`: the doctor has
+    asked this server, and some of what it was answered may stand here without its name."""
     _fill_times(seen)
     links, sorts = _link(seen)
     calls: dict[str, LoggedCall] = {}
@@ -267,7 +268,7 @@ def group(seen: list[Seen]) -> tuple[list[LoggedCall], list[Seen]]:
         _reach_back(found, homeless)
         homeless = _place(found, homeless)
     else:
-        found = _anonymous(homeless)
+        found = _anonymous(homeless, probed=probed)
         homeless = [] if found else homeless
     found += _refused_dials(homeless)
     _span(found)
@@ -415,8 +416,9 @@ def _on(calls: list[LoggedCall], item: Seen) -> list[LoggedCall]:
     return [call for call, _ in on]
 
 
-def _anonymous(homeless: list[Seen]) -> list[LoggedCall]:
-    """No line has an id: a call begins where one is announced, or where a stream is started after one has ended."""
+def _anonymous(homeless: list[Seen], *, probed: bool) -> list[LoggedCall]:
+    """No line has an id: a call begins where one is announced, or where a stream is started after one has ended. A refused
+    upgrade is one, too, unless the doctor itself has `probed` this server: not every log says who asked."""
     calls: list[LoggedCall] = []
     ended = False
     begun: Seen | None = None
@@ -424,7 +426,7 @@ def _anonymous(homeless: list[Seen]) -> list[LoggedCall]:
         begins = item.topic in _ANNOUNCES or item.event == "call.initiated"
         same = begun is not None and (item.at_ms or 0) - (begun.at_ms or 0) <= SAME_MS and not ended and begins
         goes_on = item.topic in {"answer.sent", "stream.starting", "webhook"} and item.event not in _LATE
-        knocks = item.topic == "socket.refused" and _CALLISH.search(item.text) is not None
+        knocks = not probed and item.topic == "socket.refused" and _knocks(item.text)
         if (begins and not same) or (not calls and (item.topic in _CALL_TOPICS or knocks)) or (ended and goes_on):
             calls.append(LoggedCall(f"call {len(calls) + 1}"))
             ended = False
@@ -433,7 +435,7 @@ def _anonymous(homeless: list[Seen]) -> list[LoggedCall]:
             item.placed = False
             calls[-1].seen.append(item)
             ended = ended or item.topic == "hangup" or item.event == "call.hangup"
-    calls = [call for call in calls if _is_call(call) or any(item.topic == "socket.refused" for item in call.seen)]
+    calls = [call for call in calls if _is_call(call) or any(_knocks(item.text) for item in call.seen)]
     for call in calls:
         call.near = len(call.seen)
     _span(calls)
@@ -459,6 +461,13 @@ def _refused_dials(homeless: list[Seen]) -> list[LoggedCall]:
     return calls
 
 
+def _knocks(text: str) -> bool:
+    """Whether a refusal was one of an upgrade to a path that a carrier may have been sent to. A GET is any page's."""
+    return _CALLISH.search(text) is not None and (_GET.search(text) is None or _UPGRADE.search(text) is not None)
+
+
+_GET = re.compile(r"\bGET /", re.IGNORECASE)
+_UPGRADE = re.compile(r"web-?socket|upgrade|handshake", re.IGNORECASE)
 _CALLISH = re.compile(r"media|stream|audio|/ws\b|/calls?/|telnyx|rtp|voice", re.IGNORECASE)
 """A path that a carrier may have been sent to."""
 

@@ -58,6 +58,10 @@ QUIET_MS = 10_000
 ROWS_MAX = 20_000
 SERVED_MAX = 5_000
 PROCESS_MAX = 400
+OWN_RUNS_MAX = 200
+OWN_RUN_MS = 30_000
+"""No examination takes longer."""
+
 REFUSALS_MAX = 50
 ERRORS_MAX = 20
 BLOCK_LINES_MAX = 60
@@ -431,6 +435,7 @@ class LogReader:
         self._row_count = 0
         self._served: deque[EdgeRow] = deque(maxlen=SERVED_MAX)
         self._own_traffic = 0
+        self._own_runs: deque[tuple[str, int]] = deque(maxlen=OWN_RUNS_MAX)
         self._edge_platform = ""
         self._edge_from: int | None = None
         self._edge_until: int | None = None
@@ -479,8 +484,10 @@ class LogReader:
 
     def finish(self) -> FoundInLogs:
         """Put the lines together to calls."""
+        rows = [row for row in self._rows if not self._of_own_run(row)]
+        self._own_traffic += len(self._rows) - len(rows)
         seen = sorted(self._seen, key=lambda item: item.order)
-        calls, homeless = group(seen)
+        calls, homeless = group(seen, probed=self._own_traffic > 0)
         for call in calls:
             build(call)
         calls.sort(key=lambda call: (call.from_ms, call.seen[0].order))
@@ -503,7 +510,7 @@ class LogReader:
             process=list(self._process),
             dropped=self._dropped,
             left_out=self._all_seen - len(self._seen),
-            rows=sorted(self._rows, key=lambda row: row.at_unix_ms),
+            rows=sorted(rows, key=lambda row: row.at_unix_ms),
             row_count=self._row_count,
             served=list(self._served),
             own_traffic=self._own_traffic,
@@ -736,6 +743,7 @@ class LogReader:
     def _edge(self, row: EdgeRow, platform: str) -> None:
         if OWN_AGENT in row.user_agent or OWN_AGENT in row.path:
             self._own_traffic += 1
+            self._own_runs.append((row.source_ip, row.at_unix_ms))
             return
         if (self._since_ms is not None and row.at_unix_ms < self._since_ms) or (
             self._until_ms is not None and row.at_unix_ms > self._until_ms
@@ -746,6 +754,13 @@ class LogReader:
         self._edge_span(row.at_unix_ms)
         if not self._ordinary(row):
             self._rows.append(row)
+
+    def _of_own_run(self, row: EdgeRow) -> bool:
+        """Whether this row, of a log that names no user agent, comes from where the doctor asked for its own path just
+        then."""
+        return not row.user_agent and any(
+            row.source_ip == address and abs(row.at_unix_ms - at_ms) <= OWN_RUN_MS for address, at_ms in self._own_runs
+        )
 
     def _ordinary(self, row: EdgeRow) -> bool:
         """A page or a picture that was served: no upgrade, no webhook, no refusal."""

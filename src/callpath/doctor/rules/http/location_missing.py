@@ -1,20 +1,19 @@
 """HTTP002: the proxy itself has no route for this path."""
 
-from callpath.doctor.answers import alike, any_variant_works, other_path_that_works, own_proxy_answer, refused, show
-from callpath.doctor.facts import Facts, UpgradeFacts
+from callpath.doctor.answers import other_path_that_works, own_proxy_answer, refused, show
+from callpath.doctor.facts import Facts
 from callpath.doctor.platform import author
 from callpath.doctor.rule import Cause, Finding
 from callpath.doctor.rules.sample import NGINX_404, answer, upgrade
 
 
 def check(facts: Facts) -> Finding | None:
-    carrier = refused(facts, 200, 204, 404, 503)
+    carrier = refused(facts, 200, 204, 404)
     if carrier is None:
         return None
     proxy = own_proxy_answer(carrier) or ("ALB" if author(carrier).name == "ALB" else "")
     if not proxy:
         return None
-    upgrade_facts = facts[UpgradeFacts]
     other = other_path_that_works(facts)
     evidence = (show(carrier), *((show(other),) if other else ()))
     if carrier.status == 404:
@@ -25,26 +24,6 @@ def check(facts: Facts) -> Finding | None:
         return Finding(
             "Caddy answers with an empty page, as it does where no route matches", evidence, confidence="medium"
         )
-    if carrier.status == 503 and proxy == "HAProxy":
-        # "No server is available" for one path while another is served: no use_backend matched and there is no default.
-        served = [
-            exchange
-            for exchange in (
-                *upgrade_facts.shaped("other:"),
-                upgrade_facts.shape("root-plain"),
-                upgrade_facts.shape("made-up-path"),
-            )
-            if exchange is not None
-            and exchange.outcome == "answer"
-            and not alike(exchange, carrier)
-            and exchange.status not in {429, 502, 504}
-        ]
-        if (served and not any_variant_works(facts)) or other is not None:
-            return Finding(
-                "HAProxy has no backend for this path, while it serves others",
-                (show(carrier), *(show(exchange) for exchange in served[:1])),
-                confidence="medium",
-            )
     return None
 
 
