@@ -13,7 +13,7 @@ out lets every line pass.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -222,8 +222,6 @@ class Prefilter:
             behind.sort(key=lambda one: one[1] is not None)  # what costs more comes last
         self._first = sum(self._behind) & ~self._alone
         self._words: dict[str, int] = {}
-        self._starters: set[str] = set()
-        """Words with a text of some unit's rarest set: a line without any of them matters to none."""
 
     def bits(self, word: str) -> int:
         """The texts that stand in this word, as bits."""
@@ -237,29 +235,29 @@ class Prefilter:
                 found |= bit
         return found
 
-    def _learn(self, words: Iterable[str]) -> None:
+    def _learn(self, words: Sequence[str]) -> int:
+        """The bits of these words together; each is remembered."""
         if len(self._words) >= WORDS_MAX:
             self._words.clear()
-            self._starters.clear()
+        mask = 0
         for word in words:
-            bits = self._words[word] = self.bits(word)
-            if bits & (self._first | self._alone):
-                self._starters.add(word)
+            bits = self._words.get(word)
+            if bits is None:
+                bits = self._words[word] = self.bits(word)
+            mask |= bits
+        return mask
 
-    def may_matter(self, words: Iterable[str], line: str) -> bool:
+    def may_matter(self, words: Sequence[str], line: str) -> bool:
         """Whether one of the units may find something in `line`, whose words these are, without digits."""
-        different, known = set(words), self._words
         if self._always:
             return True
-        if not different <= known.keys():
-            self._learn(different - known.keys())
-            if not different <= known.keys():  # more were forgotten than were to be learned
-                self._learn(different)
-        if self._starters.isdisjoint(different):
-            return False
+        known = self._words
         mask = 0
-        for word in different:
-            mask |= known[word]
+        try:
+            for word in words:
+                mask |= known[word]
+        except KeyError:
+            mask = self._learn(words)
         if mask & self._alone:
             return True
         firsts = mask & self._first

@@ -83,7 +83,7 @@ PASSED_MAX = 200
 UNLIKE_MIN = 2_000
 """How many lines unlike any before are read in whole before the filter of words is made, which takes a quarter second."""
 
-_NO_DIGITS = dict.fromkeys(map(ord, "0123456789"))
+_DIGITS = b"0123456789"
 _REQUEST_SIGNS = ("equest", "EQUEST", "race", "orrelation", "ransaction", "span")
 _REQUEST_ID = re.compile(
     r"(?:request|trace|span|correlation|transaction)[_-]?id[\"']?\s*[:=]\s*[\"']?[a-f-]*", re.IGNORECASE
@@ -541,7 +541,7 @@ class LogReader:
         if ('"GET ' in text or '"GET"' in text) and self._is_ordinary_row(text):
             self._pass_over(line)
             return
-        key = text.translate(_NO_DIGITS)
+        key = text.encode("utf-8", "surrogatepass").translate(None, _DIGITS).decode("utf-8", "surrogatepass")
         shape = self._shapes.get(key)
         if shape is None:
             self._unlike += 1
@@ -973,8 +973,12 @@ def _filter() -> Prefilter:
     """What any pass may find in a line, by its words."""
     units: list[tuple[Unit, Last | None]] = []
     for row in PATTERNS:
-        last = Last(_NUMBERED) if row.topic == "listening" else Last(_anywhere(row.expression), plain=True)
-        units += ((unit, last) for unit in needs(row.expression, row.needs))
+        needed = needs(row.expression, row.needs)
+        if row.topic != "listening":
+            units += ((unit, Last(_anywhere(row.expression), plain=True)) for unit in needed)
+            continue
+        units += ((unit, Last(_ADDRESS)) for unit in needed)
+        units += (((*unit, frozenset({"port"})), Last(_PORT_NUMBER)) for unit in needed)
     units += ((unit, Last(OTHER_FAILED, plain=True)) for unit in needs(OTHER_FAILED))
     for unit in filter(None, needs(_EXCEPTION)):
         cheaper = _RAISES if "exception" in unit[0] else _RUBY_PLACE if "rb" in unit[0] else _anywhere(_EXCEPTION)
@@ -994,7 +998,9 @@ def _anywhere(expression: re.Pattern[str]) -> re.Pattern[str]:
     return re.compile(re.sub(r"(?<![\[\\])\^", "", expression.pattern), expression.flags)
 
 
-_NUMBERED = re.compile(r"[pP][oO][rR][tT]\W{0,4}\d{2,5}|:\d{4,5}\b|://")
+_ADDRESS = re.compile(r":(?:\d{4,5}\b|//)")
+_PORT_NUMBER = re.compile(r"[pP][oO][rR][tT]\W{0,4}\d{2,5}")
+"""Of a line that says where a server listens."""
 _RAISES = re.compile(r"Exception(?: \[\w+\])?: |Exception in (?:thread|ASGI|worker)")
 _RUBY_PLACE = re.compile(r"\.rb:\d+:in ")
 

@@ -1,5 +1,7 @@
 """MEDIA014: what comes back is far too loud, or far too quiet."""
 
+from typing import Any
+
 from callpath.doctor.closings import early, heard, settled
 from callpath.doctor.facts import Arrival, Facts, MediaFacts
 from callpath.doctor.rule import Cause, Finding
@@ -43,10 +45,11 @@ def check(facts: Facts) -> Finding | None:
     return None
 
 
-def _came(**fields: float | str) -> Facts:
+def _came(**fields: Any) -> Facts:
+    given: dict[str, Any] = {"heard_as": "PCMU", "level_dbfs": -15.0} | fields
     return media(
         *(Arrival(20.0 * n, "text", 300, "", "media", bytes([n, 255 - n]) * 80) for n in range(60)),
-        **{"heard_as": "PCMU", "level_dbfs": -15.0} | fields,
+        **given,
     )
 
 
