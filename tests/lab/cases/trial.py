@@ -16,7 +16,7 @@ def bot(name: str, behind: str, *slugs: str, why: str, options: tuple[str, ...] 
     """One of `odd_bots`, behind a real proxy or with TLS of its own."""
 
     async def start(bench: Bench) -> Target:
-        arguments = ("--bot", name)
+        arguments: tuple[str, ...] = ("--bot", name)
         if behind == NOTHING:
             pair = bench.certificate()
             arguments += ("--cert", str(pair.chain), "--key", str(pair.key))
