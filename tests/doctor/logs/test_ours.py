@@ -22,6 +22,7 @@ from callpath.timeline import (
     ConsultEnded,
     ConsultNews,
     ConsultStarted,
+    DialPlaced,
     DtmfReceived,
     FirstInbound,
     FirstOutbound,
@@ -56,7 +57,7 @@ from callpath.timeline import (
     describe,
     kind_of,
 )
-from callpath.wire.ids import CallControlId, SessionId
+from callpath.wire.ids import CallControlId, LegId, SessionId
 
 S = ours.STREAM
 ENTRIES: list[What] = [
@@ -66,6 +67,7 @@ ENTRIES: list[What] = [
     CallDecided(decision="forward"),
     CallDecided(decision="ignore", reason="the decision raised ValueError"),
     WebhookReceived(event_type="call.machine.detection.ended", event_id="", body={}),
+    DialPlaced(command_id="", session=SessionId("s-1"), call_control_id=CallControlId(""), leg_id=LegId("")),
     CommandSent(command="answer", command_id=""),
     CommandAnswered(command="answer", command_id="", status=200, latency_ms=12),
     CommandAnswered(command="answer", command_id="", error_detail="connection refused"),

@@ -20,6 +20,7 @@ from callpath.timeline import (
     ConsultEnded,
     ConsultNews,
     ConsultStarted,
+    DialPlaced,
     DtmfReceived,
     FirstInbound,
     FirstOutbound,
@@ -52,7 +53,7 @@ from callpath.timeline import (
     WebhookReceived,
     What,
 )
-from callpath.wire.ids import CallControlId, SessionId, StreamId
+from callpath.wire.ids import CallControlId, LegId, SessionId, StreamId
 
 STREAM = StreamId("stream in the log")
 """Our log does not name streams; a call has one at a time."""
@@ -128,6 +129,9 @@ def _counted(found: re.Match[str]) -> What:
 
 _LINES: tuple[tuple[str, str, Made], ...] = (
     ("webhook.received", r"Webhook (?P<event>[\w.]+)(?P<fetched>, missed and fetched from Telnyx)?(?:: (?P<words>.*))?$", _webhook),
+    ("dial.placed", r"Telnyx placed the call (?P<session>\S+)$",
+     lambda f: DialPlaced(command_id="", session=SessionId(f["session"]), call_control_id=CallControlId(""),
+                          leg_id=LegId(""))),
     ("command.sent", r"Command (?P<command>\w+) sent(?:: .*)?$",
      lambda f: CommandSent(command=f["command"], command_id="")),
     ("command.answered", r"Command (?P<command>\w+) accepted \((?P<status>\d+), (?P<ms>\d+) ms\)$",
