@@ -5,8 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from dataclasses import asdict
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -14,7 +19,7 @@ from typer.testing import CliRunner, Result
 from callpath.audio.tone import tone
 from callpath.audio.wav import read_wav_sides, write_wav
 from callpath.cli.app import app as root
-from callpath.cli.simulate import add_callees, app, read_options
+from callpath.cli.simulate import DEVELOPMENT_API_KEY, add_callees, app, read_options
 from callpath.cli.simulate_load import _print as print_load
 from callpath.cli.simulate_report import _ear
 from callpath.errors import ConfigError
@@ -23,6 +28,7 @@ from callpath.simulator.ear import Hearing
 from callpath.simulator.scenario import CallResult, judge
 from callpath.simulator.simulator import Simulator
 from tests.simulator.conftest import Foreign
+from tests.soak.node import free_port
 
 ANSWERS_401 = """
 import http.server
@@ -142,6 +148,42 @@ def test_a_busy_number_is_no_failure(echo_bot: Foreign) -> None:
 
     assert 0 == done.exit_code, done.output
     assert ["call.initiated", "call.hangup"] == [webhook["event"] for webhook in report["webhooks"]]
+
+
+@pytest.mark.parametrize("says", [200, 502], ids=["handles it", "passes the error on"])
+def test_a_dial_that_is_refused_as_asked_is_no_failure(says: int) -> None:
+    """The program dialled. Many answer their own caller with an error then, which must not hide what happened."""
+    port = free_port()
+    refused: list[int] = []
+
+    class Bot(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            call = {"connection_id": "2900000000000000001", "from": "+15555550199", "to": "+15555550123"}
+            request = urllib.request.Request(
+                f"http://127.0.0.1:{port}/v2/calls",
+                json.dumps(call | {"webhook_url": "http://127.0.0.1:9/"}).encode(),
+                {"authorization": f"Bearer {DEVELOPMENT_API_KEY}", "content-type": "application/json"},
+            )
+            try:
+                urllib.request.urlopen(request, timeout=10)
+            except urllib.error.HTTPError as error:
+                refused.append(error.code)
+            self.send_response(says)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Bot) as bot:
+        Thread(target=bot.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{bot.server_address[1]}/"
+        done = run("outbound", "--dial-url", url, "--callee", "refused=D17", "--port", str(port))
+        bot.shutdown()
+
+    assert 0 == done.exit_code, done.output
+    assert "turned away as asked" in done.stdout
+    assert [403] == refused
 
 
 def test_a_dial_url_that_does_not_answer() -> None:

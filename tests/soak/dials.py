@@ -46,6 +46,7 @@ async def kills(folder: Path, times: int, seed: int = 0) -> list[Figure]:
             CALLPATH_DIAL_ALLOW="+1",
             CALLPATH_DIAL_FROM="+15555550100",
             TELNYX_CONNECTION_ID=OPTIONS.connection_id,
+            CALLPATH_SOCKET_WITHIN_MS="500",  # a recovered call asks for its stream again at once
             CALLPATH_DIAL_CALLS_MAX="0",
             CALLPATH_DIAL_PER_MINUTE="0",
             CALLPATH_DIAL_PER_DAY="0",

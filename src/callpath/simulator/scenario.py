@@ -171,6 +171,16 @@ async def play_call(plan: CallPlan, telnyx: Simulator) -> CallResult:
     try:
         if plan.outbound:
             telnyx.callee = plan.callee
+            if await _is_refused(plan, telnyx, known):
+                return CallResult(
+                    name=plan.name,
+                    outcome="ok",
+                    sentences=(TURNED_AWAY["sentence"],),
+                    figures={},
+                    report={},
+                    caller=None,
+                    code=TURNED_AWAY["code"],
+                )
             caller = await telnyx.next_dialled(plan.dialled_within_ms)
         else:
             caller = await telnyx.call(plan.from_, plan.to, say=plan.say, faults=plan.faults)
@@ -222,6 +232,25 @@ async def play_call(plan: CallPlan, telnyx: Simulator) -> CallResult:
         code=verdict["code"],
     )
 
+
+def refused_dials(telnyx: Simulator, known: int = 0) -> int:
+    """How many dials the API refused, after the first `known` requests that it turned away."""
+    return sum(seen.name == "dial" for seen in list(telnyx.requests)[known:])
+
+
+async def _is_refused(plan: CallPlan, telnyx: Simulator, known: int) -> bool:
+    """Wait until the API has refused a dial, where the plan asks for that. False: it does not, or none came."""
+    if plan.callee.refused is None:
+        return False
+    clock = SystemClock()
+    until_ms = clock.now_ms() + plan.dialled_within_ms
+    while not refused_dials(telnyx, known) and clock.now_ms() < until_ms:
+        await clock.sleep_ms(LOOK_EVERY_MS)
+    return refused_dials(telnyx, known) > 0
+
+
+LOOK_EVERY_MS = 20.0
+"""How often a refused dial is looked for."""
 
 TURNED_AWAY: Json = {
     "code": "turned-away-as-asked",
