@@ -82,7 +82,7 @@ CODE_NAMES = {
 CODES = {
     "ok": "every stage was reached",
     "served-without-stream": "Telnyx itself spoke, listened or connected the call for the program",
-    "turned-away-as-asked": "the program dialled, and the phone was busy or not answered, or Telnyx refused the dial, as the plan says",
+    "turned-away-as-asked": "the program dialled, and was turned away as the plan says: busy, not answered, or refused",
     "no-webhook": "the account leads the number to no active application",
     "webhook-pending": "the webhook was still on its way",
     "webhook-unreachable": "nobody answers at the webhook's address",
