@@ -47,6 +47,32 @@ async def test_the_api_keeps_its_word(known: bool, tmp_path: Path) -> None:
     assert code == 0
 
 
+@pytest.mark.soak
+async def test_dialling_keeps_its_word(tmp_path: Path) -> None:
+    """With the token, whatever is ordered: an answer that the description knows, and nobody is called by an order that is
+    wrong."""
+    token = "the-token-of-the-dialler"
+    settings = {"CALLPATH_DASHBOARD": "on", "CALLPATH_DIAL_TOKEN": token, "CALLPATH_DIAL_ALLOW": "+1"}
+    operations = [f"--include-operation-id={name}" for name in ("dialCall", "getOutcome", "hangUpCall", "deleteCall")]
+    async with Node(tmp_path, **settings) as node:
+        api = f"http://127.0.0.1:{node.port}/api/v1"
+        tried = await asyncio.create_subprocess_exec(
+            *(Path(sys.executable).with_name("st"), "run", f"{api}/openapi.json", "--url", api, "--checks", CHECKS),
+            *("--header", f"Authorization: Bearer {token}", *operations, "--phases", "coverage,fuzzing"),
+            *("--max-examples", "30", "--generation-deterministic", "--no-color", "--continue-on-failure"),
+            cwd=tmp_path,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        said, _ = await tried.communicate()
+        code = await node.stop()
+        output = node.output.read_text()
+
+    assert tried.returncode == 0, said.decode()[-6000:]
+    assert "Command dial sent" not in output
+    assert "Traceback" not in output
+    assert code == 0
+
+
 async def test_numbers_of_any_size(tmp_path: Path) -> None:
     """What schemathesis did not draw: more than SQLite's 64 bits."""
     statuses = []

@@ -18,7 +18,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import ClientDisconnect
 
-from callpath.api.app import Order
+from callpath.api.app import KEY_CHARS_MAX, Order
 from callpath.audio.wav import read_wav
 from callpath.call.dials import ANNOUNCE, ANNOUNCEMENT, SAY_CHARS_MAX, SOUNDS, DialView, dial_session
 from callpath.call.leg import LegState
@@ -176,15 +176,15 @@ def add_routes(api: FastAPI, context: Context) -> None:
         openapi_extra=ORDER,
         responses=problems(400, 403, 409, 413) | {422: {"model": Refused, "description": "Telnyx refused the dial"}},
     )
-    async def dial(
-        request: Request, idempotency_key: Annotated[str | None, Header(max_length=200)] = None
-    ) -> JSONResponse:
+    async def dial(request: Request, idempotency_key: Annotated[str | None, Header()] = None) -> JSONResponse:
         """Have a call dialled. Answered once Telnyx has taken it; what comes of it is at /calls/{id}/outcome. Two orders
         with one Idempotency-Key are one call."""
         placing = dials()
         if not settings.dial_allow:
             return _problem(403, "dialling_off", OFF)
         wanted = _read(await _body(request))
+        if idempotency_key is not None and not 1 <= len(idempotency_key) <= KEY_CHARS_MAX:
+            raise HTTPException(400, f"Idempotency-Key: it has 1 to {KEY_CHARS_MAX} characters")
         if wanted.key is not None and idempotency_key is not None and wanted.key != idempotency_key:
             raise HTTPException(400, "key: it is another one than the header Idempotency-Key")
         try:
@@ -301,7 +301,7 @@ async def _order(context: Context, wanted: DialRequest, header_key: str | None, 
         max_s=wanted.max_s,
         detect=wanted.detect,
         variables=wanted.variables,
-        key=None if key is None else f"http {key}"[:200],
+        key=None if key is None else hashlib.sha256(f"http {key}".encode()).hexdigest(),
     )
     order = replace(order, source=source)
     what: dict[str, Any] = {}
