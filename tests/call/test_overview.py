@@ -189,6 +189,15 @@ GRADES: dict[str, tuple[list[What | int], str, str]] = {
         [*HEARD, accepted("transfer"), *B_UP, other("call.machine.detection.ended", result="machine"), 30_000, ended()],
         "failed", "no audio"),
     "bridged": ([*HEARD, accepted("bridge"), 9_000, ended()], "good", "transferred"),
+    "a refused transfer": (
+        [*WORKS, CommandAnswered(command="transfer", command_id="t", status=403, error_code="10010", error_detail="x D51"),
+         9_000, ended()], "flawed", "talked"),
+    "a refused transfer, and another that worked": (
+        [*WORKS, CommandAnswered(command="transfer", command_id="t", status=403, error_code="10010", error_detail="x D51"),
+         accepted("transfer", "2"), *B_UP, 9_000, ended()], "good", "transferred"),
+    "a transfer that came too late": (
+        [*WORKS, CommandAnswered(command="transfer", command_id="t", status=422, error_code="90018"), 9_000, ended()],
+        "good", "talked"),
     "consulted, and joined": (
         [*HEARD, ConsultEnded(command_id="c", status="joined"), 9_000, ended()], "good", "transferred"),
     "consulted, declined, and no word": (

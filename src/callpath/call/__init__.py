@@ -11,6 +11,8 @@ refused   why Telnyx refuses a dial or a transfer, and what to do, by code
 story     what happened, told in sentences, with each leg
 dials     one dial, from its order to the call that it became
 destinations  what may be dialled, and which numbers cost too much to be dialled by accident
+running   what Telnyx does for a call until it is told to stop
+conferences  which conference a leg is in
 client_state  what a leg's client_state carries: the application's text, and callpath's own
 numbers   numbers and keys, judged before anything is sent
 leg       one party's side; no transition goes backwards

@@ -20,6 +20,7 @@ import msgspec
 from callpath.call.dials import is_dial, is_refusal, numbers_of
 from callpath.call.leg import Leg, LegState, Stamp, main_leg, stamp_of
 from callpath.call.outcomes import MACHINES
+from callpath.call.refused import explain_refusal
 from callpath.call.session import CALL_HAS_ENDED, MACHINE_TOLD, NAMES_ANOTHER_CALL, Stage
 from callpath.errors import RemoteProtocolError
 from callpath.timeline import (
@@ -232,6 +233,8 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The call was put into a conference, bridged by command, or referred."""
     bridged: bool = False
     """An event said that two legs were joined."""
+    refused_transfer: str | None = None
+    """A transfer or referral that Telnyx refused, and why."""
     transfers: list[str] = msgspec.field(default_factory=list)
     """The command_ids of transfers that Telnyx accepted."""
     others: dict[str, int] = msgspec.field(default_factory=dict)
@@ -268,11 +271,13 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     @property
     def outcome(self) -> Outcome:
-        return _GRADES.get(self.result) or ("flawed" if self.symptoms or self._trouble else "good")
+        return _GRADES.get(self.result) or ("flawed" if self.symptoms or self.problem else "good")
 
     @property
-    def _trouble(self) -> str | None:
-        return self.handler_error or self.stream_failure
+    def problem(self) -> str | None:
+        """What went wrong, in one line."""
+        refused = None if self.passed_on else self.refused_transfer
+        return self.handler_error or self.stream_failure or refused
 
     @property
     def result(self) -> Result:
@@ -445,6 +450,11 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     def _apply_answer(self, what: CommandAnswered) -> None:
         if not what.accepted:
+            if what.command in ("transfer", "refer") and what.status is not None and what.error_code != CALL_HAS_ENDED:
+                refusal = explain_refusal(what.error_code, what.error_detail)
+                why = refusal.title if refusal is not None else str(what.error_code or what.status)
+                words = f"Telnyx refused {what.command}: {why}"
+                self.refused_transfer = min(words, self.refused_transfer or words)
             self.refused_commands = self.refused_commands or what.error_code != CALL_HAS_ENDED
         elif what.command in SPEAKING:
             self.telnyx_spoke = True

@@ -280,7 +280,7 @@ class _Teller:
                 continue
             refusal = explain_refusal(answer.error_code, answer.error_detail)
             said = " ".join(part for part in (answer.error_code, answer.error_detail) if part) or str(answer.status)
-            why = f"{refusal.title} ({said})" if refusal is not None else said
+            why = f"{refusal.title} ({said.rstrip('.')})" if refusal is not None else said
             yield Step(
                 self.session.answered_at[command_id], "A", f"{names[answer.command]} was refused by Telnyx: {why}."
             )

@@ -256,7 +256,7 @@ def _row(call: CallOverview) -> dict[str, Any]:
         "from": call.from_,
         "to": call.to,
         "hangup_cause": call.hangup_cause,
-        "problem": call.handler_error or call.stream_failure,
+        "problem": call.problem,
         "began_unix_ms": call.first_unix_ms,
         "ended_unix_ms": ended,
         "duration_s": (ended - call.first_unix_ms) / 1000 if ended else None,

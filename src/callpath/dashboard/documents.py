@@ -312,7 +312,7 @@ def row_document(overview: CallOverview, *, masked: bool) -> CallRow:
         frames_out=overview.frames_out,
         frames_in_trouble=overview.frames_in_trouble,
         symptoms=overview.symptoms,
-        problem=_maybe_masked(overview.handler_error or overview.stream_failure, masked),
+        problem=_maybe_masked(overview.problem, masked),
         recorded=overview.recorded,
         entries=overview.entries,
         last_number=overview.number,
