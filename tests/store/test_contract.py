@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from callpath.store import memory, sql
 from callpath.store.memory import MemoryCallLog
-from callpath.store.port import CallLog, CallQuery, RejectedRequest
+from callpath.store.port import CallLog, CallQuery, DialCounts, RejectedRequest
 from callpath.store.sql import open_call_log
-from callpath.timeline import KINDS, Noted, What
-from callpath.wire.ids import SessionId
+from callpath.timeline import KINDS, CommandAnswered, CommandSent, DialPlaced, Noted, What
+from callpath.wire.ids import CallControlId, LegId, SessionId
 from tests.call.test_session import ANSWERED, HANGUP, INITIATED
 from tests.postgres import new_database
 from tests.store.entries import AT, SESSION, anything, entry, of_kind, unnumbered
@@ -213,13 +213,49 @@ async def test_calls_are_filtered_and_searched(log: CallLog) -> None:
     async def found(**query: Any) -> list[str]:
         return [one.session for one in await log.overviews(CallQuery(**query))]
 
-    assert ["Failed-call"] == await found(outcome="failed")
+    assert ["Failed-call"] == await found(outcome="unconnected")
     assert ["live-call"] == await found(outcome="live")
     assert ["Failed-call", "live-call"] == await found(direction="incoming")
     assert [] == await found(direction="outgoing")
     assert ["Failed-call"] == await found(text="failed-C")
     assert [] == await found(text="%")
-    assert (4, {"live": 1, "failed": 1}) == await log.outcomes()
+    assert (4, {"live": 1, "unconnected": 1}) == await log.outcomes()
+
+
+DIAL = "11111111-2222-4333-8444-555555555555"
+ORDER = CommandSent(command="dial", command_id=DIAL, body={"to": "+15555550155", "from": "+15555550100"})
+
+
+async def test_dials_are_counted_while_they_are_up_and_by_time(log: CallLog) -> None:
+    """Caps hold for all processes of a log, and a crash makes no room."""
+    placed = DialPlaced(
+        command_id=DIAL, session=SessionId("s1"), call_control_id=CallControlId("v3:a"), leg_id=LegId("l1")
+    )
+    refused = CommandAnswered(command="dial", command_id=DIAL, status=403, error_detail="D17")
+    await take_call(log, "dial-open", AT, ORDER)
+    await take_call(log, "dial-placed", AT, ORDER, placed)
+    await take_call(log, "dial-refused", AT, ORDER, refused)
+    await take_call(log, "its-call", AT, ORDER)
+    await take_call(log, "incoming", AT, INITIATED)
+    now, hour_later, day_later = AT + 1_000, AT + 3_600_000, AT + 90_000_000
+
+    assert DialCounts(live=2, minute=2, day=2) == await log.dial_counts(now)
+    assert DialCounts(live=2, minute=0, day=2) == await log.dial_counts(hour_later)
+    assert DialCounts(live=0, minute=0, day=0) == await log.dial_counts(day_later)
+
+
+async def test_a_dial_that_became_a_call_is_in_no_list(log: CallLog) -> None:
+    """Its call is. Whoever deletes a number's calls asks for both."""
+    placed = DialPlaced(
+        command_id=DIAL, session=SessionId("s1"), call_control_id=CallControlId("v3:a"), leg_id=LegId("l1")
+    )
+    await take_call(log, "dial-placed", AT, ORDER, placed)
+    await take_call(log, "its-call", AT + 10, INITIATED)
+
+    assert ["its-call"] == [one.session for one in await log.overviews(CallQuery())]
+    assert ["its-call"] == [one.session for one in await log.changes(0, 10)]
+    assert ["dial-placed"] == [one.session for one in await log.overviews(CallQuery(text="0155", placed=True))]
+    assert {"live": 1} == (await log.outcomes())[1]
 
 
 async def test_changes_are_told_once_each(log: CallLog) -> None:
