@@ -235,7 +235,7 @@ def draw(seed: int) -> Plan:
     plan.caller_hangs_up_ms = rng.choice([0.0, 0.0, 20_000.0, 90_000.0])
     if plan.handler == "transfers" and sometimes(0.6):  # drawn last, so that the other seeds' lives stay what they are
         plan.handler = "tries to transfer"
-    elif plan.handler in ("speaks", "leaks") and sometimes(0.6):
+    elif plan.handler in ("raises", "leaks") and sometimes(0.6):
         plan.handler = "consults"
         weather.refused |= {name: rng.randint(1, 3) for name in ("dial", "bridge") if sometimes(0.15)}
         weather.lost_answers |= {name: 1 for name in ("dial", "bridge") if sometimes(0.2)}
