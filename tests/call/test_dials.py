@@ -67,6 +67,7 @@ def test_a_dial_that_became_no_call(answer: dict[str, Any], status: str, code: s
     assert (outcome.status, outcome.code, outcome.id) == (status, code, DIAL)
     assert found.is_refused is (status == "refused")
     assert ("failed", "ended", "outgoing", "+15555550155") == (row.stored_outcome, row.state, row.direction, row.to)
+    assert (row.result, row.problem) == (("refused", row.last_line) if status == "refused" else ("not answered", None))
 
 
 @pytest.mark.parametrize("whats", [(SENT, PLACED_AS), (SENT, answered(error_detail="lost"), PLACED_AS)])

@@ -276,6 +276,8 @@ class CallOverview(msgspec.Struct, kw_only=True, omit_defaults=True):
     @property
     def problem(self) -> str | None:
         """What went wrong, in one line."""
+        if self.dial_refused:
+            return self.last_line
         refused = None if self.passed_on else self.refused_transfer
         return self.handler_error or self.stream_failure or refused
 
