@@ -107,7 +107,8 @@ def test_a_token_in_the_path_is_hidden(path: str, hidden: str) -> None:
     "secret",
     ["token=hunter2secret", "+15551234567", "KEY0123456789ABCDEF_abc", "wss://user:hunter2@voice.example.com/",
      "x-telnyx-streaming-auth-token: hunter2secret", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIi.c2ln",
-     "token=11111111-1234-1234-1234-123456789012", "v3:T02llQxyaRkhfRKxAahIkv8b"],
+     "token=11111111-1234-1234-1234-123456789012", "v3:T02llQxyaRkhfRKxAahIkv8b", "wss://h.example/x?jwt=zzz9",
+     "/x?access=9f86d081884c7d659a2feaa0", "/x?ticket=1234567"],
 )  # fmt: skip
 def test_secrets_are_hidden(secret: str) -> None:
     """A report is pasted into tickets."""
@@ -122,7 +123,8 @@ def test_secrets_are_hidden(secret: str) -> None:
         ("from 15555550123 to 15555550199", True), ("sip:15555550123@sip.example.com", True),
         ("my card is 4111 1111 1111 1111", True), ("ada@example.com", True), ("v2:T02llQxyaRkhfRKxAahIkv8b", True),
         ("session 11111111-1234-1234-1234-123456789012", False), ("2026-01-02 03:04:05.678 UTC", False),
-        ("203.0.113.9:44318 after 12345 ms", False),
+        ("203.0.113.9:44318 after 12345 ms", False), ("/x?call_session=11111111-1234-1234-1234-123456789012", False),
+        ("/x?voice=alice-from-telnyx-studio&lang=en", False),
     ],
 )  # fmt: skip
 def test_numbers_are_hidden_and_ids_are_not(text: str, hidden: bool) -> None:

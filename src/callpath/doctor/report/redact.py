@@ -55,7 +55,9 @@ _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = (
         r"\1[hidden]",
     ),
     (
-        re.compile(r"(?i)((?:token|key|secret|password|passwd|pwd|auth|sig|signature|code)=)(?!\d{3,6}\b)[^&\s'\"]+"),
+        re.compile(
+            r"(?i)((?:token|key|secret|password|passwd|pwd|auth|sig|signature|code|jwt|ticket|bearer|otp|access)=)(?!\d{3,6}\b)[^&\s'\"]+"
+        ),
         r"\1[hidden]",
     ),
     (re.compile(rf"(?i)((?:{_SECRET_HEADERS})['\"]?\s*[:=]\s*['\"]?)[^\r\n'\"]+"), r"\1[hidden]"),

@@ -51,7 +51,8 @@ CAUSE = Cause.of(
     title="The certificate has expired",
     owner="you",
     why="A carrier checks the certificate and hangs up in the handshake; nothing reaches the application or its log.",
-    fix="Renew it and reload the server, then see why the renewal did not run (certbot renew --dry-run, the ACME log).",
+    fix="Renew it and reload the server, then see why the renewal did not run (certbot renew --dry-run, the ACME log). "
+    "If its dates include today, the clock of the doctor's machine is wrong: date -u.",
     named={
         "yesterday": tls(
             "untrusted",
