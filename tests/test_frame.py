@@ -40,12 +40,9 @@ TESTED_ELSEWHERE = {
     "doctor/facts/*": "doctor/test_facts.py",
     "doctor/report/*": "doctor/test_report.py",
     "doctor/probes/*": "lab/test_lab.py",  # what a probe sees is tried on real software that was set wrong
-    "server/live.py": "server/test_calls.py",
-    "server/supervisor.py": "server/test_calls.py",
     "server/context.py": "server/test_calls.py",  # fields
     "server/capacity.py": "server/test_drain.py",
     "server/events.py": "server/test_recovery.py",
-    "server/ownership.py": "server/test_leases.py",
     "server/admission.py": "server/test_media.py",
     "server/line.py": "server/test_media.py",
     "server/app.py": "server/test_webhooks.py",  # puts the routes together; those tests enter by them
@@ -55,14 +52,12 @@ TESTED_ELSEWHERE = {
     "api/news.py": "api/test_feed.py",
     "api/prompts.py": "api/test_feed.py",
     "api/keys.py": "api/test_feed.py",
-    "api/playback.py": "api/test_feed.py",
     "api/transfer.py": "api/test_feed.py",
     "api/ring.py": "api/test_app.py",
     "server/routing.py": "api/test_app.py",
     "call/incoming.py": "api/test_app.py",
     "call/client_state.py": "call/test_outcomes.py",
     "call/numbers.py": "api/test_feed.py",
-    "api/playing.py": "test_testing.py",  # what users write, tested in the way in which users test it
     "server/builtin.py": "test_testing.py",
     "dashboard/documents.py": "dashboard/test_api.py",  # the shapes of its answers
     "cli/dashboard.py": "dashboard/test_phone.py",  # the second server, called by real phones
