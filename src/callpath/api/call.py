@@ -694,6 +694,11 @@ class Call:
         await self._send(SuppressionStop())
 
 
+def feed_of(call: Call) -> CallFeed:
+    """The server's side of a call, for what serves several calls at once."""
+    return call._feed  # noqa: SLF001 (defined above)
+
+
 class _Application:
     """What a handler sees of its App."""
 

@@ -23,7 +23,7 @@ from weakref import WeakSet, WeakValueDictionary
 
 import msgspec
 
-from callpath.api.call import Call
+from callpath.api.call import Call, feed_of
 from callpath.api.feed import CallFeed
 from callpath.api.queue import DropOldestQueue
 from callpath.api.results import Spoken, SpokenStatus
@@ -416,7 +416,7 @@ class _Room:
         calls = [participant.call] if participant is not None and participant.call is not None else []
         calls += [one.call for one in self.participants.values() if one.call is not None]
         for call in calls:
-            feed = call._feed  # noqa: SLF001 (the server's side of a Call)
+            feed = feed_of(call)
             if not feed.backend.session.ended:
                 return feed
         raise InvalidRequestError("conference_over", "no call of this process is in the conference any more")
@@ -437,7 +437,7 @@ class _Room:
     async def join(
         self, call: Call, command: ConferenceJoin, options: _Options, role: Role, music: ConferenceHold, *, new: bool
     ) -> Participant:
-        feed = call._feed  # noqa: SLF001 (the server's side of a Call)
+        feed = feed_of(call)
         session = feed.backend.session
         async with self._making:
             try:
@@ -464,7 +464,7 @@ class _Room:
         if self.id is None and await self._make(call, command, options, role, new=new):
             return True
         try:
-            await call._feed.backend.send(command, conference=self.id)  # noqa: SLF001 (the server's side of a Call)
+            await feed_of(call).backend.send(command, conference=self.id)
         except ControlError as error:
             if error.code not in GONE and error.status != 404:
                 raise
@@ -474,7 +474,7 @@ class _Room:
             return False
         if await self._make(call, command, options, role, new=new):
             return True
-        await call._feed.backend.send(command, conference=self.id)  # noqa: SLF001 (the server's side of a Call)
+        await feed_of(call).backend.send(command, conference=self.id)
         return False
 
     async def _make(self, call: Call, command: ConferenceJoin, options: _Options, role: Role, *, new: bool) -> bool:
@@ -502,7 +502,7 @@ class _Room:
             max_participants=options.max_participants,
             region=options.region,
         )
-        backend = call._feed.backend  # noqa: SLF001 (the server's side of a Call)
+        backend = feed_of(call).backend
         self._conferences.making += 1
         try:
             command_id = await backend.send(create)
@@ -551,7 +551,7 @@ class _Room:
         if not participant.is_in or self.is_over:
             return
         call = participant.call
-        if call is not None and call._feed.backend.session.ended:  # noqa: SLF001
+        if call is not None and feed_of(call).backend.session.ended:
             self._remove(participant)
             return
         feed = self.backend(participant)
@@ -675,7 +675,7 @@ class _Room:
         """The event is an old one, which came late: the call has joined again since."""
         if participant.call is None or isinstance(payload, CallHangup):
             return False
-        stay = participant.call._feed.backend.session.conferences.stay(participant.leg_id, self.id)  # noqa: SLF001
+        stay = feed_of(participant.call).backend.session.conferences.stay(participant.leg_id, self.id)
         return stay is not None and not stay.left
 
     def _remove(self, participant: Participant) -> None:
