@@ -584,3 +584,18 @@ def test_a_transfer_that_telnyx_refuses_ends_in_a_busy_line() -> None:
 
     said = call.run(0, DRAINING, accept=False)
     assert [word for word in said if not word.startswith("step")] == ["refused", "transfer", "reject"]
+
+
+def test_who_learns_late_of_an_answer_gets_a_moment_to_serve_it() -> None:
+    """The log took ten seconds for `call.answered`. A consult's second call was hung up in the turn that learnt of it, and
+    its number was dialled once more."""
+    call = asked()
+    call.add(STREAM)
+    told = call.now + 10_000
+    known = RuntimeState(told_unix_ms=told)
+
+    early = evaluate(call.session, POLICY, known, told)
+    late = evaluate(call.session, POLICY, known, told + 5_000)
+
+    assert (early.entries, early.again_unix_ms) == ((), told + 5_000)
+    assert [_word(what) for what in late.entries] == ["stuck no_handler"]

@@ -90,3 +90,30 @@ async def test_what_all_calls_need_ends_everything() -> None:
 
     assert [ValueError] == [type(error) for error in group.value.exceptions]
     assert not tasks.is_running
+
+
+async def test_who_gives_up_waiting_does_not_end_the_work() -> None:
+    """What is on its way to the disk gets there, and what follows from it is done."""
+    tasks, may_end, ended = Tasks(), asyncio.Event(), list[str]()
+
+    async def slow() -> str:
+        await may_end.wait()
+        ended.append("slow")
+        return "stored"
+
+    async def fails() -> str:
+        await may_end.wait()
+        raise ValueError("a full disk")
+
+    with capture_logs() as logs:
+        async with tasks.running():
+            for work in (slow(), fails()):
+                with pytest.raises(TimeoutError):
+                    await tasks.within(0.0, work, "work")
+            may_end.set()
+            result = await tasks.within(10.0, slow(), "work")
+            with pytest.raises(ValueError, match="full"):
+                await tasks.within(10.0, fails(), "work")
+
+    assert (result, ended) == ("stored", ["slow", "slow"])
+    assert ["task.failed"] == [line["event_name"] for line in logs]

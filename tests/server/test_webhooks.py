@@ -22,6 +22,7 @@ from callpath.call.session import fold
 from callpath.clock import SystemClock
 from callpath.config import Settings
 from callpath.errors import StoreError
+from callpath.server import webhooks
 from callpath.server.app import create_asgi
 from callpath.server.builtin import BUILTIN
 from callpath.server.calls import Calls
@@ -241,6 +242,29 @@ async def test_what_cannot_be_stored_is_not_acknowledged(tmp_path: Path, monkeyp
         answer = await it.post(hangup())
 
     assert answer.status_code == 503
+
+
+async def test_an_event_that_is_stored_too_late_is_acted_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log took longer than Telnyx waits: 503, and the event on disk all the same. Sent again, it is a duplicate, which
+    may come much later, or never."""
+    monkeypatch.setattr(webhooks, "ANSWER_S_MAX", 0.05)
+    async with server(tmp_path) as it:
+        append, may_go_on = it.context.log.append, asyncio.Event()
+
+        async def slow(*entries: Entry) -> bool:
+            if isinstance(entries[0].what, WebhookReceived):
+                await may_go_on.wait()
+            return await append(*entries)
+
+        monkeypatch.setattr(it.context.log, "append", slow)
+        answer = await it.post(hangup())
+        before = SESSION in it.calls.live
+        may_go_on.set()
+        async with asyncio.timeout(10):
+            while SESSION not in it.calls.live:
+                await asyncio.sleep(0)
+
+    assert (answer.status_code, before) == (503, False)
 
 
 async def test_a_locked_file_is_told_before_telnyx_has_given_up(

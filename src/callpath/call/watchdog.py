@@ -66,6 +66,10 @@ class RuntimeState:
 
     handler_running: bool = False
 
+    told_unix_ms: int = 0
+    """When this process last read something new of the call in the log; 0: never. It may learn of an answer long after that
+    came, and what is due then takes a moment."""
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
@@ -230,7 +234,7 @@ def _check_life(session: CallSession, policy: CallPolicy, state: RuntimeState, n
     if alone and state.stream_open:
         return Evaluation(enter_handler=True, again_unix_ms=now + 1_000)
     if alone and policy.no_handler_ms:
-        last = session.last_unix_ms or now
+        last = max(session.last_unix_ms or now, state.told_unix_ms)
         due.append((last + policy.no_handler_ms, "no_handler", last))
     return _stuck(session, due, now)
 

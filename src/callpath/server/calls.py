@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Protocol
 
-from callpath.errors import LocalProtocolError
+from callpath.errors import LocalProtocolError, StoreError
 from callpath.server.capacity import Capacity
 from callpath.server.context import Context
 from callpath.server.events import store_conference_webhook, store_webhook
@@ -109,11 +109,17 @@ class Calls:
 
         Returns once the event is on disk; raises StoreError if it is not.
         """
-        new = await store_webhook(self.context, webhook, body)
+        session = webhook.payload.call_session_id
+        try:
+            new = await store_webhook(self.context, webhook, body)
+        except StoreError:
+            if session in self.live:
+                self.live[session].wake()  # it may be on disk, and only the answer was lost
+            raise
         if new and self.dials is not None and isinstance(webhook.payload, CallInitiated):
             await self.dials.note_initiated(webhook)
         # A duplicate, too: of the first, the commit may have been all that whoever stored it came to.
-        self.load(webhook.payload.call_session_id).wake()
+        self.load(session).wake()
         return new
 
     async def receive_conference_webhook(self, webhook: ConferenceWebhook, body: Json) -> bool:

@@ -59,7 +59,7 @@ class Journal:
 
     __slots__ = (
         "_clock", "_context", "_number", "_pending", "_store_soon", "_storing", "_unsure_after", "_writing_after",
-        "failed", "has_news", "is_new", "session", "tell", "wake", "was_read",
+        "failed", "has_news", "is_new", "session", "tell", "told_unix_ms", "wake", "was_read",
     )  # fmt: skip
 
     def __init__(
@@ -96,6 +96,8 @@ class Journal:
         """The newest entry that was known when the write under way began: what it stores has a higher number. (While it
         waits for its answer, it may already be read back.)"""
         self._number = timeline[-1].number if timeline else 0
+        self.told_unix_ms = context.clock.now_unix_ms() if timeline else 0
+        """When something new was last read from the log; 0: never."""
         self._apply(*timeline)
 
     def forget(self) -> None:
@@ -226,6 +228,7 @@ class Journal:
         self.was_read = True
         if news:
             self._number = news[-1].number
+            self.told_unix_ms = self._clock.now_unix_ms()
         self._apply(*news)
         for entry in news:
             if isinstance(entry.what, WebhookReceived):

@@ -64,6 +64,7 @@ class Supervisor:
                 idle_ms=self._line.idle_ms,
                 lost_ms=lost_ms,
                 handler_running=not self._application.is_done,
+                told_unix_ms=self._journal.told_unix_ms,
             ),
             now_unix_ms,
         )

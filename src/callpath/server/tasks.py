@@ -6,13 +6,15 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
 from callpath.errors import LocalProtocolError
 
 logger = structlog.get_logger("callpath")
+
+Result = TypeVar("Result")
 
 
 class Tasks:
@@ -70,6 +72,29 @@ class Tasks:
             guarded.close()
             work.close()
             raise
+
+    async def within(self, seconds: float, work: Coroutine[Any, Any, Result], name: str) -> Result:
+        """What `work` returns or raises. It goes on by itself where that takes longer (TimeoutError), or the caller is
+        cancelled; what it raises then is logged. Raises RuntimeError as `keep`."""
+        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+
+        async def tell() -> None:
+            try:
+                result = await work
+            except Exception as error:
+                if answer.done():
+                    raise
+                answer.set_exception(error)
+            else:
+                if not answer.done():
+                    answer.set_result(result)
+
+        try:
+            self.keep(tell(), name)
+        except RuntimeError:
+            work.close()
+            raise
+        return await asyncio.wait_for(answer, seconds)
 
     def run_critical(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
         """Run what no call can do without: if it fails, everything ends."""

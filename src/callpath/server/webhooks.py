@@ -79,12 +79,14 @@ class WebhookEndpoint:
         return JSONResponse({"result": "ok" if new else "duplicate"}), "new" if new else "duplicate"
 
     async def _store(self, webhook: Webhook | ConferenceWebhook, document: Json) -> bool:
-        """Whether it is new. Raises StoreError where it cannot be stored in time."""
+        """Whether it is new. Raises StoreError where it cannot be stored in time. If it is stored later, its call acts on
+        it all the same: the event may never come again."""
+        if isinstance(webhook, ConferenceWebhook):
+            receiving = self._calls.receive_conference_webhook(webhook, document)
+        else:
+            receiving = self._calls.receive_webhook(webhook, document)
         try:
-            async with asyncio.timeout(ANSWER_S_MAX):
-                if isinstance(webhook, ConferenceWebhook):
-                    return await self._calls.receive_conference_webhook(webhook, document)
-                return await self._calls.receive_webhook(webhook, document)
+            return await self._calls.context.tasks.within(ANSWER_S_MAX, receiving, "receive a webhook")
         except TimeoutError:
             raise StoreError(f"the call log did not answer within {ANSWER_S_MAX} s") from None
 
