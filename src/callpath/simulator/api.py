@@ -15,7 +15,7 @@ from typing import Protocol
 
 import msgspec
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -219,6 +219,8 @@ def _guarded(
                 _note(exchange, request, refused)
             body = encode_errors(*refused.errors) if refused.document is None else msgspec.json.encode(refused.document)
             answer = Response(body, status_code=refused.status, media_type="application/json")
+        except ClientDisconnect:
+            return Response(status_code=400)  # a program that was killed while it asked
         if limit is not None:
             answer.headers.update(limit.headers())
         return answer
