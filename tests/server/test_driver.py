@@ -456,7 +456,7 @@ async def test_what_waits_of_a_raw_call_is_as_long_as_its_payloads(payload_bytes
     assert 1_000 <= late_ms <= 2_000 + ms
 
 
-async def test_a_fault_of_ours_in_one_second_does_not_stop_what_is_played() -> None:
+async def test_a_fault_of_ours_in_one_second_does_not_stop_what_is_played(monkeypatch: pytest.MonkeyPatch) -> None:
     """The stream was never woken again: the caller heard the 200 ms that were sent already, and then nothing."""
     clock = ManualClock()
     stream = MediaStream()
@@ -468,10 +468,10 @@ async def test_a_fault_of_ours_in_one_second_does_not_stop_what_is_played() -> N
     driver.begin(peer)
     driver.receive_text(json.dumps(START).encode())
 
-    def fail(now_ms: float) -> None:
+    def fail(feed: CallFeed, now_ms: float) -> None:
         raise TypeError("ours")
 
-    live.feed.on_second = fail
+    monkeypatch.setattr(CallFeed, "on_second", fail)
     stream.play(np.full(16_000, 1000, np.int16))
     failed = 0
     for _ in range(120):

@@ -241,12 +241,6 @@ async def holes(ws: ServerConnection) -> None:
 
 
 @bot
-async def too_fast(ws: ServerConnection) -> None:
-    """A frame each 13 ms: the clock of the sender is wrong."""
-    await answer_when_spoken_to(ws, chunks(g711.to_ulaw(g711.speech(4.0))), every_s=0.013)
-
-
-@bot
 async def dies_at_mark(ws: ServerConnection) -> None:
     """Knows no mark event: KeyError, 1011."""
     async for message in ws:
@@ -279,14 +273,6 @@ async def unsigned_8(ws: ServerConnection) -> None:
         return bytes((value >> 8) + 128 for value in g711.from_ulaw(payload))
 
     await transcode(ws, change)
-
-
-@bot
-async def stuck_sample(ws: ServerConnection) -> None:
-    """The same 20 ms of speech for ever: an index that is never moved on."""
-    piece = g711.to_ulaw(g711.speech(0.1))[320:480]
-    async for _ in payloads(ws):
-        await ws.send(media(piece))
 
 
 @bot
