@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -149,10 +150,10 @@ async def test_a_call_that_is_not_wanted_is_never_answered(
         assert [what.cause for what in decided(caller)] == [cause]
 
 
-async def test_a_handler_is_chosen_while_it_rings() -> None:
+async def test_a_handler_is_chosen_while_it_rings(tmp_path: Path) -> None:
     """With what it needs to know, and recorded from the beginning."""
     decision = Answer(handler="night", record=True, variables={"closed": True})
-    async with place_call(deciding(decision), to=SALES) as caller:
+    async with place_call(deciding(decision), to=SALES, data_dir=tmp_path) as caller:
         await caller.run(ms=100)
 
         assert entered(caller) == ["night"]

@@ -754,7 +754,7 @@ async def test_a_wait_for_the_end_of_the_call_ends_as_soon_as_something_is_known
     assert [pytest.approx(began + 1.0, abs=0.03)] == came_ms
 
 
-async def test_what_the_application_decided_while_it_rang_reaches_its_handler() -> None:
+async def test_what_the_application_decided_while_it_rang_reaches_its_handler(tmp_path: Path) -> None:
     """The variables, and that this call is to be recorded."""
     app, seen = App(), list[tuple[Any, bool]]()
 
@@ -766,7 +766,7 @@ async def test_what_the_application_decided_while_it_rang_reaches_its_handler() 
     async def handle(call: Call) -> None:
         seen.append((call.facts.variables, call._feed.recording is not None))
 
-    async with place_call(app) as caller:
+    async with place_call(app, data_dir=tmp_path) as caller:
         await caller.run(ms=100)
 
     assert seen == [({"customer": 42}, True)]

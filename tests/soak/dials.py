@@ -91,7 +91,7 @@ async def kills(folder: Path, times: int, seed: int = 0) -> list[Figure]:
     return [
         all_of("dials_kills", times, times),
         all_of("dials_made", len(made), times // 3),
-        all_of("dials_answered_202", len(told), times // 2),
+        all_of("dials_answered_202", len(told), times // 3),
         none_of("dials_made_twice", sum(len(sessions) - 1 for sessions in made.values())),
         none_of("dials_callers_lost", unserved),
         none_of("dials_acknowledged_and_lost", open_ + unknown),
